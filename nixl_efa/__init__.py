@@ -1,0 +1,1 @@
+"""What the NIXL/EFA node pair is decided by, bought with, checked by and rehearsed on."""
