@@ -1,0 +1,137 @@
+"""The one place that makes AWS clients, and says in one line what their errors mean.
+
+boto3 is imported on first use. Where calls go is boto3's own business: AWS_ENDPOINT_URL, AWS_PROFILE and the
+configuration files work as with every other AWS tool.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    import boto3
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+# In all, not retries: two tries more for a lost packet or a throttled call. Longer waits for throttling are
+# the caller's (nixl_efa.capacity.patience): botocore would wait as long for a network that isn't there.
+ATTEMPTS = 3
+CONNECT_SECONDS = 5
+READ_SECONDS = 30
+# A purchase may take long to answer, and its answer can't be asked for again.
+PURCHASE_READ_SECONDS = 60
+
+
+class Clients:
+    """Clients for one profile and a default region, each made once and kept. Threads may share it.
+
+    profile: a profile of ~/.aws/config; None takes AWS_PROFILE or the default.
+    region:  a region's name; None takes AWS_REGION, AWS_DEFAULT_REGION or the profile's.
+    """
+
+    def __init__(
+        self, profile: str | None = None, region: str | None = None, environ: Mapping[str, str] | None = None
+    ) -> None:
+        known = os.environ if environ is None else environ
+        self._profile = profile
+        # boto3 alone reads only AWS_DEFAULT_REGION, while Terraform and the AWS CLI prefer AWS_REGION.
+        self._region = region or known.get("AWS_REGION") or None
+        self._made: dict[tuple[str, str | None, bool], Any] = {}
+        self._lock = threading.Lock()
+        self._kept_session: boto3.session.Session | None = None
+
+    @property
+    def region(self) -> str | None:
+        """The default region's name, None when nothing names one."""
+        if self._region is None:
+            with self._lock:
+                self._region = self._session().region_name
+        return self._region
+
+    def ec2(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region."""
+        return cast("EC2Client", self._client("ec2", region))
+
+    def ec2_purchases(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region for calls that must never be sent twice: no retry of any kind."""
+        return cast("EC2Client", self._client("ec2", region, once=True))
+
+    def ssm(self, region: str | None = None) -> SSMClient:
+        """Systems Manager (Parameter Store) in a region."""
+        return cast("SSMClient", self._client("ssm", region))
+
+    def ssm_once(self, region: str | None = None) -> SSMClient:
+        """Parameter Store without retries, for writes whose repetition would change what they report."""
+        return cast("SSMClient", self._client("ssm", region, once=True))
+
+    def s3(self, region: str | None = None) -> S3Client:
+        """S3 in a region."""
+        return cast("S3Client", self._client("s3", region))
+
+    def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
+        """Service Quotas in a region."""
+        return cast("ServiceQuotasClient", self._client("service-quotas", region))
+
+    def sts(self) -> STSClient:
+        """The Security Token Service in the default region."""
+        return cast("STSClient", self._client("sts", None))
+
+    def iam(self) -> IAMClient:
+        """Identity and Access Management, which has no region."""
+        return cast("IAMClient", self._client("iam", None))
+
+    def _session(self) -> boto3.session.Session:
+        import boto3
+
+        if self._kept_session is None:
+            self._kept_session = boto3.session.Session(
+                profile_name=self._profile, region_name=self._region or None
+            )
+        return self._kept_session
+
+    def _client(self, service: str, region: str | None, *, once: bool = False) -> Any:
+        from botocore.config import Config
+
+        key = (service, region or self._region, once)
+        # Making a client isn't thread-safe in boto3; using one is.
+        with self._lock:
+            if key not in self._made:
+                config = Config(
+                    retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
+                    connect_timeout=CONNECT_SECONDS,
+                    read_timeout=PURCHASE_READ_SECONDS if once else READ_SECONDS,
+                    # One region answers several searches side by side.
+                    max_pool_connections=20,
+                )
+                make = cast(Any, self._session().client)
+                self._made[key] = make(service, region_name=key[1], config=config)
+            return self._made[key]
+
+
+def error_code(error: Exception) -> str:
+    """The code in AWS's answer ("UnauthorizedOperation"), empty for an error that isn't an answer."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def error_message(error: Exception) -> str:
+    """The message in AWS's answer, else the error's own text."""
+    response = getattr(error, "response", None)
+    message = response.get("Error", {}).get("Message", "") if isinstance(response, dict) else ""
+    return str(message or error)
+
+
+def explain(error: Exception) -> str:
+    """One line for any error: what happened and, where it is known, what to do."""
+    from nixl_efa.aws_errors import one_line
+
+    return one_line(error)

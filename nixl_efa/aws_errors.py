@@ -1,0 +1,102 @@
+"""What an error of boto3 or AWS means to the person at the keyboard: one line with the way out."""
+
+from __future__ import annotations
+
+import re
+
+from nixl_efa.aws import error_code, error_message
+
+_CREDENTIALS = (
+    "Run `aws configure` or `aws sso login`, set AWS_PROFILE, or give --profile; "
+    "`aws sts get-caller-identity` shows who you are."
+)
+_REGION = "Give --region, set AWS_REGION, or put a region into the profile."
+_NETWORK = "Check the network (VPN, proxy), the region's name and AWS_ENDPOINT_URL."
+
+# By the name of the exception's class, so that botocore needn't be imported to say that it failed.
+_BY_CLASS = {
+    "NoCredentialsError": f"there are no AWS credentials. {_CREDENTIALS}",
+    "PartialCredentialsError": f"the AWS credentials are incomplete: {{error}}. {_CREDENTIALS}",
+    "CredentialRetrievalError": f"the AWS credentials could not be fetched: {{error}}. {_CREDENTIALS}",
+    "TokenRetrievalError": f"the AWS login has ended: {{error}}. {_CREDENTIALS}",
+    "UnauthorizedSSOTokenError": f"the AWS login has ended. {_CREDENTIALS}",
+    "SSOTokenLoadError": f"there is no AWS login: {{error}}. {_CREDENTIALS}",
+    "LoginRefreshRequired": f"the AWS login has ended. {_CREDENTIALS}",
+    "LoginTokenLoadError": f"there is no AWS login: {{error}}. {_CREDENTIALS}",
+    "ProfileNotFound": "{error}. `aws configure list-profiles` shows the profiles; give one with "
+    "--profile or AWS_PROFILE.",
+    "NoRegionError": f"no AWS region is chosen. {_REGION}",
+    "InvalidRegionError": f"{{error}} {_REGION}",
+    "UnknownRegionError": f"{{error}} {_REGION}",
+    "EndpointConnectionError": f"{{error}} {_NETWORK}",
+    "ConnectTimeoutError": f"{{error}}. {_NETWORK}",
+    "ReadTimeoutError": f"{{error}}. {_NETWORK}",
+    "ConnectionClosedError": f"{{error}} {_NETWORK}",
+    "ProxyConnectionError": f"{{error}} {_NETWORK}",
+    "SSLError": f"{{error}}. {_NETWORK}",
+    "HTTPClientError": f"{{error}}. {_NETWORK}",
+    "ParamValidationError": "AWS would not take these values: {error}",
+}
+_BAD_CREDENTIALS = {
+    "AuthFailure",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+    "UnrecognizedClientException",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "RequestExpired",
+    "MissingAuthenticationToken",
+}
+_NO_PERMISSION = {
+    "UnauthorizedOperation",
+    "AccessDenied",
+    "AccessDeniedException",
+    "Client.UnauthorizedOperation",
+}
+# AWS's own words: "User: ... is not authorized to perform: ssm:PutParameter on resource: ..."
+_PERFORM = re.compile(r"perform: ([a-z0-9-]+:\w+)")
+
+
+def missing_permission(error: Exception) -> str:
+    """The permission that an answer says is missing ("ec2:PurchaseCapacityBlock"), empty for other errors."""
+    if error_code(error) not in _NO_PERMISSION:
+        return ""
+    named = _PERFORM.search(error_message(error))
+    if named:
+        return named.group(1)
+    operation = str(getattr(error, "operation_name", "")) or "unknown"
+    # Only EC2 answers UnauthorizedOperation; its message often names nothing.
+    service = "ec2" if "UnauthorizedOperation" in error_code(error) else _service_of(operation)
+    return f"{service}:{operation}"
+
+
+def _service_of(operation: str) -> str:
+    if "Parameter" in operation:
+        return "ssm"
+    return "sts" if operation == "GetCallerIdentity" else "iam"
+
+
+def one_line(error: Exception) -> str:
+    """One line for any error, of boto3, AWS or anything else."""
+    text = " ".join(str(error).split()).rstrip(".")
+    permission = missing_permission(error)
+    if permission:
+        return (
+            f"no permission: {permission} is not allowed. Ask for it to be added to your role or user, "
+            f"or choose another with --profile."
+        )
+    code = error_code(error)
+    if code in _BAD_CREDENTIALS:
+        return f"AWS does not accept the credentials ({code}: {error_message(error)}). {_CREDENTIALS}"
+    if code == "OptInRequired":
+        return f"the region or service is not enabled for this account ({error_message(error)}). {_REGION}"
+    if code:
+        operation = getattr(error, "operation_name", "a call")
+        return f"{operation} was refused: {code}: {' '.join(error_message(error).split())}"
+    for kind in type(error).__mro__:
+        if kind.__name__ in _BY_CLASS:
+            return _BY_CLASS[kind.__name__].format(error=text).replace(". .", ".")
+    if isinstance(error, OSError):
+        return text
+    return f"{type(error).__name__}: {text} (set NIXL_EFA_TRACEBACK=1 to see where)"

@@ -1,0 +1,39 @@
+"""The command line `nixl-efa`: data on stdout, talk on stderr, exit code 2 for bad input, 1 for a failure."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from nixl_efa.failure import Failure
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command line and returns its exit code; every failure is one line on stderr."""
+    from nixl_efa.cli.app import command
+
+    try:
+        command().main(
+            args=None if arguments is None else list(arguments), prog_name="nixl-efa", standalone_mode=True
+        )
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 1
+    except Failure as failure:
+        return _stop(failure.message, failure.exit_code)
+    except Exception as error:
+        if os.environ.get("NIXL_EFA_TRACEBACK"):
+            raise
+        return _stop(_message(error), 1)
+    return 0
+
+
+def _message(error: Exception) -> str:
+    from nixl_efa.aws import explain
+
+    return explain(error)
+
+
+def _stop(message: str, exit_code: int) -> int:
+    print(f"nixl-efa: {message}", file=sys.stderr)
+    return exit_code

@@ -1,0 +1,89 @@
+"""The root of the command line: a table of commands, each imported only when it is run.
+
+A help page that imports boto3, rich and moto to print a dozen lines would take seconds, so the table holds
+each command's help line and the place where it is defined; `Deferred` stands for it until somebody runs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperCommand
+
+from nixl_efa.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a command is defined: an attribute (a typer.Typer or a plain function) of a module."""
+
+    module: str
+    attribute: str
+    help: str
+
+
+COMMANDS: dict[str, Target] = {
+    "capacity": Target("nixl_efa.cli.capacity", "app", "Find, buy, extend and hand over Capacity Blocks."),
+    "check": Target(
+        "nixl_efa.cli.check", "check", "Look for what would stop a deployment, before it starts."
+    ),
+    "deploy": Target("nixl_efa.cli.check", "deploy", "Check an environment, then deploy it with cdktf."),
+    "verify": Target("nixl_efa.cli.nodes", "verify", "Measure whether the deployed pair talks over EFA."),
+    "status": Target(
+        "nixl_efa.cli.nodes", "status", "Show an environment's nodes and the time that is left."
+    ),
+    "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
+    "instance-types": Target(
+        "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."
+    ),
+    "local-aws": Target("nixl_efa.cli.local_aws", "command", "Start the local AWS for rehearsals and tests."),
+}
+
+
+class Deferred(TyperCommand):
+    """A line of the help page that becomes the real command when it is run."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        return load(str(self.name)).make_context(info_name, args, parent=parent, **extra)
+
+
+def load(name: str) -> Any:
+    """The real command behind a line of COMMANDS. Failure when its module can't be imported."""
+    target = COMMANDS[name]
+    try:
+        found = getattr(importlib.import_module(target.module), target.attribute)
+    except (ImportError, AttributeError) as error:
+        raise Failure(f"the command {name!r} can't be loaded: {error}. Run `make install`.") from error
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    single = typer.Typer(rich_markup_mode=None, add_completion=False)
+    single.command(name)(found)
+    return typer.main.get_command(single)
+
+
+def command() -> Any:
+    """The root command, with a stand-in for every line of COMMANDS."""
+    app = typer.Typer(
+        name="nixl-efa",
+        help="Two accelerator machines on AWS side by side, joined by EFA, for NIXL.",
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+        callback=_root,
+    )
+    for name, target in COMMANDS.items():
+        app.command(name, cls=Deferred, help=target.help, add_help_option=False)(_stand_in)
+    return typer.main.get_command(app)
+
+
+def _root() -> None:
+    """Without a callback, typer would turn an app of one command into that command."""
+
+
+def _stand_in() -> None:
+    """Never run: Deferred makes the context of the real command instead."""

@@ -1,0 +1,75 @@
+"""What the command line prints: data on stdout, talk on stderr, colours and progress only on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from nixl_efa.failure import BadInput, Failure
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["BadInput", "Failure", "ask", "both_times", "console", "data", "print_json", "say"]
+
+# Wide enough that a table in a pipe or a file is never folded: who reads it there has no width.
+PIPE_WIDTH = 200
+
+
+def data(text: str) -> None:
+    """A line of data, on stdout."""
+    print(text)
+
+
+def say(message: str) -> None:
+    """A line of talk, on stderr."""
+    print(message, file=sys.stderr)
+
+
+def print_json(kind: str, body: Mapping[str, Any]) -> None:
+    """One JSON document on stdout. `schema` names its form: nixl-efa/<kind>/1; members may be added to
+    a form; removing one or changing its meaning raises the number."""
+    document = {"schema": f"nixl-efa/{kind}/1", **body}
+    print(json.dumps(document, indent=2, default=_plain))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, datetime):
+        return iso(value)
+    return str(value)
+
+
+def iso(moment: datetime) -> str:
+    """A moment in UTC as programs read it: 2026-12-01T11:30:00Z."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def both_times(moment: datetime) -> str:
+    """A moment in UTC with this machine's local time beside it, unless that is UTC as well."""
+    text = moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    local = moment.astimezone()
+    if local.utcoffset() != moment.astimezone(UTC).utcoffset():
+        text += local.strftime(" (%a %H:%M %Z)")
+    return text
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console for tables on stdout (or the stream given), plain and unfolded off a terminal."""
+    from rich.console import Console
+
+    target = stream or sys.stdout
+    width = None if target.isatty() else PIPE_WIDTH
+    return Console(file=target, width=width, highlight=False, markup=False, emoji=False)
+
+
+def ask(question: str) -> str:
+    """Asks on stderr and reads one line from stdin. Failure when stdin has ended: nobody agreed."""
+    print(question, end=" ", file=sys.stderr, flush=True)
+    answer = sys.stdin.readline()
+    if not answer:
+        print(file=sys.stderr)
+        raise Failure("no answer: stdin has ended, so nothing was done")
+    return answer.strip()
