@@ -1,0 +1,45 @@
+"""User data as a cloud-config document (cloud-init documentation, "Cloud config examples")."""
+
+from __future__ import annotations
+
+import json
+
+from nixl_efa.bootstrap.files import NodeFile, node_files
+from nixl_efa.bootstrap.model import Bootstrap
+from nixl_efa.bootstrap.terraform_text import fill, hold, terraform_escape
+
+
+def user_data(bootstrap: Bootstrap) -> str:
+    """The node's user data, ready to stand in Terraform: opaque values as they are, all else escaped.
+
+    Not compressed: the opaque values must stay readable for Terraform. The same facts give the same bytes.
+    Raises ValueError when the booting node is not one of the nodes.
+    """
+    held, values = hold(bootstrap)
+    return fill(terraform_escape(_document(held)), values)
+
+
+def _document(bootstrap: Bootstrap) -> str:
+    files = "".join(_write_file(file) for file in node_files(bootstrap))
+    commands = "".join(f"- {json.dumps(command)}\n" for command in _commands(bootstrap))
+    return f"#cloud-config\nwrite_files:\n{files}runcmd:\n{commands}"
+
+
+def _write_file(file: NodeFile) -> str:
+    content = "".join(f"    {line}".rstrip() + "\n" for line in file.content.splitlines())
+    return f"- path: {file.path}\n  permissions: '{file.permissions}'\n  content: |\n{content}"
+
+
+def _commands(bootstrap: Bootstrap) -> list[list[str]]:
+    """What cloud-init runs once, in this order, whether or not the one before succeeded.
+
+    cloud-init takes the last command's exit code for its own: the boot report is last and sees what any of
+    the others failed to do, so `cloud-init status` is an error exactly when the node is not as planned.
+    """
+    install = [["/opt/nixl-efa/bin/install-nixl", bootstrap.nixl_version]] if bootstrap.install_nixl else []
+    return [
+        ["/opt/nixl-efa/bin/configure"],
+        *install,
+        ["systemctl", "enable", "nixl-efa-boot-report.service"],
+        ["systemctl", "start", "nixl-efa-boot-report.service"],
+    ]

@@ -1,0 +1,145 @@
+"""The files that a node gets at its first boot: what stands in each."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from nixl_efa.bootstrap.model import Bootstrap
+
+# vLLM's default for VLLM_NIXL_SIDE_CHANNEL_PORT (vLLM documentation, NixlConnector usage guide).
+SIDE_CHANNEL_PORT = 5600
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFile:
+    """One file on the node: absolute path, octal permissions, whole content."""
+
+    path: str
+    permissions: str
+    content: str
+
+
+def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
+    """Every file that cloud-init writes on this node, in the order in which they are written."""
+    files = [
+        NodeFile("/etc/nixl-efa/pair.json", "0644", pair_json(bootstrap)),
+        NodeFile("/etc/nixl-efa/env", "0644", env_file(bootstrap)),
+        NodeFile("/etc/profile.d/nixl-efa.sh", "0644", _packaged("profile.sh")),
+        NodeFile("/etc/security/limits.d/99-nixl-efa.conf", "0644", _LIMITS),
+        NodeFile("/etc/systemd/system.conf.d/99-nixl-efa.conf", "0644", _SYSTEMD_MANAGER),
+        NodeFile("/etc/systemd/system/nixl-efa-boot-report.service", "0644", _BOOT_REPORT_UNIT),
+        NodeFile("/etc/update-motd.d/98-nixl-efa", "0755", _MOTD),
+        NodeFile("/opt/nixl-efa/bin/configure", "0755", _packaged("configure.sh")),
+        NodeFile("/opt/nixl-efa/bin/boot-report", "0755", _packaged("boot-report.sh")),
+        NodeFile("/opt/nixl-efa/bin/nixl-probe", "0755", _packaged("nixl-probe.sh")),
+    ]
+    if bootstrap.install_nixl:
+        files.append(NodeFile("/opt/nixl-efa/bin/install-nixl", "0755", _packaged("install-nixl.sh")))
+    return tuple(files)
+
+
+def pair_json(bootstrap: Bootstrap) -> str:
+    """Who is in the environment and where. Equal on every node but for "node" and "role"."""
+    return (
+        json.dumps(
+            {
+                "environment": bootstrap.environment,
+                "node": bootstrap.node,
+                "role": bootstrap.own.role,
+                "region": bootstrap.region,
+                "instance_type": bootstrap.instance_type,
+                "efa_interfaces": bootstrap.efa_interfaces,
+                "accelerators": bootstrap.accelerators,
+                "accelerator_kind": bootstrap.accelerator_kind,
+                "nixl_backend": bootstrap.backend,
+                "scripts_bucket": bootstrap.scripts_bucket,
+                "service_ports": list(bootstrap.service_ports),
+                "side_channel_port": SIDE_CHANNEL_PORT,
+                "nodes": [asdict(node) for node in bootstrap.nodes],
+            },
+            ensure_ascii=False,
+            indent=1,
+        )
+        + "\n"
+    )
+
+
+def env_file(bootstrap: Bootstrap) -> str:
+    """Variables as KEY=VALUE lines that a shell's `.` and systemd's EnvironmentFile both read.
+
+    LD_PRELOAD is added on the node (configure.sh), since the library's directory depends on the architecture.
+    The names begin with PAIR_ and not NIXL_EFA_, so that this project's own command line, run on a node, does
+    not take them for settings.
+    """
+    kv_transfer = {
+        "kv_connector": "NixlConnector",
+        "kv_role": "kv_both",
+        "kv_connector_extra_config": {"backends": [bootstrap.backend]},
+    }
+    variables = {
+        "AWS_REGION": bootstrap.region,
+        "AWS_DEFAULT_REGION": bootstrap.region,
+        "PAIR_ENVIRONMENT": shlex.quote(bootstrap.environment),
+        "PAIR_NODE": shlex.quote(bootstrap.node),
+        "PAIR_ROLE": shlex.quote(bootstrap.own.role),
+        "PAIR_INSTANCE_TYPE": shlex.quote(bootstrap.instance_type),
+        "PAIR_EFA_INTERFACES": str(bootstrap.efa_interfaces),
+        "PAIR_ACCELERATORS": str(bootstrap.accelerators),
+        "PAIR_ACCELERATOR_KIND": shlex.quote(bootstrap.accelerator_kind),
+        "PAIR_SCRIPTS_BUCKET": bootstrap.scripts_bucket,
+        "PAIR_NIXL": "yes" if bootstrap.install_nixl else "no",
+        "PAIR_NIXL_BACKEND": bootstrap.backend,
+        "VLLM_NIXL_SIDE_CHANNEL_HOST": bootstrap.own.address,
+        "VLLM_NIXL_SIDE_CHANNEL_PORT": str(SIDE_CHANNEL_PORT),
+        "PAIR_KV_TRANSFER_CONFIG": shlex.quote(json.dumps(kv_transfer, separators=(",", ":"))),
+    }
+    if bootstrap.efa_interfaces:
+        # Without it libfabric may choose its tcp provider in silence; with it, no EFA is an error
+        # (libfabric fi_provider(7), FI_PROVIDER; EC2 user guide, efa-start-nccl, sets the same).
+        variables["FI_PROVIDER"] = "efa"
+    return "".join(f"{name}={value}\n" for name, value in variables.items())
+
+
+def _packaged(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+# EFA registers memory for the device, which counts as locked (EC2 user guide, efa-start-nccl). PAM applies
+# the first file to logins; services, the SSM agent's sessions among them, take the second.
+_LIMITS = """\
+* soft memlock unlimited
+* hard memlock unlimited
+root soft memlock unlimited
+root hard memlock unlimited
+"""
+
+_SYSTEMD_MANAGER = """\
+[Manager]
+DefaultLimitMEMLOCK=infinity
+"""
+
+# No ordering after cloud-final: the first start comes from within it and would wait for itself.
+_BOOT_REPORT_UNIT = """\
+[Unit]
+Description=NIXL/EFA boot report: what the machine has against what was planned
+After=network-online.target dlami-nvme.service nvidia-persistenced.service
+Wants=network-online.target
+ConditionPathExists=/etc/nixl-efa/env
+
+[Service]
+Type=oneshot
+ExecStart=/opt/nixl-efa/bin/boot-report
+StandardOutput=journal+console
+StandardError=journal+console
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+_MOTD = """\
+#!/bin/sh
+cat /var/lib/nixl-efa/boot-report.txt
+"""

@@ -1,0 +1,75 @@
+"""The facts that a node's first boot is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
+USER_DATA_LIMIT_BYTES = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class PeerNode:
+    """One node as its peers see it.
+
+    name:    unique in the environment, such as "producer".
+    role:    "producer" or "consumer".
+    address: the private IPv4 address of its primary interface; may be an opaque Terraform token.
+    """
+
+    name: str
+    role: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bootstrap:
+    """One node's first boot.
+
+    `region`, `scripts_bucket` and each node's address may be opaque Terraform tokens: they are put into the
+    text as they are and never parsed, escaped, split or measured.
+
+    environment:      the environment's name, such as "prod".
+    node:             the name of the node that boots; one of `nodes`.
+    nodes:            every node of the environment, this one included.
+    region:           AWS region.
+    instance_type:    EC2 instance type, such as "p5.48xlarge".
+    efa_interfaces:   number of EFA interfaces that the launch asks for; 0 where the type has none.
+    accelerators:     number of accelerators that the type has.
+    accelerator_kind: "nvidia", "neuron" or another kind, which the boot report does not count.
+    install_nixl:     install NIXL in /opt/nixl-efa/venv.
+    nixl_version:     the exact version on PyPI; read only with `install_nixl`.
+    scripts_bucket:   name of the S3 bucket that both nodes may read and write.
+    service_ports:    TCP ports that the VPC may reach.
+    """
+
+    environment: str
+    node: str
+    nodes: tuple[PeerNode, ...]
+    region: str
+    instance_type: str
+    efa_interfaces: int
+    accelerators: int
+    accelerator_kind: str
+    install_nixl: bool
+    nixl_version: str
+    scripts_bucket: str
+    service_ports: tuple[int, ...] = (8000, 8100, 8200)
+
+    @property
+    def own(self) -> PeerNode:
+        """This node's own entry. Raises ValueError when `node` is not exactly one of `nodes`."""
+        found = [peer for peer in self.nodes if peer.name == self.node]
+        if len(found) != 1:
+            names = ", ".join(peer.name for peer in self.nodes)
+            raise ValueError(f"node {self.node!r} must be exactly one of the nodes: {names}")
+        return found[0]
+
+    @property
+    def backend(self) -> str:
+        """The NIXL backend: LIBFABRIC over EFA; without EFA, UCX, which then uses TCP.
+
+        UCX on EFA falls back to TCP in silence, so UCX is never named where there is EFA (ai-dynamo/nixl,
+        issue 909).
+        """
+        return "LIBFABRIC" if self.efa_interfaces else "UCX"
