@@ -1,0 +1,157 @@
+"""The data file: every instance type with EFA or an accelerator, one line each; read when first asked for.
+
+The file's form, both ways, is defined here and nowhere else. A line leaves out what equals the file's
+"defaults". Equal network cards that follow each other are one run:
+[first index, number of cards, interfaces a card, interface types, baseline Gbps, peak Gbps].
+`nixl-efa instance-types refresh` writes the file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from nixl_efa.instance_types.model import Accelerator, InstanceType, NetworkCard
+
+DATA_FILE = Path(__file__).with_name("instance_types.json")
+
+# What most types share, so that it isn't written 300 times.
+_DEFAULTS: dict[str, Any] = {
+    "accelerators": [],
+    "efa_interfaces": 0,
+    "usage_classes": ["on-demand", "spot"],
+    "placement_strategies": ["cluster", "partition", "spread"],
+    "architectures": ["x86_64"],
+    "instance_storage_gb": 0,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """Where the data is from: the day on which it was read (YYYY-MM-DD), and from what."""
+
+    date: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The types by name, ordered by family and then from small to large, and where they are from."""
+
+    types: Mapping[str, InstanceType]
+    source: DataSource
+
+
+def encode(types: Iterable[InstanceType], source: DataSource) -> str:
+    """The data file's text: the same for the same types, in whatever order they come."""
+    lines = [f"    {_dump(one.name)}: {_dump(_row(one))}" for one in sorted(types, key=lambda one: one.name)]
+    head = [f'  "{key}": {_dump(value)},' for key, value in _head(source).items()]
+    return "\n".join(["{", *head, '  "types": {', ",\n".join(lines), "  }", "}", ""])
+
+
+def decode(text: str) -> Catalogue:
+    """The catalogue that `encode` wrote."""
+    document = json.loads(text)
+    defaults = document["defaults"]
+    types = [_instance_type(name, {**defaults, **row}) for name, row in document["types"].items()]
+    types.sort(key=lambda one: (one.family, one.vcpu, one.name))
+    source = DataSource(document["date"], document["source"])
+    return Catalogue(MappingProxyType({one.name: one for one in types}), source)
+
+
+@cache
+def catalogue() -> Catalogue:
+    """The catalogue of the file that comes with the package."""
+    return decode(DATA_FILE.read_text(encoding="utf-8"))
+
+
+def find(name: str) -> InstanceType | None:
+    """The type of this name, None when the data doesn't hold it."""
+    return catalogue().types.get(name)
+
+
+def all_types() -> Mapping[str, InstanceType]:
+    """Every type in the data by its name, ordered by family and then from small to large."""
+    return catalogue().types
+
+
+def data_source() -> DataSource:
+    """When and from what the data was read."""
+    return catalogue().source
+
+
+def capacity_block_types() -> tuple[str, ...]:
+    """The names of the types that are sold as Capacity Blocks (usage class "capacity-block")."""
+    return tuple(name for name, one in all_types().items() if one.supports_capacity_block)
+
+
+def _head(source: DataSource) -> dict[str, Any]:
+    return {"date": source.date, "source": source.source, "defaults": _DEFAULTS}
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _row(one: InstanceType) -> dict[str, Any]:
+    row = {
+        "vcpu": one.vcpu,
+        "memory_gib": _number(one.memory_gib),
+        "accelerators": [[a.name, a.manufacturer, a.count, _number(a.memory_gib)] for a in one.accelerators],
+        "efa_interfaces": one.efa_interfaces,
+        "network_cards": _runs(one.network_cards),
+        "network_gbps": _number(one.network_gbps),
+        "max_interfaces": one.max_interfaces,
+        "usage_classes": list(one.usage_classes),
+        "placement_strategies": list(one.placement_strategies),
+        "architectures": list(one.architectures),
+        "instance_storage_gb": one.instance_storage_gb,
+    }
+    return {key: value for key, value in row.items() if key not in _DEFAULTS or value != _DEFAULTS[key]}
+
+
+def _number(value: float) -> float:
+    """A whole number without its ".0", any other with three decimals at most."""
+    return int(value) if value == int(value) else round(value, 3)
+
+
+def _runs(cards: Iterable[NetworkCard]) -> list[list[Any]]:
+    runs: list[list[Any]] = []
+    for card in cards:
+        kind = [
+            card.max_interfaces,
+            " ".join(card.interface_types),
+            _number(card.baseline_gbps),
+            _number(card.peak_gbps),
+        ]
+        if runs and runs[-1][2:] == kind and card.index == runs[-1][0] + runs[-1][1]:
+            runs[-1][1] += 1
+        else:
+            runs.append([card.index, 1, *kind])
+    return runs
+
+
+def _instance_type(name: str, row: Mapping[str, Any]) -> InstanceType:
+    return InstanceType(
+        name=name,
+        vcpu=row["vcpu"],
+        memory_gib=row["memory_gib"],
+        accelerators=tuple(Accelerator(*values) for values in row["accelerators"]),
+        efa_interfaces=row["efa_interfaces"],
+        network_cards=tuple(
+            NetworkCard(index, interfaces, tuple(types.split()), baseline, peak)
+            for first, count, interfaces, types, baseline, peak in row["network_cards"]
+            for index in range(first, first + count)
+        ),
+        network_gbps=row["network_gbps"],
+        usage_classes=tuple(row["usage_classes"]),
+        placement_strategies=tuple(row["placement_strategies"]),
+        architectures=tuple(row["architectures"]),
+        instance_storage_gb=row["instance_storage_gb"],
+        max_interfaces=row["max_interfaces"],
+    )
