@@ -52,8 +52,8 @@ def layout(instance_type: InstanceType | None) -> tuple[Interface, ...]:
     cards = sorted(instance_type.network_cards, key=lambda card: card.index)
     efa_cards = [card for card in cards if card.supports_efa and card.max_interfaces > 0]
     beside = _efa(efa_cards, instance_type.efa_interfaces, instance_type.max_interfaces - 1)
-    # The primary can carry EFA itself, but then shares its interface with all IP traffic. So that is done only
-    # where it gives more EFA interfaces: where card 0 has room for a single one (hpc6id.32xlarge).
+    # The primary can carry EFA itself, but then EFA and all IP traffic share one interface. So that is done
+    # only where it gives more EFA interfaces: where card 0 has room for a single one (hpc6id.32xlarge).
     if any(card.index == 0 and "efa" in card.interface_types for card in efa_cards):
         others = [card for card in efa_cards if card.index != 0]
         merged = _efa(others, instance_type.efa_interfaces - 1, instance_type.max_interfaces - 1)

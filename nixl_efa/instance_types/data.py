@@ -9,16 +9,17 @@ The file's form, both ways, is defined here and nowhere else. A line leaves out 
 from __future__ import annotations
 
 import json
+import os.path
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from nixl_efa.instance_types.model import Accelerator, InstanceType, NetworkCard
 
-DATA_FILE = Path(__file__).with_name("instance_types.json")
+# No pathlib: it would be a fifth of what importing this package costs.
+DATA_FILE = os.path.join(os.path.dirname(__file__), "instance_types.json")
 
 # What most types share, so that it isn't written 300 times.
 _DEFAULTS: dict[str, Any] = {
@@ -67,7 +68,8 @@ def decode(text: str) -> Catalogue:
 @cache
 def catalogue() -> Catalogue:
     """The catalogue of the file that comes with the package."""
-    return decode(DATA_FILE.read_text(encoding="utf-8"))
+    with open(DATA_FILE, encoding="utf-8") as file:
+        return decode(file.read())
 
 
 def find(name: str) -> InstanceType | None:

@@ -63,7 +63,7 @@ def nearest_of(name: str, known: Iterable[str], count: int) -> tuple[str, ...]:
 
 
 def _kinship(name: str, candidate: str) -> tuple[float, float, float] | None:
-    """How far two names of one series ("p" of "p5en") are apart: in family, generation and size; else None."""
+    """How far apart two names of one series ("p" of "p5en") are: family, generation, size; else None."""
     family, _, size = name.partition(".")
     other_family, _, other_size = candidate.partition(".")
     one, other = _FAMILY.match(family), _FAMILY.match(other_family)

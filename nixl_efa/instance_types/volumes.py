@@ -3,9 +3,9 @@
 The rule. A volume holds the image, NIXL's environment and models; models grow with the machine, so the
 default climbs the ladder 200, 300, 500, 1000 GiB with the vCPUs: 300 from 96 vCPUs on, 500 from 128 on.
 Machines for large models, which are the P families and those whose accelerators have 80 GiB or more each,
-stand one step higher from 32 vCPUs on. Types that run no models (no accelerator, FPGAs, media chips) have 200,
-and so has a type that isn't known. Two exceptions, both Trainium: trn1 and trn1n have 500, and any other Trn
-has at least the 512 that AWS asks for.
+stand one step higher from 32 vCPUs on. Types that run no models (no accelerator, FPGAs, media chips) have
+200, and so has a type that isn't known. Two exceptions, both Trainium: trn1 and trn1n have 500, and any other
+Trn has at least the 512 that AWS asks for.
 """
 
 from __future__ import annotations
