@@ -1,0 +1,115 @@
+"""A Capacity Reservation, bought as a Capacity Block or made On-Demand.
+
+The API's oddities end in this file. A Capacity Block while it is scheduled (EC2 user guide,
+capacity-blocks-view): the counts are 0 and the size is in a tag, the type as well when
+ReservationType is absent:
+
+    {"CapacityReservationId": "cr-0a1b", "InstanceType": "p5.48xlarge", "State": "scheduled",
+     "TotalInstanceCount": 0, "AvailableInstanceCount": 0, "EndDateType": "limited", ...,
+     "Tags": [{"Key": "aws:ec2capacityreservation:capacityReservationType", "Value": "capacity-block"},
+              {"Key": "aws:ec2capacityreservation:incrementalRequestedQuantity", "Value": "2"}]}
+
+An On-Demand one, where ReservationType can be absent and EndDate is:
+
+    {"CapacityReservationId": "cr-0c2d", "InstanceType": "g7e.8xlarge", "State": "active",
+     "TotalInstanceCount": 2, "AvailableInstanceCount": 1, "EndDateType": "unlimited", "Tags": []}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from nixl_efa.capacity.offering import fee_of, utc
+
+TYPE_TAG = "aws:ec2capacityreservation:capacityReservationType"
+SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
+# Tags that a purchase by this project puts on the reservation. EC2 tells no fee after the purchase, so it is
+# kept where everybody who sees the reservation sees it too.
+PURCHASE_TAG = "nixl-efa:purchase"
+ENVIRONMENT_TAG = "nixl-efa:environment"
+FEE_TAG = "nixl-efa:upfront-fee"
+
+CAPACITY_BLOCK = "capacity-block"
+ON_DEMAND = "on-demand"
+
+# States that never become active again, or that ended (botocore, CapacityReservationState).
+DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", "payment-failed", "unsupported"})
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A Capacity Reservation.
+
+    kind:  "capacity-block" or "on-demand".
+    size:  instances it is for, also before it has started; free: instances that can be launched now.
+    start, end: None when EC2 names none (an On-Demand reservation without an end).
+    fee:   what was paid up front and in which currency ("1888.42 USD"), known only for purchases of this
+           project; empty otherwise.
+    """
+
+    id: str
+    region: str
+    kind: str
+    state: str
+    instance_type: str
+    size: int
+    free: int
+    zone: str
+    platform: str
+    start: datetime | None
+    end: datetime | None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether it is a Capacity Block."""
+        return self.kind == CAPACITY_BLOCK
+
+    @property
+    def is_dead(self) -> bool:
+        """Whether it can't be used any more, now or later."""
+        return self.state in DEAD_STATES
+
+    @property
+    def fee(self) -> str:
+        """What was paid up front, with its currency; empty when nobody wrote it down."""
+        return self.tags.get(FEE_TAG, "")
+
+    def time_left(self, now: datetime) -> timedelta | None:
+        """From now to the end, not below zero; None for a reservation without an end."""
+        return None if self.end is None else max(self.end - now, timedelta(0))
+
+
+def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
+    """A reservation from its payload and the region that sent it."""
+    tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags") or ()}
+    kind = payload.get("ReservationType") or tags.get(TYPE_TAG) or ON_DEMAND
+    start, end = payload.get("StartDate"), payload.get("EndDate")
+    return Reservation(
+        id=payload["CapacityReservationId"],
+        region=region,
+        kind=CAPACITY_BLOCK if kind == CAPACITY_BLOCK else ON_DEMAND,
+        state=payload.get("State", "unknown"),
+        instance_type=payload.get("InstanceType", ""),
+        size=payload.get("TotalInstanceCount", 0) or _size_tag(tags),
+        free=payload.get("AvailableInstanceCount", 0),
+        zone=payload.get("AvailabilityZone", ""),
+        platform=payload.get("InstancePlatform", ""),
+        start=utc(start) if start else None,
+        end=utc(end) if end else None,
+        tags=tags,
+    )
+
+
+def _size_tag(tags: Mapping[str, str]) -> int:
+    text = tags.get(SIZE_TAG, "")
+    return int(text) if text.isdecimal() else 0
+
+
+def fee_tag(fee: Decimal, currency: str) -> str:
+    """The fee as the tag holds it: "1888.42 USD"."""
+    return f"{fee_of(fee)} {currency}"
