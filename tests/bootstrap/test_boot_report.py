@@ -1,0 +1,162 @@
+"""The boot report, run against stand-ins of the node's commands and devices."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+Node = Any
+GPUS = "\n".join(f"echo 'GPU {index}: NVIDIA H100 80GB HBM3 (UUID: GPU-{index})'" for index in range(8))
+
+
+@pytest.fixture
+def p5(make_node: Callable[..., Node]) -> Node:
+    """A p5.48xlarge in which all is as planned."""
+    return as_planned(make_node())
+
+
+def as_planned(node: Node) -> Node:
+    node.efa_devices(32)
+    node.command("nvidia-smi", GPUS)
+    node.command("systemctl", "exit 0")
+    node.command("uname", "echo x86_64")
+    node.script(node.root / "usr/lib/x86_64-linux-gnu/libibverbs.so.1", "")
+    node.script(node.root / "opt/nixl-efa/venv/bin/python", "echo 'nixl 1.5.1 LIBFABRIC loaded'")
+    assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
+    return node
+
+
+def report(node: Node, memlock: str = "unlimited") -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Run the report; `ulimit` is a shell builtin, so a function of that name stands in for it."""
+    ran = node.run(
+        "/opt/nixl-efa/bin/boot-report",
+        str(node.root),
+        environ={"BASH_FUNC_ulimit%%": f"() {{ echo {memlock}; }}"},
+    )
+    return ran, json.loads((node.root / "var/lib/nixl-efa/boot-report.json").read_text(encoding="utf-8"))
+
+
+def test_a_node_as_planned_passes(p5: Node) -> None:
+    ran, written = report(p5)
+    assert ran.returncode == 0, ran.stdout
+    assert written["ok"] is True
+    assert written["transport"] == "EFA"
+    assert [check["check"] for check in written["checks"]] == [
+        "efa_devices",
+        "fi_info_domains",
+        "memlock",
+        "accelerators",
+        "libibverbs_preload",
+        "nixl_backend",
+    ]
+    assert "prod producer (p5.48xlarge, EFA): as planned" in ran.stdout
+
+
+def test_the_login_message_is_what_the_report_printed(p5: Node) -> None:
+    ran, _ = report(p5)
+    assert (p5.root / "var/lib/nixl-efa/boot-report.txt").read_text(encoding="utf-8") == ran.stdout
+
+
+@pytest.mark.parametrize("fabrics", [1, 2])
+def test_a_device_counts_once_however_many_fabrics_libfabric_lists_it_under(
+    fabrics: int, make_node: Callable[..., Node]
+) -> None:
+    node = make_node(efa_interfaces=3, accelerators=8, install_nixl=False)
+    node.efa_devices(3, fabrics)
+    _, written = report(node)
+    assert next(c for c in written["checks"] if c["check"] == "fi_info_domains")["seen"] == "3"
+
+
+def lose_a_device(node: Node) -> None:
+    (node.root / "sys/class/infiniband/rdmap31s0").rmdir()
+
+
+def lose_libfabric(node: Node) -> None:
+    node.command("fi_info", "echo 'fi_getinfo: -61 (No data available)' >&2; exit 61")
+
+
+def lose_a_gpu(node: Node) -> None:
+    node.command("nvidia-smi", GPUS.rsplit("\n", 1)[0])
+
+
+def lose_the_driver(node: Node) -> None:
+    node.command("nvidia-smi", "echo 'NVIDIA-SMI has failed' >&2; exit 9")
+
+
+def lose_the_library(node: Node) -> None:
+    (node.root / "usr/lib/x86_64-linux-gnu/libibverbs.so.1").unlink()
+
+
+def lose_nixl(node: Node) -> None:
+    (node.root / "opt/nixl-efa/venv/bin/python").unlink()
+
+
+def break_the_plugin(node: Node) -> None:
+    node.script(
+        node.root / "opt/nixl-efa/venv/bin/python", "echo 'nixl LIBFABRIC failed: \"libhwloc\"'; exit 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("fault", "memlock", "line"),
+    [
+        (lose_a_device, "unlimited", "FAIL efa_devices: planned 32, seen 31"),
+        (lose_libfabric, "unlimited", "FAIL fi_info_domains: planned 32, seen 0"),
+        (None, "65536", "FAIL memlock: planned unlimited, seen 65536"),
+        (lose_a_gpu, "unlimited", "FAIL accelerators: planned 8, seen 7"),
+        (lose_the_driver, "unlimited", "FAIL accelerators: planned 8, seen 0"),
+        (lose_the_library, "unlimited", "FAIL libibverbs_preload: planned present, seen missing"),
+        (lose_nixl, "unlimited", "FAIL nixl_backend: planned loaded, seen"),
+        (
+            break_the_plugin,
+            "unlimited",
+            "FAIL nixl_backend: planned loaded, seen nixl LIBFABRIC failed: libhwloc",
+        ),
+    ],
+)
+def test_each_difference_from_the_plan_fails_loudly(
+    fault: Callable[[Node], None] | None, memlock: str, line: str, p5: Node
+) -> None:
+    if fault:
+        fault(p5)
+    ran, written = report(p5, memlock)
+    assert ran.returncode == 1
+    assert written["ok"] is False
+    assert sum(not check["ok"] for check in written["checks"]) == 1
+    assert line in ran.stdout
+    assert ran.stdout.endswith("NOT AS PLANNED\n")
+
+
+def test_a_type_without_efa_passes_and_says_that_nixl_uses_tcp(make_node: Callable[..., Node]) -> None:
+    node = make_node(efa_interfaces=0, instance_type="g7e.2xlarge", accelerators=1, install_nixl=False)
+    node.efa_devices(0)
+    node.command("nvidia-smi", "echo 'GPU 0: NVIDIA RTX PRO 6000 (UUID: GPU-0)'")
+    ran, written = report(node)
+    assert ran.returncode == 0, ran.stdout
+    assert written["transport"] == "TCP"
+    assert "g7e.2xlarge has no EFA interface, so NIXL uses TCP" in ran.stdout
+
+
+def test_neuron_devices_are_counted_without_their_cores(make_node: Callable[..., Node]) -> None:
+    node = make_node(
+        instance_type="trn1.32xlarge",
+        efa_interfaces=8,
+        accelerators=16,
+        accelerator_kind="neuron",
+        install_nixl=False,
+    )
+    node.efa_devices(8)
+    (node.root / "dev").mkdir()
+    for index in range(16):
+        (node.root / f"dev/neuron{index}").touch()
+    _, written = report(node)
+    assert next(c for c in written["checks"] if c["check"] == "accelerators")["seen"] == "16"
+
+
+def test_without_the_environment_file_the_report_fails(p5: Node) -> None:
+    (p5.root / "etc/nixl-efa/env").unlink()
+    assert p5.run("/opt/nixl-efa/bin/boot-report", str(p5.root)).returncode != 0

@@ -1,0 +1,134 @@
+"""The scripts beside the boot report: what is settled on the node, NIXL's installation and its probe."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Node = Any
+
+
+def preload(node: Node) -> list[str]:
+    lines = (node.root / "etc/nixl-efa/env").read_text(encoding="utf-8").splitlines()
+    return [line for line in lines if line.startswith("LD_PRELOAD=")]
+
+
+@pytest.mark.parametrize(
+    ("machine", "library"),
+    [
+        ("x86_64", "/usr/lib/x86_64-linux-gnu/libibverbs.so.1"),
+        ("aarch64", "/usr/lib/aarch64-linux-gnu/libibverbs.so.1"),
+        ("x86_64", "/usr/lib64/libibverbs.so.1"),
+    ],
+)
+def test_configure_preloads_the_systems_libibverbs_of_the_architecture(
+    machine: str, library: str, make_node: Callable[..., Node]
+) -> None:
+    node = make_node()
+    node.command("uname", f"echo {machine}")
+    node.command("systemctl", f'echo "$*" >> {node.root}/systemctl')
+    node.script(node.root / library.lstrip("/"), "")
+    for _ in range(2):
+        assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
+    assert preload(node) == [f"LD_PRELOAD={library}"]
+    assert "daemon-reexec" in (node.root / "systemctl").read_text(encoding="utf-8")
+
+
+def test_configure_preloads_nothing_that_is_not_there(make_node: Callable[..., Node]) -> None:
+    node = make_node()
+    node.command("systemctl", "exit 0")
+    assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
+    assert preload(node) == []
+
+
+@pytest.fixture
+def installing(make_node: Callable[..., Node]) -> Node:
+    """A node whose python3 makes a venv with a pip that fails as often as the file `failures` has lines."""
+    node = make_node()
+    node.command("apt-get", f'echo "apt-get $*" >> {node.root}/log')
+    pip = f"""echo "pip $*" >> {node.root}/log
+if [ -s {node.root}/failures ]; then sed -i 1d {node.root}/failures; exit 1; fi"""
+    node.command(
+        "python3",
+        f'mkdir -p "$3/bin"; printf \'%s\' \'#!/bin/bash\n{pip}\' > "$3/bin/pip"; chmod +x "$3/bin/pip"',
+    )
+    return node
+
+
+def install(node: Node, failures: int) -> tuple[int, list[str]]:
+    (node.root / "failures").write_text("x\n" * failures, encoding="utf-8")
+    ran = node.run(
+        "/opt/nixl-efa/bin/install-nixl", "1.5.1", str(node.root), environ={"NIXL_RETRY_PAUSE_SECONDS": "0"}
+    )
+    log = (node.root / "log").read_text(encoding="utf-8").splitlines()
+    return ran.returncode, [line for line in log if line.startswith("pip")]
+
+
+def test_installation_pins_the_version_and_brings_libhwloc(installing: Node) -> None:
+    code, pip = install(installing, failures=0)
+    assert code == 0
+    assert len(pip) == 1
+    assert pip[0].endswith("nixl==1.5.1")
+    assert "libhwloc15" in (installing.root / "log").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("failures", "code", "tries"), [(4, 0, 5), (5, 1, 5)])
+def test_installation_is_tried_five_times(failures: int, code: int, tries: int, installing: Node) -> None:
+    seen, pip = install(installing, failures)
+    assert (seen, len(pip)) == (code, tries)
+
+
+@pytest.mark.parametrize(
+    ("api", "code", "line"),
+    [
+        ("return ['DRAM', 'VRAM']", 0, "nixl 1.5.1 LIBFABRIC loaded"),
+        ("return []", 1, "nixl 1.5.1 LIBFABRIC missing"),
+        (
+            "raise RuntimeError('libhwloc.so.15: cannot open')",
+            1,
+            "nixl LIBFABRIC failed: libhwloc.so.15: cannot open",
+        ),
+    ],
+)
+def test_the_probe_says_whether_the_backend_loads(
+    api: str, code: int, line: str, make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    node = make_node()
+    packages = tmp_path / "packages"
+    (packages / "nixl").mkdir(parents=True)
+    (packages / "nixl/__init__.py").touch()
+    (packages / "nixl/_api.py").write_text(
+        "class nixl_agent_config:\n    def __init__(self, backends): pass\n"
+        "class nixl_agent:\n    def __init__(self, name, config): pass\n"
+        f"    def get_plugin_mem_types(self, backend): {api}\n",
+        encoding="utf-8",
+    )
+    (packages / "nixl-1.5.1.dist-info").mkdir()
+    (packages / "nixl-1.5.1.dist-info/METADATA").write_text("Name: nixl\nVersion: 1.5.1\n", encoding="utf-8")
+    node.script(
+        node.root / "opt/nixl-efa/venv/bin/python", f'PYTHONPATH={packages} exec {sys.executable} "$@"'
+    )
+    ran = node.run("/opt/nixl-efa/bin/nixl-probe", "LIBFABRIC", str(node.root))
+    assert (ran.returncode, ran.stdout.strip()) == (code, line)
+
+
+def test_login_shells_get_the_environment_and_the_tools(
+    make_node: Callable[..., Node], tmp_path: Path
+) -> None:
+    node = make_node()
+    profile = (node.root / "etc/profile.d/nixl-efa.sh").read_text(encoding="utf-8")
+    local = tmp_path / "profile.sh"
+    local.write_text(profile.replace("/etc/", f"{node.root}/etc/"), encoding="utf-8")
+    shown = subprocess.run(
+        ["sh", "-euc", f'. {local}; sh -c "echo \\$AWS_REGION \\$PATH"'],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={"PATH": "/usr/bin:/bin"},
+    )
+    assert shown.stdout == "us-east-1 /opt/nixl-efa/bin:/usr/bin:/bin\n"

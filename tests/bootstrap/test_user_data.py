@@ -1,0 +1,233 @@
+"""The user data document: valid, small, escaped, and the same every time."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml  # type: ignore[import-untyped]
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
+
+CASES: dict[str, dict[str, Any]] = {
+    "p5.48xlarge with NIXL": {},
+    "p5.48xlarge without NIXL": {"install_nixl": False},
+    "consumer": {"node": "consumer"},
+    "no EFA": {"instance_type": "g7e.2xlarge", "efa_interfaces": 0, "accelerators": 1},
+    "Neuron": {"instance_type": "trn1.32xlarge", "efa_interfaces": 8, "accelerator_kind": "neuron"},
+    "names that YAML, JSON and shell could trip over": {
+        "environment": 'it\'s: "odd" #1',
+        "nixl_version": "1.5.1 # '\"",
+        "instance_type": "- &x *y",
+    },
+}
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+def test_cloud_inits_own_schema_check_accepts_the_document(
+    changes: dict[str, Any],
+    make_bootstrap: Callable[..., Bootstrap],
+    validate_cloud_config: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    checked = validate_cloud_config(plain(user_data(make_bootstrap(**changes))))
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_the_schema_check_refuses_a_faulty_document(
+    validate_cloud_config: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    checked = validate_cloud_config("#cloud-config\nwrite_files:\n- pth: /etc/nixl-efa/pair.json\n")
+    assert checked.returncode != 0
+    assert "pth" in checked.stderr + checked.stdout
+
+
+@pytest.mark.parametrize("changes", CASES.values(), ids=CASES.keys())
+def test_every_script_on_the_node_passes_shellcheck(
+    changes: dict[str, Any], written_files: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    scripts = {path: text for path, text in written_files(**changes).items() if text.startswith("#!")}
+    scripts["/etc/profile.d/nixl-efa.sh"] = written_files(**changes)["/etc/profile.d/nixl-efa.sh"]
+    assert len(scripts) >= 5
+    for path, text in scripts.items():
+        file = tmp_path / path.replace("/", "_")
+        file.write_text(text, encoding="utf-8")
+        checked = subprocess.run(
+            [Path(sys.executable).with_name("shellcheck"), file], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, f"{path}\n{checked.stdout}"
+
+
+def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit(
+    make_bootstrap: Callable[..., Bootstrap],
+) -> None:
+    long = "x" * 63
+    nodes = tuple(
+        PeerNode(name=f"{long}-{index}", role="consumer", address="255.255.255.255") for index in range(2)
+    )
+    document = user_data(
+        make_bootstrap(
+            environment=long,
+            node=f"{long}-0",
+            nodes=nodes,
+            region="ap-southeast-99",
+            instance_type="p6-b300.48xlarge",
+            efa_interfaces=32,
+            scripts_bucket=long,
+            service_ports=tuple(range(65500, 65530)),
+        )
+    )
+    # A quarter is left for a release that adds to the scripts.
+    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES * 3 / 4
+
+
+def test_the_same_facts_give_the_same_bytes_whatever_the_hash_seed() -> None:
+    program = (
+        "from nixl_efa.bootstrap import *;"
+        "print(user_data(Bootstrap(environment='e', node='a', nodes=(PeerNode('a', 'producer', '1'),),"
+        "region='r', instance_type='t', efa_interfaces=1, accelerators=1, accelerator_kind='nvidia', install_nixl=True,"
+        "nixl_version='1', scripts_bucket='b')))"
+    )
+    outputs = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            capture_output=True,
+            check=True,
+            cwd=Path(__file__).parents[2],
+            env={"PYTHONHASHSEED": seed, "PYTHONPATH": "."},
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(outputs) == 1
+    assert outputs.pop().startswith(b"#cloud-config\n")
+
+
+def test_opaque_values_stand_as_they_are_and_everything_else_is_escaped(
+    make_bootstrap: Callable[..., Bootstrap],
+) -> None:
+    own, peer, bucket, region = (
+        "${TfToken[TOKEN.12]}",
+        '${aws_network_interface.consumer["primary"].private_ip}',
+        "${TfToken[TOKEN.3]}-%{if true}x%{endif}",
+        "${var.region}",
+    )
+    document = user_data(
+        make_bootstrap(
+            region=region,
+            scripts_bucket=bucket,
+            nodes=(
+                PeerNode(name="producer", role="producer", address=own),
+                PeerNode(name="consumer", role="consumer", address=peer),
+            ),
+        )
+    )
+    assert document.count(own) == 2  # pair.json, and vLLM's side channel
+    assert document.count(peer) == 1  # pair.json
+    assert document.count(bucket) == 2
+    assert document.count(region) == 3
+    rest = document
+    for value in (own, peer, bucket, region):
+        rest = rest.replace(value, "")
+    assert "$${" in rest
+    assert not re.search(r"(?<!\$)\$\{|(?<!%)%\{", rest)
+
+
+@given(st.text(alphabet="${}% a", max_size=30))
+def test_plain_undoes_the_escape(text: str) -> None:
+    assert plain(terraform_escape(text)) == text
+
+
+def test_static_text_that_looks_like_a_template_is_escaped(make_bootstrap: Callable[..., Bootstrap]) -> None:
+    assert '"environment": "$${x}%%{y}"' in user_data(make_bootstrap(environment="${x}%{y}"))
+
+
+def test_pair_json_holds_both_nodes_and_what_was_planned(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    assert json.loads(written_files(node="consumer")["/etc/nixl-efa/pair.json"]) == {
+        "environment": "prod",
+        "node": "consumer",
+        "role": "consumer",
+        "region": "us-east-1",
+        "instance_type": "p5.48xlarge",
+        "efa_interfaces": 32,
+        "accelerators": 8,
+        "accelerator_kind": "nvidia",
+        "nixl_backend": "LIBFABRIC",
+        "scripts_bucket": "nixl-efa-prod-scripts",
+        "service_ports": [8000, 8100, 8200],
+        "side_channel_port": 5600,
+        "nodes": [
+            {"name": "producer", "role": "producer", "address": "10.0.0.11"},
+            {"name": "consumer", "role": "consumer", "address": "10.0.0.12"},
+        ],
+    }
+
+
+def test_pair_json_differs_between_nodes_in_node_and_role_alone(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    producer, consumer = (
+        json.loads(written_files(node=node)["/etc/nixl-efa/pair.json"]) for node in ("producer", "consumer")
+    )
+    assert {key for key in producer if producer[key] != consumer[key]} == {"node", "role"}
+
+
+def test_a_shell_reads_the_environment_file(
+    written_files: Callable[..., dict[str, str]], tmp_path: Path
+) -> None:
+    file = tmp_path / "env"
+    file.write_text(written_files(node="consumer", environment="it's")["/etc/nixl-efa/env"], encoding="utf-8")
+    shown = subprocess.run(
+        ["sh", "-c", f"set -a; . {file}; env"], capture_output=True, text=True, check=True, env={}
+    )
+    variables = dict(line.split("=", 1) for line in shown.stdout.splitlines())
+    assert variables["AWS_REGION"] == variables["AWS_DEFAULT_REGION"] == "us-east-1"
+    assert variables["PAIR_ENVIRONMENT"] == "it's"
+    assert variables["VLLM_NIXL_SIDE_CHANNEL_HOST"] == "10.0.0.12"
+    assert variables["VLLM_NIXL_SIDE_CHANNEL_PORT"] == "5600"
+    assert variables["FI_PROVIDER"] == "efa"
+    config = json.loads(variables["PAIR_KV_TRANSFER_CONFIG"])
+    assert config["kv_connector_extra_config"] == {"backends": ["LIBFABRIC"]}
+
+
+def test_without_efa_nothing_asks_for_efa_or_libfabric(written_files: Callable[..., dict[str, str]]) -> None:
+    env = written_files(efa_interfaces=0, instance_type="g7e.2xlarge")["/etc/nixl-efa/env"]
+    assert "FI_PROVIDER" not in env
+    assert "LIBFABRIC" not in env
+    assert "PAIR_NIXL_BACKEND=UCX" in env
+
+
+def test_locked_memory_is_unlimited_for_logins_and_for_services(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    files = written_files()
+    limits = files["/etc/security/limits.d/99-nixl-efa.conf"].split("\n")
+    assert {"* soft memlock unlimited", "* hard memlock unlimited"} <= set(limits)
+    assert "DefaultLimitMEMLOCK=infinity" in files["/etc/systemd/system.conf.d/99-nixl-efa.conf"]
+
+
+@pytest.mark.parametrize("install_nixl", [True, False])
+def test_the_boot_report_is_the_last_command_so_that_its_failure_is_cloud_inits(
+    install_nixl: bool, make_bootstrap: Callable[..., Bootstrap]
+) -> None:
+    commands = yaml.safe_load(plain(user_data(make_bootstrap(install_nixl=install_nixl))))["runcmd"]
+    assert commands[0] == ["/opt/nixl-efa/bin/configure"]
+    assert commands[-1] == ["systemctl", "start", "nixl-efa-boot-report.service"]
+    assert (["/opt/nixl-efa/bin/install-nixl", "1.5.1"] in commands) is install_nixl
+
+
+@pytest.mark.parametrize("names", [(), ("consumer",), ("producer", "producer")])
+def test_a_node_that_is_not_exactly_one_of_the_nodes_is_refused(
+    names: tuple[str, ...], make_bootstrap: Callable[..., Bootstrap]
+) -> None:
+    nodes = tuple(PeerNode(name=name, role="producer", address="10.0.0.1") for name in names)
+    with pytest.raises(ValueError, match="producer"):
+        user_data(make_bootstrap(nodes=nodes))
