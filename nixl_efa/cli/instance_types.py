@@ -1,0 +1,214 @@
+"""`nixl-efa instance-types`: what EC2 says about instance types, and reading it from EC2 anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Set
+from dataclasses import asdict
+from datetime import UTC, date, datetime
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+import typer
+
+from nixl_efa import efa_layout, instance_types
+from nixl_efa.cli import output
+from nixl_efa.instance_types.data import DATA_FILE, DataSource, decode
+from nixl_efa.instance_types.model import InstanceType
+
+# New accelerators come to these first; no one region has all types.
+DEFAULT_REGIONS = ["us-east-1", "us-east-2", "us-west-2"]
+
+app = typer.Typer(
+    help="Show and compare what EC2 says about instance types.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_types(
+    family: Annotated[str | None, typer.Option(help="Only this family, for example p5en.")] = None,
+    accelerator: Annotated[
+        str | None, typer.Option(help="Only this kind of accelerator: nvidia, neuron, ..., none.")
+    ] = None,
+    efa: Annotated[bool, typer.Option("--efa", help="Only types with EFA.")] = False,
+    capacity_block: Annotated[
+        bool, typer.Option("--capacity-block", help="Only types that are sold as Capacity Blocks.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List the types with EFA or accelerators."""
+    known = instance_types.all_types().values()
+    _known("--family", family, {one.family for one in known})
+    _known("--accelerator", accelerator, {one.accelerator_kind for one in known})
+    chosen = [
+        one
+        for one in known
+        if family in (None, one.family)
+        and accelerator in (None, one.accelerator_kind)
+        and (one.supports_efa or not efa)
+        and (one.supports_capacity_block or not capacity_block)
+    ]
+    if as_json:
+        output.print_json("instance-types", {**_source(), "types": [_facts(one) for one in chosen]})
+    else:
+        _print_table(chosen)
+
+
+@app.command("show")
+def show(
+    name: Annotated[str, typer.Argument(metavar="TYPE", help="For example p5.48xlarge.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show one type: accelerators, EFA, the interfaces that a node gets, the default volume."""
+    findings = instance_types.validate(name)
+    one = instance_types.find(name)
+    if one is None:
+        raise output.BadInput(findings[0].line())
+    for finding in findings:
+        output.say(f"{finding.level.value} {finding.line()}")
+    if as_json:
+        interfaces = [asdict(interface) for interface in efa_layout.layout(one)]
+        output.print_json("instance-type", {**_source(), **_facts(one), "interfaces": interfaces})
+    else:
+        _print_one(one)
+
+
+@app.command("refresh")
+def refresh(
+    regions: Annotated[
+        list[str], typer.Option("--region", help="A region to read; can be given several times.")
+    ] = DEFAULT_REGIONS,
+    path: Annotated[str, typer.Option("--output", help="The file to write.")] = DATA_FILE,
+    day: Annotated[str | None, typer.Option("--date", help="The date to note; today when left out.")] = None,
+    source: Annotated[
+        str | None, typer.Option(help="The source to note; the endpoints that were read when left out.")
+    ] = None,
+    profile: Annotated[str | None, typer.Option(help="The AWS profile.")] = None,
+) -> None:
+    """Read the types from EC2 (DescribeInstanceTypes) and write the data file.
+
+    A type that none of the regions offers leaves the file; what comes and goes is listed.
+    """
+    from nixl_efa.aws import Clients
+    from nixl_efa.instance_types.refresh import refresh as read
+
+    noted = _date(day)
+    before = instance_types.all_types().keys()
+    made = Clients(profile)
+    clients = [made.ec2(region) for region in regions]
+    endpoints = ", ".join(client.meta.endpoint_url for client in clients)
+    text = read(clients, DataSource(noted, source or f"EC2 DescribeInstanceTypes, {endpoints}"))
+    after = decode(text).types.keys()
+    if not after:
+        raise output.Failure(f"{endpoints} named no type with EFA or accelerators; {path} is as it was.")
+    try:
+        with open(path, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+    except OSError as error:
+        raise output.BadInput(
+            f"--output {path} can't be written: {error.strerror}. Name another file."
+        ) from error
+    output.say(f"{path}: {len(after)} types. New: {_names(after - before)}. Gone: {_names(before - after)}.")
+
+
+def _known(option: str, value: str | None, values: Set[str]) -> None:
+    if value is not None and value not in values:
+        like = ", ".join(get_close_matches(value, sorted(values), 5, cutoff=0))
+        raise output.BadInput(f"{option} {value!r} is none that the data knows. The nearest are {like}.")
+
+
+def _date(day: str | None) -> str:
+    if day is None:
+        return datetime.now(UTC).date().isoformat()
+    try:
+        return date.fromisoformat(day).isoformat()
+    except ValueError:
+        raise output.BadInput(f"--date {day!r} is no date such as 2026-11-23.") from None
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
+
+
+def _source() -> dict[str, str]:
+    return asdict(instance_types.data_source())
+
+
+def _facts(one: InstanceType) -> dict[str, Any]:
+    return {
+        **asdict(one),
+        "supports_efa": one.supports_efa,
+        "supports_capacity_block": one.supports_capacity_block,
+        "accelerator_kind": one.accelerator_kind,
+        "default_volume_gib": instance_types.default_volume_gib(one.name),
+    }
+
+
+def _accelerators(one: InstanceType) -> str:
+    each = [f"{a.count} x {a.name} ({a.memory_gib:.4g} GiB)" for a in one.accelerators]
+    return ", ".join(each) or "none"
+
+
+def _block(one: InstanceType) -> str:
+    return "yes" if one.supports_capacity_block else "no"
+
+
+def _print_table(types: Iterable[InstanceType]) -> None:
+    from rich.table import Table
+
+    source = instance_types.data_source()
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    table.add_column("Type", no_wrap=True)
+    table.add_column("Accelerators", no_wrap=True)
+    for heading in ("EFA", "Gbps", "vCPU", "Memory GiB", "Volume GiB"):
+        table.add_column(heading, justify="right")
+    table.add_column("Capacity Block")
+    for one in types:
+        figures = (one.efa_interfaces, one.network_gbps, one.vcpu, one.memory_gib)
+        volume = instance_types.default_volume_gib(one.name)
+        cells = [f"{figure:g}" for figure in (*figures, volume)]
+        table.add_row(one.name, _accelerators(one), *cells, _block(one))
+    output.console().print(table)
+    output.say(f"{table.row_count} types. {source.source}, {source.date}.")
+
+
+def _print_one(one: InstanceType) -> None:
+    from rich.table import Table
+
+    interfaces = efa_layout.layout(one)
+    source = instance_types.data_source()
+    rows = {
+        "Type": one.name,
+        "vCPU": str(one.vcpu),
+        "Memory": f"{one.memory_gib:g} GiB",
+        "Accelerators": _accelerators(one),
+        "Network": f"{one.network_gbps:g} Gbps",
+        "Network cards": str(len(one.network_cards)),
+        "EFA interfaces": str(one.efa_interfaces),
+        "A node's interfaces": _interfaces(interfaces),
+        "Capacity Block": _block(one),
+        "Usage classes": ", ".join(one.usage_classes),
+        "Placement groups": ", ".join(one.placement_strategies),
+        "Architecture": ", ".join(one.architectures),
+        "Instance storage": f"{one.instance_storage_gb} GB",
+        "Root volume": f"{instance_types.default_volume_gib(one.name)} GiB by default",
+        "Source": f"{source.source}, {source.date}",
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    for label, value in rows.items():
+        table.add_row(label, value)
+    output.console().print(table)
+
+
+def _interfaces(interfaces: tuple[efa_layout.Interface, ...]) -> str:
+    primary, *others = interfaces
+    text = f"{primary.interface_type} on network card 0"
+    if not others:
+        return text
+    cards = [interface.network_card_index for interface in others]
+    where = f"network card {cards[0]}" if len(cards) == 1 else f"network cards {cards[0]} to {cards[-1]}"
+    return f"{text}; {len(others)} {others[0].interface_type} on {where}"
