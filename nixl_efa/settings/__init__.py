@@ -1,0 +1,22 @@
+"""What a user may set about an environment, where it may be set, and which source wins.
+
+`load` reads everything and raises nothing: what is wrong comes back as findings.
+"""
+
+from __future__ import annotations
+
+from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
+from nixl_efa.settings.loading import Loaded, load
+from nixl_efa.settings.model import SETTING_NAMES, Settings, source_of
+
+__all__ = [
+    "SETTING_NAMES",
+    "Backend",
+    "CloudBackend",
+    "Loaded",
+    "LocalBackend",
+    "S3Backend",
+    "Settings",
+    "load",
+    "source_of",
+]

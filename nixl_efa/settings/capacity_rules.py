@@ -1,0 +1,132 @@
+"""What must hold between the settings that say on which capacity the pair runs.
+
+The rules are AWS's. EC2 user guide: ec2-capacity-blocks (no placement group), capacity-blocks-launch (the
+market type and the reservation go together), cr-cpg (a reservation for a placement group is created in it).
+EC2 API reference: InstanceMarketOptionsRequest (one market type, so Spot or a block).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nixl_efa import instance_types
+from nixl_efa.findings import Finding
+from nixl_efa.settings.facts import Facts
+from nixl_efa.settings.faults import given
+from nixl_efa.settings.rule import Rule, rule
+from nixl_efa.settings.text import from_text
+
+_OFF = {"spot": "false", "use_capacity_block": "false", "placement_group": "auto"}
+
+
+def _exclude(facts: Facts, first: str, second: str, why: str) -> Finding:
+    ways = " or ".join(
+        f"{facts.variable(setting)}={_OFF.get(setting, 'none')}" for setting in (first, second)
+    )
+    return facts.fault(
+        first,
+        f"{facts.shown(first)} and {facts.shown(second)} exclude each other: {why}.",
+        f"Change one of them, or set {ways}.",
+    )
+
+
+def _spot_and_block(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.spot and facts.settings.use_capacity_block:
+        yield _exclude(facts, "spot", "use_capacity_block", "an instance has one market type")
+
+
+def _spot_and_reservation(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.spot and (reservation := facts.reservation()):
+        yield _exclude(facts, "spot", reservation, "Spot Instances can't run in a reservation")
+
+
+def _placement_and_block(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.placement_group == "on" and facts.settings.use_capacity_block:
+        why = "AWS takes no placement group for a Capacity Block; its instances are close together anyway"
+        yield _exclude(facts, "placement_group", "use_capacity_block", why)
+
+
+def _placement_and_reservation(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    if settings.placement_group == "on" and settings.has_reservation and not settings.use_capacity_block:
+        yield facts.warning(
+            "placement_group",
+            f"{facts.shown('placement_group')} and {facts.shown(facts.reservation())}: the "
+            "launch succeeds only if the reservation was created in the stack's own placement group.",
+            'With any other reservation set placement_group to "auto" or "off".',
+        )
+
+
+def _placement_strategy(facts: Facts) -> Iterator[Finding]:
+    known = instance_types.find(facts.settings.instance_type)
+    if facts.settings.placement_group == "on" and known and "cluster" not in known.placement_strategies:
+        yield facts.fault(
+            "placement_group",
+            f"{facts.shown('placement_group')} does not go with "
+            f"{facts.shown('instance_type')}, a type that can't be in a cluster placement group.",
+            'Set placement_group to "auto" or "off".',
+        )
+
+
+def _block_type(facts: Facts) -> Iterator[Finding]:
+    if not facts.settings.use_capacity_block:
+        return
+    name = facts.settings.instance_type
+    known = instance_types.find(name)
+    types = f"Types with Capacity Blocks: {', '.join(instance_types.capacity_block_types())}."
+    both = f"{facts.shown('use_capacity_block')} and {facts.shown('instance_type')}"
+    if known is not None and not known.supports_capacity_block:
+        yield facts.fault(
+            "use_capacity_block",
+            f"{both} exclude each other: {name} can't be had as a Capacity Block.",
+            types,
+        )
+    elif known is None and instance_types.is_well_formed(name):
+        message = f"{both}: whether {name} can be had as a Capacity Block is not known here."
+        yield facts.warning("use_capacity_block", message, types)
+
+
+def _block_without_reservation(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.use_capacity_block and not facts.settings.has_reservation:
+        yield facts.warning(
+            "use_capacity_block",
+            f"{facts.shown('use_capacity_block')} without a reservation: AWS refuses such a launch.",
+            "Set capacity_reservation_id or capacity_reservation_parameter.",
+        )
+
+
+def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
+    """A block switched off above the source that gave both the block and its reservation."""
+    reservation = facts.reservation()
+    off = facts.given.get("use_capacity_block")
+    if not reservation or off is None or off.value is not False:
+        return
+    source = facts.source(reservation)
+    below = (
+        one
+        for layer in facts.layers
+        if (one := layer.get("use_capacity_block")) and off.source.layer < one.source.layer
+    )
+    on = next((one for one in below if from_text("use_capacity_block", one.value) is True), None)
+    if on is not None and off.source.layer < source.layer:
+        yield facts.warning(
+            reservation,
+            f"{facts.shown(reservation)} stays the launch's target though "
+            f"{facts.shown('use_capacity_block')} overrides {given('use_capacity_block', True, on.source)}; "
+            "AWS refuses the launch if that reservation is a Capacity Block.",
+            f"To launch without it set {facts.variable(reservation)}=none.",
+        )
+
+
+_RESERVATION = ("capacity_reservation_id", "capacity_reservation_parameter")
+
+CAPACITY_RULES: tuple[Rule, ...] = (
+    rule(_spot_and_block, "spot", "use_capacity_block"),
+    rule(_spot_and_reservation, "spot", *_RESERVATION),
+    rule(_placement_and_block, "placement_group", "use_capacity_block"),
+    rule(_placement_and_reservation, "placement_group", "use_capacity_block", *_RESERVATION),
+    rule(_placement_strategy, "placement_group", "instance_type"),
+    rule(_block_type, "use_capacity_block", "instance_type"),
+    rule(_block_without_reservation, "use_capacity_block", *_RESERVATION),
+    rule(_reservation_left_behind, "use_capacity_block", *_RESERVATION),
+)

@@ -1,0 +1,91 @@
+"""Settings from cdktf's context: at its top level for every environment, under a name for that one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from nixl_efa.findings import Finding
+from nixl_efa.settings import names
+from nixl_efa.settings.faults import fault, shown, warning
+from nixl_efa.settings.model import SETTING_NAMES, Settings
+from nixl_efa.settings.source import Given, Layer, Source
+
+# The AWS CDK design's name for the proxy's port, the first of service_ports.
+VLLM_PORT = "vllmPort"
+
+_SPELLINGS: dict[str, str] = {
+    spelling: setting for setting in SETTING_NAMES for spelling in (setting, names.camel_case(setting))
+} | {VLLM_PORT: "service_ports"}
+
+
+@dataclass(slots=True)
+class Context:
+    """of_all: from the top level; of_environment: by its name."""
+
+    of_all: dict[str, Given] = field(default_factory=dict)
+    of_environment: dict[str, dict[str, Given]] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+    findings_of_environment: dict[str, list[Finding]] = field(default_factory=dict)
+
+
+def read_context(context: Mapping[str, object], known: Iterable[str], chosen: Iterable[str]) -> Context:
+    """The settings in the context.
+
+    The top level also holds keys of cdktf and of others: one that is no setting is passed over, with a
+    warning when it looks like a slip. Under an environment's name every key must be a setting.
+    """
+    known, chosen = tuple(known), tuple(chosen)
+    result = Context()
+    own: dict[str, object] = {}
+    for key, value in context.items():
+        if key in known:
+            if key in chosen:
+                result.of_environment[key], result.findings_of_environment[key] = _of_environment(key, value)
+        elif key in _SPELLINGS:
+            own[key] = value
+        elif near := names.nearest(key, (*_SPELLINGS, *known), least=names.SLIP):
+            message = f"{key} is no setting and no environment (cdktf context: {key}); it is passed over."
+            result.findings.append(warning(key, message, f"Did you mean {near}?"))
+    result.of_all, findings = _settings(own, Layer.CONTEXT_OF_ALL, "")
+    result.findings += findings
+    return result
+
+
+def _of_environment(name: str, value: object) -> tuple[dict[str, Given], list[Finding]]:
+    if not isinstance(value, Mapping):
+        message = f"{name} = {shown(value)} (cdktf context: {name}) must be an object of settings."
+        return {}, [fault("context", message)]
+    unknown = [
+        fault(
+            key,
+            f"{key} is not a setting (cdktf context: {name}.{key}).",
+            names.did_you_mean(key, SETTING_NAMES),
+        )
+        for key in value
+        if key not in _SPELLINGS
+    ]
+    own = {key: item for key, item in value.items() if key in _SPELLINGS}
+    settings, findings = _settings(own, Layer.CONTEXT_OF_ENVIRONMENT, f"{name}.")
+    return settings, unknown + findings
+
+
+def _settings(own: Mapping[str, object], layer: Layer, path: str) -> tuple[dict[str, Given], list[Finding]]:
+    settings: dict[str, Given] = {}
+    findings: list[Finding] = []
+    for key, value in own.items():
+        setting = _SPELLINGS[key]
+        source = Source(layer, f"cdktf context: {path}{key}")
+        if setting in settings:
+            both = f"{settings[setting].source.label} and {path}{key}"
+            findings.append(fault(setting, f"{setting} is given twice ({both}).", "Keep one of them."))
+            continue
+        given = _with_other_ports(value) if key == VLLM_PORT else value
+        settings[setting] = Given(given, source, is_text=True)
+    return settings, findings
+
+
+def _with_other_ports(port: object) -> list[object]:
+    """The port in place of the default's first one."""
+    others = Settings.model_fields["service_ports"].default[1:]
+    return [port, *(other for other in others if str(other) != str(port).strip())]

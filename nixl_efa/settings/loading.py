@@ -1,0 +1,98 @@
+"""All sources together: every environment of a run, and all that is wrong with them at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from nixl_efa.findings import Finding, failures
+from nixl_efa.settings import faults
+from nixl_efa.settings.context import read_context
+from nixl_efa.settings.facts import Facts
+from nixl_efa.settings.files import read_file, select
+from nixl_efa.settings.model import Settings
+from nixl_efa.settings.precedence import resolve
+from nixl_efa.settings.rule import apply
+from nixl_efa.settings.rules import RULES
+from nixl_efa.settings.source import Given, GivenSettings, Source
+from nixl_efa.settings.state_rules import shared_states
+from nixl_efa.settings.variables import read_variables
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """environments: those without a fault, by name; findings: all faults and warnings, each once.
+
+    by_environment: the findings of each chosen environment; `general`: those of none (an unknown variable).
+    """
+
+    environments: tuple[Settings, ...]
+    findings: tuple[Finding, ...]
+    general: tuple[Finding, ...] = ()
+    by_environment: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+
+
+def load(directory: Path, environ: Mapping[str, str], context: Mapping[str, object]) -> Loaded:
+    """The environments that have a file in the directory and that NIXL_EFA_ENVIRONMENTS, if set, names.
+
+    environ: the process's environment variables; context: cdktf's context. Raises nothing for what a user may
+    have written in any of the three: it is in the findings. They come in a fixed order: what belongs to no
+    environment first, then the environments by name, in each the file's faults, the values' and the rules'.
+    """
+    selection = select(directory, environ)
+    variables = read_variables(environ, selection.known)
+    contexts = read_context(context, selection.known, selection.chosen)
+    general = [*selection.findings, *variables.findings, *contexts.findings]
+    by_environment: dict[str, list[Finding]] = {}
+    environments: list[Settings] = []
+    for name in selection.chosen:
+        given, findings = read_file(directory, name)
+        findings += contexts.findings_of_environment.get(name, [])
+        by_environment[name] = findings
+        layers: list[GivenSettings] = [
+            variables.of_environment.get(name, {}),
+            variables.of_all,
+            contexts.of_environment.get(name, {}),
+            contexts.of_all,
+            given,
+        ]
+        if settings := _environment(name, layers, findings):
+            environments.append(settings)
+    for name, shared in shared_states(environments):
+        by_environment[name].append(shared)
+    everything = [*general, *(one for findings in by_environment.values() for one in findings)]
+    return Loaded(
+        tuple(one for one in environments if not failures(by_environment[one.name])),
+        tuple(dict.fromkeys(everything)),
+        tuple(general),
+        {name: tuple(findings) for name, findings in by_environment.items()},
+    )
+
+
+def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Finding]) -> Settings | None:
+    """The environment's settings, None when they have a fault; adds what is found."""
+    resolved = resolve(name, layers)
+    findings += resolved.findings
+    values = {setting: one.value for setting, one in resolved.values.items()}
+    faulty: set[str] = set()
+    try:
+        settings = Settings.model_validate({"name": name, **values})
+    except ValidationError as error:
+        findings += faults.of_validation(error, resolved.values, name)
+        faulty = {str(detail["loc"][0]) for detail in error.errors()}
+        settings = _without(faulty, name, values)
+    findings += apply(RULES, Facts(settings, resolved.values, layers), faulty)
+    return settings.from_sources(_sources(resolved.values)) if not faulty else None
+
+
+def _without(faulty: set[str], name: str, values: Mapping[str, object]) -> Settings:
+    """The settings without the faulty ones, for the rules that read none of these."""
+    sound = {setting: value for setting, value in values.items() if setting not in faulty}
+    return Settings.model_validate({"name": name, "instance_type": "none.none", **sound})
+
+
+def _sources(values: Mapping[str, Given]) -> dict[str, Source]:
+    return {setting: one.source for setting, one in values.items()}

@@ -1,0 +1,150 @@
+"""The settings of one environment, each checked by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
+
+from nixl_efa import instance_types
+from nixl_efa.settings import values
+from nixl_efa.settings.backend import Backend, LocalBackend
+from nixl_efa.settings.source import DEFAULT, Source
+
+PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
+CheckChoice = Annotated[Literal["off", "warn", "error"], values.Allowed('"off", "warn" or "error"')]
+Owner = Annotated[values.TagValue | None, values.Allowed("text that is allowed as a tag's value")]
+
+
+class Settings(BaseModel):
+    """What a user decided about one environment; `load` also checks the settings against each other."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(description="The environment's name: that of its file.")
+
+    region: values.Region = Field("us-east-2", description="AWS region of the pair.")
+    availability_zone: values.ZoneName | None = Field(
+        None, description="Zone of both nodes. Absent: the first zone that offers the type."
+    )
+    availability_zone_parameter: values.ParameterName | None = Field(
+        None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
+    )
+    instance_type: values.InstanceTypeName = Field(description="EC2 instance type of both nodes. Required.")
+    volume_size: values.VolumeSize | None = Field(
+        None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
+    )
+    volume_iops: values.VolumeIops = Field(
+        3000, description="I/O operations a second of the root volume, at most 500 a GiB."
+    )
+    volume_throughput: values.VolumeThroughput = Field(
+        125, description="Throughput of the root volume in MiB/s, at most a quarter of volume_iops."
+    )
+    vpc_id: values.VpcId | None = Field(None, description="VPC of the pair. Absent: the default VPC.")
+    subnet_id: values.SubnetId | None = Field(
+        None, description="Subnet of both nodes. Absent: the VPC's first in the zone."
+    )
+    security_group_id: values.SecurityGroupId | None = Field(
+        None, description="An existing security group to use in place of an own one."
+    )
+    key_name: values.KeyName | None = Field(None, description="EC2 key pair. Absent: none.")
+    use_capacity_block: values.YesNo = Field(
+        False, description="Launch into a Capacity Block for ML (the market type capacity-block)."
+    )
+    capacity_reservation_id: values.ReservationId | None = Field(
+        None, description="Capacity Block or On-Demand Capacity Reservation to launch into."
+    )
+    capacity_reservation_parameter: values.ParameterName | None = Field(
+        None, description="Parameter Store name that holds the reservation's id, read at plan time."
+    )
+    spot: values.YesNo = Field(False, description="Launch as Spot Instances.")
+    placement_group: PlacementChoice = Field(
+        "auto", description="Cluster placement group of the stack's own: see below for auto."
+    )
+    ami_id: values.ImageId | None = Field(
+        None, description="Machine image. Absent: the deep-learning image that fits the accelerator."
+    )
+    ami_parameter: values.ParameterName | None = Field(
+        None, description="Parameter Store name that holds the image's id."
+    )
+    elastic_ip: values.YesNo = Field(
+        True, description="A public address for each node, its way out to Session Manager."
+    )
+    service_ports: values.Ports = Field(
+        (8000, 8100, 8200), description="Ports open from the VPC: proxy, producer, consumer."
+    )
+    install_nixl: values.YesNo = Field(
+        True, description="Install NIXL in a virtual environment at first boot."
+    )
+    nixl_version: values.NixlVersion = Field("1.5.1", description="Version of NIXL to install.")
+    mlflow_tracking_server_arn: values.TrackingServerArn | None = Field(
+        None, description="MLflow tracking server that the nodes may use."
+    )
+    mlflow_artifact_bucket_arn: values.BucketArn | None = Field(
+        None, description="Bucket of MLflow artifacts that the nodes may use."
+    )
+    project_prefix: values.ProjectPrefix = Field("nixl-efa", description="Begins the names of the resources.")
+    owner: Owner = Field(None, description="Who to ask about the pair: the tag Owner.")
+    tags: values.Tags = Field({}, description="Further tags on every resource.")
+    backend: Backend = Field(LocalBackend(), description="Where the Terraform state lives: see below.")
+    check: CheckChoice = Field(
+        "off", description="Look at the account at synthesis: not at all, warn, or stop on a failure."
+    )
+    min_hours: values.Hours = Field(
+        1, description="Hours that a Capacity Block must still last for the check to pass."
+    )
+
+    _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
+
+    @property
+    def stack_name(self) -> str:
+        """The Terraform stack of this environment."""
+        return f"nixl-efa-{self.name}"
+
+    @property
+    def volume_gib(self) -> int:
+        """The root volume's size in GiB: the given one, else the instance type's default."""
+        if self.volume_size is not None:
+            return self.volume_size
+        return instance_types.default_volume_gib(self.instance_type)
+
+    @property
+    def has_reservation(self) -> bool:
+        """Whether the launch names a Capacity Reservation (a Capacity Block is one too)."""
+        return self.capacity_reservation_id is not None or self.capacity_reservation_parameter is not None
+
+    @property
+    def wants_placement_group(self) -> bool:
+        """Whether the stack makes a cluster placement group.
+
+        "auto" makes none with a Capacity Block, which refuses it (EC2 user guide, ec2-capacity-blocks); none
+        with a reservation, which would have to be created in that very group (EC2 user guide, cr-cpg); and
+        none for a type that has no cluster strategy or that the data does not know.
+        """
+        if self.placement_group != "auto":
+            return self.placement_group == "on"
+        if self.use_capacity_block or self.has_reservation:
+            return False
+        facts = instance_types.find(self.instance_type)
+        return facts is not None and "cluster" in facts.placement_strategies
+
+    def source(self, setting: str) -> Source:
+        """Where a setting's value came from."""
+        return self._sources.get(setting, DEFAULT)
+
+    def from_sources(self, sources: Mapping[str, Source]) -> Settings:
+        """The same settings, knowing where each came from."""
+        copy = self.model_copy()
+        copy._sources = dict(sources)
+        return copy
+
+
+SETTING_NAMES: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "name")
+
+
+def source_of(settings: Settings, setting: str) -> str:
+    """Where a setting's value came from, in words: a file and key, a variable, a context key or "default"."""
+    if setting not in SETTING_NAMES:
+        raise KeyError(setting)
+    return settings.source(setting).label

@@ -1,0 +1,54 @@
+"""The names that settings go by, and the valid name that is nearest to a wrong one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+VARIABLE_PREFIX = "NIXL_EFA_"
+ENVIRONMENTS_VARIABLE = "NIXL_EFA_ENVIRONMENTS"
+
+# Variables with the prefix that are no setting of an environment, and what reads them.
+OTHER_VARIABLES: dict[str, str] = {ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names"}
+
+# How alike two names must be (difflib's ratio, 0 to 1) to be offered, and to be taken for a slip.
+OFFERED = 0.6
+SLIP = 0.82
+
+
+def camel_case(name: str) -> str:
+    """instance_type -> instanceType."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
+
+
+def variable_part(name: str) -> str:
+    """The form in which an environment or a setting stands in a variable: prod-eu -> PROD_EU."""
+    return name.upper().replace("-", "_")
+
+
+def variable(setting: str, environment: str = "") -> str:
+    """The variable of a setting, for one environment or for all of them."""
+    parts = [environment, setting] if environment else [setting]
+    return VARIABLE_PREFIX + "_".join(variable_part(part) for part in parts)
+
+
+def nearest(name: str, valid: Iterable[str], least: float = OFFERED) -> str:
+    """The valid name most like this one, whatever its case and separators; empty when none is like it."""
+    import difflib  # only a faulty name pays for it
+
+    plain = {_plain(candidate): candidate for candidate in valid}
+    found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=least)
+    return plain[found[0]] if found else ""
+
+
+def _plain(name: str) -> str:
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+def did_you_mean(name: str, valid: Iterable[str]) -> str:
+    """A sentence that offers the nearest valid name, else all of them."""
+    valid = sorted(valid)
+    near = nearest(name, valid)
+    if near:
+        return f"Did you mean {near}?"
+    return f"There are: {', '.join(valid)}." if valid else ""

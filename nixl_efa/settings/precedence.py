@@ -1,0 +1,86 @@
+"""Which of the given values holds: the highest source's, and of two settings that replace each other, one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from nixl_efa.findings import Finding
+from nixl_efa.settings.faults import fault, given, warning
+from nixl_efa.settings.source import Given, GivenSettings
+from nixl_efa.settings.text import clears, from_text
+
+# Two ways to say one thing. Given by two sources, the higher one's replaces the other.
+ALTERNATIVES = (
+    ("capacity_reservation_id", "capacity_reservation_parameter"),
+    ("availability_zone", "availability_zone_parameter"),
+    ("ami_id", "ami_parameter"),
+)
+RESERVATION = ALTERNATIVES[0]
+
+
+@dataclass(slots=True)
+class Resolved:
+    """The values that hold, read as their settings' types; None for one that a source took back."""
+
+    values: dict[str, Given] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    def holds(self, setting: str) -> Given | None:
+        """The setting's value when one is given and none took it back."""
+        value = self.values.get(setting)
+        return value if value is not None and value.value is not None else None
+
+
+def resolve(environment: str, layers: Sequence[GivenSettings]) -> Resolved:
+    """The values that hold of these sources, the highest first."""
+    typed = [{setting: _typed(setting, one) for setting, one in layer.items()} for layer in layers]
+    result = Resolved()
+    for layer in typed:
+        for setting, one in layer.items():
+            result.values.setdefault(setting, one)
+    for first, second in ALTERNATIVES:
+        _keep_one(result, environment, first, second)
+    _drop_zone_of_another_reservation(result, environment)
+    return result
+
+
+def _typed(setting: str, one: Given) -> Given:
+    if clears(setting, one.value, one.is_text):
+        return Given(None, one.source)
+    return Given(from_text(setting, one.value), one.source) if one.is_text else one
+
+
+def _keep_one(result: Resolved, environment: str, first: str, second: str) -> None:
+    one, other = result.holds(first), result.holds(second)
+    if one is None or other is None:
+        return
+    if one.source.layer == other.source.layer:
+        both = f"{given(first, one.value, one.source)} and {given(second, other.value, other.source)}"
+        message = f"{environment}: {both} exclude each other."
+        result.findings.append(fault(first, message, "Keep one of them."))
+        return
+    del result.values[second if one.source.layer < other.source.layer else first]
+
+
+def _drop_zone_of_another_reservation(result: Resolved, environment: str) -> None:
+    """A zone that is stored beside a reservation's id says nothing about a reservation given elsewhere."""
+    zone = result.holds("availability_zone_parameter")
+    reservation = min(
+        (one for setting in RESERVATION if (one := result.values.get(setting)) is not None),
+        key=lambda one: one.source.layer,
+        default=None,
+    )
+    if zone is None or reservation is None or reservation.source.layer >= zone.source.layer:
+        return
+    del result.values["availability_zone_parameter"]
+    zone_shown = given("availability_zone_parameter", zone.value, zone.source)
+    by = reservation.source.label
+    if any(result.holds(setting) for setting in RESERVATION):
+        why = f"the reservation is another's ({by})"
+        remedy = "Set availability_zone to that reservation's zone."
+    else:
+        why = f"its reservation is taken back ({by})"
+        remedy = "Set availability_zone if the zone matters."
+    message = f"{environment}: {zone_shown} is passed over, for {why}."
+    result.findings.append(warning("availability_zone_parameter", message, remedy))

@@ -1,0 +1,116 @@
+"""What must hold between an environment's settings, and between these and its instance type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from nixl_efa import instance_types
+from nixl_efa.findings import Finding
+from nixl_efa.settings.capacity_rules import CAPACITY_RULES
+from nixl_efa.settings.facts import Facts
+from nixl_efa.settings.names import nearest
+from nixl_efa.settings.regions import REGIONS
+from nixl_efa.settings.rule import Rule, rule
+
+# EBS user guide, general-purpose: the ratios of a gp3 volume.
+IOPS_PER_GIB = 500
+IOPS_PER_MIBPS = 4
+
+# S3 user guide, bucketnamingrules: what a bucket's name may not begin with. EC2 API reference,
+# CreateSecurityGroup: what a security group's name may not begin with.
+FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-", "sg-")
+
+# A name of 63 characters (S3) that ends with the 26 that Terraform's bucket_prefix appends leaves 37 for
+# "PREFIX-ENVIRONMENT-".
+PREFIX_AND_ENVIRONMENT = 35
+
+
+def _instance_type(facts: Facts) -> Iterator[Finding]:
+    return _named(facts, "instance_type", instance_types.validate(facts.settings.instance_type))
+
+
+def _volume_size(facts: Facts) -> Iterator[Finding]:
+    size = facts.settings.volume_size
+    if size is not None:
+        found = instance_types.validate_volume(facts.settings.instance_type, size)
+        yield from _named(facts, "volume_size", found)
+
+
+def _named(facts: Facts, setting: str, findings: list[Finding]) -> Iterator[Finding]:
+    """The findings of another part, each with the environment and the source."""
+    for one in findings:
+        yield replace(one, message=f"{one.message} ({facts.environment}: {facts.source(setting).label})")
+
+
+def _region(facts: Facts) -> Iterator[Finding]:
+    region = facts.settings.region
+    if region not in REGIONS:
+        near = nearest(region, REGIONS)
+        yield facts.warning(
+            "region",
+            f"{facts.shown('region')} is none of the regions known here.",
+            f"Did you mean {near}?" if near else "",
+        )
+
+
+def _zone_in_region(facts: Facts) -> Iterator[Finding]:
+    zone, region = facts.settings.availability_zone, facts.settings.region
+    rest = zone.removeprefix(region) if zone is not None else ""
+    if zone is not None and (rest == zone or rest[:1].isdigit()):
+        yield facts.fault(
+            "availability_zone",
+            f"{facts.shown('availability_zone')} is not a zone of {facts.shown('region')}.",
+            f"A zone of that region is called {region}a, for example.",
+        )
+
+
+def _iops(facts: Facts) -> Iterator[Finding]:
+    most = IOPS_PER_GIB * facts.settings.volume_gib
+    if facts.settings.volume_iops > most:
+        yield facts.fault(
+            "volume_iops",
+            f"{facts.shown('volume_iops')} is too much for a volume of "
+            f"{facts.settings.volume_gib} GiB: gp3 allows {IOPS_PER_GIB} a GiB, here {most}.",
+        )
+
+
+def _throughput(facts: Facts) -> Iterator[Finding]:
+    most = facts.settings.volume_iops // IOPS_PER_MIBPS
+    if facts.settings.volume_throughput > most:
+        yield facts.fault(
+            "volume_throughput",
+            f"{facts.shown('volume_throughput')} is too much for "
+            f"{facts.shown('volume_iops')}: gp3 allows a quarter of it, here {most} MiB/s.",
+            f"Set volume_iops to {IOPS_PER_MIBPS * facts.settings.volume_throughput} or more.",
+        )
+
+
+def _project_prefix(facts: Facts) -> Iterator[Finding]:
+    prefix = facts.settings.project_prefix
+    for forbidden in FORBIDDEN_PREFIXES:
+        if f"{prefix}-".startswith(forbidden):
+            yield facts.fault(
+                "project_prefix",
+                f"{facts.shown('project_prefix')} begins with {forbidden}, which AWS does "
+                "not allow for the names made of it.",
+            )
+    most = PREFIX_AND_ENVIRONMENT - len(facts.environment)
+    if len(prefix) > most:
+        yield facts.fault(
+            "project_prefix",
+            f"{facts.shown('project_prefix')} must be at most {most} characters beside the "
+            f"environment's name \"{facts.environment}\", for a bucket's name holds both.",
+        )
+
+
+RULES: tuple[Rule, ...] = (
+    rule(_region, "region"),
+    rule(_zone_in_region, "region", "availability_zone"),
+    rule(_instance_type, "instance_type"),
+    rule(_volume_size, "instance_type", "volume_size"),
+    rule(_iops, "instance_type", "volume_size", "volume_iops"),
+    rule(_throughput, "volume_iops", "volume_throughput"),
+    *CAPACITY_RULES,
+    rule(_project_prefix, "project_prefix"),
+)

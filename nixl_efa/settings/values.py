@@ -1,0 +1,206 @@
+"""What one setting may hold, each as an annotated type with the words that a message says it in.
+
+Nothing here looks at a second setting (see `rules`), and no valid value can hold `${` or `%{`, which
+Terraform would expand.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, get_args
+
+from pydantic import AfterValidator, Field, Strict, StringConstraints
+
+# EC2 API reference, EbsBlockDevice: the ranges of a gp3 volume.
+# The least size is ours: no image fits below it.
+VOLUME_SIZE_GIB = (8, 65536)
+VOLUME_IOPS = (3000, 80000)
+VOLUME_THROUGHPUT_MIBPS = (125, 2000)
+
+# Room for an environment's name beside it, see `rules.names_fit`.
+MAX_PROJECT_PREFIX = 24
+MAX_ENVIRONMENT_NAME = 24
+
+# EC2 user guide, "Tag your Amazon EC2 resources": 50 tags a resource. The stack adds some of its own.
+MAX_TAGS = 40
+
+# The first version that has the LIBFABRIC plugin on which EFA rests (NIXL release notes, 1.0.0).
+FIRST_NIXL_WITH_EFA = (1, 0, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowed:
+    """What a value must be, as words that can follow "must be"."""
+
+    text: str
+
+
+def allowed(annotation: object) -> str:
+    """The `Allowed` words found first in an annotation or inside it; empty when there are none."""
+    for part in getattr(annotation, "__metadata__", ()):
+        if isinstance(part, Allowed):
+            return part.text
+    return next((text for part in get_args(annotation) if (text := allowed(part))), "")
+
+
+def _nixl_version(version: str) -> str:
+    # The normalized public form of PEP 440 without an epoch, which is what a package index shows.
+    match = re.fullmatch(
+        r"(\d{1,9}(?:\.\d{1,9})*)((?:a|b|rc)\d+)?(?:\.post\d+)?(\.dev\d+)?", version, re.ASCII
+    )
+    if match is None:
+        raise ValueError('must be a version as PEP 440 writes it, such as "1.5.1"')
+    release = tuple(int(part) for part in match[1].split("."))
+    padded = release + (0,) * (3 - len(release))
+    before_release = bool(match[2] or match[3])
+    if padded < FIRST_NIXL_WITH_EFA or (before_release and padded == FIRST_NIXL_WITH_EFA):
+        raise ValueError("is too old: EFA needs NIXL 1.0.0 or later")
+    return version
+
+
+def _no_repeat(ports: tuple[int, ...]) -> tuple[int, ...]:
+    repeated = sorted({port for port in ports if ports.count(port) > 1})
+    if repeated:
+        raise ValueError(f"names port {', '.join(map(str, repeated))} more than once")
+    return ports
+
+
+def _tags_fit(tags: dict[str, str]) -> dict[str, str]:
+    if len(tags) > MAX_TAGS:
+        raise ValueError(f"has {len(tags)} tags; at most {MAX_TAGS} are allowed beside the stack's own")
+    seen: dict[str, str] = {}
+    for key in tags:
+        # IAM treats keys that differ only in case as one (IAM API reference, TagRole).
+        other = seen.setdefault(key.casefold(), key)
+        if other != key:
+            raise ValueError(f'has the keys "{other}" and "{key}", which IAM takes for one')
+    return tags
+
+
+def _not_of_aws(key: str) -> str:
+    if key.casefold().startswith("aws:"):
+        raise ValueError('may not begin with "aws:", which AWS keeps to itself')
+    return key
+
+
+YesNo = Annotated[bool, Strict(), Allowed("true or false")]
+
+Region = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"),
+    Allowed("the name of an AWS region, such as us-east-2"),
+]
+# An Availability Zone, a Local Zone (us-east-1-bos-1a) or a Wavelength Zone (us-east-1-wl1-bos-wlz-1).
+ZoneName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}([a-z]|(-[a-z0-9]+)+)$"),
+    Allowed("the name of a zone, such as us-east-2a (not a zone's id such as use2-az1)"),
+]
+InstanceTypeName = Annotated[
+    str, StringConstraints(min_length=1, max_length=64), Allowed("an EC2 instance type, such as g7e.12xlarge")
+]
+
+VpcId = Annotated[
+    str,
+    StringConstraints(pattern=r"^vpc-[0-9a-f]{8,17}$"),
+    Allowed("a VPC's id: vpc- and 8 to 17 hexadecimal digits"),
+]
+SubnetId = Annotated[
+    str,
+    StringConstraints(pattern=r"^subnet-[0-9a-f]{8,17}$"),
+    Allowed("a subnet's id: subnet- and 8 to 17 hexadecimal digits"),
+]
+SecurityGroupId = Annotated[
+    str,
+    StringConstraints(pattern=r"^sg-[0-9a-f]{8,17}$"),
+    Allowed("a security group's id: sg- and 8 to 17 hexadecimal digits"),
+]
+ImageId = Annotated[
+    str,
+    StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$"),
+    Allowed("an image's id: ami- and 8 to 17 hexadecimal digits"),
+]
+ReservationId = Annotated[
+    str,
+    StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$"),
+    Allowed("a Capacity Reservation's id: cr- and 8 to 17 hexadecimal digits"),
+]
+# EC2 API reference, CreateKeyPair: up to 255 ASCII characters. Braces are left out for Terraform's sake.
+KeyName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[!-z|~]([ -z|~]*[!-z|~])?$", max_length=255),
+    Allowed("the name of an EC2 key pair: up to 255 ASCII characters, no braces, no space at either end"),
+]
+# Systems Manager API reference, PutParameter: characters, 15 levels, 1011 characters.
+ParameterName = Annotated[
+    str,
+    StringConstraints(pattern=r"^(/[a-zA-Z0-9_.-]+){1,15}$", max_length=1011),
+    Allowed(
+        'the full name of a parameter in Parameter Store, such as "/nixl-efa/prod/capacity-reservation-id"'
+    ),
+]
+
+VolumeSize = Annotated[
+    int,
+    Strict(),
+    Field(ge=VOLUME_SIZE_GIB[0], le=VOLUME_SIZE_GIB[1]),
+    Allowed(f"a whole number of GiB from {VOLUME_SIZE_GIB[0]} to {VOLUME_SIZE_GIB[1]}"),
+]
+VolumeIops = Annotated[
+    int,
+    Strict(),
+    Field(ge=VOLUME_IOPS[0], le=VOLUME_IOPS[1]),
+    Allowed(f"a whole number of I/O operations a second from {VOLUME_IOPS[0]} to {VOLUME_IOPS[1]}"),
+]
+VolumeThroughput = Annotated[
+    int,
+    Strict(),
+    Field(ge=VOLUME_THROUGHPUT_MIBPS[0], le=VOLUME_THROUGHPUT_MIBPS[1]),
+    Allowed(f"a whole number of MiB/s from {VOLUME_THROUGHPUT_MIBPS[0]} to {VOLUME_THROUGHPUT_MIBPS[1]}"),
+]
+# 4368 hours is the longest that a Capacity Block lasts (EC2 user guide, capacity-blocks-purchase).
+Hours = Annotated[int, Strict(), Field(ge=0, le=4368), Allowed("a whole number of hours from 0 to 4368")]
+Port = Annotated[int, Strict(), Field(ge=1, le=65535), Allowed("a port from 1 to 65535")]
+Ports = Annotated[
+    tuple[Port, ...], AfterValidator(_no_repeat), Allowed("a list of ports, each from 1 to 65535")
+]
+
+NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.1"')]
+TrackingServerArn = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^arn:aws(-[a-z]+)*:sagemaker:[a-z0-9-]+:[0-9]{12}:mlflow-tracking-server/[a-zA-Z0-9-]+$"
+    ),
+    Allowed("an ARN such as arn:aws:sagemaker:us-east-2:123456789012:mlflow-tracking-server/NAME"),
+]
+BucketArn = Annotated[
+    str,
+    StringConstraints(pattern=r"^arn:aws(-[a-z]+)*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
+    Allowed("the ARN of a bucket without a path, such as arn:aws:s3:::my-artifacts"),
+]
+# It begins the names of buckets, roles, security groups and placement groups. It may not begin with what S3
+# (user guide, bucketnamingrules) and EC2 (CreateSecurityGroup) keep to themselves, see `rules.names_fit`.
+ProjectPrefix = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=MAX_PROJECT_PREFIX),
+    Allowed(
+        f"at most {MAX_PROJECT_PREFIX} lower-case letters, digits and hyphens, "
+        "a letter first and no hyphen at the end"
+    ),
+]
+
+# The characters that every service takes in a tag (EC2 user guide, Using_Tags, tag restrictions).
+_TAG_CHARACTERS = r"[\p{L}\p{N}\p{Zs}_.:/=+@-]"
+TagKey = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{_TAG_CHARACTERS}+$", max_length=128),
+    AfterValidator(_not_of_aws),
+    Allowed("a tag's key: up to 128 letters, digits, spaces and _ . : / = + - @"),
+]
+TagValue = Annotated[
+    str,
+    StringConstraints(pattern=rf"^{_TAG_CHARACTERS}*$", max_length=256),
+    Allowed("a tag's value as text: up to 256 letters, digits, spaces and _ . : / = + - @"),
+]
+Tags = Annotated[dict[TagKey, TagValue], AfterValidator(_tags_fit), Allowed("a table of tags")]
