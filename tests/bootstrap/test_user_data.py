@@ -92,8 +92,8 @@ def test_the_same_facts_give_the_same_bytes_whatever_the_hash_seed() -> None:
     program = (
         "from nixl_efa.bootstrap import *;"
         "print(user_data(Bootstrap(environment='e', node='a', nodes=(PeerNode('a', 'producer', '1'),),"
-        "region='r', instance_type='t', efa_interfaces=1, accelerators=1, accelerator_kind='nvidia', install_nixl=True,"
-        "nixl_version='1', scripts_bucket='b')))"
+        "region='r', instance_type='t', efa_interfaces=1, accelerators=1, accelerator_kind='nvidia',"
+        "install_nixl=True, nixl_version='1', scripts_bucket='b')))"
     )
     outputs = {
         subprocess.run(
