@@ -1,0 +1,53 @@
+"""Where the pair's instances come from: On-Demand, Spot, a Capacity Block, a reservation.
+
+A launch into a Capacity Block needs both halves, the market type and the reservation as target, and no preference
+beside the target (EC2 user guide, capacity-blocks-launch).
+"""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
+from cdktf_cdktf_provider_aws.instance import (
+    InstanceCapacityReservationSpecification,
+    InstanceCapacityReservationSpecificationCapacityReservationTarget,
+    InstanceInstanceMarketOptions,
+)
+from constructs import Construct
+
+from constructs_lib.naming import named, reference
+from nixl_efa.plan import PairPlan
+from nixl_efa.settings import Settings
+
+
+class Capacity(Construct):
+    """market_options and reservation_specification are arguments of `aws_instance`, each None when not wanted.
+
+    reservation_id is an id, a token for the one that Parameter Store holds at plan time, or "".
+    """
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, plan: PairPlan) -> None:
+        super().__init__(scope, id)
+        self.market: str = plan.market or ""
+        self.reservation_id: str = self._reservation_id(settings)
+
+    def _reservation_id(self, settings: Settings) -> str:
+        if settings.capacity_reservation_parameter is None:
+            return settings.capacity_reservation_id or ""
+        parameter = DataAwsSsmParameter(self, "reservation", name=settings.capacity_reservation_parameter)
+        named(parameter, "reservation")
+        # Not `value`: that one is marked sensitive, and a plan would hide into which block it launches.
+        return f"${{{reference('data.aws_ssm_parameter', 'reservation', 'insecure_value')}}}"
+
+    @property
+    def market_options(self) -> InstanceInstanceMarketOptions | None:
+        return InstanceInstanceMarketOptions(market_type=self.market) if self.market else None
+
+    @property
+    def reservation_specification(self) -> InstanceCapacityReservationSpecification | None:
+        if not self.reservation_id:
+            return None
+        return InstanceCapacityReservationSpecification(
+            capacity_reservation_target=InstanceCapacityReservationSpecificationCapacityReservationTarget(
+                capacity_reservation_id=self.reservation_id
+            )
+        )

@@ -1,0 +1,101 @@
+"""A node's network interfaces: the primary one, made beforehand, and the EFA interfaces of its launch template.
+
+EFA interfaces must be given at launch: they can't be attached to a running instance (EC2 user guide, efa). The
+provider's `aws_instance` can't describe them all (its `network_interface` is deprecated from 6.10 on, and what
+replaces it attaches after boot: hashicorp/terraform-provider-aws, issue 44355), a launch template can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cdktf_cdktf_provider_aws.eip import Eip
+from cdktf_cdktf_provider_aws.launch_template import (
+    LaunchTemplate,
+    LaunchTemplateNetworkInterfaces,
+    LaunchTemplateTagSpecifications,
+)
+from cdktf_cdktf_provider_aws.network_interface import NetworkInterface
+from constructs import Construct
+
+from constructs_lib.naming import named
+from nixl_efa.efa_layout import Interface
+
+
+class EfaInterfaces(Construct):
+    """address, public_address ("" without an Elastic IP), template_id and template_version are tokens.
+
+    The primary interface is a resource of its own, so that both nodes' addresses are known before either boots, and
+    stay when a node is replaced.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        node: str,
+        interfaces: tuple[Interface, ...],
+        subnet_id: str,
+        security_group_id: str,
+        elastic_ip: bool,
+        tags: Mapping[str, str],
+    ) -> None:
+        super().__init__(scope, id)
+        primary, *others = interfaces
+        interface = named(
+            NetworkInterface(
+                self,
+                "primary",
+                description=f"{tags['Name']}: primary interface",
+                interface_type=primary.interface_type if primary.is_efa else None,
+                subnet_id=subnet_id,
+                security_groups=[security_group_id],
+                tags=dict(tags),
+            ),
+            node,
+        )
+        self.address: str = interface.private_ip
+        self.public_address: str = ""
+        if elastic_ip:
+            # AWS gives no automatic public address to an instance with more than one interface (EC2 user guide,
+            # using-instance-addressing), and Session Manager needs a way out.
+            address = Eip(self, "address", domain="vpc", network_interface=interface.id, tags=dict(tags))
+            self.public_address = named(address, node).public_ip
+        template = named(
+            LaunchTemplate(
+                self,
+                "template",
+                name=tags["Name"],
+                description=f"Network interfaces of {tags['Name']}",
+                network_interfaces=[
+                    LaunchTemplateNetworkInterfaces(
+                        network_interface_id=interface.id,
+                        network_card_index=primary.network_card_index,
+                        device_index=primary.device_index,
+                    ),
+                    *(_at_launch(efa, subnet_id, security_group_id) for efa in others),
+                ],
+                # The provider's default_tags don't reach what a template makes.
+                tag_specifications=[
+                    LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags))
+                    for kind in ("network-interface", "volume")
+                ],
+            ),
+            node,
+        )
+        self.template_id: str = template.id
+        self.template_version: str = f"${{aws_launch_template.{node.replace('-', '_')}.latest_version}}"
+
+
+def _at_launch(
+    interface: Interface, subnet_id: str, security_group_id: str
+) -> LaunchTemplateNetworkInterfaces:
+    return LaunchTemplateNetworkInterfaces(
+        network_card_index=interface.network_card_index,
+        device_index=interface.device_index,
+        interface_type=interface.interface_type,
+        subnet_id=subnet_id,
+        security_groups=[security_group_id],
+        delete_on_termination="true",
+    )

@@ -1,0 +1,87 @@
+"""Loads only what is used of the AWS provider's bindings: the same JSON, in a tenth of the time and memory.
+
+The bindings are one package of 1,500 modules, in Python and again in Node.js, and the documented import executes
+every one of them in both. Two small steps avoid that:
+
+* Python: the package is put into `sys.modules` without executing its `__init__`, which does nothing but import
+  every submodule. A submodule that is imported by name then loads alone; each one imports `.._jsii` by itself.
+* Node.js: the package ships a lazy index, `lib/lazy-index.js`, beside the eager `lib/index.js` that its
+  `package.json` names. jsii resolves a package's entry point with `require.resolve`, for the very purpose of letting
+  a lazy index be put in its place; `lazy_provider.cjs`, which Node.js preloads, does so for this one package.
+
+When the inside of the package or the order of imports is not as expected, the plain import is left to happen,
+with a warning: slower, never wrong.
+"""
+
+from __future__ import annotations
+
+import importlib.machinery
+import importlib.util
+import sys
+import warnings
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+PACKAGE = "cdktf_cdktf_provider_aws"
+HOOK = Path(__file__).with_name("lazy_provider.cjs")
+
+
+class SlowImportWarning(UserWarning):
+    """The AWS bindings are imported whole: synthesis takes seconds longer, its result is the same."""
+
+
+def install(environ: MutableMapping[str, str]) -> None:
+    """Start jsii with the hook and put the bindings' package in place, unexecuted.
+
+    `environ` is the environment that jsii's Node.js process inherits; it is as before when this returns. Issues a
+    SlowImportWarning, and does no more, where the package is not built as expected.
+    """
+    if PACKAGE in sys.modules:
+        _warn("it was imported before constructs_lib")
+        return
+    if "jsii" in sys.modules:
+        _warn("jsii was started before constructs_lib was imported", part="Node.js")
+    with _preloading(environ):
+        import cdktf  # noqa: F401  (starts jsii's Node.js process, which reads NODE_OPTIONS once)
+    package = _unexecuted_package()
+    if package is not None:
+        sys.modules[PACKAGE] = package
+
+
+@contextmanager
+def _preloading(environ: MutableMapping[str, str]) -> Iterator[None]:
+    """NODE_OPTIONS with the hook in front of what the user has there, for as long as the block runs."""
+    before = environ.get("NODE_OPTIONS")
+    quoted = str(HOOK).replace("\\", "\\\\").replace('"', '\\"')
+    environ["NODE_OPTIONS"] = f'--require "{quoted}" {before or ""}'.strip()
+    try:
+        yield
+    finally:
+        if before is None:
+            del environ["NODE_OPTIONS"]
+        else:
+            environ["NODE_OPTIONS"] = before
+
+
+def _unexecuted_package() -> ModuleType | None:
+    """The bindings' package as a module that can find its submodules; None where it is built otherwise."""
+    spec = importlib.util.find_spec(PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        return None  # the import that follows reports the missing package best
+    root = Path(next(iter(spec.submodule_search_locations)))
+    if not (root / "_jsii" / "__init__.py").is_file() or not (root / "instance" / "__init__.py").is_file():
+        _warn("its submodules are not where they were")
+        return None
+    bare = importlib.machinery.ModuleSpec(PACKAGE, loader=None, origin=spec.origin, is_package=True)
+    bare.submodule_search_locations = list(spec.submodule_search_locations)
+    return importlib.util.module_from_spec(bare)
+
+
+def _warn(why: str, part: str = "Python") -> None:
+    warnings.warn(
+        f"The AWS bindings ({PACKAGE}) are loaded whole in {part}, which takes seconds longer: {why}.",
+        SlowImportWarning,
+        stacklevel=3,
+    )

@@ -1,0 +1,30 @@
+"""The machine image: the given one, else AWS's deep-learning image for the type's accelerator.
+
+The images hold the accelerator's driver, the EFA installer (libfabric under /opt/amazon/efa) and the SSM agent.
+"""
+
+from __future__ import annotations
+
+from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
+from constructs import Construct
+
+from constructs_lib.frozen import frozen
+from constructs_lib.naming import named, reference
+from nixl_efa.image import image_parameter
+from nixl_efa.plan import PairPlan
+from nixl_efa.settings import Settings
+
+
+class Image(Construct):
+    """ami_id is an id, or a token for the image that its parameter named when the pair was created."""
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, plan: PairPlan) -> None:
+        super().__init__(scope, id)
+        if settings.ami_id:
+            self.ami_id: str = settings.ami_id
+            return
+        parameter = settings.ami_parameter or image_parameter(plan.instance_type)
+        named(DataAwsSsmParameter(self, "image", name=parameter), "image")
+        newest = reference("data.aws_ssm_parameter", "image", "insecure_value")
+        # AWS publishes a new image every week; it must not replace running nodes.
+        self.ami_id = frozen(self, "image", f"${{{newest}}}", until={"parameter": parameter})

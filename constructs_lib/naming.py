@@ -1,0 +1,27 @@
+"""Names: in AWS, and in Terraform's state and plans."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from cdktf import TerraformElement
+
+from nixl_efa.settings import Settings
+
+Element = TypeVar("Element", bound=TerraformElement)
+
+
+def resource_name(settings: Settings, part: str) -> str:
+    """The name in AWS of a part of an environment, such as "nixl-efa-prod-producer"."""
+    return f"{settings.project_prefix}-{settings.name}-{part}"
+
+
+def named(element: Element, name: str) -> Element:
+    """Give an element a readable name in Terraform: "aws_instance.producer", not a path and a hash."""
+    element.override_logical_id(name.replace("-", "_"))
+    return element
+
+
+def reference(kind: str, name: str, attribute: str) -> str:
+    """A Terraform expression, without its braces, for an element that `named` has named."""
+    return f"{kind}.{name.replace('-', '_')}.{attribute}"

@@ -1,0 +1,104 @@
+"""One node of the pair: its `aws_instance`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from cdktf import DataResource, ITerraformDependable, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.instance import (
+    Instance,
+    InstanceLaunchTemplate,
+    InstanceMetadataOptions,
+    InstanceRootBlockDevice,
+)
+from constructs import Construct
+
+from constructs_lib.access import NodeAccess
+from constructs_lib.capacity import Capacity
+from constructs_lib.efa_interfaces import EfaInterfaces
+from constructs_lib.image import Image
+from constructs_lib.naming import named
+from constructs_lib.placement import Placement
+from nixl_efa.plan import PairPlan
+from nixl_efa.settings import Settings
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shared:
+    """What both nodes are made from.
+
+    launch: changes when, and only when, a node has to be launched anew for a reason that `aws_instance` misses.
+    before: what must stand before a node boots.
+    """
+
+    settings: Settings
+    plan: PairPlan
+    capacity: Capacity
+    placement: Placement
+    access: NodeAccess
+    image: Image
+    launch: DataResource
+    before: Sequence[ITerraformDependable]
+
+
+class Node(Construct):
+    """A producer or a consumer. Interfaces come from the launch template, everything else stands here."""
+
+    def __init__(
+        self,
+        scope: Construct,
+        id: str,
+        *,
+        shared: Shared,
+        interfaces: EfaInterfaces,
+        user_data: str,
+        tags: Mapping[str, str],
+    ) -> None:
+        super().__init__(scope, id)
+        settings = shared.settings
+        instance = Instance(
+            self,
+            "instance",
+            ami=shared.image.ami_id,
+            instance_type=settings.instance_type,
+            launch_template=InstanceLaunchTemplate(
+                id=interfaces.template_id, version=interfaces.template_version
+            ),
+            instance_market_options=shared.capacity.market_options,
+            capacity_reservation_specification=shared.capacity.reservation_specification,
+            placement_group=shared.placement.group_name,
+            iam_instance_profile=shared.access.instance_profile,
+            key_name=settings.key_name,
+            user_data=user_data,
+            # IMDSv2 only; a container on the node is one hop further away.
+            metadata_options=InstanceMetadataOptions(
+                http_endpoint="enabled",
+                http_tokens="required",
+                http_put_response_hop_limit=2,
+                instance_metadata_tags="enabled",
+            ),
+            root_block_device=InstanceRootBlockDevice(
+                volume_type="gp3",
+                volume_size=shared.plan.volume_gib,
+                iops=settings.volume_iops,
+                throughput=settings.volume_throughput,
+                encrypted=True,
+                delete_on_termination=True,
+            ),
+            tags=dict(tags),
+            depends_on=list(shared.before),
+            lifecycle=TerraformResourceLifecycle(
+                # instance_market_options: providers before 6.53 don't read "capacity-block" back and would replace
+                # the node at every plan (hashicorp/terraform-provider-aws, pull request 48701).
+                # launch_template, user_data: a new version for a changed tag, or a newer text of the boot scripts,
+                # is no reason to replace a node, nor to stop and start it, which in a block can lose its slot.
+                # What must replace a node stands in `launch`. Fixed capacity is never created before it is
+                # destroyed: a slot is free again only some minutes after its old node is gone (EC2 user guide,
+                # capacity-blocks-launch).
+                ignore_changes=["instance_market_options", "launch_template", "user_data"],
+                replace_triggered_by=[shared.launch],
+            ),
+        )
+        named(instance, id)
+        self.instance_id: str = instance.id

@@ -1,0 +1,90 @@
+"""The bucket through which an engineer hands scripts to the nodes and takes results from them."""
+
+from __future__ import annotations
+
+import json
+
+from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
+from cdktf_cdktf_provider_aws.s3_bucket_policy import S3BucketPolicy
+from cdktf_cdktf_provider_aws.s3_bucket_public_access_block import S3BucketPublicAccessBlock
+from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration import (
+    S3BucketServerSideEncryptionConfigurationA,
+    S3BucketServerSideEncryptionConfigurationRuleA,
+    S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA,
+)
+from constructs import Construct
+
+from constructs_lib.naming import named, resource_name
+from nixl_efa.settings import Settings
+
+
+class ScriptsBucket(Construct):
+    """Encrypted, closed to the public, reached through TLS only. Its name is completed by AWS at creation.
+
+    A bucket that still holds something stops `cdktf destroy`: results are worth more than a clean end.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+        super().__init__(scope, id)
+        bucket = named(
+            S3Bucket(self, "bucket", bucket_prefix=f"{resource_name(settings, 'scripts')[:36]}-"), "scripts"
+        )
+        self.name: str = bucket.id
+        self.arn: str = bucket.arn
+        named(
+            S3BucketServerSideEncryptionConfigurationA(
+                self,
+                "encryption",
+                bucket=bucket.id,
+                rule=[
+                    S3BucketServerSideEncryptionConfigurationRuleA(
+                        apply_server_side_encryption_by_default=(
+                            S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA(
+                                sse_algorithm="AES256"
+                            )
+                        )
+                    )
+                ],
+            ),
+            "scripts",
+        )
+        public_access = named(
+            S3BucketPublicAccessBlock(
+                self,
+                "public_access",
+                bucket=bucket.id,
+                block_public_acls=True,
+                block_public_policy=True,
+                ignore_public_acls=True,
+                restrict_public_buckets=True,
+            ),
+            "scripts",
+        )
+        # S3 refuses two changes of a bucket's access at the same time: one after the other.
+        named(
+            S3BucketPolicy(
+                self,
+                "policy",
+                bucket=bucket.id,
+                policy=json.dumps(tls_only(bucket.arn)),
+                depends_on=[public_access],
+            ),
+            "scripts",
+        )
+
+
+def tls_only(bucket_arn: str) -> dict[str, object]:
+    """The bucket policy that refuses every request without TLS (AWS Config rule s3-bucket-ssl-requests-only)."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {
+                "Sid": "DenyWithoutTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "s3:*",
+                "Resource": [bucket_arn, f"{bucket_arn}/*"],
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ],
+    }

@@ -1,0 +1,108 @@
+"""Who may talk to the nodes, and to whom they may."""
+
+from __future__ import annotations
+
+from cdktf import ITerraformDependable
+from cdktf_cdktf_provider_aws.security_group import SecurityGroup
+from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
+from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
+from constructs import Construct
+
+from constructs_lib.naming import named, resource_name
+from constructs_lib.network import Network
+from nixl_efa.settings import Settings
+
+ALL_PROTOCOLS = "-1"
+
+
+class PairSecurityGroup(Construct):
+    """The pair's security group, or the one that the settings name.
+
+    security_group_id is a token or an id; rules must stand before a node boots.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, settings: Settings, network: Network) -> None:
+        super().__init__(scope, id)
+        self.rules: list[ITerraformDependable] = []
+        if settings.security_group_id:
+            self.security_group_id: str = settings.security_group_id
+            return
+        group = named(
+            SecurityGroup(
+                self,
+                "group",
+                name=resource_name(settings, "pair"),
+                description=f"NIXL/EFA node pair {settings.name}: everything between the nodes, services from the VPC",
+                vpc_id=network.vpc_id,
+                tags={"Name": resource_name(settings, "pair")},
+            ),
+            "pair",
+        )
+        self.security_group_id = group.id
+        self._between_the_nodes()
+        self._to_the_internet()
+        self._services(settings.service_ports, network.vpc_cidr)
+
+    def _between_the_nodes(self) -> None:
+        """All protocols in both directions, to the group itself.
+
+        EFA's traffic has neither IPv4 nor IPv6 addresses, so egress to 0.0.0.0/0 does not cover it, and Terraform
+        drops the egress rule that AWS adds by default. Source: EC2 user guide, efa-start-nccl, step 1.
+        """
+        self.rules += [
+            named(
+                VpcSecurityGroupIngressRule(
+                    self,
+                    "from_pair",
+                    security_group_id=self.security_group_id,
+                    referenced_security_group_id=self.security_group_id,
+                    ip_protocol=ALL_PROTOCOLS,
+                    description="EFA and all else between the nodes",
+                ),
+                "from_pair",
+            ),
+            named(
+                VpcSecurityGroupEgressRule(
+                    self,
+                    "to_pair",
+                    security_group_id=self.security_group_id,
+                    referenced_security_group_id=self.security_group_id,
+                    ip_protocol=ALL_PROTOCOLS,
+                    description="EFA and all else between the nodes",
+                ),
+                "to_pair",
+            ),
+        ]
+
+    def _to_the_internet(self) -> None:
+        self.rules.append(
+            named(
+                VpcSecurityGroupEgressRule(
+                    self,
+                    "to_anywhere",
+                    security_group_id=self.security_group_id,
+                    cidr_ipv4="0.0.0.0/0",
+                    ip_protocol=ALL_PROTOCOLS,
+                    description="Session Manager, packages, models",
+                ),
+                "to_anywhere",
+            )
+        )
+
+    def _services(self, ports: tuple[int, ...], vpc_cidr: str) -> None:
+        self.rules += [
+            named(
+                VpcSecurityGroupIngressRule(
+                    self,
+                    f"service_{port}",
+                    security_group_id=self.security_group_id,
+                    cidr_ipv4=vpc_cidr,
+                    ip_protocol="tcp",
+                    from_port=port,
+                    to_port=port,
+                    description=f"Service port {port} from the VPC",
+                ),
+                f"service_{port}",
+            )
+            for port in ports
+        ]

@@ -1,0 +1,37 @@
+"""Which of AWS's deep-learning images fits an instance type. Pure."""
+
+from __future__ import annotations
+
+from nixl_efa.findings import Finding, Level
+from nixl_efa.instance_types import InstanceType
+
+# Public parameters of AWS Deep Learning AMIs (DLAMI developer guide, ami-id; Neuron documentation, neuron-ami).
+_NVIDIA = "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+_NEURON = "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id"
+_COVERED = {"nvidia", "neuron", "none"}
+
+
+def image_parameter(instance_type: InstanceType | None) -> str:
+    """The public parameter that names the image: Neuron's for Trainium and Inferentia, NVIDIA's for all others.
+
+    A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds.
+    """
+    if instance_type is not None and instance_type.accelerator_kind == "neuron":
+        return _NEURON
+    architecture = instance_type.architectures[0] if instance_type else "x86_64"
+    return _NVIDIA.format(architecture=architecture)
+
+
+def validate_image(instance_type: InstanceType | None, *, given: bool) -> list[Finding]:
+    """A warning when no image was given and none of AWS's deep-learning images has the accelerator's driver."""
+    if given or instance_type is None or instance_type.accelerator_kind in _COVERED:
+        return []
+    return [
+        Finding(
+            Level.WARN,
+            "ami_id",
+            f"No deep-learning image holds the driver for the {instance_type.accelerator_kind} accelerators of "
+            f"{instance_type.name}; NVIDIA's is used for its EFA installer.",
+            "Set ami_id or ami_parameter to an image with the driver.",
+        )
+    ]

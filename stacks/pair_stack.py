@@ -1,0 +1,66 @@
+"""The stack of one environment: the provider, the node pair, where its state lives, what it tells."""
+
+from __future__ import annotations
+
+from cdktf import TerraformOutput, TerraformStack
+from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
+from constructs import Construct
+
+from constructs_lib.node_pair import NodePair, stack_tags
+from nixl_efa.plan import PairPlan
+from nixl_efa.settings import Settings
+from stacks.state import keep_state
+
+# The bindings were generated from 6.25; every argument used here is one that 5.100 has too.
+PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
+
+
+class PairStack(TerraformStack):
+    """`nixl-efa-<environment>`."""
+
+    def __init__(self, scope: Construct, *, settings: Settings, plan: PairPlan) -> None:
+        super().__init__(scope, settings.stack_name)
+        AwsProvider(
+            self,
+            "aws",
+            region=settings.region,
+            default_tags=[AwsProviderDefaultTags(tags=stack_tags(settings))],
+        )
+        # The bindings would pin the one version that they were generated from.
+        self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSIONS)
+        keep_state(self, settings)
+        self.pair = NodePair(self, "pair", settings=settings, plan=plan)
+        self._outputs(settings, plan)
+
+    def _outputs(self, settings: Settings, plan: PairPlan) -> None:
+        pair = self.pair
+        for node in plan.nodes:
+            name = node.name.replace("-", "_")
+            instance_id = pair.nodes[node.name].instance_id
+            interfaces = pair.interfaces[node.name]
+            self._output(f"{name}_instance_id", instance_id, f"Instance id of the {node.name}.")
+            self._output(f"{name}_private_ip", interfaces.address, f"Private address of the {node.name}.")
+            self._output(
+                f"{name}_public_ip",
+                interfaces.public_address,
+                f"Elastic IP of the {node.name}; empty without one.",
+            )
+            self._output(
+                f"{name}_session_command",
+                f"aws ssm start-session --region {settings.region} --target {instance_id}",
+                f"Opens a shell on the {node.name}.",
+            )
+        self._output(
+            "security_group_id", pair.security_group.security_group_id, "Security group of both nodes."
+        )
+        self._output(
+            "placement_group", pair.placement.group_name or "", "Cluster placement group; empty without one."
+        )
+        self._output("scripts_bucket", pair.bucket.name, "Bucket that both nodes read and write.")
+        self._output("efa_interfaces", plan.efa_interfaces, "EFA interfaces of each node.")
+        self._output(
+            "capacity_reservation_id", pair.capacity.reservation_id, "Reservation; empty without one."
+        )
+
+    def _output(self, name: str, value: str | int, description: str) -> None:
+        TerraformOutput(self, name, value=value, description=description, static_id=True)
