@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
 from nixl_efa.settings.values import Allowed, Region, YesNo
 
@@ -94,9 +94,15 @@ class CloudBackend(_Backend):
         return self
 
 
+def as_table(value: object) -> object:
+    """A backend given by its type's name alone, as the table that it stands for."""
+    return {"type": value} if isinstance(value, str) and value.isalnum() else value
+
+
 Backend = Annotated[
     LocalBackend | S3Backend | CloudBackend,
     Field(discriminator="type"),
-    Allowed('"local", or a table with type = "local", "s3" or "cloud"'),
+    BeforeValidator(as_table),
+    Allowed('"local", or a table (JSON in a variable) with the type "local", "s3" or "cloud"'),
 ]
 BACKENDS: dict[str, type[_Backend]] = {"local": LocalBackend, "s3": S3Backend, "cloud": CloudBackend}

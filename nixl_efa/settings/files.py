@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,9 @@ from nixl_efa.settings.model import SETTING_NAMES
 from nixl_efa.settings.source import Given, Layer, Source
 from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME
 
+_SUBJECT = "environments"
 _NAME = re.compile(rf"(?=.{{1,{MAX_ENVIRONMENT_NAME}}}$)[a-z][a-z0-9]*(-[a-z0-9]+)*", re.ASCII)
+_SPELLINGS_OF_SETTINGS = {one for name in SETTING_NAMES for one in (name, names.camel_case(name))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,72 +29,71 @@ class Selection:
     findings: tuple[Finding, ...]
 
 
-def select(directory: Path, environ: Mapping[str, str]) -> Selection:
-    """The environments that have a file in the directory, limited to those of NIXL_EFA_ENVIRONMENTS."""
+def select(directory: Path, environ: Mapping[str, str], only: Sequence[str] = ()) -> Selection:
+    """The environments that have a file in the directory, limited to `only`, else by the variable."""
     try:
         known = tuple(sorted(path.stem for path in directory.iterdir() if path.suffix == ".toml"))
     except OSError as error:
         message = f"The directory of the environments' files can't be read: {directory} ({error.strerror})."
-        return Selection(
-            (), (), (fault("environments", message, "Each environment is a file NAME.toml in it."),)
-        )
+        return Selection((), (), (fault(_SUBJECT, message, "Each environment is a file NAME.toml in it."),))
     if not known:
         message = f"There is no environment: {directory} holds no .toml file."
-        return Selection((), (), (fault("environments", message, "Add a file such as dev.toml."),))
-    wanted = _wanted(environ)
-    findings = [_unknown_environment(name, known) for name in wanted if name not in known]
-    chosen = [name for name in known if name in wanted or not wanted]
-    findings += [finding for name in chosen if (finding := _name_fault(name, directory))]
-    valid = tuple(name for name in chosen if _name_fault(name, directory) is None)
-    return Selection(known, valid, tuple(findings))
+        return Selection((), (), (fault(_SUBJECT, message, "Add a file such as dev.toml."),))
+    asked_by = "" if only else f" (variable {names.ENVIRONMENTS_VARIABLE})"
+    wanted = list(dict.fromkeys(only)) or _words(environ.get(names.ENVIRONMENTS_VARIABLE, ""))
+    findings = [
+        fault(_SUBJECT, f'There is no environment "{name}"{asked_by}.', names.did_you_mean(name, known))
+        for name in wanted
+        if name not in known
+    ]
+    chosen = []
+    for name in known:
+        if name in wanted or not wanted:
+            if wrong := _what_is_wrong_with(name):
+                file = _label(directory, name)
+                message = f'"{name}" can\'t be the name of an environment ({file}): {wrong}.'
+                findings.append(fault(_SUBJECT, message, "Rename the file."))
+            else:
+                chosen.append(name)
+    return Selection(known, tuple(chosen), tuple(findings))
 
 
-def _wanted(environ: Mapping[str, str]) -> list[str]:
-    words = (word.strip() for word in environ.get(names.ENVIRONMENTS_VARIABLE, "").split(","))
-    return list(dict.fromkeys(word for word in words if word))
+def _words(text: str) -> list[str]:
+    return list(dict.fromkeys(word for part in text.split(",") if (word := part.strip())))
 
 
-def _unknown_environment(name: str, known: tuple[str, ...]) -> Finding:
-    return fault(
-        "environments",
-        f'There is no environment "{name}" (variable {names.ENVIRONMENTS_VARIABLE}).',
-        names.did_you_mean(name, known),
-    )
-
-
-def _name_fault(name: str, directory: Path) -> Finding | None:
-    file = f"{directory.name}/{name}.toml"
+def _what_is_wrong_with(name: str) -> str:
     if not _NAME.fullmatch(name):
-        return fault(
-            "environments",
-            f'"{name}" can\'t be the name of an environment ({file}): it must be at most '
-            f"{MAX_ENVIRONMENT_NAME} lower-case letters, digits and single hyphens, a letter first.",
-            "Rename the file.",
+        return (
+            f"it must be at most {MAX_ENVIRONMENT_NAME} lower-case letters, digits and single hyphens, "
+            "a letter first"
         )
-    taken = {spelling for setting in SETTING_NAMES for spelling in (setting, names.camel_case(setting))}
-    if name in taken:
-        return fault(
-            "environments",
-            f'"{name}" can\'t be the name of an environment ({file}): it is the name of a setting.',
-            "Rename the file.",
-        )
-    return None
+    return "it is the name of a setting" if name in _SPELLINGS_OF_SETTINGS else ""
 
 
-def read_file(directory: Path, environment: str) -> tuple[dict[str, Given], list[Finding]]:
-    """The settings in an environment's file, and what is wrong with the file or with its names."""
-    path = directory / f"{environment}.toml"
-    label = f"{directory.name}/{path.name}"
+def _label(directory: Path, environment: str) -> str:
+    """The file as messages name it: without the path to the project, which differs by machine."""
+    return (Path(directory.name) / f"{environment}.toml").as_posix()
+
+
+def read_file(directory: Path, environment: str) -> tuple[dict[str, Given] | None, list[Finding]]:
+    """The settings in an environment's file, None when it can't be read, and what is wrong with its names."""
+    label = _label(directory, environment)
     try:
-        table = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
+        content = (directory / f"{environment}.toml").read_bytes()
+        text = content.decode("utf-8-sig")
+        table = tomllib.loads(text)
     except OSError as error:
-        return {}, [fault("environments", f"{label} can't be read: {error.strerror}.")]
+        return None, [fault(_SUBJECT, f"{label} can't be read: {error.strerror}.")]
     except UnicodeDecodeError as error:
-        return {}, [fault("environments", f"{label} is not UTF-8: byte {error.start} can't be decoded.")]
+        line = content.count(b"\n", 0, error.start) + 1
+        return None, [fault(_SUBJECT, f"{label}, line {line}: not UTF-8.", "Save the file as UTF-8.")]
+    except tomllib.TOMLDecodeError as error:
+        return None, [fault(_SUBJECT, _syntax(label, text, str(error)))]
     except RecursionError:
-        return {}, [fault("environments", f"{label} is not valid TOML: it is nested too deeply.")]
-    except ValueError as error:  # tomllib's own error, and Python's for a number with thousands of digits
-        return {}, [fault("environments", f"{label} is not valid TOML: {error}.")]
+        return None, [fault(_SUBJECT, f"{label}: not valid TOML: it is nested too deeply.")]
+    except ValueError:  # Python's limit on the digits of a number
+        return None, [fault(_SUBJECT, f"{label}: not valid TOML: a number has thousands of digits.")]
     findings = [
         fault(key, f"{key} is not a setting ({label}: {key}).", names.did_you_mean(key, SETTING_NAMES))
         for key in table
@@ -104,3 +105,10 @@ def read_file(directory: Path, environment: str) -> tuple[dict[str, Given], list
         if key in SETTING_NAMES
     }
     return settings, findings
+
+
+def _syntax(label: str, text: str, problem: str) -> str:
+    """tomllib's message with the place before it, as editors and compilers write it."""
+    what, _, where = problem.removesuffix(")").rpartition(" (at ")
+    place = where if where.startswith("line ") else f"line {text.count(chr(10)) + 1}, the end"
+    return f"{label}, {place}: not valid TOML: {what}."

@@ -9,7 +9,6 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nixl_efa.findings import Finding, failures
-from nixl_efa.settings import faults
 from nixl_efa.settings.context import read_context
 from nixl_efa.settings.facts import Facts
 from nixl_efa.settings.files import read_file, select
@@ -19,6 +18,7 @@ from nixl_efa.settings.rule import apply
 from nixl_efa.settings.rules import RULES
 from nixl_efa.settings.source import Given, GivenSettings, Source
 from nixl_efa.settings.state_rules import shared_states
+from nixl_efa.settings.validation import faults_of
 from nixl_efa.settings.variables import read_variables
 
 
@@ -35,23 +35,31 @@ class Loaded:
     by_environment: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
 
 
-def load(directory: Path, environ: Mapping[str, str], context: Mapping[str, object]) -> Loaded:
-    """The environments that have a file in the directory and that NIXL_EFA_ENVIRONMENTS, if set, names.
+def load(
+    directory: Path,
+    environ: Mapping[str, str],
+    context: Mapping[str, object],
+    only: Sequence[str] = (),
+) -> Loaded:
+    """The environments that have a file in the directory: `only`, else NIXL_EFA_ENVIRONMENTS, else all of them.
 
     environ: the process's environment variables; context: cdktf's context. Raises nothing for what a user may
     have written in any of the three: it is in the findings. They come in a fixed order: what belongs to no
     environment first, then the environments by name, in each the file's faults, the values' and the rules'.
     """
-    selection = select(directory, environ)
-    variables = read_variables(environ, selection.known)
+    selection = select(directory, environ, only)
+    variables = read_variables(environ, selection.known, selection.chosen)
     contexts = read_context(context, selection.known, selection.chosen)
     general = [*selection.findings, *variables.findings, *contexts.findings]
     by_environment: dict[str, list[Finding]] = {}
     environments: list[Settings] = []
     for name in selection.chosen:
         given, findings = read_file(directory, name)
-        findings += contexts.findings_of_environment.get(name, [])
         by_environment[name] = findings
+        findings += variables.findings_of_environment.get(name, [])
+        findings += contexts.findings_of_environment.get(name, [])
+        if given is None:
+            continue
         layers: list[GivenSettings] = [
             variables.of_environment.get(name, {}),
             variables.of_all,
@@ -81,7 +89,7 @@ def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Find
     try:
         settings = Settings.model_validate({"name": name, **values})
     except ValidationError as error:
-        findings += faults.of_validation(error, resolved.values, name)
+        findings += faults_of(error, resolved.values, name)
         faulty = {str(detail["loc"][0]) for detail in error.errors()}
         settings = _without(faulty, name, values)
     findings += apply(RULES, Facts(settings, resolved.values, layers), faulty)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from nixl_efa import instance_types
 from nixl_efa.settings import values
-from nixl_efa.settings.backend import Backend, LocalBackend
+from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.source import DEFAULT, Source
 
 PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
@@ -101,6 +101,18 @@ class Settings(BaseModel):
     def stack_name(self) -> str:
         """The Terraform stack of this environment."""
         return f"nixl-efa-{self.name}"
+
+    @property
+    def state_key(self) -> str:
+        """The object that holds the state when it lives in S3."""
+        chosen = self.backend.key if isinstance(self.backend, S3Backend) else None
+        return chosen or f"nixl-efa/{self.name}.tfstate"
+
+    @property
+    def cloud_workspace(self) -> str:
+        """The workspace that holds the state when it lives in Terraform Cloud and no tags choose it."""
+        chosen = self.backend.workspace if isinstance(self.backend, CloudBackend) else None
+        return chosen or self.stack_name
 
     @property
     def volume_gib(self) -> int:

@@ -8,7 +8,10 @@ VARIABLE_PREFIX = "NIXL_EFA_"
 ENVIRONMENTS_VARIABLE = "NIXL_EFA_ENVIRONMENTS"
 
 # Variables with the prefix that are no setting of an environment, and what reads them.
-OTHER_VARIABLES: dict[str, str] = {ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names"}
+OTHER_VARIABLES: dict[str, str] = {
+    ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names",
+    "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an error that it does not know",
+}
 
 # How alike two names must be (difflib's ratio, 0 to 1) to be offered, and to be taken for a slip.
 OFFERED = 0.6
@@ -37,8 +40,18 @@ def nearest(name: str, valid: Iterable[str], least: float = OFFERED) -> str:
     import difflib  # only a faulty name pays for it
 
     plain = {_plain(candidate): candidate for candidate in valid}
+    letters = sorted(_plain(name))
+    for candidate in plain:
+        if sorted(candidate) == letters:  # two letters in the wrong order, which difflib rates low
+            return plain[candidate]
     found = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=least)
     return plain[found[0]] if found else ""
+
+
+def nearest_variable(name: str, valid: Iterable[str]) -> str:
+    """The valid variable most like this one, judged by what follows the prefix that all of them share."""
+    near = nearest(name[len(VARIABLE_PREFIX) :], (one.removeprefix(VARIABLE_PREFIX) for one in valid))
+    return VARIABLE_PREFIX + near if near else ""
 
 
 def _plain(name: str) -> str:

@@ -66,21 +66,18 @@ def _keep_one(result: Resolved, environment: str, first: str, second: str) -> No
 def _drop_zone_of_another_reservation(result: Resolved, environment: str) -> None:
     """A zone that is stored beside a reservation's id says nothing about a reservation given elsewhere."""
     zone = result.holds("availability_zone_parameter")
-    reservation = min(
-        (one for setting in RESERVATION if (one := result.values.get(setting)) is not None),
-        key=lambda one: one.source.layer,
-        default=None,
-    )
-    if zone is None or reservation is None or reservation.source.layer >= zone.source.layer:
+    spoken_of = [one for setting in RESERVATION if (one := result.values.get(setting)) is not None]
+    held = [one for one in spoken_of if one.value is not None]
+    decisive = min(held or spoken_of, key=lambda one: one.source.layer, default=None)
+    if zone is None or decisive is None or decisive.source.layer >= zone.source.layer:
         return
     del result.values["availability_zone_parameter"]
     zone_shown = given("availability_zone_parameter", zone.value, zone.source)
-    by = reservation.source.label
-    if any(result.holds(setting) for setting in RESERVATION):
-        why = f"the reservation is another's ({by})"
+    if held:
+        why = "it belongs to another reservation than that of"
         remedy = "Set availability_zone to that reservation's zone."
     else:
-        why = f"its reservation is taken back ({by})"
+        why = "its reservation is taken back by"
         remedy = "Set availability_zone if the zone matters."
-    message = f"{environment}: {zone_shown} is passed over, for {why}."
+    message = f"{environment}: {zone_shown} is passed over: {why} {decisive.source.label}."
     result.findings.append(warning("availability_zone_parameter", message, remedy))

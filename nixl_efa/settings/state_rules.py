@@ -34,10 +34,11 @@ def _shared(settings: Settings, other: Settings, place: tuple[str, ...]) -> Find
 
 
 def _place(settings: Settings) -> tuple[str, ...]:
-    """Where a state lies, when the settings alone say so: the stack's own default names differ anyway."""
+    """Where a state lies; empty for one on this machine (the file has the environment's name)."""
     backend = settings.backend
-    if isinstance(backend, S3Backend) and backend.key is not None:
-        return ("s3", backend.bucket, backend.key)
-    if isinstance(backend, CloudBackend) and backend.workspace is not None:
-        return ("cloud", backend.hostname, backend.organization, backend.workspace)
+    if isinstance(backend, S3Backend):
+        return ("s3", backend.bucket, settings.state_key)
+    if isinstance(backend, CloudBackend):
+        chosen = backend.tags or (settings.cloud_workspace,)
+        return ("cloud", backend.hostname, backend.organization, *sorted(chosen))
     return ()

@@ -86,15 +86,18 @@ def _not_of_aws(key: str) -> str:
 
 YesNo = Annotated[bool, Strict(), Allowed("true or false")]
 
+# The directions have not changed since the first region, so another word is a slip; what else a new region's
+# name may bring is only warned about (`rules`).
+_REGION = r"[a-z]{2,4}(-[a-z]+)?-(central|(north|south)?(east|west)|north|south)-[0-9]{1,2}"
 Region = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}$"),
+    StringConstraints(pattern=rf"^{_REGION}$"),
     Allowed("the name of an AWS region, such as us-east-2"),
 ]
 # An Availability Zone, a Local Zone (us-east-1-bos-1a) or a Wavelength Zone (us-east-1-wl1-bos-wlz-1).
 ZoneName = Annotated[
     str,
-    StringConstraints(pattern=r"^[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}([a-z]|(-[a-z0-9]+)+)$"),
+    StringConstraints(pattern=rf"^{_REGION}([a-z]|(-[a-z0-9]+)+)$"),
     Allowed("the name of a zone, such as us-east-2a (not a zone's id such as use2-az1)"),
 ]
 InstanceTypeName = Annotated[
@@ -163,7 +166,7 @@ VolumeThroughput = Annotated[
 Hours = Annotated[int, Strict(), Field(ge=0, le=4368), Allowed("a whole number of hours from 0 to 4368")]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535), Allowed("a port from 1 to 65535")]
 Ports = Annotated[
-    tuple[Port, ...], AfterValidator(_no_repeat), Allowed("a list of ports, each from 1 to 65535")
+    tuple[Port, ...], AfterValidator(_no_repeat), Allowed("a list of ports, in a variable divided by commas")
 ]
 
 NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.1"')]
@@ -203,4 +206,8 @@ TagValue = Annotated[
     StringConstraints(pattern=rf"^{_TAG_CHARACTERS}*$", max_length=256),
     Allowed("a tag's value as text: up to 256 letters, digits, spaces and _ . : / = + - @"),
 ]
-Tags = Annotated[dict[TagKey, TagValue], AfterValidator(_tags_fit), Allowed("a table of tags")]
+Tags = Annotated[
+    dict[TagKey, TagValue],
+    AfterValidator(_tags_fit),
+    Allowed("a table of tags, in a variable KEY=VALUE,KEY=VALUE or JSON"),
+]

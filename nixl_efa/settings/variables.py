@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from nixl_efa.findings import Finding
@@ -14,16 +14,20 @@ from nixl_efa.settings.source import Given, Layer, Source
 
 @dataclass(slots=True)
 class Variables:
-    """of_all: for every environment; of_environment: by its name."""
+    """of_all: for every environment; of_environment: by its name; the findings likewise."""
 
     of_all: dict[str, Given] = field(default_factory=dict)
     of_environment: dict[str, dict[str, Given]] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    findings_of_environment: dict[str, list[Finding]] = field(default_factory=dict)
 
 
-def read_variables(environ: Mapping[str, str], environments: Iterable[str]) -> Variables:
-    """The settings in the variables, for these environments. An empty variable counts as not set."""
-    targets = _targets(environments)
+def read_variables(environ: Mapping[str, str], known: Collection[str], chosen: Collection[str]) -> Variables:
+    """The settings in the variables. An empty variable counts as one that is not set.
+
+    A variable for an environment that is known but not chosen is passed over, whatever it holds.
+    """
+    targets = _targets(known)
     result = Variables()
     for name in sorted(environ):
         text = environ[name]
@@ -34,11 +38,7 @@ def read_variables(environ: Mapping[str, str], environments: Iterable[str]) -> V
         ):
             continue
         if name not in targets:
-            valid = [*targets, *names.OTHER_VARIABLES]
-            near = names.nearest(name, valid)
-            remedy = f"Did you mean {near}?" if near else "docs/settings.md lists the settings."
-            message = f"The variable {name} = {shown(text)} names no setting of an environment."
-            result.findings.append(fault(name, message, remedy))
+            _unknown(result, name, text, _environment_of(name, known), chosen, targets)
             continue
         environment, setting = targets[name]
         if environment:
@@ -51,7 +51,34 @@ def read_variables(environ: Mapping[str, str], environments: Iterable[str]) -> V
     return result
 
 
-def _targets(environments: Iterable[str]) -> dict[str, tuple[str, str]]:
+def _unknown(
+    result: Variables,
+    name: str,
+    text: str,
+    environment: str,
+    chosen: Collection[str],
+    targets: Collection[str],
+) -> None:
+    if environment and environment not in chosen:
+        return
+    near = names.nearest_variable(name, (*targets, *names.OTHER_VARIABLES))
+    found = fault(
+        name,
+        f"The variable {name} = {shown(text)} names no setting.",
+        f"Did you mean {near}?" if near else "docs/settings.md lists the settings.",
+    )
+    owner = result.findings_of_environment.setdefault(environment, []) if environment else result.findings
+    owner.append(found)
+
+
+def _environment_of(name: str, known: Collection[str]) -> str:
+    """The environment whose variable this would be, that with the longest name; empty when there is none."""
+    return next(
+        (one for one in sorted(known, key=len, reverse=True) if name.startswith(names.variable("", one))), ""
+    )
+
+
+def _targets(environments: Collection[str]) -> dict[str, tuple[str, str]]:
     """Every valid variable's environment (empty for all) and setting.
 
     Where two environments would share a variable, the longer name has it, and a setting of all before both.
