@@ -57,6 +57,8 @@ def nearest_of(name: str, known: Iterable[str], count: int) -> tuple[str, ...]:
         kinship = _kinship(name, candidate) if is_well_formed(name) else None
         if kinship is not None:
             ranked.append((0, *kinship, -alike, candidate))
+        elif candidate.startswith(f"{name}."):
+            ranked.append((0, 0, 0, 0, -alike, candidate))
         elif alike >= _ALIKE:
             ranked.append((1, 0, 0, 0, -alike, candidate))
     return tuple(candidate for *_, candidate in sorted(ranked)[:count])
