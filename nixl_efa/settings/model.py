@@ -24,75 +24,79 @@ class Settings(BaseModel):
 
     name: str = Field(description="The environment's name: that of its file.")
 
-    region: values.Region = Field("us-east-2", description="AWS region of the pair.")
+    region: values.Region = Field(default="us-east-2", description="AWS region of the pair.")
     availability_zone: values.ZoneName | None = Field(
-        None, description="Zone of both nodes. Absent: the first zone that offers the type."
+        default=None, description="Zone of both nodes. Absent: the first zone that offers the type."
     )
     availability_zone_parameter: values.ParameterName | None = Field(
-        None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
+        default=None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
     )
     instance_type: values.InstanceTypeName = Field(description="EC2 instance type of both nodes. Required.")
     volume_size: values.VolumeSize | None = Field(
-        None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
+        default=None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
     )
     volume_iops: values.VolumeIops = Field(
-        3000, description="I/O operations a second of the root volume, at most 500 a GiB."
+        default=3000, description="I/O operations a second of the root volume, at most 500 a GiB."
     )
     volume_throughput: values.VolumeThroughput = Field(
-        125, description="Throughput of the root volume in MiB/s, at most a quarter of volume_iops."
+        default=125, description="Throughput of the root volume in MiB/s, at most a quarter of volume_iops."
     )
-    vpc_id: values.VpcId | None = Field(None, description="VPC of the pair. Absent: the default VPC.")
+    vpc_id: values.VpcId | None = Field(default=None, description="VPC of the pair. Absent: the default VPC.")
     subnet_id: values.SubnetId | None = Field(
-        None, description="Subnet of both nodes. Absent: the VPC's first in the zone."
+        default=None, description="Subnet of both nodes. Absent: the VPC's first in the zone."
     )
     security_group_id: values.SecurityGroupId | None = Field(
-        None, description="An existing security group to use in place of an own one."
+        default=None, description="An existing security group to use in place of an own one."
     )
-    key_name: values.KeyName | None = Field(None, description="EC2 key pair. Absent: none.")
+    key_name: values.KeyName | None = Field(default=None, description="EC2 key pair. Absent: none.")
     use_capacity_block: values.YesNo = Field(
-        False, description="Launch into a Capacity Block for ML (the market type capacity-block)."
+        default=False, description="Launch into a Capacity Block for ML (the market type capacity-block)."
     )
     capacity_reservation_id: values.ReservationId | None = Field(
-        None, description="Capacity Block or On-Demand Capacity Reservation to launch into."
+        default=None, description="Capacity Block or On-Demand Capacity Reservation to launch into."
     )
     capacity_reservation_parameter: values.ParameterName | None = Field(
-        None, description="Parameter Store name that holds the reservation's id, read at plan time."
+        default=None, description="Parameter Store name that holds the reservation's id, read at plan time."
     )
-    spot: values.YesNo = Field(False, description="Launch as Spot Instances.")
+    spot: values.YesNo = Field(default=False, description="Launch as Spot Instances.")
     placement_group: PlacementChoice = Field(
-        "auto", description="Cluster placement group of the stack's own: see below for auto."
+        default="auto", description="Cluster placement group of the stack's own: see below for auto."
     )
     ami_id: values.ImageId | None = Field(
-        None, description="Machine image. Absent: the deep-learning image that fits the accelerator."
+        default=None, description="Machine image. Absent: the deep-learning image that fits the accelerator."
     )
     ami_parameter: values.ParameterName | None = Field(
-        None, description="Parameter Store name that holds the image's id."
+        default=None, description="Parameter Store name that holds the image's id."
     )
     elastic_ip: values.YesNo = Field(
-        True, description="A public address for each node, its way out to Session Manager."
+        default=True, description="A public address for each node, its way out to Session Manager."
     )
     service_ports: values.Ports = Field(
-        (8000, 8100, 8200), description="Ports open from the VPC: proxy, producer, consumer."
+        default=(8000, 8100, 8200), description="Ports open from the VPC: proxy, producer, consumer."
     )
     install_nixl: values.YesNo = Field(
-        True, description="Install NIXL in a virtual environment at first boot."
+        default=True, description="Install NIXL in a virtual environment at first boot."
     )
-    nixl_version: values.NixlVersion = Field("1.5.1", description="Version of NIXL to install.")
+    nixl_version: values.NixlVersion = Field(default="1.5.1", description="Version of NIXL to install.")
     mlflow_tracking_server_arn: values.TrackingServerArn | None = Field(
-        None, description="MLflow tracking server that the nodes may use."
+        default=None, description="MLflow tracking server that the nodes may use."
     )
     mlflow_artifact_bucket_arn: values.BucketArn | None = Field(
-        None, description="Bucket of MLflow artifacts that the nodes may use."
+        default=None, description="Bucket of MLflow artifacts that the nodes may use."
     )
-    project_prefix: values.ProjectPrefix = Field("nixl-efa", description="Begins the names of the resources.")
-    owner: Owner = Field(None, description="Who to ask about the pair: the tag Owner.")
-    tags: values.Tags = Field({}, description="Further tags on every resource.")
-    backend: Backend = Field(LocalBackend(), description="Where the Terraform state lives: see below.")
+    project_prefix: values.ProjectPrefix = Field(
+        default="nixl-efa", description="Begins the names of the resources."
+    )
+    owner: Owner = Field(default=None, description="Who to ask about the pair: the tag Owner.")
+    tags: values.Tags = Field(default={}, description="Further tags on every resource.")
+    backend: Backend = Field(
+        default=LocalBackend(), description="Where the Terraform state lives: see below."
+    )
     check: CheckChoice = Field(
-        "off", description="Look at the account at synthesis: not at all, warn, or stop on a failure."
+        default="off", description="Look at the account at synthesis: not at all, warn, or stop on a failure."
     )
     min_hours: values.Hours = Field(
-        1, description="Hours that a Capacity Block must still last for the check to pass."
+        default=1, description="Hours that a Capacity Block must still last for the check to pass."
     )
 
     _sources: dict[str, Source] = PrivateAttr(default_factory=dict)
