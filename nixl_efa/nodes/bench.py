@@ -1,0 +1,79 @@
+"""What nixlbench and fi_pingpong print, read into rates and latencies. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+# 256 iterations, a sixteenth of them from 1 MiB on (transfer.sh): the least that a row has moved.
+NIXLBENCH_ITERATIONS = 16
+
+# The columns of nixlbench by their headings. Versions before 1.0 print MiB, GiB and GB columns after the
+# latency; later ones GB/s first; runs of more than two workers have two columns more.
+_NIXLBENCH_COLUMNS = (
+    "Block Size (B)",
+    "Batch Size",
+    "Aggregate B/W (GB/Sec)",
+    "B/W (MiB/Sec)",
+    "B/W (GiB/Sec)",
+    "B/W (GB/Sec)",
+    "Network Util (%)",
+    "Avg Lat. (us)",
+    "Avg Prep (us)",
+    "P99 Prep (us)",
+    "Avg Post (us)",
+    "P99 Post (us)",
+    "Avg Tx (us)",
+    "P99 Tx (us)",
+)
+_HEADING = re.compile("|".join(re.escape(column) for column in _NIXLBENCH_COLUMNS))
+_UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
+_COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
+_PINGPONG = re.compile(
+    r"^(?P<size>\d+)(?P<unit>[kmg]?)\s+(?P<sent>\d+)(?P<count>[kmg]?)\s+=?\S+\s+\S+\s+[\d.]+s\s+"
+    r"(?P<megabytes>[\d.]+)\s+(?P<usec>[\d.]+)\s+[\d.]+\s*$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One message size: bytes of a message, Gbps, microseconds a transfer, and the least bytes that were moved
+    in the direction of the transfer."""
+
+    size_bytes: int
+    gbps: float
+    latency_us: float
+    moved_bytes: int
+
+
+def nixlbench(text: str) -> tuple[Row, ...]:
+    """The rows of nixlbench's table, which the initiator prints. GB are 10^9 bytes."""
+    rows: list[Row] = []
+    columns: list[str] = []
+    for line in text.splitlines():
+        if headings := _HEADING.findall(line):
+            columns = headings
+            continue
+        fields = line.split()
+        if not columns or len(fields) != len(columns):
+            continue
+        try:
+            row = dict(zip(columns, map(float, fields), strict=True))
+        except ValueError:
+            continue
+        size, batch = int(row["Block Size (B)"]), int(row["Batch Size"])
+        rows.append(
+            Row(size, 8 * row["B/W (GB/Sec)"], row["Avg Lat. (us)"], size * batch * NIXLBENCH_ITERATIONS)
+        )
+    return tuple(rows)
+
+
+def fi_pingpong(text: str) -> tuple[Row, ...]:
+    """The rows of fi_pingpong. MB are 10^6 bytes; the sizes' k and m are powers of two."""
+    rows = []
+    for found in _PINGPONG.finditer(text):
+        size = int(found["size"]) * _UNITS[found["unit"]]
+        sent = int(found["sent"]) * _COUNTS[found["count"]]
+        rows.append(Row(size, 8 * float(found["megabytes"]) / 1000, float(found["usec"]), size * sent))
+    return tuple(rows)

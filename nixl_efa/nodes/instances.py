@@ -1,0 +1,107 @@
+"""The pair's instances as EC2 sees them now, against what the stack's outputs say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes.outputs import Node, PairOutputs
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import InstanceTypeDef
+
+_GONE = ("shutting-down", "terminated")
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One instance. market: "on-demand", "spot" or "capacity-block"; reservation_id is empty without one."""
+
+    id: str
+    state: str
+    instance_type: str
+    zone: str
+    private_ip: str
+    launched: datetime
+    market: str
+    reservation_id: str
+
+
+def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
+    """The instances with the outputs' ids or addresses, by id: those that exist, and those in their place.
+
+    The addresses are asked for too, since a node's address stays when its instance is replaced.
+    """
+    ids = [node.instance_id for node in pair.nodes]
+    addresses = [node.private_ip for node in pair.nodes]
+    found: dict[str, Instance] = {}
+    # A filter, where InstanceIds would fail for both when one is unknown.
+    for name, values in (("instance-id", ids), ("private-ip-address", addresses)):
+        for page in ec2.get_paginator("describe_instances").paginate(
+            Filters=[{"Name": name, "Values": values}]
+        ):
+            for reservation in page["Reservations"]:
+                found |= {one["InstanceId"]: _instance(one) for one in reservation["Instances"]}
+    return found
+
+
+def require_both(pair: PairOutputs, instances: Mapping[str, Instance]) -> None:
+    """Failure, in one line, when a node of the outputs is gone: terminated, unknown, or replaced since."""
+    faults = [fault for node in pair.nodes if (fault := _fault(node, instances, pair.environment))]
+    if faults:
+        raise Failure(" ".join(faults))
+
+
+def state_finding(instance: Instance) -> Finding:
+    """Whether the instance runs."""
+    if instance.state == "running":
+        return Finding(Level.PASS, "instance", f"{instance.id} running")
+    return Finding(
+        Level.FAIL,
+        "instance",
+        f"{instance.id} is {instance.state}.",
+        f"Run `aws ec2 start-instances --instance-ids {instance.id}`."
+        if instance.state == "stopped"
+        else "Wait until it runs.",
+        f"aws ec2 describe-instances --instance-ids {instance.id}",
+    )
+
+
+def _fault(node: Node, instances: Mapping[str, Instance], environment: str) -> str:
+    instance = instances.get(node.instance_id)
+    if instance and instance.state not in _GONE:
+        return ""
+    state = instance.state if instance else "unknown to EC2"
+    heirs = _in_place_of(node, list(instances.values()))
+    if heirs:
+        return (
+            f"{node.name} {node.instance_id} of the outputs is {state}: it was replaced by {heirs[0].id} since. "
+            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{environment}, or deploy again."
+        )
+    return f"{node.name} {node.instance_id} is {state}: run `cdktf deploy nixl-efa-{environment}` to build it anew."
+
+
+def _in_place_of(node: Node, instances: Sequence[Instance]) -> list[Instance]:
+    return [
+        one
+        for one in instances
+        if one.private_ip == node.private_ip and one.id != node.instance_id and one.state not in _GONE
+    ]
+
+
+def _instance(one: InstanceTypeDef) -> Instance:
+    return Instance(
+        id=one["InstanceId"],
+        state=one["State"]["Name"],
+        instance_type=one["InstanceType"],
+        zone=one.get("Placement", {}).get("AvailabilityZone", ""),
+        private_ip=one.get("PrivateIpAddress", ""),
+        launched=one["LaunchTime"],
+        market=one.get("InstanceLifecycle", "on-demand"),
+        reservation_id=one.get("CapacityReservationId", ""),
+    )

@@ -1,0 +1,127 @@
+"""The stack's outputs: which nodes Terraform says there are. Read with the same Terraform that cdktf uses."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.failure import Failure
+
+PRODUCER, CONSUMER = "producer", "consumer"
+
+# Runs a command in a folder: exit code, stdout, stderr. Raises FileNotFoundError when there is no such program.
+Run = Callable[[list[str], Path], tuple[int, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node by the outputs. name: "producer" or "consumer"; public_ip is empty without an Elastic IP."""
+
+    name: str
+    instance_id: str
+    private_ip: str
+    public_ip: str
+
+
+@dataclass(frozen=True, slots=True)
+class PairOutputs:
+    """Both nodes and what they share. capacity_reservation_id is empty without a reservation."""
+
+    environment: str
+    producer: Node
+    consumer: Node
+    efa_interfaces: int
+    capacity_reservation_id: str
+
+    @property
+    def nodes(self) -> tuple[Node, Node]:
+        """Both nodes, the producer first."""
+        return (self.producer, self.consumer)
+
+
+def read(environment: str, cdktf_out: Path, run: Run, environ: Mapping[str, str]) -> PairOutputs:
+    """The outputs of an environment's stack. Failure, in one line, when there are none or the pair is half-built.
+
+    cdktf_out: the folder that cdktf synthesizes to. Local, S3 and Terraform Cloud states alike:
+    `terraform output` runs in the stack's folder, which must have been initialized by a deploy.
+    """
+    stack = f"nixl-efa-{environment}"
+    folder = cdktf_out / "stacks" / stack
+    if not folder.is_dir():
+        raise Failure(
+            f"environment {environment!r}: there is no {folder}: nothing was synthesized here. Run `cdktf synth`, "
+            f"and `cdktf deploy {stack}` when the pair was never deployed."
+        )
+    binary = environ.get("TERRAFORM_BINARY_NAME", "terraform")
+    try:
+        code, out, err = run([binary, "output", "-no-color", "-json"], folder)
+    except FileNotFoundError:
+        raise Failure(
+            f"{binary} is not on PATH: install Terraform, or set TERRAFORM_BINARY_NAME=tofu for OpenTofu."
+        ) from None
+    if code != 0:
+        raise Failure(f"`{binary} output` failed in {folder}: {_error(err)}. {_remedy(err, stack)}")
+    return parse(environment, out)
+
+
+def run_command(command: list[str], folder: Path) -> tuple[int, str, str]:
+    """Runs a command in a folder and waits for it."""
+    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def parse(environment: str, text: str) -> PairOutputs:
+    """The pair from the text of `terraform output -json`. Failure when a part of it is missing."""
+    stack = f"nixl-efa-{environment}"
+    try:
+        document = json.loads(text)
+    except ValueError:
+        document = None
+    if not isinstance(document, dict):
+        raise Failure(f"`terraform output -json` of {stack} is no JSON object: {text.strip()[:60]!r}")
+    values: dict[str, Any] = {name: output.get("value") for name, output in document.items()}
+    if not values:
+        raise Failure(
+            f"environment {environment!r} has no outputs: it is not deployed. Run `cdktf deploy {stack}`."
+        )
+    wanted = [f"{node}_{what}" for node in (PRODUCER, CONSUMER) for what in ("instance_id", "private_ip")]
+    missing = [name for name in wanted if not values.get(name)]
+    if missing:
+        raise Failure(
+            f"environment {environment!r} is half-built: its stack has no {', no '.join(missing)}. "
+            f"Run `cdktf deploy {stack}` to build the rest."
+        )
+
+    def node(name: str) -> Node:
+        return Node(
+            name,
+            values[f"{name}_instance_id"],
+            values[f"{name}_private_ip"],
+            values.get(f"{name}_public_ip") or "",
+        )
+
+    return PairOutputs(
+        environment,
+        node(PRODUCER),
+        node(CONSUMER),
+        int(values.get("efa_interfaces") or 0),
+        values.get("capacity_reservation_id") or "",
+    )
+
+
+def _error(stderr: str) -> str:
+    """Terraform's error in one line: its first "Error:" line without the frame, else the first line."""
+    lines = [line.strip(" │╷╵").strip() for line in stderr.splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error:")]
+    return (errors or lines or ["no message"])[0].rstrip(".")
+
+
+def _remedy(stderr: str, stack: str) -> str:
+    if "init" in stderr:
+        return f"Run `cdktf deploy {stack}`, or `terraform init` in that folder when it is deployed already."
+    return "Check the state's backend and the credentials for it."

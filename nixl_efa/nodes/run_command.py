@@ -1,0 +1,111 @@
+"""Run Command of Systems Manager: a script on several nodes at once, and what each of them printed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nixl_efa.aws import error_code
+from nixl_efa.capacity.clock import Clock
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+DOCUMENT = "AWS-RunShellScript"
+POLL_SECONDS = 2.0
+# What GetCommandInvocation gives of an output before it cuts (Systems Manager API reference).
+OUTPUT_LIMIT_CHARACTERS = 24_000
+
+# Statuses that are not the last one (Systems Manager user guide, monitor-commands).
+_UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
+_NOT_REGISTERED = (
+    "it is not registered with Systems Manager: is it still booting, has it a way out to ssm and ssmmessages, and "
+    "the role's policy AmazonSSMManagedInstanceCore?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """A shell script and its arguments."""
+
+    text: str
+    arguments: Sequence[str] = ()
+
+    @property
+    def commands(self) -> list[str]:
+        """The document's parameter: the arguments are set first, since Run Command passes none."""
+        return [f"set -- {shlex.join(self.arguments)}".rstrip(), self.text]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What one node printed. problem: why there is nothing to read, in one sentence; empty when there is."""
+
+    stdout: str
+    problem: str = ""
+
+
+def run(
+    ssm: SSMClient, scripts: Mapping[str, Script], clock: Clock, timeout_seconds: int, comment: str
+) -> Mapping[str, Outcome]:
+    """Runs a script on each node (by instance id) at the same time; the outcomes by instance id.
+
+    timeout_seconds: how long a script may run; a node that does not even take it up has 60 seconds. One node's
+    trouble leaves the other's outcome alone. Errors that concern no node (credentials, permission) are raised.
+    """
+    outcomes: dict[str, Outcome] = {}
+    waiting: dict[str, str] = {}
+    for instance_id, script in scripts.items():
+        try:
+            answer = ssm.send_command(
+                InstanceIds=[instance_id],
+                DocumentName=DOCUMENT,
+                Comment=comment,
+                TimeoutSeconds=60,
+                Parameters={"commands": script.commands, "executionTimeout": [str(timeout_seconds)]},
+            )
+        except Exception as error:
+            if error_code(error) != "InvalidInstanceId":
+                raise
+            outcomes[instance_id] = Outcome("", f"{instance_id}: {_NOT_REGISTERED}")
+            continue
+        waiting[instance_id] = answer["Command"]["CommandId"]
+    for _ in range(int((timeout_seconds + 90) / POLL_SECONDS)):
+        for instance_id, command_id in list(waiting.items()):
+            if outcome := _look(ssm, instance_id, command_id):
+                outcomes[instance_id] = outcome
+                del waiting[instance_id]
+        if not waiting:
+            break
+        clock.sleep(POLL_SECONDS)
+    for instance_id, command_id in waiting.items():
+        problem = f"{instance_id}: no answer to Run Command {command_id} within {timeout_seconds + 90} s."
+        outcomes[instance_id] = Outcome("", problem)
+    return outcomes
+
+
+def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
+    """The outcome, None while the command runs."""
+    try:
+        found = ssm.get_command_invocation(CommandId=command_id, InstanceId=instance_id)
+    except Exception as error:
+        # The command is there some moments before its invocations are.
+        if error_code(error) == "InvocationDoesNotExist":
+            return None
+        raise
+    if found["Status"] in _UNDER_WAY:
+        return None
+    stdout = found.get("StandardOutputContent", "")
+    if found["Status"] == "Success":
+        return Outcome(stdout)
+    details = found.get("StatusDetails", found["Status"])
+    if details in ("Undeliverable", "Terminated", "DeliveryTimedOut", "Delivery Timed Out"):
+        return Outcome(
+            "", f"{instance_id}: Run Command could not be delivered ({details}): {_NOT_REGISTERED}"
+        )
+    stderr = " ".join(found.get("StandardErrorContent", "").split())
+    return Outcome(
+        "", f"{instance_id}: Run Command {command_id} ended as {details}: {stderr or 'no error text'}."
+    )

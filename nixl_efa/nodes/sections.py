@@ -1,0 +1,54 @@
+"""The form in which the node scripts print: sections of a command's output, each with its exit code."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_BEGIN = re.compile(r"@@ begin (\w+)")
+_END = re.compile(r"@@ end (\w+) (\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One command on the node. code: its exit code; 127 when the node doesn't have it, 124 after a timeout."""
+
+    text: str
+    code: int
+
+    @property
+    def last_line(self) -> str:
+        """The last line that isn't empty: with most tools, the error."""
+        lines = [line for line in self.text.splitlines() if line.strip()]
+        return lines[-1].strip() if lines else ""
+
+
+MISSING = Section("", 127)
+
+
+class IncompleteOutputError(ValueError):
+    """The output ends within a section: Run Command cuts it at 24,000 characters."""
+
+
+def sections(output: str) -> Mapping[str, Section]:
+    """The sections by name; lines outside of them are left out. IncompleteOutputError when one has no end."""
+    found: dict[str, Section] = {}
+    name, lines = "", list[str]()
+    for line in output.splitlines():
+        if begin := _BEGIN.fullmatch(line):
+            name, lines = begin[1], []
+        elif (end := _END.fullmatch(line)) and end[1] == name:
+            found[name] = Section("\n".join(lines), int(end[2]))
+            name = ""
+        elif name:
+            lines.append(line)
+    if name:
+        raise IncompleteOutputError(f"the output ends within the section {name!r}")
+    return found
+
+
+def script(name: str) -> str:
+    """The text of one of this package's node scripts."""
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")

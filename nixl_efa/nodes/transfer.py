@@ -1,0 +1,115 @@
+"""A transfer from producer to consumer: which tool with what memory, and what both ends' outputs amount to. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from nixl_efa.nodes import bench
+from nixl_efa.nodes.counters import Moved, counters, moved
+from nixl_efa.nodes.facts import NodeFacts, Planned
+from nixl_efa.nodes.outputs import CONSUMER, PRODUCER, PairOutputs
+from nixl_efa.nodes.run_command import Script
+from nixl_efa.nodes.sections import MISSING, Section, script
+
+NIXLBENCH, FI_PINGPONG = "nixlbench", "fi_pingpong"
+VRAM, DRAM = "VRAM", "DRAM"
+# Ten tries of the end that connects and the tool's own limit (transfer.sh).
+TIMEOUT_SECONDS = 240
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to measure. segment: the memory that is sent, the accelerator's (VRAM) or the host's (DRAM)."""
+
+    tool: str
+    backend: str
+    segment: str
+
+    @property
+    def title(self) -> str:
+        """The attempt in words."""
+        if self.tool == NIXLBENCH:
+            return f"nixlbench ({self.backend}, {self.segment})"
+        return f"fi_pingpong ({'efa' if self.backend == 'LIBFABRIC' else 'tcp'}, one device)"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What an attempt gave. rows is empty when it failed; error then says why, in one line.
+
+    sent, received: what the hardware counters of producer and consumer saw go over EFA.
+    """
+
+    attempt: Attempt
+    rows: tuple[bench.Row, ...]
+    error: str
+    sent: Moved
+    received: Moved
+
+    @property
+    def best(self) -> bench.Row:
+        """The row with the highest rate."""
+        return max(self.rows, key=lambda row: row.gbps)
+
+    @property
+    def smallest(self) -> bench.Row:
+        """The row with the smallest message: its latency is the fabric's."""
+        return min(self.rows, key=lambda row: row.size_bytes)
+
+    @property
+    def moved_bytes(self) -> int:
+        """The least that the tool must have moved from producer to consumer."""
+        return sum(row.moved_bytes for row in self.rows)
+
+
+def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt, ...]:
+    """The ways to measure, the best first: nixlbench where both nodes have it, then fi_pingpong.
+
+    From accelerator memory where there are NVIDIA GPUs; then from host memory, since some types have EFA but no
+    GPUDirect RDMA (g7e.8xlarge; aws/aws-ofi-nccl, pull request 1057).
+    """
+    segments = (VRAM, DRAM) if planned.accelerator_kind == "nvidia" else (DRAM,)
+    bench_attempts = tuple(Attempt(NIXLBENCH, planned.backend, segment) for segment in segments)
+    has_bench = all(one.nixlbench for one in facts.values())
+    return (*(bench_attempts if has_bench else ()), Attempt(FI_PINGPONG, planned.backend, DRAM))
+
+
+def scripts(attempt: Attempt, pair: PairOutputs) -> Mapping[str, Script]:
+    """The script of each end, by instance id."""
+    text = script("transfer.sh")
+    return {
+        node.instance_id: Script(
+            text,
+            (
+                attempt.tool,
+                node.name,
+                pair.producer.private_ip,
+                pair.consumer.private_ip,
+                attempt.backend,
+                attempt.segment,
+            ),
+        )
+        for node in pair.nodes
+    }
+
+
+def result(attempt: Attempt, ends: Mapping[str, Mapping[str, Section]]) -> Result:
+    """The result from both ends' sections, by node name. The producer's output has the figures."""
+    read = bench.nixlbench if attempt.tool == NIXLBENCH else bench.fi_pingpong
+    transfers = {name: sections.get("transfer", MISSING) for name, sections in ends.items()}
+    failed = [f"{name}: {one.last_line or one.code}" for name, one in transfers.items() if one.code != 0]
+    rows = () if failed else read(transfers[PRODUCER].text)
+    error = "; ".join(failed) or ("" if rows else f"{attempt.tool} printed no figures")
+    return Result(attempt, rows, error, _moved(ends[PRODUCER]), _moved(ends[CONSUMER]))
+
+
+def failed(attempt: Attempt, error: str) -> Result:
+    """The result of an attempt of which nothing can be read."""
+    nothing = Moved(0, 0, 0)
+    return Result(attempt, (), error, nothing, nothing)
+
+
+def _moved(sections: Mapping[str, Section]) -> Moved:
+    before, after = (sections.get(f"counters_{when}", MISSING).text for when in ("before", "after"))
+    return moved(counters(before), counters(after))

@@ -1,0 +1,150 @@
+"""The whole look at a deployed pair: what AWS says of it, what its nodes say, and a transfer between them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nixl_efa import instance_types
+from nixl_efa.capacity.clock import Clock
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes import block, instances, pair_rules, rules, run_command, transfer, transfer_rules
+from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
+from nixl_efa.nodes.instances import Instance
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.nodes.sections import IncompleteOutputError, Section, script, sections
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+# Four commands of a minute each at worst (node-facts.sh), all others in an instant.
+FACTS_TIMEOUT_SECONDS = 300
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class NodeReport:
+    """One node: where it is, and what was found on it."""
+
+    node: Node
+    instance: Instance
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PairReport:
+    """Both nodes, the producer first, and what concerns the pair."""
+
+    pair: PairOutputs
+    nodes: tuple[NodeReport, ...]
+    findings: tuple[Finding, ...]
+    transfers: tuple[transfer.Result, ...] = ()
+
+    @property
+    def all_findings(self) -> tuple[Finding, ...]:
+        """Every finding, the nodes' first."""
+        return (*(one for report in self.nodes for one in report.findings), *self.findings)
+
+
+def status(ec2: EC2Client, pair: PairOutputs, region: str, clock: Clock) -> PairReport:
+    """What AWS says of the pair: the instances' state, and the reservation's with the time left.
+
+    Failure, in one line, when an instance is gone or was replaced.
+    """
+    found = instances.read(ec2, pair)
+    instances.require_both(pair, found)
+    reports = tuple(
+        NodeReport(node, instance, (instances.state_finding(instance),))
+        for node in pair.nodes
+        for instance in (found[node.instance_id],)
+    )
+    reservation_id = reports[0].instance.reservation_id or pair.capacity_reservation_id
+    reservation = block.read(ec2, reservation_id, region)
+    return PairReport(pair, reports, (block.finding(reservation, clock.now()),))
+
+
+def verify(
+    ec2: EC2Client,
+    ssm: SSMClient,
+    pair: PairOutputs,
+    *,
+    region: str,
+    install_nixl: bool,
+    measure: bool,
+    clock: Clock,
+    say: Say,
+) -> PairReport:
+    """`status`, then both nodes' own facts, then, with `measure`, a transfer. say: told what takes time."""
+    seen = status(ec2, pair, region, clock)
+    wanted = _planned(seen, install_nixl)
+    if any(report.instance.state != "running" for report in seen.nodes):
+        return seen
+    say("Asking both nodes through Run Command ...")
+    facts_script = Script(script("node-facts.sh"))
+    outcomes = run_command.run(
+        ssm,
+        {node.instance_id: facts_script for node in pair.nodes},
+        clock,
+        FACTS_TIMEOUT_SECONDS,
+        "nixl-efa verify: node facts",
+    )
+    facts: dict[str, NodeFacts] = {}
+    reports = []
+    for report in seen.nodes:
+        outcome = outcomes[report.node.instance_id]
+        read, problem = _sections(outcome)
+        found: tuple[Finding, ...]
+        if problem:
+            found = (Finding(Level.FAIL, "Run Command", problem),)
+        else:
+            facts[report.node.name] = node_facts(read)
+            found = tuple(rules.node_findings(facts[report.node.name], wanted))
+        reports.append(NodeReport(report.node, report.instance, (*report.findings, *found)))
+    findings = [*seen.findings]
+    results: tuple[transfer.Result, ...] = ()
+    if len(facts) == len(pair.nodes):
+        findings += [pair_rules.agreement(pair, facts), pair_rules.versions(facts)]
+        if measure:
+            results = _measure(ssm, pair, facts, wanted, clock, say)
+            findings += transfer_rules.findings(results, wanted)
+    return PairReport(pair, tuple(reports), tuple(findings), results)
+
+
+def _planned(seen: PairReport, install_nixl: bool) -> Planned:
+    name = seen.nodes[0].instance.instance_type
+    return planned(name, instance_types.find(name), seen.pair.efa_interfaces, install_nixl)
+
+
+def _measure(
+    ssm: SSMClient, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, clock: Clock, say: Say
+) -> tuple[transfer.Result, ...]:
+    """The attempts until one gives figures; the last one is the one that counts."""
+    results: list[transfer.Result] = []
+    for attempt in transfer.attempts(facts, wanted):
+        say(f"Measuring a transfer from producer to consumer with {attempt.title} ...")
+        outcomes = run_command.run(
+            ssm, transfer.scripts(attempt, pair), clock, transfer.TIMEOUT_SECONDS, "nixl-efa verify: transfer"
+        )
+        ends = {node.name: _sections(outcomes[node.instance_id]) for node in pair.nodes}
+        problems = [problem for _, problem in ends.values() if problem]
+        if problems:
+            results.append(transfer.failed(attempt, "; ".join(problems)))
+        else:
+            results.append(transfer.result(attempt, {name: read for name, (read, _) in ends.items()}))
+        if results[-1].rows:
+            break
+    return tuple(results)
+
+
+def _sections(outcome: Outcome) -> tuple[Mapping[str, Section], str]:
+    """A node's sections, or why there are none to read."""
+    if outcome.problem:
+        return {}, outcome.problem
+    try:
+        return sections(outcome.stdout), ""
+    except IncompleteOutputError as error:
+        return {}, f"{error}: Run Command gives {run_command.OUTPUT_LIMIT_CHARACTERS} characters."
