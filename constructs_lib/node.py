@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from cdktf import DataResource, ITerraformDependable, TerraformResourceLifecycle
+from cdktf import ITerraformDependable, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.instance import (
     Instance,
     InstanceLaunchTemplate,
@@ -28,7 +28,7 @@ from nixl_efa.settings import Settings
 class Shared:
     """What both nodes are made from.
 
-    launch: changes when, and only when, a node has to be launched anew for a reason that `aws_instance` misses.
+    launch: address of a resource that changes when, and only when, a node has to be launched anew for a reason that `aws_instance` misses.
     before: what must stand before a node boots.
     """
 
@@ -38,7 +38,7 @@ class Shared:
     placement: Placement
     access: NodeAccess
     image: Image
-    launch: DataResource
+    launch: str
     before: Sequence[ITerraformDependable]
 
 

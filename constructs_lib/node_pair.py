@@ -66,7 +66,7 @@ class NodePair(Construct):
             for node in plan.nodes
         }
 
-    def _launch(self) -> DataResource:
+    def _launch(self) -> str:
         """What a node is launched from; a node is replaced when, and only when, one of these changes.
 
         The provider plans nothing when the market changes (hashicorp/terraform-provider-aws, issue 38141), would
@@ -89,7 +89,9 @@ class NodePair(Construct):
                 "subnet_id": self.network.subnet_id,
             },
         )
-        return named(launch, "launch")
+        named(launch, "launch")
+        # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
+        return "terraform_data.launch"
 
     def _interfaces(self, node: NodePlan) -> EfaInterfaces:
         return EfaInterfaces(

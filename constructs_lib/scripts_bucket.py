@@ -26,9 +26,7 @@ class ScriptsBucket(Construct):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id)
-        bucket = named(
-            S3Bucket(self, "bucket", bucket_prefix=f"{resource_name(settings, 'scripts')[:36]}-"), "scripts"
-        )
+        bucket = named(S3Bucket(self, "bucket", bucket_prefix=resource_name(settings, "")), "scripts")
         self.name: str = bucket.id
         self.arn: str = bucket.arn
         named(

@@ -1,0 +1,56 @@
+# make rehearse   the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
+# make test       everything that can go wrong, tried
+# make synth      Terraform JSON for every environment
+# make bench      figures: synthesis and search, side by side
+# make lint       ruff and mypy
+# make lock       resolve Pipfile.lock anew
+
+PYTHON ?= python3
+ENV ?= prod
+VENV := .venv
+BIN := $(VENV)/bin
+# pipenv asks for no confirmation, prints no courtesy notice and uses the virtual environment that stands here.
+PIPENV := VIRTUAL_ENV=$(CURDIR)/$(VENV) PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PIPENV_VENV_IN_PROJECT=1 $(BIN)/pipenv
+PIPENV_VERSION := 2026.10.3
+export CHECKPOINT_DISABLE := 1
+
+.PHONY: install rehearse test synth bench lint lock clean
+
+install: $(VENV)/installed node_modules/installed
+
+$(VENV)/installed: Pipfile.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION) >&2
+	@$(PIPENV) sync --dev >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . >&2
+	@touch $@
+
+node_modules/installed: package-lock.json
+	@echo "Installing cdktf-cli of package-lock.json into node_modules" >&2
+	@npm ci --no-audit --no-fund --loglevel=error >&2
+	@touch $@
+
+rehearse: install
+	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep)
+
+synth: install
+	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" cdktf synth
+
+test: install
+	@CI=$(CI) $(BIN)/python -m pytest
+
+lint: install
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+
+bench: install
+	@$(BIN)/python -m benchmarks
+
+lock:
+	@$(PIPENV) lock
+	@$(PYTHON) scripts/neutral_lock.py
+
+clean:
+	rm -rf $(VENV) node_modules cdktf.out build *.egg-info

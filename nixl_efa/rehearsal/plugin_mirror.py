@@ -1,0 +1,58 @@
+"""Lets Terraform find the AWS provider on a machine that can't reach Terraform's registry.
+
+Only for such a machine: where TF_CLI_CONFIG_FILE names a file that exists, or no mirror is found, Terraform is left
+to its own ways (its configuration file, its registry).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+PROVIDER_FILE = "terraform-provider-aws_v"
+NOT_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", ".git", ".terraform", "site-packages"}
+# HOST/hashicorp/aws/VERSION/PLATFORM/terraform-provider-aws_v...: the mirror is this many folders above the file.
+# Source: Terraform CLI documentation, "Provider Installation", the unpacked layout of a filesystem mirror.
+LEVELS = 6
+
+
+def find_mirror(environ: Mapping[str, str], root: Path = Path("/")) -> Path | None:
+    """The folder of a filesystem mirror with the AWS provider: TF_PLUGIN_MIRROR, else the first found below root."""
+    given = environ.get("TF_PLUGIN_MIRROR")
+    if given:
+        return Path(given)
+    for folder, folders, files in os.walk(root, onerror=None):
+        folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
+        if any(name.startswith(PROVIDER_FILE) for name in files):
+            provider = Path(folder)
+            if provider.parents[1].name == "aws" and len(provider.parents) >= LEVELS:
+                return provider.parents[LEVELS - 2]
+    return None
+
+
+@contextmanager
+def terraform_environ(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
+    """The environment for Terraform and the cdktf CLI, for as long as the block runs.
+
+    CHECKPOINT_DISABLE keeps both from asking for newer versions of themselves.
+    """
+    result = {**environ, "CHECKPOINT_DISABLE": "1"}
+    configured = environ.get("TF_CLI_CONFIG_FILE")
+    if configured and Path(configured).is_file():
+        yield result
+        return
+    result.pop("TF_CLI_CONFIG_FILE", None)
+    mirror = find_mirror(environ)
+    if mirror is None:
+        yield result
+        return
+    with TemporaryDirectory(prefix="nixl-efa-") as folder:
+        config = Path(folder, "terraform.rc")
+        config.write_text(
+            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror.as_posix()}"\n  }}\n}}\n',
+            encoding="utf-8",
+        )
+        yield {**result, "TF_CLI_CONFIG_FILE": str(config)}

@@ -1,0 +1,125 @@
+"""Who may talk to the nodes, what the nodes may do, and how their data is kept."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from tests.synthesis import resources, synthesize
+
+TRACKING = "arn:aws:sagemaker:us-east-2:123456789012:mlflow-tracking-server/kv"
+ARTIFACTS = "arn:aws:s3:::kv-artifacts"
+SELF = "${aws_security_group.pair.id}"
+
+
+def rules(stack: dict[str, Any], direction: str) -> list[tuple[Any, ...]]:
+    """(peer, protocol, first port, last port) of every rule of a direction."""
+    found = resources(stack, f"aws_vpc_security_group_{direction}_rule").values()
+    return [
+        (
+            rule.get("referenced_security_group_id") or rule["cidr_ipv4"],
+            rule["ip_protocol"],
+            rule.get("from_port"),
+            rule.get("to_port"),
+        )
+        for rule in found
+    ]
+
+
+def test_the_nodes_reach_each_other_by_every_protocol_in_both_directions() -> None:
+    stack = synthesize("prod")
+
+    assert (SELF, "-1", None, None) in rules(stack, "ingress")
+    assert (SELF, "-1", None, None) in rules(stack, "egress")
+
+
+def test_from_outside_only_the_service_ports_are_open_and_only_to_the_vpc() -> None:
+    outside = [rule for rule in rules(synthesize("prod"), "ingress") if rule[0] != SELF]
+
+    vpc = "${data.aws_vpc.vpc.cidr_block}"
+    assert outside == [(vpc, "tcp", port, port) for port in (8000, 8100, 8200)]
+
+
+def test_the_nodes_reach_the_internet() -> None:
+    assert ("0.0.0.0/0", "-1", None, None) in rules(synthesize("prod"), "egress")
+
+
+def test_a_given_security_group_is_used_and_none_is_made() -> None:
+    stack = synthesize("dev", security_group_id="sg-0123456789abcdef0")
+
+    assert "aws_security_group" not in stack["resource"]
+    interface = resources(stack, "aws_network_interface")["consumer"]
+    assert interface["security_groups"] == ["sg-0123456789abcdef0"]
+
+
+def test_metadata_needs_a_token_and_the_root_volume_is_encrypted() -> None:
+    for node in resources(
+        synthesize("prod", volume_iops=9000, volume_throughput=700), "aws_instance"
+    ).values():
+        assert node["metadata_options"]["http_tokens"] == "required"
+        assert node["metadata_options"]["http_put_response_hop_limit"] == 2
+        assert node["root_block_device"] == {
+            "delete_on_termination": True,
+            "encrypted": True,
+            "iops": 9000,
+            "throughput": 700,
+            "volume_size": 1000,
+            "volume_type": "gp3",
+        }
+
+
+def test_no_key_pair_is_named_unless_it_is_given() -> None:
+    assert "key_name" not in resources(synthesize("dev"), "aws_instance")["producer"]
+    assert resources(synthesize("dev", key_name="kv"), "aws_instance")["producer"]["key_name"] == "kv"
+
+
+def statements(**settings: object) -> dict[str, dict[str, Any]]:
+    policy = json.loads(resources(synthesize("dev", **settings), "aws_iam_role_policy")["node"]["policy"])
+    return {statement["Sid"]: statement for statement in policy["Statement"]}
+
+
+def test_the_nodes_read_and_write_their_own_bucket_and_no_other() -> None:
+    own = {"${aws_s3_bucket.scripts.arn}", "${aws_s3_bucket.scripts.arn}/*"}
+    s3 = [one for one in statements().values() if any(action.startswith("s3:") for action in one["Action"])]
+
+    assert s3
+    assert {resource for statement in s3 for resource in statement["Resource"]} == own
+
+
+def test_session_manager_may_manage_the_nodes_and_log_sessions() -> None:
+    attachment = resources(synthesize("dev"), "aws_iam_role_policy_attachment")["session_manager"]
+    log = statements()["WriteSessionLogs"]
+
+    assert attachment["policy_arn"].endswith(":iam::aws:policy/AmazonSSMManagedInstanceCore")
+    assert set(log["Action"]) == {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}
+    assert all(":log-group:/aws/ssm" in resource for resource in log["Resource"])
+
+
+def test_mlflow_is_reached_only_when_its_arns_are_given() -> None:
+    assert not [sid for sid in statements() if "Mlflow" in sid or "Artifacts" in sid]
+
+    with_server = statements(mlflow_tracking_server_arn=TRACKING)
+    assert with_server["UseMlflow"]["Resource"] == [TRACKING]
+    assert "ReadAndWriteArtifacts" not in with_server
+    with_bucket = statements(mlflow_artifact_bucket_arn=ARTIFACTS)
+    assert with_bucket["ReadAndWriteArtifacts"]["Resource"] == [f"{ARTIFACTS}/*"]
+    assert "UseMlflow" not in with_bucket
+
+
+def test_the_scripts_bucket_is_encrypted_closed_to_the_public_and_refuses_plain_http() -> None:
+    stack = synthesize("dev")
+    rule = resources(stack, "aws_s3_bucket_server_side_encryption_configuration")["scripts"]["rule"][0]
+    block = resources(stack, "aws_s3_bucket_public_access_block")["scripts"]
+    policy = json.loads(resources(stack, "aws_s3_bucket_policy")["scripts"]["policy"])
+
+    assert rule["apply_server_side_encryption_by_default"] == {"sse_algorithm": "AES256"}
+    for guard in (
+        "block_public_acls",
+        "block_public_policy",
+        "ignore_public_acls",
+        "restrict_public_buckets",
+    ):
+        assert block[guard] is True
+    [statement] = policy["Statement"]
+    assert (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "s3:*")
+    assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
