@@ -1,0 +1,122 @@
+"""A client of the control API, for a local AWS in another process. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from datetime import datetime, timedelta
+from typing import Any
+
+
+class Control:
+    """Moves the clock, sets faults and knobs, and reads the call log of the local AWS at `endpoint`."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.endpoint = endpoint.rstrip("/")
+        self.clock = RemoteClock(self)
+        self.faults = RemoteFaults(self)
+        self.calls = RemoteCalls(self)
+
+    def settings(self, **values: Any) -> dict[str, Any]:
+        """Set knobs (payment_minutes, price_factor, ...) and return all of them."""
+        return self.request("POST" if values else "GET", "settings", values or None)
+
+    def command_output(
+        self,
+        instance_id: str = "*",
+        *,
+        stdout: str = "",
+        stderr: str = "",
+        response_code: int = 0,
+        status: str = "",
+    ) -> None:
+        """What Run Command answers for an instance ("*": for every one without its own)."""
+        given = {
+            "instance_id": instance_id,
+            "stdout": stdout,
+            "stderr": stderr,
+            "response_code": response_code,
+        }
+        self.request(
+            "POST", "commands", {**given, "status": status or ("Success" if not response_code else "Failed")}
+        )
+
+    def reset(self) -> None:
+        """Empty the local AWS: moto's state, the clock, faults and knobs."""
+        self._send("POST", f"{self.endpoint}/moto-api/reset", b"")
+
+    def request(self, method: str, resource: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """One request to the control API; ValueError with the server's words when it is refused."""
+        data = None if body is None else json.dumps(body).encode()
+        answer: dict[str, Any] = json.loads(
+            self._send(method, f"{self.endpoint}/nixl-efa-api/{resource}", data)
+        )
+        return answer
+
+    def _send(self, method: str, url: str, data: bytes | None) -> bytes:
+        # The proxy variables of a user's shell must not carry these requests away from 127.0.0.1.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        try:
+            with opener.open(urllib.request.Request(url, data=data, method=method), timeout=60) as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            raise ValueError(json.loads(error.read())["error"]) from error
+
+
+class RemoteClock:
+    """The same methods as `Clock`, over HTTP."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def now(self) -> datetime:
+        """The simulated time in UTC."""
+        return datetime.fromisoformat(self._control.request("GET", "clock")["now"])
+
+    def set(self, moment: datetime) -> None:
+        """Stop the clock at `moment`."""
+        self._control.request("POST", "clock", {"now": moment.isoformat()})
+
+    def advance(self, delta: timedelta) -> None:
+        """Move the clock by `delta`."""
+        self._control.request("POST", "clock", {"advance_seconds": delta.total_seconds()})
+
+    def run(self, speed: float = 1.0) -> None:
+        """Let the clock run at `speed` simulated seconds a second."""
+        self._control.request("POST", "clock", {"speed": speed})
+
+
+class RemoteFaults:
+    """The same methods as `Faults`, over HTTP."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def add(self, action: str = "*", **fault: Any) -> None:
+        """Add a fault: code, throttle, delay or lose_answer, for the next `times` calls of `action`."""
+        self._control.request("POST", "faults", {"action": action, **fault})
+
+    def clear(self) -> None:
+        """Take all faults back."""
+        self._control.request("DELETE", "faults")
+
+
+class RemoteCalls:
+    """The call log, over HTTP."""
+
+    def __init__(self, control: Control) -> None:
+        self._control = control
+
+    def all(self) -> list[dict[str, Any]]:
+        """Every call: service, action, region, status, code."""
+        calls: list[dict[str, Any]] = self._control.request("GET", "calls")["calls"]
+        return calls
+
+    def actions(self) -> tuple[str, ...]:
+        """The names of the actions alone."""
+        return tuple(call["action"] for call in self.all())
+
+    def clear(self) -> None:
+        """Forget the calls."""
+        self._control.request("DELETE", "calls")

@@ -1,0 +1,198 @@
+"""moto's EC2 backend with what it lacks. One for each region."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2 import urls
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
+
+from nixl_efa.rehearsal import quotas
+from nixl_efa.rehearsal.ec2.blocks import Shown
+from nixl_efa.rehearsal.ec2.errors import refuse
+from nixl_efa.rehearsal.ec2.interfaces import NetworkInterface
+from nixl_efa.rehearsal.ec2.placement_groups import PlacementGroup
+from nixl_efa.rehearsal.ec2.reservation import Reservation
+from nixl_efa.rehearsal.world import world
+
+_RUNNING = ("pending", "running")
+
+
+class Backend(EC2Backend):  # type: ignore[misc]
+    """State of one region. moto's reset runs `__init__` again."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        self.capacity_reservations: dict[str, Reservation] = {}
+        self.reservation_tokens: dict[str, str] = {}
+        self.shown_offerings: dict[str, Shown] = {}
+        self.shown_extensions: dict[str, Any] = {}
+        self.placement_groups: dict[str, PlacementGroup] = {}
+        self.launches: dict[str, Any] = {}
+        self.spot_launches: dict[str, Any] = {}
+        super().__init__(region_name, account_id)
+
+    @property
+    def _url_module(self) -> Any:
+        return urls  # moto derives it from the class's module, which is not moto's here
+
+    # interfaces
+
+    def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:
+        """An interface of ours in place of moto's."""
+        interface = NetworkInterface(self, *args, **kwargs)
+        self.enis[interface.id] = interface
+        return interface
+
+    def delete_network_interface(self, eni_id: str) -> None:
+        """Delete one that is not attached."""
+        interface = self.get_network_interface(eni_id)
+        if interface.instance is not None:
+            raise refuse("InvalidParameterValue", f"Network interface '{eni_id}' is currently in use.")
+        self.drop_network_interface(interface)
+
+    def drop_network_interface(self, interface: NetworkInterface) -> None:
+        """Remove an interface, its addresses and its tie to an Elastic IP."""
+        for address in list(self.addresses):
+            if address.eni is interface and address.association_id:
+                self.disassociate_address(association_id=address.association_id)
+        self.enis.pop(interface.id, None)
+        self.tags.pop(interface.id, None)
+        interface.release_addresses()
+
+    def attach_network_interface(
+        self, eni_id: str, instance_id: str, device_index: int, card: int = 0
+    ) -> Any:
+        """Attach to a running instance, which EC2 refuses for an EFA (EC2 user guide, efa.html)."""
+        interface = self.get_network_interface(eni_id)
+        instance = self.get_instance(instance_id)
+        if interface.interface_type in ("efa", "efa-only") and instance.state == "running":
+            raise refuse(
+                "IncorrectInstanceState",
+                f"Elastic Fabric Adapter '{eni_id}' can't be attached to the running instance '{instance_id}'.",
+            )
+        if interface.instance is not None:
+            raise refuse("InvalidNetworkInterface.InUse", f"Interface: [{eni_id}] in use.")
+        instance.attach_eni(interface, device_index, card)
+        return interface
+
+    def detach_network_interface(self, attachment_id: str) -> None:
+        """Detach; an EFA only from a stopped instance, the primary never."""
+        for interface in self.enis.values():
+            if interface.attachment_id == attachment_id and interface.instance is not None:
+                if interface is interface.instance.nics.get(0):
+                    raise refuse(
+                        "OperationNotPermitted",
+                        "The network interface at device index 0 and networkCard index 0 cannot be detached.",
+                    )
+                if interface.interface_type in ("efa", "efa-only") and interface.instance.state == "running":
+                    raise refuse(
+                        "IncorrectInstanceState",
+                        f"Elastic Fabric Adapter '{interface.id}' can't be detached from a running instance.",
+                    )
+                break
+        super().detach_network_interface(attachment_id)
+
+    # reservations
+
+    def add_reservation(self, reservation: Reservation, tags: dict[str, str]) -> None:
+        """Keep a new reservation with its tags."""
+        self.capacity_reservations[reservation.id] = reservation
+        self.create_tags([reservation.id], tags)
+
+    def instances_in(self, reservation_id: str) -> int:
+        """How many instances run in a reservation."""
+        return sum(
+            instance.capacity_reservation_id == reservation_id and instance.state in _RUNNING
+            for instance in self.all_instances()
+        )
+
+    def settle(self) -> None:
+        """Carry out what the clock brought: the instances of a block that nears its end are terminated."""
+        now = world().clock.now()
+        for reservation in self.capacity_reservations.values():
+            moment = reservation.terminates_at(now)
+            if moment is None or now < moment:
+                continue
+            for instance in self.all_instances():
+                if instance.capacity_reservation_id == reservation.id and instance.state != "terminated":
+                    instance.terminate()
+                    instance.reclaimed()
+
+    # types, zones, groups, quotas
+
+    def zones_of(self, instance_type: str) -> list[str]:
+        """The zones that offer a type, in order."""
+        known = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
+        return sorted(offer["Location"] for offer in known if offer["InstanceType"] == instance_type)
+
+    def instances_of_group(self, name: str) -> list[Any]:
+        """The instances of a placement group that are not terminated."""
+        return [
+            instance
+            for instance in self.all_instances()
+            if instance.placement.group_name == name and instance.state != "terminated"
+        ]
+
+    def check_quota(
+        self, instance_type: Any, market: str, reservation: Reservation | None, count: int
+    ) -> None:
+        """Refuse what goes beyond the vCPU quota; a block does not count (EC2 user guide, ec2-capacity-blocks)."""
+        if reservation is not None and reservation.is_block:
+            return
+        code = quotas.code_for(instance_type["InstanceType"], spot=market == "spot")
+        if code is None:
+            return
+        running = sum(
+            self.vcpus(instance.instance_type)
+            for instance in self.all_instances()
+            if instance.state in _RUNNING
+            and instance.lifecycle == (market or None)
+            and quotas.code_for(instance.instance_type, spot=market == "spot") == code
+        )
+        limit = quotas.value(code)
+        if running + count * self.vcpus(instance_type["InstanceType"]) > limit:
+            if market == "spot":
+                raise refuse("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+            raise refuse(
+                "VcpuLimitExceeded",
+                f"You have requested more vCPU capacity than your current vCPU limit of {limit:.0f} allows for the "
+                "instance bucket that the specified instance type belongs to. Please visit "
+                "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+            )
+
+    def vcpus(self, instance_type: str) -> int:
+        """vCPUs of a type."""
+        return int(self.describe_instance_types([instance_type])[0]["VCpuInfo"]["DefaultVCpus"])
+
+    # tags
+
+    def describe_tags(self, filters: Any = None) -> list[dict[str, str]]:
+        """moto looks through every tag of the region for each resource it shows; most ask for one id."""
+        wanted = (filters or {}).get("resource-id", [])
+        if (
+            not filters
+            or set(filters) != {"resource-id"}
+            or any("*" in name or "?" in name for name in wanted)
+        ):
+            found: list[dict[str, str]] = super().describe_tags(filters)
+            return found
+        return [
+            {
+                "resource_id": name,
+                "key": key,
+                "value": value,
+                "resource_type": EC2_PREFIX_TO_RESOURCE.get(get_prefix(name), ""),
+            }
+            for name in wanted
+            for key, value in self.tags.get(name, {}).items()
+        ]
+
+    # spot
+
+    def note_spot_request(self, instance: Any) -> str:
+        """The id under which a spot instance is asked for again."""
+        identifier: str = random_spot_request_id()
+        self.spot_launches[identifier] = instance
+        return identifier

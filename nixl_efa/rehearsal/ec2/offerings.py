@@ -1,0 +1,189 @@
+"""Which Capacity Blocks are on offer: the same for the same region, date, type, count and length. Pure.
+
+The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's DescribeCapacityBlockOfferings): starts from
+half an hour to eight weeks ahead, every end at 11:30 UTC, the fee a string for all instances and the whole time, the
+length as hours and minutes beyond them, up to six offerings. Which regions sell, and every fee, are made up.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+END_OF_BLOCKS = time(11, 30, tzinfo=UTC)
+EARLIEST = timedelta(minutes=30)
+LATEST = timedelta(weeks=8)
+MOST_INSTANCES = 64
+MOST_OFFERINGS = 6
+_ZONES = 2  # zones of a region that have blocks of a type to sell
+
+# USD an instance-hour, near AWS's list of 2026 (aws.amazon.com/ec2/capacityblocks/pricing).
+_RATES = {
+    "p4d.24xlarge": 11.80,
+    "p4de.24xlarge": 14.75,
+    "p5.4xlarge": 3.933,
+    "p5.48xlarge": 31.464,
+    "p5e.48xlarge": 34.608,
+    "p5en.48xlarge": 36.184,
+    "p6-b200.48xlarge": 74.88,
+    "p6-b300.48xlarge": 92.40,
+    "trn1.32xlarge": 9.532,
+    "trn2.3xlarge": 2.235,
+    "trn2.48xlarge": 35.7608,
+    "trn2u.48xlarge": 35.7608,
+}
+# Regions that sell blocks: fewer than those that offer the types, as on AWS.
+_SELLING = {
+    "us-east-1": ("p4d", "p5", "p5en", "p6-b200"),
+    "us-east-2": ("p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "trn1", "trn2"),
+    "us-west-2": ("p4d", "p5", "p5e", "p5en", "p6-b200", "p6-b300", "trn1"),
+    "ap-northeast-1": ("p5", "p5en"),
+    "ap-south-1": ("p5",),
+    "ap-southeast-4": ("trn1", "trn2"),
+    "eu-north-1": ("p5", "p5en"),
+    "sa-east-1": ("p5",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A piece of an offering in one zone and one stretch of time, with its part of the fee in USD."""
+
+    zone: str
+    start: datetime
+    end: datetime
+    count: int
+    fee: float
+
+
+@dataclass(frozen=True, slots=True)
+class Offering:
+    """A block that can be bought. `fee` in USD at the list price; more than one part can't hold a pair."""
+
+    id: str
+    instance_type: str
+    zone: str
+    count: int
+    start: datetime
+    end: datetime
+    fee: float
+    parts: tuple[Part, ...] = ()
+
+
+def duration_is_sold(hours: int) -> bool:
+    """24-hour steps to 14 days, then 168-hour steps to 182 days."""
+    return (24 <= hours <= 336 and hours % 24 == 0) or (336 < hours <= 4368 and hours % 168 == 0)
+
+
+def sells(region: str, instance_type: str) -> bool:
+    """Whether the region sells blocks of the type."""
+    return instance_type in _RATES and instance_type.partition(".")[0] in _SELLING.get(region, ())
+
+
+def offerings(
+    region: str,
+    zones: Sequence[str],
+    instance_type: str,
+    count: int,
+    hours: int,
+    now: datetime,
+    earliest: datetime | None = None,
+    latest_end: datetime | None = None,
+) -> tuple[Offering, ...]:
+    """What is on offer between `earliest` start and `latest_end`, the first start first; `zones` offer the type."""
+    if not sells(region, instance_type) or not zones:
+        return ()
+    zones = sorted(sorted(zones, key=lambda zone: _number(zone, instance_type))[:_ZONES])
+    first = max(now + EARLIEST, earliest or now)
+    found: list[Offering] = []
+    for day in range((LATEST + timedelta(days=1)).days):
+        for zone in zones:
+            offering = _offering(
+                region, zone, instance_type, count, hours, first, first.date() + timedelta(days=day)
+            )
+            if (
+                offering is not None
+                and first <= offering.start <= now + LATEST
+                and (latest_end is None or offering.end <= latest_end)
+            ):
+                found.append(offering)
+    found = sorted(found, key=lambda offering: (offering.start, offering.zone))[: MOST_OFFERINGS - 1]
+    split = _split(found, region, zones)
+    return tuple(found) if split is None else (*found, split)
+
+
+def _offering(
+    region: str, zone: str, instance_type: str, count: int, hours: int, first: datetime, day: date
+) -> Offering | None:
+    """The offering that starts on `day` in `zone`. On the first day it starts at the next half hour."""
+    luck = _number(region, zone, instance_type, day.isoformat())
+    opening = datetime.combine(day, END_OF_BLOCKS)
+    if day == first.date():
+        start = _next_half_hour(first)
+    elif luck % 3 == 0:
+        return None  # nothing left in this zone on this day
+    else:
+        start = opening
+    end = _next_end(start + timedelta(hours=hours))
+    fee = _RATES[instance_type] * (0.9 + luck % 31 / 100) * count * _hours(end - start)
+    identifier = _identifier("cb", region, zone, instance_type, count, start, end)
+    return Offering(identifier, instance_type, zone, count, start, end, fee)
+
+
+def _split(found: Sequence[Offering], region: str, zones: Sequence[str]) -> Offering | None:
+    """The last offering again, cheaper, with its last 12 hours in another zone: two segments."""
+    if not found:
+        return None
+    whole = found[-1]
+    middle = whole.end - timedelta(hours=12)
+    other = zones[(zones.index(whole.zone) + 1) % len(zones)]
+    rate = whole.fee * 0.8 / _hours(whole.end - whole.start)
+    spans = ((whole.zone, whole.start, middle), (other, middle, whole.end))
+    parts = tuple(
+        Part(zone, start, end, whole.count, rate * _hours(end - start)) for zone, start, end in spans
+    )
+    identifier = _identifier("cb", region, "split", whole.instance_type, whole.count, whole.start, whole.end)
+    fee = sum(part.fee for part in parts)
+    return Offering(
+        identifier, whole.instance_type, whole.zone, whole.count, whole.start, whole.end, fee, parts
+    )
+
+
+def extension_fee(instance_type: str, count: int, hours: int) -> float:
+    """The list price in USD of `hours` more of a block."""
+    return _RATES[instance_type] * count * hours
+
+
+def extension_id(reservation_id: str, end: datetime, hours: int) -> str:
+    """The id of the offering that extends a reservation from `end` by `hours`."""
+    return _identifier("cbe", reservation_id, end, hours)
+
+
+def money(amount: float) -> str:
+    """A fee as the API writes it: USD, a string."""
+    return f"{amount:.4f}"
+
+
+def _next_half_hour(moment: datetime) -> datetime:
+    floor = moment.replace(minute=moment.minute // 30 * 30, second=0, microsecond=0)
+    return floor if floor == moment else floor + timedelta(minutes=30)
+
+
+def _next_end(moment: datetime) -> datetime:
+    """The first 11:30 UTC from `moment` on: a block that starts at any other time is longer than was asked for."""
+    end = datetime.combine(moment.date(), END_OF_BLOCKS)
+    return end if end >= moment else end + timedelta(days=1)
+
+
+def _hours(length: timedelta) -> float:
+    return length.total_seconds() / 3600
+
+
+def _number(*parts: object) -> int:
+    return int.from_bytes(hashlib.sha256("|".join(map(str, parts)).encode()).digest()[:4])
+
+
+def _identifier(prefix: str, *parts: object) -> str:
+    return f"{prefix}-{hashlib.sha256('|'.join(map(str, parts)).encode()).hexdigest()[:17]}"

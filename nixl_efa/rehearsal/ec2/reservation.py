@@ -1,0 +1,111 @@
+"""A Capacity Reservation, On-Demand or of a Capacity Block, and its life along the clock: pure.
+
+Sources: EC2 user guide, ec2-capacity-blocks, capacity-blocks-view, capacity-blocks-monitor, capacity-blocks-extend;
+the tags of a scheduled block: ParallelCluster, aws_resources.py (CapacityReservationInfo).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+BLOCK = "capacity-block"
+ON_DEMAND = "default"
+# EC2 begins to terminate a block's instances this long before its end (capacity-blocks-monitor).
+TERMINATION_LEAD = timedelta(minutes=30)
+ULTRASERVER_TERMINATION_LEAD = timedelta(minutes=60)
+SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
+TYPE_TAG = "aws:ec2capacityreservation:capacityReservationType"
+
+
+@dataclass(slots=True)
+class Extension:
+    """A purchased extension of a block; `paid` is when its payment is through."""
+
+    offering_id: str
+    hours: int
+    purchased: datetime
+    start: datetime
+    end: datetime
+    fee: str
+    paid: datetime
+    fails: bool = False
+
+    def status(self, now: datetime) -> str:
+        """payment-pending, payment-failed or payment-succeeded."""
+        if now < self.paid:
+            return "payment-pending"
+        return "payment-failed" if self.fails else "payment-succeeded"
+
+
+@dataclass(slots=True)
+class Reservation:
+    """`kind` is BLOCK or ON_DEMAND; `returning` holds when slots of ended instances are free again."""
+
+    id: str
+    kind: str
+    instance_type: str
+    platform: str
+    zone: str
+    zone_id: str
+    count: int
+    created: datetime
+    start: datetime
+    purchased_end: datetime | None = None
+    paid: datetime | None = None
+    fails: bool = False
+    match: str = "open"
+    tenancy: str = "default"
+    ebs_optimized: bool = False
+    fee: str = ""
+    block_id: str = ""
+    cancelled: bool = False
+    hidden_reads: int = 0
+    returning: list[datetime] = field(default_factory=list)
+    extensions: list[Extension] = field(default_factory=list)
+
+    @property
+    def is_block(self) -> bool:
+        """Whether this is a Capacity Block's."""
+        return self.kind == BLOCK
+
+    def end(self, now: datetime) -> datetime | None:
+        """When it ends, paid extensions included; None for one without an end."""
+        paid = [
+            extension.end for extension in self.extensions if extension.status(now) == "payment-succeeded"
+        ]
+        return max(paid, default=self.purchased_end)
+
+    def state(self, now: datetime) -> str:
+        """The state in the API's words."""
+        if self.cancelled:
+            return "cancelled"
+        if self.paid is not None and now < self.paid:
+            return "payment-pending"
+        if self.fails:
+            return "payment-failed"
+        end = self.end(now)
+        if end is not None and now >= end:
+            return "expired"
+        return "scheduled" if now < self.start else "active"
+
+    def terminates_at(self, now: datetime) -> datetime | None:
+        """When EC2 begins to terminate the instances of a block; None for an On-Demand reservation."""
+        end = self.end(now)
+        if not self.is_block or end is None:
+            return None
+        ultraserver = self.instance_type.partition(".")[0].endswith(("u", "gb200", "gb300"))
+        return end - (ULTRASERVER_TERMINATION_LEAD if ultraserver else TERMINATION_LEAD)
+
+    def total(self, now: datetime) -> int:
+        """TotalInstanceCount: 0 unless active, which hides the size of a block that is only scheduled."""
+        return self.count if self.state(now) == "active" else 0
+
+    def free(self, now: datetime, used: int) -> int:
+        """AvailableInstanceCount, with `used` instances running in it."""
+        self.returning = [moment for moment in self.returning if moment > now]
+        return max(0, self.total(now) - used - len(self.returning))
+
+    def hidden_tags(self) -> dict[str, str]:
+        """The tags in which AWS keeps a block's size and type, also while it is scheduled."""
+        return {SIZE_TAG: str(self.count), TYPE_TAG: BLOCK} if self.is_block else {}

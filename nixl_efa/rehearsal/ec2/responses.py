@@ -1,0 +1,33 @@
+"""The EC2 service: moto's actions, with ours before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.responses import EC2Response
+
+from nixl_efa.rehearsal.ec2.blocks import BlockActions
+from nixl_efa.rehearsal.ec2.extensions import ExtensionActions
+from nixl_efa.rehearsal.ec2.interface_actions import InterfaceActions
+from nixl_efa.rehearsal.ec2.launch import LaunchActions
+from nixl_efa.rehearsal.ec2.launch_templates import LaunchTemplateActions
+from nixl_efa.rehearsal.ec2.placement_groups import PlacementGroupActions
+from nixl_efa.rehearsal.ec2.reservations import ReservationActions
+
+
+class Ec2(
+    LaunchActions,
+    LaunchTemplateActions,
+    InterfaceActions,
+    PlacementGroupActions,
+    ReservationActions,
+    BlockActions,
+    ExtensionActions,
+    EC2Response,  # type: ignore[misc]
+):
+    """One request to EC2."""
+
+    def call_action(self) -> Any:
+        """Let the clock's doings happen, then carry the action out."""
+        self.ec2_backend.settle()
+        return super().call_action()
