@@ -1,0 +1,139 @@
+"""`nixl-efa verify`, `status` and `connect`: the pair after its launch."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.findings import Level
+
+Environment = Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")]
+Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
+CdktfOut = Annotated[Path, typer.Option("--cdktf-out", help="The folder that cdktf synthesizes to.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning, too.")]
+DEFAULT_CDKTF_OUT = Path("cdktf.out")
+
+PLUGIN_GUIDE = (
+    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
+    "session-manager-working-with-install-plugin.html"
+)
+
+
+def verify(
+    environment: Environment,
+    transfer: Annotated[
+        bool, typer.Option("--transfer/--no-transfer", help="Measure a transfer between the nodes.")
+    ] = True,
+    as_json: AsJson = False,
+    strict: Strict = False,
+    profile: Profile = None,
+    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+) -> None:
+    """Measure whether the deployed pair talks over EFA.
+
+    Looks at both nodes side by side through Run Command, then measures a transfer from producer to consumer
+    and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
+    """
+    from nixl_efa.aws import Clients
+    from nixl_efa.capacity.clock import SystemClock
+    from nixl_efa.cli import nodes_view
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.nodes import outputs
+    from nixl_efa.nodes import verify as look
+
+    settings = environment_settings(environment, os.environ, Path())
+    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    clients = Clients(profile, settings.region)
+    report = look.verify(
+        clients.ec2(settings.region),
+        clients.ssm(settings.region),
+        pair,
+        region=settings.region,
+        install_nixl=settings.install_nixl,
+        measure=transfer,
+        clock=SystemClock(),
+        say=output.say,
+    )
+    nodes_view.show(report, "verify", as_json)
+    _exit([finding.level for finding in report.all_findings], strict)
+
+
+def status(
+    environment: Environment,
+    as_json: AsJson = False,
+    strict: Strict = False,
+    profile: Profile = None,
+    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+) -> None:
+    """Show an environment's nodes and the time that is left.
+
+    Warns when EC2 begins to terminate the Capacity Block's instances in under two hours.
+    """
+    from nixl_efa.aws import Clients
+    from nixl_efa.capacity.clock import SystemClock
+    from nixl_efa.cli import nodes_view
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.nodes import outputs
+    from nixl_efa.nodes import verify as look
+
+    settings = environment_settings(environment, os.environ, Path())
+    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    clients = Clients(profile, settings.region)
+    report = look.status(clients.ec2(settings.region), pair, settings.region, SystemClock())
+    nodes_view.show(report, "status", as_json)
+    _exit([finding.level for finding in report.all_findings], strict)
+
+
+def connect(
+    environment: Environment,
+    node: Annotated[str, typer.Argument(metavar="producer|consumer", help="Which node.")],
+    print_only: Annotated[
+        bool, typer.Option("--print", help="Print the command instead of running it.")
+    ] = False,
+    profile: Profile = None,
+    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+) -> None:
+    """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
+    from nixl_efa.aws import Clients
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.nodes import instances, outputs
+
+    if node not in (outputs.PRODUCER, outputs.CONSUMER):
+        raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
+    settings = environment_settings(environment, os.environ, Path())
+    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    wanted = next(one for one in pair.nodes if one.name == node)
+    command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
+    command += ["--profile", profile] if profile else []
+    if print_only:
+        output.data(shlex.join(command))
+        return
+    _require_programs()
+    found = instances.read(Clients(profile, settings.region).ec2(settings.region), pair)
+    instances.require_both(pair, found)
+    state = found[wanted.instance_id].state
+    if state != "running":
+        raise output.Failure(f"{node} {wanted.instance_id} is {state}: a session needs a running instance.")
+    os.execvp(command[0], command)
+
+
+def _require_programs() -> None:
+    missing = [name for name in ("aws", "session-manager-plugin") if shutil.which(name) is None]
+    if missing:
+        raise output.Failure(
+            f"{' and '.join(missing)} not found on PATH: install the AWS CLI and its Session Manager plugin "
+            f"({PLUGIN_GUIDE}), or use --print."
+        )
+
+
+def _exit(levels: list[Level], strict: bool) -> None:
+    stops = {Level.FAIL, Level.WARN} if strict else {Level.FAIL}
+    if stops.intersection(levels):
+        raise typer.Exit(1)

@@ -1,0 +1,128 @@
+"""How the pair is shown: both nodes side by side, then what concerns the pair, then what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.cli import output
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes.verify import PairReport
+
+if TYPE_CHECKING:
+    from rich.text import Text
+
+_STYLES = {Level.FAIL: "bold red", Level.WARN: "yellow", Level.SKIP: "dim", Level.PASS: "green"}
+
+
+def show(report: PairReport, kind: str, as_json: bool) -> None:
+    """The report on stdout, as tables or as one JSON document of the form nixl-efa/<kind>/1."""
+    if as_json:
+        output.print_json(kind, document(report))
+        return
+    _nodes(report)
+    _pair(report)
+    _remedies(report)
+
+
+def document(report: PairReport) -> dict[str, Any]:
+    """The report as plain values."""
+    return {
+        "environment": report.pair.environment,
+        "ok": not any(finding.level is Level.FAIL for finding in report.all_findings),
+        "nodes": [
+            {
+                "name": one.node.name,
+                "instance_id": one.node.instance_id,
+                "instance_type": one.instance.instance_type,
+                "zone": one.instance.zone,
+                "state": one.instance.state,
+                "market": one.instance.market,
+                "launched": output.iso(one.instance.launched),
+                "private_ip": one.node.private_ip,
+                "public_ip": one.node.public_ip,
+                "findings": [_plain(finding) for finding in one.findings],
+            }
+            for one in report.nodes
+        ],
+        "findings": [_plain(finding) for finding in report.findings],
+        "transfers": [
+            {
+                "tool": one.attempt.tool,
+                "backend": one.attempt.backend,
+                "segment": one.attempt.segment,
+                "error": one.error,
+                "rows": [asdict(row) for row in one.rows],
+                "producer_efa": asdict(one.sent),
+                "consumer_efa": asdict(one.received),
+            }
+            for one in report.transfers
+        ],
+    }
+
+
+def _plain(finding: Finding) -> dict[str, str]:
+    return {**asdict(finding), "level": finding.level.value}
+
+
+def _nodes(report: PairReport) -> None:
+    from rich.table import Table
+
+    table = Table(title=f"nixl-efa-{report.pair.environment}", title_justify="left")
+    table.add_column("")
+    for one in report.nodes:
+        table.add_column(one.node.name, overflow="fold")
+    about = [
+        ("type", [one.instance.instance_type for one in report.nodes]),
+        ("zone", [one.instance.zone for one in report.nodes]),
+        ("market", [one.instance.market for one in report.nodes]),
+        ("private address", [one.node.private_ip for one in report.nodes]),
+        ("public address", [one.node.public_ip or "none" for one in report.nodes]),
+        ("launched", [output.both_times(one.instance.launched) for one in report.nodes]),
+    ]
+    for name, cells in about:
+        table.add_row(name, *cells)
+    table.add_section()
+    by_node = [{finding.check: finding for finding in one.findings} for one in report.nodes]
+    for check in dict.fromkeys(check for found in by_node for check in found):
+        table.add_row(check, *(_cell(found.get(check)) for found in by_node))
+    output.console().print(table)
+
+
+def _pair(report: PairReport) -> None:
+    from rich.table import Table
+
+    table = Table(title="the pair", title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for finding in report.findings:
+        table.add_row(finding.check, _cell(finding))
+    output.console().print(table)
+
+
+def _remedies(report: PairReport) -> None:
+    """What to do about everything that isn't in order, each remedy once."""
+    advice: dict[str, str] = {}
+    for finding in report.all_findings:
+        if finding.remedy:
+            command = f" By hand: {finding.command}" if finding.command else ""
+            advice.setdefault(f"{finding.level.value} {finding.check}: {finding.remedy}", command)
+    for line, command in advice.items():
+        output.data(f"{line}{command}")
+    output.data(_summary(finding.level for finding in report.all_findings))
+
+
+def _summary(levels: Iterable[Level]) -> str:
+    counts = dict.fromkeys(Level, 0)
+    for level in levels:
+        counts[level] += 1
+    return ", ".join(f"{count} {level.value}" for level, count in counts.items() if count)
+
+
+def _cell(finding: Finding | None) -> Text:
+    from rich.text import Text
+
+    if finding is None:
+        return Text("")
+    return Text.assemble((finding.level.value, _STYLES[finding.level]), f" {finding.message}")
