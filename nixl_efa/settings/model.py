@@ -14,7 +14,9 @@ from nixl_efa.settings.source import DEFAULT, Source
 
 PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
 CheckChoice = Annotated[Literal["off", "warn", "error"], values.Allowed('"off", "warn" or "error"')]
-Owner = Annotated[values.TagValue | None, values.Allowed("text that is allowed as a tag's value")]
+Owner = Annotated[
+    values.TagValue | None, values.Allowed("text of up to 256 letters, digits, spaces and _ . : / = + - @")
+]
 
 
 class Settings(BaseModel):

@@ -68,21 +68,24 @@ def _zone_in_region(facts: Facts) -> Iterator[Finding]:
 def _iops(facts: Facts) -> Iterator[Finding]:
     most = IOPS_PER_GIB * facts.settings.volume_gib
     if facts.settings.volume_iops > most:
+        needed = -(-facts.settings.volume_iops // IOPS_PER_GIB)
         yield facts.fault(
             "volume_iops",
             f"{facts.shown('volume_iops')} is too much for a volume of "
-            f"{facts.settings.volume_gib} GiB: gp3 allows {IOPS_PER_GIB} a GiB, here {most}.",
+            f"{facts.settings.volume_gib} GiB: gp3 allows {IOPS_PER_GIB} a GiB.",
+            f"Set volume_iops to {most} or less, or volume_size to {needed} or more.",
         )
 
 
 def _throughput(facts: Facts) -> Iterator[Finding]:
     most = facts.settings.volume_iops // IOPS_PER_MIBPS
     if facts.settings.volume_throughput > most:
+        needed = IOPS_PER_MIBPS * facts.settings.volume_throughput
         yield facts.fault(
             "volume_throughput",
             f"{facts.shown('volume_throughput')} is too much for "
-            f"{facts.shown('volume_iops')}: gp3 allows a quarter of it, here {most} MiB/s.",
-            f"Set volume_iops to {IOPS_PER_MIBPS * facts.settings.volume_throughput} or more.",
+            f"{facts.shown('volume_iops')}: gp3 allows a quarter of it.",
+            f"Set volume_throughput to {most} or less, or volume_iops to {needed} or more.",
         )
 
 

@@ -118,7 +118,7 @@ def _backend_model(value: object) -> type[BaseModel] | None:
 
 
 def _within(source: Source, rest: str) -> Source:
-    """The place of a part of a value: only a variable has no name for it."""
+    """The place of a table's part, which only a variable has no name for; of a list's part it is the list's."""
     if source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL):
         return source
-    return Source(source.layer, source.label + rest)
+    return Source(source.layer, source.label + rest.partition("[")[0])

@@ -139,9 +139,7 @@ KeyName = Annotated[
 ParameterName = Annotated[
     str,
     StringConstraints(pattern=r"^(/[a-zA-Z0-9_.-]+){1,15}$", max_length=1011),
-    Allowed(
-        'the full name of a parameter in Parameter Store, such as "/nixl-efa/prod/capacity-reservation-id"'
-    ),
+    Allowed('the full name of a parameter in Parameter Store, such as "/team/name"'),
 ]
 
 VolumeSize = Annotated[
