@@ -14,9 +14,11 @@ def application() -> Gate:
     """The WSGI application: moto's services with ours in place, behind the gate."""
     # Public images are made here, for the parameters that name them; moto's own take seconds in each region.
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
+    os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
     _install_ec2()
     _install_ssm()
     _install_service_quotas()
+    _install_s3()
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     return Gate(DomainDispatcherApplication(create_backend_app))
@@ -60,6 +62,15 @@ def _install_ssm() -> None:
 
     models.ParameterDict = PublicParameters
     urls.url_paths = dict.fromkeys(urls.url_paths, Ssm.dispatch)
+
+
+def _install_s3() -> None:
+    from moto.s3 import models
+
+    from nixl_efa.rehearsal.s3 import FakeBucket, FakeDeleteMarker
+
+    models.FakeBucket = FakeBucket
+    models.FakeDeleteMarker = FakeDeleteMarker
 
 
 def _install_service_quotas() -> None:
