@@ -1,0 +1,224 @@
+"""Stand-ins of a pair of nodes: a root folder each with devices and commands, and a Run Command that runs there."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+PRODUCER_ID, CONSUMER_ID = "i-0aaaaaaaaaaaaaaa1", "i-0bbbbbbbbbbbbbbb2"
+ADDRESSES = {"producer": "10.0.0.11", "consumer": "10.0.0.12"}
+GIB = 1 << 30
+COUNTERS = (
+    "tx_bytes",
+    "rx_bytes",
+    "rdma_write_bytes",
+    "rdma_write_recv_bytes",
+    "rdma_read_bytes",
+    "rdma_read_resp_bytes",
+)
+NIXLBENCH = """\
+Block Size (B)      Batch Size     B/W (GB/Sec)   Avg Lat. (us)  Avg Prep (us)  P99 Prep (us)
+----------------------------------------------------------------------------------------------
+65536               1              3.200000       18.4           0.0            0.0
+67108864            1              46.500000      1443.2         24.0           24.0
+"""
+PINGPONG = """\
+bytes   #sent   #ack     total       time     MB/sec    usec/xfer   Mxfers/sec
+64      1k      =1k      125k        0.03s      3.53      18.10       0.06
+1m      1k      =1k      1.9g        0.28s   7481.00     140.17       0.01
+"""
+
+
+@dataclass
+class StandIn:
+    """One node: root folder, and the commands that stand before the machine's own."""
+
+    name: str
+    root: Path
+    devices: int = 32
+
+    def __post_init__(self) -> None:
+        self.commands = self.root / "stand-ins"
+        self.commands.mkdir(parents=True)
+        pair = {
+            "environment": "prod",
+            "node": self.name,
+            "role": self.name,
+            "nodes": [{"name": name, "role": name, "address": ADDRESSES[name]} for name in ADDRESSES],
+        }
+        self.file("etc/nixl-efa/pair.json", json.dumps(pair))
+        self.file("etc/nixl-efa/env", "PAIR_NIXL_BACKEND=LIBFABRIC\n")
+        self.file("var/lib/nixl-efa/boot-report.json", '{"ok": true, "transport": "EFA", "checks": []}')
+        self.file("sys/module/efa/version", "2.17.2g\n")
+        self.file("opt/amazon/efa_installed_packages", "# EFA installer version: 1.47.0\n")
+        self.file("proc/mounts", "/dev/mapper/vg.01-lv_ephemeral /opt/dlami/nvme ext4 rw 0 0\n")
+        self.command("cloud-init", "echo 'status: done'; echo 'errors: []'")
+        self.command(
+            "nvidia-smi",
+            'for i in 0 1 2 3 4 5 6 7; do echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB"; done',
+        )
+        self.script("opt/nixl-efa/bin/nixl-probe", 'echo "nixl 1.5.1 $1 loaded"')
+        self.efa(self.devices)
+        self.over_efa(32 * GIB)
+
+    def file(self, path: str, text: str) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+        return target
+
+    def script(self, path: str, text: str) -> None:
+        self.file(path, f"#!/bin/bash\n{text}\n").chmod(0o755)
+
+    def command(self, name: str, text: str) -> None:
+        """A stand-in of a command, which does what the shell script says."""
+        self.script(f"stand-ins/{name}", text)
+
+    def efa(self, count: int) -> None:
+        """So many EFA devices, each listed by fi_info under both of libfabric's fabrics."""
+        blocks = []
+        for index in range(count):
+            for counter in COUNTERS:
+                self.file(f"sys/class/infiniband/rdmap{index}s0/ports/1/hw_counters/{counter}", "1000\n")
+            blocks += [
+                f"provider: efa\n    fabric: {fabric}\n    domain: rdmap{index}s0-rdm\n    version: 201.0\n"
+                "    type: FI_EP_RDM\n    protocol: FI_PROTO_EFA"
+                for fabric in ("efa-direct", "efa")
+            ]
+        listing = self.file("fi_info.txt", "\n".join(blocks) + "\n")
+        self.command(
+            "fi_info",
+            "case $* in *--version*) echo 'libfabric: 2.1.0amzn3.0' ;;"
+            f" *) {'cat ' + str(listing) if count else 'echo fi_getinfo: -61 >&2; exit 61'} ;; esac",
+        )
+
+    def over_efa(self, size: int) -> None:
+        """Both tools work and count `size` bytes on this node's first devices; 0 is a fall-back to TCP."""
+        counter = "tx_bytes" if self.name == "producer" else "rx_bytes"
+        path = self.root / f"sys/class/infiniband/rdmap0s0/ports/1/hw_counters/{counter}"
+        count = f"[ ! -e {path} ] || echo $(($(cat {path}) + {size})) > {path}"
+        self.command("nixlbench", f"{count}\ncat <<'OUTPUT'\n{NIXLBENCH}OUTPUT")
+        self.command("fi_pingpong", f"{count}\ncat <<'OUTPUT'\n{PINGPONG}OUTPUT")
+
+    def without(self, command: str) -> None:
+        """The node has no such command."""
+        (self.commands / command).unlink()
+
+    def run(self, commands: list[str], environ: Mapping[str, str] | None = None) -> str:
+        """What the script prints on this node: Run Command writes the commands to a file and runs it."""
+        script = self.file("run-command/_script.sh", "\n".join(commands) + "\n")
+        ran = subprocess.run(
+            ["sh", str(script)],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={
+                "PATH": f"{self.commands}:{os.environ['PATH']}",
+                "NIXL_EFA_ROOT": str(self.root),
+                "NIXL_EFA_RETRY_SECONDS": "0",
+                # `ulimit` is a builtin of the shell that has no stand-in; the child shell is one.
+                "BASH_FUNC_ulimit%%": "() { echo unlimited; }",
+                **(environ or {}),
+            },
+        )
+        return ran.stdout
+
+
+@dataclass
+class FakeSsm:
+    """Run Command on stand-ins, with its oddities: invocations come late, output is cut at 24,000 characters."""
+
+    nodes: dict[str, StandIn]
+    unregistered: set[str] = field(default_factory=set)
+    statuses: dict[str, tuple[str, str]] = field(default_factory=dict)
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    looks: dict[str, int] = field(default_factory=dict)
+
+    def send_command(self, **request: Any) -> dict[str, Any]:
+        (instance_id,) = request["InstanceIds"]
+        if instance_id in self.unregistered:
+            raise ClientError({"Error": {"Code": "InvalidInstanceId", "Message": ""}}, "SendCommand")
+        self.sent.append(request)
+        return {"Command": {"CommandId": f"command-{len(self.sent) - 1}"}}
+
+    def get_command_invocation(self, *, CommandId: str, InstanceId: str) -> dict[str, Any]:  # noqa: N803
+        look = self.looks[CommandId] = self.looks.get(CommandId, 0) + 1
+        if look == 1:
+            raise ClientError({"Error": {"Code": "InvocationDoesNotExist"}}, "GetCommandInvocation")
+        if look == 2:
+            return {"Status": "InProgress", "StatusDetails": "InProgress"}
+        if InstanceId in self.statuses:
+            status, details = self.statuses[InstanceId]
+            return {"Status": status, "StatusDetails": details, "StandardErrorContent": "sh: 1:\n oops\n"}
+        request = self.sent[int(CommandId.removeprefix("command-"))]
+        stdout = self.nodes[InstanceId].run(request["Parameters"]["commands"])
+        if len(stdout) > 24_000:
+            stdout = stdout[:24_000] + "--output truncated--"
+        return {"Status": "Success", "StatusDetails": "Success", "StandardOutputContent": stdout}
+
+
+class FakeClock:
+    """A clock that stands still but for its sleeps."""
+
+    def __init__(self) -> None:
+        self.time = datetime(2026, 12, 1, 9, 0, tzinfo=UTC)
+        self.slept = 0.0
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept += seconds
+        self.time += timedelta(seconds=seconds)
+
+
+def instance(
+    instance_id: str, address: str, state: str = "running", instance_type: str = "p5.48xlarge", **more: Any
+) -> dict[str, Any]:
+    """An instance as DescribeInstances gives it."""
+    return {
+        "InstanceId": instance_id,
+        "State": {"Name": state},
+        "InstanceType": instance_type,
+        "PrivateIpAddress": address,
+        "Placement": {"AvailabilityZone": "us-east-1a"},
+        "LaunchTime": datetime(2026, 12, 1, 8, 0, tzinfo=UTC),
+        **more,
+    }
+
+
+@dataclass
+class FakeEc2:
+    """DescribeInstances with its filters, and DescribeCapacityReservations."""
+
+    instances: list[dict[str, Any]]
+    reservations: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+
+    def get_paginator(self, name: str) -> FakeEc2:
+        assert name == "describe_instances"
+        return self
+
+    def paginate(self, *, Filters: list[dict[str, Any]]) -> list[dict[str, Any]]:  # noqa: N803
+        keys = {"instance-id": "InstanceId", "private-ip-address": "PrivateIpAddress"}
+        found = [
+            one for one in self.instances if all(one.get(keys[f["Name"]]) in f["Values"] for f in Filters)
+        ]
+        return [{"Reservations": [{"Instances": [one]}]} for one in found]
+
+    def describe_capacity_reservations(self, *, CapacityReservationIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        if self.error:
+            raise self.error
+        return {
+            "CapacityReservations": [
+                one for one in self.reservations if one["CapacityReservationId"] in CapacityReservationIds
+            ]
+        }

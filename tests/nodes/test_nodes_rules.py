@@ -1,0 +1,141 @@
+"""Facts in, findings out: what each difference from the plan means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes.facts import NodeFacts, Planned
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.pair_rules import agreement, versions
+from nixl_efa.nodes.parse import Nixl
+from nixl_efa.nodes.rules import node_findings
+
+FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
+
+
+def by_check(facts: NodeFacts, plan: Planned) -> dict[str, Finding]:
+    return {finding.check: finding for finding in node_findings(facts, plan)}
+
+
+def test_a_node_as_planned_passes_everything(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+    assert {finding.level for finding in node_findings(p5_facts, p5_plan)} == {PASS}
+
+
+BROKEN_REPORT = {
+    "ok": False,
+    "checks": [{"check": "memlock", "ok": False, "planned": "unlimited", "seen": "64"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "level", "words"),
+    [
+        ({"cloud_init": "degraded"}, "cloud-init", PASS, "done"),
+        ({"cloud_init": "running"}, "cloud-init", FAIL, "not finished: running"),
+        ({"cloud_init": "error", "cloud_init_errors": "scripts_user"}, "cloud-init", FAIL, "scripts_user"),
+        ({"cloud_init": ""}, "cloud-init", FAIL, "says nothing"),
+        ({"boot_report": None}, "boot report", FAIL, "there is none"),
+        ({"boot_report": BROKEN_REPORT}, "boot report", FAIL, "memlock (planned unlimited, seen 64)"),
+        ({"efa_devices": ("rdmap0s0",)}, "EFA devices", FAIL, "1 of 32"),
+        ({"domains": (), "fi_info_error": "fi_getinfo: -61"}, "fi_info", FAIL, "fi_getinfo: -61"),
+        ({"domains": ()}, "fi_info", FAIL, "fall back to TCP in silence"),
+        ({"efa_driver": ""}, "EFA driver", FAIL, "not loaded"),
+        ({"libfabric": ""}, "libfabric", FAIL, "not installed"),
+        ({"efa_installer": ""}, "libfabric", PASS, "2.1.0amzn3.0"),
+        ({"accelerators": 7}, "accelerators", FAIL, "7 of 8"),
+        ({"memlock": "8192"}, "memlock", FAIL, "8192 KiB"),
+        ({"memlock": ""}, "memlock", FAIL, "unknown"),
+        ({"local_disks": ""}, "local disks", WARN, "30400 GB are not mounted"),
+        ({"nixl": Nixl("", "LIBFABRIC", False, "no libhwloc.so.15")}, "NIXL", FAIL, "no libhwloc.so.15"),
+        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, "NIXL", FAIL, "the node uses UCX"),
+    ],
+)
+def test_each_difference_is_one_finding(
+    changes: dict[str, Any], check: str, level: Level, words: str, p5_facts: NodeFacts, p5_plan: Planned
+) -> None:
+    found = by_check(replace(p5_facts, **changes), p5_plan)
+    assert (found[check].level, words in found[check].message) == (level, True), found[check].message
+    assert found[check].remedy or level is PASS
+    assert all(one.level is PASS for name, one in found.items() if name != check)
+
+
+@pytest.mark.parametrize(
+    ("changes", "plan", "check", "level"),
+    [
+        ({"efa_driver": ""}, {"efa_interfaces": 0}, "EFA driver", PASS),
+        ({"libfabric": ""}, {"efa_interfaces": 0}, "libfabric", PASS),
+        ({"efa_devices": (), "domains": ()}, {"efa_interfaces": 0}, "EFA devices", PASS),
+        ({"efa_devices": (), "domains": ()}, {"efa_interfaces": 0}, "fi_info", PASS),
+        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, {"efa_interfaces": 0}, "NIXL", PASS),
+        ({}, {"efa_interfaces": 0}, "EFA devices", FAIL),
+        ({"accelerators": 0}, {"accelerator_kind": "habana"}, "accelerators", SKIP),
+        ({"local_disks": ""}, {"instance_storage_gb": 0}, "local disks", PASS),
+        ({"nixl": Nixl("", "", False, "not found")}, {"install_nixl": False}, "NIXL", SKIP),
+    ],
+)
+def test_what_was_not_planned_is_not_missed(
+    changes: dict[str, Any],
+    plan: dict[str, Any],
+    check: str,
+    level: Level,
+    p5_facts: NodeFacts,
+    p5_plan: Planned,
+) -> None:
+    assert by_check(replace(p5_facts, **changes), replace(p5_plan, **plan))[check].level is level
+
+
+def both(facts: NodeFacts, **consumer: Any) -> dict[str, NodeFacts]:
+    document = {**(facts.pair or {}), "node": "consumer", "role": "consumer", **consumer}
+    return {"producer": facts, "consumer": replace(facts, pair=document)}
+
+
+def test_nodes_that_know_each_other_agree(pair: PairOutputs, p5_facts: NodeFacts) -> None:
+    assert agreement(pair, both(p5_facts)).level is PASS
+
+
+@pytest.mark.parametrize(
+    ("consumer", "words"),
+    [
+        ({"efa_interfaces": 16}, "the nodes differ in efa_interfaces"),
+        ({"nodes": [{"name": "producer", "address": "10.0.0.99"}]}, "the nodes differ in nodes"),
+        ({"node": "producer"}, "on the consumer says that it is the producer"),
+    ],
+)
+def test_nodes_that_contradict_each_other_fail(
+    consumer: dict[str, Any], words: str, pair: PairOutputs, p5_facts: NodeFacts
+) -> None:
+    found = agreement(pair, both(p5_facts, **consumer))
+    assert (found.level, words in found.message) == (FAIL, True), found.message
+
+
+def test_nodes_that_agree_on_another_address_than_the_outputs_fail(
+    pair: PairOutputs, p5_facts: NodeFacts
+) -> None:
+    moved = replace(pair, consumer=replace(pair.consumer, private_ip="10.0.0.77"))
+    found = agreement(moved, both(p5_facts))
+    assert found.level is FAIL
+    assert "10.0.0.12 for the consumer, the outputs have 10.0.0.77" in found.message
+
+
+def test_a_missing_pair_json_names_the_node(pair: PairOutputs, p5_facts: NodeFacts) -> None:
+    facts = {"producer": p5_facts, "consumer": replace(p5_facts, pair=None)}
+    assert agreement(pair, facts).message == "missing on consumer."
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"libfabric": "1.22.0amzn5.0"}, "libfabric 2.1.0amzn3.0 and 1.22.0amzn5.0"),
+        ({"efa_driver": ""}, "EFA driver 2.17.2g and none"),
+        ({"accelerator_driver": "575.51.03"}, "accelerator driver"),
+        ({"nixl": Nixl("1.4.0", "LIBFABRIC", True, "")}, "NIXL 1.5.1 and 1.4.0"),
+    ],
+)
+def test_different_versions_are_a_warning(changes: dict[str, Any], words: str, p5_facts: NodeFacts) -> None:
+    found = versions({"producer": p5_facts, "consumer": replace(p5_facts, **changes)})
+    assert (found.level, words in found.message) == (WARN, True)
+    assert versions({"producer": p5_facts, "consumer": p5_facts}).level is PASS

@@ -1,0 +1,148 @@
+"""Recorded outputs of the real tools, read into values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.nodes import bench, parse
+from nixl_efa.nodes.counters import Moved, counters, moved
+from nixl_efa.nodes.sections import IncompleteOutputError, Section, sections
+
+
+def rounded(row: bench.Row) -> bench.Row:
+    return replace(row, gbps=round(row.gbps, 6))
+
+
+def recorded(name: str) -> str:
+    return (Path(__file__).parent / "recorded" / name).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("file", "domains"),
+    [
+        ("fi_info-libfabric-1.txt", ("rdmap16s27-rdm", "rdmap32s27-rdm")),
+        ("fi_info-libfabric-2.txt", ("rdmap47s0-rdm",)),
+        ("fi_info-tcp.txt", ()),
+    ],
+)
+def test_each_efa_domain_counts_once_and_other_providers_not_at_all(
+    file: str, domains: tuple[str, ...]
+) -> None:
+    assert parse.fabric_domains(recorded(file)) == domains
+
+
+def test_versions_are_found() -> None:
+    assert parse.libfabric_version(recorded("fi_info-version.txt")) == "1.22.0amzn5.0"
+    assert parse.libfabric_version("sh: fi_info: not found") == ""
+    assert (
+        parse.installer_version("# EFA installer version: 1.47.0\n# Debug packages installed: no") == "1.47.0"
+    )
+    assert parse.installer_version("") == ""
+
+
+def test_nvidia_smi_gives_a_gpu_a_line() -> None:
+    assert parse.gpus(recorded("nvidia-smi-l40s.txt")) == (
+        parse.Gpu(0, "NVIDIA L40S", "575.51.03", 46068),
+        parse.Gpu(1, "NVIDIA L40S", "575.51.03", 46068),
+    )
+    assert parse.gpus("NVIDIA-SMI has failed because it couldn't communicate with the NVIDIA driver.") == ()
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (recorded("neuron-ls-trn1.2xlarge.json"), 1),
+        (
+            '{"instance_type": "trn2.48xlarge", "neuron_devices": [{"neuron_device": 0}, {"neuron_device": 1}]}',
+            2,
+        ),
+        ("neuron-ls: no neuron device found", 0),
+        ("7", 0),
+    ],
+)
+def test_neuron_ls_gives_the_number_of_devices(text: str, count: int) -> None:
+    assert parse.neuron_devices(text) == count
+
+
+@pytest.mark.parametrize(
+    ("text", "status", "error"),
+    [
+        (recorded("cloud-init-done.txt"), "done", ""),
+        (recorded("cloud-init-running.txt"), "running", ""),
+        (recorded("cloud-init-error.txt"), "error", "scripts_user"),
+        ("status: degraded\nerrors: []", "degraded", ""),
+        ("", "", ""),
+    ],
+)
+def test_cloud_inits_status_and_its_errors(text: str, status: str, error: str) -> None:
+    seen, errors = parse.cloud_init_status(text)
+    assert seen == status
+    assert error in errors
+    assert bool(errors) is bool(error)
+    assert "Deprecated" not in errors
+
+
+def test_a_mount_is_found_by_its_path_alone() -> None:
+    assert parse.mount_source(recorded("mounts.txt"), "/opt/dlami/nvme") == "/dev/mapper/vg.01-lv_ephemeral"
+    assert parse.mount_source(recorded("mounts.txt"), "/opt/dlami") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("INFO log\nnixl 1.5.1 LIBFABRIC loaded\n", parse.Nixl("1.5.1", "LIBFABRIC", True, "")),
+        (
+            "nixl 1.5.1 LIBFABRIC missing",
+            parse.Nixl("1.5.1", "LIBFABRIC", False, "NIXL has no plugin LIBFABRIC"),
+        ),
+        ("nixl UCX failed: no libcuda.so.1", parse.Nixl("", "UCX", False, "no libcuda.so.1")),
+        ("sh: 1: /opt/x: not found", parse.Nixl("", "", False, "sh: 1: /opt/x: not found")),
+        ("", parse.Nixl("", "", False, "nixl-probe said nothing")),
+    ],
+)
+def test_the_probes_line_is_read_among_other_lines(text: str, expected: parse.Nixl) -> None:
+    assert parse.nixl(text) == expected
+
+
+def test_fi_pingpongs_rows_give_gbps_latency_and_the_bytes_of_one_direction() -> None:
+    rows = bench.fi_pingpong(recorded("fi_pingpong.txt"))
+    assert [row.size_bytes for row in rows] == [64, 256, 1024, 4096, 65536, 1048576]
+    assert rounded(rows[-1]) == bench.Row(1048576, 123.18072, 68.10, 10 * 1048576)
+    (one,) = bench.fi_pingpong("1m  1k  =1k  1.9g  0.28s  7481.00  140.17  0.01")
+    assert rounded(one) == bench.Row(1048576, 59.848, 140.17, 1000 * 1048576)
+    assert bench.fi_pingpong("[error] fi_pingpong: connect(): Connection refused") == ()
+
+
+def test_nixlbenchs_rows_are_read_by_their_headings_in_new_and_old_versions() -> None:
+    new = bench.nixlbench(recorded("nixlbench-1.1.txt"))
+    assert [row.size_bytes for row in new] == [65536, 1048576, 67108864]
+    assert rounded(new[1]) == bench.Row(1048576, 193.991856, 43.2, 16 * 1048576)
+    old = bench.nixlbench(recorded("nixlbench-0.4.txt"))
+    assert rounded(old[1]) == bench.Row(67108864, 196.6264, 2730.41, 16 * 67108864)
+    assert bench.nixlbench("terminate called: ASIO Connection timeout") == ()
+
+
+def test_counters_differ_by_device_and_direction() -> None:
+    before = counters("rdmap0s0 tx_bytes=10 rx_bytes=5 rdma_write_bytes=1\nrdmap1s0 tx_bytes=7\n")
+    after = counters("rdmap0s0 tx_bytes=110 rx_bytes=6 rdma_write_bytes=51\nrdmap1s0 tx_bytes=7\n")
+    assert moved(before, after) == Moved(sent_bytes=150, received_bytes=1, devices=1)
+
+
+def test_a_device_that_appears_or_is_reset_in_between_counts_nothing() -> None:
+    before = counters("rdmap0s0 tx_bytes=500")
+    after = counters("rdmap0s0 tx_bytes=3\nrdmap1s0 tx_bytes=999")
+    assert moved(before, after) == Moved(0, 0, 0)
+
+
+def test_sections_keep_text_and_exit_code_and_leave_out_what_stands_between() -> None:
+    read = sections("noise\n@@ begin a\none\n\ntwo\n@@ end a 0\n@@ begin b\nsh: not found\n\n@@ end b 127\n")
+    assert read == {"a": Section("one\n\ntwo", 0), "b": Section("sh: not found\n", 127)}
+    assert read["b"].last_line == "sh: not found"
+
+
+def test_an_output_that_was_cut_is_not_read_as_a_whole() -> None:
+    with pytest.raises(IncompleteOutputError, match="fi_info"):
+        sections("@@ begin fi_info\nprovider: efa\n--output truncated--")
