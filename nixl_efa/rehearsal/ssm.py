@@ -31,7 +31,7 @@ class PublicParameters(ParameterDict):  # type: ignore[misc]
         if image is None:
             return
         images.register(ec2_backends[self.account_id][self.region_name], image)
-        versions = dict.setdefault(self, name, [])
+        versions: list[Any] = dict.setdefault(self, name, [])
         if versions and versions[-1].value == image.id:
             return
         versions.append(

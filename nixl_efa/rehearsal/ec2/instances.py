@@ -28,6 +28,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self.block_devices: list[dict[str, Any]] = kwargs.get("block_devices", [])
         self.nics: dict[int, Any] = {}
         self.spot_instance_request_id: str | None = None
+        self.spot_price = ""
         super().__init__(ec2_backend, *args, **kwargs)
 
     @property

@@ -35,7 +35,7 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
         self.interface_type = interface_type
         if efa_only:
             self.private_ip_address = None
-            self.private_ip_addresses = []
+            self.private_ip_addresses: list[dict[str, Any]] = []
             self.private_dns_name = None
 
     @property

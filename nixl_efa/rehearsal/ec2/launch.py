@@ -13,9 +13,9 @@ from nixl_efa.rehearsal.ec2.errors import dry_run, refuse
 from nixl_efa.rehearsal.ec2.launch_capacity import check_placement, market_of, reservation_for
 from nixl_efa.rehearsal.ec2.launch_request import check_combinations, merged
 from nixl_efa.rehearsal.ec2.listing import tags_for
-from nixl_efa.rehearsal.ec2.reservation import BLOCK
 from nixl_efa.rehearsal.ec2.reservations import check_offered, known_type
 
+_SPOT_PRICE = "1.000000"  # USD an hour, made up
 _GP3 = {"VolumeType": "gp3", "Iops": 3000, "Throughput": 125}
 
 
@@ -96,15 +96,13 @@ def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: An
     market = market_of(request)
     instance.lifecycle = market or None
     if market == "spot":
+        options = request["InstanceMarketOptions"].get("SpotOptions", {})
+        instance.spot_price = options.get("MaxPrice") or _SPOT_PRICE
         instance.spot_instance_request_id = instance.ec2_backend.note_spot_request(instance)
     if reservation is not None:
         instance.capacity_reservation_id = reservation.id
     wish = request.get("CapacityReservationSpecification")
-    if market == BLOCK or (wish and wish.get("CapacityReservationTarget")):
-        instance.capacity_reservation_specification = {
-            "CapacityReservationTarget": dict(wish["CapacityReservationTarget"])
-        }
-    elif wish:
+    if wish:
         instance.capacity_reservation_specification = dict(wish)
     placement = request.get("Placement", {})
     instance.placement.tenancy = placement.get("Tenancy") or "default"

@@ -13,6 +13,7 @@ from nixl_efa.rehearsal.ec2.launch import LaunchActions
 from nixl_efa.rehearsal.ec2.launch_templates import LaunchTemplateActions
 from nixl_efa.rehearsal.ec2.placement_groups import PlacementGroupActions
 from nixl_efa.rehearsal.ec2.reservations import ReservationActions
+from nixl_efa.rehearsal.ec2.spot import SpotActions
 
 
 class Ec2(
@@ -23,6 +24,7 @@ class Ec2(
     ReservationActions,
     BlockActions,
     ExtensionActions,
+    SpotActions,
     EC2Response,  # type: ignore[misc]
 ):
     """One request to EC2."""
