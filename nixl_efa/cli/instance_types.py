@@ -100,7 +100,7 @@ def refresh(
     before = instance_types.all_types().keys()
     made = Clients(profile)
     clients = [made.ec2(region) for region in regions]
-    endpoints = ", ".join(client.meta.endpoint_url for client in clients)
+    endpoints = ", ".join(dict.fromkeys(client.meta.endpoint_url for client in clients))
     text = read(clients, DataSource(noted, source or f"EC2 DescribeInstanceTypes, {endpoints}"))
     after = decode(text).types.keys()
     if not after:

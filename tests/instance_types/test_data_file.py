@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,16 @@ def test_what_was_written_is_read_back_whole_whatever_the_order() -> None:
     assert text == encode(types, source)
     assert decode(text).source == source
     assert list(decode(text).types.values()) == types
+
+
+def test_equal_cards_with_a_gap_between_their_indexes_keep_them() -> None:
+    like = instance_types.all_types()["p5.4xlarge"]
+    [card] = like.network_cards
+    gapped = replace(like, network_cards=tuple(replace(card, index=index) for index in (0, 1, 3)))
+
+    [read] = decode(encode([gapped], instance_types.data_source())).types.values()
+
+    assert read == gapped
 
 
 def test_each_type_is_one_line_of_the_file() -> None:

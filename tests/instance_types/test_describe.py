@@ -191,3 +191,15 @@ def test_the_ultraserver_type_has_the_accelerators_that_ec2_leaves_out(described
     types = from_pages([{"InstanceTypes": [ultra, plain]}])
 
     assert [one.accelerators for one in types] == [(Accelerator("Trainium2", "AWS", 16, 96),)] * 2
+
+
+def test_the_ultraserver_type_keeps_the_accelerators_that_ec2_may_name_one_day(described: Described) -> None:
+    def devices(count: int) -> Described:
+        return {"NeuronDevices": [{"Name": "Trainium2", "Count": count, "MemoryInfo": _memory(98304)}]}
+
+    plain = described | {"InstanceType": "trn2.48xlarge", "NeuronInfo": devices(16)}
+    ultra = described | {"InstanceType": "trn2u.48xlarge", "NeuronInfo": devices(64)}
+
+    types = from_pages([{"InstanceTypes": [plain, ultra]}])
+
+    assert [one.accelerator_count for one in types] == [16, 64]

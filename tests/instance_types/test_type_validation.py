@@ -145,6 +145,7 @@ def test_an_unknown_type_that_resembles_none_is_not_compared() -> None:
         ("p548xlarge", ("p5.48xlarge", "p5e.48xlarge", "p5.4xlarge")),
         ("ml.p5.48xlarge", ("p5.48xlarge", "p5e.48xlarge", "p5.4xlarge")),
         ("g5.metal", ("g5.48xlarge", "g5.24xlarge", "g5.16xlarge")),
+        ("c8gn.metal-40xl", ("c8gn.metal-48xl", "c8gn.48xlarge", "c8gn.metal-24xl")),
         ("p5", ("p5.4xlarge", "p5.48xlarge")),  # a family without a size
         ("zzz", ()),
     ],
