@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -44,9 +45,9 @@ def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Find
 
 
 def usable_until(reservation: Reservation) -> datetime | None:
-    """The moment at which EC2 begins to terminate; None without an end. On-Demand reservations just end."""
-    if reservation.end is None or not reservation.is_block:
-        return reservation.end
+    """The moment at which EC2 begins to terminate a block's instances; None for a block without an end."""
+    if reservation.end is None:
+        return None
     ultra = reservation.instance_type.startswith(ULTRA_SERVER_FAMILIES)
     return reservation.end - (ULTRA_SERVER_LEAD if ultra else LEAD)
 
@@ -57,33 +58,55 @@ def finding(reservation: Reservation | Finding | None, now: datetime) -> Finding
         return reservation
     if reservation is None:
         return Finding(Level.PASS, CHECK, "no reservation: nothing ends by itself.")
-    kind = "Capacity Block" if reservation.is_block else "On-Demand reservation"
-    name = f"{kind} {reservation.id}"
     command = f"aws ec2 describe-capacity-reservations --capacity-reservation-ids {reservation.id}"
-    if reservation.state != "active":
+    return replace(
+        _of_block(reservation, now) if reservation.is_block else _on_demand(reservation), command=command
+    )
+
+
+def _of_block(block: Reservation, now: datetime) -> Finding:
+    name = f"Capacity Block {block.id}"
+    if block.state != "active":
         remedy = (
             "Buy another (`nixl-efa capacity`) and deploy into it."
-            if reservation.is_dead
+            if block.is_dead
             else "Wait until it is active."
         )
-        return Finding(Level.FAIL, CHECK, f"{name} is {reservation.state}.", remedy, command)
-    until = usable_until(reservation)
-    if until is None or reservation.end is None:
-        return Finding(Level.PASS, CHECK, f"{name} is active and has no end.", command=command)
+        return Finding(Level.FAIL, CHECK, f"{name} is {block.state}.", remedy)
+    until = usable_until(block)
+    if until is None or block.end is None:
+        return Finding(Level.SKIP, CHECK, f"{name} is active, and EC2 names no end.")
     left = until - now
-    what = "EC2 begins to terminate" if reservation.is_block else "it ends"
-    message = f"{name} is active; {what} at {_utc(until)}, in {duration(left)}."
-    if reservation.is_block:
-        message += f" The block ends at {_utc(reservation.end)}."
     if left <= timedelta(0):
-        message = f"{name}: {what} at {_utc(until)}, {duration(-left)} ago."
-        return Finding(Level.FAIL, CHECK, message, "Save what you need now.", command)
+        message = f"{name}: EC2 begins to terminate at {_utc(until)}, {duration(-left)} ago."
+        return Finding(Level.FAIL, CHECK, message, "Save what you need now.")
+    message = (
+        f"{name} is active; EC2 begins to terminate at {_utc(until)}, in {duration(left)}. "
+        f"The block ends at {_utc(block.end)}."
+    )
     if left < WARN_BELOW:
         remedy = (
             "Save your work, or extend the block (`nixl-efa capacity extend`) up to one hour before its end."
         )
-        return Finding(Level.WARN, CHECK, message, remedy, command)
-    return Finding(Level.PASS, CHECK, message, command=command)
+        return Finding(Level.WARN, CHECK, message, remedy)
+    return Finding(Level.PASS, CHECK, message)
+
+
+def _on_demand(reservation: Reservation) -> Finding:
+    """Its end terminates nothing: instances go on outside of it (EC2 user guide, capacity-reservations-using)."""
+    name = f"On-Demand reservation {reservation.id}"
+    if reservation.state != "active":
+        message = f"{name} is {reservation.state}: the pair goes on without reserved capacity."
+        return Finding(
+            Level.WARN, CHECK, message, "A stopped node may not come back: make another reservation."
+        )
+    if reservation.end is None:
+        return Finding(Level.PASS, CHECK, f"{name} is active and has no end.")
+    return Finding(
+        Level.PASS,
+        CHECK,
+        f"{name} is active and ends at {_utc(reservation.end)}; its instances go on after that.",
+    )
 
 
 def duration(span: timedelta) -> str:

@@ -66,6 +66,7 @@ class StandIn:
             'for i in 0 1 2 3 4 5 6 7; do echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB"; done',
         )
         self.script("opt/nixl-efa/bin/nixl-probe", 'echo "nixl 1.5.1 $1 loaded"')
+        self.memlock("unlimited")
         self.efa(self.devices)
         self.over_efa(32 * GIB)
 
@@ -81,6 +82,10 @@ class StandIn:
     def command(self, name: str, text: str) -> None:
         """A stand-in of a command, which does what the shell script says."""
         self.script(f"stand-ins/{name}", text)
+
+    def memlock(self, limit: str) -> None:
+        """`ulimit -l` says so: a builtin, so its shell has a stand-in."""
+        self.command("sh", f'[ "$2" = "ulimit -l" ] && echo {limit} || exec /bin/sh "$@"')
 
     def efa(self, count: int) -> None:
         """So many EFA devices, each listed by fi_info under both of libfabric's fabrics."""
@@ -116,7 +121,7 @@ class StandIn:
         """What the script prints on this node: Run Command writes the commands to a file and runs it."""
         script = self.file("run-command/_script.sh", "\n".join(commands) + "\n")
         ran = subprocess.run(
-            ["sh", str(script)],
+            ["/bin/sh", str(script)],
             capture_output=True,
             text=True,
             check=True,
@@ -124,8 +129,6 @@ class StandIn:
                 "PATH": f"{self.commands}:{os.environ['PATH']}",
                 "NIXL_EFA_ROOT": str(self.root),
                 "NIXL_EFA_RETRY_SECONDS": "0",
-                # `ulimit` is a builtin of the shell that has no stand-in; the child shell is one.
-                "BASH_FUNC_ulimit%%": "() { echo unlimited; }",
                 **(environ or {}),
             },
         )

@@ -1,0 +1,150 @@
+"""The node scripts, run by sh against stand-ins of the node's commands and devices."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.nodes.facts import node_facts
+from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS, Script
+from nixl_efa.nodes.sections import Section, script, sections
+from tests.nodes.stand_in import StandIn
+
+FACTS = Script(script("node-facts.sh"))
+
+
+@pytest.fixture
+def producer(tmp_path: Path) -> StandIn:
+    return StandIn("producer", tmp_path / "producer")
+
+
+@pytest.mark.parametrize("name", ["node-facts.sh", "transfer.sh"])
+def test_the_scripts_are_posix_and_pass_shellcheck(name: str, tmp_path: Path) -> None:
+    file = tmp_path / name
+    file.write_text(script(name), encoding="utf-8")
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+    checked = subprocess.run([shellcheck, "--shell=sh", file], capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_the_facts_of_a_node_come_through(producer: StandIn) -> None:
+    producer.command("nixlbench", "")
+    facts = node_facts(sections(producer.run(FACTS.commands)))
+    assert facts.cloud_init == "done"
+    assert facts.boot_report == {"ok": True, "transport": "EFA", "checks": []}
+    assert len(facts.efa_devices) == len(facts.domains) == 32
+    assert (facts.efa_driver, facts.libfabric, facts.efa_installer) == ("2.17.2g", "2.1.0amzn3.0", "1.47.0")
+    assert (facts.accelerators, facts.accelerator) == (8, "NVIDIA H100 80GB HBM3")
+    assert facts.memlock == "unlimited"
+    assert facts.local_disks == "/dev/mapper/vg.01-lv_ephemeral"
+    assert (facts.nixl.version, facts.nixl.loaded) == ("1.5.1", True)
+    assert facts.nixlbench.endswith("/nixlbench")
+    assert facts.pair is not None
+    assert facts.pair["node"] == "producer"
+
+
+def test_what_a_node_does_not_have_is_empty_and_the_rest_still_comes(producer: StandIn) -> None:
+    producer.efa(0)
+    for command in ("cloud-init", "nvidia-smi", "nixlbench"):
+        producer.without(command)
+    (producer.root / "etc/nixl-efa/pair.json").unlink()
+    (producer.root / "opt/nixl-efa/bin/nixl-probe").unlink()
+    facts = node_facts(sections(producer.run(FACTS.commands)))
+    assert (facts.cloud_init, facts.accelerators, facts.nixlbench, facts.pair) == ("", 0, "", None)
+    assert facts.domains == ()
+    assert facts.fi_info_error == "fi_getinfo: -61"
+    assert facts.nixl.loaded is False
+    assert facts.libfabric == "2.1.0amzn3.0"
+
+
+def test_neuron_devices_are_counted(producer: StandIn) -> None:
+    producer.without("nvidia-smi")
+    producer.command("neuron-ls", f"echo '{json.dumps([{'neuron_device': one} for one in range(16)])}'")
+    assert node_facts(sections(producer.run(FACTS.commands))).accelerators == 16
+
+
+def transfer(node: StandIn, tool: str = "nixlbench", backend: str = "LIBFABRIC") -> dict[str, Section]:
+    arguments = (tool, node.name, "10.0.0.11", "10.0.0.12", backend, "VRAM")
+    return dict(sections(node.run(Script(script("transfer.sh"), arguments).commands)))
+
+
+def test_the_outputs_of_32_devices_fit_into_what_run_command_gives(producer: StandIn) -> None:
+    for index in range(32):
+        device = producer.root / f"sys/class/infiniband/rdmap{index}s0"
+        device.rename(device.with_name(f"rdmap{100 + index}s0"))
+        for counter in (producer.root / "sys/class/infiniband").glob(
+            f"rdmap{100 + index}s0/ports/1/hw_counters/*"
+        ):
+            counter.write_text("113939005799538\n", encoding="utf-8")
+    assert len(producer.run(FACTS.commands)) < OUTPUT_LIMIT_CHARACTERS * 0.8
+    # Beside the counters, nixlbench prints some 5,000 characters.
+    read = transfer(producer)
+    assert (
+        len(read["counters_before"].text) + len(read["counters_after"].text) < OUTPUT_LIMIT_CHARACTERS - 7000
+    )
+
+
+def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandIn) -> None:
+    producer.over_efa(4096)
+    read = transfer(producer)
+    assert "rdmap0s0 tx_bytes=1000 rx_bytes=1000" in read["counters_before"].text
+    assert "rdmap0s0 tx_bytes=5096 rx_bytes=1000" in read["counters_after"].text
+    assert len(read["counters_after"].text.splitlines()) == 32
+    assert "46.500000" in read["transfer"].text
+
+
+@pytest.mark.parametrize(
+    ("role", "tool", "backend", "words"),
+    [
+        (
+            "producer",
+            "nixlbench",
+            "LIBFABRIC",
+            "--asio_address 10.0.0.11 --asio_port 12345 --backend LIBFABRIC",
+        ),
+        ("consumer", "nixlbench", "UCX", "--asio_address 10.0.0.11 --asio_port 12345 --backend UCX"),
+        ("producer", "fi_pingpong", "LIBFABRIC", "-p efa -e rdm -I 1000 10.0.0.12"),
+        ("consumer", "fi_pingpong", "LIBFABRIC", "-p efa -e rdm -I 1000"),
+        ("producer", "fi_pingpong", "UCX", "-p tcp -e rdm -I 1000 10.0.0.12"),
+    ],
+)
+def test_each_end_starts_its_part(role: str, tool: str, backend: str, words: str, tmp_path: Path) -> None:
+    node = StandIn(role, tmp_path / role)
+    node.command(tool, 'echo "called: $*."')
+    text = transfer(node, tool, backend)["transfer"].text
+    assert words in text
+    assert ("10.0.0.12." in text) is (tool == "fi_pingpong" and role == "producer")
+
+
+@pytest.mark.parametrize(
+    ("role", "tool", "failures", "words", "calls", "code"),
+    [
+        ("consumer", "nixlbench", 3, "ASIO Connection failed: Connection refused", 4, 0),
+        ("producer", "fi_pingpong", 9, "connect(): Connection refused", 10, 0),
+        ("producer", "fi_pingpong", 10, "connect(): Connection refused", 10, 1),
+        ("consumer", "nixlbench", 1, "CUDA out of memory", 1, 1),
+        ("producer", "nixlbench", 1, "Connection refused", 1, 1),
+    ],
+)
+def test_the_end_that_connects_tries_again_while_the_other_does_not_listen(
+    role: str, tool: str, failures: int, words: str, calls: int, code: int, tmp_path: Path
+) -> None:
+    node = StandIn(role, tmp_path / role)
+    log = node.root / "calls"
+    node.command(
+        tool,
+        f"echo >> {log}; if [ $(wc -l < {log}) -le {failures} ]; then echo '{words}' >&2; exit 1; fi; echo fine",
+    )
+    section = transfer(node, tool)["transfer"]
+    assert (len(log.read_text(encoding="utf-8").splitlines()), section.code) == (calls, code)
+    assert section.text == ("fine" if code == 0 else words)
+
+
+def test_an_unknown_tool_fails_and_still_reports(producer: StandIn) -> None:
+    section = transfer(producer, "iperf")["transfer"]
+    assert section.code == 64
+    assert "unknown tool" in section.text

@@ -1,0 +1,128 @@
+"""The stack's outputs: read through Terraform, every way in which they can be wrong in one line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.failure import Failure
+from nixl_efa.nodes import outputs
+
+WHOLE = {
+    "producer_instance_id": "i-1",
+    "producer_private_ip": "10.0.0.11",
+    "producer_public_ip": "203.0.113.11",
+    "consumer_instance_id": "i-2",
+    "consumer_private_ip": "10.0.0.12",
+    "consumer_public_ip": "",
+    "efa_interfaces": 32,
+    "capacity_reservation_id": "cr-1",
+}
+
+
+def text(values: dict[str, object]) -> str:
+    return json.dumps(
+        {name: {"sensitive": False, "type": "string", "value": value} for name, value in values.items()}
+    )
+
+
+def test_both_nodes_are_read() -> None:
+    assert outputs.parse("prod", text(WHOLE)) == outputs.PairOutputs(
+        "prod",
+        outputs.Node("producer", "i-1", "10.0.0.11", "203.0.113.11"),
+        outputs.Node("consumer", "i-2", "10.0.0.12", ""),
+        32,
+        "cr-1",
+    )
+
+
+def test_what_only_some_pairs_have_may_be_absent() -> None:
+    optional = ("capacity_reservation_id", "producer_public_ip", "consumer_public_ip")
+    pair = outputs.parse("dev", text({name: value for name, value in WHOLE.items() if name not in optional}))
+    assert (pair.capacity_reservation_id, pair.producer.public_ip) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ("{}", "environment 'prod' has no outputs: it is not deployed. Run `cdktf deploy nixl-efa-prod`."),
+        (
+            text({name: value for name, value in WHOLE.items() if not name.startswith("consumer")}),
+            "half-built: its stack has no consumer_instance_id, no consumer_private_ip.",
+        ),
+        (text({**WHOLE, "producer_instance_id": None}), "half-built: its stack has no producer_instance_id."),
+        ("Warning: no outputs", "is no JSON object: 'Warning: no outputs'"),
+        ("[]", "is no JSON object"),
+    ],
+)
+def test_outputs_of_half_a_pair_are_one_line(document: str, message: str) -> None:
+    with pytest.raises(Failure) as stopped:
+        outputs.parse("prod", document)
+    assert message in stopped.value.message
+    assert "\n" not in stopped.value.message
+    assert stopped.value.exit_code == 1
+
+
+@pytest.fixture
+def cdktf_out(tmp_path: Path) -> Path:
+    (tmp_path / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
+    return tmp_path / "cdktf.out"
+
+
+def test_terraform_is_asked_in_the_stacks_folder(cdktf_out: Path) -> None:
+    seen: list[tuple[list[str], Path]] = []
+
+    def run(command: list[str], folder: Path) -> tuple[int, str, str]:
+        seen.append((command, folder))
+        return 0, text(WHOLE), ""
+
+    outputs.read("prod", cdktf_out, run, {"TERRAFORM_BINARY_NAME": "tofu"})
+    assert seen == [(["tofu", "output", "-no-color", "-json"], cdktf_out / "stacks/nixl-efa-prod")]
+
+
+BACKEND_ERROR = """\
+╷
+│ Error: Backend initialization required, please run "terraform init"
+│
+│ Reason: Initial configuration of the requested backend "s3"
+╵
+"""
+S3_ERROR = "╷\n│ Error: Error loading state\n│\n│ operation error S3: ListObjectsV2, StatusCode: 403\n╵\n"
+
+
+@pytest.mark.parametrize(
+    ("stderr", "message"),
+    [
+        (BACKEND_ERROR, 'Backend initialization required, please run "terraform init". Run `cdktf deploy'),
+        (S3_ERROR, "Error loading state. Check the state's backend and the credentials for it."),
+        ("", "no message"),
+    ],
+)
+def test_terraforms_error_is_one_line(stderr: str, message: str, cdktf_out: Path) -> None:
+    with pytest.raises(Failure) as stopped:
+        outputs.read("prod", cdktf_out, lambda command, folder: (1, "", stderr), {})
+    assert message in stopped.value.message
+    assert "\n" not in stopped.value.message
+
+
+def test_a_stack_that_was_never_synthesized_here_says_so(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="Run `cdktf synth`"):
+        outputs.read("prod", tmp_path, lambda command, folder: (0, "{}", ""), {})
+
+
+def test_a_missing_terraform_names_the_variable_for_opentofu(cdktf_out: Path) -> None:
+    def run(command: list[str], folder: Path) -> tuple[int, str, str]:
+        raise FileNotFoundError(command[0])
+
+    with pytest.raises(Failure, match=r"terraform is not on PATH.*TERRAFORM_BINARY_NAME=tofu"):
+        outputs.read("prod", cdktf_out, run, {})
+
+
+def test_a_command_is_run_in_its_folder(tmp_path: Path) -> None:
+    assert outputs.run_command(["sh", "-c", "pwd; echo no >&2; exit 3"], tmp_path) == (
+        3,
+        f"{tmp_path}\n",
+        "no\n",
+    )

@@ -1,0 +1,193 @@
+"""What EC2 and Systems Manager say of the pair: instances, the reservation's time, Run Command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes import block, instances, run_command
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
+from tests.nodes.stand_in import CONSUMER_ID, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, instance
+
+NOW = FakeClock().now()
+
+
+def read(ec2: Any, pair: PairOutputs) -> Any:
+    found = instances.read(ec2, pair)
+    instances.require_both(pair, found)
+    return found
+
+
+def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
+    ec2.instances[0] |= {"InstanceLifecycle": "capacity-block", "CapacityReservationId": "cr-1"}
+    found = read(ec2, pair)
+    assert (found[PRODUCER_ID].market, found[PRODUCER_ID].reservation_id) == ("capacity-block", "cr-1")
+    assert (found[CONSUMER_ID].market, found[CONSUMER_ID].reservation_id) == ("on-demand", "")
+
+
+@pytest.mark.parametrize(
+    ("consumers", "message"),
+    [
+        ([], f"consumer {CONSUMER_ID} is unknown to EC2: run `cdktf deploy nixl-efa-prod` to build it anew."),
+        (
+            [instance(CONSUMER_ID, "", "terminated")],
+            f"consumer {CONSUMER_ID} is terminated: run `cdktf deploy nixl-efa-prod` to build it anew.",
+        ),
+        (
+            [instance(CONSUMER_ID, "", "terminated"), instance("i-0new", "10.0.0.12")],
+            f"consumer {CONSUMER_ID} of the outputs is terminated: it was replaced by i-0new since.",
+        ),
+    ],
+)
+def test_a_node_that_is_gone_or_was_replaced_is_one_line(
+    consumers: list[dict[str, Any]], message: str, ec2: FakeEc2, pair: PairOutputs
+) -> None:
+    ec2.instances[1:] = consumers
+    with pytest.raises(Failure) as stopped:
+        read(ec2, pair)
+    assert message in stopped.value.message
+    assert "producer" not in stopped.value.message
+
+
+@pytest.mark.parametrize(
+    ("state", "level", "remedy"),
+    [
+        ("running", Level.PASS, ""),
+        ("stopped", Level.FAIL, "aws ec2 start-instances"),
+        ("pending", Level.FAIL, "Wait"),
+    ],
+)
+def test_an_instance_must_run(state: str, level: Level, remedy: str, ec2: FakeEc2, pair: PairOutputs) -> None:
+    ec2.instances[0]["State"]["Name"] = state
+    finding = instances.state_finding(read(ec2, pair)[PRODUCER_ID])
+    assert finding.level is level
+    assert remedy in finding.remedy
+
+
+def reservation(hours: float | None, state: str = "active", **more: Any) -> dict[str, Any]:
+    return {
+        "CapacityReservationId": "cr-1",
+        "InstanceType": "p5.48xlarge",
+        "State": state,
+        "ReservationType": "capacity-block",
+        **({} if hours is None else {"EndDate": NOW + timedelta(hours=hours)}),
+        **more,
+    }
+
+
+ON_DEMAND = {"ReservationType": "default"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "level", "words"),
+    [
+        (reservation(50), Level.PASS, "in 2 d 1 h. The block ends at 2026-12-03 11:00 UTC."),
+        (reservation(2.5), Level.PASS, "EC2 begins to terminate at 2026-12-01 11:00 UTC, in 2 h 00 min."),
+        (reservation(2.45), Level.WARN, "in 1 h 57 min"),
+        (reservation(2.7, InstanceType="trn2u.48xlarge"), Level.WARN, "in 1 h 42 min"),
+        (reservation(0.25), Level.FAIL, "EC2 begins to terminate at 2026-12-01 08:45 UTC, 15 min ago."),
+        (reservation(-1, "expired"), Level.FAIL, "Capacity Block cr-1 is expired."),
+        (reservation(30, "scheduled"), Level.FAIL, "is scheduled."),
+        (reservation(None, **ON_DEMAND), Level.PASS, "On-Demand reservation cr-1 is active and has no end."),
+        (reservation(1, **ON_DEMAND), Level.PASS, "ends at 2026-12-01 10:00 UTC; its instances go on"),
+        (
+            reservation(-1, "expired", **ON_DEMAND),
+            Level.WARN,
+            "cr-1 is expired: the pair goes on",
+        ),
+    ],
+)
+def test_the_time_that_is_left_counts_to_the_moment_at_which_ec2_begins_to_terminate(
+    payload: dict[str, Any], level: Level, words: str
+) -> None:
+    ec2: Any = FakeEc2([], [payload])
+    found = block.finding(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    assert (found.level, words in found.message) == (level, True), found.message
+
+
+@pytest.mark.parametrize(
+    ("code", "level", "words"),
+    [
+        ("UnauthorizedOperation", Level.SKIP, "ec2:DescribeCapacityReservations"),
+        ("InvalidCapacityReservationId.NotFound", Level.FAIL, "cr-1 does not exist in us-east-1"),
+        ("InvalidCapacityReservationId.Malformed", Level.FAIL, "cr-1 does not exist in us-east-1"),
+    ],
+)
+def test_a_reservation_that_can_not_be_looked_at_is_a_finding(code: str, level: Level, words: str) -> None:
+    error = ClientError({"Error": {"Code": code, "Message": ""}}, "DescribeCapacityReservations")
+    ec2: Any = FakeEc2([], error=error)
+    found = block.finding(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    assert (found.level, words in found.message) == (level, True), found.message
+
+
+def test_other_errors_of_aws_are_not_swallowed() -> None:
+    ec2: Any = FakeEc2(
+        [], error=ClientError({"Error": {"Code": "AuthFailure"}}, "DescribeCapacityReservations")
+    )
+    with pytest.raises(ClientError):
+        block.read(ec2, "cr-1", "us-east-1")
+
+
+def test_a_pair_without_a_reservation_has_no_end() -> None:
+    ec2: Any = FakeEc2([])
+    found = block.finding(block.read(ec2, "", "us-east-1"), NOW)
+    assert isinstance(found, Finding)
+    assert found.level is Level.PASS
+
+
+SCRIPT = Script('echo "@@ $1 $2 $(hostname >/dev/null)"', ("a b", "$HOME"))
+
+
+def test_a_script_runs_on_both_nodes_with_its_arguments_as_they_are(ssm: Any, clock: FakeClock) -> None:
+    found = run_command.run(ssm, {PRODUCER_ID: SCRIPT, CONSUMER_ID: SCRIPT}, clock, 60, "test")
+    assert found == {PRODUCER_ID: Outcome("@@ a b $HOME \n"), CONSUMER_ID: Outcome("@@ a b $HOME \n")}
+
+
+def test_both_are_started_before_either_is_asked_for(ssm: FakeSsm, clock: FakeClock) -> None:
+    run_command.run(ssm, {PRODUCER_ID: SCRIPT, CONSUMER_ID: SCRIPT}, clock, 60, "test")  # type: ignore[arg-type]
+    assert [request["InstanceIds"] for request in ssm.sent] == [[PRODUCER_ID], [CONSUMER_ID]]
+    assert ssm.looks == {"command-0": 3, "command-1": 3}
+    assert clock.slept == 4
+    assert ssm.sent[0]["Parameters"]["executionTimeout"] == ["60"]
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (("Failed", "Failed"), "ended as Failed: sh: 1: oops."),
+        (("TimedOut", "ExecutionTimedOut"), "ended as ExecutionTimedOut"),
+        (("TimedOut", "DeliveryTimedOut"), "could not be delivered (DeliveryTimedOut): it is not registered"),
+        (("Cancelled", "Cancelled"), "ended as Cancelled"),
+        (("InProgress", "InProgress"), "no answer to Run Command command-1 within 150 s."),
+    ],
+)
+def test_one_nodes_trouble_leaves_the_others_outcome_alone(
+    status: tuple[str, str], words: str, ssm: FakeSsm, clock: FakeClock
+) -> None:
+    ssm.statuses[CONSUMER_ID] = status
+    found = run_command.run(ssm, {PRODUCER_ID: SCRIPT, CONSUMER_ID: SCRIPT}, clock, 60, "test")  # type: ignore[arg-type]
+    assert found[PRODUCER_ID].problem == ""
+    assert words in found[CONSUMER_ID].problem
+    assert CONSUMER_ID in found[CONSUMER_ID].problem
+
+
+def test_a_node_that_systems_manager_does_not_know_says_what_to_look_at(
+    ssm: FakeSsm, clock: FakeClock
+) -> None:
+    ssm.unregistered.add(PRODUCER_ID)
+    found = run_command.run(ssm, {PRODUCER_ID: SCRIPT, CONSUMER_ID: SCRIPT}, clock, 60, "test")  # type: ignore[arg-type]
+    assert "not registered with Systems Manager" in found[PRODUCER_ID].problem
+    assert found[CONSUMER_ID].stdout
+
+
+def test_both_addresses_of_the_outputs_are_looked_up(ec2: FakeEc2, pair: PairOutputs) -> None:
+    ec2.instances.append(instance("i-0other", "10.0.0.99"))
+    moved = replace(pair, consumer=replace(pair.consumer, private_ip="10.0.0.99"))
+    assert set(instances.read(ec2, moved)) == {PRODUCER_ID, CONSUMER_ID, "i-0other"}  # type: ignore[arg-type]

@@ -1,0 +1,215 @@
+"""The whole look at a pair: scripts run on stand-ins, through Run Command's oddities, to findings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes import verify as look
+from nixl_efa.nodes.bench import Row
+from nixl_efa.nodes.counters import Moved
+from nixl_efa.nodes.facts import NodeFacts, Planned
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.transfer import Attempt, Result, attempts
+from nixl_efa.nodes.transfer_rules import fabric, findings, rate
+from tests.nodes.stand_in import CONSUMER_ID, GIB, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, StandIn, instance
+
+Nodes = dict[str, StandIn]
+
+
+@pytest.fixture
+def verify(ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock) -> Any:
+    """Verify the pair of the tests, with changes."""
+
+    def run(**changes: Any) -> look.PairReport:
+        options: dict[str, Any] = {
+            "region": "us-east-1",
+            "install_nixl": True,
+            "measure": True,
+            "clock": clock,
+            "say": print,
+        }
+        return look.verify(ec2, ssm, changes.pop("pair", pair), **(options | changes))
+
+    return run
+
+
+def of(report: look.PairReport, check: str) -> list[Finding]:
+    return [finding for finding in report.all_findings if finding.check == check]
+
+
+def test_a_pair_in_order_passes_everything_and_is_measured_with_nixlbench(verify: Any, ssm: FakeSsm) -> None:
+    report = verify()
+    assert {finding.level for finding in report.all_findings} == {Level.PASS}
+    (transfer,) = of(report, "transfer")
+    assert transfer.message.startswith(
+        "nixlbench (LIBFABRIC, VRAM): 372.0 Gbps at 64 MiB, 12% of p5.48xlarge's 3200 Gbps; 18.4 us at 64 KiB."
+    )
+    (proof,) = of(report, "fabric")
+    assert proof.message.startswith(
+        "over EFA: the counters saw 32.0 GiB leave on 1 and 32.0 GiB arrive on 1 of 32"
+    )
+    assert len(ssm.sent) == 4  # facts and transfer, on two nodes
+
+
+@pytest.mark.parametrize("silent", ["producer", "consumer"])
+def test_a_silent_fall_back_to_tcp_fails_and_says_so(silent: str, verify: Any, nodes: Nodes) -> None:
+    nodes[silent].over_efa(0)
+    (proof,) = of(verify(), "fabric")
+    assert proof.level is Level.FAIL
+    assert proof.message.startswith("silent fall-back to TCP: of 1.0 GiB that arrived")
+
+
+def test_without_nixlbench_on_both_nodes_fi_pingpong_measures(verify: Any, nodes: Nodes) -> None:
+    nodes["consumer"].without("nixlbench")
+    report = verify()
+    (transfer,) = of(report, "transfer")
+    assert transfer.message.startswith("fi_pingpong (efa, one device): 59.8 Gbps at 1 MiB, 2% of")
+    assert transfer.level is Level.PASS
+
+
+def test_where_vram_fails_host_memory_is_measured_with_a_warning(verify: Any, nodes: Nodes) -> None:
+    for node in nodes.values():
+        works = (node.commands / "nixlbench").read_text(encoding="utf-8").removeprefix("#!/bin/bash\n")
+        node.command(
+            "nixlbench", f"case $* in *VRAM*) echo 'fi_mr_reg failed: no FI_HMEM' >&2; exit 1;; esac\n{works}"
+        )
+    report = verify()
+    first, second = of(report, "transfer")
+    assert first.level is Level.WARN
+    assert "nixlbench (LIBFABRIC, VRAM) failed: producer: fi_mr_reg failed: no FI_HMEM" in first.message
+    assert second.message.startswith("nixlbench (LIBFABRIC, DRAM): 372.0 Gbps")
+    assert of(report, "fabric")[0].level is Level.PASS
+
+
+def test_when_nothing_measures_the_transfer_fails_with_every_reason(verify: Any, nodes: Nodes) -> None:
+    nodes["producer"].command("nixlbench", "echo 'ASIO Connection timeout' >&2; exit 1")
+    nodes["producer"].command("fi_pingpong", "echo 'connect(): No route to host' >&2; exit 1")
+    failed = of(verify(), "transfer")
+    assert [finding.level for finding in failed] == [Level.FAIL] * 3
+    assert "ASIO Connection timeout" in failed[0].message
+    assert "No route to host" in failed[2].message
+    assert "security group" in failed[2].remedy
+
+
+def test_a_node_that_does_not_answer_fails_beside_the_others_facts(verify: Any, ssm: FakeSsm) -> None:
+    ssm.unregistered.add(CONSUMER_ID)
+    report = verify()
+    producer, consumer = report.nodes
+    assert {finding.level for finding in producer.findings} == {Level.PASS}
+    assert [finding.check for finding in consumer.findings] == ["instance", "Run Command"]
+    assert of(report, "transfer") == []
+
+
+def test_an_output_that_run_command_cut_is_a_failure(verify: Any, nodes: Nodes) -> None:
+    nodes["producer"].command("cloud-init", "head -c 30000 /dev/zero | tr '\\0' x")
+    (found,) = of(verify(), "Run Command")
+    assert "24000 characters" in found.message
+
+
+def test_a_stopped_node_is_not_asked(verify: Any, ec2: FakeEc2, ssm: FakeSsm) -> None:
+    ec2.instances[1]["State"]["Name"] = "stopped"
+    report = verify()
+    assert [finding.level for finding in of(report, "instance")] == [Level.PASS, Level.FAIL]
+    assert ssm.sent == []
+
+
+def test_no_transfer_leaves_the_fabric_alone(verify: Any, ssm: FakeSsm) -> None:
+    assert of(verify(measure=False), "transfer") == []
+    assert len(ssm.sent) == 2
+
+
+def test_a_type_without_efa_is_measured_over_tcp_as_planned(
+    verify: Any, ec2: FakeEc2, nodes: Nodes, pair: PairOutputs
+) -> None:
+    ec2.instances = [
+        instance(PRODUCER_ID, "10.0.0.11", instance_type="g7e.2xlarge"),
+        instance(CONSUMER_ID, "10.0.0.12", instance_type="g7e.2xlarge"),
+    ]
+    for node in nodes.values():
+        for device in sorted((node.root / "sys/class/infiniband").rglob("*"), reverse=True):
+            device.unlink() if device.is_file() else device.rmdir()
+        node.efa(0)
+        node.command("nvidia-smi", "echo '0, NVIDIA RTX PRO 6000, 580.65.06, 97887 MiB'")
+        node.file("etc/nixl-efa/env", "PAIR_NIXL_BACKEND=UCX\n")
+    report = verify(pair=replace(pair, efa_interfaces=0))
+    assert {finding.level for finding in report.all_findings} == {Level.PASS, Level.WARN}
+    (proof,) = of(report, "fabric")
+    assert proof.message == "g7e.2xlarge has no EFA: the transfer went over TCP, as planned."
+    assert of(report, "transfer")[0].message.startswith("nixlbench (UCX, VRAM)")
+
+
+def test_host_memory_alone_is_measured_without_nvidia_gpus(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+    facts = {"producer": p5_facts, "consumer": p5_facts}
+    assert [one.segment for one in attempts(facts, p5_plan)] == ["VRAM", "DRAM", "DRAM"]
+    neuron = replace(p5_plan, accelerator_kind="neuron")
+    assert [(one.tool, one.segment) for one in attempts(facts, neuron)] == [
+        ("nixlbench", "DRAM"),
+        ("fi_pingpong", "DRAM"),
+    ]
+
+
+def result(gbps: float, tool: str = "nixlbench", sent: int = GIB, received: int = GIB) -> Result:
+    row = Row(64 << 20, gbps, 1500.0, GIB)
+    return Result(Attempt(tool, "LIBFABRIC", "VRAM"), (row,), "", Moved(sent, 0, 4), Moved(0, received, 4))
+
+
+@pytest.mark.parametrize(
+    ("tool", "gbps", "level"),
+    [
+        # A GPU of p5.48xlarge has 4 of 32 cards: 400 of 3200 Gbps.
+        ("nixlbench", 200.0, Level.PASS),
+        ("nixlbench", 199.0, Level.WARN),
+        # fi_pingpong has one card: 100 Gbps.
+        ("fi_pingpong", 10.0, Level.PASS),
+        ("fi_pingpong", 9.9, Level.WARN),
+    ],
+)
+def test_a_rate_is_measured_by_what_the_cards_in_use_can_do(
+    tool: str, gbps: float, level: Level, p5_plan: Planned
+) -> None:
+    found = rate(result(gbps, tool), p5_plan)
+    assert found.level is level
+    assert f"{gbps:.1f} Gbps" in found.message
+
+
+def test_a_card_that_several_accelerators_share_counts_as_one(p5_plan: Planned) -> None:
+    plan = replace(p5_plan, efa_interfaces=1, accelerators=2, network_gbps=400.0)
+    assert "1 of 1 cards in use can do 400 Gbps" in rate(result(300.0), plan).message
+
+
+def test_a_type_that_the_data_does_not_know_has_no_figure_to_fall_short_of(p5_plan: Planned) -> None:
+    found = rate(result(1.0), replace(p5_plan, network_gbps=0.0))
+    assert found.level is Level.PASS
+    assert "%" not in found.message
+
+
+@pytest.mark.parametrize(
+    ("sent", "received", "level"),
+    [
+        (GIB, GIB, Level.PASS),
+        (GIB // 2, GIB // 2, Level.PASS),
+        (GIB // 2 - 1, GIB, Level.FAIL),
+        (GIB, GIB // 2 - 1, Level.FAIL),
+        (0, 0, Level.FAIL),
+    ],
+)
+def test_the_counters_of_both_ends_must_have_seen_the_payload(
+    sent: int, received: int, level: Level, p5_plan: Planned
+) -> None:
+    assert fabric(result(300.0, sent=sent, received=received), p5_plan).level is level
+
+
+def test_no_attempt_gives_no_finding(p5_plan: Planned) -> None:
+    assert findings([], p5_plan) == []
+
+
+def test_the_reservation_of_the_instance_is_the_one_whose_time_counts(
+    ec2: Any, pair: PairOutputs, clock: FakeClock
+) -> None:
+    ec2.instances[0]["CapacityReservationId"] = "cr-gone"
+    report = look.status(ec2, replace(pair, capacity_reservation_id="cr-other"), "us-east-1", clock)
+    assert report.findings[0].message == "cr-gone does not exist in us-east-1."
