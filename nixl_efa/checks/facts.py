@@ -1,0 +1,284 @@
+"""What a look at AWS and at this machine saw. Plain values only.
+
+The gatherers fill these in; the rules read them. Every figure carries its unit in its name or here: sizes in
+GiB, moments in UTC.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, TypeVar, Union
+
+Market = Literal["on-demand", "spot", "capacity-block"]
+
+
+@dataclass(frozen=True, slots=True)
+class Unseen:
+    """A look that gave nothing.
+
+    permission: the IAM action that the look needs ("ec2:DescribeSubnets").
+    reason:     one line that says why, with the way out.
+    denied:     AWS refused the permission, as against any other error.
+    follows:    the look could not succeed because another one, shown by itself, did not.
+    """
+
+    permission: str
+    reason: str
+    denied: bool = False
+    follows: bool = False
+
+
+Seen = TypeVar("Seen")
+Look = Union[Seen, Unseen]  # noqa: UP007
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who the credentials belong to."""
+
+    account: str
+    arn: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reservation:
+    """A Capacity Reservation or Capacity Block. `size` is in instances, also before it has started; `free`
+    instances can be launched now."""
+
+    id: str
+    region: str
+    owner: str
+    is_block: bool
+    instance_type: str
+    platform: str
+    tenancy: str
+    zone: str
+    state: str
+    size: int
+    free: int
+    start: datetime | None
+    end: datetime | None
+    placement_group_arn: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Where a reservation that isn't in the wanted region was looked for."""
+
+    found: tuple[Reservation, ...]
+    asked: tuple[str, ...]
+    not_asked: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TypeSeen:
+    """An instance type as DescribeInstanceTypes has it today, in the region."""
+
+    name: str
+    vcpu: int
+    efa_interfaces: int
+    usage_classes: tuple[str, ...]
+    placement_strategies: tuple[str, ...]
+    architectures: tuple[str, ...]
+    boot_modes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """An instance that takes up capacity. `vcpu` is the size that a quota counts."""
+
+    id: str
+    instance_type: str
+    market: Market
+    state: str
+    reservation_id: str
+    name: str
+    own: bool
+    vcpu: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A quota of Service Quotas: vCPUs for instances, a number for addresses."""
+
+    code: str
+    name: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Vpc:
+    """A VPC; the default one serves settings that name none."""
+
+    id: str
+    is_default: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Subnet:
+    """A subnet. `auto_public` is its own setting for public addresses at launch."""
+
+    id: str
+    vpc_id: str
+    zone: str
+    free_addresses: int
+    auto_public: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A route: destination CIDR or prefix list, the id of its target, and active or blackhole."""
+
+    destination: str
+    target: str
+    state: str = "active"
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """A route table of a VPC; `main` serves every subnet that no other table names."""
+
+    id: str
+    vpc_id: str
+    main: bool
+    subnet_ids: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """A VPC endpoint."""
+
+    id: str
+    service: str
+    vpc_id: str
+    state: str
+    kind: str
+    private_dns: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule of a security group. Protocol "-1" is every protocol; ports are None with it."""
+
+    protocol: str
+    from_port: int | None = None
+    to_port: int | None = None
+    group_ids: tuple[str, ...] = ()
+    cidrs: tuple[str, ...] = ()
+    prefix_lists: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """A security group and its rules in both directions."""
+
+    id: str
+    vpc_id: str
+    ingress: tuple[Rule, ...]
+    egress: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An Elastic IP of the region. `own` is one of this stack."""
+
+    allocation_id: str
+    own: bool
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPair:
+    """An EC2 key pair: "rsa" or "ed25519"."""
+
+    name: str
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A machine image. `platform` is EC2's PlatformDetails ("Linux/UNIX"), `root_gib` its root's least size."""
+
+    id: str
+    name: str
+    state: str
+    architecture: str
+    platform: str
+    root_device: str
+    root_device_type: str
+    root_gib: int
+    ena: bool
+    boot_mode: str = ""
+    virtualization: str = "hvm"
+    deprecated_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """EC2's answer to a RunInstances DryRun; "DryRunOperation" is the good one."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A program of this machine: its version ("" when it does not tell) and where it is ("" for absent)."""
+
+    name: str
+    version: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The programs that a deployment needs. `library` is the version of the Python package cdktf."""
+
+    cdktf: Tool
+    node: Tool
+    terraform: Tool
+    library: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlockHealth:
+    """What EC2's DescribeCapacityBlockStatus says of an UltraServer block's interconnect ("ok", "impaired")."""
+
+    reservation_ids: tuple[str, ...]
+    interconnect: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that was seen, each part by itself or Unseen. None: there was no reason to look.
+
+    The parts that settings may leave open are found out on the way: `zone` and `reservation_id` from
+    Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter.
+    """
+
+    account: Look[Account]
+    zone: Look[str | None] = None
+    reservation_id: Look[str | None] = None
+    reservations: Look[tuple[Reservation, ...]] = ()
+    elsewhere: Look[Elsewhere | None] = None
+    block_health: Look[tuple[BlockHealth, ...]] = ()
+    offered_zones: Look[tuple[str, ...]] = ()
+    type_seen: Look[TypeSeen | None] = None
+    running: Look[tuple[Running, ...]] = ()
+    quota: Look[Quota | None] = None
+    vpc: Look[Vpc | None] = None
+    resolves_names: Look[bool | None] = None
+    gives_names: Look[bool | None] = None
+    subnets: Look[tuple[Subnet, ...]] = ()
+    subnet: Subnet | None = None
+    route_tables: Look[tuple[RouteTable, ...]] = ()
+    endpoints: Look[tuple[Endpoint, ...]] = ()
+    security_group: Look[SecurityGroup | None] = None
+    addresses: Look[tuple[Address, ...]] = ()
+    address_quota: Look[Quota | None] = None
+    key_pair: Look[KeyPair | None] = None
+    image_id: Look[str | None] = None
+    image: Look[Image | None] = None
+    dry_run: Look[DryRun | None] = None
+    machine: Machine | None = None

@@ -1,0 +1,29 @@
+"""One look: a call to AWS, or the reason why it gave nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from nixl_efa.aws import error_code, explain
+from nixl_efa.checks.facts import Unseen
+
+Seen = TypeVar("Seen")
+
+# What services answer when a permission is missing; EC2 has its own word.
+DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
+
+
+def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
+    """What `call` returns; Unseen, with the permission that it needs, when AWS refuses or can't be reached.
+
+    Errors of this program are raised: they are no fact about AWS.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call()
+    except ClientError as error:
+        return Unseen(permission, explain(error), denied=error_code(error) in DENIED)
+    except (BotoCoreError, OSError) as error:
+        return Unseen(permission, explain(error))

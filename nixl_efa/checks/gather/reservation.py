@@ -1,0 +1,89 @@
+"""Capacity Reservations: those of the launch's region, and one that is looked for in every other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.aws import error_code
+from nixl_efa.capacity.reservation import from_api
+from nixl_efa.capacity.side_by_side import ask_all
+from nixl_efa.checks.facts import BlockHealth, Elsewhere, Reservation
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+def reservations(ec2: EC2Client, region: str) -> tuple[Reservation, ...]:
+    """Every reservation of a region that the account sees: its own, and those shared with it."""
+    pages = ec2.get_paginator("describe_capacity_reservations").paginate(PaginationConfig={"PageSize": 1000})
+    return tuple(
+        parsed(payload, region) for page in pages for payload in page.get("CapacityReservations", ())
+    )
+
+
+def elsewhere(ec2_of: Callable[[str], EC2Client], regions: tuple[str, ...], reservation_id: str) -> Elsewhere:
+    """Where else a reservation is: every region is asked, side by side."""
+
+    def ask(region: str) -> Reservation | None:
+        return _by_id(ec2_of(region), region, reservation_id)
+
+    answers, errors = ask_all(regions, ask)
+    found = tuple(answer for answer in answers.values() if answer is not None)
+    return Elsewhere(found=found, asked=tuple(answers), not_asked=tuple(errors))
+
+
+def other_regions(ec2: EC2Client, region: str) -> tuple[str, ...]:
+    """The regions that the account has enabled, without one."""
+    answer = ec2.describe_regions(AllRegions=False)
+    names = sorted(each["RegionName"] for each in answer["Regions"])
+    return tuple(name for name in names if name != region)
+
+
+def block_health(ec2: EC2Client) -> tuple[BlockHealth, ...]:
+    """The interconnect of each active UltraServer block."""
+    pages = ec2.get_paginator("describe_capacity_block_status").paginate()
+    return tuple(
+        BlockHealth(
+            reservation_ids=tuple(
+                each.get("CapacityReservationId", "")
+                for each in status.get("CapacityReservationStatuses", ())
+            ),
+            interconnect=status.get("InterconnectStatus", "unknown"),
+        )
+        for page in pages
+        for status in page.get("CapacityBlockStatuses", ())
+    )
+
+
+def parsed(payload: Mapping[str, Any], region: str) -> Reservation:
+    """A reservation from EC2's payload."""
+    found = from_api(payload, region)
+    return Reservation(
+        id=found.id,
+        region=region,
+        owner=payload.get("OwnerId", ""),
+        is_block=found.is_block,
+        instance_type=found.instance_type,
+        platform=found.platform,
+        tenancy=payload.get("Tenancy", "default"),
+        zone=found.zone,
+        state=found.state,
+        size=found.size,
+        free=found.free,
+        start=found.start,
+        end=found.end,
+        placement_group_arn=payload.get("PlacementGroupArn", ""),
+    )
+
+
+def _by_id(ec2: EC2Client, region: str, reservation_id: str) -> Reservation | None:
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id])
+    except ClientError as error:
+        if error_code(error).startswith("InvalidCapacityReservationId"):
+            return None
+        raise
+    return next((parsed(each, region) for each in answer.get("CapacityReservations", ())), None)

@@ -1,0 +1,69 @@
+"""What runs already, and the quotas that it counts against."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa import instance_types
+from nixl_efa.aws import error_code
+from nixl_efa.checks.facts import Market, Quota, Running
+from nixl_efa.checks.quota_codes import quota_class
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+
+_STATES = ["pending", "running", "shutting-down", "stopping"]
+_MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block"}
+
+
+def running(ec2: EC2Client, instance_type: str, own_names: tuple[str, ...]) -> tuple[Running, ...]:
+    """The instances that share the type's quota or could be in its reservation, with those that are ending."""
+    kind = quota_class(instance_type)
+    patterns = [f"{letters}*" for letters in kind.families] if kind is not None else [instance_type]
+    pages = ec2.get_paginator("describe_instances").paginate(
+        Filters=[
+            {"Name": "instance-state-name", "Values": _STATES},
+            {"Name": "instance-type", "Values": patterns},
+        ],
+        PaginationConfig={"PageSize": 1000},
+    )
+    return tuple(
+        parsed(instance, own_names)
+        for page in pages
+        for reservation in page.get("Reservations", ())
+        for instance in reservation.get("Instances", ())
+    )
+
+
+def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...]) -> Running:
+    """An instance from EC2's payload; it is the stack's own when it has the name of one of its nodes."""
+    name = next((tag["Value"] for tag in payload.get("Tags", ()) if tag["Key"] == "Name"), "")
+    known = instance_types.find(payload["InstanceType"])
+    options = payload.get("CpuOptions", {})
+    return Running(
+        id=payload["InstanceId"],
+        instance_type=payload["InstanceType"],
+        market=_MARKETS.get(payload.get("InstanceLifecycle", ""), "on-demand"),
+        state=payload["State"]["Name"],
+        reservation_id=payload.get("CapacityReservationId", ""),
+        name=name,
+        own=name in own_names,
+        vcpu=known.vcpu if known else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1),
+    )
+
+
+def quota(service_quotas: ServiceQuotasClient, code: str) -> Quota | None:
+    """A quota of EC2 by its code, AWS's default where the account has none of its own; None for an unknown one."""
+    from botocore.exceptions import ClientError
+
+    for ask in (service_quotas.get_service_quota, service_quotas.get_aws_default_service_quota):
+        try:
+            answer = ask(ServiceCode="ec2", QuotaCode=code)["Quota"]
+        except ClientError as error:
+            if error_code(error) != "NoSuchResourceException":
+                raise
+        else:
+            return Quota(code=code, name=answer.get("QuotaName", code), value=answer.get("Value", 0.0))
+    return None

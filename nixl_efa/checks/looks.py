@@ -1,0 +1,282 @@
+"""All looks of one check, begun side by side in threads, each waiting only for those that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, TypeVar
+
+from nixl_efa.checks.choice import choose_subnet
+from nixl_efa.checks.facts import (
+    BlockHealth,
+    DryRun,
+    Elsewhere,
+    Facts,
+    Image,
+    Look,
+    Quota,
+    Reservation,
+    Subnet,
+    Unseen,
+    Vpc,
+)
+from nixl_efa.checks.gather import (
+    dry_run,
+    identity,
+    image,
+    instance_type,
+    network,
+    parameter,
+    reservation,
+    usage,
+)
+from nixl_efa.checks.gather.look import look
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
+from nixl_efa.checks.rules.reservation import is_well_formed
+from nixl_efa.checks.rules.reservation_time import is_ultra_server
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_service_quotas import ServiceQuotasClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+Seen = TypeVar("Seen")
+
+# More than there are looks: a look that waits for another one must not keep it from a thread.
+_THREADS = 40
+
+
+class ClientsFactory(Protocol):
+    """Makes the clients (nixl_efa.aws.Clients is one); threads share it."""
+
+    def ec2(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region."""
+        ...
+
+    def ssm(self, region: str | None = None) -> SSMClient:
+        """Parameter Store in a region."""
+        ...
+
+    def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
+        """Service Quotas in a region."""
+        ...
+
+    def sts(self) -> STSClient:
+        """The Security Token Service."""
+        ...
+
+
+class Looks:
+    """The looks at one launch's surroundings. A context manager: its threads end with the block."""
+
+    def __init__(self, launch: Launch, clients: ClientsFactory) -> None:
+        self._launch = launch
+        self._clients = clients
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="look")
+
+    def __enter__(self) -> Looks:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._pool.shutdown(wait=error is None, cancel_futures=True)
+
+    def begin(self, call: Callable[[], Seen]) -> Future[Seen]:
+        """Starts a call in a thread of its own."""
+        return self._pool.submit(call)
+
+    def facts(self) -> Facts:
+        """Everything, begun side by side and waited for."""
+        launch = self._launch
+        account = self._ask("sts:GetCallerIdentity", lambda: identity.account(self._clients.sts()))
+        zone = self._parameter(launch.zone, launch.zone_parameter)
+        reservation_id = self._parameter(launch.reservation_id, launch.reservation_parameter)
+        image_id = self._parameter(launch.image_id, launch.image_parameter)
+        vpc = self._of_ec2("ec2:DescribeVpcs", lambda ec2: network.vpc(ec2, launch.vpc_id))
+        offered = self._of_ec2(
+            "ec2:DescribeInstanceTypeOfferings",
+            lambda ec2: instance_type.offered_zones(ec2, launch.instance_type),
+        )
+        type_seen = self._of_ec2(
+            "ec2:DescribeInstanceTypes", lambda ec2: instance_type.type_seen(ec2, launch.instance_type)
+        )
+        reservations = self.begin(self._reservations)
+        running = self._of_ec2(
+            "ec2:DescribeInstances",
+            lambda ec2: usage.running(ec2, launch.instance_type, launch.node_names),
+        )
+        quota = self.begin(lambda: self._quota(vcpu_quota(launch.instance_type, launch.market)))
+        address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))
+        addresses = self._of_ec2(
+            "ec2:DescribeAddresses", lambda ec2: network.addresses(ec2, launch.node_names)
+        )
+        security_group = self._named(
+            "ec2:DescribeSecurityGroups", network.security_group, launch.security_group_id
+        )
+        key_pair = self._named("ec2:DescribeKeyPairs", image.key_pair, launch.key_name)
+        found_image = self.begin(
+            lambda: self._now("ec2:DescribeImages", image.image, _known(image_id.result()))
+        )
+        elsewhere = self.begin(lambda: self._elsewhere(reservation_id.result(), reservations.result()))
+        health = self.begin(self._health)
+        subnets = self.begin(lambda: self._subnets(vpc.result()))
+        subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
+        tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
+        endpoints = self._in_vpc("ec2:DescribeVpcEndpoints", network.endpoints, subnet)
+        resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
+        names = self._in_vpc("ec2:DescribeVpcAttribute", network.gives_names, subnet)
+        tried = self.begin(
+            lambda: self._dry_run(subnet.result(), found_image.result(), reservation_id.result())
+        )
+        return Facts(
+            account=account.result(),
+            zone=zone.result(),
+            reservation_id=reservation_id.result(),
+            reservations=reservations.result(),
+            elsewhere=elsewhere.result(),
+            block_health=health.result(),
+            offered_zones=offered.result(),
+            type_seen=type_seen.result(),
+            running=running.result(),
+            quota=quota.result(),
+            vpc=vpc.result(),
+            resolves_names=resolves.result(),
+            gives_names=names.result(),
+            subnets=subnets.result(),
+            subnet=subnet.result(),
+            route_tables=tables.result() or (),
+            endpoints=endpoints.result() or (),
+            security_group=security_group.result(),
+            addresses=addresses.result(),
+            address_quota=address_quota.result(),
+            key_pair=key_pair.result(),
+            image_id=image_id.result(),
+            image=found_image.result(),
+            dry_run=tried.result(),
+        )
+
+    def _ec2(self) -> EC2Client:
+        return self._clients.ec2(self._launch.region)
+
+    def _ask(self, permission: str, call: Callable[[], Seen]) -> Future[Look[Seen]]:
+        return self.begin(lambda: look(permission, call))
+
+    def _of_ec2(self, permission: str, call: Callable[[EC2Client], Seen]) -> Future[Look[Seen]]:
+        return self._ask(permission, lambda: call(self._ec2()))
+
+    def _now(
+        self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
+    ) -> Look[Seen] | None:
+        """Asks for what has this name, in the caller's thread; None without a name."""
+        return None if name is None else look(permission, lambda: call(self._ec2(), name))
+
+    def _named(
+        self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
+    ) -> Future[Look[Seen] | None]:
+        return self.begin(lambda: self._now(permission, call, name))
+
+    def _in_vpc(
+        self, permission: str, call: Callable[[EC2Client, str], Seen], subnet: Future[Subnet | None]
+    ) -> Future[Look[Seen] | None]:
+        """Asks about the VPC of the chosen subnet; None without a subnet."""
+
+        def ask() -> Look[Seen] | None:
+            chosen = subnet.result()
+            return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
+
+        return self.begin(ask)
+
+    def _parameter(self, given: str | None, name: str | None) -> Future[Look[str | None]]:
+        """The value that the settings give, else the one that the parameter holds."""
+
+        def ask() -> Look[str | None]:
+            if given is not None or not name:
+                return given
+            return look(
+                "ssm:GetParameter", lambda: parameter.value(self._clients.ssm(self._launch.region), name)
+            )
+
+        return self.begin(ask)
+
+    def _quota(self, code: str) -> Look[Quota | None]:
+        if not code:
+            return None
+        return look(
+            "servicequotas:GetServiceQuota",
+            lambda: usage.quota(self._clients.service_quotas(self._launch.region), code),
+        )
+
+    def _reservations(self) -> Look[tuple[Reservation, ...]]:
+        if not self._launch.has_reservation:
+            return ()
+        return look(
+            "ec2:DescribeCapacityReservations",
+            lambda: reservation.reservations(self._ec2(), self._launch.region),
+        )
+
+    def _elsewhere(
+        self, name: Look[str | None], seen: Look[tuple[Reservation, ...]]
+    ) -> Look[Elsewhere | None]:
+        """Only a well-formed id that is not here is worth asking every region for."""
+        if isinstance(name, Unseen) or isinstance(seen, Unseen) or not name or not is_well_formed(name):
+            return None
+        if any(each.id == name for each in seen):
+            return None
+        regions = look(
+            "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
+        )
+        if isinstance(regions, Unseen):
+            return regions
+        return reservation.elsewhere(lambda region: self._clients.ec2(region), regions, name)
+
+    def _health(self) -> Look[tuple[BlockHealth, ...]]:
+        if self._launch.market != "capacity-block" or not is_ultra_server(self._launch.instance_type):
+            return ()
+        return look("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
+
+    def _subnets(self, vpc: Look[Vpc | None]) -> Look[tuple[Subnet, ...]]:
+        """The given subnet, or those to choose from: of the given VPC, else of the default one."""
+        vpc_id = self._launch.vpc_id
+        if vpc_id is None and isinstance(vpc, Vpc):
+            vpc_id = vpc.id
+        return look(
+            "ec2:DescribeSubnets", lambda: network.subnets(self._ec2(), self._launch.subnet_id, vpc_id)
+        )
+
+    def _dry_run(
+        self, subnet: Subnet | None, found: Look[Image | None] | None, reservation_id: Look[str | None]
+    ) -> Look[DryRun | None]:
+        """Only with all that the launch names; the rule says what is missing."""
+        if subnet is None or not isinstance(found, Image) or isinstance(reservation_id, Unseen):
+            return None
+        if self._launch.has_reservation and not reservation_id:
+            return None
+        return look(
+            "ec2:RunInstances",
+            lambda: dry_run.dry_run(
+                self._ec2(),
+                self._launch,
+                subnet_id=subnet.id,
+                image=found,
+                reservation_id=reservation_id,
+            ),
+        )
+
+
+def _known(value: Look[str | None]) -> str | None:
+    return None if isinstance(value, Unseen) else value
+
+
+def _chosen(
+    launch: Launch,
+    subnets: Look[tuple[Subnet, ...]],
+    zone: Look[str | None],
+    offered: Look[tuple[str, ...]],
+) -> Subnet | None:
+    if isinstance(subnets, Unseen):
+        return None
+    return choose_subnet(launch, subnets, _known(zone), None if isinstance(offered, Unseen) else offered)

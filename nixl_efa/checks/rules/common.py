@@ -1,0 +1,83 @@
+"""What every rule needs: findings by their level, AWS CLI calls to look by hand, times and lists in words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from nixl_efa.checks.facts import Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.findings import Finding, Level
+
+
+def passed(check: str, message: str, command: str = "") -> Finding:
+    """In order."""
+    return Finding(Level.PASS, check, message, "", command)
+
+
+def warned(check: str, message: str, remedy: str, command: str = "") -> Finding:
+    """Goes on, but may disappoint."""
+    return Finding(Level.WARN, check, message, remedy, command)
+
+
+def failed(check: str, message: str, remedy: str, command: str = "") -> Finding:
+    """The launch would fail."""
+    return Finding(Level.FAIL, check, message, remedy, command)
+
+
+def skipped(check: str, message: str, remedy: str = "", command: str = "") -> Finding:
+    """Could not be looked at."""
+    return Finding(Level.SKIP, check, message, remedy, command)
+
+
+def unseen(check: str, look: Unseen, command: str = "") -> Finding:
+    """What a look that gave nothing means: SKIP without the permission (or after a fault that is shown by
+    itself), FAIL for any other error, since a launch on a guess is what a check is there to prevent."""
+    if look.denied:
+        return skipped(
+            check,
+            f"No permission to look: {look.permission} is not allowed.",
+            f"Have {look.permission} added to your role, or check with another profile.",
+            command,
+        )
+    if look.follows:
+        return skipped(check, f"Not looked at: {look.reason}.", "", command)
+    return failed(check, f"The look failed: {look.reason}.", "Mend that and check again.", command)
+
+
+def aws(launch: Launch, service: str, call: str, *words: str, region: str = "") -> str:
+    """An AWS CLI call for a shell, in the launch's region unless another is given."""
+    return shlex.join(["aws", service, call, "--region", region or launch.region, *words])
+
+
+def moment(when: datetime) -> str:
+    """A moment in UTC: 2026-12-01 11:30 UTC."""
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units: "6 d 3 h", "5 h 20 min", "45 min"."""
+    minutes = int(length.total_seconds() // 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
+
+
+def listed(words: Iterable[str], limit: int = 6) -> str:
+    """Words with commas; those beyond the limit as a number. "none" for no words."""
+    every = list(words)
+    shown = ", ".join(every[:limit]) or "none"
+    return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: "1 instance", "2 instances", "3 addresses"."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def parameter_call(launch: Launch, name: str) -> str:
+    """The AWS CLI call that reads a parameter of Parameter Store."""
+    return aws(launch, "ssm", "get-parameter", "--name", name)

@@ -1,0 +1,151 @@
+"""The machine image: it is there, boots on this type, fits the root volume and the reservation."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, Image, Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.rules import reservation
+from nixl_efa.checks.rules.common import aws, failed, listed, moment, parameter_call, passed, unseen, warned
+from nixl_efa.findings import Finding
+
+
+def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
+    """Parameter, image, architecture, root device, root volume, platform."""
+    if isinstance(facts.image_id, Unseen):
+        return [unseen("image", facts.image_id, parameter_call(launch, launch.image_parameter))]
+    if facts.image_id is None:
+        return [_no_parameter(launch)]
+    by_hand = aws(launch, "ec2", "describe-images", "--image-ids", facts.image_id, "--include-deprecated")
+    image = facts.image
+    if isinstance(image, Unseen):
+        return [unseen("image", image, by_hand)]
+    if image is None:
+        return [_missing(launch, facts.image_id, by_hand)]
+    return [
+        _usable(launch, image, now, by_hand),
+        _architecture(launch, facts, image, by_hand),
+        _root_device(image, by_hand),
+        _root_volume(launch, image, by_hand),
+        _platform(facts, image, by_hand),
+    ]
+
+
+def _no_parameter(launch: Launch) -> Finding:
+    return failed(
+        "image",
+        f"The parameter {launch.image_parameter} does not exist in {launch.region}.",
+        "Set ami_id or ami_parameter; not every region has every deep-learning image.",
+        parameter_call(launch, launch.image_parameter),
+    )
+
+
+def _missing(launch: Launch, image_id: str, by_hand: str) -> Finding:
+    source = "ami_id" if launch.image_id else f"from {launch.image_parameter}"
+    return failed(
+        "image",
+        f"The image {image_id} ({source}) is not in {launch.region}, or not shared with this account.",
+        "Set ami_id to an image of this region, or remove it: the newest deep-learning image is then taken.",
+        by_hand,
+    )
+
+
+def _usable(launch: Launch, image: Image, now: datetime, by_hand: str) -> Finding:
+    name = f"{image.id} ({image.name})" if image.name else image.id
+    if image.state != "available":
+        return failed("image", f"{name} is {image.state}.", "Take another image.", by_hand)
+    several = any(each.interface_type != "interface" for each in launch.interfaces)
+    if not image.ena or image.virtualization != "hvm":
+        why = "has no ENA support" if not image.ena else f"has virtualization {image.virtualization}"
+        extra = " EFA interfaces need it." if several else ""
+        return failed(
+            "image",
+            f"{name} {why}: {launch.instance_type} does not start from it.{extra}",
+            "Take another image.",
+            by_hand,
+        )
+    if image.deprecated_at is not None and image.deprecated_at <= now:
+        return warned(
+            "image",
+            f"{name} is deprecated since {moment(image.deprecated_at)}.",
+            "Take a newer one: it may lack security updates, and vanish.",
+            by_hand,
+        )
+    source = f", from {launch.image_parameter}" if not launch.image_id else ""
+    return passed("image", f"{name}{source}.", by_hand)
+
+
+def _architecture(launch: Launch, facts: Facts, image: Image, by_hand: str) -> Finding:
+    check = "image architecture"
+    known = launch.type_facts.architectures if launch.type_facts is not None else ()
+    boot_modes: tuple[str, ...] = ()
+    if not isinstance(facts.type_seen, Unseen) and facts.type_seen is not None:
+        known = facts.type_seen.architectures
+        boot_modes = facts.type_seen.boot_modes
+    if known and image.architecture not in known:
+        return failed(
+            check,
+            f"{image.id} is {image.architecture}, but {launch.instance_type} runs {listed(known)}.",
+            f"Take an image for {known[0]}.",
+            by_hand,
+        )
+    # An image that prefers UEFI boots either way; one that names a single mode doesn't.
+    if image.boot_mode in ("uefi", "legacy-bios") and boot_modes and image.boot_mode not in boot_modes:
+        return failed(
+            check,
+            f"{image.id} boots by {image.boot_mode} alone, but {launch.instance_type} by "
+            f"{listed(boot_modes)}.",
+            "Take an image that boots that way.",
+            by_hand,
+        )
+    return passed(check, f"{image.architecture}, as {launch.instance_type} runs.", by_hand)
+
+
+def _root_device(image: Image, by_hand: str) -> Finding:
+    if image.root_device_type != "ebs" or not image.root_device:
+        kind = image.root_device_type or "no"
+        return failed(
+            "image root device",
+            f"{image.id} has a root device of type {kind}; the stack gives its nodes an EBS volume.",
+            "Take an image whose root device is on EBS.",
+            by_hand,
+        )
+    return passed("image root device", f"{image.root_device} on EBS.", by_hand)
+
+
+def _root_volume(launch: Launch, image: Image, by_hand: str) -> Finding:
+    if image.root_gib > launch.volume_gib:
+        return failed(
+            "image root volume",
+            f"{image.id} needs a root volume of at least {image.root_gib} GiB, but volume_size is "
+            f"{launch.volume_gib}.",
+            f"Set volume_size = {image.root_gib} or more.",
+            by_hand,
+        )
+    return passed(
+        "image root volume", f"The image takes {image.root_gib} of {launch.volume_gib} GiB.", by_hand
+    )
+
+
+def _platform(facts: Facts, image: Image, by_hand: str) -> Finding:
+    check = "image platform"
+    if image.platform.startswith("Windows"):
+        return failed(
+            check, f"{image.id} is {image.platform}; the pair runs Linux.", "Take a Linux image.", by_hand
+        )
+    found = reservation.of(facts)
+    if found is not None and _reserved_as(image.platform) != found.platform:
+        return failed(
+            check,
+            f"{image.id} is {image.platform}, but {found.id} is for {found.platform}.",
+            f"Take an image whose platform is {found.platform}, or another reservation.",
+            by_hand,
+        )
+    fits = f", as {found.id} asks" if found is not None else ""
+    return passed(check, f"{image.platform or 'Linux/UNIX'}{fits}.", by_hand)
+
+
+def _reserved_as(platform: str) -> str:
+    # EC2 user guide, billing-info-fields: bring-your-own licences run as Linux/UNIX.
+    return "Linux/UNIX" if platform in ("", "Linux/UNIX", "Red Hat BYOL Linux") else platform

@@ -1,0 +1,118 @@
+"""The instance type: offered where it is wanted, with EFA, and sold in the way that the settings ask for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, TypeSeen, Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.rules.common import aws, counted, failed, listed, passed, unseen, warned
+from nixl_efa.findings import Finding
+
+# SupportedUsageClasses of DescribeInstanceTypes, by the way in which EC2 is asked for instances.
+_USAGE_CLASS = {"on-demand": "on-demand", "spot": "spot", "capacity-block": "capacity-block"}
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """Offered in the zone, EFA interfaces, and the usage class."""
+    seen = facts.type_seen
+    if isinstance(seen, Unseen):
+        return [_offered(launch, facts), unseen("instance type", seen, command(launch))]
+    if seen is None:
+        return [
+            failed(
+                "instance type",
+                f"EC2 has no instance type {launch.instance_type} in {launch.region}.",
+                "Set instance_type to a type of this region, or region to one that has it.",
+                command(launch),
+            )
+        ]
+    return [_offered(launch, facts), _efa(launch, seen), _usage(launch, seen)]
+
+
+def command(launch: Launch) -> str:
+    """The AWS CLI call that shows the type."""
+    return aws(launch, "ec2", "describe-instance-types", "--instance-types", launch.instance_type)
+
+
+def _offered(launch: Launch, facts: Facts) -> Finding:
+    check = "type offered"
+    by_hand = aws(
+        launch,
+        "ec2",
+        "describe-instance-type-offerings",
+        "--location-type",
+        "availability-zone",
+        "--filters",
+        f"Name=instance-type,Values={launch.instance_type}",
+    )
+    zones = facts.offered_zones
+    if isinstance(zones, Unseen):
+        return unseen(check, zones, by_hand)
+    if not zones:
+        return failed(
+            check,
+            f"No zone of {launch.region} offers {launch.instance_type}.",
+            "Set region to one that offers it, or another instance_type.",
+            by_hand,
+        )
+    if isinstance(facts.zone, Unseen):
+        return unseen(check, facts.zone, by_hand)
+    zone = facts.zone or (facts.subnet.zone if facts.subnet is not None else None)
+    if zone is not None and zone not in zones:
+        return failed(
+            check,
+            f"{launch.instance_type} is not offered in {zone}; it is in {listed(zones)}.",
+            "Set availability_zone to one of those, and a subnet there.",
+            by_hand,
+        )
+    where = zone or f"{listed(zones)}"
+    return passed(check, f"{launch.instance_type} is offered in {where}.", by_hand)
+
+
+def _efa(launch: Launch, seen: TypeSeen) -> Finding:
+    check = "type EFA"
+    planned = sum(each.interface_type != "interface" for each in launch.interfaces)
+    if not seen.efa_interfaces:
+        return warned(
+            check,
+            f"{launch.instance_type} has no EFA: NIXL will use TCP.",
+            "Choose a larger size of the family, or another type; `nixl-efa instance-types` lists those "
+            "with EFA.",
+            command(launch),
+        )
+    if planned != seen.efa_interfaces:
+        return warned(
+            check,
+            f"EC2 gives {launch.instance_type} {counted(seen.efa_interfaces, 'EFA interface')}, but the "
+            "stack "
+            f"plans {planned} from the data in this repository.",
+            "Refresh the data with `nixl-efa instance-types refresh`.",
+            command(launch),
+        )
+    return passed(
+        check,
+        f"{launch.instance_type} has {counted(seen.efa_interfaces, 'EFA interface')}, as planned.",
+        command(launch),
+    )
+
+
+def _usage(launch: Launch, seen: TypeSeen) -> Finding:
+    check, wanted = "type market", _USAGE_CLASS[launch.market]
+    if not seen.usage_classes:
+        return warned(
+            check,
+            f"EC2 does not say how {launch.instance_type} is sold, so {wanted} may not work.",
+            "Rely on the dry run below.",
+            command(launch),
+        )
+    if wanted not in seen.usage_classes:
+        setting = {"spot": "spot = false", "capacity-block": "use_capacity_block = false"}.get(wanted, "")
+        remedy = f"Set {setting}, or another instance_type." if setting else "Set use_capacity_block = true."
+        return failed(
+            check,
+            f"{launch.instance_type} can't be had as {wanted}; EC2 sells it as {listed(seen.usage_classes)}.",
+            remedy,
+            command(launch),
+        )
+    return passed(check, f"{launch.instance_type} can be had as {wanted}.", command(launch))

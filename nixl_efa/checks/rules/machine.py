@@ -1,0 +1,106 @@
+"""This machine: the credentials and the programs that a deployment needs, and their versions."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.rules.common import failed, passed, unseen, warned
+from nixl_efa.findings import Finding
+
+_IDENTITY = "aws sts get-caller-identity"
+# cdktf-cli 0.21's package.json: engines.node.
+_LEAST_NODE = (20, 9)
+# CDKTF documentation, install-cdktf: Terraform CLI 1.2 or later; every OpenTofu (from 1.6) is.
+_LEAST_TERRAFORM = (1, 2)
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """Credentials and account; and the programs, when they were looked for."""
+    findings = [_credentials(launch, facts)]
+    if facts.machine is not None:
+        found = facts.machine
+        findings += [_cdktf(found), _node(found.node), _terraform(found.terraform)]
+    return findings
+
+
+def version_of(text: str) -> tuple[int, ...]:
+    """The numbers of a version: "v20.20.2" -> (20, 20, 2); empty for no version."""
+    found = re.search(r"\d+(?:\.\d+)*", text)
+    return tuple(int(part) for part in found.group().split(".")) if found else ()
+
+
+def _credentials(launch: Launch, facts: Facts) -> Finding:
+    if isinstance(facts.account, Unseen):
+        return unseen("credentials", facts.account, _IDENTITY)
+    account = facts.account
+    return passed(
+        "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", _IDENTITY
+    )
+
+
+def _cdktf(machine: Machine) -> Finding:
+    tool, by_hand = machine.cdktf, "cdktf --version"
+    if not tool.path:
+        return failed("cdktf", "The cdktf command line is not installed.", "Run `make install`.", by_hand)
+    ours, theirs = version_of(machine.library)[:2], version_of(tool.version)[:2]
+    if ours and theirs and ours != theirs:
+        return warned(
+            "cdktf",
+            f"The cdktf command line is {tool.version}, but the Python package cdktf is {machine.library}.",
+            "Run `make install`: both must be of one version.",
+            by_hand,
+        )
+    return _present("cdktf", tool, by_hand)
+
+
+def _node(tool: Tool) -> Finding:
+    by_hand = "node --version"
+    least = ".".join(map(str, _LEAST_NODE))
+    if not tool.path:
+        return failed(
+            "node", "Node.js is not installed; cdktf needs it.", f"Install Node.js {least} or newer.", by_hand
+        )
+    found = version_of(tool.version)
+    if found and found < _LEAST_NODE:
+        return failed(
+            "node",
+            f"Node.js {tool.version} is too old for cdktf.",
+            f"Install Node.js {least} or newer.",
+            by_hand,
+        )
+    return _present("node", tool, by_hand)
+
+
+def _terraform(tool: Tool) -> Finding:
+    by_hand = f"{tool.name} version"
+    least = ".".join(map(str, _LEAST_TERRAFORM))
+    if not tool.path:
+        return failed(
+            "terraform",
+            f"{tool.name} is not installed.",
+            f"Install Terraform {least} or newer, or OpenTofu with TERRAFORM_BINARY_NAME=tofu.",
+            by_hand,
+        )
+    found = version_of(tool.version)
+    if found and found < _LEAST_TERRAFORM:
+        return failed(
+            "terraform",
+            f"{tool.name} {tool.version} is too old for cdktf.",
+            f"Install {least} or newer.",
+            by_hand,
+        )
+    return _present("terraform", tool, by_hand)
+
+
+def _present(check: str, tool: Tool, by_hand: str) -> Finding:
+    if not tool.version:
+        return warned(
+            check,
+            f"{tool.path} is there, but does not say which version it is.",
+            f"Run `{by_hand}` to see why.",
+            by_hand,
+        )
+    return passed(check, f"{tool.name} {tool.version} ({tool.path}).", by_hand)

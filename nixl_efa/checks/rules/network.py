@@ -1,0 +1,169 @@
+"""The network: VPC and subnet exist, agree with each other and the zone, and have room for the nodes."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, Subnet, Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.rules.common import aws, counted, failed, listed, parameter_call, passed, unseen, warned
+from nixl_efa.findings import Finding
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """VPC, its DNS, zone, subnet and free addresses."""
+    findings = [_vpc(launch, facts)]
+    if isinstance(facts.zone, Unseen):
+        findings.append(unseen("zone", facts.zone, parameter_call(launch, launch.zone_parameter or "")))
+    elif facts.zone is None and launch.zone_parameter and launch.zone is None:
+        findings.append(_no_zone_parameter(launch))
+    findings.append(_subnet(launch, facts))
+    if facts.subnet is not None:
+        findings.append(_addresses(launch, facts, facts.subnet))
+    findings += _dns(launch, facts)
+    return findings
+
+
+def subnet_command(launch: Launch) -> str:
+    """The AWS CLI call that shows the subnet, or those that the stack chooses from."""
+    if launch.subnet_id:
+        return aws(launch, "ec2", "describe-subnets", "--subnet-ids", launch.subnet_id)
+    chosen = f"Name=vpc-id,Values={launch.vpc_id}" if launch.vpc_id else "Name=default-for-az,Values=true"
+    return aws(launch, "ec2", "describe-subnets", "--filters", chosen)
+
+
+def addresses_needed(launch: Launch) -> int:
+    """Addresses that the pair takes from the subnet: efa-only interfaces have none (EC2 user guide, efa)."""
+    return launch.nodes * sum(each.interface_type != "efa-only" for each in launch.interfaces)
+
+
+def _vpc(launch: Launch, facts: Facts) -> Finding:
+    choice = ("--vpc-ids", launch.vpc_id) if launch.vpc_id else ("--filters", "Name=is-default,Values=true")
+    by_hand = aws(launch, "ec2", "describe-vpcs", *choice)
+    if isinstance(facts.vpc, Unseen):
+        return unseen("vpc", facts.vpc, by_hand)
+    if facts.vpc is not None:
+        kind = "default VPC " if facts.vpc.is_default else "VPC "
+        return passed("vpc", f"The {kind}{facts.vpc.id} is there.", by_hand)
+    if launch.vpc_id:
+        return failed(
+            "vpc",
+            f"The VPC {launch.vpc_id} (vpc_id) is not in {launch.region}.",
+            "Set vpc_id to one of this region, or check that the account is the right one.",
+            by_hand,
+        )
+    if launch.subnet_id:
+        return passed("vpc", f"No default VPC in {launch.region}; subnet_id says which one is used.", by_hand)
+    return failed(
+        "vpc",
+        f"{launch.region} has no default VPC, and vpc_id is not set.",
+        "Set vpc_id and subnet_id, or make a default VPC (`aws ec2 create-default-vpc`).",
+        by_hand,
+    )
+
+
+def _no_zone_parameter(launch: Launch) -> Finding:
+    name = launch.zone_parameter or ""
+    return failed(
+        "zone",
+        f"The parameter {name} (availability_zone_parameter) does not exist in {launch.region}.",
+        "Write the zone to it, or set availability_zone.",
+        parameter_call(launch, name),
+    )
+
+
+def _subnet(launch: Launch, facts: Facts) -> Finding:
+    by_hand = subnet_command(launch)
+    if isinstance(facts.subnets, Unseen):
+        return unseen("subnet", facts.subnets, by_hand)
+    zone = None if isinstance(facts.zone, Unseen) else facts.zone
+    if facts.subnet is None:
+        return _no_subnet(launch, facts.subnets, zone, by_hand)
+    subnet = facts.subnet
+    if launch.vpc_id and subnet.vpc_id != launch.vpc_id:
+        return warned(
+            "subnet",
+            f"The subnet {subnet.id} belongs to {subnet.vpc_id}, but vpc_id is {launch.vpc_id}; the "
+            "subnet decides.",
+            f"Set vpc_id = {subnet.vpc_id!r}, or another subnet_id.",
+            by_hand,
+        )
+    if zone and subnet.zone != zone:
+        return failed(
+            "subnet",
+            f"The subnet {subnet.id} is in {subnet.zone}, but the wanted zone is {zone}.",
+            f"Set subnet_id to a subnet of {zone}, or availability_zone = {subnet.zone!r}.",
+            by_hand,
+        )
+    return passed("subnet", f"The subnet {subnet.id} is in {subnet.zone}.", by_hand)
+
+
+def _no_subnet(launch: Launch, seen: tuple[Subnet, ...], zone: str | None, by_hand: str) -> Finding:
+    if launch.subnet_id:
+        return failed(
+            "subnet",
+            f"The subnet {launch.subnet_id} (subnet_id) is not in {launch.region}.",
+            "Set subnet_id to one of this region and account.",
+            by_hand,
+        )
+    where = launch.vpc_id or "the default VPC"
+    if not seen:
+        return failed("subnet", f"{where} has no subnet.", "Make one, or set vpc_id and subnet_id.", by_hand)
+    zones = listed(sorted({each.zone for each in seen}))
+    wanted = f"in {zone}" if zone else f"in a zone that offers {launch.instance_type}"
+    return failed(
+        "subnet",
+        f"{where} has no subnet {wanted}; it has subnets in {zones}.",
+        "Make a subnet there, or set another availability_zone.",
+        by_hand,
+    )
+
+
+def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
+    check, needed, by_hand = "subnet addresses", addresses_needed(launch), subnet_command(launch)
+    own = 0
+    if not isinstance(facts.running, Unseen):
+        own = sum(each.own for each in facts.running)
+    if subnet.free_addresses < needed and not own:
+        return failed(
+            check,
+            f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}.",
+            "Free some, or set subnet_id to a larger subnet of the zone.",
+            by_hand,
+        )
+    return passed(
+        check,
+        f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}.",
+        by_hand,
+    )
+
+
+def _dns(launch: Launch, facts: Facts) -> list[Finding]:
+    if facts.subnet is None:
+        return []
+    vpc = facts.subnet.vpc_id
+    resolves, names = facts.resolves_names, facts.gives_names
+    by_hand = aws(launch, "ec2", "describe-vpc-attribute", "--vpc-id", vpc, "--attribute", "enableDnsSupport")
+    switch_on = f"Switch it on: `{aws(launch, 'ec2', 'modify-vpc-attribute', '--vpc-id', vpc)}"
+    for seen in (resolves, names):
+        if isinstance(seen, Unseen):
+            return [unseen("vpc DNS", seen, by_hand)]
+    if not resolves:
+        return [
+            failed(
+                "vpc DNS",
+                f"{vpc} does not resolve names (enableDnsSupport is off): no node would find AWS's services.",
+                f"{switch_on} --enable-dns-support`.",
+                by_hand,
+            )
+        ]
+    if not names:
+        return [
+            warned(
+                "vpc DNS",
+                f"{vpc} gives no names (enableDnsHostnames is off); interface endpoints are found by names.",
+                f"{switch_on} --enable-dns-hostnames`.",
+                by_hand,
+            )
+        ]
+    return [passed("vpc DNS", f"{vpc} resolves names and gives them.", by_hand)]

@@ -1,0 +1,90 @@
+"""The quota of vCPUs: is there room for the pair beside what runs already."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, Running, Unseen
+from nixl_efa.checks.launch import Launch
+from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
+from nixl_efa.checks.rules import reservation
+from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen
+from nixl_efa.findings import Finding
+
+_CHECK = "quota"
+_COUNTED_STATES = ("pending", "running")
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """One finding: vCPUs that the pair takes, that are in use, and that are allowed."""
+    return [_quota(launch, facts)]
+
+
+def _quota(launch: Launch, facts: Facts) -> Finding:
+    if launch.market == "capacity-block":
+        return passed(_CHECK, "Instances in a Capacity Block count against no quota of vCPUs.")
+    code = vcpu_quota(launch.instance_type, launch.market)
+    if not code:
+        return skipped(_CHECK, f"It is not known which quota {launch.instance_type} counts against.")
+    by_hand = aws(
+        launch, "service-quotas", "get-service-quota", "--service-code", "ec2", "--quota-code", code
+    )
+    held = _held_by_reservation(facts)
+    if held:
+        return passed(_CHECK, held, by_hand)
+    if isinstance(facts.quota, Unseen):
+        return unseen(_CHECK, facts.quota, by_hand)
+    if facts.quota is None:
+        return skipped(_CHECK, f"Service Quotas knows no quota {code} in {launch.region}.", "", by_hand)
+    each = _vcpu(launch, facts)
+    if each is None:
+        return skipped(_CHECK, f"The number of vCPUs of {launch.instance_type} is not known.", "", by_hand)
+    needed, limit = each * launch.nodes, int(facts.quota.value)
+    name = f"{facts.quota.name} ({code})"
+    if isinstance(facts.running, Unseen):
+        if needed > limit:
+            return _too_small(launch, name, needed, limit, None, by_hand)
+        return unseen(_CHECK, facts.running, by_hand)
+    used = in_use(launch, facts.running)
+    if needed + used > limit:
+        return _too_small(launch, name, needed, limit, used, by_hand)
+    return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use; the pair takes {needed}.", by_hand)
+
+
+def in_use(launch: Launch, running: tuple[Running, ...]) -> int:
+    """vCPUs of the same market and quota class that run, without this stack's own instances, which end
+    before their successors start. Blocks count against nothing; stopped instances neither."""
+    kind = quota_class(launch.instance_type)
+    return sum(
+        each.vcpu
+        for each in running
+        if each.state in _COUNTED_STATES
+        and each.market == launch.market
+        and quota_class(each.instance_type) == kind
+        and not each.own
+    )
+
+
+def _held_by_reservation(facts: Facts) -> str:
+    # EC2 user guide, ec2-capacity-reservations: a reservation counts against its owner's quota from the day
+    # it is made, used or not, so a launch into it takes nothing more.
+    found = reservation.of(facts)
+    if found is None or found.is_block or isinstance(facts.account, Unseen):
+        return ""
+    if found.owner != facts.account.account:
+        return ""
+    return f"{found.id} counts against the quota already; a launch into it takes nothing more."
+
+
+def _vcpu(launch: Launch, facts: Facts) -> int | None:
+    if not isinstance(facts.type_seen, Unseen) and facts.type_seen is not None:
+        return facts.type_seen.vcpu
+    return launch.type_facts.vcpu if launch.type_facts is not None else None
+
+
+def _too_small(launch: Launch, name: str, needed: int, limit: int, used: int | None, by_hand: str) -> Finding:
+    beside = "" if used is None else f", of which {used} are in use"
+    message = f"{name} allows {limit} vCPUs{beside}; the pair takes {needed}."
+    want = needed + (used or 0)
+    remedy = f"Ask for at least {want} in Service Quotas ({launch.region}), or end instances that run there."
+    return failed(_CHECK, message, remedy, by_hand)

@@ -1,0 +1,67 @@
+"""The whole check: every look side by side, then the rules.
+
+A look that needs another one's answer waits for it. No such chain is longer than three calls (VPC, subnets, dry
+run; parameter, image, dry run; reservations, regions, each region), so the whole takes no longer than the three
+slowest calls in turn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.capacity.clock import Clock
+from nixl_efa.checks.facts import Facts, Unseen
+from nixl_efa.checks.gather.machine import machine
+from nixl_efa.checks.launch import Launch, launch_of
+from nixl_efa.checks.looks import ClientsFactory, Looks
+from nixl_efa.checks.rules import judge
+from nixl_efa.findings import Finding
+from nixl_efa.settings import Settings
+
+
+def run(
+    settings: Settings,
+    clients: ClientsFactory,
+    clock: Clock,
+    *,
+    min_hours: float | None = None,
+    at_once: bool = False,
+    project: Path | None = None,
+    environ: Mapping[str, str] | None = None,
+) -> list[Finding]:
+    """Every finding on the launch that the settings describe; raises nothing that AWS or the network does.
+
+    min_hours: hours that a reservation must still last; None takes the setting.
+    at_once:   a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
+    project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
+               search path in `environ`.
+    """
+    launch = launch_of(settings, min_hours=min_hours, at_once=at_once)
+    with Looks(launch, clients) as looks:
+        programs = None if project is None else looks.begin(lambda: machine(project, environ or {}))
+        facts = looks.facts()
+        if programs is not None:
+            facts = replace(facts, machine=programs.result())
+    return findings(launch, facts, clock.now())
+
+
+def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
+    """The findings on facts that were seen. One fault of the credentials or the network is shown once, by the
+    look at the credentials, and not by every other look again."""
+    account = facts.account
+    if isinstance(account, Unseen) and not account.denied:
+        facts = replace(facts, **_following(facts))
+    return judge(launch, facts, now)
+
+
+def _following(facts: Facts) -> dict[str, Any]:
+    values = {field.name: getattr(facts, field.name) for field in fields(facts) if field.name != "account"}
+    return {
+        name: replace(value, follows=True, reason="AWS can't be asked with these credentials (see above)")
+        for name, value in values.items()
+        if isinstance(value, Unseen) and not value.denied
+    }
