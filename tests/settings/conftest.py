@@ -29,3 +29,14 @@ def load_texts(tmp_path: Path) -> Load:
         return load(directory, environ or {}, context or {}, only)
 
     return load_them
+
+
+@pytest.fixture
+def said(load_texts: Load) -> Callable[..., list[str]]:
+    """All that loading such texts says, each finding as its level and its line."""
+    return lambda *sources: lines(load_texts(*sources))
+
+
+def lines(loaded: Loaded) -> list[str]:
+    """The findings as lines of text."""
+    return [f"{one.level.value} {one.line()}" for one in loaded.findings]

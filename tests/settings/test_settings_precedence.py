@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nixl_efa.settings import Loaded, Settings, load, source_of
+from nixl_efa.settings import Loaded, Settings, source_of
 
 Load = Callable[..., Loaded]
 
@@ -294,73 +293,3 @@ def test_a_zone_given_with_a_reservation_above_the_file_is_taken_without_a_warni
     loaded = load_texts({"prod": BLOCK}, above)
     assert the_one(loaded).availability_zone == "us-east-2c"
     assert not loaded.findings
-
-
-def test_only_the_chosen_environments_are_loaded_and_anothers_faults_do_not_matter(load_texts: Load) -> None:
-    files = {"dev": DEV, "prod": "not = = toml", "Bad Name": DEV, "staging": DEV}
-    environ = {
-        "NIXL_EFA_ENVIRONMENTS": " staging,dev,,dev ",
-        "NIXL_EFA_PROD_REGION": "nowhere",
-        "NIXL_EFA_PROD_NO_SUCH_SETTING": "x",
-    }
-    loaded = load_texts(files, environ, {"prod": {"nothing": 1}})
-    assert [one.name for one in loaded.environments] == ["dev", "staging"]
-    assert not loaded.findings
-
-
-def test_a_caller_may_choose_in_place_of_the_variable(load_texts: Load) -> None:
-    loaded = load_texts({"dev": DEV, "prod": DEV}, {"NIXL_EFA_ENVIRONMENTS": "dev"}, only=("prod",))
-    assert [one.name for one in loaded.environments] == ["prod"]
-
-
-def test_a_new_file_is_a_new_stack(load_texts: Load) -> None:
-    files = {"dev": DEV, "team-7": DEV}
-    assert [one.stack_name for one in load_texts(files).environments] == ["nixl-efa-dev", "nixl-efa-team-7"]
-
-
-def test_the_three_environments_that_come_with_the_project() -> None:
-    loaded = load(Path("environments"), {}, {})
-    assert not loaded.findings
-    assert [(one.name, one.instance_type, one.volume_gib) for one in loaded.environments] == [
-        ("dev", "g7e.8xlarge", 300),
-        ("prod", "p5.48xlarge", 1000),
-        ("staging", "g7e.12xlarge", 300),
-    ]
-    prod = loaded.environments[1]
-    assert prod.use_capacity_block
-    assert prod.capacity_reservation_parameter == "/nixl-efa/capacity-reservation-id"
-    assert prod.availability_zone_parameter == "/nixl-efa/prod/availability-zone"
-
-
-def test_settings_made_without_sources_say_so() -> None:
-    environment = Settings(name="x", instance_type="p5.48xlarge")
-    assert source_of(environment, "region") == "default"
-    with pytest.raises(KeyError):
-        source_of(environment, "no_such_setting")
-
-
-PLACEMENT: list[tuple[str, bool]] = [
-    ('instance_type = "p5.48xlarge"', True),
-    ('instance_type = "p5.48xlarge"\nspot = true', True),
-    ('instance_type = "p5.48xlarge"\nplacement_group = "off"', False),
-    ('instance_type = "p5.48xlarge"\ncapacity_reservation_id = "cr-01234567"', False),
-    ('instance_type = "p5.48xlarge"\ncapacity_reservation_id = "cr-01234567"\nplacement_group = "on"', True),
-    (BLOCK, False),
-    ('instance_type = "p5.999xlarge"', False),
-]
-
-
-@pytest.mark.parametrize(("file", "wanted"), PLACEMENT)
-def test_a_placement_group_is_made_unless_the_capacity_refuses_it(
-    load_texts: Load, file: str, wanted: bool
-) -> None:
-    assert load_texts({"dev": file}).environments[0].wants_placement_group is wanted
-
-
-def test_states_have_places_of_their_own_by_default(load_texts: Load) -> None:
-    s3 = DEV + '[backend]\ntype = "s3"\nbucket = "states"'
-    loaded = load_texts({"dev": s3, "prod": s3})
-    assert [one.state_key for one in loaded.environments] == ["nixl-efa/dev.tfstate", "nixl-efa/prod.tfstate"]
-    cloud = DEV + '[backend]\ntype = "cloud"\norganization = "acme"\nproject = "ml"'
-    loaded = load_texts({"dev": cloud, "prod": cloud})
-    assert [one.cloud_workspace for one in loaded.environments] == ["nixl-efa-dev", "nixl-efa-prod"]

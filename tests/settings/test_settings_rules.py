@@ -1,0 +1,235 @@
+"""What is said about settings that meet, within an environment and between two, word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nixl_efa import instance_types
+from nixl_efa.findings import Finding
+from nixl_efa.settings import Loaded
+
+Load = Callable[..., Loaded]
+Said = Callable[..., list[str]]
+
+
+def lines(loaded: Loaded) -> list[str]:
+    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
+
+
+P5 = 'instance_type = "p5.48xlarge"\n'
+G7E = 'instance_type = "g7e.12xlarge"\n'
+RESERVED = 'capacity_reservation_id = "cr-01234567"\n'
+DEV = "environments/dev.toml"
+NO_RESERVATION = (
+    f"WARN dev: use_capacity_block = true ({DEV}: use_capacity_block) without a reservation: AWS refuses such a "
+    "launch. Set capacity_reservation_id or capacity_reservation_parameter."
+)
+ONE_MARKET = ": an instance has one market type."
+NO_GROUP = ": AWS takes no placement group for a Capacity Block; its instances are close together anyway."
+NO_SPOT = ": Spot Instances can't run in a reservation."
+BLOCK_TYPES = (
+    "Types with Capacity Blocks: p4d.24xlarge, p4de.24xlarge, p5.4xlarge, p5.48xlarge, p5e.48xlarge, "
+    "p5en.48xlarge, p6-b200.48xlarge, p6-b300.48xlarge, trn1.32xlarge, trn2.3xlarge, trn2.48xlarge, "
+    "trn2u.48xlarge."
+)
+
+
+def excluded(first: str, second: str, why: str, ways: str, where: str = DEV) -> str:
+    """The message about two settings of the file that exclude each other, each as `name = value`."""
+    names = [text.split(" =")[0] for text in (first, second)]
+    return f"FAIL dev: {first} ({where}: {names[0]}) and {second} ({where}: {names[1]}) exclude each other{why} {ways}"
+
+
+# Settings of the file dev.toml that do not go together, and all that is said about them.
+TOGETHER: list[tuple[str, list[str]]] = [
+    (
+        P5 + RESERVED + 'capacity_reservation_parameter = "/a"',
+        [
+            excluded(
+                'capacity_reservation_id = "cr-01234567"',
+                'capacity_reservation_parameter = "/a"',
+                ".",
+                "Keep one of them.",
+            )
+        ],
+    ),
+    (
+        P5 + 'ami_id = "ami-01234567"\nami_parameter = "/a"',
+        [excluded('ami_id = "ami-01234567"', 'ami_parameter = "/a"', ".", "Keep one of them.")],
+    ),
+    (
+        P5 + 'availability_zone = "us-east-2a"\navailability_zone_parameter = "/a"',
+        [
+            excluded(
+                'availability_zone = "us-east-2a"',
+                'availability_zone_parameter = "/a"',
+                ".",
+                "Keep one of them.",
+            )
+        ],
+    ),
+    (
+        P5 + "spot = true\nuse_capacity_block = true",
+        [
+            excluded(
+                "spot = true",
+                "use_capacity_block = true",
+                ONE_MARKET,
+                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
+            ),
+            NO_RESERVATION,
+        ],
+    ),
+    (
+        P5 + RESERVED + "spot = true",
+        [
+            excluded(
+                "spot = true",
+                'capacity_reservation_id = "cr-01234567"',
+                NO_SPOT,
+                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
+                "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none.",
+            )
+        ],
+    ),
+    (
+        P5 + 'capacity_reservation_parameter = "/a"\nspot = true',
+        [
+            excluded(
+                "spot = true",
+                'capacity_reservation_parameter = "/a"',
+                NO_SPOT,
+                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
+                "NIXL_EFA_DEV_CAPACITY_RESERVATION_PARAMETER=none.",
+            )
+        ],
+    ),
+    (
+        P5 + RESERVED + 'use_capacity_block = true\nplacement_group = "on"',
+        [
+            excluded(
+                'placement_group = "on"',
+                "use_capacity_block = true",
+                NO_GROUP,
+                "Change one of them, or set NIXL_EFA_DEV_PLACEMENT_GROUP=auto or "
+                "NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
+            )
+        ],
+    ),
+    (
+        P5 + RESERVED + 'placement_group = "on"',
+        [
+            f'WARN dev: placement_group = "on" ({DEV}: placement_group) and capacity_reservation_id = '
+            f'"cr-01234567" ({DEV}: capacity_reservation_id): the launch succeeds only if the reservation was '
+            "created in the stack's own placement group. With any other reservation set placement_group to "
+            '"auto" or "off".'
+        ],
+    ),
+    (P5 + RESERVED + 'use_capacity_block = true\nplacement_group = "off"', []),
+    (P5 + "use_capacity_block = true", [NO_RESERVATION]),
+    (P5 + RESERVED + "use_capacity_block = true", []),
+    (P5 + RESERVED, []),
+    (P5 + 'spot = true\nplacement_group = "on"', []),
+    (
+        G7E + RESERVED + "use_capacity_block = true",
+        [
+            excluded(
+                "use_capacity_block = true",
+                'instance_type = "g7e.12xlarge"',
+                ": g7e.12xlarge can't be had as a Capacity Block.",
+                BLOCK_TYPES,
+            )
+        ],
+    ),
+    (
+        'instance_type = "vt1.24xlarge"\nplacement_group = "on"',
+        [
+            f'FAIL dev: placement_group = "on" ({DEV}: placement_group) does not go with instance_type = '
+            f'"vt1.24xlarge" ({DEV}: instance_type), a type that can\'t be in a cluster placement group. Set '
+            'placement_group to "auto" or "off".',
+        ],
+    ),
+    (
+        P5 + 'project_prefix = "sg"',
+        [
+            f'FAIL dev: project_prefix = "sg" ({DEV}: project_prefix) begins with sg-, which AWS does not allow '
+            "for the names made of it."
+        ],
+    ),
+    (
+        P5 + 'project_prefix = "sthree-x"',
+        [
+            f'FAIL dev: project_prefix = "sthree-x" ({DEV}: project_prefix) begins with sthree-, which AWS does '
+            "not allow for the names made of it."
+        ],
+    ),
+    (
+        P5 + "volume_throughput = 1000",
+        [
+            f"FAIL dev: volume_throughput = 1000 ({DEV}: volume_throughput) is too much for volume_iops = 3000 "
+            "(default): gp3 allows a quarter of it. Set volume_throughput to 750 or less, or volume_iops to 4000 "
+            "or more."
+        ],
+    ),
+    (P5 + "volume_throughput = 1000\nvolume_iops = 4000", []),
+    (
+        G7E + "volume_size = 240\nvolume_iops = 120500",
+        [
+            f"FAIL volume_iops = 120500 ({DEV}: volume_iops) must be a whole number of I/O operations a second "
+            "from 3000 to 80000."
+        ],
+    ),
+    (
+        'instance_type = "g7e.8xlarge"\nvolume_size = 241\nvolume_iops = 80000',
+        [],
+    ),
+]
+
+
+@pytest.mark.parametrize(("file", "expected"), TOGETHER)
+def test_what_is_said_about_settings_that_meet(said: Said, file: str, expected: list[str]) -> None:
+    assert said({"dev": file}) == expected
+
+
+# A type and a size, on which the facts about instance types have the say.
+SAID_BY_FACTS: list[tuple[str, str, list[Finding]]] = [
+    (G7E, "instance_type", []),
+    ('instance_type = "g7e.2xlarge"', "instance_type", instance_types.validate("g7e.2xlarge")),
+    ('instance_type = "p5.49xlarge"', "instance_type", instance_types.validate("p5.49xlarge")),
+    ('instance_type = "p5"', "instance_type", instance_types.validate("p5")),
+    (G7E + "volume_size = 240", "volume_size", []),
+    (G7E + "volume_size = 239", "volume_size", instance_types.validate_volume("g7e.12xlarge", 239)),
+]
+
+
+@pytest.mark.parametrize(("file", "setting", "findings"), SAID_BY_FACTS)
+def test_what_the_facts_about_types_say_comes_with_environment_and_source(
+    load_texts: Load, file: str, setting: str, findings: list[Finding]
+) -> None:
+    assert list(load_texts({"dev": file}).findings) == [
+        replace(one, message=f"{one.message} (dev: {DEV}: {setting})") for one in findings
+    ]
+
+
+def test_a_type_without_efa_is_warned_about_and_goes_on(load_texts: Load) -> None:
+    loaded = load_texts({"dev": 'instance_type = "g7e.2xlarge"'})
+    assert loaded.findings[0].message.startswith("Instance type g7e.2xlarge may not support EFA")
+    assert [one.volume_gib for one in loaded.environments] == [200]
+
+
+def test_two_environments_may_not_share_a_state(load_texts: Load) -> None:
+    s3 = P5 + '[backend]\ntype = "s3"\nbucket = "states"\nkey = "one"'
+    cloud = P5 + '[backend]\ntype = "cloud"\norganization = "acme"\nworkspace = "one"'
+    loaded = load_texts({"a": s3, "b": cloud, "c": s3, "d": cloud})
+    assert lines(loaded) == [
+        "FAIL c: the Terraform state would lie in one place with that of a: s3 states one (environments/c.toml: "
+        "backend and environments/a.toml: backend). Each would destroy what the other made. Give each environment a "
+        "backend.key of its own.",
+        "FAIL d: the Terraform state would lie in one place with that of b: cloud app.terraform.io acme one "
+        "(environments/d.toml: backend and environments/b.toml: backend). Each would destroy what the other made. "
+        "Give each environment a backend.workspace of its own.",
+    ]
+    assert [one.name for one in loaded.environments] == ["a", "b"]
