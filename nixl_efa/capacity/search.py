@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.capacity.offering import Offering, from_api
-from nixl_efa.capacity.patience import patiently
+from nixl_efa.capacity.pages import all_items
 from nixl_efa.capacity.request import Request
 from nixl_efa.capacity.side_by_side import ask_all
 
@@ -23,32 +23,24 @@ class Found:
     failed: dict[str, Exception]
 
 
-def offerings_request(request: Request, hours: int, token: str = "") -> dict[str, Any]:
-    """The whole request of DescribeCapacityBlockOfferings for one length in hours and one page."""
-    body: dict[str, Any] = {
+def offerings_request(request: Request, hours: int) -> dict[str, Any]:
+    """The whole request of DescribeCapacityBlockOfferings for one length in hours."""
+    return {
         "InstanceType": request.instance_type,
         "InstanceCount": request.count,
         "CapacityDurationHours": hours,
         "StartDateRange": request.earliest_start,
         "EndDateRange": request.end_for(hours),
     }
-    return {**body, "NextToken": token} if token else body
 
 
 def offerings_in(
     ec2: EC2Client, region: str, request: Request, hours: int, sleep: Callable[[float], None]
 ) -> list[Offering]:
     """The offerings of one region and one length in hours, all pages."""
-    found: list[Offering] = []
-    token = ""
-    while True:
-        body = offerings_request(request, hours, token)
-        answer = patiently(lambda body=body: ec2.describe_capacity_block_offerings(**body), sleep)  # type: ignore[misc]
-        found += [from_api(payload, region, hours) for payload in answer.get("CapacityBlockOfferings", ())]
-        following = answer.get("NextToken") or ""
-        if not following or following == token:
-            return found
-        token = following
+    body = offerings_request(request, hours)
+    items = all_items(ec2.describe_capacity_block_offerings, "CapacityBlockOfferings", sleep, body)
+    return [from_api(payload, region, hours) for payload in items]
 
 
 def search(

@@ -1,0 +1,66 @@
+"""What is bought, for which environment and from which account: everything that a purchase is looked for
+by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """What an order buys."""
+
+    BLOCK = "block"
+    EXTENSION = "extension"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where money would be spent. Journals of different places have nothing to do with each other: the
+    purchase of one account can't be found in another, nor that of a rehearsal at AWS.
+
+    endpoint: AWS_ENDPOINT_URL, empty for AWS itself.
+    """
+
+    account: str
+    endpoint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One thing to buy. fee is the total in `currency`; target is the reservation that an extension
+    extends."""
+
+    kind: Kind
+    environment: str
+    region: str
+    offering_id: str
+    instance_type: str
+    count: int
+    zone: str
+    start: datetime
+    end: datetime
+    fee: Decimal
+    currency: str
+    by: str
+    lock_region: str
+    target: str = ""
+
+    def same_command(self, other: Order) -> bool:
+        """Whether the other order was given by the same command: then it is the same purchase, not
+        another."""
+        return (self.kind, self.environment, self.region, self.offering_id, self.target) == (
+            other.kind,
+            other.environment,
+            other.region,
+            other.offering_id,
+            other.target,
+        )
+
+    def text(self) -> str:
+        """The order in a few words."""
+        what = f"{self.count} x {self.instance_type} in {self.zone}"
+        until = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+        return f"{what}, {until}, {self.fee} {self.currency}"
