@@ -1,0 +1,172 @@
+"""Handing a reservation to an environment through Parameter Store.
+
+Parameter Store has no compare-and-swap. What comes nearest, and is done here: a parameter that did not exist
+is made with Overwrite=False, which fails when somebody else has made it since; one that existed is read
+again just before it is written, and the version that the write returns must be the next one. If it isn't,
+somebody wrote in between: their value is put back from the parameter's history and the command stops.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.aws import error_code
+from nixl_efa.failure import Failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+# The environment whose reservation older stacks read under the name without an environment.
+DEFAULT_ENVIRONMENT = "prod"
+LEGACY_ID_NAME = "/nixl-efa/capacity-reservation-id"
+
+
+def id_name(environment: str) -> str:
+    """The parameter that holds the id of an environment's reservation."""
+    return f"/nixl-efa/{environment}/capacity-reservation-id"
+
+
+def zone_name(environment: str) -> str:
+    """The parameter that holds the zone of an environment's reservation."""
+    return f"/nixl-efa/{environment}/availability-zone"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A parameter as it was read. version counts from 1; 0 stands for a parameter that does not exist."""
+
+    name: str
+    value: str = ""
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A parameter that is to be written: what was read, and what is to stand there."""
+
+    old: Stored
+    new: str
+
+    @property
+    def replaces(self) -> bool:
+        """Whether another value stands there."""
+        return self.old.version > 0 and self.old.value != self.new
+
+    @property
+    def needed(self) -> bool:
+        """Whether anything has to be written."""
+        return self.old.value != self.new
+
+
+class Changed(Failure):
+    """Somebody else wrote the parameter since it was read."""
+
+
+def read(ssm: SSMClient, name: str) -> Stored:
+    """The parameter as it is now."""
+    try:
+        parameter = ssm.get_parameter(Name=name)["Parameter"]
+    except Exception as error:
+        if error_code(error) == "ParameterNotFound":
+            return Stored(name)
+        raise
+    return Stored(name, parameter["Value"], parameter["Version"])
+
+
+def plan(ssm: SSMClient, environment: str, reservation_id: str, zone: str) -> list[Change]:
+    """What has to be written so that the environment uses the reservation. The zone comes first: a deployment
+    that reads in between gets a reservation that still exists, not a zone that doesn't fit the new one's
+    state."""
+    wanted = {zone_name(environment): zone, id_name(environment): reservation_id}
+    if environment == DEFAULT_ENVIRONMENT:
+        wanted[LEGACY_ID_NAME] = reservation_id
+    return [Change(read(ssm, name), value) for name, value in wanted.items()]
+
+
+def check_unchanged(ssm: SSMClient, changes: list[Change]) -> None:
+    """Raises Changed when a parameter is no longer as it was read."""
+    for change in changes:
+        now = read(ssm, change.old.name)
+        if (now.value, now.version) != (change.old.value, change.old.version):
+            raise Changed(_since(change.old, now))
+
+
+def write(ssm: SSMClient, change: Change) -> None:
+    """Writes one parameter. `ssm` must not retry, or the version would count the retries.
+
+    Raises Changed when somebody else has written it since it was read; then theirs stands.
+    """
+    if not change.needed:
+        return
+    if change.old.version == 0:
+        _create(ssm, change)
+    else:
+        _replace(ssm, change)
+
+
+def _create(ssm: SSMClient, change: Change) -> None:
+    try:
+        _put(ssm, change, overwrite=False)
+    except Exception as error:
+        now = read(ssm, change.old.name)
+        if now.value == change.new:
+            return  # our own write, whose answer was lost, or the same by somebody else
+        if error_code(error) == "ParameterAlreadyExists":
+            raise Changed(_since(change.old, now)) from error
+        raise
+
+
+def _replace(ssm: SSMClient, change: Change) -> None:
+    name = change.old.name
+    check_unchanged(ssm, [change])
+    try:
+        version = int(_put(ssm, change, overwrite=True)["Version"])
+    except Exception:
+        now = read(ssm, name)
+        if now.value != change.new:
+            raise
+        version = now.version
+    if version != change.old.version + 1:
+        _put_back(ssm, change, version)
+
+
+def _put_back(ssm: SSMClient, change: Change, version: int) -> None:
+    """Restores what somebody else wrote between our reading and our writing."""
+    name = change.old.name
+    history = ssm.get_paginator("get_parameter_history").paginate(Name=name)
+    theirs = [
+        (entry["Value"], entry.get("LastModifiedUser", "somebody"))
+        for page in history
+        for entry in page["Parameters"]
+        if entry["Version"] == version - 1
+    ]
+    if not theirs:
+        raise Changed(
+            f"{name}: somebody else wrote it at the same moment, and was overwritten with {change.new!r}. "
+            f"Look at "
+            f"`aws ssm get-parameter-history --name {name}`."
+        )
+    value, user = theirs[0]
+    if value == change.new:
+        return
+    _put(ssm, Change(Stored(name), value), overwrite=True)
+    raise Changed(
+        f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not "
+        f"kept. Run "
+        f"the command again if yours is the right one."
+    )
+
+
+def _put(ssm: SSMClient, change: Change, *, overwrite: bool) -> Any:
+    return ssm.put_parameter(Name=change.old.name, Value=change.new, Type="String", Overwrite=overwrite)
+
+
+def _since(old: Stored, now: Stored) -> str:
+    before = repr(old.value) if old.version else "nothing"
+    after = repr(now.value) if now.version else "nothing"
+    return (
+        f"{now.name} was changed by somebody else since it was read (then {before}, now {after}): nothing "
+        f"was "
+        f"written there. Run the command again to see what stands there."
+    )

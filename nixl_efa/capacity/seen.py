@@ -1,0 +1,98 @@
+"""The offerings that searches on this machine have shown, so that `buy` needs nothing but the offering's
+id."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.capacity.files import write_durably
+from nixl_efa.capacity.offering import Offering
+
+# Offerings are gone long before.
+KEPT_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What is needed to find an offering again, and the fee it was shown with."""
+
+    region: str
+    instance_type: str
+    count: int
+    hours: int
+    zone: str
+    start: datetime
+    end: datetime
+    fee: Decimal
+    currency: str
+    at: datetime
+
+    def same_block(self, offering: Offering) -> bool:
+        """Whether the offering is this block: the same instances, zone and times, under whatever id."""
+        return (self.instance_type, self.count, self.zone, self.start, self.end) == (
+            offering.instance_type,
+            offering.count,
+            offering.zone,
+            offering.start,
+            offering.end,
+        )
+
+
+def remember(path: Path, offerings: Iterable[Offering], now: datetime) -> None:
+    """Adds the offerings to the file and drops those that are old. OSError when it can't be written."""
+    kept = {name: seen for name, seen in _read(path).items() if now - seen.at < timedelta(days=KEPT_DAYS)}
+    for offering in offerings:
+        kept[offering.id] = seen_from(offering, now)
+    document = {name: _to_json(seen) for name, seen in kept.items()}
+    write_durably(path, json.dumps(document, indent=1) + "\n")
+
+
+def recall(path: Path, offering_id: str) -> Seen | None:
+    """What a search showed under this id; None when none on this machine did."""
+    return _read(path).get(offering_id)
+
+
+def seen_from(offering: Offering, now: datetime) -> Seen:
+    """What to remember of an offering."""
+    return Seen(
+        offering.region,
+        offering.instance_type,
+        offering.count,
+        offering.asked_hours,
+        offering.zone,
+        offering.start,
+        offering.end,
+        offering.fee,
+        offering.currency,
+        now,
+    )
+
+
+def _read(path: Path) -> dict[str, Seen]:
+    """The file's offerings. A file that is missing or damaged holds none: it is only a convenience."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return {name: _from_json(seen) for name, seen in document.items()}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ArithmeticError):
+        return {}
+
+
+def _to_json(seen: Seen) -> dict[str, Any]:
+    return {
+        **asdict(seen),
+        "start": seen.start.isoformat(),
+        "end": seen.end.isoformat(),
+        "fee": str(seen.fee),
+        "at": seen.at.isoformat(),
+    }
+
+
+def _from_json(document: dict[str, Any]) -> Seen:
+    moments = {key: datetime.fromisoformat(document[key]) for key in ("start", "end", "at")}
+    return Seen(**{**document, **moments, "fee": Decimal(document["fee"])})

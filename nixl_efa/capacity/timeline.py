@@ -1,0 +1,55 @@
+"""Offers drawn as bars on one line of days, so that their overlaps can be seen. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from nixl_efa.capacity.offering import Offering
+
+MOST_ROWS = 20
+_LABEL_WIDTH = 24
+
+
+def timeline(offerings: Sequence[Offering], now: datetime, width: int) -> list[str]:
+    """A line for each offering, the earliest first, below a ruler of dates; `width` in characters, all of it.
+
+    A bar is at least one character long, so a day among weeks is still seen. `x` marks what a pair can't use.
+    """
+    if not offerings:
+        return []
+    shown = sorted(offerings, key=lambda offering: (offering.start, offering.end))[:MOST_ROWS]
+    end = max(offering.end for offering in shown)
+    columns = max(width - _LABEL_WIDTH, 20)
+    scale = (end - now) / columns
+    lines = [" " * _LABEL_WIDTH + _ruler(now, end, columns)]
+    for offering in shown:
+        first = min(_column(offering.start, now, scale), columns - 1)
+        last = max(min(_column(offering.end, now, scale), columns), first + 1)
+        mark = "x" if offering.unusable else "█"
+        bar = " " * first + mark * (last - first)
+        lines.append(f"{_label(offering):<{_LABEL_WIDTH}}{bar}".rstrip())
+    if len(offerings) > len(shown):
+        lines.append(f"and {len(offerings) - len(shown)} more")
+    return lines
+
+
+def _label(offering: Offering) -> str:
+    zone = offering.region if len(offering.segments) > 1 else offering.zone
+    return f"{zone[:15]} {offering.fee:.0f}"[: _LABEL_WIDTH - 1]
+
+
+def _column(moment: datetime, now: datetime, scale: timedelta) -> int:
+    return max(int((moment - now) / scale), 0)
+
+
+def _ruler(now: datetime, end: datetime, columns: int) -> str:
+    """Dates along the line, as many as fit without touching."""
+    text = f"{now:%m-%d}"
+    ticks = max(columns // 12, 1)
+    for tick in range(1, ticks):
+        column = tick * columns // ticks
+        label = f"{now + (end - now) * column / columns:%m-%d}"
+        if column + len(label) <= columns:
+            text = text.ljust(column) + label
+    return text
