@@ -19,6 +19,7 @@ from nixl_efa.checks.rules import (
     reservation,
     reservation_time,
     security_group,
+    volume,
     way_out,
 )
 from nixl_efa.findings import Finding
@@ -38,6 +39,7 @@ SUBJECTS: tuple[SubjectRule, ...] = (
     way_out.check,
     address.check,
     security_group.check,
+    volume.check,
     image.check,
     access.check,
 )

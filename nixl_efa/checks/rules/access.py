@@ -155,6 +155,16 @@ ADVICE = (
     ),
 )
 
+_NO_ROOM = frozenset(
+    {
+        "ReservationCapacityExceeded",
+        "VcpuLimitExceeded",
+        "InstanceLimitExceeded",
+        "MaxSpotInstanceCountExceeded",
+        "InsufficientFreeAddressesInSubnet",
+    }
+)
+
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """The key pair, when one is given, and the dry run."""
@@ -194,10 +204,23 @@ def _dry_run(launch: Launch, facts: Facts) -> Finding:
     said = f"{answer.code}: {answer.message}".rstrip(": ")
     if advice is None:
         return failed(_CHECK, f"EC2 would refuse the launch. {said}", "Read EC2's words.", by_hand)
+    if _room_is_own(launch, facts, answer):
+        return passed(
+            _CHECK,
+            f"This stack's own nodes take up the room that a second pair would need ({answer.code}); their "
+            "successors get it when they have ended.",
+            by_hand,
+        )
     message = f"EC2 would refuse the launch: {advice.meaning}. {said}"
     if _expected_to_wait(launch, facts, answer):
         return warned(_CHECK, message, advice.remedy, by_hand)
     return failed(_CHECK, message, advice.remedy, by_hand)
+
+
+def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
+    """The pair runs already, and EC2 counts what it takes against its own successors."""
+    running = () if isinstance(facts.running, Unseen) else facts.running
+    return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.nodes
 
 
 def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun) -> bool:
