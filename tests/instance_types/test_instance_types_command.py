@@ -17,6 +17,17 @@ from nixl_efa.instance_types.data import DATA_FILE, decode
 RECORDED = f"EC2 DescribeInstanceTypes as recorded in moto {moto.__version__}"
 
 
+ALL_TYPES = "moto.ec2.models.instance_types.InstanceTypeBackend.describe_instance_types"
+
+
+@pytest.fixture
+def one_type_more(mocked_aws: None, described: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """An EC2 that offers p5.48xlarge and a type that the data doesn't know, and nothing else."""
+    ec2 = boto3.client("ec2", region_name="us-east-1")
+    infos = ec2.describe_instance_types(InstanceTypes=["p5.48xlarge"])["InstanceTypes"]
+    monkeypatch.setattr(ALL_TYPES, lambda *_, **__: [*infos, described])
+
+
 def run(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of a command."""
     code = main(["instance-types", *arguments])
@@ -185,7 +196,7 @@ def test_refresh_writes_the_committed_file_again(
 
 
 def test_refresh_notes_the_endpoints_that_it_read(
-    mocked_aws: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    one_type_more: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     written = tmp_path / "types.json"
 
@@ -197,19 +208,8 @@ def test_refresh_notes_the_endpoints_that_it_read(
 
 
 def test_refresh_says_which_types_come_and_go(
-    mocked_aws: None,
-    described: dict[str, Any],
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    one_type_more: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    ec2 = boto3.client("ec2", region_name="us-east-1")
-    infos = ec2.describe_instance_types(InstanceTypes=["p5.48xlarge"])["InstanceTypes"]
-    monkeypatch.setattr(
-        "moto.ec2.models.instance_types.InstanceTypeBackend.describe_instance_types",
-        lambda *_, **__: [*infos, described],
-    )
-
     code, _, err = run(capsys, "refresh", "--region", "us-east-1", "--output", str(tmp_path / "types.json"))
 
     gone = ", ".join(sorted(instance_types.all_types().keys() - {"p5.48xlarge"}))
@@ -223,9 +223,7 @@ def test_refresh_leaves_the_file_alone_when_ec2_names_no_type(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    monkeypatch.setattr(
-        "moto.ec2.models.instance_types.InstanceTypeBackend.describe_instance_types", lambda *_, **__: []
-    )
+    monkeypatch.setattr(ALL_TYPES, lambda *_, **__: [])
     written = tmp_path / "types.json"
     written.write_text("before")
 
@@ -237,7 +235,7 @@ def test_refresh_leaves_the_file_alone_when_ec2_names_no_type(
 
 
 def test_refresh_into_a_place_that_is_none_is_bad_input(
-    mocked_aws: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    one_type_more: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     path = tmp_path / "absent" / "types.json"
 
