@@ -29,7 +29,7 @@ counters() {
     [ -d "$device/ports/1/hw_counters" ] || continue
     printf '%s' "${device##*/}"
     for counter in tx_bytes rx_bytes rdma_write_bytes rdma_write_recv_bytes rdma_read_bytes rdma_read_resp_bytes; do
-      value=$(cat "$device/ports/1/hw_counters/$counter" 2>/dev/null) && printf ' %s=%s' "$counter" "$value"
+      { read -r value <"$device/ports/1/hw_counters/$counter"; } 2>/dev/null && printf ' %s=%s' "$counter" "$value"
     done
     echo
   done
