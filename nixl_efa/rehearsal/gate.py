@@ -6,16 +6,17 @@ import io
 import logging
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterable
+from time import sleep
 from typing import Any
 
 from botocore.model import OperationNotFoundError
 
 from nixl_efa.rehearsal import requests
 from nixl_efa.rehearsal.control_api import PREFIX, handle
+from nixl_efa.rehearsal.emptying import empty
 from nixl_efa.rehearsal.faults import Call
-from nixl_efa.rehearsal.world import reset, world
+from nixl_efa.rehearsal.world import world
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -44,7 +45,8 @@ class Gate:
         if path.startswith("/moto-api"):
             with self._lock:
                 if path == "/moto-api/reset":
-                    reset()
+                    empty()
+                    return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
                 return self._application(environ, start_response)
         return self._call(environ, start_response, requests.parse(environ, body))
 
@@ -54,7 +56,7 @@ class Gate:
         faults = world().faults.take(request.service, request.action)
         delay = sum(fault.delay for fault in faults)
         if delay:
-            time.sleep(delay)
+            sleep(delay)
         for fault in faults:
             if fault.code or fault.throttle:
                 code = fault.code or requests.throttling_code(request.service)
@@ -85,7 +87,7 @@ class Gate:
             return 400, [("Content-Type", kind)], text.encode()
         except Exception as error:  # moto's bugs must not look like a broken network
             _log.exception("%s %s failed", request.service, request.action)
-            kind, text = requests.error_body(request, "InvalidAction", f"{type(error).__name__}: {error}")
+            kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
             return 400, [("Content-Type", kind)], text.encode()
         return caught["status"], caught["headers"], answer
 

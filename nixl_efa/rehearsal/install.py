@@ -19,6 +19,7 @@ def application() -> Gate:
     _install_ssm()
     _install_service_quotas()
     _install_s3()
+    _install_iam()
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
     return Gate(DomainDispatcherApplication(create_backend_app))
@@ -71,6 +72,14 @@ def _install_s3() -> None:
 
     models.FakeBucket = FakeBucket
     models.FakeDeleteMarker = FakeDeleteMarker
+
+
+def _install_iam() -> None:
+    from moto.iam import models
+
+    from nixl_efa.rehearsal.iam import few_policies
+
+    models.aws_managed_policies_data = few_policies(models.aws_managed_policies_data)
 
 
 def _install_service_quotas() -> None:

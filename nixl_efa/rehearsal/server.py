@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.rehearsal.clock import Clock
 from nixl_efa.rehearsal.faults import CallLog, Faults
-from nixl_efa.rehearsal.world import CommandOutput, World, reset, world
+from nixl_efa.rehearsal.world import CommandOutput, World, world
 
 if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
@@ -70,10 +70,9 @@ class LocalAws:
 
     def reset(self) -> None:
         """Empty it: moto's state, the clock, faults and knobs."""
-        from moto.core.base_backend import BackendDict
+        from nixl_efa.rehearsal.emptying import empty
 
-        BackendDict.reset()
-        reset()
+        empty()
 
     @property
     def port(self) -> int:
@@ -142,9 +141,10 @@ def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str
 
 def _serve(port: int) -> BaseWSGIServer:
     listener = _listen(port)
+    from nixl_efa.rehearsal.emptying import empty
     from nixl_efa.rehearsal.install import application, request_handler
 
-    reset()
+    empty()
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     from werkzeug.serving import make_server
 

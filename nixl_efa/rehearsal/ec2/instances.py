@@ -29,6 +29,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self.nics: dict[int, Any] = {}
         self.spot_instance_request_id: str | None = None
         self.spot_price = ""
+        self.spot_request_open = True
         super().__init__(ec2_backend, *args, **kwargs)
 
     @property

@@ -26,9 +26,35 @@ class SpotActions:
         requests = [_describe(self.ec2_backend, name, launched[name]) for name in wanted]
         return ActionResult({"SpotInstanceRequests": requests})
 
+    def cancel_spot_instance_requests(self) -> ActionResult:
+        """Close requests; the instances stay until they are terminated."""
+        launched = self.ec2_backend.spot_launches
+        wanted = self._get_param("SpotInstanceRequestIds", [])
+        if not all(identifier in launched for identifier in wanted):
+            moto: ActionResult = super().cancel_spot_instance_requests()  # type: ignore[misc]
+            return moto
+        for identifier in wanted:
+            launched[identifier].spot_request_open = False
+        answer = [{"SpotInstanceRequestId": identifier, "State": "cancelled"} for identifier in wanted]
+        return ActionResult({"CancelledSpotInstanceRequests": answer})
+
+
+_STATUS = {
+    "active": ("fulfilled", "Your spot request is fulfilled."),
+    "cancelled": ("request-canceled-and-instance-running", "Your Spot request is canceled."),
+    "closed": ("instance-terminated-by-user", "Your Spot instance was terminated by you."),
+}
+
+
+def _state(instance: Any) -> str:
+    if instance.state in ("terminated", "shutting-down"):
+        return "closed"
+    return "active" if instance.spot_request_open else "cancelled"
+
 
 def _describe(backend: Any, identifier: str, instance: Any) -> dict[str, Any]:
-    ended = instance.state in ("terminated", "shutting-down")
+    state = _state(instance)
+    code, message = _STATUS[state]
     return {
         "SpotInstanceRequestId": identifier,
         "InstanceId": instance.id,
@@ -36,12 +62,8 @@ def _describe(backend: Any, identifier: str, instance: Any) -> dict[str, Any]:
         "LaunchedAvailabilityZone": instance.placement.zone,
         "ProductDescription": "Linux/UNIX",
         "SpotPrice": instance.spot_price,
-        "State": "closed" if ended else "active",
-        "Status": {
-            "Code": "instance-terminated-by-user" if ended else "fulfilled",
-            "Message": "Your Spot request is closed." if ended else "Your spot request is fulfilled.",
-            "UpdateTime": instance.launch_time,
-        },
+        "State": state,
+        "Status": {"Code": code, "Message": message, "UpdateTime": instance.launch_time},
         "CreateTime": instance.launch_time,
         "Type": "one-time",
         "Tags": tag_list(backend.tags.get(identifier, {})),
