@@ -34,11 +34,10 @@ def _shared(settings: Settings, other: Settings, place: tuple[str, ...]) -> Find
 
 
 def _place(settings: Settings) -> tuple[str, ...]:
-    """Where a state lies; empty for one on this machine (the file has the environment's name)."""
+    """Where a state lies; empty on this machine, in a file of the stack's name, and where tags choose."""
     backend = settings.backend
     if isinstance(backend, S3Backend):
         return ("s3", backend.bucket, settings.state_key)
-    if isinstance(backend, CloudBackend):
-        chosen = backend.tags or (settings.cloud_workspace,)
-        return ("cloud", backend.hostname, backend.organization, *sorted(chosen))
+    if isinstance(backend, CloudBackend) and not backend.tags:
+        return ("cloud", backend.hostname, backend.organization, settings.cloud_workspace)
     return ()

@@ -175,23 +175,21 @@ TOGETHER: list[tuple[str, list[str]]] = [
         ],
     ),
     (P5 + "volume_throughput = 1000\nvolume_iops = 4000", []),
-    (
-        G7E + "volume_size = 240\nvolume_iops = 120500",
-        [
-            f"FAIL volume_iops = 120500 ({DEV}: volume_iops) must be a whole number of I/O operations a second "
-            "from 3000 to 80000."
-        ],
-    ),
-    (
-        'instance_type = "g7e.8xlarge"\nvolume_size = 241\nvolume_iops = 80000',
-        [],
-    ),
+    ('instance_type = "g5.12xlarge"\nvolume_size = 160\nvolume_iops = 80000', []),
 ]
 
 
 @pytest.mark.parametrize(("file", "expected"), TOGETHER)
 def test_what_is_said_about_settings_that_meet(said: Said, file: str, expected: list[str]) -> None:
     assert said({"dev": file}) == expected
+
+
+def test_more_iops_than_the_volume_allows_are_a_fault(said: Said) -> None:
+    file = 'instance_type = "g5.12xlarge"\nvolume_size = 159\nvolume_iops = 80000'
+    assert said({"dev": file})[-1] == (
+        f"FAIL dev: volume_iops = 80000 ({DEV}: volume_iops) is too much for a volume of 159 GiB: gp3 allows 500 a "
+        "GiB. Set volume_iops to 79500 or less, or volume_size to 160 or more."
+    )
 
 
 # A type and a size, on which the facts about instance types have the say.
@@ -233,3 +231,8 @@ def test_two_environments_may_not_share_a_state(load_texts: Load) -> None:
         "Give each environment a backend.workspace of its own.",
     ]
     assert [one.name for one in loaded.environments] == ["a", "b"]
+
+
+def test_workspaces_that_tags_choose_are_no_shared_state(said: Said) -> None:
+    tagged = P5 + '[backend]\ntype = "cloud"\norganization = "acme"\ntags = ["nixl"]'
+    assert said({"a": tagged, "b": tagged}) == []

@@ -260,14 +260,6 @@ FILES: list[tuple[str, list[str]]] = [
             'of region = "us-east-2" (default). A zone of that region is called us-east-2a, for example.'
         ],
     ),
-    (
-        P5 + "volume_size = 801\nvolume_iops = 80000",
-        [],
-    ),
-    (
-        G7E + "volume_iops = 80000\nvolume_size = 240",
-        [],
-    ),
 ]
 
 
