@@ -13,7 +13,7 @@ from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name
+from constructs_lib.naming import named, resource_name, token
 from constructs_lib.scripts_bucket import ScriptsBucket
 from nixl_efa.settings import Settings
 
@@ -26,10 +26,10 @@ class NodeAccess(Construct):
     def __init__(self, scope: Construct, id: str, *, settings: Settings, bucket: ScriptsBucket) -> None:
         super().__init__(scope, id)
         named(DataAwsPartition(self, "current"), "current")
-        partition = "${data.aws_partition.current.partition}"
+        partition = token("data.aws_partition", "current", "partition")
         # IAM is the same in every region, so the region is part of the name.
         name = f"{resource_name(settings, settings.region)}"[:64]
-        role = named(
+        named(
             IamRole(
                 self,
                 "node",
@@ -39,11 +39,12 @@ class NodeAccess(Construct):
             ),
             "node",
         )
+        role = token("aws_iam_role", "node", "name")
         managed = named(
             IamRolePolicyAttachment(
                 self,
                 "session_manager",
-                role=role.name,
+                role=role,
                 policy_arn=f"arn:{partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
             ),
             "session_manager",
@@ -53,15 +54,14 @@ class NodeAccess(Construct):
                 self,
                 "policy",
                 name="node",
-                role=role.id,
+                role=role,
                 policy=json.dumps(node_policy(settings, bucket_arn=bucket.arn, partition=partition)),
             ),
             "node",
         )
         self.policies: Sequence[ITerraformDependable] = [managed, own]
-        self.instance_profile: str = named(
-            IamInstanceProfile(self, "profile", name=name, role=role.name), "node"
-        ).name
+        named(IamInstanceProfile(self, "profile", name=name, role=role), "node")
+        self.instance_profile: str = token("aws_iam_instance_profile", "node", "name")
 
 
 ASSUMED_BY_EC2: Statement = {

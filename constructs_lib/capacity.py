@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.instance import (
 )
 from constructs import Construct
 
-from constructs_lib.naming import named, reference
+from constructs_lib.naming import named, token
 from nixl_efa.plan import PairPlan
 from nixl_efa.settings import Settings
 
@@ -36,7 +36,7 @@ class Capacity(Construct):
         parameter = DataAwsSsmParameter(self, "reservation", name=settings.capacity_reservation_parameter)
         named(parameter, "reservation")
         # Not `value`: that one is marked sensitive, and a plan would hide into which block it launches.
-        return f"${{{reference('data.aws_ssm_parameter', 'reservation', 'insecure_value')}}}"
+        return token("data.aws_ssm_parameter", "reservation", "insecure_value")
 
     @property
     def market_options(self) -> InstanceInstanceMarketOptions | None:

@@ -10,15 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cdktf_cdktf_provider_aws.eip import Eip
-from cdktf_cdktf_provider_aws.launch_template import (
-    LaunchTemplate,
-    LaunchTemplateNetworkInterfaces,
-    LaunchTemplateTagSpecifications,
-)
+from cdktf_cdktf_provider_aws.launch_template import LaunchTemplate, LaunchTemplateTagSpecifications
 from cdktf_cdktf_provider_aws.network_interface import NetworkInterface
 from constructs import Construct
 
-from constructs_lib.naming import named
+from constructs_lib.naming import named, token
 from nixl_efa.efa_layout import Interface
 
 
@@ -43,59 +39,58 @@ class EfaInterfaces(Construct):
     ) -> None:
         super().__init__(scope, id)
         primary, *others = interfaces
-        interface = named(
-            NetworkInterface(
-                self,
-                "primary",
-                description=f"{tags['Name']}: primary interface",
-                interface_type=primary.interface_type if primary.is_efa else None,
-                subnet_id=subnet_id,
-                security_groups=[security_group_id],
-                tags=dict(tags),
-            ),
-            node,
+        interface = NetworkInterface(
+            self,
+            "primary",
+            description=f"{tags['Name']}: primary interface",
+            interface_type=primary.interface_type if primary.is_efa else None,
+            subnet_id=subnet_id,
+            security_groups=[security_group_id],
+            tags=dict(tags),
         )
-        self.address: str = interface.private_ip
+        named(interface, node)
+        interface_id = token("aws_network_interface", node, "id")
+        self.address: str = token("aws_network_interface", node, "private_ip")
         self.public_address: str = ""
         if elastic_ip:
             # AWS gives no automatic public address to an instance with more than one interface (EC2 user guide,
             # using-instance-addressing), and Session Manager needs a way out.
-            address = Eip(self, "address", domain="vpc", network_interface=interface.id, tags=dict(tags))
-            self.public_address = named(address, node).public_ip
-        template = named(
-            LaunchTemplate(
-                self,
-                "template",
-                name=tags["Name"],
-                description=f"Network interfaces of {tags['Name']}",
-                network_interfaces=[
-                    LaunchTemplateNetworkInterfaces(
-                        network_interface_id=interface.id,
-                        network_card_index=primary.network_card_index,
-                        device_index=primary.device_index,
-                    ),
-                    *(_at_launch(efa, subnet_id, security_group_id) for efa in others),
-                ],
-                # The provider's default_tags don't reach what a template makes.
-                tag_specifications=[
-                    LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags))
-                    for kind in ("network-interface", "volume")
-                ],
-            ),
-            node,
+            named(Eip(self, "address", domain="vpc", network_interface=interface_id, tags=dict(tags)), node)
+            self.public_address = token("aws_eip", node, "public_ip")
+        template = LaunchTemplate(
+            self,
+            "template",
+            name=tags["Name"],
+            description=f"Network interfaces of {tags['Name']}",
+            # The provider's default_tags don't reach what a template makes.
+            tag_specifications=[
+                LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags))
+                for kind in ("network-interface", "volume")
+            ],
         )
-        self.template_id: str = template.id
-        self.template_version: str = f"${{aws_launch_template.{node.replace('-', '_')}.latest_version}}"
+        # As Terraform writes them: a typed struct for each of 33 interfaces takes longer than all else in a stack.
+        template.add_override(
+            "network_interfaces",
+            [
+                {
+                    "network_interface_id": interface_id,
+                    "network_card_index": primary.network_card_index,
+                    "device_index": primary.device_index,
+                },
+                *(_at_launch(efa, subnet_id, security_group_id) for efa in others),
+            ],
+        )
+        named(template, node)
+        self.template_id: str = token("aws_launch_template", node, "id")
+        self.template_version: str = token("aws_launch_template", node, "latest_version")
 
 
-def _at_launch(
-    interface: Interface, subnet_id: str, security_group_id: str
-) -> LaunchTemplateNetworkInterfaces:
-    return LaunchTemplateNetworkInterfaces(
-        network_card_index=interface.network_card_index,
-        device_index=interface.device_index,
-        interface_type=interface.interface_type,
-        subnet_id=subnet_id,
-        security_groups=[security_group_id],
-        delete_on_termination="true",
-    )
+def _at_launch(interface: Interface, subnet_id: str, security_group_id: str) -> dict[str, object]:
+    return {
+        "network_card_index": interface.network_card_index,
+        "device_index": interface.device_index,
+        "interface_type": interface.interface_type,
+        "subnet_id": subnet_id,
+        "security_groups": [security_group_id],
+        "delete_on_termination": True,
+    }

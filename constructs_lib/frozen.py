@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cdktf import DataResource, Precondition, TerraformResourceLifecycle
+from cdktf import Precondition
 from constructs import Construct
 
-from constructs_lib.naming import named, reference
+from constructs_lib.terraform_data import terraform_data
 
 
 def frozen(
@@ -27,16 +27,12 @@ def frozen(
     until: what the user chose and the value follows from: choosing otherwise must take effect.
     preconditions: checked at every plan, before the value is used.
     """
-    named(
-        DataResource(
-            scope,
-            f"frozen_{name}",
-            input={"value": value},
-            triggers_replace=dict(until),
-            lifecycle=TerraformResourceLifecycle(
-                ignore_changes=["input"], precondition=list(preconditions) or None
-            ),
-        ),
+    address = terraform_data(
+        scope,
         name,
+        {"value": value},
+        triggers_replace=until,
+        ignore_changes=["input"],
+        preconditions=preconditions,
     )
-    return f"${{{reference('terraform_data', name, 'output.value')}}}"
+    return f"${{{address}.output.value}}"

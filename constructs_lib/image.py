@@ -9,7 +9,7 @@ from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from constructs import Construct
 
 from constructs_lib.frozen import frozen
-from constructs_lib.naming import named, reference
+from constructs_lib.naming import named, token
 from nixl_efa.image import image_parameter
 from nixl_efa.plan import PairPlan
 from nixl_efa.settings import Settings
@@ -25,6 +25,6 @@ class Image(Construct):
             return
         parameter = settings.ami_parameter or image_parameter(plan.instance_type)
         named(DataAwsSsmParameter(self, "image", name=parameter), "image")
-        newest = reference("data.aws_ssm_parameter", "image", "insecure_value")
+        newest = token("data.aws_ssm_parameter", "image", "insecure_value")
         # AWS publishes a new image every week; it must not replace running nodes.
-        self.ami_id = frozen(self, "image", f"${{{newest}}}", until={"parameter": parameter})
+        self.ami_id = frozen(self, "image", newest, until={"parameter": parameter})

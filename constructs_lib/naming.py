@@ -23,5 +23,13 @@ def named(element: Element, name: str) -> Element:
 
 
 def reference(kind: str, name: str, attribute: str) -> str:
-    """A Terraform expression, without its braces, for an element that `named` has named."""
+    """A Terraform expression, without its braces, for an attribute of an element that `named` has named."""
     return f"{kind}.{name.replace('-', '_')}.{attribute}"
+
+
+def token(kind: str, name: str, attribute: str) -> str:
+    """The same as text that may stand in any argument.
+
+    Equal to the element's own property, without the question to jsii's process that each such property is.
+    """
+    return f"${{{reference(kind, name, attribute)}}}"

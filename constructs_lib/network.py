@@ -17,7 +17,7 @@ from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from constructs import Construct
 
 from constructs_lib.frozen import frozen
-from constructs_lib.naming import named, reference
+from constructs_lib.naming import named, reference, token
 from nixl_efa.settings import Settings
 
 OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
@@ -39,9 +39,9 @@ class Network(Construct):
         offerings = self._offerings()
         given = self._given_subnet()
         vpc_id = given.vpc_id if given else settings.vpc_id
-        vpc = named(DataAwsVpc(self, "vpc", id=vpc_id, default=None if vpc_id else True), "vpc")
-        self.vpc_id: str = vpc.id
-        self.vpc_cidr: str = vpc.cidr_block
+        named(DataAwsVpc(self, "vpc", id=vpc_id, default=None if vpc_id else True), "vpc")
+        self.vpc_id: str = token("data.aws_vpc", "vpc", "id")
+        self.vpc_cidr: str = token("data.aws_vpc", "vpc", "cidr_block")
         if given:
             value = given.id
             conditions = [*self._given_fits(zone), self._type_offered(f"{GIVEN_SUBNET}.availability_zone")]
@@ -72,7 +72,7 @@ class Network(Construct):
             return None
         named(DataAwsSsmParameter(self, "zone", name=parameter), "zone")
         # Not `value`: that one is marked sensitive, and a plan would hide what it changes.
-        return f"${{{reference('data.aws_ssm_parameter', 'zone', 'insecure_value')}}}"
+        return token("data.aws_ssm_parameter", "zone", "insecure_value")
 
     def _offerings(self) -> DataAwsEc2InstanceTypeOfferings:
         wanted = DataAwsEc2InstanceTypeOfferingsFilter(

@@ -18,7 +18,7 @@ from constructs_lib.access import NodeAccess
 from constructs_lib.capacity import Capacity
 from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.image import Image
-from constructs_lib.naming import named
+from constructs_lib.naming import named, token
 from constructs_lib.placement import Placement
 from nixl_efa.plan import PairPlan
 from nixl_efa.settings import Settings
@@ -101,4 +101,4 @@ class Node(Construct):
             ),
         )
         named(instance, id)
-        self.instance_id: str = instance.id
+        self.instance_id: str = token("aws_instance", id, "id")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cdktf import DataResource
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
@@ -10,12 +9,13 @@ from constructs_lib.bootstrap import node_user_data
 from constructs_lib.capacity import Capacity
 from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.image import Image
-from constructs_lib.naming import named, resource_name
+from constructs_lib.naming import resource_name
 from constructs_lib.network import Network
 from constructs_lib.node import Node, Shared
 from constructs_lib.placement import Placement
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.security_group import PairSecurityGroup
+from constructs_lib.terraform_data import terraform_data
 from nixl_efa.plan import NodePlan, PairPlan
 from nixl_efa.settings import Settings
 
@@ -73,10 +73,11 @@ class NodePair(Construct):
         stop and start a node for another type, and a node ignores its template and user data (see Node).
         """
         nixl = self._settings.nixl_version if self._settings.install_nixl else ""
-        launch = DataResource(
+        # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
+        return terraform_data(
             self,
             "launch",
-            input={
+            {
                 "market": self.capacity.market,
                 "capacity_reservation_id": self.capacity.reservation_id,
                 "interfaces": [
@@ -89,9 +90,6 @@ class NodePair(Construct):
                 "subnet_id": self.network.subnet_id,
             },
         )
-        named(launch, "launch")
-        # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
-        return "terraform_data.launch"
 
     def _interfaces(self, node: NodePlan) -> EfaInterfaces:
         return EfaInterfaces(

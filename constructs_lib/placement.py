@@ -5,7 +5,7 @@ from __future__ import annotations
 from cdktf_cdktf_provider_aws.placement_group import PlacementGroup
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name
+from constructs_lib.naming import named, resource_name, token
 from nixl_efa.plan import PairPlan
 from nixl_efa.settings import Settings
 
@@ -18,4 +18,5 @@ class Placement(Construct):
         self.group_name: str | None = None
         if plan.placement_group:
             group = PlacementGroup(self, "group", name=resource_name(settings, "pair"), strategy="cluster")
-            self.group_name = named(group, "pair").id
+            named(group, "pair")
+            self.group_name = token("aws_placement_group", "pair", "id")

@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 )
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name
+from constructs_lib.naming import named, resource_name, token
 from nixl_efa.settings import Settings
 
 
@@ -26,14 +26,14 @@ class ScriptsBucket(Construct):
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
         super().__init__(scope, id)
-        bucket = named(S3Bucket(self, "bucket", bucket_prefix=resource_name(settings, "")), "scripts")
-        self.name: str = bucket.id
-        self.arn: str = bucket.arn
+        named(S3Bucket(self, "bucket", bucket_prefix=resource_name(settings, "")), "scripts")
+        self.name: str = token("aws_s3_bucket", "scripts", "id")
+        self.arn: str = token("aws_s3_bucket", "scripts", "arn")
         named(
             S3BucketServerSideEncryptionConfigurationA(
                 self,
                 "encryption",
-                bucket=bucket.id,
+                bucket=self.name,
                 rule=[
                     S3BucketServerSideEncryptionConfigurationRuleA(
                         apply_server_side_encryption_by_default=(
@@ -50,7 +50,7 @@ class ScriptsBucket(Construct):
             S3BucketPublicAccessBlock(
                 self,
                 "public_access",
-                bucket=bucket.id,
+                bucket=self.name,
                 block_public_acls=True,
                 block_public_policy=True,
                 ignore_public_acls=True,
@@ -63,8 +63,8 @@ class ScriptsBucket(Construct):
             S3BucketPolicy(
                 self,
                 "policy",
-                bucket=bucket.id,
-                policy=json.dumps(tls_only(bucket.arn)),
+                bucket=self.name,
+                policy=json.dumps(tls_only(self.arn)),
                 depends_on=[public_access],
             ),
             "scripts",

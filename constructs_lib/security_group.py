@@ -8,7 +8,7 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name
+from constructs_lib.naming import named, resource_name, token
 from constructs_lib.network import Network
 from nixl_efa.settings import Settings
 
@@ -27,7 +27,7 @@ class PairSecurityGroup(Construct):
         if settings.security_group_id:
             self.security_group_id: str = settings.security_group_id
             return
-        group = named(
+        named(
             SecurityGroup(
                 self,
                 "group",
@@ -38,7 +38,7 @@ class PairSecurityGroup(Construct):
             ),
             "pair",
         )
-        self.security_group_id = group.id
+        self.security_group_id = token("aws_security_group", "pair", "id")
         self._between_the_nodes()
         self._to_the_internet()
         self._services(settings.service_ports, network.vpc_cidr)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from cdktf import Annotations, App
 
+from constructs_lib.fast_bindings import skip_type_checks
 from nixl_efa.findings import Finding, warnings
 from nixl_efa.plan import plan_pair, summary
 from nixl_efa.settings import Loaded
@@ -20,6 +21,7 @@ def build_app(loaded: Loaded, *, annotate: bool, outdir: str | None = None) -> t
     """
     # Stack traces would put paths of this machine beside every element.
     app = App(outdir=outdir, stack_traces=False)
+    skip_type_checks()
     lines = []
     for position, settings in enumerate(loaded.environments):
         plan = plan_pair(settings)

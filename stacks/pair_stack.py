@@ -13,6 +13,8 @@ from stacks.state import keep_state
 
 # The bindings were generated from 6.25; every argument used here is one that 5.100 has too.
 PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
+# 1.4 brought terraform_data.
+TERRAFORM_VERSIONS = ">= 1.4.0"
 
 
 class PairStack(TerraformStack):
@@ -26,6 +28,7 @@ class PairStack(TerraformStack):
             region=settings.region,
             default_tags=[AwsProviderDefaultTags(tags=stack_tags(settings))],
         )
+        self.add_override("terraform.required_version", TERRAFORM_VERSIONS)
         # The bindings would pin the one version that they were generated from.
         self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSIONS)
         keep_state(self, settings)

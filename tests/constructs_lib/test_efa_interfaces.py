@@ -35,7 +35,7 @@ def test_the_launch_template_gives_every_interface_its_card_and_device(instance_
             (one.network_card_index, one.device_index, one.interface_type) for one in others
         ]
         for interface in rest:
-            assert interface["delete_on_termination"] == "true"
+            assert interface["delete_on_termination"] is True
             assert interface["subnet_id"] == "${terraform_data.subnet.output.value}"
             assert interface["security_groups"] == ["${aws_security_group.pair.id}"]
     for interface in resources(stack, "aws_network_interface").values():

@@ -1,0 +1,14 @@
+"""`make bench`: every figure that the project claims, in one run on this machine."""
+
+from __future__ import annotations
+
+import platform
+
+from rich.console import Console
+
+from benchmarks import synthesis
+
+if __name__ == "__main__":
+    console = Console()
+    console.print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
+    synthesis.run(console)
