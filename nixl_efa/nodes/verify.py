@@ -96,7 +96,7 @@ def verify(
     reports = []
     for report in seen.nodes:
         outcome = outcomes[report.node.instance_id]
-        read, problem = _sections(outcome)
+        read, problem = _sections(report.node, outcome)
         found: tuple[Finding, ...]
         if problem:
             found = (Finding(Level.FAIL, "Run Command", problem),)
@@ -129,7 +129,7 @@ def _measure(
         outcomes = run_command.run(
             ssm, transfer.scripts(attempt, pair), clock, transfer.TIMEOUT_SECONDS, "nixl-efa verify: transfer"
         )
-        ends = {node.name: _sections(outcomes[node.instance_id]) for node in pair.nodes}
+        ends = {node.name: _sections(node, outcomes[node.instance_id]) for node in pair.nodes}
         problems = [problem for _, problem in ends.values() if problem]
         if problems:
             results.append(transfer.failed(attempt, "; ".join(problems)))
@@ -140,11 +140,15 @@ def _measure(
     return tuple(results)
 
 
-def _sections(outcome: Outcome) -> tuple[Mapping[str, Section], str]:
+def _sections(node: Node, outcome: Outcome) -> tuple[Mapping[str, Section], str]:
     """A node's sections, or why there are none to read."""
     if outcome.problem:
         return {}, outcome.problem
     try:
-        return sections(outcome.stdout), ""
+        read = sections(outcome.stdout)
     except IncompleteOutputError as error:
-        return {}, f"{error}: Run Command gives {run_command.OUTPUT_LIMIT_CHARACTERS} characters."
+        limit = run_command.OUTPUT_LIMIT_CHARACTERS
+        return {}, f"{node.instance_id}: {error}: Run Command gives {limit} characters."
+    if not read:
+        return {}, f"{node.instance_id}: Run Command succeeded, and printed nothing that can be read."
+    return read, ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -12,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
+
+from nixl_efa.bootstrap import Bootstrap, PeerNode
+from nixl_efa.bootstrap.files import node_files
 
 PRODUCER_ID, CONSUMER_ID = "i-0aaaaaaaaaaaaaaa1", "i-0bbbbbbbbbbbbbbb2"
 ADDRESSES = {"producer": "10.0.0.11", "consumer": "10.0.0.12"}
@@ -37,6 +39,23 @@ bytes   #sent   #ack     total       time     MB/sec    usec/xfer   Mxfers/sec
 """
 
 
+def first_boot(node: str, efa_interfaces: int) -> Bootstrap:
+    """What the node was told at its first boot."""
+    return Bootstrap(
+        environment="prod",
+        node=node,
+        nodes=tuple(PeerNode(name, name, address) for name, address in ADDRESSES.items()),
+        region="us-east-1",
+        instance_type="p5.48xlarge",
+        efa_interfaces=efa_interfaces,
+        accelerators=8,
+        accelerator_kind="nvidia",
+        install_nixl=True,
+        nixl_version="1.5.1",
+        scripts_bucket="nixl-efa-prod-scripts",
+    )
+
+
 @dataclass
 class StandIn:
     """One node: root folder, and the commands that stand before the machine's own."""
@@ -48,14 +67,8 @@ class StandIn:
     def __post_init__(self) -> None:
         self.commands = self.root / "stand-ins"
         self.commands.mkdir(parents=True)
-        pair = {
-            "environment": "prod",
-            "node": self.name,
-            "role": self.name,
-            "nodes": [{"name": name, "role": name, "address": ADDRESSES[name]} for name in ADDRESSES],
-        }
-        self.file("etc/nixl-efa/pair.json", json.dumps(pair))
-        self.file("etc/nixl-efa/env", "PAIR_NIXL_BACKEND=LIBFABRIC\n")
+        for written in node_files(first_boot(self.name, self.devices)):
+            self.file(written.path.lstrip("/"), written.content).chmod(0o755)
         self.file("var/lib/nixl-efa/boot-report.json", '{"ok": true, "transport": "EFA", "checks": []}')
         self.file("sys/module/efa/version", "2.17.2g\n")
         self.file("opt/amazon/efa_installed_packages", "# EFA installer version: 1.47.0\n")
@@ -65,7 +78,7 @@ class StandIn:
             "nvidia-smi",
             'for i in 0 1 2 3 4 5 6 7; do echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB"; done',
         )
-        self.script("opt/nixl-efa/bin/nixl-probe", 'echo "nixl 1.5.1 $1 loaded"')
+        self.script("opt/nixl-efa/venv/bin/python", 'echo "nixl 1.5.1 $2 loaded"')
         self.memlock("unlimited")
         self.efa(self.devices)
         self.over_efa(32 * GIB)

@@ -52,13 +52,26 @@ def test_what_a_node_does_not_have_is_empty_and_the_rest_still_comes(producer: S
     for command in ("cloud-init", "nvidia-smi", "nixlbench"):
         producer.without(command)
     (producer.root / "etc/nixl-efa/pair.json").unlink()
-    (producer.root / "opt/nixl-efa/bin/nixl-probe").unlink()
+    (producer.root / "opt/nixl-efa/venv/bin/python").unlink()
     facts = node_facts(sections(producer.run(FACTS.commands)))
     assert (facts.cloud_init, facts.accelerators, facts.nixlbench, facts.pair) == ("", 0, "", None)
     assert facts.domains == ()
     assert facts.fi_info_error == "fi_getinfo: -61"
     assert facts.nixl.loaded is False
     assert facts.libfabric == "2.1.0amzn3.0"
+
+
+def test_the_boot_report_of_this_very_node_is_read(producer: StandIn) -> None:
+    producer.command(
+        "nvidia-smi", 'for i in 1 2 3; do echo "GPU $i: NVIDIA H100 80GB HBM3 (UUID: GPU-$i)"; done'
+    )
+    producer.run([f"bash {producer.root}/opt/nixl-efa/bin/boot-report {producer.root} || true"])
+    report = node_facts(sections(producer.run(FACTS.commands))).boot_report
+    assert report is not None
+    assert report["ok"] is False
+    faulty = {one["check"]: (one["planned"], one["seen"]) for one in report["checks"] if not one["ok"]}
+    assert faulty["accelerators"] == ("8", "3")
+    assert "efa_devices" not in faulty
 
 
 def test_neuron_devices_are_counted(producer: StandIn) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.bootstrap.files import node_files
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import verify as look
 from nixl_efa.nodes.bench import Row
@@ -15,7 +16,17 @@ from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.transfer import Attempt, Result, attempts
 from nixl_efa.nodes.transfer_rules import fabric, findings, rate
-from tests.nodes.stand_in import CONSUMER_ID, GIB, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, StandIn, instance
+from tests.nodes.stand_in import (
+    CONSUMER_ID,
+    GIB,
+    PRODUCER_ID,
+    FakeClock,
+    FakeEc2,
+    FakeSsm,
+    StandIn,
+    first_boot,
+    instance,
+)
 
 Nodes = dict[str, StandIn]
 
@@ -110,6 +121,12 @@ def test_an_output_that_run_command_cut_is_a_failure(verify: Any, nodes: Nodes) 
     assert "24000 characters" in found.message
 
 
+def test_a_node_that_prints_nothing_is_one_failure(verify: Any, nodes: Nodes) -> None:
+    nodes["consumer"].run = lambda commands, environ=None: "\n"  # type: ignore[method-assign]
+    (found,) = of(verify(measure=False), "Run Command")
+    assert found.message == f"{CONSUMER_ID}: Run Command succeeded, and printed nothing that can be read."
+
+
 def test_a_stopped_node_is_not_asked(verify: Any, ec2: FakeEc2, ssm: FakeSsm) -> None:
     ec2.instances[1]["State"]["Name"] = "stopped"
     report = verify()
@@ -134,7 +151,8 @@ def test_a_type_without_efa_is_measured_over_tcp_as_planned(
             device.unlink() if device.is_file() else device.rmdir()
         node.efa(0)
         node.command("nvidia-smi", "echo '0, NVIDIA RTX PRO 6000, 580.65.06, 97887 MiB'")
-        node.file("etc/nixl-efa/env", "PAIR_NIXL_BACKEND=UCX\n")
+        for written in node_files(first_boot(node.name, 0)):
+            node.file(written.path.lstrip("/"), written.content)
     report = verify(pair=replace(pair, efa_interfaces=0))
     assert {finding.level for finding in report.all_findings} == {Level.PASS, Level.WARN}
     (proof,) = of(report, "fabric")
