@@ -64,8 +64,7 @@ class EfaInterfaces(Construct):
             description=f"Network interfaces of {tags['Name']}",
             # The provider's default_tags don't reach what a template makes.
             tag_specifications=[
-                LaunchTemplateTagSpecifications(resource_type=kind, tags=dict(tags))
-                for kind in ("network-interface", "volume")
+                LaunchTemplateTagSpecifications(resource_type="network-interface", tags=dict(tags))
             ],
         )
         # As Terraform writes them: a typed struct for each of 33 interfaces takes longer than all else in a stack.

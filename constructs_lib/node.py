@@ -28,7 +28,7 @@ from nixl_efa.settings import Settings
 class Shared:
     """What both nodes are made from.
 
-    launch: address of a resource that changes when, and only when, a node has to be launched anew for a reason that `aws_instance` misses.
+    launch: address of the resource whose change launches the nodes anew (see NodePair).
     before: what must stand before a node boots.
     """
 
@@ -85,6 +85,7 @@ class Node(Construct):
                 throughput=settings.volume_throughput,
                 encrypted=True,
                 delete_on_termination=True,
+                tags=dict(tags),
             ),
             tags=dict(tags),
             depends_on=list(shared.before),
