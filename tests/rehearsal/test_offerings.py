@@ -22,7 +22,9 @@ moments = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.
 durations = st.sampled_from([24, 48, 168, 336, 504, 4368])
 
 
-def on_offer(now: datetime = NOW, hours: int = 24, count: int = 2, **more: datetime | None) -> tuple[Offering, ...]:
+def on_offer(
+    now: datetime = NOW, hours: int = 24, count: int = 2, **more: datetime | None
+) -> tuple[Offering, ...]:
     return offerings("us-east-2", ZONES, "p5.48xlarge", count, hours, now, **more)
 
 

@@ -68,7 +68,9 @@ def test_a_slot_is_free_again_only_when_it_has_come_back() -> None:
 
 def test_an_extension_counts_once_it_is_paid() -> None:
     end = BOUGHT + timedelta(hours=25)
-    extension = Extension("cbe-1", 24, BOUGHT, end, end + timedelta(hours=24), "1.0", BOUGHT + timedelta(minutes=5))
+    extension = Extension(
+        "cbe-1", 24, BOUGHT, end, end + timedelta(hours=24), "1.0", BOUGHT + timedelta(minutes=5)
+    )
     block = replace(BLOCK_OF_TWO, extensions=[extension])
     assert block.end(BOUGHT) == end
     assert block.end(BOUGHT + timedelta(minutes=5)) == end + timedelta(hours=24)

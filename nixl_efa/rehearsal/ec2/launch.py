@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 
 from nixl_efa.rehearsal.ec2.cards import PRIMARY, check_interfaces, place_of
@@ -60,7 +61,7 @@ class LaunchActions:
         launch = backend.run_instances(
             image.id,
             count,
-            parse_user_data(request.get("UserData") or None),
+            _user_data(request),
             [],
             instance_type=instance_type["InstanceType"],
             is_instance_type_default=False,
@@ -225,6 +226,14 @@ def _devices(request: Mapping[str, Any], image: Any) -> list[dict[str, Any]]:
             )
         devices.append({"DeviceName": name, "Ebs": ebs})
     return devices
+
+
+def _user_data(request: Mapping[str, Any]) -> Any:
+    """User data as moto keeps it: a template's is so already, an empty one counts as none."""
+    given = request.get("UserData")
+    if not given or isinstance(given, Base64EncodedString):
+        return given or None
+    return parse_user_data(given)
 
 
 def _profile(given: Mapping[str, Any] | None, account: str, partition: str) -> Any:

@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+@pytest.fixture
+def instance(ec2: EC2Client, image: str, subnet: str) -> str:
+    given: Any = {"ImageId": image, "InstanceType": "p5.48xlarge", "SubnetId": subnet}
+    return ec2.run_instances(MinCount=1, MaxCount=1, **given)["Instances"][0]["InstanceId"]
+
+
+def create(ec2: EC2Client, subnet: str, **more: Any) -> Any:
+    return ec2.create_network_interface(SubnetId=subnet, **more)["NetworkInterface"]
+
+
+def show(ec2: EC2Client, interface: Any) -> Any:
+    found = ec2.describe_network_interfaces(NetworkInterfaceIds=[interface["NetworkInterfaceId"]])
+    return found["NetworkInterfaces"][0]
+
+
+def test_an_interface_keeps_its_type_groups_tags_and_text(ec2: EC2Client, subnet: str) -> None:
+    group = ec2.create_security_group(GroupName="pair", Description="pair")["GroupId"]
+    made = create(
+        ec2,
+        subnet,
+        InterfaceType="efa",
+        Groups=[group],
+        Description="node",
+        TagSpecifications=[{"ResourceType": "network-interface", "Tags": [{"Key": "a", "Value": "b"}]}],
+    )
+    shown = show(ec2, made)
+    assert (shown["InterfaceType"], shown["Description"]) == ("efa", "node")
+    assert [item["GroupId"] for item in shown["Groups"]] == [group]
+    assert shown["TagSet"] == [{"Key": "a", "Value": "b"}]
+    assert shown["Status"] == "available"
+    assert "Association" not in shown
+
+
+def test_an_efa_only_interface_has_no_address(ec2: EC2Client, subnet: str, refused: Any) -> None:
+    made = create(ec2, subnet, InterfaceType="efa-only")
+    assert "PrivateIpAddress" not in made
+    assert made["PrivateIpAddresses"] == []
+    with refused("InvalidParameterCombination", "can't have an IP address"):
+        create(ec2, subnet, InterfaceType="efa-only", PrivateIpAddress="172.31.0.77")
+
+
+def test_addresses_come_from_the_subnet_and_never_twice(ec2: EC2Client, subnet: str, refused: Any) -> None:
+    asked = create(ec2, subnet, PrivateIpAddress="172.31.0.5")
+    addresses = {create(ec2, subnet)["PrivateIpAddress"] for _ in range(5)}
+    assert len(addresses) == 5
+    assert asked["PrivateIpAddress"] not in addresses
+    with refused("InvalidIPAddress.InUse", "172.31.0.5"):
+        create(ec2, subnet, PrivateIpAddress="172.31.0.5")
+    with refused("InvalidParameterValue", "does not fall within"):
+        create(ec2, subnet, PrivateIpAddress="10.0.0.1")
+
+
+def test_a_deleted_interface_gives_its_address_back(ec2: EC2Client, subnet: str) -> None:
+    made = create(ec2, subnet, PrivateIpAddress="172.31.0.9")
+    ec2.delete_network_interface(NetworkInterfaceId=made["NetworkInterfaceId"])
+    assert create(ec2, subnet, PrivateIpAddress="172.31.0.9")["PrivateIpAddress"] == "172.31.0.9"
+
+
+@pytest.mark.parametrize("kind", ["efa", "efa-only"])
+def test_an_efa_is_not_attached_to_a_running_instance(
+    ec2: EC2Client, subnet: str, instance: str, refused: Any, kind: Any
+) -> None:
+    made = create(ec2, subnet, InterfaceType=kind)["NetworkInterfaceId"]
+    given: Any = {"NetworkInterfaceId": made, "InstanceId": instance, "DeviceIndex": 0, "NetworkCardIndex": 3}
+    with refused("IncorrectInstanceState", "running"):
+        ec2.attach_network_interface(**given)
+    ec2.stop_instances(InstanceIds=[instance])
+    attached = ec2.attach_network_interface(**given)
+    assert attached["NetworkCardIndex"] == 3
+    ec2.start_instances(InstanceIds=[instance])
+    with refused("IncorrectInstanceState", "detached"):
+        ec2.detach_network_interface(AttachmentId=attached["AttachmentId"])
+
+
+def test_a_plain_interface_comes_and_goes(ec2: EC2Client, subnet: str, instance: str, refused: Any) -> None:
+    made = create(ec2, subnet)
+    given: Any = {"NetworkInterfaceId": made["NetworkInterfaceId"], "InstanceId": instance, "DeviceIndex": 1}
+    attachment = ec2.attach_network_interface(**given)["AttachmentId"]
+    shown = show(ec2, made)["Attachment"]
+    assert (shown["InstanceId"], shown["DeviceIndex"], shown["NetworkCardIndex"]) == (instance, 1, 0)
+    with refused("InvalidNetworkInterface.InUse"):
+        ec2.attach_network_interface(**given)
+    with refused("InvalidParameterValue", "currently in use"):
+        ec2.delete_network_interface(NetworkInterfaceId=made["NetworkInterfaceId"])
+    ec2.detach_network_interface(AttachmentId=attachment)
+    assert show(ec2, made)["Status"] == "available"
+    ec2.delete_network_interface(NetworkInterfaceId=made["NetworkInterfaceId"])
+
+
+def test_the_primary_interface_stays(ec2: EC2Client, instance: str, refused: Any) -> None:
+    (primary,) = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    with refused("OperationNotPermitted", "cannot be detached"):
+        ec2.detach_network_interface(AttachmentId=primary["Attachment"]["AttachmentId"])
+
+
+def test_delete_on_termination_can_be_changed(ec2: EC2Client, instance: str) -> None:
+    (primary,) = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    ec2.modify_network_interface_attribute(
+        NetworkInterfaceId=primary["NetworkInterfaceId"],
+        Attachment={"AttachmentId": primary["Attachment"]["AttachmentId"], "DeleteOnTermination": False},
+    )
+    ec2.terminate_instances(InstanceIds=[instance])
+    assert [item["Status"] for item in ec2.describe_network_interfaces()["NetworkInterfaces"]] == [
+        "available"
+    ]
+
+
+def test_an_elastic_ip_is_freed_when_its_interface_goes(ec2: EC2Client, subnet: str) -> None:
+    made = create(ec2, subnet)["NetworkInterfaceId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    ec2.associate_address(AllocationId=address, NetworkInterfaceId=made)
+    assert show(ec2, {"NetworkInterfaceId": made})["Association"]["AllocationId"] == address
+    ec2.delete_network_interface(NetworkInterfaceId=made)
+    assert "AssociationId" not in ec2.describe_addresses()["Addresses"][0]
+
+
+def test_interfaces_come_in_pages(ec2: EC2Client, subnet: str) -> None:
+    made = {create(ec2, subnet)["NetworkInterfaceId"] for _ in range(7)}
+    pages = ec2.get_paginator("describe_network_interfaces").paginate(PaginationConfig={"PageSize": 5})
+    found = [item["NetworkInterfaceId"] for page in pages for item in page["NetworkInterfaces"]]
+    assert (set(found), len(found)) == (made, 7)
+
+
+def test_a_dry_run_makes_nothing(ec2: EC2Client, subnet: str, refused: Any) -> None:
+    with refused("DryRunOperation"):
+        create(ec2, subnet, DryRun=True)
+    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
