@@ -79,9 +79,9 @@ class Clients:
         """Service Quotas in a region."""
         return cast("ServiceQuotasClient", self._client("service-quotas", region))
 
-    def sts(self) -> STSClient:
-        """The Security Token Service in the default region."""
-        return cast("STSClient", self._client("sts", None))
+    def sts(self, region: str | None = None) -> STSClient:
+        """The Security Token Service in a region."""
+        return cast("STSClient", self._client("sts", region))
 
     def iam(self) -> IAMClient:
         """Identity and Access Management, which has no region."""

@@ -46,6 +46,11 @@ class WaitingRule:
         return entry.changed_at + timedelta(seconds=self.settle_seconds)
 
 
+def pause_between(settle_seconds: float) -> float:
+    """The seconds between two looks: 5, less when the whole wait is short."""
+    return min(5.0, max(settle_seconds / 10, 0.05))
+
+
 def look(ec2: EC2Client, entry: Entry, sleep: Callable[[float], None]) -> tuple[str, ...]:
     """The ids of the reservations that this entry's call has bought or extended, empty when none is
     visible."""

@@ -19,7 +19,7 @@ from typing import Any
 
 from nixl_efa.capacity.clock import Clock
 from nixl_efa.capacity.files import write_durably
-from nixl_efa.capacity.order import Kind, Order, Place
+from nixl_efa.capacity.order import Command, Kind, Order, Place
 from nixl_efa.failure import Failure
 
 
@@ -96,12 +96,12 @@ class Journal:
             if entry.is_open and environment in (None, entry.order.environment)
         ]
 
-    def bought(self, order: Order) -> list[Entry]:
-        """What the same command has bought before."""
+    def bought(self, command: Command) -> list[Entry]:
+        """What the command has bought before."""
         return [
             entry
             for entry in self.entries()
-            if entry.state is State.BOUGHT and entry.order.same_command(order)
+            if entry.state is State.BOUGHT and entry.order.command == command
         ]
 
     def find(self, tag: str) -> Entry | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import NamedTuple
 
 
 class Kind(StrEnum):
@@ -26,6 +27,16 @@ class Place:
 
     account: str
     endpoint: str = ""
+
+
+class Command(NamedTuple):
+    """What makes two runs the same command: then they are about one purchase, not about two."""
+
+    kind: Kind
+    environment: str
+    region: str
+    offering_id: str
+    target: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +59,10 @@ class Order:
     lock_region: str
     target: str = ""
 
-    def same_command(self, other: Order) -> bool:
-        """Whether the other order was given by the same command: then it is the same purchase, not
-        another."""
-        return (self.kind, self.environment, self.region, self.offering_id, self.target) == (
-            other.kind,
-            other.environment,
-            other.region,
-            other.offering_id,
-            other.target,
-        )
+    @property
+    def command(self) -> Command:
+        """The command that gives this order."""
+        return Command(self.kind, self.environment, self.region, self.offering_id, self.target)
 
     def text(self) -> str:
         """The order in a few words."""

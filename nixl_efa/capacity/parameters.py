@@ -74,22 +74,26 @@ def read(ssm: SSMClient, name: str) -> Stored:
     return Stored(name, parameter["Value"], parameter["Version"])
 
 
-def plan(ssm: SSMClient, environment: str, reservation_id: str, zone: str) -> list[Change]:
-    """What has to be written so that the environment uses the reservation. The zone comes first: a deployment
-    that reads in between gets a reservation that still exists, not a zone that doesn't fit the new one's
-    state."""
-    wanted = {zone_name(environment): zone, id_name(environment): reservation_id}
+def read_all(ssm: SSMClient, environment: str) -> list[Stored]:
+    """The parameters of an environment as they are now, in the order in which they are written."""
+    names = [zone_name(environment), id_name(environment)]
     if environment == DEFAULT_ENVIRONMENT:
-        wanted[LEGACY_ID_NAME] = reservation_id
-    return [Change(read(ssm, name), value) for name, value in wanted.items()]
+        names.append(LEGACY_ID_NAME)
+    return [read(ssm, name) for name in names]
 
 
-def check_unchanged(ssm: SSMClient, changes: list[Change]) -> None:
+def changes(stored: list[Stored], environment: str, reservation_id: str, zone: str) -> list[Change]:
+    """What has to be written, over what was read, so that the environment uses the reservation."""
+    zone_at = zone_name(environment)
+    return [Change(old, zone if old.name == zone_at else reservation_id) for old in stored]
+
+
+def check_unchanged(ssm: SSMClient, stored: list[Stored]) -> None:
     """Raises Changed when a parameter is no longer as it was read."""
-    for change in changes:
-        now = read(ssm, change.old.name)
-        if (now.value, now.version) != (change.old.value, change.old.version):
-            raise Changed(_since(change.old, now))
+    for old in stored:
+        now = read(ssm, old.name)
+        if now != old:
+            raise Changed(_since(old, now))
 
 
 def write(ssm: SSMClient, change: Change) -> None:
@@ -119,7 +123,7 @@ def _create(ssm: SSMClient, change: Change) -> None:
 
 def _replace(ssm: SSMClient, change: Change) -> None:
     name = change.old.name
-    check_unchanged(ssm, [change])
+    check_unchanged(ssm, [change.old])
     try:
         version = int(_put(ssm, change, overwrite=True)["Version"])
     except Exception:

@@ -17,10 +17,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, and the regions that could not be asked, with the error of each."""
+    """What a search found, whether any question was answered, and the regions that could not be asked, with
+    the error of each."""
 
     offerings: tuple[Offering, ...]
     failed: dict[str, Exception]
+    answered: bool
 
 
 def offerings_request(request: Request, hours: int) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def search(
     failed: dict[str, Exception] = {}
     for (region, _), error in errors.items():
         failed.setdefault(region, error)
-    return Found(tuple(unique.values()), failed)
+    return Found(tuple(unique.values()), failed, answered=bool(answers))
 
 
 # The orders in which offerings are shown; those that a pair can't use come last in each.

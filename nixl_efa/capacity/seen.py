@@ -44,6 +44,17 @@ class Seen:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What to ask AWS for to see an offering again; `seen` is what a search showed, None when none did."""
+
+    region: str
+    instance_type: str
+    count: int
+    hours: int
+    seen: Seen | None = None
+
+
 def remember(path: Path, offerings: Iterable[Offering], now: datetime) -> None:
     """Adds the offerings to the file and drops those that are old. OSError when it can't be written."""
     kept = {name: seen for name, seen in _read(path).items() if now - seen.at < timedelta(days=KEPT_DAYS)}

@@ -1,0 +1,30 @@
+"""`nixl-efa capacity`: Capacity Blocks and reservations, a file for each few commands."""
+
+from __future__ import annotations
+
+import typer
+
+from nixl_efa.cli.capacity.buying import buy, extend, recover
+from nixl_efa.cli.capacity.handover import load, save
+from nixl_efa.cli.capacity.looking import cancel, list_, show, wait
+from nixl_efa.cli.capacity.searching import search
+
+app = typer.Typer(
+    name="capacity",
+    help="Find, buy, extend and hand over Capacity Blocks.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+app.command("search")(search)
+app.command("buy")(buy)
+app.command("purchase", hidden=True, help="The same as buy.")(buy)
+app.command("recover")(recover)
+app.command("list")(list_)
+app.command("show")(show)
+app.command("wait")(wait)
+app.command("extend")(extend)
+app.command("cancel")(cancel)
+app.command("save")(save)
+app.command("load")(load)
