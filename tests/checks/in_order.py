@@ -1,0 +1,154 @@
+"""Two launches, into a Capacity Block and On-Demand, and all that is seen when they would work."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from nixl_efa import instance_types
+from nixl_efa.checks.facts import (
+    Account,
+    Address,
+    DryRun,
+    Facts,
+    Image,
+    Machine,
+    Quota,
+    Reservation,
+    Route,
+    RouteTable,
+    Running,
+    Subnet,
+    Tool,
+    TypeSeen,
+    Unseen,
+    Vpc,
+)
+from nixl_efa.checks.launch import Launch
+from nixl_efa.efa_layout import layout
+from nixl_efa.instance_types import InstanceType
+
+NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
+BLOCK_ID = "cr-0123456789abcdef0"
+ACCOUNT = "123456789012"
+DENIED = Unseen("ec2:Something", "no permission: ec2:Something is not allowed.", denied=True)
+BROKEN = Unseen("ec2:Something", "Something was refused: InternalError: try later")
+
+
+def known(name: str) -> InstanceType:
+    """A type of the data."""
+    found = instance_types.find(name)
+    assert found is not None
+    return found
+
+
+def seen_type(name: str) -> TypeSeen:
+    """A type as EC2 shows it, in agreement with the data."""
+    found = known(name)
+    return TypeSeen(
+        name=name,
+        vcpu=found.vcpu,
+        efa_interfaces=found.efa_interfaces,
+        usage_classes=found.usage_classes,
+        placement_strategies=found.placement_strategies,
+        architectures=found.architectures,
+        boot_modes=("legacy-bios", "uefi"),
+    )
+
+
+BLOCK_LAUNCH = Launch(
+    environment="prod",
+    stack_name="nixl-efa-prod",
+    region="us-east-2",
+    instance_type="p5.48xlarge",
+    type_facts=known("p5.48xlarge"),
+    interfaces=layout(known("p5.48xlarge")),
+    market="capacity-block",
+    volume_gib=1000,
+    node_names=("nixl-efa-prod-producer", "nixl-efa-prod-consumer"),
+    reservation_id=BLOCK_ID,
+    image_parameter="/aws/image",
+)
+BLOCK = Reservation(
+    id=BLOCK_ID,
+    region="us-east-2",
+    owner=ACCOUNT,
+    is_block=True,
+    instance_type="p5.48xlarge",
+    platform="Linux/UNIX",
+    tenancy="default",
+    zone="us-east-2a",
+    state="active",
+    size=2,
+    free=2,
+    start=NOW - timedelta(hours=1),
+    end=datetime(2026, 12, 2, 11, 30, tzinfo=UTC),
+)
+ON_DEMAND_RESERVATION = replace(BLOCK, is_block=False, instance_type="g7e.8xlarge", end=None)
+IMAGE = Image(
+    id="ami-1",
+    name="Deep Learning",
+    state="available",
+    architecture="x86_64",
+    platform="Linux/UNIX",
+    root_device="/dev/sda1",
+    root_device_type="ebs",
+    root_gib=75,
+    ena=True,
+)
+SUBNET = Subnet(id="subnet-1", vpc_id="vpc-1", zone="us-east-2a", free_addresses=4091)
+INTERNET = RouteTable(
+    id="rtb-1",
+    vpc_id="vpc-1",
+    main=True,
+    subnet_ids=(),
+    routes=(Route("172.31.0.0/16", "local"), Route("0.0.0.0/0", "igw-1")),
+)
+MACHINE = Machine(
+    cdktf=Tool("cdktf", "0.21.0", "/project/node_modules/.bin/cdktf"),
+    node=Tool("node", "20.20.2", "/usr/bin/node"),
+    terraform=Tool("terraform", "1.11.4", "/usr/bin/terraform"),
+    library="0.21.0",
+)
+BLOCK_FACTS = Facts(
+    account=Account(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ann"),
+    reservation_id=BLOCK_ID,
+    reservations=(BLOCK,),
+    offered_zones=("us-east-2a", "us-east-2c"),
+    type_seen=seen_type("p5.48xlarge"),
+    vpc=Vpc("vpc-1", is_default=True),
+    resolves_names=True,
+    gives_names=True,
+    subnets=(SUBNET,),
+    subnet=SUBNET,
+    route_tables=(INTERNET,),
+    addresses=(Address("eipalloc-1", own=False),),
+    address_quota=Quota("L-0263D0A3", "EC2-VPC Elastic IPs", 5.0),
+    image_id="ami-1",
+    image=IMAGE,
+    dry_run=DryRun("DryRunOperation", "Request would have succeeded, but DryRun flag is set."),
+    machine=MACHINE,
+)
+DEMAND_LAUNCH = replace(
+    BLOCK_LAUNCH,
+    instance_type="g7e.8xlarge",
+    type_facts=known("g7e.8xlarge"),
+    interfaces=layout(known("g7e.8xlarge")),
+    market="on-demand",
+    volume_gib=300,
+    reservation_id=None,
+    placement_group=True,
+)
+DEMAND_FACTS = replace(
+    BLOCK_FACTS,
+    reservation_id=None,
+    reservations=(),
+    type_seen=seen_type("g7e.8xlarge"),
+    quota=Quota("L-DB2E81BA", "Running On-Demand G and VT instances", 64.0),
+)
+
+
+def instance(**changes: object) -> Running:
+    """A running g7e.8xlarge of somebody else."""
+    plain = Running("i-1", "g7e.8xlarge", "on-demand", "running", "", "theirs", own=False, vcpu=32)
+    return replace(plain, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,215 @@
+"""The image, the key pair, the dry run's answers, and this machine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from in_order import (
+    BLOCK,
+    BLOCK_FACTS,
+    BLOCK_LAUNCH,
+    BROKEN,
+    DENIED,
+    IMAGE,
+    MACHINE,
+    NOW,
+    instance,
+    seen_type,
+)
+from judging import FAIL, PASS, SKIP, WARN, assert_says, finding
+
+from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.rules import judge
+from nixl_efa.checks.rules.access import ADVICE, advice_for
+from nixl_efa.checks.runner import findings
+from nixl_efa.findings import Level
+
+
+def image(**changes: Any) -> dict[str, Any]:
+    """The facts with a changed image."""
+    return {"image": replace(IMAGE, **changes)}
+
+
+UEFI_ONLY = replace(seen_type("p5.48xlarge"), boot_modes=("uefi",))
+
+
+@pytest.mark.parametrize(
+    ("launch", "facts", "check", "level", "words"),
+    [
+        ({}, {}, "image", PASS, "ami-1 (Deep Learning), from /aws/image"),
+        ({}, {"image_id": None}, "image", FAIL, "The parameter /aws/image does not exist in us-east-2"),
+        ({}, {"image_id": DENIED}, "image", SKIP, "ec2:Something"),
+        ({}, {"image": None}, "image", FAIL, "ami-1 (from /aws/image) is not in us-east-2"),
+        ({"image_id": "ami-1"}, {"image": None}, "image", FAIL, "ami-1 (ami_id) is not"),
+        ({}, {"image": BROKEN}, "image", FAIL, "InternalError"),
+        ({}, image(state="pending"), "image", FAIL, "is pending"),
+        ({}, image(ena=False), "image", FAIL, "has no ENA support"),
+        ({}, image(virtualization="paravirtual"), "image", FAIL, "virtualization paravirtual"),
+        (
+            {},
+            image(deprecated_at=NOW - timedelta(days=1)),
+            "image",
+            WARN,
+            "deprecated since 2026-11-30 08:00 UTC",
+        ),
+        ({}, image(deprecated_at=NOW + timedelta(days=1)), "image", PASS, "ami-1"),
+        (
+            {},
+            image(architecture="arm64"),
+            "image architecture",
+            FAIL,
+            "is arm64, but p5.48xlarge runs x86_64",
+        ),
+        ({}, {**image(architecture="arm64"), "type_seen": DENIED}, "image architecture", FAIL, "runs x86_64"),
+        (
+            {},
+            {**image(boot_mode="legacy-bios"), "type_seen": UEFI_ONLY},
+            "image architecture",
+            FAIL,
+            "by uefi",
+        ),
+        (
+            {},
+            {**image(boot_mode="uefi-preferred"), "type_seen": UEFI_ONLY},
+            "image architecture",
+            PASS,
+            "x86_64",
+        ),
+        ({}, image(root_device_type="instance-store"), "image root device", FAIL, "of type instance-store"),
+        ({}, image(root_gib=1001), "image root volume", FAIL, "at least 1001 GiB, but volume_size is 1000"),
+        ({}, image(root_gib=1000), "image root volume", PASS, "1000 of 1000 GiB"),
+        ({}, image(platform="Windows"), "image platform", FAIL, "the pair runs Linux"),
+        (
+            {},
+            image(platform="SUSE Linux"),
+            "image platform",
+            FAIL,
+            "is SUSE Linux, but cr-0123456789abcdef0 is for",
+        ),
+        ({}, image(platform="Red Hat BYOL Linux"), "image platform", PASS, "as cr-0123456789abcdef0 asks"),
+        ({}, {**image(platform="SUSE Linux"), "reservations": ()}, "image platform", PASS, "SUSE Linux"),
+        ({"key_name": "ann"}, {"key_pair": None}, "key pair", FAIL, "ann (key_name) is not in us-east-2"),
+        ({"key_name": "ann"}, {"key_pair": KeyPair("ann", "ed25519")}, "key pair", PASS, "ed25519"),
+        ({"key_name": "ann"}, {"key_pair": DENIED}, "key pair", SKIP, "ec2:Something"),
+    ],
+)
+def test_each_fault_of_the_image(
+    launch: dict[str, Any], facts: dict[str, Any], check: str, level: Level, words: str
+) -> None:
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, launch, facts), level, words)
+
+
+PENDING = DryRun("InvalidCapacityReservationState.PendingActivation", "not active yet")
+FULL = DryRun("ReservationCapacityExceeded", "no room")
+OWN = (instance(own=True), instance(own=True))
+
+
+@pytest.mark.parametrize(
+    ("launch", "facts", "level", "words"),
+    [
+        ({}, {}, PASS, "EC2 would accept this launch of 2 x p5.48xlarge"),
+        ({}, {"dry_run": None}, SKIP, "Mend those first"),
+        ({}, {"dry_run": BROKEN}, FAIL, "InternalError"),
+        ({}, {"dry_run": DryRun("UnauthorizedOperation", "not authorized")}, FAIL, "ec2:RunInstances"),
+        (
+            {},
+            {"dry_run": DryRun("InvalidParameterValue", "The market type (purchasing) option is not valid.")},
+            FAIL,
+            "needs use_capacity_block = true and its reservation's id",
+        ),
+        (
+            {},
+            {
+                "dry_run": DryRun(
+                    "InvalidParameterValue",
+                    "Capacity Reservation's attribute does not match. Attribute: AvailabilityZone",
+                )
+            },
+            FAIL,
+            "Compare instance_type, availability_zone",
+        ),
+        (
+            {},
+            {"dry_run": DryRun("InvalidParameterValue", "Value (x) is odd.")},
+            FAIL,
+            "Value (x) is odd. Read EC2's",
+        ),
+        ({}, {"dry_run": DryRun("InvalidAMIID.NotFound", "gone")}, FAIL, "the image is not there"),
+        ({}, {"dry_run": FULL}, FAIL, "no room for the pair"),
+        ({}, {"dry_run": FULL, "running": OWN}, PASS, "This stack's own nodes take up the room"),
+        ({}, {"dry_run": FULL, "running": OWN[:1]}, FAIL, "no room for the pair"),
+        ({}, {"dry_run": PENDING}, FAIL, "has not started"),
+        (
+            {},
+            {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},
+            WARN,
+            "has not started",
+        ),
+        (
+            {"at_once": True},
+            {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},
+            FAIL,
+            "has not started",
+        ),
+    ],
+)
+def test_the_answer_to_the_dry_run(
+    launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str
+) -> None:
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", launch, facts), level, words)
+
+
+@pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: f"{advice.code} {advice.text}")
+def test_each_piece_of_advice_is_found_by_its_code(advice: Any) -> None:
+    assert advice_for(DryRun(advice.code, f"EC2 says: {advice.text}.")) == advice
+
+
+def test_the_command_of_the_dry_run_is_the_launch_of_the_stack() -> None:
+    command = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", {}, {}).command
+    assert command.startswith(
+        "aws ec2 run-instances --region us-east-2 --dry-run --instance-type p5.48xlarge"
+    )
+    assert "MarketType=capacity-block" in command
+    assert "CapacityReservationId=cr-0123456789abcdef0" in command
+    assert command.count("InterfaceType=efa-only") == 32
+
+
+@pytest.mark.parametrize(
+    ("changes", "check", "level", "words"),
+    [
+        ({"cdktf": Tool("cdktf", "", "")}, "cdktf", FAIL, "is not installed"),
+        (
+            {"cdktf": Tool("cdktf", "0.20.11", "/bin/cdktf")},
+            "cdktf",
+            WARN,
+            "is 0.20.11, but the Python package",
+        ),
+        ({"cdktf": Tool("cdktf", "0.21.3", "/bin/cdktf")}, "cdktf", PASS, "0.21.3"),
+        ({"cdktf": Tool("cdktf", "", "/bin/cdktf")}, "cdktf", WARN, "does not say which version"),
+        ({"node": Tool("node", "", "")}, "node", FAIL, "Install Node.js 20.9 or newer"),
+        ({"node": Tool("node", "18.20.0", "/bin/node")}, "node", FAIL, "18.20.0 is too old"),
+        ({"terraform": Tool("terraform", "", "")}, "terraform", FAIL, "TERRAFORM_BINARY_NAME=tofu"),
+        ({"terraform": Tool("terraform", "1.1.9", "/bin/terraform")}, "terraform", FAIL, "1.1.9 is too old"),
+        ({"terraform": Tool("tofu", "1.9.0", "/bin/tofu")}, "terraform", PASS, "tofu 1.9.0"),
+    ],
+)
+def test_the_programs_of_this_machine(changes: dict[str, Any], check: str, level: Level, words: str) -> None:
+    facts = {"machine": replace(MACHINE, **changes)}
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, {}, facts), level, words)
+
+
+def test_without_a_machine_its_programs_are_not_judged() -> None:
+    found = judge(BLOCK_LAUNCH, replace(BLOCK_FACTS, machine=None), NOW)
+    assert not {"cdktf", "node", "terraform"} & {each.check for each in found}
+
+
+def test_one_fault_of_the_credentials_is_shown_once() -> None:
+    facts = replace(BLOCK_FACTS, account=BROKEN, reservations=BROKEN, vpc=BROKEN, type_seen=DENIED)
+    found = {each.check: each for each in findings(BLOCK_LAUNCH, facts, NOW)}
+    assert_says(found["credentials"], FAIL, "InternalError")
+    assert_says(found["reservation"], SKIP, "AWS can't be asked with these credentials")
+    assert_says(found["vpc"], SKIP, "AWS can't be asked with these credentials")
+    assert_says(found["instance type"], SKIP, "ec2:Something is not allowed")
