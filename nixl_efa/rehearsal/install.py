@@ -42,6 +42,7 @@ def _install_ec2() -> None:
     from nixl_efa.rehearsal.ec2.backend import Backend
     from nixl_efa.rehearsal.ec2.instances import Instance
     from nixl_efa.rehearsal.ec2.responses import Ec2
+    from nixl_efa.rehearsal.ec2.security_group_rules import SecurityGroupRule
 
     # CreateTags refuses ids whose prefix it does not know.
     for resource, prefix in (
@@ -52,6 +53,7 @@ def _install_ec2() -> None:
         utils.EC2_RESOURCE_TO_PREFIX[resource] = prefix
         utils.EC2_PREFIX_TO_RESOURCE[prefix] = resource
     models.instances.Instance = Instance
+    models.security_groups.SecurityGroupRule = SecurityGroupRule
     models.ec2_backends.backend = Backend
     urls.url_paths = {"{0}/": Ec2.dispatch}
 
