@@ -55,7 +55,7 @@ def fit(
             Finding(
                 Level.WARN,
                 CHECK,
-                f"{found.free} of its {found.size} instances are free",
+                f"{found.free} of its {found.size} instances are free.",
                 "In order if this environment runs in it already; else something else does.",
             )
         )
@@ -70,9 +70,9 @@ def _state(found: Reservation, now: datetime) -> Finding:
     if found.state != "active":
         start = f" It starts at {found.start:%Y-%m-%d %H:%M} UTC." if found.start else ""
         wait = f"`nixl-efa capacity wait {found.id} --for active` waits for it."
-        return Finding(Level.WARN, CHECK, f"it is {found.state}: a launch would be refused.{start}", wait)
-    return Finding(Level.PASS, CHECK, "it is active")
+        return Finding(Level.WARN, CHECK, f"It is {found.state}: a launch would be refused.{start}", wait)
+    return Finding(Level.PASS, CHECK, "It is active.")
 
 
 def _fail(message: str, remedy: str) -> Finding:
-    return Finding(Level.FAIL, CHECK, message, remedy)
+    return Finding(Level.FAIL, CHECK, f"{message[0].upper()}{message[1:]}.", remedy)

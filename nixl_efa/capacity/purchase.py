@@ -106,12 +106,13 @@ def settle(desk: Desk, entry: Entry, hand_over: Callable[[Entry], None] = lambda
 
 def _look_until(desk: Desk, entry: Entry, until: datetime) -> tuple[str, ...]:
     ec2 = desk.ec2_of(entry.order.region)
-    return look_until(
-        lambda: look(ec2, entry, desk.clock.sleep),
-        desk.clock,
-        until,
-        desk.rule.pause_seconds,
-    )
+    try:
+        return look_until(
+            lambda: look(ec2, entry, desk.clock.sleep), desk.clock, until, desk.rule.pause_seconds
+        )
+    except Exception as error:
+        desk.tell(f"could not look for it: {explain(error)}")
+        raise Unclear(entry, desk.rule) from error
 
 
 def take_lock(desk: Desk, entry: Entry) -> None:

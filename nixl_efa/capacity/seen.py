@@ -13,14 +13,16 @@ from typing import Any
 
 from nixl_efa.capacity.files import write_durably
 from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.request import Request
 
 # Offerings are gone long before.
 KEPT_DAYS = 7
+_MOMENTS = ("start", "end", "at", "earliest_start", "latest_end")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is needed to find an offering again, and the fee it was shown with."""
+    """What was asked (type, count, hours, the window) to see an offering, and what it was."""
 
     region: str
     instance_type: str
@@ -32,6 +34,8 @@ class Seen:
     fee: Decimal
     currency: str
     at: datetime
+    earliest_start: datetime
+    latest_end: datetime | None
 
     def same_block(self, offering: Offering) -> bool:
         """Whether the offering is this block: the same instances, zone and times, under whatever id."""
@@ -55,11 +59,11 @@ class Wanted:
     seen: Seen | None = None
 
 
-def remember(path: Path, offerings: Iterable[Offering], now: datetime) -> None:
+def remember(path: Path, offerings: Iterable[Offering], request: Request, now: datetime) -> None:
     """Adds the offerings to the file and drops those that are old. OSError when it can't be written."""
     kept = {name: seen for name, seen in _read(path).items() if now - seen.at < timedelta(days=KEPT_DAYS)}
     for offering in offerings:
-        kept[offering.id] = seen_from(offering, now)
+        kept[offering.id] = seen_from(offering, request, now)
     document = {name: _to_json(seen) for name, seen in kept.items()}
     write_durably(path, json.dumps(document, indent=1) + "\n")
 
@@ -69,7 +73,7 @@ def recall(path: Path, offering_id: str) -> Seen | None:
     return _read(path).get(offering_id)
 
 
-def seen_from(offering: Offering, now: datetime) -> Seen:
+def seen_from(offering: Offering, request: Request, now: datetime) -> Seen:
     """What to remember of an offering."""
     return Seen(
         offering.region,
@@ -82,6 +86,8 @@ def seen_from(offering: Offering, now: datetime) -> Seen:
         offering.fee,
         offering.currency,
         now,
+        request.earliest_start,
+        request.latest_end,
     )
 
 
@@ -95,15 +101,11 @@ def _read(path: Path) -> dict[str, Seen]:
 
 
 def _to_json(seen: Seen) -> dict[str, Any]:
-    return {
-        **asdict(seen),
-        "start": seen.start.isoformat(),
-        "end": seen.end.isoformat(),
-        "fee": str(seen.fee),
-        "at": seen.at.isoformat(),
-    }
+    document = asdict(seen)
+    moments = {key: value.isoformat() for key, value in document.items() if isinstance(value, datetime)}
+    return {**document, **moments, "fee": str(seen.fee)}
 
 
 def _from_json(document: dict[str, Any]) -> Seen:
-    moments = {key: datetime.fromisoformat(document[key]) for key in ("start", "end", "at")}
+    moments = {key: datetime.fromisoformat(document[key]) for key in _MOMENTS if document[key] is not None}
     return Seen(**{**document, **moments, "fee": Decimal(document["fee"])})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -9,6 +10,8 @@ from nixl_efa.capacity.offering import Offering
 
 MOST_ROWS = 20
 _LABEL_WIDTH = 24
+# A date and the space to the next one.
+_TICK_WIDTH = 8
 
 
 def timeline(offerings: Sequence[Offering], now: datetime, width: int) -> list[str]:
@@ -44,12 +47,15 @@ def _column(moment: datetime, now: datetime, scale: timedelta) -> int:
 
 
 def _ruler(now: datetime, end: datetime, columns: int) -> str:
-    """Dates along the line, as many as fit without touching."""
+    """The dates that begin along the line (UTC), as many as fit without touching."""
+    scale = (end - now) / columns
+    days = max(math.ceil(_TICK_WIDTH * scale / timedelta(days=1)), 1)
     text = f"{now:%m-%d}"
-    ticks = max(columns // 12, 1)
-    for tick in range(1, ticks):
-        column = tick * columns // ticks
-        label = f"{now + (end - now) * column / columns:%m-%d}"
-        if column + len(label) <= columns:
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    while midnight < end:
+        column = _column(midnight, now, scale)
+        label = f"{midnight:%m-%d}"
+        if column >= len(text) + 2 and column + len(label) <= columns:
             text = text.ljust(column) + label
+        midnight += timedelta(days=days)
     return text

@@ -69,7 +69,9 @@ def ask(question: str) -> str:
     """Asks on stderr and reads one line from stdin. Failure when stdin has ended: nobody agreed."""
     print(question, end=" ", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
-    if not answer:
+    if not sys.stdin.isatty():
+        # Nobody pressed Enter here, so the line is still open.
         print(file=sys.stderr)
+    if not answer:
         raise Failure("no answer: stdin has ended, so nothing was done")
     return answer.strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,9 +54,9 @@ def find_again(kit: Tools, offering_id: str, wanted: Wanted) -> Offering:
     checked(request)
     seen = wanted.seen
     if seen is not None:
-        # Around the block that was seen, so that what has come on offer before it doesn't push it out.
-        start = max(request.earliest_start, seen.start - timedelta(hours=1))
-        request = replace(request, earliest_start=start, latest_end=max(seen.end, start) + timedelta(hours=1))
+        # The same window as the search's: AWS answers with a few offerings, and which depends on the window.
+        start = max(request.earliest_start, seen.earliest_start)
+        request = replace(request, earliest_start=start, latest_end=seen.latest_end)
     ec2 = kit.clients.ec2(wanted.region)
     offered = offerings_in(ec2, wanted.region, request, wanted.hours, kit.clock.sleep)
     found = next((offering for offering in offered if offering.id == offering_id), None)

@@ -109,7 +109,7 @@ def _report(kit: Tools, request: Request, found: Found, sort: str, as_json: bool
     now = kit.clock.now()
     offerings = sorted(found.offerings, key=ORDERS[sort])
     try:
-        remember(kit.searches, offerings, now)
+        remember(kit.searches, offerings, request, now)
     except OSError as error:
         say(f"the search could not be kept for `buy` in {kit.searches}: {error.strerror}")
     facts = find(request.instance_type)
@@ -144,8 +144,10 @@ def _print(offerings: Sequence[Offering], accelerators: int, kit: Tools) -> None
     table.add_column("OFFERING", no_wrap=True)
     for title in ("ZONE", "START", "END"):
         table.add_column(title)
-    for title in ("LENGTH", "FEE", "PER INSTANCE-HOUR", "PER ACCELERATOR-HOUR", "STARTS IN"):
+    for title in ("LENGTH", "FEE", "INSTANCE-HOUR", "ACCELERATOR-HOUR", "STARTS IN"):
         table.add_column(title, justify="right")
+    if any(offering.unusable for offering in offerings):
+        table.add_column("NOTE")
     for offering in offerings:
         per_accelerator = offering.fee_per_accelerator_hour(accelerators)
         table.add_row(
@@ -158,6 +160,7 @@ def _print(offerings: Sequence[Offering], accelerators: int, kit: Tools) -> None
             f"{offering.fee_per_instance_hour:.2f}",
             "-" if per_accelerator is None else f"{per_accelerator:.2f}",
             length(max(offering.start - now, type(offering.length)(0))),
+            *([f"no use for a pair: {offering.unusable}"] if offering.unusable else []),
             style="dim" if offering.unusable else None,
         )
     screen = console()
@@ -165,6 +168,3 @@ def _print(offerings: Sequence[Offering], accelerators: int, kit: Tools) -> None
     data("")
     for line in timeline(offerings, now, min(screen.width, 110)):
         screen.print(line, no_wrap=True)
-    for offering in offerings:
-        if offering.unusable:
-            say(f"{offering.id} is of no use for a pair: {offering.unusable}")

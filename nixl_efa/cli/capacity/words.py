@@ -11,11 +11,9 @@ from nixl_efa.cli.output import BadInput, say
 
 
 def money(amount: Decimal) -> str:
-    """An amount with at least two decimals and all that it has: 1,888.42."""
-    exact = amount.normalize()
-    exponent = exact.as_tuple().exponent
-    places = max(2, -exponent if isinstance(exponent, int) else 2)
-    return f"{amount:,.{places}f}"
+    """An amount with two decimals, or all that it has when two don't hold it: 1,888.42."""
+    cents = amount.quantize(Decimal("0.01"))
+    return f"{cents:,}" if cents == amount else f"{amount:,}"
 
 
 def amount(text: str, option: str) -> Decimal:
