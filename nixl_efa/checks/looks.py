@@ -107,7 +107,7 @@ class Looks:
         reservations = self.begin(self._reservations)
         running = self._of_ec2(
             "ec2:DescribeInstances",
-            lambda ec2: usage.running(ec2, launch.instance_type, launch.node_names),
+            lambda ec2: usage.running(ec2, launch.node_names),
         )
         quota = self.begin(lambda: self._quota(vcpu_quota(launch.instance_type, launch.market)))
         address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))

@@ -1,38 +1,42 @@
-"""A launch and a world in which everything is in order; each test changes one thing."""
+"""A local AWS for a module, emptied before each test, and a project's folder beside it."""
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
-import in_order
+from local_project import REGION, Project, open_default_vpc
 
-from nixl_efa.checks.facts import Facts
-from nixl_efa.checks.launch import Launch
-
-
-@pytest.fixture
-def block_launch() -> Launch:
-    """p5.48xlarge into a Capacity Block."""
-    return in_order.BLOCK_LAUNCH
+from nixl_efa.rehearsal import LocalAws
 
 
-@pytest.fixture
-def block_facts() -> Facts:
-    """What is seen when that launch would work."""
-    return in_order.BLOCK_FACTS
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
 
 
 @pytest.fixture
-def demand_launch() -> Launch:
-    """g7e.8xlarge On-Demand."""
-    return in_order.DEMAND_LAUNCH
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """Emptied, and the only AWS that this process can reach."""
+    local_aws.reset()
+    for name, value in local_aws.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    open_default_vpc()
+    return local_aws
 
 
 @pytest.fixture
-def demand_facts() -> Facts:
-    """What is seen when that launch would work."""
-    return in_order.DEMAND_FACTS
+def project(
+    aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Project:
+    """A project's folder, which is the current one."""
+    found = Project(tmp_path, capsys)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
+    return found

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa import instance_types
 from nixl_efa.aws import error_code
 from nixl_efa.checks.facts import Market, Quota, Running
-from nixl_efa.checks.quota_codes import quota_class
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -18,15 +17,10 @@ _STATES = ["pending", "running", "shutting-down", "stopping"]
 _MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block"}
 
 
-def running(ec2: EC2Client, instance_type: str, own_names: tuple[str, ...]) -> tuple[Running, ...]:
-    """The instances that share the type's quota or could be in its reservation, with those that are ending."""
-    kind = quota_class(instance_type)
-    patterns = [f"{letters}*" for letters in kind.families] if kind is not None else [instance_type]
+def running(ec2: EC2Client, own_names: tuple[str, ...]) -> tuple[Running, ...]:
+    """The region's instances that take up capacity, with those that are just ending; a thousand a call."""
     pages = ec2.get_paginator("describe_instances").paginate(
-        Filters=[
-            {"Name": "instance-state-name", "Values": _STATES},
-            {"Name": "instance-type", "Values": patterns},
-        ],
+        Filters=[{"Name": "instance-state-name", "Values": _STATES}],
         PaginationConfig={"PageSize": 1000},
     )
     return tuple(

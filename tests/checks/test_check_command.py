@@ -1,0 +1,243 @@
+"""`nixl-efa check` against the local AWS, as a user runs it."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from local_project import REGION, Project, Ran
+
+from nixl_efa.rehearsal import LocalAws
+
+# What each look needs, and the check that is then skipped.
+PERMISSIONS = [
+    ("GetParameter", "ssm", "AccessDeniedException", "ssm:GetParameter", "image"),
+    ("DescribeCapacityReservations", "ec2", "UnauthorizedOperation", "", "reservation"),
+    ("DescribeInstanceTypeOfferings", "ec2", "UnauthorizedOperation", "", "type offered"),
+    ("DescribeInstanceTypes", "ec2", "UnauthorizedOperation", "", "instance type"),
+    ("DescribeInstances", "ec2", "UnauthorizedOperation", "", "quota"),
+    ("DescribeVpcs", "ec2", "UnauthorizedOperation", "", "vpc"),
+    ("DescribeVpcAttribute", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
+    ("DescribeSubnets", "ec2", "UnauthorizedOperation", "", "subnet"),
+    ("DescribeRouteTables", "ec2", "UnauthorizedOperation", "", "way out"),
+    ("DescribeAddresses", "ec2", "UnauthorizedOperation", "", "elastic IPs"),
+    ("DescribeSecurityGroups", "ec2", "UnauthorizedOperation", "", "security group"),
+    ("DescribeKeyPairs", "ec2", "UnauthorizedOperation", "", "key pair"),
+    ("DescribeImages", "ec2", "UnauthorizedOperation", "", "image"),
+    (
+        "GetServiceQuota",
+        "servicequotas",
+        "AccessDeniedException",
+        "servicequotas:GetServiceQuota",
+        "elastic IPs",
+    ),
+]
+
+
+def by_check(ran: Ran) -> dict[str, dict[str, Any]]:
+    """The findings of a --json run by their check, the worst of each."""
+    order = ["FAIL", "WARN", "SKIP", "PASS"]
+    found = sorted(json.loads(ran.out)["findings"], key=lambda each: order.index(each["level"]))
+    return {each["check"]: each for each in reversed(found)}
+
+
+def test_a_launch_that_would_work_passes(project: Project) -> None:
+    ran = project.run("check", "dev")
+    assert ran.code == 0, ran
+    assert "PASS  dry run" in ran.out
+    assert "EC2 would accept this launch of 2 x g7e.8xlarge." in ran.out
+    assert "      by hand: aws ec2 describe-vpcs --region us-east-2" in ran.out
+    assert "FAIL" not in ran.out
+    assert "WARN" not in ran.out
+
+
+def test_brief_leaves_out_what_is_in_order(project: Project) -> None:
+    ran = project.run("check", "dev", "--brief")
+    assert ran.code == 0
+    assert "PASS  " not in ran.out
+    assert "checks: " in ran.out
+
+
+def test_json_holds_every_finding(project: Project) -> None:
+    ran = project.run("check", "dev", "--json")
+    document = json.loads(ran.out)
+    assert document["schema"] == "nixl-efa/check/1"
+    assert (document["environment"], document["stack"], document["region"]) == ("dev", "nixl-efa-dev", REGION)
+    assert document["ok"] is True
+    assert sum(document["counts"].values()) == len(document["findings"])
+    assert set(document["findings"][0]) == {"level", "check", "message", "remedy", "command"}
+
+
+def test_a_scheduled_block_warns_and_strict_stops_on_it(project: Project, aws: LocalAws) -> None:
+    block = project.buy_block()
+    project.environment("prod", **block)
+    aws.advance(timedelta(minutes=10))
+    ran = project.run("check", "prod", "--json")
+    state = by_check(ran)["reservation state"]
+    assert ran.code == 0, ran
+    assert (state["level"], "is scheduled, with 2 instances. It starts at" in state["message"]) == (
+        "WARN",
+        True,
+    )
+    assert by_check(ran)["dry run"]["level"] == "WARN"
+    assert by_check(ran)["reservation room"]["level"] == "PASS"
+    assert project.run("check", "prod", "--strict").code == 1
+
+
+def test_an_active_block_passes_and_a_full_one_does_not(project: Project, aws: LocalAws) -> None:
+    block = project.buy_block()
+    project.environment("prod", **block)
+    aws.advance(timedelta(hours=2))
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 0, ran
+    assert json.loads(ran.out)["counts"]["WARN"] == 0, ran.out
+    project.launch("p5.48xlarge", block["capacity_reservation_id"], block["availability_zone"])
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 1
+    assert "1 of 2 instances" in by_check(ran)["reservation room"]["message"]
+    assert "ReservationCapacityExceeded" in by_check(ran)["dry run"]["message"]
+    assert "(other)" in by_check(ran)["reservation use"]["message"]
+
+
+def test_this_stacks_own_nodes_are_no_hindrance_to_it(project: Project, aws: LocalAws) -> None:
+    block = project.buy_block()
+    project.environment("prod", **block)
+    aws.advance(timedelta(hours=2))
+    for node in ("producer", "consumer"):
+        project.launch(
+            "p5.48xlarge",
+            block["capacity_reservation_id"],
+            block["availability_zone"],
+            name=f"nixl-efa-prod-{node}",
+        )
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 0, ran
+    assert "2 of them held by this stack" in by_check(ran)["reservation room"]["message"]
+
+
+def test_a_reservation_of_another_region_is_found_there(project: Project) -> None:
+    block = project.buy_block("us-west-2")
+    project.environment("prod", **{**block, "availability_zone": "us-east-2a"})
+    ran = project.run("check", "prod", "--json")
+    found = by_check(ran)["reservation"]
+    assert ran.code == 1
+    assert "is not in us-east-2; it is in us-west-2 (p5.48xlarge" in found["message"]
+    assert "--region us-west-2" in found["command"]
+
+
+def test_a_region_that_does_not_answer_is_named(project: Project, aws: LocalAws) -> None:
+    project.environment("prod", use_capacity_block=True, capacity_reservation_id="cr-0123456789abcdef0")
+    aws.faults.add(action="DescribeRegions", code="UnauthorizedOperation")
+    ran = project.run("check", "prod", "--json")
+    assert (
+        "could not be asked (no permission: ec2:DescribeRegions)" in by_check(ran)["reservation"]["message"]
+    )
+
+
+def test_what_parameter_store_holds_is_what_is_checked(project: Project, aws: LocalAws) -> None:
+    block = project.buy_block()
+    ssm = boto3.client("ssm", REGION)
+    project.environment(
+        "prod",
+        use_capacity_block=True,
+        capacity_reservation_parameter="/block",
+        availability_zone_parameter="/zone",
+    )
+    ran = project.run("check", "prod", "--json")
+    assert (
+        "The parameter /block (capacity_reservation_parameter) does not exist"
+        in by_check(ran)["reservation"]["message"]
+    )
+    assert by_check(ran)["zone"]["level"] == "FAIL"
+    assert by_check(ran)["dry run"]["level"] == "SKIP"
+    ssm.put_parameter(Name="/block", Value=block["capacity_reservation_id"], Type="String")
+    ssm.put_parameter(Name="/zone", Value=block["availability_zone"], Type="String")
+    aws.advance(timedelta(hours=2))
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 0, ran
+
+
+@pytest.mark.parametrize(("action", "service", "code", "permission", "check"), PERMISSIONS)
+def test_a_missing_permission_skips_its_check_and_is_named(
+    project: Project, aws: LocalAws, action: str, service: str, code: str, permission: str, check: str
+) -> None:
+    group = boto3.client("ec2", REGION).describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    project.environment(
+        "prod",
+        capacity_reservation_id="cr-0123456789abcdef0",
+        security_group_id=group,
+        key_name="nobody",
+        instance_type="g7e.8xlarge",
+    )
+    aws.faults.add(action=action, code=code, times=None)
+    ran = project.run("check", "prod", "--json")
+    found = by_check(ran)[check]
+    assert (found["level"], found["message"]) == (
+        "SKIP",
+        f"No permission to look: {permission or f'ec2:{action}'} is not allowed.",
+    )
+
+
+def test_no_permission_to_launch_is_a_failure(project: Project, aws: LocalAws) -> None:
+    aws.faults.add(action="RunInstances", code="UnauthorizedOperation", message="not authorized")
+    ran = project.run("check", "dev", "--json")
+    assert ran.code == 1
+    assert by_check(ran)["dry run"]["level"] == "FAIL"
+    assert "ec2:RunInstances" in by_check(ran)["dry run"]["message"]
+
+
+def test_an_error_of_aws_fails_its_check_alone(project: Project, aws: LocalAws) -> None:
+    aws.faults.add(action="DescribeVpcs", code="InternalError", times=None)
+    ran = project.run("check", "dev", "--json")
+    levels = {name: found["level"] for name, found in by_check(ran).items()}
+    assert (ran.code, levels.pop("vpc")) == (1, "FAIL")
+    assert "FAIL" not in levels.values()
+
+
+def test_without_credentials_there_is_one_failure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.delenv(name)
+    ran = project.run("check", "dev", "--json")
+    failed = [each["check"] for each in json.loads(ran.out)["findings"] if each["level"] == "FAIL"]
+    assert (ran.code, failed) == (1, ["credentials"])
+    assert "there are no AWS credentials" in by_check(ran)["credentials"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("check", "nowhere"), '"nowhere"'),
+        (("check", "broken"), "instance_type"),
+        (("check", "dev", "--min-hours", "-1"), "--min-hours"),
+        (("check",), "ENV"),
+        (("deploy", "broken"), "instance_type"),
+    ],
+)
+def test_bad_input_ends_with_2_and_says_why(project: Project, arguments: tuple[str, ...], words: str) -> None:
+    (project.folder / "environments/broken.toml").write_text("instance_type = 5\n", encoding="utf-8")
+    ran = project.run(*arguments)
+    assert (ran.code, ran.out) == (2, "")
+    assert words in ran.err
+    assert "Traceback" not in ran.err
+
+
+def test_nothing_is_changed_by_a_check(project: Project, aws: LocalAws) -> None:
+    aws.calls.clear()
+    project.run("check", "dev")
+    reads = ("Describe", "Get")
+    assert [name for name in aws.calls.actions() if not name.startswith(reads)] == ["RunInstances"]
+    assert not boto3.client("ec2", REGION).describe_instances()["Reservations"]
+
+
+def test_a_folder_that_is_no_project_is_bad_input(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    empty: Path = tmp_path_factory.mktemp("empty")
+    monkeypatch.chdir(empty)
+    ran = project.run("check", "dev")
+    assert ran.code == 2
+    assert "environments" in ran.err
