@@ -11,4 +11,5 @@ class SecurityGroupRule(MotoRule):  # type: ignore[misc]
     @property
     def description(self) -> str | None:
         """What was given with the peer, whichever kind of peer it is."""
-        return self.ip_range.get("Description") or self.source_group.get("Description")
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found
