@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-from local_project import REGION, Project, open_default_vpc
-
 from nixl_efa.rehearsal import LocalAws
+from tests.checks.local_project import REGION, Project, open_default_vpc
 
 
 @pytest.fixture(scope="module")

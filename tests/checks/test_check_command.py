@@ -9,9 +9,9 @@ from typing import Any
 
 import boto3
 import pytest
-from local_project import REGION, Project, Ran
 
 from nixl_efa.rehearsal import LocalAws
+from tests.checks.local_project import REGION, Project, Ran
 
 # What each look needs, and the check that is then skipped.
 PERMISSIONS = [

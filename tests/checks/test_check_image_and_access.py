@@ -7,7 +7,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from in_order import (
+
+from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.rules import judge
+from nixl_efa.checks.rules.access import ADVICE, advice_for
+from nixl_efa.checks.runner import findings
+from nixl_efa.findings import Level
+from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
     BLOCK_LAUNCH,
@@ -17,15 +23,10 @@ from in_order import (
     MACHINE,
     NOW,
     instance,
+    known,
     seen_type,
 )
-from judging import FAIL, PASS, SKIP, WARN, assert_says, finding
-
-from nixl_efa.checks.facts import DryRun, KeyPair, Tool
-from nixl_efa.checks.rules import judge
-from nixl_efa.checks.rules.access import ADVICE, advice_for
-from nixl_efa.checks.runner import findings
-from nixl_efa.findings import Level
+from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -204,6 +205,28 @@ def test_the_programs_of_this_machine(changes: dict[str, Any], check: str, level
 def test_without_a_machine_its_programs_are_not_judged() -> None:
     found = judge(BLOCK_LAUNCH, replace(BLOCK_FACTS, machine=None), NOW)
     assert not {"cdktf", "node", "terraform"} & {each.check for each in found}
+
+
+OPEN_DRIVER = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+P3 = {"instance_type": "p3dn.24xlarge", "type_facts": known("p3dn.24xlarge")}
+
+
+@pytest.mark.parametrize(
+    ("launch", "name", "fails"),
+    [
+        ({**P3, "image_parameter": OPEN_DRIVER}, "", True),
+        ({**P3, "image_id": "ami-1"}, "Deep Learning Base OSS Nvidia Driver GPU AMI (Ubuntu 24.04)", True),
+        ({**P3, "image_id": "ami-1", "image_parameter": OPEN_DRIVER}, "", False),
+        ({**P3, "image_id": "ami-1"}, "Deep Learning Base Proprietary Nvidia Driver GPU AMI", False),
+        ({"image_parameter": OPEN_DRIVER}, "", False),
+    ],
+)
+def test_the_open_driver_does_not_run_a_v100(launch: dict[str, Any], name: str, fails: bool) -> None:
+    facts = replace(BLOCK_FACTS, image=replace(IMAGE, name=name))
+    found = [
+        each for each in judge(replace(BLOCK_LAUNCH, **launch), facts, NOW) if each.check == "image driver"
+    ]
+    assert [each.level for each in found] == ([FAIL] if fails else [])
 
 
 def test_one_fault_of_the_credentials_is_shown_once() -> None:

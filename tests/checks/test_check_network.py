@@ -6,19 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from in_order import (
-    BLOCK_FACTS,
-    BLOCK_LAUNCH,
-    BROKEN,
-    DEMAND_FACTS,
-    DEMAND_LAUNCH,
-    DENIED,
-    INTERNET,
-    NOW,
-    SUBNET,
-    instance,
-)
-from judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import (
@@ -37,6 +24,19 @@ from nixl_efa.checks.rules.network import addresses_needed
 from nixl_efa.checks.rules.way_out import default_route, table_of
 from nixl_efa.efa_layout import Interface
 from nixl_efa.findings import Level
+from tests.checks.in_order import (
+    BLOCK_FACTS,
+    BLOCK_LAUNCH,
+    BROKEN,
+    DEMAND_FACTS,
+    DEMAND_LAUNCH,
+    DENIED,
+    INTERNET,
+    NOW,
+    SUBNET,
+    instance,
+)
+from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 
 def subnet(**changes: Any) -> dict[str, Any]:

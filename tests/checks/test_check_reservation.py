@@ -7,7 +7,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from in_order import (
+
+from nixl_efa.checks.facts import BlockHealth, Elsewhere, Unseen
+from nixl_efa.checks.rules import judge
+from nixl_efa.findings import Level
+from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
     BLOCK_ID,
@@ -21,11 +25,7 @@ from in_order import (
     instance,
     seen_type,
 )
-from judging import FAIL, PASS, SKIP, WARN, assert_says, finding
-
-from nixl_efa.checks.facts import BlockHealth, Elsewhere, Unseen
-from nixl_efa.checks.rules import judge
-from nixl_efa.findings import Level
+from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 INSIDE = {"reservation_id": BLOCK_ID}
 
@@ -171,7 +171,12 @@ SCHEDULED = {"state": "scheduled", "free": 0, "start": NOW + timedelta(hours=3, 
         ({}, block(**SCHEDULED), WARN, "with 2 instances. It starts at 2026-12-01 11:30 UTC, in 3 h 30 min"),
         ({"at_once": True}, block(**SCHEDULED), FAIL, "EC2 refuses a launch before that"),
         ({}, block(state="payment-pending"), WARN, "5 minutes to 12 hours"),
-        ({"at_once": True}, block(state="payment-pending"), FAIL, "Deploy when it is active"),
+        (
+            {"at_once": True},
+            block(state="payment-pending"),
+            FAIL,
+            "nixl-efa capacity wait cr-0123456789abcdef0",
+        ),
         ({}, block(state="expired"), FAIL, "its time is over"),
         ({}, block(state="payment-failed"), FAIL, "its payment failed"),
         ({}, block(state="cancelled"), FAIL, "it was cancelled"),

@@ -9,13 +9,13 @@ from typing import Any
 
 import boto3
 import pytest
-from in_order import NOW
-from local_project import REGION, Project
 
 from nixl_efa import checks
 from nixl_efa.aws import Clients
 from nixl_efa.rehearsal import LocalAws
 from nixl_efa.settings import Settings
+from tests.checks.in_order import NOW
+from tests.checks.local_project import REGION, Project
 
 BLOCK_SETTINGS: dict[str, Any] = {
     "instance_type": "p5.48xlarge",

@@ -6,7 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from in_order import (
+
+from nixl_efa import instance_types
+from nixl_efa.checks.facts import Quota
+from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
+from nixl_efa.findings import Level
+from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_ID,
     BLOCK_LAUNCH,
@@ -19,12 +24,7 @@ from in_order import (
     instance,
     seen_type,
 )
-from judging import FAIL, PASS, SKIP, WARN, assert_says, finding
-
-from nixl_efa import instance_types
-from nixl_efa.checks.facts import Quota
-from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
-from nixl_efa.findings import Level
+from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 G7E = seen_type("g7e.8xlarge")
 TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [

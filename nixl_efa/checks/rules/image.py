@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Image, Unseen
@@ -9,6 +10,10 @@ from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, failed, listed, moment, parameter_call, passed, unseen, warned
 from nixl_efa.findings import Finding
+
+# NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
+_BEFORE_TURING = frozenset({"V100"})
+_OPEN_DRIVER = re.compile(r"\boss[- ]nvidia", re.IGNORECASE)
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
@@ -29,6 +34,7 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         _root_device(image, by_hand),
         _root_volume(launch, image, by_hand),
         _platform(facts, image, by_hand),
+        *_driver(launch, image, by_hand),
     ]
 
 
@@ -144,6 +150,22 @@ def _platform(facts: Facts, image: Image, by_hand: str) -> Finding:
         )
     fits = f", as {found.id} asks" if found is not None else ""
     return passed(check, f"{image.platform or 'Linux/UNIX'}{fits}.", by_hand)
+
+
+def _driver(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
+    name = f"{'' if launch.image_id else launch.image_parameter} {image.name}"
+    accelerators = launch.type_facts.accelerators if launch.type_facts is not None else ()
+    old = [each.name for each in accelerators if each.name in _BEFORE_TURING]
+    if not old or not _OPEN_DRIVER.search(name):
+        return []
+    return [
+        failed(
+            "image driver",
+            f"{image.id} has NVIDIA's open driver, which does not run the {old[0]} of {launch.instance_type}.",
+            "Set ami_id or ami_parameter to an image with NVIDIA's proprietary driver.",
+            by_hand,
+        )
+    ]
 
 
 def _reserved_as(platform: str) -> str:

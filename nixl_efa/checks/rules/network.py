@@ -67,7 +67,8 @@ def _no_zone_parameter(launch: Launch) -> Finding:
     return failed(
         "zone",
         f"The parameter {name} (availability_zone_parameter) does not exist in {launch.region}.",
-        "Write the zone to it, or set availability_zone.",
+        f"`nixl-efa capacity save ID --env {launch.environment}` writes a reservation's zone; or set "
+        "availability_zone.",
         parameter_call(launch, name),
     )
 

@@ -93,8 +93,7 @@ def _no_parameter(launch: Launch) -> Finding:
         "reservation",
         f"The parameter {launch.reservation_parameter} (capacity_reservation_parameter) does not exist in "
         f"{launch.region}.",
-        f"Write the reservation's id to it (`aws ssm put-parameter --region {launch.region} --type String "
-        f"--name {launch.reservation_parameter} --value cr-...`), or set capacity_reservation_id.",
+        f"`nixl-efa capacity save ID --env {launch.environment}` writes it; or set capacity_reservation_id.",
         _parameter_command(launch),
     )
 
@@ -108,7 +107,7 @@ def _malformed(launch: Launch, name: str) -> Finding:
     return failed(
         "reservation",
         f"{name!r}, from {source}, is no reservation's id: that is cr- and 17 digits or letters a to f.",
-        "Copy the whole id from the list of your reservations.",
+        "Copy the whole id; `nixl-efa capacity list` shows your reservations.",
         aws(launch, "ec2", "describe-capacity-reservations"),
     )
 

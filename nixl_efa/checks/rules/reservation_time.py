@@ -92,7 +92,7 @@ def _state(launch: Launch, found: Reservation, now: datetime) -> Finding:
         why = _WAITING.get(found.state, "EC2 lets nothing into it in this state")
         message = f"{found.id} is {found.state}: {why}."
     judged = failed if launch.at_once else warned
-    return judged(check, message, "Deploy when it is active.", by_hand)
+    return judged(check, message, f"`nixl-efa capacity wait {found.id}` waits until it is active.", by_hand)
 
 
 def _time(launch: Launch, found: Reservation, end: datetime, now: datetime) -> Finding:
