@@ -22,7 +22,7 @@ def terraform_data(
     """Add the resource; its address is returned, and `<address>.output` is its value.
 
     cdktf's own DataResource runs `terraform version` for each of them at synthesis (cdktf, validate-binary-version):
-    45 ms each, and synthesis should need no Terraform. The stack's `required_version` says the same in time.
+    45 ms each, and synthesis should need no Terraform. `nixl-efa check` looks at Terraform's version (1.4 or newer).
     """
     lifecycle = TerraformResourceLifecycle(
         ignore_changes=list(ignore_changes) if ignore_changes else None,

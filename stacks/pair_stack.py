@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from cdktf import TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 from constructs import Construct
 
 from constructs_lib.node_pair import NodePair, stack_tags
+from constructs_lib.suppressions import suppressions
 from nixl_efa.plan import PairPlan
 from nixl_efa.settings import Settings
 from stacks.state import keep_state
 
 # The bindings were generated from 6.25; every argument used here is one that 5.100 has too.
 PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
-# 1.4 brought terraform_data.
-TERRAFORM_VERSIONS = ">= 1.4.0"
 
 
 class PairStack(TerraformStack):
@@ -28,12 +29,22 @@ class PairStack(TerraformStack):
             region=settings.region,
             default_tags=[AwsProviderDefaultTags(tags=stack_tags(settings))],
         )
-        self.add_override("terraform.required_version", TERRAFORM_VERSIONS)
         # The bindings would pin the one version that they were generated from.
         self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSIONS)
         keep_state(self, settings)
         self.pair = NodePair(self, "pair", settings=settings, plan=plan)
+        # In one override: each is a question to jsii's process.
+        self.add_override("resource", suppressions(self._suppressed(settings, plan)))
         self._outputs(settings, plan)
+
+    @staticmethod
+    def _suppressed(settings: Settings, plan: PairPlan) -> Iterator[tuple[str, str]]:
+        yield "aws_s3_bucket", "scripts"
+        for node in plan.nodes:
+            yield "aws_instance", node.name
+            yield "aws_launch_template", node.name
+            if settings.elastic_ip:
+                yield "aws_eip", node.name
 
     def _outputs(self, settings: Settings, plan: PairPlan) -> None:
         pair = self.pair

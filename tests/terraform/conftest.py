@@ -1,0 +1,68 @@
+"""Real Terraform with the real AWS provider, on JSON that `python main.py` wrote."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.rehearsal.plugin_mirror import terraform_environ
+from nixl_efa.rehearsal.server import LocalAws
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """`terraform` in one folder, with what it needs to find the provider and the local AWS."""
+
+    folder: Path
+    environ: Mapping[str, str]
+
+    def __call__(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            ["terraform", *arguments],
+            cwd=self.folder,
+            env=dict(self.environ),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if check:
+            assert done.returncode == 0, f"terraform {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
+        return done
+
+
+def synthesize_to(outdir: Path, **variables: str) -> Path:
+    """Run `python main.py`; the folder of the stacks."""
+    environ = {**os.environ, **variables, "CDKTF_OUTDIR": str(outdir)}
+    subprocess.run([sys.executable, "main.py"], cwd=ROOT, env=environ, check=True, capture_output=True)
+    return outdir / "stacks"
+
+
+@pytest.fixture(scope="session")
+def plain_environ() -> Iterator[dict[str, str]]:
+    """For commands that call no AWS."""
+    with terraform_environ(os.environ) as environ:
+        yield environ
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture(scope="module")
+def aws_environ(local_aws: LocalAws, plain_environ: dict[str, str]) -> dict[str, str]:
+    """For commands that call the local AWS."""
+    return {
+        **plain_environ,
+        **local_aws.environ("us-east-2"),
+        "TF_CLI_CONFIG_FILE": plain_environ.get("TF_CLI_CONFIG_FILE", ""),
+    }

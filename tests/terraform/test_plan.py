@@ -1,0 +1,107 @@
+"""Terraform accepts each environment, and refuses what can't work with a message that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import boto3
+import pytest
+
+from nixl_efa.rehearsal.server import LocalAws
+from tests.terraform.conftest import Terraform, synthesize_to
+
+REGION = "us-east-2"
+RESERVATION = "cr-0123456789abcdef0"
+
+
+@pytest.fixture(scope="module")
+def parameters(local_aws: LocalAws, aws_environ: dict[str, str]) -> None:
+    """What prod reads from Parameter Store."""
+    ssm = boto3.client(
+        "ssm",
+        region_name=REGION,
+        endpoint_url=local_aws.endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    ssm.put_parameter(Name="/nixl-efa/capacity-reservation-id", Value=RESERVATION, Type="String")
+    ssm.put_parameter(Name="/nixl-efa/prod/availability-zone", Value=f"{REGION}b", Type="String")
+
+
+@pytest.fixture(scope="module")
+def stacks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return synthesize_to(tmp_path_factory.mktemp("out"))
+
+
+@pytest.mark.parametrize("environment", ["dev", "staging", "prod"])
+def test_each_environment_is_valid_and_can_be_planned(
+    environment: str, stacks: Path, aws_environ: dict[str, str], parameters: None
+) -> None:
+    terraform = Terraform(stacks / f"nixl-efa-{environment}", aws_environ)
+
+    terraform("init", "-input=false")
+    assert "Success! The configuration is valid." in terraform("validate", "-no-color").stdout
+    plan = terraform("plan", "-input=false", "-no-color").stdout
+    assert "# aws_instance.producer will be created" in plan
+    assert "# aws_instance.consumer will be created" in plan
+    assert "Warning" not in plan
+    if environment == "prod":
+        # Not hidden as "(sensitive value)": one has to see into which block a plan launches.
+        assert f'capacity_reservation_id = "{RESERVATION}"' in plan
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (
+            {"AVAILABILITY_ZONE": f"{REGION}a", "SUBNET_ID": "of zone b"},
+            "lies in zone us-east-2b, not in the wanted us-east-2a",
+        ),
+        (
+            {"AVAILABILITY_ZONE": f"{REGION}c"},
+            "g7e.8xlarge is not offered in zone us-east-2c. Zones of us-east-2 that offer it: us-east-2a, us-east-2b.",
+        ),
+        (
+            {"INSTANCE_TYPE": "trn1.32xlarge", "REGION": "eu-west-3"},
+            "trn1.32xlarge is not offered in eu-west-3",
+        ),
+        (
+            {"SUBNET_ID": "of zone b", "VPC_ID": "vpc-0123456789abcdef0"},
+            "not in vpc_id vpc-0123456789abcdef0",
+        ),
+        ({"VPC_ID": "empty"}, "has no subnet in a zone that offers g7e.8xlarge"),
+    ],
+    ids=[
+        "subnet in another zone",
+        "type not in the zone",
+        "type not in the region",
+        "subnet of another VPC",
+        "no subnet",
+    ],
+)
+def test_a_zone_or_subnet_that_does_not_fit_fails_the_plan_and_says_so(
+    settings: dict[str, str], message: str, tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
+) -> None:
+    ec2 = boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=local_aws.endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    zone = [{"Name": "availability-zone", "Values": [f"{REGION}b"]}]
+    made = {
+        "of zone b": lambda: ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"],
+        "empty": lambda: ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"],
+    }
+    values = {name: made[value]() if value in made else value for name, value in settings.items()}
+    variables = {f"NIXL_EFA_DEV_{name}": value for name, value in values.items()}
+    folder = synthesize_to(tmp_path / "out", NIXL_EFA_ENVIRONMENTS="dev", **variables) / "nixl-efa-dev"
+    terraform = Terraform(folder, aws_environ)
+
+    terraform("init", "-input=false")
+    plan = terraform("plan", "-input=false", "-no-color", check=False)
+
+    assert plan.returncode == 1
+    said = " ".join(plan.stderr.replace("│", " ").split())
+    assert message in said
