@@ -69,8 +69,8 @@ def _plain(finding: Finding) -> dict[str, str]:
 def _nodes(report: PairReport) -> None:
     from rich.table import Table
 
-    table = Table(title=f"nixl-efa-{report.pair.environment}", title_justify="left")
-    table.add_column("")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column(f"nixl-efa-{report.pair.environment}")
     for one in report.nodes:
         table.add_column(one.node.name, overflow="fold")
     about = [
@@ -83,26 +83,27 @@ def _nodes(report: PairReport) -> None:
     ]
     for name, cells in about:
         table.add_row(name, *cells)
-    table.add_section()
     by_node = [{finding.check: finding for finding in one.findings} for one in report.nodes]
     for check in dict.fromkeys(check for found in by_node for check in found):
         table.add_row(check, *(_cell(found.get(check)) for found in by_node))
     output.console().print(table)
+    output.data("")
 
 
 def _pair(report: PairReport) -> None:
     from rich.table import Table
 
-    table = Table(title="the pair", title_justify="left", show_header=False)
-    table.add_column()
-    table.add_column(overflow="fold")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("the pair")
+    table.add_column("", overflow="fold")
     for finding in report.findings:
         table.add_row(finding.check, _cell(finding))
     output.console().print(table)
 
 
 def _remedies(report: PairReport) -> None:
-    """What to do about everything that isn't in order, each remedy once."""
+    """What to do about everything that isn't in order, each remedy once, and the count of each level."""
+    output.data("")
     advice: dict[str, str] = {}
     for finding in report.all_findings:
         if finding.remedy:

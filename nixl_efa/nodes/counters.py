@@ -1,8 +1,11 @@
-"""The EFA devices' hardware counters before and after a transfer: what went over EFA. Pure.
+"""The EFA devices' hardware counters before and after a transfer: what went over EFA, and what over TCP. Pure.
 
 Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". A write of NIXL counts as rdma_write_bytes or, where
 libfabric sends in its place, in tx_bytes alone (ai-dynamo/nixl, issue 1656); libfabric may also let the receiver
 read (rdma_read_resp_bytes at the sender). So the sum of all is what shows whether anything went.
+
+EFA's traffic passes the kernel by: what the IP interfaces count beside is TCP. Without that count, another job's
+traffic over EFA could hide that this transfer fell back.
 """
 
 from __future__ import annotations
@@ -13,20 +16,24 @@ from dataclasses import dataclass
 SENT = ("tx_bytes", "rdma_write_bytes", "rdma_read_resp_bytes")
 RECEIVED = ("rx_bytes", "rdma_write_recv_bytes", "rdma_read_bytes")
 
+# How transfer.sh names an IP interface.
+IP = "net/"
+
 Counters = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Bytes that left and reached a node over EFA, and on how many of its devices."""
+    """Bytes that left and reached a node over EFA, on how many of its devices, and that left or reached it by IP."""
 
     sent_bytes: int
     received_bytes: int
     devices: int
+    ip_bytes: int
 
 
 def counters(text: str) -> Counters:
-    """Counters by device, from lines such as "rdmap79s0 tx_bytes=12 rx_bytes=3"."""
+    """Counters by device, from lines such as "rdmap79s0 tx_bytes=12 rx_bytes=3" and "net/ens5 tx_bytes=4"."""
     found: dict[str, dict[str, int]] = {}
     for line in text.splitlines():
         device, *pairs = line.split()
@@ -37,12 +44,15 @@ def counters(text: str) -> Counters:
 
 def moved(before: Counters, after: Counters) -> Moved:
     """The difference of two readings. A device that is missing in one of them counts nothing."""
-    sent = received = devices = 0
+    sent = received = devices = by_ip = 0
     for device in before.keys() & after.keys():
         out = _difference(before[device], after[device], SENT)
         into = _difference(before[device], after[device], RECEIVED)
-        sent, received, devices = sent + out, received + into, devices + (out + into > 0)
-    return Moved(sent, received, devices)
+        if device.startswith(IP):
+            by_ip += out + into
+        else:
+            sent, received, devices = sent + out, received + into, devices + (out + into > 0)
+    return Moved(sent, received, devices, by_ip)
 
 
 def _difference(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, ...]) -> int:

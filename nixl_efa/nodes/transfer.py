@@ -38,7 +38,7 @@ class Attempt:
 class Result:
     """What an attempt gave. rows is empty when it failed; error then says why, in one line.
 
-    sent, received: what the hardware counters of producer and consumer saw go over EFA.
+    sent, received: what the counters of producer and consumer saw go over EFA and by IP.
     """
 
     attempt: Attempt
@@ -106,7 +106,7 @@ def result(attempt: Attempt, ends: Mapping[str, Mapping[str, Section]]) -> Resul
 
 def failed(attempt: Attempt, error: str) -> Result:
     """The result of an attempt of which nothing can be read."""
-    nothing = Moved(0, 0, 0)
+    nothing = Moved(0, 0, 0, 0)
     return Result(attempt, (), error, nothing, nothing)
 
 

@@ -22,7 +22,7 @@ section() { # NAME COMMAND...
   printf '@@ begin %s\n%s\n@@ end %s %s\n' "$name" "$output" "$name" "$code"
 }
 
-# A line for each EFA device. rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends
+# A line for each EFA device, and one for each IP interface, which EFA's traffic does not pass: TCP's does. rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends
 # (ai-dynamo/nixl, issue 1656).
 counters() {
   for device in "$root"/sys/class/infiniband/*; do
@@ -32,6 +32,12 @@ counters() {
       { read -r value <"$device/ports/1/hw_counters/$counter"; } 2>/dev/null && printf ' %s=%s' "$counter" "$value"
     done
     echo
+  done
+  for interface in "$root"/sys/class/net/*; do
+    [ "${interface##*/}" != lo ] && [ -d "$interface/statistics" ] || continue
+    read -r sent <"$interface/statistics/tx_bytes"
+    read -r received <"$interface/statistics/rx_bytes"
+    echo "net/${interface##*/} tx_bytes=$sent rx_bytes=$received"
   done
 }
 

@@ -35,7 +35,10 @@ def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
 
 
 def fabric(result: Result, planned: Planned) -> Finding:
-    """The hardware counters of both ends prove that the bytes went over EFA. A silent fall-back is a FAIL."""
+    """The counters of both ends prove that the bytes went over EFA and not TCP. A silent fall-back is a FAIL.
+
+    Both proofs are asked for: EFA's counters saw the payload, and the IP interfaces did not.
+    """
     check, command = "fabric", "cat /sys/class/infiniband/*/ports/1/hw_counters/tx_bytes"
     if not planned.efa_interfaces:
         return Finding(
@@ -45,17 +48,19 @@ def fabric(result: Result, planned: Planned) -> Finding:
             "Choose a type with EFA (`nixl-efa instance-types list --efa`).",
         )
     sent, received, payload = result.sent.sent_bytes, result.received.received_bytes, result.moved_bytes
-    if min(sent, received) >= COUNTED_SHARE * payload:
+    by_ip = min(result.sent.ip_bytes, result.received.ip_bytes)
+    if min(sent, received) >= COUNTED_SHARE * payload > by_ip:
         message = (
             f"over EFA: the counters saw {_size(sent)} leave on {result.sent.devices} and {_size(received)} arrive "
-            f"on {result.received.devices} of {planned.efa_interfaces} devices; the payload was {_size(payload)}."
+            f"on {result.received.devices} of {planned.efa_interfaces} devices, {_size(by_ip)} go by IP; "
+            f"the payload was {_size(payload)}."
         )
         return Finding(Level.PASS, check, message, command=command)
     return Finding(
         Level.FAIL,
         check,
-        f"silent fall-back to TCP: of {_size(payload)} that arrived, EFA's counters saw {_size(sent)} leave and "
-        f"{_size(received)} arrive.",
+        f"silent fall-back to TCP: of {_size(payload)}, EFA's counters saw {_size(sent)} leave and {_size(received)} "
+        f"arrive; {_size(by_ip)} went by IP.",
         "Use the backend LIBFABRIC (UCX on EFA becomes TCP) and FI_PROVIDER=efa; look at `fi_info -p efa`.",
         command,
     )

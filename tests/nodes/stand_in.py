@@ -81,7 +81,10 @@ class StandIn:
         self.script("opt/nixl-efa/venv/bin/python", 'echo "nixl 1.5.1 $2 loaded"')
         self.memlock("unlimited")
         self.efa(self.devices)
-        self.over_efa(32 * GIB)
+        for counter in ("tx_bytes", "rx_bytes"):
+            self.file(f"sys/class/net/ens32/statistics/{counter}", "5000\n")
+            self.file(f"sys/class/net/lo/statistics/{counter}", "7\n")
+        self.over_efa(GIB)
 
     def file(self, path: str, text: str) -> Path:
         target = self.root / path
@@ -119,9 +122,15 @@ class StandIn:
         )
 
     def over_efa(self, size: int) -> None:
-        """Both tools work and count `size` bytes on this node's first devices; 0 is a fall-back to TCP."""
-        counter = "tx_bytes" if self.name == "producer" else "rx_bytes"
-        path = self.root / f"sys/class/infiniband/rdmap0s0/ports/1/hw_counters/{counter}"
+        """Both tools work and count `size` bytes on this node's first device."""
+        self._works("sys/class/infiniband/rdmap0s0/ports/1/hw_counters", size)
+
+    def over_tcp(self, size: int) -> None:
+        """Both tools work and count `size` bytes on this node's IP interface: a silent fall-back."""
+        self._works("sys/class/net/ens32/statistics", size)
+
+    def _works(self, folder: str, size: int) -> None:
+        path = self.root / folder / ("tx_bytes" if self.name == "producer" else "rx_bytes")
         count = f"[ ! -e {path} ] || echo $(($(cat {path}) + {size})) > {path}"
         self.command("nixlbench", f"{count}\ncat <<'OUTPUT'\n{NIXLBENCH}OUTPUT")
         self.command("fi_pingpong", f"{count}\ncat <<'OUTPUT'\n{PINGPONG}OUTPUT")

@@ -145,14 +145,14 @@ def test_verify_as_json_is_one_document_with_every_finding_and_row(project: Proj
     assert [node["name"] for node in document["nodes"]] == ["producer", "consumer"]
     assert {finding["level"] for node in document["nodes"] for finding in node["findings"]} == {"PASS"}
     assert document["transfers"][0]["rows"][1]["size_bytes"] == 67108864
-    assert document["transfers"][0]["producer_efa"]["sent_bytes"] == 32 * GIB
+    assert document["transfers"][0]["producer_efa"]["sent_bytes"] == GIB
 
 
 def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
     project: Project, aws: LocalAws, run: Run, tmp_path: Path
 ) -> None:
     node = StandIn("consumer", tmp_path / "silent")
-    node.over_efa(0)
+    node.over_tcp(GIB)
     answer(aws, project.ids[1], node)
     code, out, _ = run("verify", "prod")
     assert code == 1

@@ -106,7 +106,10 @@ def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandI
     read = transfer(producer)
     assert "rdmap0s0 tx_bytes=1000 rx_bytes=1000" in read["counters_before"].text
     assert "rdmap0s0 tx_bytes=5096 rx_bytes=1000" in read["counters_after"].text
-    assert len(read["counters_after"].text.splitlines()) == 32
+    assert [line for line in read["counters_after"].text.splitlines() if line.startswith("net/")] == [
+        "net/ens32 tx_bytes=5000 rx_bytes=5000"
+    ]
+    assert len(read["counters_after"].text.splitlines()) == 33
     assert "46.500000" in read["transfer"].text
 
 

@@ -126,15 +126,19 @@ def test_nixlbenchs_rows_are_read_by_their_headings_in_new_and_old_versions() ->
 
 
 def test_counters_differ_by_device_and_direction() -> None:
-    before = counters("rdmap0s0 tx_bytes=10 rx_bytes=5 rdma_write_bytes=1\nrdmap1s0 tx_bytes=7\n")
-    after = counters("rdmap0s0 tx_bytes=110 rx_bytes=6 rdma_write_bytes=51\nrdmap1s0 tx_bytes=7\n")
-    assert moved(before, after) == Moved(sent_bytes=150, received_bytes=1, devices=1)
+    before = counters(
+        "rdmap0s0 tx_bytes=10 rx_bytes=5 rdma_write_bytes=1\nrdmap1s0 tx_bytes=7\nnet/ens5 tx_bytes=1\n"
+    )
+    after = counters(
+        "rdmap0s0 tx_bytes=110 rx_bytes=6 rdma_write_bytes=51\nrdmap1s0 tx_bytes=7\nnet/ens5 tx_bytes=4\n"
+    )
+    assert moved(before, after) == Moved(sent_bytes=150, received_bytes=1, devices=1, ip_bytes=3)
 
 
 def test_a_device_that_appears_or_is_reset_in_between_counts_nothing() -> None:
     before = counters("rdmap0s0 tx_bytes=500")
     after = counters("rdmap0s0 tx_bytes=3\nrdmap1s0 tx_bytes=999")
-    assert moved(before, after) == Moved(0, 0, 0)
+    assert moved(before, after) == Moved(0, 0, 0, 0)
 
 
 def test_sections_keep_text_and_exit_code_and_leave_out_what_stands_between() -> None:
