@@ -1,0 +1,164 @@
+"""Whatever goes wrong and wherever: a command buys at most once, and what is bought is known."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import patch
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from nixl_efa.capacity.journal import State
+from nixl_efa.capacity.reservation import PURCHASE_TAG
+from nixl_efa.failure import Failure
+from tests.capacity.buyer import Buyer
+from tests.capacity.fake_aws import AFTER, BEFORE, FakeAws, FakeClock, Killed
+
+# More points than a run has: offerings, parameters, reservations, journal, lock, purchase, saving.
+POINTS = 40
+
+
+def passed_points() -> list[str]:
+    """What happens in a run in which nothing goes wrong, in its order."""
+    aws = FakeAws(FakeClock())
+    with tempfile.TemporaryDirectory() as state:
+        Buyer(aws, Path(state)).buy()
+    return aws.script.passed
+
+
+PASSED = passed_points()
+PURCHASE = PASSED.index("PurchaseCapacityBlock")
+# Half of the faults hit near the purchase: everywhere else there is less to be got wrong.
+POINT = st.integers(0, POINTS) | st.integers(PURCHASE - 2, PURCHASE + 3)
+FAULTS = st.sampled_from([*BEFORE, *AFTER, "disk-full"])
+PLANS = st.lists(st.dictionaries(POINT, FAULTS, max_size=4), min_size=1, max_size=5)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    """Hundreds of runs, none of which loses its power: test_files holds that the disk is waited for."""
+    with patch.object(os, "fsync"):
+        yield
+
+
+def run(buyer: Buyer, plan: dict[int, str]) -> tuple[str, ...]:
+    """One run; the reservations that it says are bought."""
+    try:
+        return buyer.buy(plan).reservation_ids
+    except (Killed, Failure, BotoCoreError, ClientError):
+        return ()
+
+
+def tags(aws: FakeAws) -> list[str]:
+    """The purchase tags of everything that was bought."""
+    return [
+        tag["Value"]
+        for one in aws.reservations
+        for tag in one["payload"]["Tags"]
+        if tag["Key"] == PURCHASE_TAG
+    ]
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(plans=PLANS, invisible=st.sampled_from([0, 3, 45, 400]))
+def test_reservations_bought_are_purchases_confirmed_and_at_most_one_a_command(
+    plans: list[dict[int, str]], invisible: float
+) -> None:
+    aws = FakeAws(FakeClock(), invisible=invisible)
+    with tempfile.TemporaryDirectory() as state:
+        buyer = Buyer(aws, Path(state))
+        said: set[str] = set()
+        for plan in plans:
+            said.update(run(buyer, plan))
+            assert len(aws.reservations) <= 1
+        outcome = run(buyer, {})
+        buyer.recover()
+        confirmed = {name for entry in buyer.journal() for name in entry.reservation_ids}
+        bought = {one["payload"]["CapacityReservationId"] for one in aws.reservations}
+        assert confirmed == bought
+        assert len(bought) == 1
+        assert said <= bought
+        assert set(outcome) == bought
+        assert all(not entry.is_open for entry in buyer.journal())
+        assert len(set(tags(aws))) == 1
+        assert "/nixl-efa/prod/purchase-in-progress" not in aws.parameters
+        assert aws.parameters["/nixl-efa/prod/capacity-reservation-id"][-1] in bought
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(point=POINT, plan=st.dictionaries(POINT, FAULTS, max_size=2))
+def test_of_two_buyers_at_once_for_one_environment_only_one_buys(point: int, plan: dict[int, str]) -> None:
+    aws = FakeAws(FakeClock())
+    with tempfile.TemporaryDirectory() as state:
+        ada = Buyer(aws, Path(state) / "ada", "ada")
+        bob = Buyer(aws, Path(state) / "bob", "bob")
+        told: list[str] = []
+
+        def meanwhile() -> None:
+            rest, at = aws.script.plan, aws.script.point
+            aws.script.plan = {}
+            try:
+                bob.run()
+            except Failure as failure:
+                told.append(failure.message)
+            aws.script.plan, aws.script.point = rest, at
+
+        aws.script.meanwhile = meanwhile
+        run(ada, {**plan, point: "other-buyer"})
+        assert len(aws.reservations) <= 1
+        for entry in bob.journal():
+            assert not entry.is_open
+
+
+@pytest.mark.parametrize("fault", [*AFTER, "fail-500", "time-out"])
+def test_a_lost_answer_ends_with_one_reservation_and_success(buyer: Buyer, aws: FakeAws, fault: str) -> None:
+    first = run(buyer, {PURCHASE: fault})
+    second = run(buyer, {})
+    assert len(aws.reservations) == 1
+    assert second == (aws.reservations[0]["payload"]["CapacityReservationId"],)
+    assert first in ((), second)
+
+
+def test_an_answer_lost_after_the_effect_is_found_by_the_same_run(buyer: Buyer, aws: FakeAws) -> None:
+    aws.invisible = 20
+    outcome = buyer.buy({PURCHASE: "lose-answer"})
+    assert outcome.kind == "bought"
+    assert len(aws.reservations) == 1
+
+
+def test_nothing_is_bought_for_the_environment_while_a_purchase_is_unclear(
+    buyer: Buyer, aws: FakeAws, tmp_path: Path
+) -> None:
+    aws.invisible = 300
+    with pytest.raises(Failure, match="not known yet"):
+        buyer.buy({PURCHASE: "lose-answer"})
+    other = Buyer(aws, tmp_path / "bob", "bob")
+    with pytest.raises(Failure, match=r"user/ada on .* began to buy"):
+        other.buy()
+    assert len(aws.reservations) == 1
+
+
+def test_throttling_and_refusals_of_the_purchase_close_it_at_once(buyer: Buyer, aws: FakeAws) -> None:
+    began = aws.clock.now()
+    for fault in ("throttle", "refuse"):
+        with pytest.raises(Failure, match="nothing was bought"):
+            buyer.buy({PURCHASE: fault})
+    assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT, State.NOT_BOUGHT]
+    assert aws.clock.now() == began
+    assert "/nixl-efa/prod/purchase-in-progress" not in aws.parameters
+
+
+@pytest.mark.parametrize(
+    "point", [place for place, name in enumerate(PASSED[: PURCHASE + 1]) if name == "journal"]
+)
+def test_a_journal_that_can_not_be_written_stops_before_the_call(
+    buyer: Buyer, aws: FakeAws, point: int
+) -> None:
+    with pytest.raises(Failure, match="journal of purchases can't be written"):
+        buyer.buy({point: "disk-full"})
+    assert not aws.reservations

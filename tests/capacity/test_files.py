@@ -1,0 +1,67 @@
+"""What is written durably is on disk before the call returns, readable by its owner only."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.capacity import files
+
+
+def test_the_text_is_synced_before_it_takes_the_name_and_the_directory_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    sync, replace = os.fsync, os.replace
+
+    def syncing(descriptor: int) -> None:
+        steps.append("sync directory" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "sync file")
+        sync(descriptor)
+
+    def replacing(source: str, target: Path) -> None:
+        steps.append("name")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    monkeypatch.setattr(os, "replace", replacing)
+    files.write_durably(tmp_path / "entry.json", "text")
+    assert steps == ["sync file", "name", "sync directory"]
+
+
+def test_only_the_owner_can_read_an_entry_and_its_directory(tmp_path: Path) -> None:
+    path = tmp_path / "journal" / "entry.json"
+    files.write_durably(path, "text")
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+
+
+def test_a_full_disk_leaves_what_was_there_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "entry.json"
+    files.write_durably(path, "before")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        files.write_durably(path, "after")
+    assert path.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("variable", "expected"),
+    [("/srv/state", "/srv/state/nixl-efa"), ("relative", None), ("", None)],
+    ids=["given", "not absolute: ignored", "absent"],
+)
+def test_state_lives_where_the_xdg_specification_says(
+    variable: str, expected: str | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    at_home = str(tmp_path / ".local" / "state" / "nixl-efa")
+    assert str(files.state_directory({"XDG_STATE_HOME": variable})) == (expected or at_home)

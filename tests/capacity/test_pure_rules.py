@@ -1,0 +1,243 @@
+"""Lengths, counts and types that AWS sells, windows of time, prices, and the API's oddities."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from nixl_efa.capacity import offering, reservation
+from nixl_efa.capacity.durations import ALLOWED_HOURS, is_allowed, nearest_allowed
+from nixl_efa.capacity.request import Request, checked
+from nixl_efa.capacity.timeline import timeline
+from nixl_efa.capacity.verdict import certainly_not_bought
+from nixl_efa.capacity.window import earliest_start, latest_end, moment
+from nixl_efa.failure import BadInput
+from tests.capacity.fake_aws import refusal
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def request(**changes: Any) -> Request:
+    given: dict[str, Any] = {
+        "instance_type": "p5.48xlarge",
+        "count": 2,
+        "hours": (24,),
+        "earliest_start": NOW,
+    }
+    return Request(**{**given, **changes})
+
+
+@pytest.mark.parametrize(
+    ("hours", "sold"),
+    [(0, False), (23, False), (24, True), (25, False), (336, True), (360, False), (504, True), (672, True),
+     (4368, True), (4392, False), (4536, False), (-24, False)],
+)  # fmt: skip
+def test_aws_sells_days_to_two_weeks_then_weeks_to_half_a_year(hours: int, sold: bool) -> None:
+    assert is_allowed(hours) is sold
+
+
+def test_there_are_14_lengths_in_days_and_24_in_weeks() -> None:
+    assert len(ALLOWED_HOURS) == 14 + 24
+
+
+@pytest.mark.parametrize(("hours", "near"), [(1, (24,)), (30, (24, 48)), (340, (336, 504)), (9999, (4368,))])
+def test_the_nearest_lengths_are_named(hours: int, near: tuple[int, ...]) -> None:
+    assert nearest_allowed(hours) == near
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hours": (24, 30)}, "HOURS 30: AWS sells 24-hour steps from 24 to 336, then 168-hour steps to"),
+        ({"hours": (24, 30)}, "to 4368. The nearest: 24 or 48"),
+        ({"count": 65}, "COUNT 65: a Capacity Block has 1 to 64 instances"),
+        ({"count": 0}, "COUNT 0: a Capacity Block has 1 to 64 instances"),
+        ({"instance_type": "g7e.8xlarge"}, "TYPE g7e.8xlarge: AWS sells no Capacity Blocks of it"),
+        ({"instance_type": "p5.48xlrge"}, "TYPE p5.48xlrge: there is no such instance type (did you mean "
+                                          "p5.48xlarge"),
+        ({"latest_end": NOW}, "--to 2026-11-23 12:00 UTC is not after --from 2026-11-23 12:00 UTC"),
+        ({"latest_end": NOW + timedelta(days=1), "hours": (168,)}, "no block of 168 hours fits"),
+    ],
+)  # fmt: skip
+def test_what_aws_does_not_sell_is_refused_with_what_it_does(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput) as refused:
+        checked(request(**changes))
+    assert message in refused.value.message
+    assert refused.value.exit_code == 2
+
+
+def test_a_refused_type_comes_with_the_types_that_have_blocks() -> None:
+    with pytest.raises(BadInput, match=r"Types with blocks: .*p5\.48xlarge.*trn2\.48xlarge"):
+        checked(request(instance_type="g7e.8xlarge"))
+
+
+def test_the_window_without_an_end_holds_the_latest_start_and_the_whole_length() -> None:
+    assert request().end_for(168) >= NOW + timedelta(days=56, hours=168)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("now", NOW),
+        ("+7d", NOW + timedelta(days=7)),
+        ("+12h", NOW + timedelta(hours=12)),
+        ("+2w", NOW + timedelta(weeks=2)),
+        ("2026-12-01", datetime(2026, 12, 1, tzinfo=UTC)),
+        ("2026-12-01T09:30", datetime(2026, 12, 1, 9, 30, tzinfo=UTC)),
+        ("2026-12-01T09:30Z", datetime(2026, 12, 1, 9, 30, tzinfo=UTC)),
+        ("2026-12-01T09:30+02:00", datetime(2026, 12, 1, 7, 30, tzinfo=UTC)),
+    ],
+)
+def test_times_are_dates_times_or_distances(text: str, expected: datetime) -> None:
+    assert moment(text, "--from", NOW) == expected
+
+
+@pytest.mark.parametrize("text", ["tomorrow", "+7", "7d", "+99999d", "2026-13-01", ""])
+def test_a_time_that_is_none_names_the_option_and_the_forms(text: str) -> None:
+    with pytest.raises(BadInput, match=r"--from .*2026-12-01"):
+        moment(text, "--from", NOW)
+
+
+def test_a_start_in_the_past_becomes_now_and_a_last_day_counts_whole() -> None:
+    assert earliest_start("2026-01-01", NOW) == NOW
+    assert latest_end("2026-12-01", NOW) == datetime(2026, 12, 2, tzinfo=UTC)
+    assert latest_end(None, NOW) is None
+
+
+def payload(**changes: Any) -> dict[str, Any]:
+    return {
+        "CapacityBlockOfferingId": "cb-1",
+        "InstanceType": "p5.48xlarge",
+        "AvailabilityZone": "us-east-2a",
+        "InstanceCount": 2,
+        "StartDate": datetime(2026, 12, 1, 4, 55, tzinfo=UTC),
+        "EndDate": datetime(2026, 12, 2, 11, 30, tzinfo=UTC),
+        "CapacityBlockDurationHours": 30,
+        "CapacityBlockDurationMinutes": 35,
+        "UpfrontFee": "1888.4200",
+        "CurrencyCode": "USD",
+        **changes,
+    }
+
+
+def test_a_ragged_block_costs_by_its_minutes() -> None:
+    found = offering.from_api(payload(), "us-east-2", 24)
+    assert found.length == timedelta(hours=30, minutes=35)
+    assert round(found.fee_per_instance_hour, 4) == round(Decimal("1888.42") / 2 / Decimal("30.58333333"), 4)
+    per_accelerator = found.fee_per_accelerator_hour(8)
+    assert per_accelerator == found.fee_per_instance_hour / 8
+    assert found.fee_per_accelerator_hour(0) is None
+
+
+def test_hours_and_minutes_add_up_where_the_end_is_missing() -> None:
+    found = offering.from_api(payload(EndDate=None), "us-east-2", 24)
+    assert found.end == datetime(2026, 12, 2, 11, 30, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("fee", ["", "about 5", None, "NaN", "Infinity"])
+def test_a_fee_that_is_no_number_is_never_guessed(fee: object) -> None:
+    with pytest.raises(ValueError, match="no number"):
+        offering.from_api(payload(UpfrontFee=fee), "us-east-2", 24)
+
+
+@pytest.mark.parametrize(
+    ("zones", "reason"),
+    [
+        (["us-east-2a"], ""),
+        (["us-east-2a", "us-east-2b"], "2 segments in the zones us-east-2a, us-east-2b: EFA needs one zone"),
+        (["us-east-2a", "us-east-2a"], "2 segments at different times: a pair needs one block"),
+    ],
+)
+def test_an_offering_in_pieces_is_no_use_for_a_pair(zones: list[str], reason: str) -> None:
+    parts = [{"AvailabilityZone": zone, "InstanceCount": 2} for zone in zones]
+    found = offering.from_api(payload(CapacityBlockOfferingSegments=parts), "us-east-2", 24)
+    assert found.unusable == reason
+
+
+def described(**changes: Any) -> dict[str, Any]:
+    return {"CapacityReservationId": "cr-1", "State": "scheduled", "TotalInstanceCount": 0,
+            "AvailableInstanceCount": 0, **changes}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "kind", "size"),
+    [
+        ({"ReservationType": "capacity-block", "TotalInstanceCount": 4}, "capacity-block", 4),
+        ({"ReservationType": "default", "TotalInstanceCount": 4}, "on-demand", 4),
+        ({"TotalInstanceCount": 3}, "on-demand", 3),
+        ({"Tags": [{"Key": reservation.TYPE_TAG, "Value": "capacity-block"},
+                   {"Key": reservation.SIZE_TAG, "Value": "2"}]}, "capacity-block", 2),
+        ({"Tags": [{"Key": reservation.SIZE_TAG, "Value": "two"}]}, "on-demand", 0),
+    ],
+    ids=["block", "on-demand", "no type", "scheduled: in tags", "a size that is no number"],
+)  # fmt: skip
+def test_type_and_size_are_found_in_tags_while_a_block_is_scheduled(
+    changes: dict[str, Any], kind: str, size: int
+) -> None:
+    found = reservation.from_api(described(**changes), "us-east-2")
+    assert (found.kind, found.size) == (kind, size)
+
+
+def test_times_of_other_zones_become_utc() -> None:
+    start = datetime(2026, 12, 1, 13, 30, tzinfo=timezone(timedelta(hours=2)))
+    found = reservation.from_api(described(StartDate=start), "us-east-2")
+    assert found.start == datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
+    assert found.end is None
+    assert found.time_left(NOW) is None
+
+
+def test_the_timeline_draws_each_offering_from_its_start_to_its_end() -> None:
+    first = offering.from_api(payload(StartDate=NOW, EndDate=NOW + timedelta(days=5)), "us-east-2", 120)
+    parts = [{"AvailabilityZone": zone, "InstanceCount": 2} for zone in ("us-east-2a", "us-east-2b")]
+    split = offering.from_api(
+        payload(StartDate=NOW + timedelta(days=5), EndDate=NOW + timedelta(days=10),
+                CapacityBlockOfferingSegments=parts), "us-east-2", 120)  # fmt: skip
+    ruler, top, bottom = timeline([split, first], NOW, 124)
+    assert ruler.split()[:2] == ["11-23", "11-25"]
+    assert top == "us-east-2a 1888".ljust(24) + "█" * 50
+    assert bottom == "us-east-2 1888".ljust(24) + " " * 50 + "x" * 50
+    assert timeline([], NOW, 100) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "status", "certain"),
+    [
+        ("InvalidCapacityBlockOfferingIdExpired", 400, True),
+        ("UnauthorizedOperation", 403, True),
+        ("DryRunOperation", 412, True),
+        ("RequestLimitExceeded", 503, True),
+        ("InternalError", 500, False),
+        ("Unavailable", 503, False),
+        ("ServiceUnavailable", 503, False),
+        ("RequestTimeout", 400, False),
+        ("408", 408, False),
+    ],
+)
+def test_which_answers_prove_that_nothing_was_bought(code: str, status: int, certain: bool) -> None:
+    assert certainly_not_bought(refusal(code, "PurchaseCapacityBlock", status)) is certain
+
+
+@pytest.mark.parametrize(
+    ("name", "certain"),
+    [
+        ("EndpointConnectionError", True),
+        ("ConnectTimeoutError", True),
+        ("ReadTimeoutError", False),
+        ("ConnectionClosedError", False),
+        ("SSLError", False),
+        ("HTTPClientError", False),
+    ],
+)
+def test_only_a_request_that_never_left_proves_that_nothing_was_bought(name: str, certain: bool) -> None:
+    from botocore import exceptions
+
+    error = getattr(exceptions, name)(endpoint_url="https://ec2", error="broken")
+    assert certainly_not_bought(error) is certain
+
+
+def test_an_answer_that_can_not_be_read_proves_nothing() -> None:
+    assert not certainly_not_bought(ValueError("not XML"))
+    assert not certainly_not_bought(KeyboardInterrupt())
