@@ -54,13 +54,12 @@ def test_instances_volumes_and_every_interface_carry_the_tags() -> None:
         "Role": "producer",
     }
 
-    assert resources(stack, "aws_instance")["producer"]["tags"] == expected
+    instance = resources(stack, "aws_instance")["producer"]
+    assert instance["tags"] == expected
+    assert instance["root_block_device"]["tags"] == expected
     assert resources(stack, "aws_network_interface")["producer"]["tags"] == expected
     template = resources(stack, "aws_launch_template")["producer"]
-    assert template["tag_specifications"] == [
-        {"resource_type": "network-interface", "tags": expected},
-        {"resource_type": "volume", "tags": expected},
-    ]
+    assert template["tag_specifications"] == [{"resource_type": "network-interface", "tags": expected}]
 
 
 @pytest.mark.parametrize(("elastic_ip", "count"), [(True, 2), (False, 0)])

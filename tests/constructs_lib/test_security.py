@@ -58,7 +58,7 @@ def test_metadata_needs_a_token_and_the_root_volume_is_encrypted() -> None:
     ).values():
         assert node["metadata_options"]["http_tokens"] == "required"
         assert node["metadata_options"]["http_put_response_hop_limit"] == 2
-        assert node["root_block_device"] == {
+        assert {key: value for key, value in node["root_block_device"].items() if key != "tags"} == {
             "delete_on_termination": True,
             "encrypted": True,
             "iops": 9000,
