@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import judge
-from nixl_efa.checks.rules.access import ADVICE, advice_for
+from nixl_efa.checks.rules.advice import ADVICE, advice_for
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
 from tests.checks.in_order import (
@@ -18,6 +20,7 @@ from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_LAUNCH,
     BROKEN,
+    DEMAND_LAUNCH,
     DENIED,
     IMAGE,
     MACHINE,
@@ -169,13 +172,32 @@ def test_each_piece_of_advice_is_found_by_its_code(advice: Any) -> None:
 
 
 def test_the_command_of_the_dry_run_is_the_launch_of_the_stack() -> None:
-    command = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", {}, {}).command
-    assert command.startswith(
-        "aws ec2 run-instances --region us-east-2 --dry-run --instance-type p5.48xlarge"
+    found = finding(
+        BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", {"key_name": "ann"}, {"key_pair": KeyPair("ann", "rsa")}
     )
-    assert "MarketType=capacity-block" in command
-    assert "CapacityReservationId=cr-0123456789abcdef0" in command
-    assert command.count("InterfaceType=efa-only") == 32
+    assert found.command == (
+        "aws ec2 run-instances --region us-east-2 --dry-run --instance-type p5.48xlarge --count 2 --image-id ami-1 "
+        "--instance-market-options MarketType=capacity-block --capacity-reservation-specification "
+        "'CapacityReservationTarget={CapacityReservationId=cr-0123456789abcdef0}' --key-name ann "
+        "--block-device-mappings 'DeviceName=/dev/sda1,Ebs={VolumeSize=1000,VolumeType=gp3,Encrypted=true}' "
+        "--network-interfaces NetworkCardIndex=0,DeviceIndex=0,InterfaceType=interface,SubnetId=subnet-1 "
+        "NetworkCardIndex=0,DeviceIndex=1,InterfaceType=efa-only,SubnetId=subnet-1 "
+        "NetworkCardIndex={1..31},DeviceIndex=0,InterfaceType=efa-only,SubnetId=subnet-1"
+    )
+
+
+@pytest.mark.parametrize("launch", [BLOCK_LAUNCH, DEMAND_LAUNCH], ids=["32 cards", "1 card"])
+def test_a_shell_makes_each_interface_of_the_dry_runs_command(launch: Launch) -> None:
+    command = finding(launch, BLOCK_FACTS, NOW, "dry run", {}, {}).command
+    words = command.split("--network-interfaces ")[1]
+    done = subprocess.run(
+        ["bash", "-c", f"printf '%s\\n' {words}"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines() == [
+        f"NetworkCardIndex={each.network_card_index},DeviceIndex={each.device_index},"
+        f"InterfaceType={each.interface_type},SubnetId=subnet-1"
+        for each in launch.interfaces
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,159 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
-from nixl_efa.checks.facts import DryRun, Facts, KeyPair, Unseen
+from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, Unseen
 from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
+from nixl_efa.checks.rules.advice import advice_for
 from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen, warned
+from nixl_efa.efa_layout import Interface
 from nixl_efa.findings import Finding
 
 _CHECK = "dry run"
-
-
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """What an error code of RunInstances means and what to do. `text` is a part of the message that it needs."""
-
-    code: str
-    meaning: str
-    remedy: str
-    text: str = ""
-
-
-# EC2 API reference, errors-overview; EC2 user guide, capacity-blocks-launch. The first that matches counts.
-ADVICE = (
-    Advice(
-        "UnauthorizedOperation",
-        "these credentials may not launch it (ec2:RunInstances)",
-        "Have ec2:RunInstances added to your role; `aws sts decode-authorization-message` shows what was "
-        "refused.",
-    ),
-    Advice(
-        "InvalidParameterValue",
-        "the way of buying does not fit the reservation",
-        "A Capacity Block needs use_capacity_block = true and its reservation's id, both.",
-        "market type",
-    ),
-    Advice(
-        "InvalidParameterValue",
-        "the way of buying does not fit the reservation",
-        "Compare instance_type, availability_zone and the image's platform with the reservation.",
-        "Capacity Reservation",
-    ),
-    Advice(
-        "InvalidCapacityReservationState.PendingActivation",
-        "the reservation has not started",
-        "Deploy when it is active.",
-    ),
-    Advice(
-        "InvalidCapacityReservationState",
-        "the reservation can't be used in its state",
-        "Name one that is active.",
-    ),
-    Advice(
-        "ReservationCapacityExceeded",
-        "the reservation has no room for the pair, or is for another type",
-        "End other instances in it (a place is free again some minutes later), or name a larger one.",
-    ),
-    Advice(
-        "InvalidCapacityReservationId.NotFound",
-        "EC2 knows no such reservation in this region",
-        "Compare the id and the region with the list of your reservations.",
-    ),
-    Advice(
-        "InvalidCapacityReservationId.Malformed",
-        "the reservation's id is not well formed",
-        "Copy the whole id.",
-    ),
-    Advice(
-        "InsufficientInstanceCapacity",
-        "EC2 has no free instance of this type in the zone now",
-        "Try another zone, later, or buy a Capacity Block (`nixl-efa capacity search`).",
-    ),
-    Advice(
-        "VcpuLimitExceeded",
-        "the account's quota of vCPUs is too small",
-        "Ask for more in Service Quotas.",
-    ),
-    Advice(
-        "InstanceLimitExceeded",
-        "the account's limit of instances is reached",
-        "Ask for more in Service Quotas, or end some.",
-    ),
-    Advice(
-        "MaxSpotInstanceCountExceeded",
-        "the account's quota of Spot vCPUs is too small",
-        "Ask for more in Service Quotas.",
-    ),
-    Advice(
-        "InsufficientFreeAddressesInSubnet",
-        "the subnet has too few free addresses",
-        "Free some, or set subnet_id to a larger subnet.",
-    ),
-    Advice(
-        "InvalidSubnetID.NotFound",
-        "the subnet is not there",
-        "Set subnet_id to one of this region and account.",
-    ),
-    Advice(
-        "InvalidGroup.NotFound", "the security group is not there", "Set security_group_id, or remove it."
-    ),
-    Advice("InvalidAMIID", "the image is not there", "Set ami_id to one of this region, or remove it."),
-    Advice(
-        "InvalidKeyPair.NotFound",
-        "the key pair is not there",
-        "Set key_name to one of this region, or remove it.",
-    ),
-    Advice(
-        "InvalidBlockDeviceMapping",
-        "the root volume does not fit the image",
-        "Raise volume_size to the image's size or more.",
-    ),
-    Advice(
-        "InvalidNetworkInterface",
-        "EC2 does not take these network interfaces",
-        "Refresh the types' data (`nixl-efa instance-types refresh`).",
-    ),
-    Advice(
-        "AttachmentLimitExceeded",
-        "the type takes fewer network interfaces than planned",
-        "Refresh the types' data (`nixl-efa instance-types refresh`).",
-    ),
-    Advice(
-        "NetworkInterfaceLimitExceeded",
-        "the account's limit of network interfaces is too small for the pair",
-        "Ask for more in Service Quotas (network interfaces per region).",
-    ),
-    Advice(
-        "InvalidParameterCombination",
-        "two of the settings exclude each other",
-        "Read EC2's words, and change the setting that they name.",
-    ),
-    Advice(
-        "UnsupportedOperation",
-        "the type can't do what is asked of it",
-        "Read EC2's words, or take another type.",
-    ),
-    Advice(
-        "Unsupported",
-        "the type is not offered in this zone or in this way",
-        "Set availability_zone to a zone that offers it; `type offered` above names them.",
-    ),
-    Advice(
-        "OptInRequired",
-        "the account is not subscribed to the image or the region",
-        "Accept the image's terms in AWS Marketplace, or enable the region.",
-    ),
-    Advice(
-        "PendingVerification",
-        "AWS is still verifying the account for this region",
-        "Wait some minutes, at most four hours; then ask AWS Support.",
-    ),
-)
-
+# Refusals for want of room, which the stack's own nodes may be what takes up.
 _NO_ROOM = frozenset(
     {
         "ReservationCapacityExceeded",
@@ -170,19 +31,6 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """The key pair, when one is given, and the dry run."""
     findings = [] if launch.key_name is None else [_key_pair(launch, launch.key_name, facts.key_pair)]
     return [*findings, _dry_run(launch, facts)]
-
-
-def advice_for(answer: DryRun) -> Advice | None:
-    """The advice for EC2's answer; a code with a suffix (".NotFound") is found by its beginning, too."""
-    return next(
-        (
-            each
-            for each in ADVICE
-            if (answer.code == each.code or answer.code.startswith(f"{each.code}."))
-            and each.text.lower() in answer.message.lower()
-        ),
-        None,
-    )
 
 
 def _dry_run(launch: Launch, facts: Facts) -> Finding:
@@ -262,11 +110,32 @@ def _by_hand(launch: Launch, facts: Facts) -> str:
             "--capacity-reservation-specification",
             f"CapacityReservationTarget={{CapacityReservationId={found}}}",
         ]
+    if launch.key_name:
+        words += ["--key-name", launch.key_name]
+    if isinstance(facts.image, Image):
+        volume = f"VolumeSize={launch.volume_gib},VolumeType=gp3,Encrypted=true"
+        words += ["--block-device-mappings", f"DeviceName={facts.image.root_device},Ebs={{{volume}}}"]
+    return f"{aws(launch, 'ec2', 'run-instances', *words)} --network-interfaces {_interface_words(launch, facts)}"
+
+
+def _interface_words(launch: Launch, facts: Facts) -> str:
+    """The interfaces as a shell takes them: equal ones on cards in a row are one word with a range in braces,
+    since 33 words could not be read."""
+    runs: list[list[Interface]] = []
+    for each in launch.interfaces:
+        if runs and replace(runs[-1][-1], network_card_index=runs[-1][-1].network_card_index + 1) == each:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
     subnet = facts.subnet.id if facts.subnet is not None else ""
     groups = f",Groups={launch.security_group_id}" if launch.security_group_id else ""
-    interfaces = [
-        f"NetworkCardIndex={each.network_card_index},DeviceIndex={each.device_index},"
-        f"InterfaceType={each.interface_type},SubnetId={subnet}{groups}"
-        for each in launch.interfaces
-    ]
-    return aws(launch, "ec2", "run-instances", *words, "--network-interfaces", *interfaces)
+    return " ".join(
+        f"NetworkCardIndex={_cards(run)},DeviceIndex={run[0].device_index},"
+        f"InterfaceType={run[0].interface_type},SubnetId={subnet}{groups}"
+        for run in runs
+    )
+
+
+def _cards(run: Sequence[Interface]) -> str:
+    first, last = run[0].network_card_index, run[-1].network_card_index
+    return str(first) if first == last else f"{{{first}..{last}}}"
