@@ -135,3 +135,13 @@ def test_a_dry_run_makes_nothing(ec2: EC2Client, subnet: str, refused: Any) -> N
     with refused("DryRunOperation"):
         create(ec2, subnet, DryRun=True)
     assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
+
+
+def test_a_rule_for_another_group_keeps_its_description(ec2: EC2Client) -> None:
+    group = ec2.create_security_group(GroupName="pair", Description="pair")["GroupId"]
+    peer: Any = {"GroupId": group, "Description": "EFA"}
+    ec2.authorize_security_group_ingress(
+        GroupId=group, IpPermissions=[{"IpProtocol": "-1", "UserIdGroupPairs": [peer]}]
+    )
+    rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
+    assert [rule["Description"] for rule in rules["SecurityGroupRules"] if not rule["IsEgress"]] == ["EFA"]

@@ -8,6 +8,7 @@ from moto.ec2 import urls
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
+from moto.utilities.utils import get_partition
 
 from nixl_efa.rehearsal import quotas
 from nixl_efa.rehearsal.ec2.blocks import Shown
@@ -120,7 +121,12 @@ class Backend(EC2Backend):  # type: ignore[misc]
                     instance.terminate()
                     instance.reclaimed()
 
-    # types, zones, groups, quotas
+    # regions, types, zones, groups, quotas
+
+    def describe_regions(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The regions of this partition: an account of the standard one sees neither China nor GovCloud."""
+        found = super().describe_regions(*args, **kwargs)
+        return [region for region in found if get_partition(region.name) == self.partition]
 
     def zones_of(self, instance_type: str) -> list[str]:
         """The zones that offer a type, in order."""

@@ -1,0 +1,17 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+def test_an_account_sees_the_regions_of_its_partition_alone(ec2: EC2Client) -> None:
+    names = [region["RegionName"] for region in ec2.describe_regions()["Regions"]]
+    assert {"us-east-1", "us-east-2", "eu-north-1"} <= set(names)
+    assert not [name for name in names if name.startswith(("cn-", "us-gov-"))]
+
+
+def test_a_region_can_be_asked_for_by_name(ec2: EC2Client) -> None:
+    (found,) = ec2.describe_regions(RegionNames=["us-west-2"])["Regions"]
+    assert found["RegionName"] == "us-west-2"
