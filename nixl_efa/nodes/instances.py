@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from nixl_efa.capacity.reservation import CAPACITY_BLOCK
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.outputs import Node, PairOutputs
@@ -82,6 +83,11 @@ def _fault(node: Node, instances: Mapping[str, Instance], environment: str) -> s
         return (
             f"{node.name} {node.instance_id} of the outputs is {state}: it was replaced by {heirs[0].id} since. "
             f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{environment}, or deploy again."
+        )
+    if instance and instance.market == CAPACITY_BLOCK:
+        return (
+            f"{node.name} {node.instance_id} is {state}, as EC2 makes a Capacity Block's instances from 30 minutes "
+            f"before its end (`nixl-efa capacity` finds another block)."
         )
     return f"{node.name} {node.instance_id} is {state}: run `cdktf deploy nixl-efa-{environment}` to build it anew."
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
+from nixl_efa.capacity.clock import SystemClock
 from nixl_efa.cli import main
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
@@ -168,29 +169,65 @@ def test_status_shows_the_pair_without_asking_the_nodes(project: Project, aws: L
     assert "SendCommand" not in aws.calls.actions()
 
 
-def test_strict_turns_a_warning_into_exit_code_1(
-    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("nixl_efa.nodes.block.read", lambda *_: reservation_with(timedelta(hours=1.5)))
-    assert run("status", "prod")[0] == 0
-    code, out, _ = run("status", "prod", "--strict")
-    assert code == 1
-    assert "WARN capacity: Save your work" in out
-
-
-def reservation_with(left: timedelta) -> Any:
-    from datetime import UTC, datetime
-
-    from nixl_efa.capacity.reservation import from_api
-
-    payload = {
-        "CapacityReservationId": "cr-1",
-        "InstanceType": "p5.48xlarge",
-        "State": "active",
-        "ReservationType": "capacity-block",
-        "EndDate": datetime.now(UTC) + left + timedelta(minutes=30),
+@pytest.fixture
+def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """The pair's outputs name instances that run in a bought Capacity Block, which ends then."""
+    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
+    ec2 = boto3.client("ec2", REGION)
+    offering = ec2.describe_capacity_block_offerings(
+        InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
+    )["CapacityBlockOfferings"][0]
+    bought = ec2.purchase_capacity_block(
+        CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+    )["CapacityReservation"]
+    aws.clock.set(offering["StartDate"] + timedelta(minutes=1))
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    zone = offering["AvailabilityZone"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.251.0/24", AvailabilityZone=zone)["Subnet"][
+        "SubnetId"
+    ]
+    launched = ec2.run_instances(
+        ImageId=boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"],
+        InstanceType="p5.48xlarge",
+        MinCount=2,
+        MaxCount=2,
+        SubnetId=subnet,
+        InstanceMarketOptions={"MarketType": "capacity-block"},
+        CapacityReservationSpecification={
+            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
+        },
+    )["Instances"]
+    ids = {f"{name}_instance_id": one["InstanceId"] for name, one in zip(ADDRESSES, launched, strict=True)}
+    addresses = {
+        f"{name}_private_ip": one["PrivateIpAddress"] for name, one in zip(ADDRESSES, launched, strict=True)
     }
-    return from_api(payload, REGION)
+    project.outputs(**ids, **addresses)
+    return offering["EndDate"]
+
+
+@pytest.mark.parametrize(
+    ("left", "code", "strict_code", "words"),
+    [
+        (timedelta(hours=3), 0, 0, "in 2 h 30 min. The block ends at"),
+        (timedelta(hours=2), 0, 1, "WARN capacity: Save your work, or extend the block"),
+    ],
+)
+def test_status_warns_of_a_capacity_block_that_is_about_to_end(
+    left: timedelta, code: int, strict_code: int, words: str, block_end: datetime, aws: LocalAws, run: Run
+) -> None:
+    aws.clock.set(block_end - left)
+    seen, out, _ = run("status", "prod")
+    assert (seen, words in out) == (code, True), out
+    assert "capacity-block" in out
+    assert run("status", "prod", "--strict")[0] == strict_code
+
+
+def test_a_pair_whose_block_is_over_is_one_line(block_end: datetime, aws: LocalAws, run: Run) -> None:
+    aws.clock.set(block_end - timedelta(minutes=20))
+    code, out, err = run("verify", "prod")
+    assert (code, out) == (1, "")
+    assert "as EC2 makes a Capacity Block's instances from 30 minutes before its end" in err
+    assert len(err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
