@@ -86,6 +86,10 @@ class RemoteClock:
         """Let the clock run at `speed` simulated seconds a second."""
         self._control.request("POST", "clock", {"speed": speed})
 
+    def reset(self) -> None:
+        """Follow the machine's clock again."""
+        self._control.request("DELETE", "clock")
+
 
 class RemoteFaults:
     """The same methods as `Faults`, over HTTP."""

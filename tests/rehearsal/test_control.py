@@ -26,6 +26,8 @@ def test_the_clock_is_read_set_moved_and_run(control: Control, aws: LocalAws) ->
     assert aws.clock.now() == datetime(2027, 1, 1, 3, tzinfo=UTC)
     control.clock.run(speed=60)
     assert aws.clock.speed == 60
+    control.clock.reset()
+    assert abs(aws.clock.now() - datetime.now(UTC)) < timedelta(hours=1)
 
 
 def test_faults_are_added_shown_and_cleared(control: Control, ec2: EC2Client, refused: Any) -> None:
