@@ -251,6 +251,13 @@ def test_the_open_driver_does_not_run_a_v100(launch: dict[str, Any], name: str, 
     assert [each.level for each in found] == ([FAIL] if fails else [])
 
 
+@pytest.mark.parametrize(("parameter", "warns"), [(OPEN_DRIVER, True), ("/mine", False)])
+def test_an_accelerator_without_a_deep_learning_image_is_a_warning(parameter: str, warns: bool) -> None:
+    launch = replace(BLOCK_LAUNCH, type_facts=known("dl2q.24xlarge"), image_parameter=parameter)
+    found = [each for each in judge(launch, BLOCK_FACTS, NOW) if each.check == "ami_id"]
+    assert [each.level for each in found] == ([WARN] if warns else [])
+
+
 def test_one_fault_of_the_credentials_is_shown_once() -> None:
     facts = replace(BLOCK_FACTS, account=BROKEN, reservations=BROKEN, vpc=BROKEN, type_seen=DENIED)
     found = {each.check: each for each in findings(BLOCK_LAUNCH, facts, NOW)}

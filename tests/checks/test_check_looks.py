@@ -296,6 +296,10 @@ def test_a_look_tells_a_missing_permission_from_another_error() -> None:
 
     denied = failing(ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": ""}}, "DescribeVpcs"))
     assert (denied.permission, denied.denied) == ("ec2:DescribeVpcs", True)
+    second = failing(
+        ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": ""}}, "DescribeSubnets")
+    )
+    assert second.permission == "ec2:DescribeSubnets"
     broken = failing(ClientError({"Error": {"Code": "InternalError", "Message": "oh"}}, "DescribeVpcs"))
     assert (broken.denied, "InternalError" in broken.reason) == (False, True)
     unreachable = failing(EndpointConnectionError(endpoint_url="http://x"))

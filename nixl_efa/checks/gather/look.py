@@ -24,6 +24,8 @@ def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
     try:
         return call()
     except ClientError as error:
-        return Unseen(permission, explain(error), denied=error_code(error) in DENIED)
+        # A look may be of two calls, of which one is refused.
+        refused = f"{permission.partition(':')[0]}:{error.operation_name}"
+        return Unseen(refused, explain(error), denied=error_code(error) in DENIED)
     except (BotoCoreError, OSError) as error:
         return Unseen(permission, explain(error))

@@ -10,6 +10,7 @@ from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, failed, listed, moment, parameter_call, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.image import image_parameter, validate_image
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
 _BEFORE_TURING = frozenset({"V100"})
@@ -155,6 +156,10 @@ def _platform(facts: Facts, image: Image, by_hand: str) -> Finding:
 def _driver(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
     name = f"{'' if launch.image_id else launch.image_parameter} {image.name}"
     accelerators = launch.type_facts.accelerators if launch.type_facts is not None else ()
+    given = launch.image_id is not None or launch.image_parameter != image_parameter(launch.type_facts)
+    found = validate_image(launch.type_facts, given=given)
+    if found:
+        return found
     old = [each.name for each in accelerators if each.name in _BEFORE_TURING]
     if not old or not _OPEN_DRIVER.search(name):
         return []
