@@ -104,13 +104,15 @@ def _pair(report: PairReport) -> None:
 def _remedies(report: PairReport) -> None:
     """What to do about everything that isn't in order, each remedy once, and the count of each level."""
     output.data("")
-    advice: dict[str, str] = {}
-    for finding in report.all_findings:
+    where: dict[Finding, list[str]] = {}
+    for one in report.nodes:
+        for finding in one.findings:
+            where.setdefault(finding, []).append(one.node.name)
+    for finding in [*where, *report.findings]:
         if finding.remedy:
+            names = f" ({' and '.join(where[finding])})" if finding in where else ""
             command = f" By hand: {finding.command}" if finding.command else ""
-            advice.setdefault(f"{finding.level.value} {finding.check}: {finding.remedy}", command)
-    for line, command in advice.items():
-        output.data(f"{line}{command}")
+            output.data(f"{finding.level.value} {finding.check}{names}: {finding.remedy}{command}")
     output.data(_summary(finding.level for finding in report.all_findings))
 
 

@@ -161,6 +161,21 @@ def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
     assert "FAIL fabric: Use the backend LIBFABRIC" in out
 
 
+def test_a_fault_names_its_nodes_and_what_to_do_once(
+    project: Project, aws: LocalAws, run: Run, tmp_path: Path
+) -> None:
+    for name, instance_id in zip(ADDRESSES, project.ids, strict=True):
+        node = StandIn(name, tmp_path / "faulty" / name)
+        node.memlock("8192")
+        if name == "consumer":
+            node.without("nvidia-smi")
+        answer(aws, instance_id, node)
+    code, out, _ = run("verify", "prod", "--no-transfer")
+    assert code == 1
+    assert out.count("FAIL memlock (producer and consumer): Restart the SSM agent") == 1
+    assert "FAIL accelerators (consumer): Look at `dmesg`" in out
+
+
 def test_status_shows_the_pair_without_asking_the_nodes(project: Project, aws: LocalAws, run: Run) -> None:
     code, out, _ = run("status", "prod")
     assert code == 0, out
