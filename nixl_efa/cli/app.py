@@ -39,6 +39,9 @@ COMMANDS: dict[str, Target] = {
     "instance-types": Target(
         "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."
     ),
+    "rehearse": Target(
+        "nixl_efa.cli.rehearse", "command", "Rehearse an environment, purchase included, on a local AWS."
+    ),
     "local-aws": Target("nixl_efa.cli.local_aws", "command", "Start the local AWS for rehearsals and tests."),
 }
 

@@ -1,4 +1,7 @@
-"""Service Quotas for EC2's vCPU limits, which moto lacks. Source: EC2 user guide, ec2-instance-limits."""
+"""Service Quotas for EC2's vCPU and Elastic IP limits, which moto lacks.
+
+Sources: EC2 user guide, ec2-instance-limits; VPC user guide, amazon-vpc-limits.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ QUOTAS: dict[str, tuple[str, tuple[str, ...], bool, float]] = {
     "L-2C3B7624": ("Running On-Demand Trn instances", ("trn",), False, 512.0),
     "L-1945791B": ("Running On-Demand Inf instances", ("inf",), False, 384.0),
     "L-7212CCBC": ("All P4, P3 and P2 Spot Instance Requests", ("p",), True, 384.0),
+    "L-0263D0A3": ("EC2-VPC Elastic IPs", (), False, 5.0),
     "L-3819A6DF": ("All G and VT Spot Instance Requests", ("g", "vt"), True, 384.0),
 }
 

@@ -33,6 +33,14 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.launches: dict[str, Any] = {}
         self.spot_launches: dict[str, Any] = {}
         super().__init__(region_name, account_id)
+        self._give_default_vpc_a_way_out()
+
+    def _give_default_vpc_a_way_out(self) -> None:
+        """An internet gateway and a route to it, as AWS's default VPCs have (VPC user guide, default-vpc)."""
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, self.default_vpc.id)
+        table = self.get_main_route_table(self.default_vpc.id)
+        self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
 
     @property
     def _url_module(self) -> Any:

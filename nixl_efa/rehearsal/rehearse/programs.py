@@ -29,13 +29,13 @@ class Programs:
 
     def show(self, command: Sequence[str], *, accept: Sequence[int] = (0,)) -> int:
         """Run it with its output going where ours goes. Failure for an exit code that is not accepted."""
-        with _Child(command, self.folder, self.environ, None) as child:
+        with _Child(command, self.folder, self.environ, out=None, err=None) as child:
             code = child.wait()
         return self._judge(command, code, accept)
 
     def read(self, command: Sequence[str]) -> str:
-        """Run it and return its standard output."""
-        with _Child(command, self.folder, self.environ, subprocess.PIPE) as child:
+        """Run it and return its standard output; what it says beside goes where ours goes."""
+        with _Child(command, self.folder, self.environ, out=subprocess.PIPE, err=None) as child:
             out = child.stdout.read() if child.stdout else ""
             code = child.wait()
         self._judge(command, code, (0,))
@@ -56,7 +56,7 @@ class Programs:
         last: list[str] = []
         with (
             self.log.open("a", encoding="utf-8") as log,
-            _Child(command, self.folder, self.environ, subprocess.PIPE) as child,
+            _Child(command, self.folder, self.environ, out=subprocess.PIPE, err=subprocess.STDOUT) as child,
         ):
             log.write(f"$ {' '.join(command)}\n")
             for raw in child.stdout or ():
@@ -87,7 +87,13 @@ class _Child:
     """A child in a process group of its own, which goes with it: cdktf starts Terraform, which starts providers."""
 
     def __init__(
-        self, command: Sequence[str], folder: Path, environ: Mapping[str, str], output: int | None
+        self,
+        command: Sequence[str],
+        folder: Path,
+        environ: Mapping[str, str],
+        *,
+        out: int | None,
+        err: int | None,
     ) -> None:
         try:
             self._process = subprocess.Popen(
@@ -95,8 +101,8 @@ class _Child:
                 cwd=folder,
                 env=dict(environ),
                 stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT if output else None,
+                stdout=out,
+                stderr=err,
                 text=True,
                 encoding="utf-8",
                 errors="replace",

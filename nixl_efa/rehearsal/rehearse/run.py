@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from nixl_efa.failure import Failure
 from nixl_efa.rehearsal.control import Control
@@ -17,6 +18,9 @@ from nixl_efa.rehearsal.rehearse.built import tell_instances
 from nixl_efa.rehearsal.rehearse.programs import Programs
 from nixl_efa.rehearsal.rehearse.tools import Tools, find_tools
 from nixl_efa.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 Tell = Callable[[str], None]
 DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
@@ -148,7 +152,7 @@ class _Rehearsal:
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")
 
-    def _ec2(self):  # type: ignore[no-untyped-def]
+    def _ec2(self) -> EC2Client:
         import boto3
 
         return boto3.client(

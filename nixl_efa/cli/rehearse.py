@@ -1,0 +1,40 @@
+"""`nixl-efa rehearse`: the main job from the purchase to the end, on a local AWS."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+
+from nixl_efa.cli.output import say
+
+
+def command(
+    environment: Annotated[str, typer.Argument(metavar="[ENV]", help="The environment.")] = "prod",
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the pair and the local AWS, to look around.")
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="Port of the local AWS; 0 takes a free one.")
+    ] = 0,
+) -> None:
+    """Rehearse an environment on a local AWS, with the real cdktf, Terraform and AWS provider.
+
+    Buys a Capacity Block there when the environment uses one, checks, deploys, shows that a second plan is empty
+    and what was built, destroys it and stops what it started. Nothing outside this machine is called.
+    """
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.rehearsal.rehearse import Options, rehearse
+
+    def interrupted(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupted)
+    project = Path.cwd()
+    settings = environment_settings(environment, os.environ, project)
+    rehearse(settings, Options(keep, port), project, os.environ, sys.executable, say)
