@@ -19,7 +19,7 @@ PERMISSIONS = [
     ("DescribeCapacityReservations", "ec2", "UnauthorizedOperation", "", "reservation"),
     ("DescribeInstanceTypeOfferings", "ec2", "UnauthorizedOperation", "", "type offered"),
     ("DescribeInstanceTypes", "ec2", "UnauthorizedOperation", "", "instance type"),
-    ("DescribeInstances", "ec2", "UnauthorizedOperation", "", "quota"),
+    ("DescribeInstances", "ec2", "UnauthorizedOperation", "", "reservation use"),
     ("DescribeVpcs", "ec2", "UnauthorizedOperation", "", "vpc"),
     ("DescribeVpcAttribute", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
     ("DescribeSubnets", "ec2", "UnauthorizedOperation", "", "subnet"),
@@ -165,10 +165,20 @@ def test_what_parameter_store_holds_is_what_is_checked(project: Project, aws: Lo
 def test_a_missing_permission_skips_its_check_and_is_named(
     project: Project, aws: LocalAws, action: str, service: str, code: str, permission: str, check: str
 ) -> None:
-    group = boto3.client("ec2", REGION).describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    ec2 = boto3.client("ec2", REGION)
+    group = ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]
+    zone = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["g7e.8xlarge"]}]
+    )["InstanceTypeOfferings"][0]["Location"]
+    reserved = ec2.create_capacity_reservation(
+        InstanceType="g7e.8xlarge",
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=zone,
+        InstanceCount=2,
+    )["CapacityReservation"]
     project.environment(
         "prod",
-        capacity_reservation_id="cr-0123456789abcdef0",
+        capacity_reservation_id=reserved["CapacityReservationId"],
         security_group_id=group,
         key_name="nobody",
         instance_type="g7e.8xlarge",
