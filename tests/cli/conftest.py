@@ -1,0 +1,123 @@
+"""The command line against the local AWS: in this process for most, as a process of its own where it is
+killed."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import botocore.loaders
+import pytest
+
+from nixl_efa.cli import main
+from nixl_efa.rehearsal import LocalAws
+
+REGION = "us-east-2"
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Result:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Cli:
+    """Runs `nixl-efa ...` with this user's environment."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+
+    def __call__(self, *arguments: str, stdin: str = "") -> Result:
+        self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        self._capsys.readouterr()
+        code = main(arguments)
+        captured = self._capsys.readouterr()
+        assert "Traceback" not in captured.err
+        return Result(code, captured.out, captured.err)
+
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """The same as a process of its own."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "nixl_efa", *arguments],
+            cwd=os.getcwd(),
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def offer(self, *arguments: str) -> dict[str, Any]:
+        """The first usable offering of a search."""
+        found = self("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *arguments)
+        assert found.code == 0, found.err
+        return next(one for one in found.json["offerings"] if one["usable"])
+
+    def buy(self, offering: dict[str, Any], *arguments: str) -> Result:
+        """Buys it without questions."""
+        return self("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *arguments)
+
+    def reservations(self) -> list[dict[str, Any]]:
+        """What `list` shows."""
+        found: list[dict[str, Any]] = self("capacity", "list", "--json").json["reservations"]
+        return found
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _service_models_are_read_once() -> Iterator[None]:
+    """Each command makes a session of its own, which would read EC2's model of some megabytes each time."""
+    with patch.object(botocore.loaders, "create_loader", cache(botocore.loaders.create_loader)):
+        yield
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalAws:
+    """An empty account. Payments take five simulated minutes."""
+    running.reset()
+    # In the middle of a half hour, so that no offering's start passes while a test runs.
+    now = running.clock.now()
+    running.clock.advance(timedelta(minutes=10) if now.minute % 30 >= 25 else timedelta(0))
+    for name, value in running.environ(REGION).items():
+        if name.startswith("AWS_") or name.lower() == "no_proxy":
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    # Outside of the project, so that its settings don't matter.
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return running
+
+
+@pytest.fixture
+def cli(aws: LocalAws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Cli:
+    return Cli(capsys, monkeypatch)
+
+
+def actions(aws: LocalAws, name: str) -> int:
+    """How often an action reached the local AWS."""
+    return sum(1 for call in aws.calls.all() if call.action == name)
