@@ -39,7 +39,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         """An internet gateway and a route to it, as AWS's default VPCs have (VPC user guide, default-vpc)."""
         gateway = self.create_internet_gateway()
         self.attach_internet_gateway(gateway.id, self.default_vpc.id)
-        table = self.get_main_route_table(self.default_vpc.id)
+        [table] = self.describe_route_tables(filters={"vpc-id": [self.default_vpc.id]})
         self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
 
     @property
