@@ -21,12 +21,14 @@ def user_data(bootstrap: Bootstrap) -> str:
 
 def _document(bootstrap: Bootstrap) -> str:
     files = "".join(_write_file(file) for file in node_files(bootstrap))
-    commands = "".join(f"- {json.dumps(command)}\n" for command in _commands(bootstrap))
+    # YAML reads JSON, but for the escape of a character beyond 16 bits as two.
+    commands = "".join(f"- {json.dumps(command, ensure_ascii=False)}\n" for command in _commands(bootstrap))
     return f"#cloud-config\nwrite_files:\n{files}runcmd:\n{commands}"
 
 
 def _write_file(file: NodeFile) -> str:
-    content = "".join(f"    {line}".rstrip() + "\n" for line in file.content.splitlines())
+    lines = file.content.removesuffix("\n").split("\n")
+    content = "".join(f"    {line}\n" if line else "\n" for line in lines)
     return f"- path: {file.path}\n  permissions: '{file.permissions}'\n  content: |\n{content}"
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -21,12 +21,17 @@ _GONE = ("shutting-down", "terminated")
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance. market: "on-demand", "spot" or "capacity-block"; reservation_id is empty without one."""
+    """One instance.
+
+    vpc_id, private_ip: empty when it is gone; reservation_id: empty without one.
+    market: "on-demand", "spot" or "capacity-block".
+    """
 
     id: str
     state: str
     instance_type: str
     zone: str
+    vpc_id: str
     private_ip: str
     launched: datetime
     market: str
@@ -53,7 +58,7 @@ def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
 
 def require_both(pair: PairOutputs, instances: Mapping[str, Instance]) -> None:
     """Failure, in one line, when a node of the outputs is gone: terminated, unknown, or replaced since."""
-    faults = [fault for node in pair.nodes if (fault := _fault(node, instances, pair.environment))]
+    faults = [fault for node in pair.nodes if (fault := _fault(node, pair, instances))]
     if faults:
         raise Failure(" ".join(faults))
 
@@ -73,30 +78,39 @@ def state_finding(instance: Instance) -> Finding:
     )
 
 
-def _fault(node: Node, instances: Mapping[str, Instance], environment: str) -> str:
+def _fault(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> str:
     instance = instances.get(node.instance_id)
     if instance and instance.state not in _GONE:
         return ""
     state = instance.state if instance else "unknown to EC2"
-    heirs = _in_place_of(node, list(instances.values()))
+    heirs = _in_place_of(node, pair, instances)
     if heirs:
         return (
             f"{node.name} {node.instance_id} of the outputs is {state}: it was replaced by {heirs[0].id} since. "
-            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{environment}, or deploy again."
+            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{pair.environment}, or deploy again."
         )
     if instance and instance.market == CAPACITY_BLOCK:
         return (
             f"{node.name} {node.instance_id} is {state}, as EC2 makes a Capacity Block's instances from 30 minutes "
             f"before its end (`nixl-efa capacity` finds another block)."
         )
-    return f"{node.name} {node.instance_id} is {state}: run `cdktf deploy nixl-efa-{environment}` to build it anew."
+    deploy = f"`cdktf deploy nixl-efa-{pair.environment}`"
+    return f"{node.name} {node.instance_id} is {state}: run {deploy} to build it anew."
 
 
-def _in_place_of(node: Node, instances: Sequence[Instance]) -> list[Instance]:
+def _in_place_of(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> list[Instance]:
+    """Who has the node's address now, in the VPC of the other node: another VPC may use the same addresses."""
+    others = [
+        instances[one.instance_id] for one in pair.nodes if one != node and one.instance_id in instances
+    ]
+    vpcs = {one.vpc_id for one in others if one.vpc_id}
     return [
         one
-        for one in instances
-        if one.private_ip == node.private_ip and one.id != node.instance_id and one.state not in _GONE
+        for one in instances.values()
+        if one.private_ip == node.private_ip
+        and one.id != node.instance_id
+        and one.state not in _GONE
+        and (not vpcs or one.vpc_id in vpcs)
     ]
 
 
@@ -106,6 +120,7 @@ def _instance(one: InstanceTypeDef) -> Instance:
         state=one["State"]["Name"],
         instance_type=one["InstanceType"],
         zone=one.get("Placement", {}).get("AvailabilityZone", ""),
+        vpc_id=one.get("VpcId", ""),
         private_ip=one.get("PrivateIpAddress", ""),
         launched=one["LaunchTime"],
         market=one.get("InstanceLifecycle", "on-demand"),

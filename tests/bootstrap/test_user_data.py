@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
+from tests.bootstrap.conftest import P5
 
 CASES: dict[str, dict[str, Any]] = {
     "p5.48xlarge with NIXL": {},
@@ -139,9 +142,27 @@ def test_opaque_values_stand_as_they_are_and_everything_else_is_escaped(
     assert not re.search(r"(?<!\$)\$\{|(?<!%)%\{", rest)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="${}% a", max_size=30))
 def test_plain_undoes_the_escape(text: str) -> None:
     assert plain(terraform_escape(text)) == text
+
+
+@settings(deadline=None)
+@given(
+    # What YAML can hold in a block; settings allow far less (names of letters, digits and hyphens).
+    environment=st.text(st.characters(exclude_categories=["Cc", "Cs", "Co", "Cn", "Zl", "Zp"]), min_size=1),
+    version=st.text(st.characters(exclude_categories=["Cc", "Cs", "Co", "Cn", "Zl", "Zp"])),
+)
+def test_any_name_comes_through_every_format_as_it_is(environment: str, version: str) -> None:
+    document = yaml.safe_load(plain(user_data(replace(P5, environment=environment, nixl_version=version))))
+    files = {file["path"]: file["content"] for file in document["write_files"]}
+    assert json.loads(files["/etc/nixl-efa/pair.json"])["environment"] == plain(terraform_escape(environment))
+    assert ["/opt/nixl-efa/bin/install-nixl", version] in document["runcmd"]
+    (line,) = [
+        line for line in files["/etc/nixl-efa/env"].split("\n") if line.startswith("PAIR_ENVIRONMENT=")
+    ]
+    assert shlex.split(line) == [f"PAIR_ENVIRONMENT={environment}"]
 
 
 def test_static_text_that_looks_like_a_template_is_escaped(make_bootstrap: Callable[..., Bootstrap]) -> None:

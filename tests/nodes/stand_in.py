@@ -214,6 +214,7 @@ def instance(
         "State": {"Name": state},
         "InstanceType": instance_type,
         "PrivateIpAddress": address,
+        "VpcId": "vpc-1",
         "Placement": {"AvailabilityZone": "us-east-1a"},
         "LaunchTime": datetime(2026, 12, 1, 8, 0, tzinfo=UTC),
         **more,

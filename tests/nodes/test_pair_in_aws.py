@@ -41,6 +41,11 @@ def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
             f"consumer {CONSUMER_ID} is terminated: run `cdktf deploy nixl-efa-prod` to build it anew.",
         ),
         (
+            # Another VPC with the same addresses.
+            [instance(CONSUMER_ID, "", "terminated"), instance("i-0far", "10.0.0.12", VpcId="vpc-2")],
+            f"consumer {CONSUMER_ID} is terminated: run `cdktf deploy nixl-efa-prod` to build it anew.",
+        ),
+        (
             [instance(CONSUMER_ID, "10.0.0.12", "shutting-down", InstanceLifecycle="capacity-block")],
             f"consumer {CONSUMER_ID} is shutting-down, as EC2 makes a Capacity Block's instances from 30 minutes",
         ),
