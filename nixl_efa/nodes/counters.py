@@ -1,7 +1,7 @@
 """The EFA devices' hardware counters before and after a transfer: what went over EFA, and what over TCP. Pure.
 
 Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". A write of NIXL counts as rdma_write_bytes or, where
-libfabric sends in its place, in tx_bytes alone (ai-dynamo/nixl, issue 1656); libfabric may also let the receiver
+libfabric sends in its place, in tx_bytes alone (ai-dynamo/nixl#1656); libfabric may also let the receiver
 read (rdma_read_resp_bytes at the sender). So the sum of all is what shows whether anything went.
 
 EFA's traffic passes the kernel by: what the IP interfaces count beside is TCP. Without that count, another job's

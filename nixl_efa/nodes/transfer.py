@@ -67,7 +67,7 @@ def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt,
     """The ways to measure, the best first: nixlbench where both nodes have it, then fi_pingpong.
 
     From accelerator memory where there are NVIDIA GPUs; then from host memory, since some types have EFA but no
-    GPUDirect RDMA (g7e.8xlarge; aws/aws-ofi-nccl, pull request 1057).
+    GPUDirect RDMA (g7e.8xlarge; aws/aws-ofi-nccl#1057).
     """
     segments = (VRAM, DRAM) if planned.accelerator_kind == "nvidia" else (DRAM,)
     bench_attempts = tuple(Attempt(NIXLBENCH, planned.backend, segment) for segment in segments)

@@ -23,7 +23,7 @@ section() { # NAME COMMAND...
 }
 
 # A line for each EFA device, and one for each IP interface, which EFA's traffic does not pass: TCP's does. rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends
-# (ai-dynamo/nixl, issue 1656).
+# (ai-dynamo/nixl#1656).
 counters() {
   for device in "$root"/sys/class/infiniband/*; do
     [ -d "$device/ports/1/hw_counters" ] || continue

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -300,13 +302,18 @@ def test_connect_prints_the_command_without_asking_aws(project: Project, aws: Lo
     assert "DescribeInstances" not in aws.calls.actions()[-1:]
 
 
-def test_connect_becomes_the_session(project: Project, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    project.command("aws", "")
+def test_connect_becomes_the_session(project: Project) -> None:
+    project.command("aws", 'echo "aws $*"; exit 7')
     project.command("session-manager-plugin", "")
-    seen: list[list[str]] = []
-    monkeypatch.setattr("os.execvp", lambda _, command: seen.append(command))
-    assert run("connect", "prod", "producer")[0] == 0
-    assert seen == [["aws", "ssm", "start-session", "--region", REGION, "--target", project.ids[0]]]
+    ran = subprocess.run(
+        [sys.executable, "-m", "nixl_efa", "connect", "prod", "producer"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )
+    assert (ran.returncode, ran.stderr) == (7, "")
+    assert ran.stdout == f"aws ssm start-session --region {REGION} --target {project.ids[0]}\n"
 
 
 @pytest.mark.parametrize(
