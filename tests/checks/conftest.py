@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.rehearsal import LocalAws
-from tests.checks.local_project import REGION, Project, open_default_vpc
+from tests.checks.local_project import REGION, Project
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,6 @@ def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
     local_aws.reset()
     for name, value in local_aws.environ(REGION).items():
         monkeypatch.setenv(name, value)
-    open_default_vpc()
     return local_aws
 
 

@@ -94,15 +94,3 @@ class Project:
             TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}],
         )
         return launched["Instances"][0]["InstanceId"]
-
-
-def open_default_vpc(region: str = REGION) -> None:
-    """Gives the default VPC its internet gateway, as AWS's own has one, where it is missing."""
-    ec2 = boto3.client("ec2", region)
-    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
-    table = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"][0]
-    if any(route.get("DestinationCidrBlock") == "0.0.0.0/0" for route in table["Routes"]):
-        return
-    gateway = ec2.create_internet_gateway()["InternetGateway"]["InternetGatewayId"]
-    ec2.attach_internet_gateway(InternetGatewayId=gateway, VpcId=vpc)
-    ec2.create_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0", GatewayId=gateway)

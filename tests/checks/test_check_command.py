@@ -53,6 +53,7 @@ def test_a_launch_that_would_work_passes(project: Project) -> None:
     assert "      by hand: aws ec2 describe-vpcs --region us-east-2" in ran.out
     assert "FAIL" not in ran.out
     assert "WARN" not in ran.out
+    assert "SKIP" not in ran.out
 
 
 def test_brief_leaves_out_what_is_in_order(project: Project) -> None:
