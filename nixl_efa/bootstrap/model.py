@@ -69,7 +69,6 @@ class Bootstrap:
     def backend(self) -> str:
         """The NIXL backend: LIBFABRIC over EFA; without EFA, UCX, which then uses TCP.
 
-        UCX on EFA falls back to TCP in silence, so UCX is never named where there is EFA (ai-dynamo/nixl,
-        issue 909).
+        UCX on EFA falls back to TCP in silence, so UCX is never named where there is EFA (ai-dynamo/nixl#909).
         """
         return "LIBFABRIC" if self.efa_interfaces else "UCX"
