@@ -35,6 +35,7 @@ class World:
     visible_after:    how many DescribeCapacityReservations calls do not show a new reservation yet.
     offering_life:    how long after it was last shown an offering can be bought.
     image_generation: the public image parameters' `latest` resolves to another image for each number.
+    closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
     """
@@ -49,6 +50,7 @@ class World:
     visible_after: int = 0
     offering_life: timedelta = timedelta(hours=1)
     image_generation: int = 1
+    closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
 

@@ -188,6 +188,50 @@ def test_no_added_action_is_left_out(aws: LocalAws) -> None:
     assert added == set(CALLS)
 
 
+ENI = "eni-00000000000000000"
+DRY: dict[str, dict[str, Any]] = {
+    "describe_network_interfaces": {},
+    "describe_placement_groups": {},
+    "describe_capacity_reservations": {},
+    "describe_capacity_block_offerings": {"InstanceType": "p5.48xlarge", "CapacityDurationHours": 24},
+    "describe_capacity_blocks": {},
+    "describe_capacity_block_extension_history": {},
+    "attach_network_interface": {"NetworkInterfaceId": ENI, "InstanceId": "i-0", "DeviceIndex": 1},
+}
+
+
+@pytest.mark.parametrize("action", DRY)
+def test_a_dry_run_that_would_have_worked_says_so(client: Any, refused: Any, action: str) -> None:
+    with refused("DryRunOperation"):
+        getattr(client("ec2"), action)(DryRun=True, **DRY[action])
+
+
+def test_a_dry_run_changes_no_reservation_block_or_interface(
+    aws: LocalAws, client: Any, image: str, subnet: str, block: Any, refused: Any
+) -> None:
+    account = Account(aws, client, image, subnet, block)
+    plain, bought = account.reservation(), account.active_block()
+    interface = account.interface()["NetworkInterfaceId"]
+    for call, given in (
+        (account.ec2.modify_capacity_reservation, {"CapacityReservationId": plain, "InstanceCount": 9}),
+        (account.ec2.cancel_capacity_reservation, {"CapacityReservationId": plain}),
+        (
+            account.ec2.describe_capacity_block_extension_offerings,
+            {"CapacityReservationId": bought, "CapacityBlockExtensionDurationHours": 24},
+        ),
+        (
+            account.ec2.modify_network_interface_attribute,
+            {"NetworkInterfaceId": interface, "Description": {"Value": "changed"}},
+        ),
+    ):
+        with refused("DryRunOperation"):
+            call(DryRun=True, **given)
+    found = account.ec2.describe_capacity_reservations(CapacityReservationIds=[plain])["CapacityReservations"]
+    assert (found[0]["State"], found[0]["TotalInstanceCount"]) == ("active", 1)
+    (shown,) = account.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert shown["Description"] == ""
+
+
 def operation(service: str, name: str) -> OperationModel:
     return get_session().get_service_model(service).operation_model(name)
 

@@ -162,6 +162,11 @@ def test_an_offering_far_ahead_expires_when_it_was_shown_long_ago(
         ec2.purchase_capacity_block(CapacityBlockOfferingId=offering, InstancePlatform=PLATFORM)
 
 
+def test_a_search_needs_a_type(ec2: EC2Client, refused: Any) -> None:
+    with refused("MissingParameter", "InstanceType"):
+        ec2.describe_capacity_block_offerings(CapacityDurationHours=24)
+
+
 def test_a_fee_can_rise_between_search_and_purchase(aws: LocalAws, ec2: EC2Client) -> None:
     before = search(ec2)[0]
     aws.world.price_factor = 1.5

@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from nixl_efa.rehearsal import LocalAws
 from nixl_efa.rehearsal.gate import Gate
+from nixl_efa.rehearsal.requests import Request, parse
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -124,10 +125,10 @@ def test_one_process_has_one_local_aws(aws: LocalAws) -> None:
         LocalAws().start()
 
 
-def test_one_that_is_not_running_has_no_port() -> None:
-    with pytest.raises(RuntimeError, match="not running"):
-        _ = LocalAws().endpoint
-    LocalAws().stop()
+def test_a_request_to_s3_that_fits_no_operation_goes_by_its_method() -> None:
+    authorization = "AWS4-HMAC-SHA256 Credential=local/20261201/us-east-2/s3/aws4_request, Signature=0"
+    environ = {"HTTP_AUTHORIZATION": authorization, "REQUEST_METHOD": "PATCH", "PATH_INFO": "/bucket"}
+    assert parse(environ, b"") == Request("s3", "us-east-2", "PATCH")
 
 
 def test_the_gate_hands_other_pages_through() -> None:

@@ -245,7 +245,76 @@ def test_a_spot_instance_has_its_lifecycle_and_request(launch: Launch, ec2: EC2C
         "7.5",
         instance["InstanceId"],
     )
+    assert ec2.describe_spot_instance_requests()["SpotInstanceRequests"] == [request()]
     ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=[identifier])
     assert request()["State"] == "cancelled"
     ec2.terminate_instances(InstanceIds=[instance["InstanceId"]])
     assert request()["State"] == "closed"
+
+
+def test_a_spot_request_that_never_was(ec2: EC2Client, refused: Any) -> None:
+    with refused("InvalidSpotInstanceRequestID.NotFound"):
+        ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=["sir-0123456789abcdef0"])
+
+
+def test_the_default_subnet_is_taken_in_the_zone_asked_for_or_one_that_offers_the_type(
+    ec2: EC2Client, image: str
+) -> None:
+    given: Any = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1}
+    zones = [
+        ec2.run_instances(**given, **more)["Instances"][0]["Placement"]["AvailabilityZone"]
+        for more in (
+            {},
+            {"Placement": {"AvailabilityZone": "us-east-2b"}},
+            {"NetworkInterfaces": [{"DeviceIndex": 0}]},
+        )
+    ]
+    assert zones == [ZONE, "us-east-2b", ZONE]
+
+
+def test_no_default_subnet_is_said(ec2: EC2Client, image: str, refused: Any) -> None:
+    for subnet in ec2.describe_subnets()["Subnets"]:
+        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
+    with refused("MissingInput", "No default subnet"):
+        ec2.run_instances(ImageId=image, InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
+
+
+def test_groups_can_be_named_and_changed(launch: Launch, ec2: EC2Client, refused: Any) -> None:
+    first, second = (ec2.create_security_group(GroupName=name, Description="d")["GroupId"] for name in "ab")
+    instance = launch(SecurityGroups=["a"])
+    assert [group["GroupId"] for group in instance["SecurityGroups"]] == [first]
+    ec2.modify_instance_attribute(InstanceId=instance["InstanceId"], Groups=[second])
+    changed = show(ec2, instance["InstanceId"])
+    assert [group["GroupId"] for group in changed["SecurityGroups"]] == [second]
+    assert [group["GroupId"] for group in changed["NetworkInterfaces"][0]["Groups"]] == [second]
+    with refused("InvalidGroup.NotFound", "'c'"):
+        launch(SecurityGroups=["c"])
+
+
+def test_an_image_is_needed_and_must_still_be_there(
+    launch: Launch, ec2: EC2Client, image: str, refused: Any
+) -> None:
+    with refused("MissingParameter", "ImageId"):
+        ec2.run_instances(InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
+    ec2.deregister_image(ImageId=image)
+    with refused("InvalidAMIID.Unavailable", image):
+        launch()
+
+
+def test_an_existing_interface_is_for_one_instance(
+    launch: Launch, ec2: EC2Client, subnet: str, refused: Any
+) -> None:
+    made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    with refused("InvalidParameterCombination", "instance count"):
+        launch(MaxCount=2, NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": made}])
+
+
+def test_user_data_is_kept_and_an_unwanted_device_is_left_out(launch: Launch, ec2: EC2Client) -> None:
+    instance = launch(
+        UserData="#cloud-config", BlockDeviceMappings=[{"DeviceName": "/dev/sdb", "NoDevice": ""}]
+    )
+    kept = ec2.describe_instance_attribute(InstanceId=instance["InstanceId"], Attribute="userData")
+    assert base64.b64decode(kept["UserData"]["Value"]) == b"#cloud-config"
+    assert [volume["Attachments"][0]["Device"] for volume in ec2.describe_volumes()["Volumes"]] == [
+        "/dev/sda1"
+    ]

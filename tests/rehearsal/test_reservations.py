@@ -109,6 +109,19 @@ def test_reservations_come_in_pages(ec2: EC2Client) -> None:
     assert "NextToken" not in rest
 
 
+def test_a_page_has_1000_at_most(ec2: EC2Client, refused: Any) -> None:
+    with refused("InvalidParameterValue", "( 1001 ) for parameter maxResults"):
+        ec2.describe_capacity_reservations(MaxResults=1001)
+
+
+def test_a_zone_is_needed_by_name_or_id(ec2: EC2Client, refused: Any) -> None:
+    given: Any = {"InstanceType": "g7e.8xlarge", "InstancePlatform": "Linux/UNIX", "InstanceCount": 1}
+    made = ec2.create_capacity_reservation(AvailabilityZoneId="use2-az2", **given)["CapacityReservation"]
+    assert made["AvailabilityZone"] == "us-east-2b"
+    with refused("MissingParameter", "AvailabilityZone"):
+        ec2.create_capacity_reservation(**given)
+
+
 def test_a_made_up_page_is_refused(ec2: EC2Client, refused: Any) -> None:
     with refused("InvalidPaginationToken"):
         ec2.describe_capacity_reservations(NextToken="page two, please")
@@ -138,7 +151,10 @@ def test_a_new_reservation_can_be_slow_to_appear(aws: LocalAws, ec2: EC2Client, 
 def test_cancel_and_modify(ec2: EC2Client, refused: Any) -> None:
     identifier = create(ec2)["CapacityReservationId"]
     ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=5)
-    assert ec2.describe_capacity_reservations()["CapacityReservations"][0]["TotalInstanceCount"] == 5
+    end = NOW + timedelta(days=1)
+    ec2.modify_capacity_reservation(CapacityReservationId=identifier, EndDateType="limited", EndDate=end)
+    (changed,) = ec2.describe_capacity_reservations()["CapacityReservations"]
+    assert (changed["TotalInstanceCount"], changed["EndDate"]) == (5, end)
     ec2.cancel_capacity_reservation(CapacityReservationId=identifier)
     assert ec2.describe_capacity_reservations()["CapacityReservations"][0]["State"] == "cancelled"
     with refused("InvalidCapacityReservationState"):

@@ -46,6 +46,13 @@ class Backend(EC2Backend):  # type: ignore[misc]
     def _url_module(self) -> Any:
         return urls  # moto derives it from the class's module, which is not moto's here
 
+    def describe_instance_type_offerings(
+        self, location_type: str | None = None, filters: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """moto's, without the zones that are closed at the moment."""
+        offered: list[Any] = super().describe_instance_type_offerings(location_type, filters)
+        return [one for one in offered if one["Location"] not in world().closed_zones]
+
     # interfaces
 
     def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:

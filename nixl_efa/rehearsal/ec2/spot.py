@@ -7,36 +7,40 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 
+from nixl_efa.rehearsal.ec2.errors import refuse
 from nixl_efa.rehearsal.ec2.listing import tag_list
 
 
 class SpotActions:
-    """Mixed into the EC2 response class before moto's; requests made by RequestSpotInstances stay moto's."""
+    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
 
     ec2_backend: Any
     _get_param: Callable[..., Any]
 
     def describe_spot_instance_requests(self) -> ActionResult:
-        """The requests by id, as the provider reads them."""
+        """The requests by id, or all of them."""
         launched = self.ec2_backend.spot_launches
-        wanted = self._get_param("SpotInstanceRequestIds", [])
-        if not wanted or not all(identifier in launched for identifier in wanted):
-            moto: ActionResult = super().describe_spot_instance_requests()  # type: ignore[misc]
-            return moto
-        requests = [_describe(self.ec2_backend, name, launched[name]) for name in wanted]
+        chosen = self._named() or list(launched)
+        requests = [_describe(self.ec2_backend, name, launched[name]) for name in chosen]
         return ActionResult({"SpotInstanceRequests": requests})
 
     def cancel_spot_instance_requests(self) -> ActionResult:
         """Close requests; the instances stay until they are terminated."""
-        launched = self.ec2_backend.spot_launches
-        wanted = self._get_param("SpotInstanceRequestIds", [])
-        if not all(identifier in launched for identifier in wanted):
-            moto: ActionResult = super().cancel_spot_instance_requests()  # type: ignore[misc]
-            return moto
-        for identifier in wanted:
-            launched[identifier].spot_request_open = False
-        answer = [{"SpotInstanceRequestId": identifier, "State": "cancelled"} for identifier in wanted]
+        named = self._named()
+        for identifier in named:
+            self.ec2_backend.spot_launches[identifier].spot_request_open = False
+        answer = [{"SpotInstanceRequestId": identifier, "State": "cancelled"} for identifier in named]
         return ActionResult({"CancelledSpotInstanceRequests": answer})
+
+    def _named(self) -> list[str]:
+        wanted: list[str] = self._get_param("SpotInstanceRequestIds", [])
+        for identifier in wanted:
+            if identifier not in self.ec2_backend.spot_launches:
+                raise refuse(
+                    "InvalidSpotInstanceRequestID.NotFound",
+                    f"The spot instance request ID '{identifier}' does not exist",
+                )
+        return wanted
 
 
 _STATUS = {
