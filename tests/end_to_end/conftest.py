@@ -137,7 +137,8 @@ def make_project(
 
 @pytest.fixture(scope="module")
 def ec2(aws: LocalAws) -> EC2Client:
-    return client(aws, "ec2")
+    made: EC2Client = client(aws, "ec2")
+    return made
 
 
 def client(aws: LocalAws, service: str) -> Any:
@@ -156,10 +157,10 @@ def put_parameter(aws: LocalAws, name: str, value: str) -> None:
 
 def buy_block(aws: LocalAws, ec2: EC2Client, *, active: bool, zone: str | None = None) -> tuple[str, str]:
     """Buy the next block for two p5.48xlarge; its reservation's id and its zone."""
-    found = ec2.describe_capacity_block_offerings(
+    found: list[Any] = ec2.describe_capacity_block_offerings(
         InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
     )["CapacityBlockOfferings"]
-    usable = [one for one in found if len(one.get("CapacityBlockOfferingSegments", [])) <= 1]
+    usable = [one for one in found if len(one.get("CapacityBlockOfferingSegments") or ()) <= 1]
     offering = min(
         (one for one in usable if zone in (None, one["AvailabilityZone"])), key=lambda one: one["StartDate"]
     )

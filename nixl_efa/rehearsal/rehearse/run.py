@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -154,14 +155,20 @@ class _Rehearsal:
 
     def _ec2(self) -> EC2Client:
         import boto3
+        from botocore.session import Session
 
-        return boto3.client(
+        # Not the user's own profile and configuration file, which the variables of this process may name.
+        nobody = Session(
+            session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+        )
+        client: EC2Client = boto3.Session(botocore_session=nobody).client(
             "ec2",
             region_name=self._settings.region,
             endpoint_url=self._local.endpoint,
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
+        return client
 
     def _explain_keep(self) -> None:
         environ = self._programs.environ
