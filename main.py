@@ -6,21 +6,20 @@ ends it with exit code 2, before anything is written.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from nixl_efa.findings import Finding, failures, warnings, worst_first
-from nixl_efa.settings import Loaded, load
+from nixl_efa.settings import Loaded, app_context, load
 
 ROOT = Path(__file__).resolve().parent
 
 
 def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Synthesize every chosen environment. Returns 0, or 2 for a wrong setting."""
+    """Synthesize every chosen environment. Returns 0; 2 for a wrong setting; 1 when the check refuses."""
     try:
         context = app_context(environ, ROOT / "cdktf.json")
     except ValueError as error:
@@ -33,40 +32,35 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     return _synthesize(loaded, environ, out, err)
 
 
-def app_context(environ: Mapping[str, str], cdktf_json: Path) -> Mapping[str, object]:
-    """cdktf's context: what CDKTF_CONTEXT_JSON holds (the cdktf CLI sets it), else that of cdktf.json.
-
-    Raises ValueError, with a message for the user, when neither can be read as an object.
-    """
-    text, source = environ.get("CDKTF_CONTEXT_JSON"), "The variable CDKTF_CONTEXT_JSON"
-    try:
-        if text:
-            context = json.loads(text)
-        else:
-            source = f"{cdktf_json.name} (its key context)"
-            context = json.loads(cdktf_json.read_text(encoding="utf-8")).get("context", {})
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{source} can't be read: {error}.") from error
-    if not isinstance(context, dict):
-        raise ValueError(f'{source} must be a JSON object, such as {{"prod": {{"volumeSize": 1000}}}}.')
-    return context
-
-
 def _synthesize(loaded: Loaded, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     # Node.js and the AWS bindings are started for settings that are right, only.
-    from stacks.app import build_app, under_cdktf_cli
+    from stacks.app import RefusedError, build_app, under_cdktf_cli
 
+    account = _look_at_accounts(loaded)
+    found = [*loaded.findings, *(finding for findings in account.values() for finding in findings)]
     annotate = under_cdktf_cli(environ)
-    app, lines = build_app(loaded, annotate=annotate)
-    app.synth()
-    for line in lines:
+    synthesis = build_app(loaded, annotate=annotate, account=account)
+    try:
+        synthesis.write()
+    except RefusedError:
+        _print(found, err)
+        return 1
+    for line in synthesis.lines:
         print(line, file=out)
     if not annotate:
-        _print(warnings(loaded.findings), err)
+        _print(warnings(found), err)
     return 0
 
 
-def _print(findings: tuple[Finding, ...] | list[Finding], err: TextIO) -> None:
+def _look_at_accounts(loaded: Loaded) -> Mapping[str, list[Finding]]:
+    if all(settings.check == "off" for settings in loaded.environments):
+        return {}  # boto3 is not even imported
+    from stacks.account_check import look_at_accounts
+
+    return look_at_accounts(loaded.environments)
+
+
+def _print(findings: Iterable[Finding], err: TextIO) -> None:
     words = {"FAIL": "Error", "WARN": "Warning"}
     for finding in worst_first(findings):
         print(f"{words[finding.level.value]}: {finding.line()}", file=err)

@@ -3,42 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from cdktf import Annotations, App
 
 from constructs_lib.fast_bindings import skip_type_checks
-from nixl_efa.findings import Finding, warnings
+from nixl_efa.findings import Finding, failures, warnings
 from nixl_efa.plan import plan_pair, summary
 from nixl_efa.settings import Loaded
 from stacks.pair_stack import PairStack
 
 
-def build_app(loaded: Loaded, *, annotate: bool, outdir: str | None = None) -> tuple[App, list[str]]:
-    """The app, not yet synthesized, and one line for each of its stacks.
+class RefusedError(Exception):
+    """cdktf's validation refused a stack; nothing was written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Synthesis:
+    """An app whose stacks are described and not yet written.
+
+    lines: one for each stack. refused: the stacks that the look at the account refuses.
+    """
+
+    app: App
+    lines: tuple[str, ...]
+    refused: tuple[PairStack, ...]
+
+    def write(self) -> None:
+        """Write every stack. RefusedError, before anything is written, when one is refused."""
+        try:
+            for stack in self.refused:
+                # App.synth would validate a stack only after it has written those before it.
+                stack.run_all_validations()
+        except RuntimeError as error:  # what jsii makes of a JavaScript error
+            raise RefusedError(str(error)) from error
+        self.app.synth()
+
+
+def build_app(
+    loaded: Loaded,
+    *,
+    annotate: bool,
+    outdir: str | None = None,
+    account: Mapping[str, list[Finding]] | None = None,
+) -> Synthesis:
+    """Describe every environment's stack.
 
     annotate: attach the warnings to the stacks, where the cdktf CLI shows them.
     outdir:   where to synthesize to; None: the folder that the CLI names, else cdktf.out.
+    account:  what a look at the account found, by environment; a FAIL refuses the stack.
     """
     # Stack traces would put paths of this machine beside every element.
     app = App(outdir=outdir, stack_traces=False)
     skip_type_checks()
-    lines = []
+    lines, refused = [], []
     for position, settings in enumerate(loaded.environments):
         plan = plan_pair(settings)
         stack = PairStack(app, settings=settings, plan=plan)
         lines.append(summary(settings, plan))
+        seen = (account or {}).get(settings.name, [])
+        if failures(seen):
+            from stacks.account_check import refuse
+
+            refuse(stack, failures(seen))
+            refused.append(stack)
         if annotate:
             # What belongs to no environment is said once, on the first stack.
             general = loaded.general if position == 0 else ()
-            _annotate(stack, warnings([*general, *loaded.by_environment.get(settings.name, ())]))
-    return app, lines
+            found = [*general, *loaded.by_environment.get(settings.name, ()), *seen]
+            for finding in warnings(found):
+                Annotations.of(stack).add_warning(finding.line())
+    return Synthesis(app, tuple(lines), tuple(refused))
 
 
 def under_cdktf_cli(environ: Mapping[str, str]) -> bool:
-    """Whether the cdktf CLI runs the app: it sets this variable for each app that it starts (cli-core, synth-stack)."""
+    """Whether the cdktf CLI runs the app: it sets this variable for each one (cli-core, synth-stack)."""
     return "CDKTF_CONTINUE_SYNTH_ON_ERROR_ANNOTATIONS" in environ
-
-
-def _annotate(stack: PairStack, found: list[Finding]) -> None:
-    for finding in found:
-        Annotations.of(stack).add_warning(finding.line())

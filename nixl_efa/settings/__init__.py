@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from nixl_efa.settings.app_context import app_context
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.loading import Loaded, load
 from nixl_efa.settings.model import SETTING_NAMES, Settings, source_of
@@ -17,6 +18,7 @@ __all__ = [
     "LocalBackend",
     "S3Backend",
     "Settings",
+    "app_context",
     "load",
     "source_of",
 ]

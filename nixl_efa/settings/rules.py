@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Finding
+from nixl_efa.image import validate_image
 from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.facts import Facts
 from nixl_efa.settings.names import nearest
@@ -28,6 +29,13 @@ PREFIX_AND_ENVIRONMENT = 35
 
 def _instance_type(facts: Facts) -> Iterator[Finding]:
     return _named(facts, "instance_type", instance_types.validate(facts.settings.instance_type))
+
+
+def _image(facts: Facts) -> Iterator[Finding]:
+    settings = facts.settings
+    given = settings.ami_id is not None or settings.ami_parameter is not None
+    found = validate_image(instance_types.find(settings.instance_type), given=given)
+    return _named(facts, "instance_type", found)
 
 
 def _volume_size(facts: Facts) -> Iterator[Finding]:
@@ -111,6 +119,7 @@ RULES: tuple[Rule, ...] = (
     rule(_region, "region"),
     rule(_zone_in_region, "region", "availability_zone"),
     rule(_instance_type, "instance_type"),
+    rule(_image, "instance_type", "ami_id", "ami_parameter"),
     rule(_volume_size, "instance_type", "volume_size"),
     rule(_iops, "instance_type", "volume_size", "volume_iops"),
     rule(_throughput, "volume_iops", "volume_throughput"),

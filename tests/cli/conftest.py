@@ -11,14 +11,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-import botocore.loaders
 import pytest
 
+from nixl_efa import aws as seam
 from nixl_efa.cli import main
 from nixl_efa.rehearsal import LocalAws
 
@@ -83,9 +82,19 @@ class Cli:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _service_models_are_read_once() -> Iterator[None]:
-    """Each command makes a session of its own, which would read EC2's model of some megabytes each time."""
-    with patch.object(botocore.loaders, "create_loader", cache(botocore.loaders.create_loader)):
+def _clients_are_made_once() -> Iterator[None]:
+    """Commands in this process share their clients where endpoint, key and timeout are the same: making them is
+    most of what a command takes. A command as a process of its own makes its own."""
+    made: dict[object, dict[Any, Any]] = {}
+    begin = seam.Clients.__init__
+
+    def beginning(self: seam.Clients, *arguments: Any, **more: Any) -> None:
+        begin(self, *arguments, **more)
+        if self._profile is None:
+            keys = (os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ACCESS_KEY_ID"))
+            self._made = made.setdefault((*keys, seam.PURCHASE_READ_SECONDS), {})
+
+    with patch.object(seam.Clients, "__init__", beginning):
         yield
 
 

@@ -46,6 +46,14 @@ def excluded(first: str, second: str, why: str, ways: str, where: str = DEV) -> 
 # Settings of the file dev.toml that do not go together, and all that is said about them.
 TOGETHER: list[tuple[str, list[str]]] = [
     (
+        'instance_type = "vt1.24xlarge"',
+        [
+            f"WARN No deep-learning image holds the driver for the xilinx accelerators of vt1.24xlarge; NVIDIA's is "
+            f"used for its EFA installer. (dev: {DEV}: instance_type) Set ami_id or ami_parameter to an image with "
+            "the driver."
+        ],
+    ),
+    (
         P5 + RESERVED + 'capacity_reservation_parameter = "/a"',
         [
             excluded(
@@ -145,7 +153,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        'instance_type = "vt1.24xlarge"\nplacement_group = "on"',
+        'instance_type = "vt1.24xlarge"\nami_id = "ami-01234567"\nplacement_group = "on"',
         [
             f'FAIL dev: placement_group = "on" ({DEV}: placement_group) does not go with instance_type = '
             f'"vt1.24xlarge" ({DEV}: instance_type), a type that can\'t be in a cluster placement group. Set '

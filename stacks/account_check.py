@@ -1,0 +1,56 @@
+"""The look at the account at synthesis, for environments whose setting `check` asks for it.
+
+A FAIL stops through cdktf's validation where check = "error"; everything else that is found becomes a warning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import jsii
+from cdktf import TerraformStack
+from constructs import IValidation
+
+from nixl_efa import checks
+from nixl_efa.aws import Clients
+from nixl_efa.capacity.clock import SystemClock
+from nixl_efa.findings import Finding, Level
+from nixl_efa.settings import Settings
+
+
+def look_at_accounts(environments: Iterable[Settings]) -> Mapping[str, list[Finding]]:
+    """What is found for each environment that asks for it, by name; environments side by side."""
+    asking = [settings for settings in environments if settings.check != "off"]
+    if not asking:
+        return {}
+    with ThreadPoolExecutor(len(asking)) as pool:
+        found = pool.map(_look, asking)
+    return {settings.name: findings for settings, findings in zip(asking, found, strict=True)}
+
+
+def _look(settings: Settings) -> list[Finding]:
+    # Where a FAIL stops, a block that has not started yet stops too: a deployment would fail in it.
+    at_once = settings.check == "error"
+    findings = checks.run(settings, Clients(None, settings.region), SystemClock(), at_once=at_once)
+    return [_as_asked(finding, settings) for finding in findings if finding.level in (Level.FAIL, Level.WARN)]
+
+
+def _as_asked(finding: Finding, settings: Settings) -> Finding:
+    level = finding.level if settings.check == "error" else Level.WARN
+    message = f"{settings.stack_name}: {finding.check}: {finding.message}"
+    return Finding(level, finding.check, message, finding.remedy, finding.command)
+
+
+def refuse(stack: TerraformStack, faults: Iterable[Finding]) -> None:
+    """Let cdktf's validation of the stack fail with these."""
+    stack.node.add_validation(_Refusal([fault.line() for fault in faults]))
+
+
+@jsii.implements(IValidation)
+class _Refusal:
+    def __init__(self, errors: list[str]) -> None:
+        self._errors = errors
+
+    def validate(self) -> list[str]:
+        return self._errors
