@@ -37,8 +37,16 @@ rehearse: install
 synth: install
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" cdktf synth
 
-test: install
-	@CI=$(CI) $(BIN)/python -m pytest
+# Two at a time, a file at a time: most of a run waits for Terraform. TESTS=tests/settings runs a part.
+test: install .tools/checkov/installed
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+
+# Apart, since it is as large as all else together and its versions would tie ours.
+.tools/checkov/installed: tests/terraform/checkov-requirements.txt
+	@echo "Installing checkov into .tools/checkov" >&2
+	@$(PYTHON) -m venv .tools/checkov
+	@.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $< >&2
+	@touch $@
 
 lint: install
 	@$(BIN)/ruff check .
@@ -53,4 +61,4 @@ lock:
 	@$(PYTHON) scripts/neutral_lock.py
 
 clean:
-	rm -rf $(VENV) node_modules cdktf.out build *.egg-info
+	rm -rf $(VENV) node_modules .tools .rehearsal cdktf.out build *.egg-info

@@ -7,6 +7,7 @@ to its own ways (its configuration file, its registry).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,23 +15,45 @@ from tempfile import TemporaryDirectory
 
 PROVIDER_FILE = "terraform-provider-aws_v"
 NOT_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", ".git", ".terraform", "site-packages"}
-# HOST/hashicorp/aws/VERSION/PLATFORM/terraform-provider-aws_v...: the mirror is this many folders above the file.
+# HOST/hashicorp/aws/VERSION/PLATFORM/terraform-provider-aws_v...: the mirror is this many folders above PLATFORM.
 # Source: Terraform CLI documentation, "Provider Installation", the unpacked layout of a filesystem mirror.
-LEVELS = 6
+LEVELS = 5
+# The versions that the stacks take (stacks/pair_stack.py).
+FIRST_VERSION, BEFORE_VERSION = (5, 100), (7,)
+SEARCH_SECONDS = 5.0
 
 
-def find_mirror(environ: Mapping[str, str], root: Path = Path("/")) -> Path | None:
-    """The folder of a filesystem mirror with the AWS provider: TF_PLUGIN_MIRROR, else the first found below root."""
+def find_mirror(
+    environ: Mapping[str, str], root: Path = Path("/"), seconds: float = SEARCH_SECONDS
+) -> Path | None:
+    """The folder of a filesystem mirror with the AWS provider: TF_PLUGIN_MIRROR, else the first found below root.
+
+    None when nothing was found within some seconds: on most machines there is a registry to go to instead.
+    """
     given = environ.get("TF_PLUGIN_MIRROR")
     if given:
         return Path(given)
+    deadline = time.monotonic() + seconds
     for folder, folders, files in os.walk(root, onerror=None):
+        if time.monotonic() > deadline:
+            return None
         folders[:] = sorted(name for name in folders if name not in NOT_SEARCHED)
         if any(name.startswith(PROVIDER_FILE) for name in files):
-            provider = Path(folder)
-            if provider.parents[1].name == "aws" and len(provider.parents) >= LEVELS:
-                return provider.parents[LEVELS - 2]
+            mirror = _mirror_of(Path(folder))
+            if mirror is not None:
+                return mirror
     return None
+
+
+def _mirror_of(platform: Path) -> Path | None:
+    """The mirror above HOST/hashicorp/aws/VERSION/PLATFORM; None for another layout or an unusable version."""
+    if len(platform.parents) <= LEVELS or platform.parents[1].name != "aws":
+        return None
+    try:
+        version = tuple(int(part) for part in platform.parent.name.split("."))
+    except ValueError:
+        return None
+    return platform.parents[LEVELS - 1] if FIRST_VERSION <= version < BEFORE_VERSION else None
 
 
 @contextmanager
