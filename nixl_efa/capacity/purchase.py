@@ -135,7 +135,7 @@ def _finished(desk: Desk, entry: Entry, ids: tuple[str, ...], hand_over: Callabl
         # tag.
         desk.tell(f"bought {', '.join(ids)}, but {full.message}")
     hand_over(entry)
-    _release(desk, entry)
+    release(desk, entry)
     return entry
 
 
@@ -146,11 +146,12 @@ def close_unbought(desk: Desk, entry: Entry, why: str) -> Entry:
     except JournalFull as full:
         desk.tell(full.message)
         return entry
-    _release(desk, closed)
+    release(desk, closed)
     return closed
 
 
-def _release(desk: Desk, entry: Entry) -> None:
+def release(desk: Desk, entry: Entry) -> None:
+    """Removes the lock if this entry holds it. That it can't be removed is said, and stops nothing."""
     lock = desk.lock_of(entry)
     try:
         lock.release(entry.tag)

@@ -21,6 +21,7 @@ from tests.capacity.fake_aws import AFTER, BEFORE, FakeAws, FakeClock, Killed
 
 # More points than a run has: offerings, parameters, reservations, journal, lock, purchase, saving.
 POINTS = 40
+LOCK = "/nixl-efa/prod/purchase-in-progress"
 
 
 def passed_points() -> list[str]:
@@ -77,6 +78,7 @@ def test_reservations_bought_are_purchases_confirmed_and_at_most_one_a_command(
             said.update(run(buyer, plan))
             assert len(aws.reservations) <= 1
         outcome = run(buyer, {})
+        assert LOCK not in aws.parameters
         buyer.recover()
         confirmed = {name for entry in buyer.journal() for name in entry.reservation_ids}
         bought = {one["payload"]["CapacityReservationId"] for one in aws.reservations}
@@ -86,7 +88,6 @@ def test_reservations_bought_are_purchases_confirmed_and_at_most_one_a_command(
         assert set(outcome) == bought
         assert all(not entry.is_open for entry in buyer.journal())
         assert len(set(tags(aws))) == 1
-        assert "/nixl-efa/prod/purchase-in-progress" not in aws.parameters
         assert aws.parameters["/nixl-efa/prod/capacity-reservation-id"][-1] in bought
 
 
@@ -150,7 +151,7 @@ def test_throttling_and_refusals_of_the_purchase_close_it_at_once(buyer: Buyer, 
             buyer.buy({PURCHASE: fault})
     assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT, State.NOT_BOUGHT]
     assert aws.clock.now() == began
-    assert "/nixl-efa/prod/purchase-in-progress" not in aws.parameters
+    assert LOCK not in aws.parameters
 
 
 @pytest.mark.parametrize(

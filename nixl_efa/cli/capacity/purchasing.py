@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nixl_efa.capacity import calls, parameters
+from nixl_efa.capacity import calls, parameters, purchase
 from nixl_efa.capacity.extension import check_extendable
 from nixl_efa.capacity.journal import Entry
 from nixl_efa.capacity.locks import machine_lock
@@ -53,6 +53,8 @@ def buy_block(till: Till, offering_id: str, wanted: Wanted, choices: Choices) ->
             done = till.bought_before(Command(Kind.BLOCK, choices.environment, wanted.region, offering_id))
             if done is not None:
                 till.hand_over(done)
+                # Whatever ended the earlier run may have come between its outcome and its lock's release.
+                purchase.release(till.desk, done)
         if done is not None:
             return _already(done)
         order = _block_order(till, offering_id, wanted, choices)
@@ -73,6 +75,7 @@ def extend_block(till: Till, block: Reservation, hours: int, choices: Choices) -
         order = _extension_order(till, block, hours, choices)
         before = till.bought_before(order.command)
         if before is not None:
+            purchase.release(till.desk, before)
             return _already(before)
         summarize(order)
         agree_to_fee(order, yes=choices.yes, max_fee=choices.max_fee)
