@@ -40,7 +40,7 @@ COMMANDS: dict[str, Target] = {
         "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."
     ),
     "rehearse": Target(
-        "nixl_efa.cli.rehearse", "command", "Rehearse an environment, purchase included, on a local AWS."
+        "nixl_efa.cli.rehearse", "command", "Rehearse a deployment and its purchase on a local AWS."
     ),
     "local-aws": Target("nixl_efa.cli.local_aws", "command", "Start the local AWS for rehearsals and tests."),
 }

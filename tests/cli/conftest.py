@@ -98,7 +98,7 @@ def _clients_are_made_once() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[LocalAws]:
     with LocalAws() as aws:
         yield aws

@@ -98,7 +98,7 @@ def test_a_timeout_after_which_the_purchase_still_happens_ends_with_one(
     offering = cli.offer()
     monkeypatch.setattr(seam, "PURCHASE_READ_SECONDS", 0.5)
     aws.faults.add("PurchaseCapacityBlock", delay=1.5)
-    bought = cli.buy(offering, "--look-seconds", "20")
+    bought = cli.buy(offering, "--look-seconds", "20", "--settle-seconds", "5")
     assert bought.code == 0, bought.err
     assert len(cli.reservations()) == 1
     assert actions(aws, "PurchaseCapacityBlock") == 1
@@ -255,6 +255,6 @@ def test_a_fresh_lock_of_another_machine_is_left_alone(
     aws.faults.add("PurchaseCapacityBlock", code="InternalError", status=500)
     assert cli.buy(offering, *SHORT).code == 1
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
-    refused = cli("capacity", "recover", "--env", "prod", "--yes")
+    refused = cli("capacity", "recover", "--env", "prod", "--yes", "--settle-seconds", "5")
     assert (refused.code, "may still be going on" in refused.err) == (1, True)
     assert locked()
