@@ -22,7 +22,7 @@ def keep_state(stack: TerraformStack, settings: Settings) -> None:
         S3Backend(
             stack,
             bucket=chosen.bucket,
-            key=chosen.key or f"nixl-efa/{settings.name}.tfstate",
+            key=settings.state_key,
             region=chosen.region or settings.region,
             encrypt=chosen.encrypt,
             dynamodb_table=chosen.dynamodb_table,
@@ -47,4 +47,4 @@ def _workspaces(
 ) -> NamedCloudWorkspace | TaggedCloudWorkspaces:
     if chosen.tags:
         return TaggedCloudWorkspaces(list(chosen.tags), project=chosen.project)
-    return NamedCloudWorkspace(chosen.workspace or settings.stack_name, project=chosen.project)
+    return NamedCloudWorkspace(settings.cloud_workspace, project=chosen.project)

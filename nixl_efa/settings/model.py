@@ -28,7 +28,8 @@ class Settings(BaseModel):
 
     region: values.Region = Field(default="us-east-2", description="AWS region of the pair.")
     availability_zone: values.ZoneName | None = Field(
-        default=None, description="Zone of both nodes. Absent: the first zone that offers the type."
+        default=None,
+        description="Zone of both nodes. Absent: one that offers the type, and then always that.",
     )
     availability_zone_parameter: values.ParameterName | None = Field(
         default=None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
@@ -45,7 +46,7 @@ class Settings(BaseModel):
     )
     vpc_id: values.VpcId | None = Field(default=None, description="VPC of the pair. Absent: the default VPC.")
     subnet_id: values.SubnetId | None = Field(
-        default=None, description="Subnet of both nodes. Absent: the VPC's first in the zone."
+        default=None, description="Subnet of both nodes. Absent: the VPC's first (by id) in the zone."
     )
     security_group_id: values.SecurityGroupId | None = Field(
         default=None, description="An existing security group to use in place of an own one."

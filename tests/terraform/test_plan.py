@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -89,7 +90,7 @@ def test_a_zone_or_subnet_that_does_not_fit_fails_the_plan_and_says_so(
         aws_access_key_id="local",
         aws_secret_access_key="local",
     )
-    zone = [{"Name": "availability-zone", "Values": [f"{REGION}b"]}]
+    zone: Any = [{"Name": "availability-zone", "Values": [f"{REGION}b"]}]
     made = {
         "of zone b": lambda: ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"],
         "empty": lambda: ec2.create_vpc(CidrBlock="10.9.0.0/16")["Vpc"]["VpcId"],
