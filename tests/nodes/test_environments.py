@@ -58,8 +58,8 @@ def test_all_faults_of_the_environment_come_in_one_message(project: Path) -> Non
 @pytest.mark.parametrize(
     ("environ", "cdktf_json", "words"),
     [
-        ({"CDKTF_CONTEXT_JSON": "{"}, "{}", "CDKTF_CONTEXT_JSON is no JSON"),
-        ({}, "{", "cdktf.json is no JSON"),
+        ({"CDKTF_CONTEXT_JSON": "{"}, "{}", "The variable CDKTF_CONTEXT_JSON can.t be read"),
+        ({}, "{", "cdktf.json .its key context. can.t be read"),
         ({"CDKTF_CONTEXT_JSON": "[]"}, "{}", "must be a JSON object"),
     ],
 )
