@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from nixl_efa.block_end import is_ultra_server
 from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import (
     BlockHealth,
@@ -35,7 +36,6 @@ from nixl_efa.checks.gather.look import look
 from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
 from nixl_efa.checks.rules.reservation import is_well_formed
-from nixl_efa.checks.rules.reservation_time import is_ultra_server
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 
 from nixl_efa.aws import error_code
 from nixl_efa.aws_errors import missing_permission
+from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.reservation import Reservation, from_api
 from nixl_efa.findings import Finding, Level
+from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 CHECK = "capacity"
-# EC2 begins to terminate a block's instances so long before its end (EC2 user guide, capacity-blocks-monitor).
-LEAD = timedelta(minutes=30)
-ULTRA_SERVER_LEAD = timedelta(minutes=60)
-# The families that come in UltraServers (EC2 user guide, ec2-ultraserver).
-ULTRA_SERVER_FAMILIES = ("p6e-", "trn2u.")
 WARN_BELOW = timedelta(hours=2)
 
 
@@ -27,7 +24,7 @@ def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Find
     """The reservation; None when no id is given; a finding when it can't be looked at."""
     if not reservation_id:
         return None
-    command = f"aws ec2 describe-capacity-reservations --capacity-reservation-ids {reservation_id}"
+    command = _command(reservation_id, region)
     try:
         answer = ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id])
     except Exception as error:
@@ -44,24 +41,20 @@ def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Find
     return from_api(found[0], region)
 
 
-def usable_until(reservation: Reservation) -> datetime | None:
-    """The moment at which EC2 begins to terminate a block's instances; None for a block without an end."""
-    if reservation.end is None:
-        return None
-    ultra = reservation.instance_type.startswith(ULTRA_SERVER_FAMILIES)
-    return reservation.end - (ULTRA_SERVER_LEAD if ultra else LEAD)
-
-
 def finding(reservation: Reservation | Finding | None, now: datetime) -> Finding:
     """The reservation's state and the time that is left. WARN under two hours, FAIL when it is over."""
     if isinstance(reservation, Finding):
         return reservation
     if reservation is None:
         return Finding(Level.PASS, CHECK, "no reservation: nothing ends by itself.")
-    command = f"aws ec2 describe-capacity-reservations --capacity-reservation-ids {reservation.id}"
+    command = _command(reservation.id, reservation.region)
     return replace(
         _of_block(reservation, now) if reservation.is_block else _on_demand(reservation), command=command
     )
+
+
+def _command(reservation_id: str, region: str) -> str:
+    return f"aws ec2 describe-capacity-reservations --region {region} --capacity-reservation-ids {reservation_id}"
 
 
 def _of_block(block: Reservation, now: datetime) -> Finding:
@@ -73,16 +66,16 @@ def _of_block(block: Reservation, now: datetime) -> Finding:
             else "Wait until it is active."
         )
         return Finding(Level.FAIL, CHECK, f"{name} is {block.state}.", remedy)
-    until = usable_until(block)
-    if until is None or block.end is None:
+    if block.end is None:
         return Finding(Level.SKIP, CHECK, f"{name} is active, and EC2 names no end.")
+    until = terminates_at(block.end, block.instance_type)
     left = until - now
     if left <= timedelta(0):
-        message = f"{name}: EC2 begins to terminate at {_utc(until)}, {duration(-left)} ago."
+        message = f"{name}: EC2 begins to terminate at {moment(until)}, {span(-left)} ago."
         return Finding(Level.FAIL, CHECK, message, "Save what you need now.")
     message = (
-        f"{name} is active; EC2 begins to terminate at {_utc(until)}, in {duration(left)}. "
-        f"The block ends at {_utc(block.end)}."
+        f"{name} is active; EC2 begins to terminate at {moment(until)}, in {span(left)}. "
+        f"The block ends at {moment(block.end)}."
     )
     if left < WARN_BELOW:
         remedy = (
@@ -105,18 +98,5 @@ def _on_demand(reservation: Reservation) -> Finding:
     return Finding(
         Level.PASS,
         CHECK,
-        f"{name} is active and ends at {_utc(reservation.end)}; its instances go on after that.",
+        f"{name} is active and ends at {moment(reservation.end)}; its instances go on after that.",
     )
-
-
-def duration(span: timedelta) -> str:
-    """A span in words: "2 d 3 h", "1 h 05 min", "12 min". Seconds are cut off."""
-    minutes = int(span.total_seconds() // 60)
-    days, hours, minutes = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min"
-
-
-def _utc(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%d %H:%M UTC")

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from nixl_efa.block_end import lead
 from nixl_efa.capacity.reservation import CAPACITY_BLOCK
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.times import span
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -63,18 +65,17 @@ def require_both(pair: PairOutputs, instances: Mapping[str, Instance]) -> None:
         raise Failure(" ".join(faults))
 
 
-def state_finding(instance: Instance) -> Finding:
+def state_finding(instance: Instance, region: str) -> Finding:
     """Whether the instance runs."""
+    chosen = f"--region {region} --instance-ids {instance.id}"
     if instance.state == "running":
         return Finding(Level.PASS, "instance", f"{instance.id} running")
     return Finding(
         Level.FAIL,
         "instance",
         f"{instance.id} is {instance.state}.",
-        f"Run `aws ec2 start-instances --instance-ids {instance.id}`."
-        if instance.state == "stopped"
-        else "Wait until it runs.",
-        f"aws ec2 describe-instances --instance-ids {instance.id}",
+        f"Run `aws ec2 start-instances {chosen}`." if instance.state == "stopped" else "Wait until it runs.",
+        f"aws ec2 describe-instances {chosen}",
     )
 
 
@@ -91,8 +92,8 @@ def _fault(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> 
         )
     if instance and instance.market == CAPACITY_BLOCK:
         return (
-            f"{node.name} {node.instance_id} is {state}, as EC2 makes a Capacity Block's instances from 30 minutes "
-            f"before its end (`nixl-efa capacity` finds another block)."
+            f"{node.name} {node.instance_id} is {state}, as EC2 makes a Capacity Block's instances from "
+            f"{span(lead(instance.instance_type))} before its end (`nixl-efa capacity search` finds another block)."
         )
     deploy = f"`cdktf deploy nixl-efa-{pair.environment}`"
     return f"{node.name} {node.instance_id} is {state}: run {deploy} to build it anew."

@@ -58,7 +58,7 @@ def status(ec2: EC2Client, pair: PairOutputs, region: str, clock: Clock) -> Pair
     found = instances.read(ec2, pair)
     instances.require_both(pair, found)
     reports = tuple(
-        NodeReport(node, instance, (instances.state_finding(instance),))
+        NodeReport(node, instance, (instances.state_finding(instance, region),))
         for node in pair.nodes
         for instance in (found[node.instance_id],)
     )

@@ -243,7 +243,7 @@ def test_a_pair_whose_block_is_over_is_one_line(block_end: datetime, aws: LocalA
     aws.clock.set(block_end - timedelta(minutes=20))
     code, out, err = run("verify", "prod")
     assert (code, out) == (1, "")
-    assert "as EC2 makes a Capacity Block's instances from 30 minutes before its end" in err
+    assert "as EC2 makes a Capacity Block's instances from 30 min before its end" in err
     assert len(err.splitlines()) == 1
 
 

@@ -47,7 +47,19 @@ def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
         ),
         (
             [instance(CONSUMER_ID, "10.0.0.12", "shutting-down", InstanceLifecycle="capacity-block")],
-            f"consumer {CONSUMER_ID} is shutting-down, as EC2 makes a Capacity Block's instances from 30 minutes",
+            f"consumer {CONSUMER_ID} is shutting-down, as EC2 makes a Capacity Block's instances from 30 min before",
+        ),
+        (
+            [
+                instance(
+                    CONSUMER_ID,
+                    "10.0.0.12",
+                    "terminated",
+                    "trn2u.48xlarge",
+                    InstanceLifecycle="capacity-block",
+                )
+            ],
+            f"consumer {CONSUMER_ID} is terminated, as EC2 makes a Capacity Block's instances from 1 h 0 min before",
         ),
         (
             [instance(CONSUMER_ID, "", "terminated"), instance("i-0new", "10.0.0.12")],
@@ -69,13 +81,17 @@ def test_a_node_that_is_gone_or_was_replaced_is_one_line(
     ("state", "level", "remedy"),
     [
         ("running", Level.PASS, ""),
-        ("stopped", Level.FAIL, "aws ec2 start-instances"),
+        (
+            "stopped",
+            Level.FAIL,
+            f"aws ec2 start-instances --region us-east-1 --instance-ids {PRODUCER_ID}`",
+        ),
         ("pending", Level.FAIL, "Wait"),
     ],
 )
 def test_an_instance_must_run(state: str, level: Level, remedy: str, ec2: FakeEc2, pair: PairOutputs) -> None:
     ec2.instances[0]["State"]["Name"] = state
-    finding = instances.state_finding(read(ec2, pair)[PRODUCER_ID])
+    finding = instances.state_finding(read(ec2, pair)[PRODUCER_ID], "us-east-1")
     assert finding.level is level
     assert remedy in finding.remedy
 
@@ -98,7 +114,7 @@ ON_DEMAND = {"ReservationType": "default"}
     ("payload", "level", "words"),
     [
         (reservation(50), Level.PASS, "in 2 d 1 h. The block ends at 2026-12-03 11:00 UTC."),
-        (reservation(2.5), Level.PASS, "EC2 begins to terminate at 2026-12-01 11:00 UTC, in 2 h 00 min."),
+        (reservation(2.5), Level.PASS, "EC2 begins to terminate at 2026-12-01 11:00 UTC, in 2 h 0 min."),
         (reservation(2.45), Level.WARN, "in 1 h 57 min"),
         (reservation(2.7, InstanceType="trn2u.48xlarge"), Level.WARN, "in 1 h 42 min"),
         (reservation(0.25), Level.FAIL, "EC2 begins to terminate at 2026-12-01 08:45 UTC, 15 min ago."),

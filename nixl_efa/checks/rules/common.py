@@ -1,10 +1,9 @@
-"""What every rule needs: findings by their level, AWS CLI calls to look by hand, times and lists in words."""
+"""What every rule needs: findings by their level, AWS CLI calls to look by hand; lists in words."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
 
 from nixl_efa.checks.facts import Unseen
 from nixl_efa.checks.launch import Launch
@@ -49,20 +48,6 @@ def unseen(check: str, look: Unseen, command: str = "") -> Finding:
 def aws(launch: Launch, service: str, call: str, *words: str, region: str = "") -> str:
     """An AWS CLI call for a shell, in the launch's region unless another is given."""
     return shlex.join(["aws", service, call, "--region", region or launch.region, *words])
-
-
-def moment(when: datetime) -> str:
-    """A moment in UTC: 2026-12-01 11:30 UTC."""
-    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
-
-
-def span(length: timedelta) -> str:
-    """A length of time in its two largest units: "6 d 3 h", "5 h 20 min", "45 min"."""
-    minutes = int(length.total_seconds() // 60)
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days} d {hours} h"
-    return f"{hours} h {rest} min" if hours else f"{rest} min"
 
 
 def listed(words: Iterable[str], limit: int = 6) -> str:

@@ -8,9 +8,10 @@ from datetime import datetime
 from nixl_efa.checks.facts import Facts, Image, Unseen
 from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, failed, listed, moment, parameter_call, passed, unseen, warned
+from nixl_efa.checks.rules.common import aws, failed, listed, parameter_call, passed, unseen, warned
 from nixl_efa.findings import Finding
 from nixl_efa.image import image_parameter, validate_image
+from nixl_efa.times import moment
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
 _BEFORE_TURING = frozenset({"V100"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from nixl_efa.block_end import is_ultra_server, terminates_at
 from nixl_efa.checks.facts import Facts, Reservation, Unseen
 from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
@@ -11,20 +12,13 @@ from nixl_efa.checks.rules.common import (
     aws,
     counted,
     failed,
-    moment,
     passed,
     skipped,
-    span,
     unseen,
     warned,
 )
 from nixl_efa.findings import Finding
-
-# EC2 user guide, capacity-blocks-monitor: instances begin to be terminated 30 minutes before a block's end,
-# 60 minutes for UltraServers.
-_LEAD = timedelta(minutes=30)
-_ULTRA_SERVER_LEAD = timedelta(minutes=60)
-_ULTRA_SERVER_FAMILIES = ("p6e-", "trn2u")
+from nixl_efa.times import moment, span
 
 # What DescribeCapacityReservations' states mean for a launch that are neither active nor still to come.
 _GONE = {
@@ -57,17 +51,10 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     return findings
 
 
-def is_ultra_server(instance_type: str) -> bool:
-    """Whether a type's instances are parts of an UltraServer."""
-    return instance_type.startswith(_ULTRA_SERVER_FAMILIES)
-
-
 def ends_for_instances(found: Reservation, end: datetime) -> datetime:
     """When EC2 begins to terminate what runs in a reservation that ends. On-Demand Capacity Reservations
     terminate nothing: there it is the end itself."""
-    if not found.is_block:
-        return end
-    return end - (_ULTRA_SERVER_LEAD if is_ultra_server(found.instance_type) else _LEAD)
+    return terminates_at(end, found.instance_type) if found.is_block else end
 
 
 def _state(launch: Launch, found: Reservation, now: datetime) -> Finding:

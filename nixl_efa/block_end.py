@@ -1,0 +1,26 @@
+"""When EC2 begins to terminate what runs in a Capacity Block. Pure.
+
+Source: EC2 user guide, capacity-blocks-monitor: 30 minutes before the block's end, 60 for UltraServers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+# The beginnings of the types that are parts of an UltraServer (EC2 user guide, ec2-ultraserver).
+_ULTRA_SERVERS = ("p6e-", "trn2u.")
+
+
+def is_ultra_server(instance_type: str) -> bool:
+    """Whether a type's instances are parts of an UltraServer."""
+    return instance_type.startswith(_ULTRA_SERVERS)
+
+
+def lead(instance_type: str) -> timedelta:
+    """How long before the end of a block of this type EC2 begins."""
+    return timedelta(minutes=60 if is_ultra_server(instance_type) else 30)
+
+
+def terminates_at(end: datetime, instance_type: str) -> datetime:
+    """The moment at which EC2 begins to terminate the instances of a block that ends then."""
+    return end - lead(instance_type)

@@ -1,0 +1,19 @@
+"""Moments and lengths of time in words."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+
+def moment(when: datetime) -> str:
+    """A moment in UTC: 2026-12-01 11:30 UTC."""
+    return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units: "6 d 3 h", "5 h 20 min", "45 min". Seconds are cut off."""
+    minutes = int(length.total_seconds() // 60)
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {rest} min" if hours else f"{rest} min"
