@@ -1,0 +1,68 @@
+"""Errors of boto3 and AWS as one line that says what to do."""
+
+from __future__ import annotations
+
+import pytest
+from botocore import exceptions
+
+from nixl_efa.aws import error_code, explain
+from nixl_efa.aws_errors import missing_permission
+from tests.capacity.fake_aws import refusal
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (exceptions.NoCredentialsError(), "there are no AWS credentials. Run `aws configure`"),
+        (exceptions.PartialCredentialsError(provider="env", cred_var="key"), "credentials are incomplete"),
+        (exceptions.UnauthorizedSSOTokenError(), "the AWS login has ended"),
+        (
+            exceptions.ProfileNotFound(profile="x"),
+            "The config profile (x) could not be found. `aws configure",
+        ),
+        (exceptions.NoRegionError(), "no AWS region is chosen. Give --region"),
+        (exceptions.EndpointConnectionError(endpoint_url="https://e"), "Check the network"),
+        (exceptions.ConnectTimeoutError(endpoint_url="https://e"), "Check the network"),
+        (exceptions.ReadTimeoutError(endpoint_url="https://e"), "Check the network"),
+        (refusal("ExpiredToken", "Op"), "AWS does not accept the credentials (ExpiredToken"),
+        (refusal("OptInRequired", "Op"), "is not enabled for this account"),
+        (
+            refusal("InvalidThing", "DoThing", message="bad\nthing"),
+            "DoThing was refused: InvalidThing: bad thing",
+        ),
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (RuntimeError("odd"), "RuntimeError: odd (set NIXL_EFA_TRACEBACK=1 to see where)"),
+    ],
+)
+def test_an_error_is_one_line_with_the_way_out(error: Exception, words: str) -> None:
+    line = explain(error)
+    assert words in line
+    assert "\n" not in line
+
+
+@pytest.mark.parametrize(
+    ("code", "operation", "message", "permission"),
+    [
+        ("UnauthorizedOperation", "PurchaseCapacityBlock", "no", "ec2:PurchaseCapacityBlock"),
+        ("AccessDeniedException", "PutParameter", "no", "ssm:PutParameter"),
+        ("AccessDenied", "GetCallerIdentity", "no", "sts:GetCallerIdentity"),
+        (
+            "UnauthorizedOperation",
+            "PurchaseCapacityBlock",
+            "User: x is not authorized to perform: ec2:CreateTags on resource: y",
+            "ec2:CreateTags",
+        ),
+        ("InvalidThing", "PutParameter", "no", ""),
+    ],
+)
+def test_the_permission_that_is_missing_is_named(
+    code: str, operation: str, message: str, permission: str
+) -> None:
+    error = refusal(code, operation, 403, message)
+    assert missing_permission(error) == permission
+    assert permission in explain(error)
+
+
+def test_an_error_that_is_no_answer_has_no_code() -> None:
+    assert error_code(refusal("Code", "Op")) == "Code"
+    assert error_code(ValueError("x")) == ""
