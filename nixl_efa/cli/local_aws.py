@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import threading
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
@@ -14,9 +13,11 @@ from typing import Annotated
 import typer
 
 from nixl_efa.cli.output import BadInput, Failure, data, say
+from nixl_efa.rehearsal.clock import Clock
 from nixl_efa.rehearsal.server import HOST, LocalAws, PortInUseError, client_environ
 
 DEFAULT_PORT = 5577
+_ENDING = (signal.SIGINT, signal.SIGTERM)
 
 
 def command(
@@ -30,20 +31,20 @@ def command(
     now: Annotated[
         str | None, typer.Option(help="Start the simulated clock at this time (2026-12-01T08:00, UTC).")
     ] = None,
-    speed: Annotated[
-        float, typer.Option(min=0, help="Simulated seconds in each second; 0 stops the clock.")
-    ] = 1.0,
+    speed: Annotated[float, typer.Option(help="Simulated seconds in each second; 0 stops the clock.")] = 1.0,
 ) -> None:
-    """Start a local AWS on 127.0.0.1 for rehearsals and tests. Nothing in it costs anything or outlives it."""
-    start = _moment(now)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
+    """Start a local AWS on 127.0.0.1 for rehearsals and tests. Nothing in it costs anything or outlives
+    it."""
+    start = _start(now, speed)
+    # Blocked before the server's threads begin, so that a signal ends the wait below and interrupts nothing else.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     aws = LocalAws(port)
     try:
         aws.start()
     except PortInUseError as error:
         raise Failure(f"{error}. Stop what listens there, or choose another with --port (0: any).") from error
+    except OSError as error:
+        raise Failure(f"port {port} can't be used: {error.strerror}. Choose another with --port.") from error
     except ImportError as error:
         raise Failure(
             f"the local AWS needs {error.name}, which is not installed. Run `make install`."
@@ -55,8 +56,7 @@ def command(
         if port_file is not None:
             _write(port_file, aws.port)
         _explain(aws, region)
-        while not stopped.wait(1.0):
-            pass
+        signal.sigwait(_ENDING)
     finally:
         if port_file is not None:
             with suppress(OSError):
@@ -65,13 +65,23 @@ def command(
     say("The local AWS has stopped; what was in it is gone.")
 
 
-def _moment(text: str | None) -> datetime | None:
-    if text is None:
+def _start(now: str | None, speed: float) -> datetime | None:
+    """Where the clock starts. A clock of its own tries both figures out before anything runs."""
+    try:
+        Clock().run(speed)
+    except ValueError as error:
+        raise BadInput(f"--speed {speed}: {error}.") from error
+    if now is None:
         return None
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(now)
     except ValueError as error:
-        raise BadInput(f"--now {text!r} is not a time. Write it as 2026-12-01T08:00, in UTC.") from error
+        raise BadInput(f"--now {now!r} is not a time. Write it as 2026-12-01T08:00, in UTC.") from error
+    try:
+        Clock().set(moment)
+    except ValueError as error:
+        raise BadInput(f"--now {now!r}: {error}.") from error
+    return moment
 
 
 def _write(path: Path, port: int) -> None:

@@ -7,6 +7,9 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
+SPEED_LIMIT = 1_000_000  # simulated seconds a second: eleven days
+_YEARS = range(2000, 2200)  # what is computed from a time within them is a time as well
+
 
 class Clock:
     """Simulated UTC time. It follows the machine's clock until it is told otherwise."""
@@ -22,19 +25,19 @@ class Clock:
             return self._now()
 
     def set(self, moment: datetime) -> None:
-        """Stop the clock at `moment` (a time without a zone is taken as UTC)."""
+        """Stop the clock at `moment` (a time without a zone is taken as UTC). ValueError outside 2000 to 2199."""
         with self._lock:
-            self._restart(moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment, 0.0)
+            self._restart(_known(moment), 0.0)
 
     def advance(self, delta: timedelta) -> None:
-        """Move the clock by `delta`; a stopped clock stays stopped, a running one runs on."""
+        """Move the clock by `delta`; a stopped clock stays stopped, a running one runs on. ValueError as in `set`."""
         with self._lock:
-            self._restart(self._now() + delta, self._speed)
+            self._restart(_known(self._now() + delta), self._speed)
 
     def run(self, speed: float = 1.0) -> None:
         """Let the clock run: `speed` simulated seconds in each second of this machine, 0 stops it."""
-        if speed < 0:
-            raise ValueError(f"a clock can't run backwards: speed {speed}")
+        if not 0 <= speed <= SPEED_LIMIT:
+            raise ValueError(f"the clock's speed is from 0 to {SPEED_LIMIT}, not {speed}")
         with self._lock:
             self._restart(self._now(), speed)
 
@@ -55,3 +58,11 @@ class Clock:
         self._base = moment.astimezone(UTC)
         self._since = self._monotonic()
         self._speed = speed
+
+
+def _known(moment: datetime) -> datetime:
+    if moment.year not in _YEARS:
+        raise ValueError(
+            f"the clock goes from {_YEARS.start} to {_YEARS.stop - 1}, not to {moment.isoformat()}"
+        )
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment

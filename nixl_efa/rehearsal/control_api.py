@@ -1,18 +1,72 @@
-"""The control API of the local AWS: clock, faults, calls and knobs over HTTP, under /nixl-efa-api/."""
+"""The control API of the local AWS: clock, faults, calls and knobs over HTTP, under /nixl-efa-api/.
+
+A request is read whole before anything is changed: a wrong one changes nothing.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nixl_efa.rehearsal.clock import SPEED_LIMIT
+from nixl_efa.rehearsal.quotas import QUOTAS
 from nixl_efa.rehearsal.world import CommandOutput, world
 
 PREFIX = "/nixl-efa-api/"
 
-Body = dict[str, Any]
+_YEAR = 366 * 24 * 3600
+_Minutes = Annotated[float, Field(ge=0, le=_YEAR / 60)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class _Clock(_Body):
+    now: datetime | None = None
+    advance_seconds: float = Field(default=0, ge=-_YEAR, le=_YEAR)
+    speed: float | None = Field(default=None, ge=0, le=SPEED_LIMIT)
+
+
+class _Fault(_Body):
+    action: str = "*"
+    service: str = ""
+    code: str = ""
+    message: str = ""
+    status: int = 0
+    throttle: bool = False
+    delay: float = 0
+    lose_answer: bool = False
+    times: int | None = 1
+
+
+class _Settings(_Body):
+    payment_minutes: _Minutes = 0
+    slot_return_minutes: _Minutes = 0
+    offering_life_minutes: _Minutes = 0
+    payment_fails: bool = False
+    price_factor: float = Field(default=1, ge=0, le=1000)
+    visible_after: int = Field(default=0, ge=0)
+    image_generation: int = 1
+    quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
+
+
+class _Command(_Body):
+    instance_id: str = "*"
+    stdout: str = ""
+    stderr: str = ""
+    response_code: int = 0
+    status: Literal["Success", "Failed", "TimedOut", "Cancelled", "InProgress", "Pending", "Delayed"] = (
+        "Success"
+    )
+
+
+T = TypeVar("T", bound=_Body)
 
 
 def handle(method: str, path: str, body: bytes) -> tuple[int, str]:
@@ -23,45 +77,68 @@ def handle(method: str, path: str, body: bytes) -> tuple[int, str]:
     read, write, clear = resource
     try:
         if method == "POST":
-            write(json.loads(body or b"{}"))
+            write(body or b"{}")
         elif method == "DELETE":
             clear()
         elif method != "GET":
             return 405, json.dumps({"error": f"{method} is not one of GET, POST, DELETE"})
-    except (ValueError, TypeError, KeyError) as error:
+    except ValidationError as error:
+        return 400, json.dumps({"error": _words(error)})
+    except ValueError as error:
         return 400, json.dumps({"error": str(error)})
     return 200, json.dumps(read())
 
 
-def _read_clock() -> Body:
+def _words(error: ValidationError) -> str:
+    """What is wrong with a body, in one line."""
+    faults = []
+    for fault in error.errors(include_url=False):
+        name = ".".join(map(str, fault["loc"]))
+        faults.append(f"{name}: {fault['msg']}, not {fault['input']!r}" if name else fault["msg"])
+    return "; ".join(faults)
+
+
+def _read_body(kind: type[T], body: bytes) -> T:
+    """The body as `kind`; ValueError when it is no such thing."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as error:
+        unknown = [str(fault["loc"][0]) for fault in error.errors() if fault["type"] == "extra_forbidden"]
+        if not unknown:
+            raise
+        there = ", ".join(sorted(kind.model_fields))
+        raise ValueError(f"unknown: {', '.join(unknown)}; there are {there}") from error
+
+
+def _read_clock() -> Mapping[str, Any]:
     clock = world().clock
     return {"now": clock.now().isoformat(), "speed": clock.speed}
 
 
-def _write_clock(body: Body) -> None:
-    _known(body, {"now", "advance_seconds", "speed"})
+def _write_clock(body: bytes) -> None:
+    given = _read_body(_Clock, body)
     clock = world().clock
-    if "now" in body:
-        clock.set(datetime.fromisoformat(body["now"]))
-    if "advance_seconds" in body:
-        clock.advance(timedelta(seconds=float(body["advance_seconds"])))
-    if "speed" in body:
-        clock.run(float(body["speed"]))
+    if given.now is not None:
+        clock.set(given.now)
+    if given.advance_seconds:
+        clock.advance(timedelta(seconds=given.advance_seconds))
+    if given.speed is not None:
+        clock.run(given.speed)
 
 
-def _read_faults() -> Body:
+def _read_faults() -> Mapping[str, Any]:
     return {"faults": [{**asdict(fault), "times": times} for fault, times in world().faults.pending()]}
 
 
-def _write_faults(body: Body) -> None:
-    world().faults.add(**body)
+def _write_faults(body: bytes) -> None:
+    world().faults.add(**_read_body(_Fault, body).model_dump())
 
 
-def _read_calls() -> Body:
+def _read_calls() -> Mapping[str, Any]:
     return {"calls": [asdict(call) for call in world().calls.all()]}
 
 
-def _no_write(_body: Body) -> None:
+def _no_write(_body: bytes) -> None:
     raise ValueError("the calls can be read and cleared, not written")
 
 
@@ -70,54 +147,43 @@ _MINUTES = {
     "slot_return_minutes": "slot_return",
     "offering_life_minutes": "offering_life",
 }
-_PLAIN: dict[str, Callable[[Any], Any]] = {
-    "payment_fails": bool,
-    "price_factor": float,
-    "visible_after": int,
-    "image_generation": int,
-}
+_PLAIN = ("payment_fails", "price_factor", "visible_after", "image_generation")
 
 
-def _read_settings() -> Body:
+def _read_settings() -> Mapping[str, Any]:
     state = world()
     minutes = {name: getattr(state, field).total_seconds() / 60 for name, field in _MINUTES.items()}
     plain = {name: getattr(state, name) for name in _PLAIN}
     return {**minutes, **plain, "quotas": dict(state.quotas)}
 
 
-def _write_settings(body: Body) -> None:
-    _known(body, {*_MINUTES, *_PLAIN, "quotas"})
+def _write_settings(body: bytes) -> None:
     state = world()
-    for name, value in body.items():
+    for name, value in _read_body(_Settings, body).model_dump(exclude_unset=True).items():
         if name in _MINUTES:
-            setattr(state, _MINUTES[name], timedelta(minutes=float(value)))
-        elif name in _PLAIN:
-            setattr(state, name, _PLAIN[name](value))
+            setattr(state, _MINUTES[name], timedelta(minutes=value))
+        elif name == "quotas":
+            state.quotas.update(value)
         else:
-            state.quotas.update({code: float(limit) for code, limit in value.items()})
+            setattr(state, name, value)
 
 
-def _read_commands() -> Body:
-    return {instance: asdict(output) for instance, output in world().command_outputs.items()}
+def _read_commands() -> Mapping[str, Any]:
+    return {instance: asdict(output) for instance, output in dict(world().command_outputs).items()}
 
 
-def _write_commands(body: Body) -> None:
-    given = dict(body)
-    instance = str(given.pop("instance_id", "*"))
+def _write_commands(body: bytes) -> None:
+    given = _read_body(_Command, body).model_dump()
+    instance = given.pop("instance_id")
     world().command_outputs[instance] = CommandOutput(**given)
-
-
-def _known(body: Body, names: set[str]) -> None:
-    unknown = set(body) - names
-    if unknown:
-        raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(names))}")
 
 
 def _nothing() -> None:
     raise ValueError("there is nothing to clear here")
 
 
-_RESOURCES: dict[str, tuple[Callable[[], Body], Callable[[Body], None], Callable[[], None]]] = {
+_Resource = tuple[Callable[[], Mapping[str, Any]], Callable[[bytes], None], Callable[[], None]]
+_RESOURCES: dict[str, _Resource] = {
     "clock": (_read_clock, _write_clock, lambda: world().clock.reset()),
     "faults": (_read_faults, _write_faults, lambda: world().faults.clear()),
     "calls": (_read_calls, _no_write, lambda: world().calls.clear()),

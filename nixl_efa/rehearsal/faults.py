@@ -6,6 +6,8 @@ import threading
 from collections import deque
 from dataclasses import dataclass
 
+LONGEST_DELAY = 3600  # seconds
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -57,9 +59,15 @@ class Faults:
         lose_answer: bool = False,
         times: int | None = 1,
     ) -> None:
-        """Add a fault; `Fault` says what each argument means. A fault with only a delay lasts if times=None."""
+        """Add a fault; `Fault` says what each argument means. ValueError for one that could never happen."""
         if not (code or throttle or delay or lose_answer):
             raise ValueError("a fault needs one of code, throttle, delay and lose_answer")
+        if times is not None and times < 1:
+            raise ValueError(f"times is at least 1, or None for all calls that follow, not {times}")
+        if not 0 <= delay <= LONGEST_DELAY:
+            raise ValueError(f"delay is from 0 to {LONGEST_DELAY} seconds, not {delay}")
+        if status != 0 and not 400 <= status <= 599:
+            raise ValueError(f"status is an error's, from 400 to 599, not {status}")
         fault = Fault(action, service, code, message, status, throttle, delay, lose_answer, times)
         with self._lock:
             self._faults.append((fault, times))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -46,7 +47,7 @@ class LocalAws:
         self.stop()
 
     def start(self) -> None:
-        """Listen, with nothing in the account. PortInUseError when the port is taken."""
+        """Listen, with nothing in the account. PortInUseError when the port is taken, OSError when not allowed."""
         if not self._running.acquire(blocking=False):
             raise RuntimeError("this process already runs a local AWS")
         try:
@@ -140,23 +141,20 @@ def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str
 
 
 def _serve(port: int) -> BaseWSGIServer:
-    listener = _listen(port)
-    from nixl_efa.rehearsal.emptying import empty
-    from nixl_efa.rehearsal.install import application, request_handler
+    with _listen(port) as listener:
+        from nixl_efa.rehearsal.emptying import empty
+        from nixl_efa.rehearsal.install import application, request_handler
 
-    empty()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    from werkzeug.serving import make_server
+        empty()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        from werkzeug.serving import make_server
 
-    options: dict[str, Any] = {
-        "threaded": True,
-        "request_handler": request_handler(),
-        "fd": listener.fileno(),
-    }
-    try:
+        options: dict[str, Any] = {
+            "threaded": True,
+            "request_handler": request_handler(),
+            "fd": listener.fileno(),
+        }
         return make_server(HOST, listener.getsockname()[1], application(), **options)
-    finally:
-        listener.close()
 
 
 def _listen(port: int) -> socket.socket:
@@ -167,6 +165,8 @@ def _listen(port: int) -> socket.socket:
         listener.bind((HOST, port))
     except OSError as error:
         listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
         raise PortInUseError(f"port {port} on {HOST} is taken: {error.strerror}") from error
     listener.listen(128)
     return listener

@@ -60,9 +60,20 @@ def test_times_without_a_zone_are_utc_and_others_are_converted() -> None:
     assert clock.now() == MOMENT
 
 
-def test_a_clock_does_not_run_backwards() -> None:
-    with pytest.raises(ValueError, match="backwards"):
-        Clock(Ticker()).run(speed=-1)
+@pytest.mark.parametrize("speed", [-1, float("nan"), float("inf"), 1_000_001])
+def test_a_clock_runs_neither_backwards_nor_without_bounds(speed: float) -> None:
+    with pytest.raises(ValueError, match="speed is from 0 to 1000000"):
+        Clock(Ticker()).run(speed)
+
+
+def test_a_clock_stays_within_the_years_that_can_be_reckoned_with() -> None:
+    clock = Clock(Ticker())
+    clock.set(MOMENT)
+    with pytest.raises(ValueError, match="from 2000 to 2199"):
+        clock.set(datetime(1, 1, 1, tzinfo=UTC))
+    with pytest.raises(ValueError, match="from 2000 to 2199"):
+        clock.advance(timedelta(days=365 * 200))
+    assert clock.now() == MOMENT
 
 
 def test_a_reset_clock_follows_the_machine_again() -> None:

@@ -85,9 +85,26 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
 @pytest.mark.parametrize(
     ("method", "resource", "body", "words"),
     [
-        ("POST", "clock", {"now": "tomorrow"}, "tomorrow"),
+        ("POST", "clock", {"now": "tomorrow"}, "now: .*, not 'tomorrow'"),
         ("POST", "clock", {"hour": 1}, "unknown: hour; there are advance_seconds, now, speed"),
-        ("POST", "clock", {"speed": -1}, "backwards"),
+        ("POST", "clock", {"speed": -1}, "speed: Input should be greater than or equal to 0"),
+        ("POST", "clock", {"speed": float("nan")}, "speed: Input should be a finite number"),
+        ("POST", "clock", {"speed": 1e9}, "less than or equal to 1000000"),
+        ("POST", "clock", {"advance_seconds": 1e300}, "advance_seconds: Input should be less than"),
+        ("POST", "clock", {"now": "9999-12-31T23:59"}, "from 2000 to 2199"),
+        ("POST", "clock", {"now": 5}, "now: Input should be a valid datetime"),
+        ("POST", "clock", ["now"], "should be an object"),
+        ("POST", "faults", {"code": "X", "times": "3"}, "times: Input should be a valid integer"),
+        ("POST", "faults", {"code": "X", "times": 0}, "times is at least 1"),
+        ("POST", "faults", {"code": 5}, "code: Input should be a valid string"),
+        ("POST", "faults", {"delay": -1}, "delay is from 0"),
+        ("POST", "faults", {"code": "X", "status": 200}, "from 400 to 599"),
+        ("POST", "settings", {"payment_fails": "false"}, "payment_fails: Input should be a valid boolean"),
+        ("POST", "settings", {"payment_minutes": 1e300}, "payment_minutes: Input should be less than"),
+        ("POST", "settings", {"price_factor": -1}, "price_factor: Input should be greater than"),
+        ("POST", "settings", {"quotas": []}, "quotas: Input should be"),
+        ("POST", "settings", {"quotas": {"L-0": 1}}, "quotas.L-0"),
+        ("POST", "commands", {"status": "Nice"}, "status: Input should be 'Success'"),
         ("POST", "faults", {"action": "RunInstances"}, "needs one of code"),
         ("POST", "faults", {"actoin": "RunInstances"}, "actoin"),
         ("POST", "settings", {"price": 2}, "unknown: price"),
@@ -98,7 +115,15 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
     ],
 )
 def test_a_wrong_request_is_refused_with_a_reason(
-    control: Control, method: str, resource: str, body: dict[str, Any] | None, words: str
+    control: Control, method: str, resource: str, body: Any, words: str
 ) -> None:
     with pytest.raises(ValueError, match=words):
         control.request(method, resource, body)
+
+
+def test_a_request_that_is_wrong_in_part_changes_nothing(control: Control, aws: LocalAws) -> None:
+    with pytest.raises(ValueError, match="speed"):
+        control.request("POST", "clock", {"now": "2027-01-01T00:00", "speed": -1})
+    with pytest.raises(ValueError, match="visible_after"):
+        control.settings(price_factor=2, visible_after=1.5)
+    assert (aws.clock.now(), aws.world.price_factor) == (NOW, 1.0)

@@ -85,6 +85,9 @@ def test_a_port_in_use_is_named_in_one_line() -> None:
     ("options", "code", "words"),
     [
         (("--port", "0", "--now", "noon"), 2, "--now 'noon' is not a time"),
+        (("--port", "0", "--now", "0001-01-01"), 2, "--now '0001-01-01': the clock goes from 2000 to 2199"),
+        (("--port", "0", "--speed", "nan"), 2, "--speed nan: the clock's speed is from 0 to"),
+        (("--port", "0", "--speed", "-1"), 2, "--speed -1.0: the clock's speed is from 0 to"),
         (("--port", "0", "--port-file", "/nowhere/port"), 1, "--port-file /nowhere/port can't be written"),
     ],
 )

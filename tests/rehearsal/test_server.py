@@ -34,3 +34,10 @@ def test_a_port_is_free_again_after_a_stop() -> None:
         port = aws.port
     with LocalAws(port) as again:
         assert again.port == port
+
+
+def test_a_port_that_may_not_be_used_is_not_called_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("nixl_efa.rehearsal.server.HOST", "192.0.2.1")  # no address of this machine (RFC 5737)
+    with pytest.raises(OSError, match="Cannot assign requested address") as caught:
+        LocalAws().start()
+    assert not isinstance(caught.value, PortInUseError)
