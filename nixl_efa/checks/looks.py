@@ -76,6 +76,7 @@ class Looks:
         self._launch = launch
         self._clients = clients
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="look")
+        self._own_ec2: EC2Client | None = None
 
     def __enter__(self) -> Looks:
         return self
@@ -121,7 +122,10 @@ class Looks:
         found_image = self.begin(
             lambda: self._now("ec2:DescribeImages", image.image, _known(image_id.result()))
         )
-        elsewhere = self.begin(lambda: self._elsewhere(reservation_id.result(), reservations.result()))
+        others = self.begin(self._other_regions)
+        elsewhere = self.begin(
+            lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result())
+        )
         health = self.begin(self._health)
         subnets = self.begin(lambda: self._subnets(vpc.result()))
         subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
@@ -160,7 +164,10 @@ class Looks:
         )
 
     def _ec2(self) -> EC2Client:
-        return self._clients.ec2(self._launch.region)
+        # Kept here: the factory may be busy with the clients of all other regions, one after the other.
+        if self._own_ec2 is None:
+            self._own_ec2 = self._clients.ec2(self._launch.region)
+        return self._own_ec2
 
     def _ask(self, permission: str, call: Callable[[], Seen]) -> Future[Look[Seen]]:
         return self.begin(lambda: look(permission, call))
@@ -218,17 +225,23 @@ class Looks:
             lambda: reservation.reservations(self._ec2(), self._launch.region),
         )
 
+    def _other_regions(self) -> Look[tuple[str, ...]]:
+        """Asked before it is known whether the reservation is missing: the clients of all those regions are
+        costly to make, and so are made while other looks still wait for AWS."""
+        if not self._launch.has_reservation:
+            return ()
+        return look(
+            "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
+        )
+
     def _elsewhere(
-        self, name: Look[str | None], seen: Look[tuple[Reservation, ...]]
+        self, name: Look[str | None], seen: Look[tuple[Reservation, ...]], regions: Look[tuple[str, ...]]
     ) -> Look[Elsewhere | None]:
         """Only a well-formed id that is not here is worth asking every region for."""
         if isinstance(name, Unseen) or isinstance(seen, Unseen) or not name or not is_well_formed(name):
             return None
         if any(each.id == name for each in seen):
             return None
-        regions = look(
-            "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
-        )
         if isinstance(regions, Unseen):
             return regions
         return reservation.elsewhere(lambda region: self._clients.ec2(region), regions, name)

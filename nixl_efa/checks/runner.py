@@ -1,8 +1,8 @@
 """The whole check: every look side by side, then the rules.
 
 A look that needs another one's answer waits for it. No such chain is longer than three calls (VPC, subnets, dry
-run; parameter, image, dry run; reservations, regions, each region), so the whole takes no longer than the three
-slowest calls in turn.
+run; parameter, image, dry run), so the whole takes no longer than the three slowest calls in turn. Every other
+region is asked for a missing reservation in the second place, beside them.
 """
 
 from __future__ import annotations

@@ -32,6 +32,7 @@ FIRST = [
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
     "DescribeCapacityReservations",
+    "DescribeRegions",
     "DescribeInstances",
     "DescribeAddresses",
     "GetServiceQuota",
@@ -80,7 +81,7 @@ class Rounds:
         self.order: list[int] = []
         self.seen: Counter[str] = Counter()
 
-    def wait(self, model: Any, **_: Any) -> None:
+    def wait(self, model: Any, context: Any, **_: Any) -> None:
         """For botocore's event before-call."""
         number = self._round_of.get(model.name)
         with self._lock:
@@ -141,12 +142,11 @@ class RegionRounds(Rounds):
         super().__init__([])
         self._regions = threading.Barrier(regions)
 
-    def wait(self, model: Any, **_: Any) -> None:
+    def wait(self, model: Any, context: Any, **_: Any) -> None:
         """For botocore's event before-call."""
         with self._lock:
             self.seen[model.name] += 1
-            to_other_region = model.name == "DescribeCapacityReservations" and self.seen["DescribeRegions"]
-        if to_other_region:
+        if context["client_region"] != REGION:
             self._regions.wait(timeout=60)
 
 
