@@ -74,8 +74,8 @@ class Offering:
             return ""
         zones = sorted({segment.zone for segment in self.segments})
         if len(zones) > 1:
-            return f"{len(self.segments)} segments in the zones {', '.join(zones)}: EFA needs one zone"
-        return f"{len(self.segments)} segments at different times: a pair needs one block"
+            return f"{len(self.segments)} segments, zones {', '.join(zones)}: EFA needs one zone"
+        return f"{len(self.segments)} segments, different times: a pair needs one block"
 
 
 def hours_of(length: timedelta) -> Decimal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -12,11 +13,25 @@ from nixl_efa.failure import BadInput, Failure
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
-__all__ = ["BadInput", "Failure", "ask", "both_times", "console", "data", "print_json", "say"]
+__all__ = [
+    "BadInput",
+    "Failure",
+    "ask",
+    "both_times",
+    "console",
+    "data",
+    "print_json",
+    "print_table",
+    "say",
+    "short_times",
+    "times_heading",
+]
 
 # Wide enough that a table in a pipe or a file is never folded: who reads it there has no width.
 PIPE_WIDTH = 200
+_TRAILING_SPACE = re.compile(r" +((?:\x1b\[0m)?)$")
 
 
 def data(text: str) -> None:
@@ -56,13 +71,43 @@ def both_times(moment: datetime) -> str:
     return text
 
 
-def console(stream: TextIO | None = None) -> Console:
-    """A rich console for tables on stdout (or the stream given), plain and unfolded off a terminal."""
+def times_heading(title: str, now: datetime) -> str:
+    """A column's heading for `short_times`: START UTC (CET)."""
+    local = now.astimezone()
+    same = local.utcoffset() == now.astimezone(UTC).utcoffset()
+    return f"{title} UTC" if same else f"{title} UTC ({local:%Z})"
+
+
+def short_times(moment: datetime) -> str:
+    """A moment for a narrow column: month, day and time in UTC, the local time beside it unless that is UTC; +1 or
+    -1 is the next or the previous day there: 12-01 23:30 (00:30+1)."""
+    there, local = moment.astimezone(UTC), moment.astimezone()
+    text = f"{there:%m-%d %H:%M}"
+    if local.utcoffset() == there.utcoffset():
+        return text
+    days = (local.date() - there.date()).days
+    return f"{text} ({local:%H:%M}{days:+d})" if days else f"{text} ({local:%H:%M})"
+
+
+def console(stream: TextIO | None = None, *, fold: bool = True) -> Console:
+    """A rich console for tables on stdout (or the stream given), plain and unfolded off a terminal.
+
+    fold False leaves it to a narrow terminal to break the lines, so that no value is cut."""
     from rich.console import Console
 
     target = stream or sys.stdout
-    width = None if target.isatty() else PIPE_WIDTH
+    width = None if fold and target.isatty() else PIPE_WIDTH
     return Console(file=target, width=width, highlight=False, markup=False, emoji=False)
+
+
+def print_table(table: Table) -> None:
+    """A table on stdout, a line for each row however narrow the terminal is: no value is cut or folded."""
+    screen = console(fold=False)
+    with screen.capture() as captured:
+        screen.print(table)
+    for line in captured.get().splitlines():
+        # rich fills up the last column, which would spill empty lines into a narrow terminal.
+        data(_TRAILING_SPACE.sub(r"\1", line))
 
 
 def ask(question: str) -> str:

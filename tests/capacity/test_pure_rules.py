@@ -147,8 +147,8 @@ def test_a_fee_that_is_no_number_is_never_guessed(fee: object) -> None:
     ("zones", "reason"),
     [
         (["us-east-2a"], ""),
-        (["us-east-2a", "us-east-2b"], "2 segments in the zones us-east-2a, us-east-2b: EFA needs one zone"),
-        (["us-east-2a", "us-east-2a"], "2 segments at different times: a pair needs one block"),
+        (["us-east-2a", "us-east-2b"], "2 segments, zones us-east-2a, us-east-2b: EFA needs one zone"),
+        (["us-east-2a", "us-east-2a"], "2 segments, different times: a pair needs one block"),
     ],
 )
 def test_an_offering_in_pieces_is_no_use_for_a_pair(zones: list[str], reason: str) -> None:

@@ -10,7 +10,18 @@ import typer
 
 from nixl_efa.cli.capacity.options import AsJson, Profile, Region, Regions, ReservationId
 from nixl_efa.cli.capacity.tools import Tools, all_settings, locate, tools
-from nixl_efa.cli.output import BadInput, Failure, ask, both_times, console, data, print_json, say
+from nixl_efa.cli.output import (
+    BadInput,
+    Failure,
+    ask,
+    both_times,
+    data,
+    print_json,
+    print_table,
+    say,
+    short_times,
+    times_heading,
+)
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.reservation import Reservation
@@ -72,7 +83,7 @@ def _print_list(found: Sequence[Reservation], users: Users, kit: Tools) -> None:
         table.add_column(title)
     for title in ("SIZE", "FREE"):
         table.add_column(title, justify="right")
-    for title in ("ZONE", "START", "END", "LEFT", "FEE", "USED BY"):
+    for title in ("ZONE", times_heading("START", now), times_heading("END", now), "LEFT", "FEE", "USED BY"):
         table.add_column(title)
     for one in found:
         left = one.time_left(now)
@@ -84,14 +95,14 @@ def _print_list(found: Sequence[Reservation], users: Users, kit: Tools) -> None:
             str(one.size),
             str(one.free),
             one.zone,
-            both_times(one.start) if one.start else "-",
-            both_times(one.end) if one.end else "-",
+            short_times(one.start) if one.start else "-",
+            short_times(one.end) if one.end else "-",
             length(left) if left is not None and not one.is_dead else "-",
             one.fee or "-",
             ", ".join(users.get(one.id, ())) or "-",
             style="dim" if one.is_dead else None,
         )
-    console().print(table)
+    print_table(table)
 
 
 def show(

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from datetime import timedelta
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nixl_efa.cli.capacity.options import AsJson, Profile, Regions
 from nixl_efa.cli.capacity.tools import Tools, tools
-from nixl_efa.cli.output import BadInput, Failure, both_times, console, data, print_json, say
+from nixl_efa.cli.output import (
+    BadInput,
+    Failure,
+    console,
+    data,
+    print_json,
+    print_table,
+    say,
+    short_times,
+    times_heading,
+)
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
@@ -140,31 +152,29 @@ def _print(offerings: Sequence[Offering], accelerators: int, kit: Tools) -> None
     from nixl_efa.cli.capacity.words import length, money
 
     now = kit.clock.now()
+    currency = offerings[0].currency
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("OFFERING", no_wrap=True)
-    for title in ("ZONE", "START", "END"):
-        table.add_column(title)
-    for title in ("LENGTH", "FEE", "INSTANCE-HOUR", "ACCELERATOR-HOUR", "STARTS IN"):
-        table.add_column(title, justify="right")
-    if any(offering.unusable for offering in offerings):
-        table.add_column("NOTE")
+    for title in ("OFFERING", "ZONE", times_heading("START", now), times_heading("END", now)):
+        table.add_column(title, no_wrap=True)
+    for title in ("LENGTH", f"FEE {currency}", f"{currency}/INSTANCE-H", f"{currency}/ACCEL-H", "STARTS IN"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("FOR A PAIR", no_wrap=True)
     for offering in offerings:
         per_accelerator = offering.fee_per_accelerator_hour(accelerators)
         table.add_row(
             offering.id,
             offering.zone,
-            both_times(offering.start),
-            both_times(offering.end),
+            short_times(offering.start),
+            short_times(offering.end),
             length(offering.length),
-            f"{money(offering.fee)} {offering.currency}",
+            money(offering.fee) + ("" if offering.currency == currency else f" {offering.currency}"),
             f"{offering.fee_per_instance_hour:.2f}",
             "-" if per_accelerator is None else f"{per_accelerator:.2f}",
-            length(max(offering.start - now, type(offering.length)(0))),
-            *([f"no use for a pair: {offering.unusable}"] if offering.unusable else []),
+            length(max(offering.start - now, timedelta(0))),
+            f"no: {offering.unusable}" if offering.unusable else "yes",
             style="dim" if offering.unusable else None,
         )
-    screen = console()
-    screen.print(table)
+    print_table(table)
     data("")
-    for line in timeline(offerings, now, min(screen.width, 110)):
-        screen.print(line, no_wrap=True)
+    for line in timeline(offerings, now, min(get_terminal_size((110, 24)).columns, 110)):
+        data(line)
