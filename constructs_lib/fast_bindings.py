@@ -20,8 +20,7 @@ import importlib.util
 import sys
 import typing
 import warnings
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -92,10 +91,11 @@ def _warn(why: str, part: str = "Python") -> None:
 
 
 def skip_type_checks() -> None:
-    """Let the bindings that are loaded by now take arguments as they are; a third of the time of a further stack.
+    """Let the bindings that are loaded by now take arguments as they are: half of Python's time for a stack.
 
-    Each of their constructors evaluates its own type hints anew, and checks every argument against them. Ours were
-    checked by mypy, and jsii's process checks what reaches it. Modules that are built otherwise are left alone.
+    Each of their constructors evaluates its own type hints anew and checks every argument against them, and each
+    property of a struct evaluates a hint to cast to. Ours were checked by mypy, and jsii's process checks what
+    reaches it. Modules that are built otherwise are left alone.
     """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in (PACKAGE, "cdktf") and hasattr(module, "check_type"):
@@ -103,15 +103,28 @@ def skip_type_checks() -> None:
             module.typing = _NoHints("typing")  # type: ignore[attr-defined]
 
 
+class _NoHint:
+    """Stands for every hint, subscripted or not."""
+
+    def __getitem__(self, _parameters: object) -> _NoHint:
+        return self
+
+
 class _NoHints(ModuleType):
-    """`typing`, but for the evaluation of hints, which is what takes the time."""
+    """`typing` without the evaluation of hints, which is what takes the time."""
+
+    Callable = Dict = List = Mapping = Optional = Sequence = Type = Union = _NoHint()
 
     def __getattr__(self, name: str) -> object:
         return getattr(typing, name)
 
     @staticmethod
-    def get_type_hints(_stub: object) -> Mapping[str, None]:
-        return defaultdict(lambda: None)
+    def cast(_hint: object, value: object) -> object:
+        return value
+
+    @staticmethod
+    def get_type_hints(_stub: object) -> _NoHint:
+        return _NoHint()
 
 
 def _unchecked(argname: str, value: object, expected_type: object) -> None:
