@@ -66,8 +66,14 @@ def deploy(wanted: Deployment, project: Path, execute: Execute) -> None:
 
 
 def execute(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
-    """An Execute that runs the program for real."""
-    return subprocess.run(list(command), cwd=folder, env=dict(environ), check=False).returncode
+    """An Execute that runs the program for real. Ctrl-C reaches the program from the terminal, too, and Terraform
+    then ends what it has begun and frees the state's lock: the program is waited for, never killed."""
+    with subprocess.Popen(list(command), cwd=folder, env=dict(environ)) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue
 
 
 def wait_for_boot(

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -170,6 +174,35 @@ def test_a_cdktf_that_cannot_be_run_is_a_failure(tmp_path: Path) -> None:
     wanted = deploy.Deployment(command=(str(tmp_path / "gone"),), environ={})
     with pytest.raises(Failure, match=r"gone can't be run: No such file"):
         deploy.deploy(wanted, tmp_path, deploy.execute)
+
+
+INTERRUPTED = """
+import os, sys
+from pathlib import Path
+from nixl_efa.deploy import execute
+print("ended with", execute([sys.argv[1]], Path.cwd(), os.environ))
+"""
+
+
+def test_cdktf_ends_in_order_when_it_is_interrupted(project: Project) -> None:
+    # As Terraform does: told to stop, it still writes its state, which takes longer than Python waits by itself.
+    stopping = "trap 'kill $!; sleep 1; echo saved > state; exit 3' INT"
+    project.program("slow", f"{stopping}\nsleep 60 > /dev/null &\necho begun\nwait")
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(project.folder / "slow")],
+        cwd=project.folder,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "begun\n"
+    # What a terminal does at Ctrl-C: the whole group is told.
+    os.killpg(process.pid, signal.SIGINT)
+    said, _ = process.communicate(timeout=60)
+    assert said == "ended with 3\n"
+    assert (project.folder / "state").read_text(encoding="utf-8") == "saved\n"
 
 
 def test_the_profile_reaches_cdktf(project: Project) -> None:
