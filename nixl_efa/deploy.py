@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -68,12 +69,12 @@ def deploy(wanted: Deployment, project: Path, execute: Execute) -> None:
 def execute(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
     """An Execute that runs the program for real. Ctrl-C reaches the program from the terminal, too, and Terraform
     then ends what it has begun and frees the state's lock: the program is waited for, never killed."""
-    with subprocess.Popen(list(command), cwd=folder, env=dict(environ)) as process:
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
+    # A handler that does nothing, where SIG_IGN would be handed on to the program.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run(list(command), cwd=folder, env=dict(environ), check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for_boot(
