@@ -155,13 +155,16 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
         return Finding(Level.PASS, "NIXL", f"{seen.version} with {seen.backend}")
     if not planned.install_nixl:
         return Finding(Level.SKIP, "NIXL", "install_nixl is false: an own installation is not looked at.")
-    return Finding(
-        Level.FAIL,
-        "NIXL",
-        f"{planned.backend} does not load: {seen.message or f'the node uses {seen.backend}'}.",
-        "Run /opt/nixl-efa/bin/install-nixl VERSION on the node and read what it prints.",
-        f"/opt/nixl-efa/bin/nixl-probe {planned.backend}",
-    )
+    message = f"{planned.backend} does not load: {seen.message or f'the node uses {seen.backend}'}."
+    command = f"/opt/nixl-efa/bin/nixl-probe {planned.backend}"
+    if planned.accelerator_kind != "nvidia":
+        # Their plugins are linked against libcuda.so.1, which comes with NVIDIA's driver alone (NIXL 1.5.1).
+        remedy = (
+            "NIXL's wheels need NVIDIA's driver: bring a build of your own, and set install_nixl = false."
+        )
+        return Finding(Level.WARN, "NIXL", message, remedy, command)
+    remedy = "Run /opt/nixl-efa/bin/install-nixl VERSION on the node and read what it prints."
+    return Finding(Level.FAIL, "NIXL", message, remedy, command)
 
 
 def _of(seen: int, planned: int, what: str = "") -> str:

@@ -157,6 +157,31 @@ def test_neuron_devices_are_counted_without_their_cores(make_node: Callable[...,
     assert next(c for c in written["checks"] if c["check"] == "accelerators")["seen"] == "16"
 
 
+@pytest.mark.parametrize(
+    ("probe", "words"),
+    [
+        (
+            "nixl LIBFABRIC failed: libcuda.so.1",
+            "NOTE nixl_backend: nixl LIBFABRIC failed: libcuda.so.1 (NIXL's",
+        ),
+        ("nixl 9.0 LIBFABRIC loaded", "PASS nixl_backend: planned loaded, seen loaded"),
+    ],
+)
+def test_wheels_that_need_nvidias_driver_are_no_fault_of_a_neuron_node(
+    probe: str, words: str, make_node: Callable[..., Node]
+) -> None:
+    node = make_node(
+        instance_type="trn1.32xlarge", efa_interfaces=8, accelerators=0, accelerator_kind="neuron"
+    )
+    node.efa_devices(8)
+    node.command("systemctl", "exit 0")
+    node.script(node.root / "usr/lib64/libibverbs.so.1", "")
+    node.script(node.root / "opt/nixl-efa/venv/bin/python", f"echo 'a word of its log'; echo '{probe}'")
+    assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
+    ran, written = report(node)
+    assert (ran.returncode, written["ok"], words in ran.stdout) == (0, True, True), ran.stdout
+
+
 def test_without_the_environment_file_the_report_fails(p5: Node) -> None:
     (p5.root / "etc/nixl-efa/env").unlink()
     assert p5.run("/opt/nixl-efa/bin/boot-report", str(p5.root)).returncode != 0

@@ -75,6 +75,12 @@ def test_each_difference_is_one_finding(
         ({"accelerators": 0}, {"accelerator_kind": "habana"}, "accelerators", SKIP),
         ({"local_disks": ""}, {"instance_storage_gb": 0}, "local disks", PASS),
         ({"nixl": Nixl("", "", False, "not found")}, {"install_nixl": False}, "NIXL", SKIP),
+        (
+            {"nixl": Nixl("", "LIBFABRIC", False, "libcuda.so.1")},
+            {"accelerator_kind": "neuron"},
+            "NIXL",
+            WARN,
+        ),
     ],
 )
 def test_what_was_not_planned_is_not_missed(
