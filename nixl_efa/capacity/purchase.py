@@ -76,7 +76,8 @@ def _send(desk: Desk, entry: Entry, call: Call) -> tuple[str, ...]:
         if certainly_not_bought(error):
             close_unbought(desk, entry, explain(error))
             raise Failure(f"nothing was bought: {explain(error)}") from error
-        desk.tell(f"no clear answer to the purchase ({explain(error)}); looking for it by its tag")
+        cause = " ".join(str(error).split())
+        desk.tell(f"no clear answer to the purchase ({cause}): looking for it by its tag")
     until = entry.changed_at + timedelta(seconds=desk.rule.look_seconds)
     ids = _look_until(desk, entry, until)
     if not ids:
