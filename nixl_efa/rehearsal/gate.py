@@ -83,13 +83,23 @@ class Gate:
             answer = b"".join(self._application(environ, start))
         except (NotImplementedError, OperationNotFoundError) as error:
             _log.warning("%s %s is not supported: %s", request.service, request.action, error)
-            kind, text = requests.error_body(request, "InvalidAction", _UNKNOWN.format(request.action))
+            kind, text = requests.error_body(request, *_lacking(request.action, str(error)))
             return 400, [("Content-Type", kind)], text.encode()
         except Exception as error:  # moto's bugs must not look like a broken network
             _log.exception("%s %s failed", request.service, request.action)
             kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
             return 400, [("Content-Type", kind)], text.encode()
         return caught["status"], caught["headers"], answer
+
+
+def _lacking(action: str, reason: str) -> tuple[str, str]:
+    """Code and message for what moto lacks: a filter of an action, or the whole action."""
+    if "filter" in reason.lower():
+        return (
+            "InvalidParameterValue",
+            f"The local AWS lacks a filter of {action}: {reason.partition(' Feel free')[0]}",
+        )
+    return "InvalidAction", _UNKNOWN.format(action)
 
 
 def _call_of(request: requests.Request, status: int, answer: bytes) -> Call:

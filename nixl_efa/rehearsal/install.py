@@ -40,7 +40,7 @@ def _install_ec2() -> None:
     from moto.ec2 import models, urls, utils
 
     from nixl_efa.rehearsal.ec2.backend import Backend
-    from nixl_efa.rehearsal.ec2.instances import Instance
+    from nixl_efa.rehearsal.ec2.instances import INSTANCE_FILTERS, Instance
     from nixl_efa.rehearsal.ec2.responses import Ec2
     from nixl_efa.rehearsal.ec2.security_group_rules import SecurityGroupRule
 
@@ -52,6 +52,7 @@ def _install_ec2() -> None:
     ):
         utils.EC2_RESOURCE_TO_PREFIX[resource] = prefix
         utils.EC2_PREFIX_TO_RESOURCE[prefix] = resource
+    utils.filter_dict_attribute_mapping.update(INSTANCE_FILTERS)
     models.instances.Instance = Instance
     models.security_groups.SecurityGroupRule = SecurityGroupRule
     models.ec2_backends.backend = Backend

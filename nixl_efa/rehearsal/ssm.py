@@ -113,6 +113,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
 
     def _managed(self) -> list[Any]:
         backend = ec2_backends[self.current_account][self.region]
+        backend.settle()
         return [
             instance
             for instance in backend.all_instances()

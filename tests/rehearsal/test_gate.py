@@ -33,6 +33,12 @@ def test_an_action_that_is_not_there_is_a_400_and_not_a_500_that_clients_retry(
     assert len(aws.calls.all()) == 1
 
 
+def test_a_filter_that_is_not_there_is_named(ec2: EC2Client, image: str, refused: Any) -> None:
+    ec2.run_instances(ImageId=image, InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
+    with refused("InvalidParameterValue", "lacks a filter of DescribeInstances: "):
+        ec2.describe_instances(Filters=[{"Name": "usage-operation", "Values": ["RunInstances"]}])
+
+
 def test_an_action_that_even_botocore_does_not_know_is_the_same(aws: LocalAws) -> None:
     connection = http.client.HTTPConnection("127.0.0.1", aws.port, timeout=20)
     credential = "Credential=local/20261201/us-east-2/ec2/aws4_request"

@@ -145,3 +145,107 @@ def test_a_rule_for_another_group_keeps_its_description(ec2: EC2Client) -> None:
     )
     rules = ec2.describe_security_group_rules(Filters=[{"Name": "group-id", "Values": [group]}])
     assert [rule["Description"] for rule in rules["SecurityGroupRules"] if not rule["IsEgress"]] == ["EFA"]
+
+
+@pytest.fixture
+def small(ec2: EC2Client, image: str, subnet: str) -> str:
+    """One network card, eight interfaces."""
+    given: Any = {"ImageId": image, "InstanceType": "g7e.8xlarge", "SubnetId": subnet}
+    return ec2.run_instances(MinCount=1, MaxCount=1, **given)["Instances"][0]["InstanceId"]
+
+
+@pytest.mark.parametrize(
+    ("place", "code", "words"),
+    [
+        (
+            {"DeviceIndex": 0},
+            "InvalidParameterValue",
+            "already has an interface attached at device index '0'",
+        ),
+        (
+            {"DeviceIndex": 1, "NetworkCardIndex": 1},
+            "InvalidParameterValue",
+            "Network card index 1 is invalid",
+        ),
+        ({"DeviceIndex": 8}, "InvalidParameterValue", "Device index 8 is invalid"),
+        ({"DeviceIndex": 1, "InstanceId": "i-0123456789abcdef0"}, "InvalidInstanceID.NotFound", "i-0123"),
+    ],
+)
+def test_an_interface_is_attached_only_where_there_is_room(
+    ec2: EC2Client, subnet: str, small: str, refused: Any, place: Any, code: str, words: str
+) -> None:
+    made = create(ec2, subnet)
+    with refused(code, words):
+        ec2.attach_network_interface(
+            **{"NetworkInterfaceId": made["NetworkInterfaceId"], "InstanceId": small, **place}
+        )
+    assert show(ec2, made)["Status"] == "available"
+    (instance,) = ec2.describe_instances()["Reservations"][0]["Instances"]
+    assert len(instance["NetworkInterfaces"]) == 1
+
+
+def test_a_stopped_instance_takes_one_efa_a_card(
+    ec2: EC2Client, subnet: str, small: str, refused: Any
+) -> None:
+    ec2.stop_instances(InstanceIds=[small])
+    first, second = (create(ec2, subnet, InterfaceType="efa-only")["NetworkInterfaceId"] for _ in range(2))
+    ec2.attach_network_interface(NetworkInterfaceId=first, InstanceId=small, DeviceIndex=1)
+    with refused("AttachmentLimitExceeded", "Only one Elastic Fabric Adapter"):
+        ec2.attach_network_interface(NetworkInterfaceId=second, InstanceId=small, DeviceIndex=2)
+
+
+def test_an_interface_of_another_zone_and_an_ended_instance_are_refused(
+    ec2: EC2Client, subnet: str, small: str, refused: Any
+) -> None:
+    there = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2b"]}])
+    far = create(ec2, there["Subnets"][0]["SubnetId"])["NetworkInterfaceId"]
+    with refused("InvalidParameterCombination", "not in the same availability zone"):
+        ec2.attach_network_interface(NetworkInterfaceId=far, InstanceId=small, DeviceIndex=1)
+    ec2.terminate_instances(InstanceIds=[small])
+    near = create(ec2, subnet)["NetworkInterfaceId"]
+    with refused("IncorrectInstanceState", "is terminated"):
+        ec2.attach_network_interface(NetworkInterfaceId=near, InstanceId=small, DeviceIndex=1)
+
+
+def test_an_interface_that_was_attached_later_outlives_its_instance(
+    ec2: EC2Client, subnet: str, small: str
+) -> None:
+    made = create(ec2, subnet)["NetworkInterfaceId"]
+    ec2.attach_network_interface(NetworkInterfaceId=made, InstanceId=small, DeviceIndex=1)
+    ec2.terminate_instances(InstanceIds=[small])
+    left = ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert [(item["NetworkInterfaceId"], item["Status"]) for item in left] == [(made, "available")]
+
+
+def test_words_that_the_api_lacks_and_groups_that_are_not_there_are_refused(
+    ec2: EC2Client, subnet: str, refused: Any
+) -> None:
+    with refused("InvalidParameterValue", "Invalid value 'wifi' for InterfaceType."):
+        create(ec2, subnet, InterfaceType="wifi")
+    with refused("InvalidGroup.NotFound", "sg-0123456789abcdef0"):
+        create(ec2, subnet, Groups=["sg-0123456789abcdef0"])
+    made = create(ec2, subnet)
+    with refused("InvalidGroup.NotFound", "sg-0123456789abcdef0"):
+        ec2.modify_network_interface_attribute(
+            NetworkInterfaceId=made["NetworkInterfaceId"], Groups=["sg-0123456789abcdef0"]
+        )
+
+
+def test_a_new_interface_shows_no_public_address(ec2: EC2Client, subnet: str) -> None:
+    assert "Association" not in create(ec2, subnet)
+
+
+def test_interfaces_are_found_by_public_address_and_by_what_becomes_of_them(
+    ec2: EC2Client, subnet: str, small: str
+) -> None:
+    kept = create(ec2, subnet)["NetworkInterfaceId"]
+    address = ec2.allocate_address(Domain="vpc")
+    ec2.associate_address(AllocationId=address["AllocationId"], NetworkInterfaceId=kept)
+
+    def found(name: str, value: str) -> list[str]:
+        answer = ec2.describe_network_interfaces(Filters=[{"Name": name, "Values": [value]}])
+        return [item["NetworkInterfaceId"] for item in answer["NetworkInterfaces"]]
+
+    assert found("association.public-ip", address["PublicIp"]) == [kept]
+    assert found("attachment.delete-on-termination", "false") == [kept]
+    assert len(found("attachment.delete-on-termination", "true")) == 1

@@ -163,6 +163,12 @@ def test_a_client_token_launches_once(launch: Launch, ec2: EC2Client) -> None:
     assert len(ec2.describe_instances()["Reservations"]) == 1
 
 
+def test_a_client_token_is_for_one_request(launch: Launch, refused: Any) -> None:
+    launch(ClientToken="t")
+    with refused("IdempotentParameterMismatch"):
+        launch(ClientToken="t", InstanceType="g7e.12xlarge")
+
+
 def test_a_single_interface_in_a_default_subnet_gets_a_public_address_and_two_do_not(
     launch: Launch, subnet: str
 ) -> None:
@@ -186,6 +192,25 @@ def test_a_single_interface_in_a_default_subnet_gets_a_public_address_and_two_do
             "not supported in your requested Availability Zone",
         ),
         ({"SecurityGroupIds": ["sg-0123456789abcdef0"]}, "InvalidGroup.NotFound", "sg-0123456789abcdef0"),
+        ({"KeyName": "nobody"}, "InvalidKeyPair.NotFound", "The key pair 'nobody' does not exist"),
+        (
+            {"IamInstanceProfile": {"Name": "nobody"}},
+            "InvalidParameterValue",
+            "Value (nobody) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+        ),
+        (
+            {"IamInstanceProfile": {"Arn": "arn:aws:iam::1:instance-profile/n"}},
+            "InvalidParameterValue",
+            "Invalid IAM Instance Profile ARN",
+        ),
+        (
+            {"LaunchTemplate": {"LaunchTemplateId": "lt-0123456789abcdef0"}},
+            "InvalidLaunchTemplateId.NotFound",
+            "lt-0123456789abcdef0",
+        ),
+        ({"MinCount": 0}, "InvalidParameterValue", "Value (0) for parameter minCount"),
+        ({"MinCount": 2}, "InvalidParameterValue", "Value (1) for parameter maxCount"),
+        ({"Placement": {"Tenancy": "shared"}}, "InvalidParameterValue", "'shared' for Placement.Tenancy"),
         ({"Placement": {"GroupName": "nowhere"}}, "InvalidPlacementGroup.Unknown", "nowhere"),
         (
             {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]},

@@ -36,6 +36,18 @@ def test_groups_are_found_by_filter(ec2: EC2Client) -> None:
     for name, value in (("strategy", "spread"), ("group-name", "oth*"), ("spread-level", "rack")):
         found = ec2.describe_placement_groups(Filters=[{"Name": name, "Values": [value]}])["PlacementGroups"]
         assert [group["GroupName"] for group in found] == ["other"]
+    (first,) = ec2.describe_placement_groups(Filters=[{"Name": "group-arn", "Values": ["*/pair"]}])[
+        "PlacementGroups"
+    ]
+    assert first["GroupArn"].endswith(":placement-group/pair")
+
+
+def test_a_strategy_is_the_apis_and_partitions_go_with_theirs_alone(ec2: EC2Client, refused: Any) -> None:
+    with refused("InvalidParameterValue", "Invalid value 'heap' for Strategy."):
+        create(ec2, Strategy="heap")
+    with refused("InvalidParameterCombination", "PartitionCount"):
+        create(ec2, PartitionCount=3)
+    assert ec2.describe_placement_groups()["PlacementGroups"] == []
 
 
 def test_a_name_is_there_once_and_a_group_that_is_not_there_is_unknown(ec2: EC2Client, refused: Any) -> None:

@@ -62,6 +62,8 @@ def test_a_reservation_ends_when_it_says(aws: LocalAws, ec2: EC2Client) -> None:
             "Unsupported",
             "not supported in your requested Availability Zone",
         ),
+        ({"InstancePlatform": "BeOS"}, "InvalidParameterValue", "Invalid value 'BeOS' for InstancePlatform."),
+        ({"InstanceMatchCriteria": "maybe"}, "InvalidParameterValue", "for InstanceMatchCriteria."),
         ({"EndDateType": "limited"}, "InvalidParameterCombination", "EndDate"),
         ({"DryRun": True}, "DryRunOperation", "would have succeeded"),
     ],
@@ -85,6 +87,10 @@ def test_reservations_are_found_by_filters(ec2: EC2Client) -> None:
     assert names(ec2, ("instance-type", "p5.48xlarge")) == [other]
     assert names(ec2, ("instance-type", "p5*"), ("state", "active")) == [other]
     assert names(ec2, ("state", "scheduled")) == []
+    assert names(ec2, ("start-date", f"{NOW:%Y-%m-%d}*"), ("instance-type", "p5*")) == [other]
+    ends = NOW + timedelta(days=3)
+    ec2.modify_capacity_reservation(CapacityReservationId=other, EndDateType="limited", EndDate=ends)
+    assert names(ec2, ("end-date", f"{ends:%Y-%m-%dT%H:%M:%S}*")) == [other]
 
 
 def test_there_is_no_filter_for_the_reservation_type(ec2: EC2Client, refused: Any) -> None:
@@ -132,6 +138,7 @@ def test_a_made_up_page_is_refused(ec2: EC2Client, refused: Any) -> None:
     [
         ("cr-00000000000000000", "InvalidCapacityReservationId.NotFound"),
         ("r-1", "InvalidCapacityReservationId.Malformed"),
+        ("cr-my-block", "InvalidCapacityReservationId.Malformed"),
     ],
 )
 def test_a_reservation_that_is_not_there(ec2: EC2Client, refused: Any, identifier: str, code: str) -> None:
@@ -151,6 +158,8 @@ def test_a_new_reservation_can_be_slow_to_appear(aws: LocalAws, ec2: EC2Client, 
 def test_cancel_and_modify(ec2: EC2Client, refused: Any) -> None:
     identifier = create(ec2)["CapacityReservationId"]
     ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=5)
+    with refused("InvalidParameterValue", "instanceCount"):
+        ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=0)
     end = NOW + timedelta(days=1)
     ec2.modify_capacity_reservation(CapacityReservationId=identifier, EndDateType="limited", EndDate=end)
     (changed,) = ec2.describe_capacity_reservations()["CapacityReservations"]

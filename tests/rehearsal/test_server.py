@@ -37,7 +37,9 @@ def test_a_port_is_free_again_after_a_stop() -> None:
 
 
 def test_a_port_that_may_not_be_used_is_not_called_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("nixl_efa.rehearsal.server.HOST", "192.0.2.1")  # no address of this machine (RFC 5737)
+    monkeypatch.setattr(
+        "nixl_efa.rehearsal.server.HOST", "192.0.2.1"
+    )  # no address of this machine (RFC 5737)
     with pytest.raises(OSError, match="Cannot assign requested address") as caught:
         LocalAws().start()
     assert not isinstance(caught.value, PortInUseError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from moto.ec2 import urls
@@ -11,9 +12,12 @@ from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_reque
 from moto.utilities.utils import get_partition
 
 from nixl_efa.rehearsal import quotas
+from nixl_efa.rehearsal.ec2.attachments import check_attachment
 from nixl_efa.rehearsal.ec2.blocks import Shown
+from nixl_efa.rehearsal.ec2.cards import EFA_TYPES
 from nixl_efa.rehearsal.ec2.errors import refuse
 from nixl_efa.rehearsal.ec2.interfaces import NetworkInterface
+from nixl_efa.rehearsal.ec2.launch_capacity import take_up_again
 from nixl_efa.rehearsal.ec2.placement_groups import PlacementGroup
 from nixl_efa.rehearsal.ec2.reservation import Reservation
 from nixl_efa.rehearsal.world import world
@@ -30,7 +34,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.shown_offerings: dict[str, Shown] = {}
         self.shown_extensions: dict[str, Any] = {}
         self.placement_groups: dict[str, PlacementGroup] = {}
-        self.launches: dict[str, Any] = {}
+        self.launches: dict[str, tuple[Any, dict[str, Any]]] = {}
         self.spot_launches: dict[str, Any] = {}
         super().__init__(region_name, account_id)
         self._give_default_vpc_a_way_out()
@@ -80,16 +84,11 @@ class Backend(EC2Backend):  # type: ignore[misc]
     def attach_network_interface(
         self, eni_id: str, instance_id: str, device_index: int, card: int = 0
     ) -> Any:
-        """Attach to a running instance, which EC2 refuses for an EFA (EC2 user guide, efa.html)."""
+        """Attach after the launch; from now on the interface outlives its instance, unless that is changed."""
         interface = self.get_network_interface(eni_id)
         instance = self.get_instance(instance_id)
-        if interface.interface_type in ("efa", "efa-only") and instance.state == "running":
-            raise refuse(
-                "IncorrectInstanceState",
-                f"Elastic Fabric Adapter '{eni_id}' can't be attached to the running instance '{instance_id}'.",
-            )
-        if interface.instance is not None:
-            raise refuse("InvalidNetworkInterface.InUse", f"Interface: [{eni_id}] in use.")
+        check_attachment(instance, interface, device_index, card)
+        interface.delete_on_termination = False
         instance.attach_eni(interface, device_index, card)
         return interface
 
@@ -102,13 +101,46 @@ class Backend(EC2Backend):  # type: ignore[misc]
                         "OperationNotPermitted",
                         "The network interface at device index 0 and networkCard index 0 cannot be detached.",
                     )
-                if interface.interface_type in ("efa", "efa-only") and interface.instance.state == "running":
+                if interface.interface_type in EFA_TYPES and interface.instance.state == "running":
                     raise refuse(
                         "IncorrectInstanceState",
                         f"Elastic Fabric Adapter '{interface.id}' can't be detached from a running instance.",
                     )
                 break
         super().detach_network_interface(attachment_id)
+
+    def check_groups(self, groups: Iterable[str]) -> None:
+        """Refuse a security group that is not there; moto makes one up."""
+        for group in groups:
+            if self.get_security_group_from_id(group) is None:
+                raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+
+    # instances and templates
+
+    def start_instances(self, instance_ids: list[str]) -> Any:
+        """Start, where a stopped instance's reservation still has room for it."""
+        instances = self.get_multi_instances_by_id(instance_ids)
+        _refuse_ended(instances, "started")
+        take_up_again(self, [instance for instance in instances if instance.state == "stopped"])
+        return super().start_instances(instance_ids)
+
+    def stop_instances(self, instance_ids: list[str]) -> Any:
+        """Stop; what has been terminated stays so."""
+        _refuse_ended(self.get_multi_instances_by_id(instance_ids), "stopped")
+        return super().stop_instances(instance_ids)
+
+    def describe_launch_templates(
+        self, template_names: Any = None, template_ids: Any = None, filters: Any = None
+    ) -> list[Any]:
+        """moto's, which passes over an id that is not there."""
+        for identifier in template_ids or []:
+            if identifier not in self.launch_templates:
+                raise refuse(
+                    "InvalidLaunchTemplateId.NotFound",
+                    f"The specified launch template, with template ID {identifier}, does not exist.",
+                )
+        found: list[Any] = super().describe_launch_templates(template_names, template_ids, filters)
+        return found
 
     # reservations
 
@@ -217,3 +249,12 @@ class Backend(EC2Backend):  # type: ignore[misc]
         identifier: str = random_spot_request_id()
         self.spot_launches[identifier] = instance
         return identifier
+
+
+def _refuse_ended(instances: Iterable[Any], what: str) -> None:
+    for instance in instances:
+        if instance.state == "terminated":
+            raise refuse(
+                "IncorrectInstanceState",
+                f"The instance '{instance.id}' is not in a state from which it can be {what}.",
+            )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from moto.core.utils import utcnow
 from moto.ec2.models.instances import Instance as MotoInstance
 from moto.ec2.utils import random_eni_attach_id
 
@@ -12,6 +11,18 @@ from nixl_efa.rehearsal.ec2.cards import place_of, type_of
 from nixl_efa.rehearsal.world import world
 
 _DEVICES_A_CARD = 1000
+# DescribeInstances' filters that moto lacks, by the attribute that each looks at.
+INSTANCE_FILTERS = {
+    "instance-lifecycle": "lifecycle",
+    "capacity-reservation-id": "capacity_reservation_id",
+    "placement-group-name": "placement.group_name",
+    "client-token": "client_token",
+    "network-interface.network-interface-id": "attached.id",
+    "network-interface.subnet-id": "attached.subnet_id",
+    "network-interface.vpc-id": "attached.vpc_id",
+    "network-interface.addresses.private-ip-address": "attached.private_ip_address",
+    "network-interface.attachment.attachment-id": "attached.attachment_id",
+}
 
 
 def key_of(card: int, device: int) -> int:
@@ -31,6 +42,12 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self.spot_price = ""
         self.spot_request_open = True
         super().__init__(ec2_backend, *args, **kwargs)
+        self.launch_time = world().clock.now()
+
+    @property
+    def attached(self) -> list[Any]:
+        """Its interfaces, for the filters that look into them."""
+        return list(self.nics.values())
 
     @property
     def security_groups(self) -> list[Any]:
@@ -68,7 +85,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         """Attach an interface at a card and device."""
         eni.instance = self
         eni.attachment_id = random_eni_attach_id()
-        eni.attach_time = utcnow()
+        eni.attach_time = world().clock.now()
         eni.status = "in-use"
         eni.device_index = int(device_index)
         eni.network_card_index = network_card_index
@@ -123,6 +140,12 @@ class Instance(MotoInstance):  # type: ignore[misc]
     def private_dns_name(self) -> str:
         """The name of the primary address; empty once terminated."""
         return super().private_dns_name if 0 in self.nics else ""
+
+    def start(self) -> Any:
+        """Start, which is a launch anew."""
+        if self.state == "stopped":
+            self.launch_time = world().clock.now()
+        return super().start()
 
     def stop(self) -> Any:
         """Stop; a reserved slot comes back after a while."""

@@ -28,6 +28,7 @@ class InterfaceActions:
                 "InvalidParameterCombination", "An EFA-only network interface can't have an IP address."
             )
         subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
+        self.ec2_backend.check_groups(self._get_param("Groups", []))
         if self._get_param("DryRun", False):
             raise dry_run()
         interface = self.ec2_backend.create_network_interface(
@@ -61,7 +62,7 @@ class InterfaceActions:
         interface = self.ec2_backend.attach_network_interface(
             self._get_param("NetworkInterfaceId"),
             self._get_param("InstanceId"),
-            self._get_param("DeviceIndex"),
+            int(self._get_param("DeviceIndex")),
             card,
         )
         return ActionResult({"AttachmentId": interface.attachment_id, "NetworkCardIndex": card})
@@ -69,6 +70,7 @@ class InterfaceActions:
     def modify_network_interface_attribute(self) -> ActionResult:
         """moto's, and the attachment's DeleteOnTermination."""
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
+        self.ec2_backend.check_groups(self._get_param("Groups", []))
         if self._get_param("DryRun", False):
             raise dry_run()
         attachment = self._get_param("Attachment", {})

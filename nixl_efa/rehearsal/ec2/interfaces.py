@@ -65,6 +65,11 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
         return str(self.ec2_backend.get_zone_by_name(self.subnet.availability_zone).zone_id)
 
     @property
+    def association(self) -> dict[str, Any] | None:
+        """The public address, if any: an empty one reads as a public address that is there."""
+        return super().association or None
+
+    @property
     def connection_tracking_configuration(self) -> None:
         """Not set: the provider would read a value back that nobody wrote."""
         return None
@@ -80,6 +85,8 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
             "interface-type": self.interface_type,
             "status": self.status,
             "attachment.device-index": str(self.device_index),
+            "attachment.delete-on-termination": str(bool(self.delete_on_termination)).lower(),
+            "association.public-ip": self.public_ip,
             "attachment.status": "attached" if self.attachment_id else "detached",
             "attachment.network-card-index": str(self.network_card_index),
             "mac-address": self.mac_address,

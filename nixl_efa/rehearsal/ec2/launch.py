@@ -8,6 +8,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
+from moto.iam.exceptions import NotFoundException
 
 from nixl_efa.rehearsal.ec2.cards import PRIMARY, check_interfaces, place_of
 from nixl_efa.rehearsal.ec2.errors import dry_run, refuse
@@ -35,13 +36,16 @@ class LaunchActions:
         backend = self.ec2_backend
         token = self._get_param("ClientToken")
         if token and token in backend.launches:
-            return ActionResult(backend.launches[token])
+            launch, before = backend.launches[token]
+            _check_same(before, self.params)
+            return ActionResult(launch)
         template = self._get_param("LaunchTemplate")
         version = backend._get_template_from_args(template) if template else None
         request = merged(version.data if version else {}, self.params)
-        count = int(self._get_param("MaxCount", 1))
+        count = _count(int(self._get_param("MinCount", 1)), int(self._get_param("MaxCount", 1)))
         check_combinations(request)
         image = _image(backend, request)
+        _check_key_pair(backend, request.get("KeyName"))
         instance_type = known_type(request.get("InstanceType") or "m1.small")
         _check_architecture(instance_type, image)
         interfaces = _interfaces(backend, request, instance_type["InstanceType"])
@@ -88,8 +92,33 @@ class LaunchActions:
             if profile:
                 backend.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=profile.arn)
         if token:
-            backend.launches[token] = launch
+            backend.launches[token] = (launch, self.params)
         return ActionResult(launch)
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if before != now:
+        raise refuse(
+            "IdempotentParameterMismatch",
+            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+        )
+
+
+def _count(least: int, most: int) -> int:
+    """How many to launch: all or none here, since a pair is no use by halves."""
+    if least < 1:
+        raise refuse("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
+    if most < least:
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({most}) for parameter maxCount is invalid: it is below minCount.",
+        )
+    return most
+
+
+def _check_key_pair(backend: Any, name: str | None) -> None:
+    if name and name not in (pair.key_name for pair in backend.key_pairs.values()):
+        raise refuse("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
 
 
 def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any) -> None:
@@ -153,9 +182,7 @@ def _interfaces(backend: Any, request: Mapping[str, Any], instance_type: str) ->
             spec.update(SubnetId=interface.subnet.id, InterfaceType=interface.interface_type)
         elif not spec.get("SubnetId"):
             spec["SubnetId"] = _default_subnet(backend, request, instance_type)
-        for group in spec.get("Groups") or []:
-            if backend.get_security_group_from_id(group) is None:
-                raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+        backend.check_groups(spec.get("Groups") or [])
     given.sort(key=lambda spec: place_of(spec) != PRIMARY)
     subnet = backend.get_subnet(given[0]["SubnetId"])
     if (
@@ -239,9 +266,17 @@ def _user_data(request: Mapping[str, Any]) -> Any:
 def _profile(given: Mapping[str, Any] | None, account: str, partition: str) -> Any:
     if not given:
         return None
-    return filter_iam_instance_profiles(
-        account,
-        partition=partition,
-        iam_instance_profile_arn=given.get("Arn"),
-        iam_instance_profile_name=given.get("Name"),
-    )
+    try:
+        return filter_iam_instance_profiles(
+            account,
+            partition=partition,
+            iam_instance_profile_arn=given.get("Arn"),
+            iam_instance_profile_name=given.get("Name"),
+        )
+    except NotFoundException as error:  # EC2's words, at which the provider waits for IAM to spread the news
+        member = "name" if given.get("Name") else "arn"
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({given[member.capitalize()]}) for parameter iamInstanceProfile.{member} is invalid. "
+            f"Invalid IAM Instance Profile {'name' if member == 'name' else 'ARN'}",
+        ) from error

@@ -5,7 +5,8 @@ Codes: EC2 API reference, errors-overview. EC2 user guide: capacity-blocks-launc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nixl_efa.rehearsal.ec2 import placement_groups
@@ -75,6 +76,22 @@ def check_placement(
             f"Placement groups may not be used with instances of type '{instance_type['InstanceType']}'.",
         )
     return group
+
+
+def take_up_again(backend: Any, stopped: Sequence[Any]) -> None:
+    """Stopped instances start where they were launched into; without room in a target, none does."""
+    wanted: Counter[str] = Counter()
+    for instance in stopped:
+        target = instance.capacity_reservation_specification.get("CapacityReservationTarget", {})
+        identifier = target.get("CapacityReservationId")
+        if identifier:
+            wanted[identifier] += 1
+            reservation = find(backend, identifier)
+            place = (instance.lifecycle or "", instance.instance_type, instance.placement.zone)
+            _check_target(backend, reservation, *place, wanted[identifier])
+        elif instance.capacity_reservation_id:
+            found = _open_reservation(backend, instance.instance_type, instance.placement.zone, 1)
+            instance.capacity_reservation_id = found.id if found else None
 
 
 def _check_target(

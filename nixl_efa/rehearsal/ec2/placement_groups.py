@@ -40,6 +40,10 @@ class PlacementGroupActions:
             raise refuse("MissingParameter", "The request must contain the parameter groupName")
         if name in backend.placement_groups:
             raise refuse("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
+        if self._get_param("PartitionCount") and strategy != "partition":
+            raise refuse(
+                "InvalidParameterCombination", "PartitionCount goes with the strategy partition alone."
+            )
         if self._get_param("DryRun", False):
             raise dry_run()
         level = self._get_param("SpreadLevel") or ("rack" if strategy == "spread" else None)
@@ -62,6 +66,7 @@ class PlacementGroupActions:
         values: Mapping[str, Callable[[PlacementGroup], str]] = {
             "group-name": lambda group: group.name,
             "group-id": lambda group: group.id,
+            "group-arn": lambda group: _arn(backend, group),
             "strategy": lambda group: group.strategy,
             "state": lambda _group: "available",
             "spread-level": lambda group: group.spread_level or "",
@@ -100,9 +105,7 @@ def _describe(backend: Any, group: PlacementGroup) -> dict[str, Any]:
         "State": "available",
         "Strategy": group.strategy,
         "GroupId": group.id,
-        "GroupArn": (
-            f"arn:{backend.partition}:ec2:{backend.region_name}:{backend.account_id}:placement-group/{group.name}"
-        ),
+        "GroupArn": _arn(backend, group),
         "Tags": tag_list(backend.tags.get(group.id, {})),
     }
     if group.partitions:
@@ -110,3 +113,8 @@ def _describe(backend: Any, group: PlacementGroup) -> dict[str, Any]:
     if group.spread_level:
         answer["SpreadLevel"] = group.spread_level
     return answer
+
+
+def _arn(backend: Any, group: PlacementGroup) -> str:
+    where = f"{backend.region_name}:{backend.account_id}"
+    return f"arn:{backend.partition}:ec2:{where}:placement-group/{group.name}"

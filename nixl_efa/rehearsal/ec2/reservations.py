@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +17,7 @@ from nixl_efa.rehearsal.ec2.reservation import ON_DEMAND, Reservation
 from nixl_efa.rehearsal.world import world
 
 _PAGE = 100
+_ID = re.compile(r"cr-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
 def utc(moment: datetime) -> datetime:
@@ -36,9 +38,7 @@ class ReservationActions:
         known_type(instance_type)
         zone = _zone(backend, self._get_param("AvailabilityZone"), self._get_param("AvailabilityZoneId"))
         check_offered(backend, instance_type, zone.name)
-        count = int(self._get_param("InstanceCount"))
-        if count < 1:
-            raise refuse("InvalidParameterValue", f"Value ({count}) for parameter instanceCount is invalid.")
+        count = _at_least_one(int(self._get_param("InstanceCount")))
         end = _end(self._get_param("EndDateType"), self._get_param("EndDate"))
         token = self._get_param("ClientToken")
         tags = only_tags_for("capacity-reservation", self._get_param("TagSpecifications", []))
@@ -90,6 +90,8 @@ class ReservationActions:
             "tenancy": lambda item: item.tenancy,
             "state": lambda item: item.state(now),
             "instance-match-criteria": lambda item: item.match,
+            "start-date": lambda item: _written(item.start),
+            "end-date": lambda item: _written(item.end(now)),
             "end-date-type": lambda item: "limited" if item.end(now) else "unlimited",
         }
         found = matching(shown, self._get_param("Filters", []), values, lambda item: tags_of(backend, item))
@@ -111,7 +113,7 @@ class ReservationActions:
         if self._get_param("DryRun", False):
             raise dry_run()
         if count is not None:
-            reservation.count = int(count)
+            reservation.count = _at_least_one(int(count))
         if kind:
             reservation.purchased_end = end
         reservation.match = self._get_param("InstanceMatchCriteria") or reservation.match
@@ -132,7 +134,7 @@ class ReservationActions:
 
 def find(backend: Any, identifier: str, known: Mapping[str, Reservation] | None = None) -> Reservation:
     """A reservation by its id, refused with EC2's two codes."""
-    if not identifier.startswith("cr-"):
+    if not _ID.fullmatch(identifier):
         raise refuse(
             "InvalidCapacityReservationId.Malformed", f'Invalid id: "{identifier}" (expecting "cr-...")'
         )
@@ -217,6 +219,10 @@ def check_offered(backend: Any, instance_type: str, zone: str) -> None:
         )
 
 
+def _written(moment: datetime | None) -> str:
+    return f"{moment:%Y-%m-%dT%H:%M:%S.000Z}" if moment else ""
+
+
 def _still_hidden(reservation: Reservation) -> bool:
     if reservation.hidden_reads > 0:
         reservation.hidden_reads -= 1
@@ -227,6 +233,12 @@ def _still_hidden(reservation: Reservation) -> bool:
 def _refuse_block(reservation: Reservation, what: str) -> None:
     if reservation.is_block:
         raise refuse("OperationNotPermitted", f"The Capacity Block '{reservation.id}' can't be {what}.")
+
+
+def _at_least_one(count: int) -> int:
+    if count < 1:
+        raise refuse("InvalidParameterValue", f"Value ({count}) for parameter instanceCount is invalid.")
+    return count
 
 
 def _zone(backend: Any, name: str | None, identifier: str | None) -> Any:

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from moto.core.responses import ActionResult
+from moto.core.utils import get_service_model
+from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
 from nixl_efa.rehearsal.ec2.blocks import BlockActions
+from nixl_efa.rehearsal.ec2.enums import check_enums
 from nixl_efa.rehearsal.ec2.extensions import ExtensionActions
 from nixl_efa.rehearsal.ec2.interface_actions import InterfaceActions
 from nixl_efa.rehearsal.ec2.launch import LaunchActions
@@ -30,6 +34,11 @@ class Ec2(
     """One request to EC2."""
 
     def call_action(self) -> Any:
-        """Let the clock's doings happen, then carry the action out."""
+        """Let the clock's doings happen, then carry the action out, if all its words are the API's."""
         self.ec2_backend.settle()
+        operation = get_service_model("ec2").operation_model(self._get_action())
+        try:
+            check_enums(operation.input_shape, self.params)
+        except EC2ClientError as error:
+            return self.serialized(ActionResult(error))
         return super().call_action()

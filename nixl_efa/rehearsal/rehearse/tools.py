@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from nixl_efa.checks.gather.machine import cdktf_path
 from nixl_efa.failure import Failure
 
 
@@ -23,18 +24,17 @@ def find_tools(project: Path, environ: Mapping[str, str], python: str) -> Tools:
     """The tools of a project. Failure, in one line, that names every missing one and how to get it."""
     search = environ.get("PATH", "")
     binary = environ.get("TERRAFORM_BINARY_NAME") or "terraform"
-    own = project / "node_modules" / ".bin" / "cdktf"
-    cdktf = str(own) if own.exists() else shutil.which("cdktf", path=search)
+    cdktf = cdktf_path(project, search)
     terraform = shutil.which(binary, path=search)
     missing = []
     if shutil.which("node", path=search) is None:
         missing.append("Node.js (node) is not on PATH: install version 20 or newer")
-    elif cdktf is None:
+    elif not cdktf:
         missing.append("the cdktf command line is not installed: run `make install`")
     if terraform is None:
         missing.append(
             f"{binary} is not on PATH: install Terraform 1.4 or newer, or set TERRAFORM_BINARY_NAME=tofu"
         )
-    if missing or cdktf is None or terraform is None:
+    if missing or terraform is None:
         raise Failure("; ".join(missing))
     return Tools((python, "-m", "nixl_efa"), cdktf, terraform)
