@@ -49,30 +49,23 @@ class PairSecurityGroup(Construct):
         EFA's traffic has neither IPv4 nor IPv6 addresses, so egress to 0.0.0.0/0 does not cover it, and Terraform
         drops the egress rule that AWS adds by default. Source: EC2 user guide, efa-start-nccl, step 1.
         """
-        self.rules += [
-            named(
-                VpcSecurityGroupIngressRule(
-                    self,
-                    "from_pair",
-                    security_group_id=self.security_group_id,
-                    referenced_security_group_id=self.security_group_id,
-                    ip_protocol=ALL_PROTOCOLS,
-                    description="EFA and all else between the nodes",
-                ),
-                "from_pair",
-            ),
-            named(
-                VpcSecurityGroupEgressRule(
-                    self,
-                    "to_pair",
-                    security_group_id=self.security_group_id,
-                    referenced_security_group_id=self.security_group_id,
-                    ip_protocol=ALL_PROTOCOLS,
-                    description="EFA and all else between the nodes",
-                ),
-                "to_pair",
-            ),
-        ]
+        for rule, name in (
+            (VpcSecurityGroupIngressRule, "from_pair"),
+            (VpcSecurityGroupEgressRule, "to_pair"),
+        ):
+            self.rules.append(
+                named(
+                    rule(
+                        self,
+                        name,
+                        security_group_id=self.security_group_id,
+                        referenced_security_group_id=self.security_group_id,
+                        ip_protocol=ALL_PROTOCOLS,
+                        description="EFA and all else between the nodes",
+                    ),
+                    name,
+                )
+            )
 
     def _to_the_internet(self) -> None:
         self.rules.append(
