@@ -4,6 +4,7 @@ known."""
 from __future__ import annotations
 
 import json
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -153,6 +154,25 @@ def test_kill_9_and_the_same_command_again_buy_exactly_one(
     assert [one["reservation_id"] for one in cli.reservations()] == [again.out.strip()]
     assert actions(aws, "PurchaseCapacityBlock") == 1
     assert not locked()
+
+
+def test_ctrl_c_during_the_call_says_what_to_do_and_the_same_command_finds_the_purchase(
+    cli: Cli, aws: LocalAws
+) -> None:
+    offering = cli.offer()
+    aws.faults.add("PurchaseCapacityBlock", delay=1.5)
+    command = ("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *QUICK)
+    process = cli.start(*command)
+    until(locked)
+    time.sleep(0.7)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "is not known yet" in err
+    assert "Traceback" not in err
+    again = cli(*command)
+    assert again.code == 0, again.err
+    assert [one["reservation_id"] for one in cli.reservations()] == [again.out.strip()]
 
 
 def test_kill_9_before_the_outcome_is_written_is_settled_by_recover(cli: Cli, aws: LocalAws) -> None:

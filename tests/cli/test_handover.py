@@ -129,3 +129,13 @@ def test_the_projects_prod_reads_what_save_writes(
     )
     listed = cli("capacity", "list", "--json").json["reservations"]
     assert [one["environments"] for one in listed] == [["prod"]]
+
+
+@pytest.mark.parametrize("command", [("save", "cr-1"), ("load",), ("buy", "cb-1"), ("recover",)])
+@pytest.mark.parametrize("name", ["../prod", "a/b", "", "-x"])
+def test_what_can_not_be_an_environment_s_name_is_refused_before_any_call(
+    cli: Cli, aws: LocalAws, command: tuple[str, ...], name: str
+) -> None:
+    refused = cli("capacity", *command, f"--env={name}")
+    assert (refused.code, f"--env {name!r}" in refused.err) == (2, True)
+    assert not aws.calls.all()

@@ -62,10 +62,11 @@ def buy(
     from nixl_efa.cli.capacity.tools import settings_of, tools
 
     check_agreement(yes=yes, max_fee=max_fee)
+    settings = settings_of(environment)
     wanted = look_up(tools(profile).searches, offering_id, instance_type, count, hours, region)
     rule = WaitingRule(look_seconds, settle_seconds, pause_between(settle_seconds))
     till = open_till(tools(profile, wanted.region), wanted.region, rule, replace=replace, save=save)
-    choices = Choices(environment, settings_of(environment), yes, max_fee, dry_run)
+    choices = Choices(environment, settings, yes, max_fee, dry_run)
     _end(till, buy_block(till, offering_id, wanted, choices), as_json)
 
 

@@ -98,7 +98,5 @@ def load(
 
 def _region(given: str | None, environment: str) -> str | None:
     """The region given, else the environment's own: its parameters are read there."""
-    if given is not None:
-        return given
     settings = settings_of(environment)
-    return settings.region if settings else None
+    return given or (settings.region if settings else None)

@@ -167,14 +167,19 @@ def wait(
     seconds = None if timeout is None else _seconds(timeout)
     kit = tools(profile, region)
     where = kit.region()
-    found = wait_for(
-        wanted,
-        lambda: find_reservation(kit.clients.ec2(where), where, reservation_id, kit.clock.sleep),
-        kit.clock,
-        timeout_seconds=seconds,
-        poll_seconds=poll,
-        show=_progress(kit),
-    )
+    try:
+        found = wait_for(
+            wanted,
+            lambda: find_reservation(kit.clients.ec2(where), where, reservation_id, kit.clock.sleep),
+            kit.clock,
+            timeout_seconds=seconds,
+            poll_seconds=poll,
+            show=_progress(kit),
+        )
+    finally:
+        if sys.stderr.isatty():
+            # The line that was kept up to date is still open.
+            say("")
     if as_json:
         print_json("capacity-reservation", forms.reservation_form(found, (), kit.clock.now()))
     else:

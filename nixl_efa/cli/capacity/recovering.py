@@ -10,7 +10,7 @@ from nixl_efa.capacity.locks import SharedLock, machine_lock
 from nixl_efa.capacity.recover import declare_unbought, settle_all, settle_foreign
 from nixl_efa.cli.capacity.forms import order_form
 from nixl_efa.cli.capacity.till import Till, open_till
-from nixl_efa.cli.capacity.tools import Tools, all_settings, tools
+from nixl_efa.cli.capacity.tools import Tools, all_settings, settings_of, tools
 from nixl_efa.cli.output import ask
 
 
@@ -25,10 +25,11 @@ def recover(
     replace: bool,
 ) -> tuple[list[Entry], list[str]]:
     """Settles what is open; returns the closed entries, and what went wrong with handing them over."""
-    kit = tools(profile, region)
+    own = settings_of(environment) if environment is not None else None
+    kit = tools(profile, region or (own.region if own else None))
     rule = WaitingRule(settle_seconds=settle_seconds, pause_seconds=pause_between(settle_seconds))
     regions = {settings.name: settings.region for settings in all_settings()}
-    home = region or regions.get(environment or "") or kit.region()
+    home = kit.region()
     till = open_till(kit, home, rule, replace=replace)
     if not_bought is not None:
         return [_declare(kit, till, not_bought)], till.problems

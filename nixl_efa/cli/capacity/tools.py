@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,9 @@ from nixl_efa.cli.output import BadInput, say
 if TYPE_CHECKING:
     from nixl_efa.capacity.reservation import Reservation
     from nixl_efa.settings import Settings
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +52,16 @@ def tools(profile: str | None, region: str | None = None) -> Tools:
 
 def settings_of(environment: str) -> Settings | None:
     """The environment's settings; None outside of a project and for an environment that has no file there.
-    Faulty settings are said and count as none: a fault elsewhere must not stop a purchase or its recovery."""
+
+    BadInput for what can't be an environment's name: it becomes part of the names of files and parameters.
+    Faulty settings are said and count as none: a fault elsewhere must not stop a purchase or its recovery.
+    """
     from nixl_efa.cli.environments import environment_settings
 
+    if not _NAME.fullmatch(environment):
+        raise BadInput(
+            f"--env {environment!r}: a name has letters, digits, - and _, and begins with a letter or digit"
+        )
     if not (Path("environments") / f"{environment}.toml").is_file():
         return None
     try:
