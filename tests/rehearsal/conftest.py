@@ -17,7 +17,7 @@ from tests.rehearsal.shapes import faults_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
+    from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef, InstanceTypeDef
     from mypy_boto3_ssm import SSMClient
 
 REGION = "us-east-2"
@@ -26,6 +26,7 @@ NVIDIA = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 
 MakeClient = Callable[..., Any]
+Launch = Callable[..., "InstanceTypeDef"]
 Refused = Callable[..., AbstractContextManager[None]]
 
 
@@ -122,3 +123,17 @@ def block(ec2: EC2Client) -> Callable[..., CapacityReservationTypeDef]:
         return answer["CapacityReservation"]
 
     return buy
+
+
+@pytest.fixture
+def launch(ec2: EC2Client, image: str, subnet: str) -> Launch:
+    """Launches one instance as RunInstances and shows it as DescribeInstances."""
+
+    def run(**more: Any) -> InstanceTypeDef:
+        given = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1, **more}
+        if "NetworkInterfaces" not in given and "LaunchTemplate" not in given:
+            given.setdefault("SubnetId", subnet)
+        identifier = ec2.run_instances(**given)["Instances"][0]["InstanceId"]
+        return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
+
+    return run

@@ -1,32 +1,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
-from nixl_efa.rehearsal import LocalAws
-from tests.rehearsal.conftest import ZONE
+from tests.rehearsal.conftest import ZONE, Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
-
-Launch = Callable[..., "InstanceTypeDef"]
-
-
-@pytest.fixture
-def launch(ec2: EC2Client, image: str, subnet: str) -> Launch:
-    """Launches one instance as RunInstances and shows it as DescribeInstances."""
-
-    def run(**more: Any) -> InstanceTypeDef:
-        given = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1, **more}
-        if "NetworkInterfaces" not in given and "LaunchTemplate" not in given:
-            given.setdefault("SubnetId", subnet)
-        return show(ec2, ec2.run_instances(**given)["Instances"][0]["InstanceId"])
-
-    return run
 
 
 def show(ec2: EC2Client, identifier: str) -> InstanceTypeDef:
@@ -163,12 +144,6 @@ def test_a_client_token_launches_once(launch: Launch, ec2: EC2Client) -> None:
     assert len(ec2.describe_instances()["Reservations"]) == 1
 
 
-def test_a_client_token_is_for_one_request(launch: Launch, refused: Any) -> None:
-    launch(ClientToken="t")
-    with refused("IdempotentParameterMismatch"):
-        launch(ClientToken="t", InstanceType="g7e.12xlarge")
-
-
 def test_a_single_interface_in_a_default_subnet_gets_a_public_address_and_two_do_not(
     launch: Launch, subnet: str
 ) -> None:
@@ -178,81 +153,6 @@ def test_a_single_interface_in_a_default_subnet_gets_a_public_address_and_two_do
         {"DeviceIndex": 1, "SubnetId": subnet, "InterfaceType": "efa-only"},
     ]
     assert "PublicIpAddress" not in launch(NetworkInterfaces=two)
-
-
-@pytest.mark.parametrize(
-    ("changes", "code", "words"),
-    [
-        ({"ImageId": "ami-0123456789abcdef0"}, "InvalidAMIID.NotFound", "ami-0123456789abcdef0"),
-        ({"InstanceType": "p99.huge"}, "InvalidParameterValue", "Invalid value 'p99.huge'"),
-        ({"InstanceType": "m7g.large"}, "InvalidParameterValue", "The architecture 'arm64'"),
-        (
-            {"InstanceType": "trn2u.48xlarge"},
-            "Unsupported",
-            "not supported in your requested Availability Zone",
-        ),
-        ({"SecurityGroupIds": ["sg-0123456789abcdef0"]}, "InvalidGroup.NotFound", "sg-0123456789abcdef0"),
-        ({"KeyName": "nobody"}, "InvalidKeyPair.NotFound", "The key pair 'nobody' does not exist"),
-        (
-            {"IamInstanceProfile": {"Name": "nobody"}},
-            "InvalidParameterValue",
-            "Value (nobody) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
-        ),
-        (
-            {"IamInstanceProfile": {"Arn": "arn:aws:iam::1:instance-profile/n"}},
-            "InvalidParameterValue",
-            "Invalid IAM Instance Profile ARN",
-        ),
-        (
-            {"LaunchTemplate": {"LaunchTemplateId": "lt-0123456789abcdef0"}},
-            "InvalidLaunchTemplateId.NotFound",
-            "lt-0123456789abcdef0",
-        ),
-        ({"MinCount": 0}, "InvalidParameterValue", "Value (0) for parameter minCount"),
-        ({"MinCount": 2}, "InvalidParameterValue", "Value (1) for parameter maxCount"),
-        ({"Placement": {"Tenancy": "shared"}}, "InvalidParameterValue", "'shared' for Placement.Tenancy"),
-        ({"Placement": {"GroupName": "nowhere"}}, "InvalidPlacementGroup.Unknown", "nowhere"),
-        (
-            {"BlockDeviceMappings": [{"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 8}}]},
-            "InvalidBlockDeviceMapping",
-            "expect size >= 75GB",
-        ),
-        ({"InstanceMarketOptions": {"MarketType": "capacity-block"}}, "InvalidParameterValue", "market type"),
-        ({"DryRun": True}, "DryRunOperation", "would have succeeded"),
-    ],
-)
-def test_a_launch_that_ec2_refuses_leaves_nothing(
-    launch: Launch, ec2: EC2Client, refused: Any, changes: dict[str, Any], code: str, words: str
-) -> None:
-    with refused(code, words):
-        launch(**changes)
-    assert ec2.describe_instances()["Reservations"] == []
-    assert ec2.describe_network_interfaces()["NetworkInterfaces"] == []
-    assert ec2.describe_volumes()["Volumes"] == []
-
-
-def test_an_interface_in_use_is_refused(launch: Launch, ec2: EC2Client, subnet: str, refused: Any) -> None:
-    made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
-    specs = [{"DeviceIndex": 0, "NetworkInterfaceId": made}]
-    launch(NetworkInterfaces=specs)
-    with refused("InvalidNetworkInterface.InUse", made):
-        launch(NetworkInterfaces=specs)
-
-
-def test_interfaces_in_two_zones_are_refused(launch: Launch, ec2: EC2Client, refused: Any) -> None:
-    specs = [
-        {"DeviceIndex": index, "SubnetId": found["SubnetId"]}
-        for index, found in enumerate(ec2.describe_subnets()["Subnets"][:2])
-    ]
-    with refused("InvalidParameterCombination", "same Availability Zone"):
-        launch(NetworkInterfaces=specs)
-
-
-def test_the_vcpu_quota_holds_for_on_demand(aws: LocalAws, launch: Launch, refused: Any) -> None:
-    aws.world.quotas["L-DB2E81BA"] = 40
-    launch()
-    with refused("VcpuLimitExceeded", "current vCPU limit of 40"):
-        launch()
 
 
 def test_a_spot_instance_has_its_lifecycle_and_request(launch: Launch, ec2: EC2Client) -> None:
@@ -277,11 +177,6 @@ def test_a_spot_instance_has_its_lifecycle_and_request(launch: Launch, ec2: EC2C
     assert request()["State"] == "closed"
 
 
-def test_a_spot_request_that_never_was(ec2: EC2Client, refused: Any) -> None:
-    with refused("InvalidSpotInstanceRequestID.NotFound"):
-        ec2.cancel_spot_instance_requests(SpotInstanceRequestIds=["sir-0123456789abcdef0"])
-
-
 def test_the_default_subnet_is_taken_in_the_zone_asked_for_or_one_that_offers_the_type(
     ec2: EC2Client, image: str
 ) -> None:
@@ -297,13 +192,6 @@ def test_the_default_subnet_is_taken_in_the_zone_asked_for_or_one_that_offers_th
     assert zones == [ZONE, "us-east-2b", ZONE]
 
 
-def test_no_default_subnet_is_said(ec2: EC2Client, image: str, refused: Any) -> None:
-    for subnet in ec2.describe_subnets()["Subnets"]:
-        ec2.delete_subnet(SubnetId=subnet["SubnetId"])
-    with refused("MissingInput", "No default subnet"):
-        ec2.run_instances(ImageId=image, InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
-
-
 def test_groups_can_be_named_and_changed(launch: Launch, ec2: EC2Client, refused: Any) -> None:
     first, second = (ec2.create_security_group(GroupName=name, Description="d")["GroupId"] for name in "ab")
     instance = launch(SecurityGroups=["a"])
@@ -314,24 +202,6 @@ def test_groups_can_be_named_and_changed(launch: Launch, ec2: EC2Client, refused
     assert [group["GroupId"] for group in changed["NetworkInterfaces"][0]["Groups"]] == [second]
     with refused("InvalidGroup.NotFound", "'c'"):
         launch(SecurityGroups=["c"])
-
-
-def test_an_image_is_needed_and_must_still_be_there(
-    launch: Launch, ec2: EC2Client, image: str, refused: Any
-) -> None:
-    with refused("MissingParameter", "ImageId"):
-        ec2.run_instances(InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
-    ec2.deregister_image(ImageId=image)
-    with refused("InvalidAMIID.Unavailable", image):
-        launch()
-
-
-def test_an_existing_interface_is_for_one_instance(
-    launch: Launch, ec2: EC2Client, subnet: str, refused: Any
-) -> None:
-    made = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
-    with refused("InvalidParameterCombination", "instance count"):
-        launch(MaxCount=2, NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": made}])
 
 
 def test_user_data_is_kept_and_an_unwanted_device_is_left_out(launch: Launch, ec2: EC2Client) -> None:

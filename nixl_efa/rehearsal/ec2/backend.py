@@ -20,6 +20,7 @@ from nixl_efa.rehearsal.ec2.interfaces import NetworkInterface
 from nixl_efa.rehearsal.ec2.launch_capacity import take_up_again
 from nixl_efa.rehearsal.ec2.placement_groups import PlacementGroup
 from nixl_efa.rehearsal.ec2.reservation import Reservation
+from nixl_efa.rehearsal.ec2.reservations import known_type
 from nixl_efa.rehearsal.world import world
 
 _RUNNING = ("pending", "running")
@@ -30,6 +31,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
 
     def __init__(self, region_name: str, account_id: str) -> None:
         self.capacity_reservations: dict[str, Reservation] = {}
+        self._assigned: dict[str, dict[str, Any]] = {}
         self.reservation_tokens: dict[str, str] = {}
         self.shown_offerings: dict[str, Shown] = {}
         self.shown_extensions: dict[str, Any] = {}
@@ -149,12 +151,18 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.capacity_reservations[reservation.id] = reservation
         self.create_tags([reservation.id], tags)
 
+    def assign(self, instance: Any, reservation: Reservation) -> None:
+        """Let an instance take a slot of a reservation."""
+        instance.capacity_reservation_id = reservation.id
+        self._assigned.setdefault(reservation.id, {})[instance.id] = instance
+
     def instances_in(self, reservation_id: str) -> int:
         """How many instances run in a reservation."""
-        return sum(
-            instance.capacity_reservation_id == reservation_id and instance.state in _RUNNING
-            for instance in self.all_instances()
-        )
+        return sum(instance.state in _RUNNING for instance in self._of(reservation_id))
+
+    def _of(self, reservation_id: str) -> list[Any]:
+        assigned = self._assigned.get(reservation_id, {}).values()
+        return [instance for instance in assigned if instance.capacity_reservation_id == reservation_id]
 
     def settle(self) -> None:
         """Carry out what the clock brought: the instances of a block that nears its end are terminated."""
@@ -163,8 +171,8 @@ class Backend(EC2Backend):  # type: ignore[misc]
             moment = reservation.terminates_at(now)
             if moment is None or now < moment:
                 continue
-            for instance in self.all_instances():
-                if instance.capacity_reservation_id == reservation.id and instance.state != "terminated":
+            for instance in self._of(reservation.id):
+                if instance.state != "terminated":
                     instance.terminate()
                     instance.reclaimed()
 
@@ -198,14 +206,14 @@ class Backend(EC2Backend):  # type: ignore[misc]
         if code is None:
             return
         running = sum(
-            self.vcpus(instance.instance_type)
+            _vcpus(instance.instance_type)
             for instance in self.all_instances()
             if instance.state in _RUNNING
             and instance.lifecycle == (market or None)
             and quotas.code_for(instance.instance_type, spot=market == "spot") == code
         )
         limit = quotas.value(code)
-        if running + count * self.vcpus(instance_type["InstanceType"]) > limit:
+        if running + count * _vcpus(instance_type["InstanceType"]) > limit:
             if market == "spot":
                 raise refuse("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
             raise refuse(
@@ -214,10 +222,6 @@ class Backend(EC2Backend):  # type: ignore[misc]
                 "instance bucket that the specified instance type belongs to. Please visit "
                 "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
             )
-
-    def vcpus(self, instance_type: str) -> int:
-        """vCPUs of a type."""
-        return int(self.describe_instance_types([instance_type])[0]["VCpuInfo"]["DefaultVCpus"])
 
     # tags
 
@@ -249,6 +253,10 @@ class Backend(EC2Backend):  # type: ignore[misc]
         identifier: str = random_spot_request_id()
         self.spot_launches[identifier] = instance
         return identifier
+
+
+def _vcpus(instance_type: str) -> int:
+    return int(known_type(instance_type)["VCpuInfo"]["DefaultVCpus"])
 
 
 def _refuse_ended(instances: Iterable[Any], what: str) -> None:

@@ -130,7 +130,7 @@ def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: An
         instance.spot_price = options.get("MaxPrice") or _SPOT_PRICE
         instance.spot_instance_request_id = instance.ec2_backend.note_spot_request(instance)
     if reservation is not None:
-        instance.capacity_reservation_id = reservation.id
+        instance.ec2_backend.assign(instance, reservation)
     wish = request.get("CapacityReservationSpecification")
     if wish:
         instance.capacity_reservation_specification = dict(wish)

@@ -90,8 +90,10 @@ def take_up_again(backend: Any, stopped: Sequence[Any]) -> None:
             place = (instance.lifecycle or "", instance.instance_type, instance.placement.zone)
             _check_target(backend, reservation, *place, wanted[identifier])
         elif instance.capacity_reservation_id:
+            instance.capacity_reservation_id = None
             found = _open_reservation(backend, instance.instance_type, instance.placement.zone, 1)
-            instance.capacity_reservation_id = found.id if found else None
+            if found:
+                backend.assign(instance, found)
 
 
 def _check_target(
