@@ -25,6 +25,7 @@ class Launch:
                 place before their successors take it.
     placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
     at_once:    the launch follows this look, so capacity that starts later is no use.
+    profile:    the AWS profile that was chosen for the look, which the commands to look by hand name, too.
     """
 
     environment: str
@@ -54,6 +55,7 @@ class Launch:
     elastic_ip: bool = True
     min_hours: float = 1.0
     at_once: bool = False
+    profile: str | None = None
 
     @property
     def nodes(self) -> int:
@@ -66,11 +68,14 @@ class Launch:
         return bool(self.reservation_id or self.reservation_parameter)
 
 
-def launch_of(settings: Settings, *, min_hours: float | None = None, at_once: bool = False) -> Launch:
+def launch_of(
+    settings: Settings, *, min_hours: float | None = None, at_once: bool = False, profile: str | None = None
+) -> Launch:
     """The launch that the settings describe.
 
     min_hours: hours that a reservation must still last, in place of the setting.
     at_once:   the launch follows the check, so that a reservation that starts later is a fault.
+    profile:   the AWS profile that the clients were made for.
     """
     plan = plan_pair(settings)
     named = tuple(f"{settings.project_prefix}-{settings.name}-{node.name}" for node in plan.nodes)
@@ -101,5 +106,6 @@ def launch_of(settings: Settings, *, min_hours: float | None = None, at_once: bo
         elastic_ip=settings.elastic_ip,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
         at_once=at_once,
+        profile=profile,
         tags=tuple(settings.tags.items()),
     )

@@ -30,6 +30,7 @@ def run(
     *,
     min_hours: float | None = None,
     at_once: bool = False,
+    profile: str | None = None,
     project: Path | None = None,
     environ: Mapping[str, str] | None = None,
 ) -> list[Finding]:
@@ -37,10 +38,11 @@ def run(
 
     min_hours: hours that a reservation must still last; None takes the setting.
     at_once:   a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
+    profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
                search path in `environ`.
     """
-    launch = launch_of(settings, min_hours=min_hours, at_once=at_once)
+    launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile)
     with Looks(launch, clients) as looks:
         programs = None if project is None else looks.begin(lambda: machine(project, environ or {}))
         facts = looks.facts()

@@ -1,4 +1,4 @@
-"""`nixl-efa check` and `nixl-efa deploy`: the look before the launch, and the launch with a look before and after."""
+"""`nixl-efa check` and `nixl-efa deploy`: the look before the launch, and the launch between two looks."""
 
 from __future__ import annotations
 
@@ -72,8 +72,8 @@ def check_deploy_verify(
 ) -> None:
     """Check an environment, deploy it with cdktf, then verify the pair.
 
-    Stops before anything is deployed when the check FAILs. Further arguments go to `cdktf deploy`, for example
-    --auto-approve.
+    Stops before anything is deployed when the check FAILs. Further arguments go to `cdktf deploy`,
+    for example --auto-approve.
     """
     from nixl_efa import deploy as deployment
     from nixl_efa.checks import rendering
@@ -107,6 +107,7 @@ def _run(settings: Settings, *, min_hours: float | None, profile: str | None, at
         SystemClock(),
         min_hours=min_hours,
         at_once=at_once,
+        profile=profile,
         project=Path.cwd(),
         environ=os.environ,
     )

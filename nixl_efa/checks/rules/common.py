@@ -47,7 +47,8 @@ def unseen(check: str, look: Unseen, command: str = "") -> Finding:
 
 def aws(launch: Launch, service: str, call: str, *words: str, region: str = "") -> str:
     """An AWS CLI call for a shell, in the launch's region unless another is given."""
-    return shlex.join(["aws", service, call, "--region", region or launch.region, *words])
+    profile = ["--profile", launch.profile] if launch.profile else []
+    return shlex.join(["aws", service, call, "--region", region or launch.region, *profile, *words])
 
 
 def listed(words: Iterable[str], limit: int = 6) -> str:

@@ -7,10 +7,9 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
 from nixl_efa.checks.launch import Launch
-from nixl_efa.checks.rules.common import failed, passed, unseen, warned
+from nixl_efa.checks.rules.common import aws, failed, passed, unseen, warned
 from nixl_efa.findings import Finding
 
-_IDENTITY = "aws sts get-caller-identity"
 # cdktf-cli 0.21's package.json: engines.node.
 _LEAST_NODE = (20, 9)
 # CDKTF documentation, install-cdktf: Terraform CLI 1.2 or later; every OpenTofu (from 1.6) is.
@@ -33,11 +32,12 @@ def version_of(text: str) -> tuple[int, ...]:
 
 
 def _credentials(launch: Launch, facts: Facts) -> Finding:
+    by_hand = aws(launch, "sts", "get-caller-identity")
     if isinstance(facts.account, Unseen):
-        return unseen("credentials", facts.account, _IDENTITY)
+        return unseen("credentials", facts.account, by_hand)
     account = facts.account
     return passed(
-        "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", _IDENTITY
+        "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", by_hand
     )
 
 

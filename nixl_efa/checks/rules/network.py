@@ -57,7 +57,7 @@ def _vpc(launch: Launch, facts: Facts) -> Finding:
     return failed(
         "vpc",
         f"{launch.region} has no default VPC, and vpc_id is not set.",
-        "Set vpc_id and subnet_id, or make a default VPC (`aws ec2 create-default-vpc`).",
+        f"Set vpc_id and subnet_id, or make a default VPC (`{aws(launch, 'ec2', 'create-default-vpc')}`).",
         by_hand,
     )
 
