@@ -1,0 +1,61 @@
+"""What the nodes of a rehearsed pair answer to `nixl-efa verify`, since the local AWS has no machines.
+
+Everything is as planned, and what a machine alone could tell (versions, drivers, disks) is "simulated". No transfer is
+made up: rates and the proof that they went over EFA would look like a measurement. `verify --no-transfer` passes;
+without that option it says that there is nothing to measure on.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from nixl_efa.nodes.facts import LOCAL_DISKS, Planned
+from nixl_efa.nodes.outputs import Node, PairOutputs
+
+SIMULATED = "simulated"
+_NO_TRANSFER = "simulated node: there is no machine to measure on (verify --no-transfer leaves this out)"
+
+
+class RunCommandAnswers(Protocol):
+    """The local AWS, in this process (LocalAws) or another one (Control)."""
+
+    def command_output(self, instance_id: str = "*", *, stdout: str = "") -> None:
+        """What Run Command answers for an instance."""
+        ...
+
+
+def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, planned: Planned) -> None:
+    """Lets both nodes of a pair answer verify's Run Command as nodes would that are as planned."""
+    for node in pair.nodes:
+        aws.command_output(node.instance_id, stdout=node_output(node, pair, planned))
+
+
+def node_output(node: Node, pair: PairOutputs, planned: Planned) -> str:
+    """What node-facts.sh and transfer.sh would print on the node, in their sections."""
+    nodes = [{"name": one.name, "role": one.name, "address": one.private_ip} for one in pair.nodes]
+    devices = [f"{SIMULATED}{index}" for index in range(planned.efa_interfaces)]
+    transport = "EFA" if devices else "TCP"
+    count, kind = planned.accelerators, planned.accelerator_kind
+    found = {
+        "pair": json.dumps({"node": node.name, "role": node.name, "nodes": nodes}),
+        "cloud_init": "status: done\nerrors: []",
+        "boot_report": json.dumps({"ok": True, "transport": f"{transport} ({SIMULATED})", "checks": []}),
+        "efa_devices": "\n".join(devices),
+        "fi_info": "\n".join(f"provider: efa\n    domain: {device}-rdm" for device in devices),
+        "efa_driver": SIMULATED,
+        "libfabric": f"libfabric: {SIMULATED}",
+        "memlock": "unlimited",
+        "mounts": f"{SIMULATED} {LOCAL_DISKS} ext4 rw 0 0" if planned.instance_storage_gb else "",
+        "nixl": f"nixl {SIMULATED} {planned.backend} loaded",
+    }
+    if kind == "nvidia":
+        found["nvidia"] = "\n".join(f"{index}, {SIMULATED} GPU, 0.0, 0 MiB" for index in range(count))
+    elif kind == "neuron":
+        found["neuron"] = json.dumps([{"neuron_device": index} for index in range(count)])
+    read = "".join(_section(name, text) for name, text in found.items())
+    return read + _section("transfer", _NO_TRANSFER, code=1)
+
+
+def _section(name: str, text: str, code: int = 0) -> str:
+    return f"@@ begin {name}\n{text}\n@@ end {name} {code}\n"

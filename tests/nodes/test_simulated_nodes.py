@@ -1,0 +1,62 @@
+"""Nodes of a rehearsal: verify passes for what is planned, says that it is simulated, and measures nothing."""
+
+from __future__ import annotations
+
+import pytest
+
+from nixl_efa import instance_types
+from nixl_efa.findings import Level
+from nixl_efa.nodes import rules, transfer
+from nixl_efa.nodes.facts import node_facts, planned
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.pair_rules import agreement, versions
+from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS
+from nixl_efa.nodes.sections import sections
+from nixl_efa.rehearsal.simulated_nodes import answer_as_planned
+
+
+class Answers(dict[str, str]):
+    """What each instance answers."""
+
+    def command_output(self, instance_id: str = "*", *, stdout: str = "") -> None:
+        """Keeps it."""
+        self[instance_id] = stdout
+
+
+@pytest.mark.parametrize(
+    "name", ["p5.48xlarge", "p6-b300.48xlarge", "trn2.48xlarge", "g7e.8xlarge", "g7e.2xlarge"]
+)
+def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: str, pair: PairOutputs) -> None:
+    known = instance_types.find(name)
+    assert known is not None
+    plan = planned(name, known, known.efa_interfaces, install_nixl=True)
+    answers = Answers()
+    answer_as_planned(answers, pair, plan)
+    assert set(answers) == {node.instance_id for node in pair.nodes}
+    assert max(map(len, answers.values())) < OUTPUT_LIMIT_CHARACTERS
+    read = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
+    facts = {name: node_facts(found) for name, found in read.items()}
+    found = [finding for one in facts.values() for finding in rules.node_findings(one, plan)]
+    found += [agreement(pair, facts), versions(facts)]
+    assert {finding.level for finding in found} == {Level.PASS}, found
+    told = {finding.check for finding in found if "simulated" in finding.message}
+    assert {"boot report", "NIXL", "libfabric", "EFA driver"} <= told
+
+
+def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
+    answers = Answers()
+    answer_as_planned(answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True))
+    ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
+    attempt = transfer.Attempt(transfer.FI_PINGPONG, "LIBFABRIC", transfer.DRAM)
+    measured = transfer.result(attempt, ends)
+    assert measured.rows == ()
+    assert "there is no machine to measure on" in measured.error
+
+
+def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:
+    answers = Answers()
+    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True)
+    moved = PairOutputs(pair.environment, pair.producer, Node("consumer", "i-0", "10.0.0.99", ""), 32, "")
+    answer_as_planned(answers, moved, plan)
+    facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}
+    assert agreement(pair, facts).level is Level.FAIL
