@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import boto3
 import pytest
 
+from nixl_efa.cli import main
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import Nixl
+from nixl_efa.rehearsal import LocalAws
+from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import (
     ADDRESSES,
     CONSUMER_ID,
@@ -99,3 +105,67 @@ def p5_facts() -> NodeFacts:
         nixl=Nixl("1.5.1", "LIBFABRIC", True, ""),
         nixlbench="/usr/local/nixlbench/bin/nixlbench",
     )
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    """One local AWS for a module."""
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """Emptied, and the only AWS that this process can reach."""
+    local_aws.reset()
+    for name in [name for name in os.environ if name.startswith(("AWS_", "NIXL_EFA_"))]:
+        monkeypatch.delenv(name)
+    for name, value in local_aws.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    return local_aws
+
+
+@pytest.fixture
+def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A running pair, its outputs, and stand-ins that answer for its nodes."""
+    iam = boto3.client("iam")
+    iam.create_instance_profile(InstanceProfileName="nodes")
+    ec2 = boto3.client("ec2", REGION)
+    image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.250.0/24")["Subnet"]["SubnetId"]
+    ids: list[str] = []
+    for name in ADDRESSES:
+        launched = ec2.run_instances(
+            ImageId=image,
+            InstanceType="p5.48xlarge",
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=subnet,
+            IamInstanceProfile={"Name": "nodes"},
+            PrivateIpAddress=f"172.31.250.{10 + len(ids)}",
+        )["Instances"][0]
+        ids.append(launched["InstanceId"])
+        monkeypatch.setitem(ADDRESSES, name, launched["PrivateIpAddress"])
+    found = Project(tmp_path, ids)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{found.bin}:{os.environ['PATH']}")
+    # A session would put itself in the place of the process that tests.
+    monkeypatch.setattr("os.execvp", lambda *_: pytest.fail("a session was opened"))
+    # Run Command of the local AWS says what it was told: here what the scripts print on stand-ins.
+    for name, instance_id in zip(ADDRESSES, ids, strict=True):
+        answer(aws, instance_id, StandIn(name, tmp_path / name))
+    return found
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command line, which asks again without waiting."""
+    monkeypatch.setattr("nixl_efa.nodes.run_command.POLL_SECONDS", 0.01)
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        code = main(list(arguments))
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return call

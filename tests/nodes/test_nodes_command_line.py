@@ -1,12 +1,8 @@
-"""`nixl-efa verify`, `status` and `connect` against the local AWS, as a user runs them."""
+"""`nixl-efa verify` and `status` against the local AWS, as a user runs them."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,115 +10,14 @@ from typing import Any
 import boto3
 import pytest
 
+from nixl_efa import instance_types
 from nixl_efa.capacity.clock import SystemClock
-from nixl_efa.cli import main
-from nixl_efa.nodes.run_command import Script
-from nixl_efa.nodes.sections import script
+from nixl_efa.nodes import outputs
+from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearsal import LocalAws
+from nixl_efa.rehearsal.simulated_nodes import answer_as_planned
+from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
-
-REGION = "us-east-1"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
-SETTINGS = 'region = "us-east-1"\ninstance_type = "p5.48xlarge"\n'
-
-
-@pytest.fixture(scope="module")
-def local_aws() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
-    local_aws.reset()
-    for name in [name for name in os.environ if name.startswith(("AWS_", "NIXL_EFA_"))]:
-        monkeypatch.delenv(name)
-    for name, value in local_aws.environ(REGION).items():
-        monkeypatch.setenv(name, value)
-    return local_aws
-
-
-class Project:
-    """A project's folder in which prod is deployed, with a stand-in of Terraform that knows its outputs."""
-
-    def __init__(self, folder: Path, ids: list[str]) -> None:
-        self.folder = folder
-        self.ids = ids
-        self.bin = folder / "bin"
-        self.bin.mkdir()
-        (folder / "environments").mkdir()
-        (folder / "environments/prod.toml").write_text(SETTINGS, encoding="utf-8")
-        (folder / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
-        self.command("terraform", f'[ "$1" = output ] && cat {folder}/outputs.json')
-        self.outputs()
-
-    def command(self, name: str, text: str) -> None:
-        (self.bin / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
-        (self.bin / name).chmod(0o755)
-
-    def outputs(self, **changes: Any) -> None:
-        """What Terraform says; None leaves an output out."""
-        values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": ""}
-        for name, instance_id in zip(ADDRESSES, self.ids, strict=True):
-            values |= {f"{name}_instance_id": instance_id, f"{name}_private_ip": ADDRESSES[name]}
-        document = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
-        (self.folder / "outputs.json").write_text(json.dumps(document), encoding="utf-8")
-
-
-@pytest.fixture
-def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
-    iam = boto3.client("iam")
-    iam.create_instance_profile(InstanceProfileName="nodes")
-    ec2 = boto3.client("ec2", REGION)
-    image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
-    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.250.0/24")["Subnet"]["SubnetId"]
-    ids: list[str] = []
-    for name in ADDRESSES:
-        launched = ec2.run_instances(
-            ImageId=image,
-            InstanceType="p5.48xlarge",
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet,
-            IamInstanceProfile={"Name": "nodes"},
-            PrivateIpAddress=f"172.31.250.{10 + len(ids)}",
-        )["Instances"][0]
-        ids.append(launched["InstanceId"])
-        monkeypatch.setitem(ADDRESSES, name, launched["PrivateIpAddress"])
-    found = Project(tmp_path, ids)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{found.bin}:{os.environ['PATH']}")
-    # A session would put itself in the place of the process that tests.
-    monkeypatch.setattr("os.execvp", lambda *_: pytest.fail("a session was opened"))
-    # Run Command of the local AWS says what it was told: here what the scripts print on stand-ins.
-    for name, instance_id in zip(ADDRESSES, ids, strict=True):
-        answer(aws, instance_id, StandIn(name, tmp_path / name))
-    return found
-
-
-def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:
-    arguments = ("nixlbench", node.name, *ADDRESSES.values(), "LIBFABRIC", "VRAM")
-    printed = [
-        node.run(Script(script("node-facts.sh")).commands),
-        node.run(Script(script("transfer.sh"), arguments).commands),
-    ]
-    aws.command_output(instance_id, stdout="".join(printed))
-
-
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    monkeypatch.setattr("nixl_efa.nodes.run_command.POLL_SECONDS", 0.01)
-
-    def call(*arguments: str) -> tuple[int, str, str]:
-        code = main(list(arguments))
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return call
 
 
 def test_verify_shows_both_nodes_side_by_side_and_the_proof(project: Project, run: Run) -> None:
@@ -293,53 +188,17 @@ def test_no_permission_to_look_at_instances_is_one_line(project: Project, aws: L
     assert len(err.splitlines()) == 1
 
 
-def test_connect_prints_the_command_without_asking_aws(project: Project, aws: LocalAws, run: Run) -> None:
-    code, out, _ = run("connect", "prod", "consumer", "--print", "--profile", "my team")
-    assert code == 0
-    assert out == (
-        f"aws ssm start-session --region us-east-1 --target {project.ids[1]} --profile 'my team'\n"
-    )
-    assert "DescribeInstances" not in aws.calls.actions()[-1:]
-
-
-def test_connect_becomes_the_session(project: Project) -> None:
-    project.command("aws", 'echo "aws $*"; exit 7')
-    project.command("session-manager-plugin", "")
-    ran = subprocess.run(
-        [sys.executable, "-m", "nixl_efa", "connect", "prod", "producer"],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
-    )
-    assert (ran.returncode, ran.stderr) == (7, "")
-    assert ran.stdout == f"aws ssm start-session --region {REGION} --target {project.ids[0]}\n"
-
-
 @pytest.mark.parametrize(
-    ("have", "message"),
+    ("arguments", "code", "words"),
     [
-        ([], "aws and session-manager-plugin not found on PATH"),
-        (["aws"], "nixl-efa: session-manager-plugin not found on PATH"),
+        (["--no-transfer"], 0, "PASS simulated with LIBFABRIC"),
+        ([], 1, "there is no machine to measure on"),
     ],
 )
-def test_connect_names_the_programs_that_are_missing(
-    have: list[str], message: str, project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
+    arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
-    for name in have:
-        project.command(name, "")
-    monkeypatch.setenv("PATH", f"{project.bin}:/usr/bin:/bin")
-    monkeypatch.setattr("shutil.which", lambda name: name if name in have else None)
-    code, _, err = run("connect", "prod", "producer")
-    assert code == 1
-    assert message in err
-    assert "--print" in err
-
-
-def test_connect_to_a_stopped_node_says_so(project: Project, run: Run) -> None:
-    project.command("aws", "")
-    project.command("session-manager-plugin", "")
-    boto3.client("ec2", REGION).stop_instances(InstanceIds=[project.ids[0]])
-    code, _, err = run("connect", "prod", "producer")
-    assert code == 1
-    assert "a session needs a running instance" in err
+    pair = outputs.read("prod", project.folder / "cdktf.out", outputs.run_command, {})
+    answer_as_planned(aws, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True))
+    seen, out, _ = run("verify", "prod", *arguments)
+    assert (seen, words in out) == (code, True), out

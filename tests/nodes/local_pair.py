@@ -1,0 +1,57 @@
+"""A deployed pair of p5.48xlarge in the local AWS, and a project's folder whose Terraform knows its outputs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.nodes.run_command import Script
+from nixl_efa.nodes.sections import script
+from nixl_efa.rehearsal import LocalAws
+from tests.nodes.stand_in import ADDRESSES, StandIn
+
+REGION = "us-east-1"
+IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+SETTINGS = 'region = "us-east-1"\ninstance_type = "p5.48xlarge"\n'
+
+# Runs the command line: exit code, stdout, stderr.
+Run = Callable[..., tuple[int, str, str]]
+
+
+class Project:
+    """A project's folder in which prod is deployed, with a stand-in of Terraform that knows its outputs."""
+
+    def __init__(self, folder: Path, ids: list[str]) -> None:
+        self.folder = folder
+        self.ids = ids
+        self.bin = folder / "bin"
+        self.bin.mkdir()
+        (folder / "environments").mkdir()
+        (folder / "environments/prod.toml").write_text(SETTINGS, encoding="utf-8")
+        (folder / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
+        self.command("terraform", f'[ "$1" = output ] && cat {folder}/outputs.json')
+        self.outputs()
+
+    def command(self, name: str, text: str) -> None:
+        (self.bin / name).write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+        (self.bin / name).chmod(0o755)
+
+    def outputs(self, **changes: Any) -> None:
+        """What Terraform says; None leaves an output out."""
+        values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": ""}
+        for name, instance_id in zip(ADDRESSES, self.ids, strict=True):
+            values |= {f"{name}_instance_id": instance_id, f"{name}_private_ip": ADDRESSES[name]}
+        document = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
+        (self.folder / "outputs.json").write_text(json.dumps(document), encoding="utf-8")
+
+
+def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:
+    """Lets Run Command say on an instance what the scripts print on a stand-in."""
+    arguments = ("nixlbench", node.name, *ADDRESSES.values(), "LIBFABRIC", "VRAM")
+    printed = [
+        node.run(Script(script("node-facts.sh")).commands),
+        node.run(Script(script("transfer.sh"), arguments).commands),
+    ]
+    aws.command_output(instance_id, stdout="".join(printed))
