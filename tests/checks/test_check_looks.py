@@ -10,11 +10,9 @@ from typing import Any
 import pytest
 
 from nixl_efa.checks.facts import Image, Machine, Route, Rule, Running, Tool, TypeSeen, Unseen
-from nixl_efa.checks.gather import dry_run, image, instance_type, machine, network, reservation, usage
+from nixl_efa.checks.gather import image, instance_type, machine, network, reservation, usage
 from nixl_efa.checks.gather.look import look
-from nixl_efa.checks.launch import launch_of
-from nixl_efa.settings import Settings
-from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH, DEMAND_LAUNCH, IMAGE
+from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.
 SCHEDULED_BLOCK = {
@@ -193,96 +191,6 @@ def test_an_image_has_the_size_of_its_root_and_not_of_another_device() -> None:
         boot_mode="uefi-preferred",
         deprecated_at=datetime(2027, 1, 1, tzinfo=UTC),
     )
-
-
-def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
-    launch = replace(
-        BLOCK_LAUNCH,
-        interfaces=DEMAND_LAUNCH.interfaces,
-        key_name="ann",
-        security_group_id="sg-1",
-        tags=(("Team", "kv"),),
-    )
-    body = dry_run.request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
-    assert body == {
-        "DryRun": True,
-        "InstanceType": "p5.48xlarge",
-        "ImageId": "ami-1",
-        "MinCount": 2,
-        "MaxCount": 2,
-        "KeyName": "ann",
-        "NetworkInterfaces": [
-            {
-                "NetworkCardIndex": 0,
-                "DeviceIndex": 0,
-                "InterfaceType": "interface",
-                "SubnetId": "subnet-1",
-                "Groups": ["sg-1"],
-            },
-            {
-                "NetworkCardIndex": 0,
-                "DeviceIndex": 1,
-                "InterfaceType": "efa-only",
-                "SubnetId": "subnet-1",
-                "Groups": ["sg-1"],
-            },
-        ],
-        "BlockDeviceMappings": [
-            {
-                "DeviceName": "/dev/sda1",
-                "Ebs": {
-                    "VolumeType": "gp3",
-                    "VolumeSize": 1000,
-                    "Iops": 3000,
-                    "Throughput": 125,
-                    "Encrypted": True,
-                    "DeleteOnTermination": True,
-                },
-            }
-        ],
-        "MetadataOptions": {
-            "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 2,
-            "InstanceMetadataTags": "enabled",
-        },
-        "InstanceMarketOptions": {"MarketType": "capacity-block"},
-        "CapacityReservationSpecification": {
-            "CapacityReservationTarget": {"CapacityReservationId": BLOCK_ID}
-        },
-        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Team", "Value": "kv"}]}],
-    }
-
-
-def test_a_launch_on_demand_names_no_market_reservation_group_or_key() -> None:
-    body = dry_run.request(DEMAND_LAUNCH, subnet_id="subnet-1", image=IMAGE, reservation_id=None)
-    absent = {"InstanceMarketOptions", "CapacityReservationSpecification", "KeyName", "TagSpecifications"}
-    assert not absent & set(body)
-    assert "Groups" not in body["NetworkInterfaces"][0]
-
-
-@pytest.mark.parametrize(
-    ("settings", "expected"),
-    [
-        ({}, {"market": "on-demand", "placement_group": True, "volume_gib": 300, "min_hours": 1.0}),
-        ({"spot": True}, {"market": "spot"}),
-        ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"market": "capacity-block"}),
-        ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"placement_group": False}),
-        ({"ami_parameter": "/mine"}, {"image_parameter": "/mine", "image_id": None}),
-        ({"ami_id": "ami-0123456789abcdef0"}, {"image_id": "ami-0123456789abcdef0"}),
-        ({"project_prefix": "kv"}, {"node_names": ("kv-dev-producer", "kv-dev-consumer")}),
-        ({"tags": {"Team": "kv"}}, {"tags": (("Team", "kv"),)}),
-    ],
-)
-def test_the_launch_is_what_the_settings_say(settings: dict[str, Any], expected: dict[str, Any]) -> None:
-    launch = launch_of(Settings(**{"name": "dev", "instance_type": "g7e.8xlarge", **settings}))
-    assert {name: getattr(launch, name) for name in expected} == expected
-
-
-def test_the_hours_of_the_command_line_replace_the_setting() -> None:
-    settings = Settings(name="dev", instance_type="g7e.8xlarge", min_hours=4)
-    assert launch_of(settings).min_hours == 4
-    assert launch_of(settings, min_hours=0).min_hours == 0
 
 
 def test_a_look_tells_a_missing_permission_from_another_error() -> None:
