@@ -56,14 +56,19 @@ def fabric(result: Result, planned: Planned) -> Finding:
             f"the payload was {_size(payload)}."
         )
         return Finding(Level.PASS, check, message, command=command)
-    return Finding(
-        Level.FAIL,
-        check,
-        f"silent fall-back to TCP: of {_size(payload)}, EFA's counters saw {_size(sent)} leave and {_size(received)} "
-        f"arrive; {_size(by_ip)} went by IP.",
-        "Use the backend LIBFABRIC (UCX on EFA becomes TCP) and FI_PROVIDER=efa; look at `fi_info -p efa`.",
-        command,
+    seen = (
+        f"of {_size(payload)}, EFA's counters saw {_size(sent)} leave and {_size(received)} arrive; "
+        f"{_size(by_ip)} went by IP."
     )
+    if by_ip < COUNTED_SHARE * payload:
+        remedy = (
+            "Read the counters on both nodes before and after a transfer by hand: does the driver have them?"
+        )
+        return Finding(Level.FAIL, check, f"no proof that it went over EFA: {seen}", remedy, command)
+    remedy = (
+        "Use the backend LIBFABRIC (UCX on EFA becomes TCP) and FI_PROVIDER=efa; look at `fi_info -p efa`."
+    )
+    return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", remedy, command)
 
 
 def rate(result: Result, planned: Planned) -> Finding:
