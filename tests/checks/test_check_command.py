@@ -193,6 +193,30 @@ def test_a_missing_permission_skips_its_check_and_is_named(
     )
 
 
+@pytest.mark.parametrize(
+    ("action", "code", "permission", "check"),
+    [
+        ("GetCallerIdentity", "AccessDenied", "sts:GetCallerIdentity", "credentials"),
+        ("DescribeVpcEndpoints", "UnauthorizedOperation", "ec2:DescribeVpcEndpoints", "way out"),
+    ],
+)
+def test_a_missing_permission_of_a_launch_without_public_addresses_is_named(
+    project: Project, aws: LocalAws, action: str, code: str, permission: str, check: str
+) -> None:
+    project.environment("prod", instance_type="g7e.8xlarge", elastic_ip=False)
+    ec2 = boto3.client("ec2", REGION)
+    for gateway in ec2.describe_internet_gateways()["InternetGateways"]:
+        for table in ec2.describe_route_tables()["RouteTables"]:
+            if any(route.get("GatewayId") == gateway["InternetGatewayId"] for route in table["Routes"]):
+                ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
+    aws.faults.add(action=action, code=code, times=None)
+    found = by_check(project.run("check", "prod", "--json"))[check]
+    assert (found["level"], found["message"]) == (
+        "SKIP",
+        f"No permission to look: {permission} is not allowed.",
+    )
+
+
 def test_no_permission_to_launch_is_a_failure(project: Project, aws: LocalAws) -> None:
     aws.faults.add(action="RunInstances", code="UnauthorizedOperation", message="not authorized")
     ran = project.run("check", "dev", "--json")
