@@ -218,7 +218,8 @@ class Looks:
         )
 
     def _reservations(self) -> Look[tuple[Reservation, ...]]:
-        if not self._launch.has_reservation:
+        """For the one that is named; and On-Demand for all, since unused ones count against the quota."""
+        if not self._launch.has_reservation and self._launch.market != "on-demand":
             return ()
         return look(
             "ec2:DescribeCapacityReservations",

@@ -60,6 +60,7 @@ ON_DEMAND_ROUNDS = [
         "DescribeVpcs",
         "DescribeInstanceTypeOfferings",
         "DescribeInstanceTypes",
+        "DescribeCapacityReservations",
         "DescribeInstances",
         "DescribeAddresses",
         "GetServiceQuota",

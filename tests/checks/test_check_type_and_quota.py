@@ -12,6 +12,7 @@ from nixl_efa.checks.facts import Quota
 from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
 from nixl_efa.findings import Level
 from tests.checks.in_order import (
+    BLOCK,
     BLOCK_FACTS,
     BLOCK_ID,
     BLOCK_LAUNCH,
@@ -136,6 +137,38 @@ RESERVED = {"reservation_id": BLOCK_ID, "reservations": (ON_DEMAND_RESERVATION,)
         ({}, {"quota": None}, SKIP, "knows no quota L-DB2E81BA"),
         ({"instance_type": "quantum9.large"}, {}, SKIP, "not known which quota quantum9.large"),
         ({"market": "capacity-block"}, {"quota": None}, PASS, "count against no quota"),
+        # An unused reservation counts like instances, unless the launch may take it up itself.
+        (
+            {},
+            {"reservations": (replace(ON_DEMAND_RESERVATION, instance_type="g6.48xlarge", free=1),)},
+            FAIL,
+            "of which 192 are in use",
+        ),
+        (
+            {},
+            {
+                "reservations": (replace(ON_DEMAND_RESERVATION, zone="us-east-2b", free=1),),
+                "quota": Quota("L-1", "Name", 96.0),
+            },
+            PASS,
+            "32 in use (32 of them by unused reservations); the pair takes 64",
+        ),
+        ({}, {"reservations": (ON_DEMAND_RESERVATION,)}, PASS, "0 in use"),
+        ({}, {"reservations": (replace(BLOCK, instance_type="g6.48xlarge"),)}, PASS, "0 in use"),
+        (
+            {},
+            {"reservations": (replace(ON_DEMAND_RESERVATION, zone="b", state="expired"),)},
+            PASS,
+            "0 in use",
+        ),
+        ({}, {"reservations": (replace(ON_DEMAND_RESERVATION, zone="b", owner="9"),)}, PASS, "0 in use"),
+        (
+            {},
+            {"reservations": (replace(ON_DEMAND_RESERVATION, zone="b", instance_type="p5.4xlarge"),)},
+            PASS,
+            "0 in",
+        ),
+        ({}, {"reservations": DENIED}, PASS, "0 in use"),
         # A reservation counts against its owner's quota already, not against that of whom it is shared with.
         (
             {"reservation_id": BLOCK_ID},

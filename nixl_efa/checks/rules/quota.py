@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts, Running, Unseen
 from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
@@ -45,10 +46,12 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
         if needed > limit:
             return _too_small(launch, name, needed, limit, None, by_hand)
         return unseen(_CHECK, facts.running, by_hand)
-    used = in_use(launch, facts.running)
+    unused = in_unused_reservations(launch, facts, each)
+    used = in_use(launch, facts.running) + unused
     if needed + used > limit:
         return _too_small(launch, name, needed, limit, used, by_hand)
-    return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use; the pair takes {needed}.", by_hand)
+    held = f" ({unused} of them by unused reservations)" if unused else ""
+    return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; the pair takes {needed}.", by_hand)
 
 
 def in_use(launch: Launch, running: tuple[Running, ...]) -> int:
@@ -63,6 +66,35 @@ def in_use(launch: Launch, running: tuple[Running, ...]) -> int:
         and quota_class(each.instance_type) == kind
         and not each.own
     )
+
+
+def in_unused_reservations(launch: Launch, facts: Facts, vcpu: int) -> int:
+    """vCPUs of the account's On-Demand reservations that nothing runs in: they count like instances (EC2 user
+    guide, capacity-reservations-limits). Those of the launch's own type and zone it may take up itself.
+
+    vcpu: of the launch's type.
+    """
+    if launch.market != "on-demand" or isinstance(facts.reservations, Unseen):
+        return 0
+    kind = quota_class(launch.instance_type)
+    zone = facts.subnet.zone if facts.subnet is not None else None
+    owner = None if isinstance(facts.account, Unseen) else facts.account.account
+    return sum(
+        each.free * _vcpu_of(each.instance_type, launch, vcpu)
+        for each in facts.reservations
+        if each.state == "active"
+        and not each.is_block
+        and each.owner == owner
+        and quota_class(each.instance_type) == kind
+        and (each.instance_type, each.zone) != (launch.instance_type, zone)
+    )
+
+
+def _vcpu_of(instance_type: str, launch: Launch, vcpu: int) -> int:
+    if instance_type == launch.instance_type:
+        return vcpu
+    known = instance_types.find(instance_type)
+    return known.vcpu if known else 0
 
 
 def _held_by_reservation(facts: Facts) -> str:
