@@ -49,9 +49,10 @@ def test_verify_as_json_is_one_document_with_every_finding_and_row(project: Proj
 def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
     project: Project, aws: LocalAws, run: Run, tmp_path: Path
 ) -> None:
-    node = StandIn("consumer", tmp_path / "silent")
-    node.over_tcp(GIB)
-    answer(aws, project.ids[1], node)
+    for name, instance_id in zip(ADDRESSES, project.ids, strict=True):
+        node = StandIn(name, tmp_path / "silent" / name)
+        node.over_tcp(GIB)
+        answer(aws, instance_id, node)
     code, out, _ = run("verify", "prod")
     assert code == 1
     assert "FAIL silent fall-back to TCP" in out
