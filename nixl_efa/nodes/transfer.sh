@@ -22,8 +22,8 @@ section() { # NAME COMMAND...
   printf '@@ begin %s\n%s\n@@ end %s %s\n' "$name" "$output" "$name" "$code"
 }
 
-# A line for each EFA device, and one for each IP interface, which EFA's traffic does not pass: TCP's does. rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends
-# (ai-dynamo/nixl#1656).
+# A line for each EFA device, and one for each IP interface, which EFA's traffic does not pass: TCP's does.
+# rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends (ai-dynamo/nixl#1656).
 counters() {
   for device in "$root"/sys/class/infiniband/*; do
     [ -d "$device/ports/1/hw_counters" ] || continue

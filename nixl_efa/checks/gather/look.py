@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from nixl_efa.aws import error_code, explain
+from nixl_efa.aws import explain
+from nixl_efa.aws_errors import missing_permission
 from nixl_efa.checks.facts import Unseen
 
 Seen = TypeVar("Seen")
-
-# What services answer when a permission is missing; EC2 has its own word.
-DENIED = frozenset({"UnauthorizedOperation", "AccessDenied", "AccessDeniedException"})
 
 
 def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
@@ -26,6 +24,6 @@ def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
     except ClientError as error:
         # A look may be of two calls, of which one is refused.
         refused = f"{permission.partition(':')[0]}:{error.operation_name}"
-        return Unseen(refused, explain(error), denied=error_code(error) in DENIED)
+        return Unseen(refused, explain(error), denied=bool(missing_permission(error)))
     except (BotoCoreError, OSError) as error:
         return Unseen(permission, explain(error))
