@@ -91,6 +91,8 @@ def _write(path: Path, port: int) -> None:
         beside.write_text(f"{port}\n", encoding="utf-8")
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            beside.unlink()
         raise Failure(f"--port-file {path} can't be written: {error.strerror}.") from error
 
 

@@ -81,6 +81,14 @@ def test_a_port_in_use_is_named_in_one_line() -> None:
     assert "--port" in line
 
 
+def test_a_port_file_that_can_not_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    code, line = failure("--port", "0", "--port-file", str(folder))
+    assert (code, "can't be written: Is a directory" in line) == (1, True), line
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
