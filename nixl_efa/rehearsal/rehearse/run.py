@@ -10,7 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nixl_efa import instance_types
 from nixl_efa.failure import Failure
+from nixl_efa.nodes import outputs
+from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearsal.control import Control
 from nixl_efa.rehearsal.plugin_mirror import terraform_environ
 from nixl_efa.rehearsal.rehearse import server, workspace
@@ -18,6 +21,7 @@ from nixl_efa.rehearsal.rehearse.block import buy_block
 from nixl_efa.rehearsal.rehearse.built import tell_instances
 from nixl_efa.rehearsal.rehearse.programs import Programs
 from nixl_efa.rehearsal.rehearse.tools import Tools, find_tools
+from nixl_efa.rehearsal.simulated_nodes import answer_as_planned
 from nixl_efa.settings import Settings
 
 if TYPE_CHECKING:
@@ -113,6 +117,9 @@ class _Rehearsal:
         self._step("What was built")
         tell_instances(self._ec2(), name, self._tell)
         self._command("status", name)
+        self._step("Verify the pair (the nodes' answers are simulated: there is no machine to measure on)")
+        self._simulate_nodes()
+        self._command("verify", name, "--no-transfer")
         if keep:
             self._explain_keep()
             return
@@ -149,6 +156,22 @@ class _Rehearsal:
         code = programs.follow(command, self._indented, PLANNED, accept=(0, 2))
         if code:
             raise Failure(f"the second plan is not empty: see {self._space.log}")
+
+    def _simulate_nodes(self) -> None:
+        wanted = self._settings
+        pair = outputs.read(
+            wanted.name, self._space.folder / "cdktf.out", self._run_quietly, self._programs.environ
+        )
+        facts = planned(
+            wanted.instance_type,
+            instance_types.find(wanted.instance_type),
+            pair.efa_interfaces,
+            wanted.install_nixl,
+        )
+        answer_as_planned(self._control, pair, facts)
+
+    def _run_quietly(self, command: list[str], folder: Path) -> tuple[int, str, str]:
+        return 0, replace(self._programs, folder=folder).read(command), ""
 
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")
