@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.capacity.evidence import look_until
 from nixl_efa.capacity.handover import fit
 from nixl_efa.capacity.patience import patiently
 from nixl_efa.capacity.reservation import Reservation
@@ -190,3 +191,34 @@ def test_environments_use_what_their_settings_name_and_others_what_their_paramet
         "cr-00000001": ("lab", "prod"),
         "cr-00000002": ("dev",),
     }
+
+
+@pytest.mark.parametrize(("seen_at_look", "looks", "slept"), [(1, 1, 0), (2, 2, 5), (9, 5, 20)])
+def test_a_purchase_is_looked_for_until_it_is_seen_or_the_time_is_over(
+    seen_at_look: int, looks: int, slept: int
+) -> None:
+    clock = FakeClock()
+    began = clock.now()
+    count = 0
+
+    def look_once() -> tuple[str, ...]:
+        nonlocal count
+        count += 1
+        return ("cr-1",) if count == seen_at_look else ()
+
+    found = look_until(look_once, clock, began + timedelta(seconds=20), 5)
+    assert found == (("cr-1",) if looks == seen_at_look else ())
+    assert (count, clock.now() - began) == (looks, timedelta(seconds=slept))
+
+
+def test_a_purchase_is_looked_for_three_times_even_when_the_time_is_over() -> None:
+    clock = FakeClock()
+    looks = 0
+
+    def look_once() -> tuple[str, ...]:
+        nonlocal looks
+        looks += 1
+        return ()
+
+    assert look_until(look_once, clock, clock.now() - timedelta(days=1), 5) == ()
+    assert looks == 3
