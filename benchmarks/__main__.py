@@ -6,9 +6,11 @@ import platform
 
 from rich.console import Console
 
-from benchmarks import synthesis
+from benchmarks import capacity_search, cli_startup, synthesis
 
 if __name__ == "__main__":
     console = Console()
     console.print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     synthesis.run(console)
+    cli_startup.run(console)
+    capacity_search.run(console)
