@@ -76,7 +76,6 @@ class Node(Construct):
                 http_endpoint="enabled",
                 http_tokens="required",
                 http_put_response_hop_limit=2,
-                instance_metadata_tags="enabled",
             ),
             root_block_device=InstanceRootBlockDevice(
                 volume_type="gp3",

@@ -25,8 +25,8 @@ def command(
 ) -> None:
     """Rehearse an environment on a local AWS, with the real cdktf, Terraform and AWS provider.
 
-    Buys a Capacity Block there when the environment uses one, checks, deploys, shows that a second plan is empty
-    and what was built, destroys it and stops what it started. Nothing outside this machine is called.
+    Buys a Capacity Block there when the environment uses one, checks, deploys, shows that a second plan is
+    empty and what was built, destroys it and stops what it started. Nothing outside this machine is called.
     """
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.rehearsal.rehearse import Options, rehearse
