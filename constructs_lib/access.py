@@ -87,9 +87,7 @@ def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> State
 def _scripts_bucket(bucket_arn: str) -> list[Statement]:
     return [
         _allow("ListScripts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket_arn]),
-        _allow(
-            "ReadAndWriteScripts", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"], [f"{bucket_arn}/*"]
-        ),
+        _allow("ReadAndWriteScripts", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/*"]),
     ]
 
 
