@@ -79,7 +79,6 @@ def test_a_change_to_on_demand_replaces_both_nodes_and_destroys_first(prod: Proj
     prod.variables = {
         "NIXL_EFA_PROD_USE_CAPACITY_BLOCK": "false",
         "NIXL_EFA_PROD_CAPACITY_RESERVATION_PARAMETER": "none",
-        # Two p5.48xlarge need a higher quota than the account has: it is the plan that counts here.
     }
     prod.synthesize()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
+import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -16,6 +16,7 @@ from nixl_efa.rehearsal.server import HOST
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
 PID_FILE = "local-aws.pid"
+PORT_FILE = "local-aws.port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def start(command: Sequence[str], folder: Path, port: int, region: str, environ:
 
     It stands in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
     """
-    port_file, log = folder / "local-aws.port", folder / "local-aws.log"
+    port_file, log = folder / PORT_FILE, folder / "local-aws.log"
     port_file.unlink(missing_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -68,10 +69,15 @@ def stop(process: subprocess.Popen[bytes]) -> None:
 
 
 def left_running(folder: Path) -> int | None:
-    """The pid of a local AWS that an earlier rehearsal left running in this folder."""
+    """The pid of a local AWS that an earlier rehearsal left running in this folder.
+
+    Its pid may belong to another program by now, so its port must listen too.
+    """
     try:
         pid = int((folder / PID_FILE).read_text(encoding="utf-8"))
-        os.kill(pid, signal.SIG_DFL)
+        port = int((folder / PORT_FILE).read_text(encoding="utf-8"))
+        os.kill(pid, 0)
+        socket.create_connection((HOST, port), timeout=1.0).close()
     except (OSError, ValueError):
         return None
     return pid
