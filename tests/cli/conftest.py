@@ -81,7 +81,7 @@ class Cli:
         return found
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _clients_are_made_once() -> Iterator[None]:
     """Commands in this process share their clients where endpoint, key and timeout are the same: making them is
     most of what a command takes. A command as a process of its own makes its own."""
