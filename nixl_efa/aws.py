@@ -27,6 +27,8 @@ CONNECT_SECONDS = 5
 READ_SECONDS = 30
 # A purchase may take long to answer, and its answer can't be asked for again.
 PURCHASE_READ_SECONDS = 60
+# The member of ResponseMetadata that holds the name which a service has in permissions ("ssm").
+ANSWERED_BY = "Service"
 
 
 class Clients:
@@ -97,9 +99,12 @@ class Clients:
         return self._kept_session
 
     def _client(self, service: str, region: str | None, *, once: bool = False) -> Any:
+        key = (service, region or self._region, once)
+        made = self._made.get(key)
+        if made is not None:
+            return made
         from botocore.config import Config
 
-        key = (service, region or self._region, once)
         # Making a client isn't thread-safe in boto3; using one is.
         with self._lock:
             if key not in self._made:
@@ -111,8 +116,15 @@ class Clients:
                     max_pool_connections=20,
                 )
                 make = cast(Any, self._session().client)
-                self._made[key] = make(service, region_name=key[1], config=config)
+                client = make(service, region_name=key[1], config=config)
+                client.meta.events.register("after-call", _name_service)
+                self._made[key] = client
             return self._made[key]
+
+
+def _name_service(parsed: dict[str, Any], model: Any, **_: Any) -> None:
+    """Notes in an answer which service gave it. An error has the answer, but does not know its client."""
+    parsed.setdefault("ResponseMetadata", {})[ANSWERED_BY] = model.service_model.signing_name
 
 
 def error_code(error: Exception) -> str:
@@ -121,6 +133,13 @@ def error_code(error: Exception) -> str:
     if not isinstance(response, dict):
         return ""
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def error_service(error: Exception) -> str:
+    """The service that answered, by its name in permissions ("ssm"); empty when that isn't known."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return str(metadata.get(ANSWERED_BY, ""))
 
 
 def error_message(error: Exception) -> str:

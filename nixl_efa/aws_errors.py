@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nixl_efa.aws import error_code, error_message
+from nixl_efa.aws import error_code, error_message, error_service
 
 _CREDENTIALS = (
     "Run `aws configure` or `aws sso login`, set AWS_PROFILE, or give --profile; "
@@ -66,15 +66,10 @@ def missing_permission(error: Exception) -> str:
     if named:
         return named.group(1)
     operation = str(getattr(error, "operation_name", "")) or "unknown"
-    # Only EC2 answers UnauthorizedOperation; its message often names nothing.
-    service = "ec2" if "UnauthorizedOperation" in error_code(error) else _service_of(operation)
-    return f"{service}:{operation}"
-
-
-def _service_of(operation: str) -> str:
-    if "Parameter" in operation:
-        return "ssm"
-    return "sts" if operation == "GetCallerIdentity" else "iam"
+    # Only EC2 answers UnauthorizedOperation; its message often names nothing. Of a service that isn't known, the
+    # operation alone is better than a permission that does not exist.
+    service = error_service(error) or ("ec2" if "UnauthorizedOperation" in error_code(error) else "")
+    return f"{service}:{operation}" if service else operation
 
 
 def one_line(error: Exception) -> str:

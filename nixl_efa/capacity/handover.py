@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
+from nixl_efa.block_end import lead, terminates_at
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.findings import Finding, Level
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
 
 CHECK = "reservation"
 PAIR = 2
-# EC2 begins to terminate instances this long before a block's end (EC2 user guide, capacity-blocks-monitor).
-TERMINATION_LEAD = timedelta(minutes=30)
 
 
 def fit(
@@ -65,8 +64,11 @@ def fit(
 def _state(found: Reservation, now: datetime) -> Finding:
     if found.is_dead:
         return _fail(f"it is {found.state}", "Buy or save another one.")
-    if found.is_block and found.end is not None and now >= found.end - TERMINATION_LEAD:
-        return _fail("EC2 is terminating its instances: it ends within 30 minutes", "Buy another one.")
+    if found.is_block and found.end is not None and now >= terminates_at(found.end, found.instance_type):
+        minutes = lead(found.instance_type).total_seconds() / 60
+        return _fail(
+            f"EC2 is terminating its instances: it ends within {minutes:.0f} minutes", "Buy another one."
+        )
     if found.state != "active":
         start = f" It starts at {found.start:%Y-%m-%d %H:%M} UTC." if found.start else ""
         wait = f"`nixl-efa capacity wait {found.id} --for active` waits for it."

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any, cast
+
 import pytest
 from botocore import exceptions
+from botocore.exceptions import ClientError
+from botocore.stub import Stubber
 
-from nixl_efa.aws import error_code, explain
+from nixl_efa.aws import Clients, error_code, explain
 from nixl_efa.aws_errors import missing_permission
 from tests.capacity.fake_aws import refusal
 
@@ -44,8 +49,13 @@ def test_an_error_is_one_line_with_the_way_out(error: Exception, words: str) -> 
     ("code", "operation", "message", "permission"),
     [
         ("UnauthorizedOperation", "PurchaseCapacityBlock", "no", "ec2:PurchaseCapacityBlock"),
-        ("AccessDeniedException", "PutParameter", "no", "ssm:PutParameter"),
-        ("AccessDenied", "GetCallerIdentity", "no", "sts:GetCallerIdentity"),
+        ("AccessDeniedException", "SendCommand", "no", "SendCommand"),
+        (
+            "AccessDeniedException",
+            "PutParameter",
+            "User: x is not authorized to perform: ssm:PutParameter on resource: y",
+            "ssm:PutParameter",
+        ),
         (
             "UnauthorizedOperation",
             "PurchaseCapacityBlock",
@@ -61,6 +71,35 @@ def test_the_permission_that_is_missing_is_named(
     error = refusal(code, operation, 403, message)
     assert missing_permission(error) == permission
     assert permission in explain(error)
+
+
+def test_a_permission_has_the_name_of_the_service_that_refused() -> None:
+    clients = Clients(region="us-east-2")
+    for client, operation, permission in (
+        (clients.ssm(), "send_command", "ssm:SendCommand"),
+        (clients.service_quotas(), "get_service_quota", "servicequotas:GetServiceQuota"),
+    ):
+        with Stubber(cast(Any, client)) as stub:
+            stub.add_client_error(operation, "AccessDeniedException", "no", http_status_code=403)
+            arguments: dict[str, Any] = (
+                {"DocumentName": "x"}
+                if operation == "send_command"
+                else {"ServiceCode": "ec2", "QuotaCode": "L-1"}
+            )
+            with pytest.raises(ClientError) as refused:
+                getattr(client, operation)(**arguments)
+        assert missing_permission(refused.value) == permission
+
+
+def test_a_client_that_is_made_is_handed_out_while_another_is_being_made() -> None:
+    clients = Clients(region="us-east-2")
+    made = clients.ec2()
+    handed: list[object] = []
+    with clients._lock:
+        thread = threading.Thread(target=lambda: handed.append(clients.ec2()), daemon=True)
+        thread.start()
+        thread.join(5)
+    assert handed == [made]
 
 
 def test_an_error_that_is_no_answer_has_no_code() -> None:

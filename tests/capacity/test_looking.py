@@ -160,6 +160,13 @@ def test_a_reservation_that_is_not_visible_yet_is_waited_for_two_minutes() -> No
         (block(size=1), settings(), "us-east-2a", Level.FAIL, "the pair needs 2"),
         (block(free=1), settings(), "us-east-2a", Level.WARN, "1 of its 2 instances are free"),
         (block(end=NOW + timedelta(minutes=29)), settings(), "us-east-2a", Level.FAIL, "EC2 is terminating"),
+        (
+            block(instance_type="trn2u.48xlarge", end=NOW + timedelta(minutes=59)),
+            None,
+            "us-east-2a",
+            Level.FAIL,
+            "ends within 60 minutes",
+        ),
         (block(), None, "", Level.PASS, "It is active"),
     ],
 )
