@@ -21,19 +21,25 @@ if TYPE_CHECKING:
 class Desk:
     """Where orders are placed.
 
-    ec2_of, ssm_of: clients of a region, for everything but the purchase itself; tell: talks to the user.
+    ec2_of, ssm_of: clients of a region, for everything but the purchase itself; ssm_once_of: one that does not
+    retry; tell: talks to the user.
     """
 
     journal: Journal
     ec2_of: Callable[[str], EC2Client]
     ssm_of: Callable[[str], SSMClient]
+    ssm_once_of: Callable[[str], SSMClient]
     clock: Clock
     tell: Callable[[str], None]
     rule: WaitingRule = field(default_factory=WaitingRule)
 
     def lock_of(self, entry: Entry) -> SharedLock:
         """The lock of the entry's environment."""
-        return SharedLock(self.ssm_of(entry.order.lock_region), entry.order.environment)
+        return self.lock_in(entry.order.lock_region, entry.order.environment)
+
+    def lock_in(self, region: str, environment: str) -> SharedLock:
+        """The lock of an environment whose locks are in this region."""
+        return SharedLock(self.ssm_of(region), self.ssm_once_of(region), environment)
 
 
 class Unclear(Failure):

@@ -79,19 +79,19 @@ def look_until(
         clock.sleep(pause_seconds)
 
 
-def _extensions(ec2: EC2Client, entry: Entry, sleep: Callable[[float], None]) -> tuple[str, ...]:
-    """An extension takes no tags; its history names the offering that was bought, and an offering of an
-    extension is made for one reservation."""
+def extensions_of(ec2: EC2Client, block_id: str, sleep: Callable[[float], None]) -> set[str]:
+    """The offerings by which this block was extended, by anybody."""
     history = all_items(
         ec2.describe_capacity_block_extension_history,
         "CapacityBlockExtensions",
         sleep,
-        {"CapacityReservationIds": [entry.order.target]},
+        {"CapacityReservationIds": [block_id]},
     )
-    return tuple(
-        {
-            extension["CapacityReservationId"]: None
-            for extension in history
-            if extension.get("CapacityBlockExtensionOfferingId") == entry.order.offering_id
-        }
-    )
+    return {extension.get("CapacityBlockExtensionOfferingId", "") for extension in history}
+
+
+def _extensions(ec2: EC2Client, entry: Entry, sleep: Callable[[float], None]) -> tuple[str, ...]:
+    """An extension takes no tags; its history names the offering that was bought, and an offering of an
+    extension is made for one reservation."""
+    bought = entry.order.offering_id in extensions_of(ec2, entry.order.target, sleep)
+    return (entry.order.target,) if bought else ()

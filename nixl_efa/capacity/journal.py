@@ -22,6 +22,9 @@ from nixl_efa.capacity.files import write_durably
 from nixl_efa.capacity.order import Command, Kind, Order, Place
 from nixl_efa.failure import Failure
 
+# The note of a purchase of which the user knows.
+TOLD = "told"
+
 
 class State(StrEnum):
     """How far an order has come."""
@@ -43,6 +46,11 @@ class Entry:
     changed_at: datetime
     reservation_ids: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def is_told(self) -> bool:
+        """Whether a command has told the user that it is bought."""
+        return self.note == TOLD
 
     @property
     def is_open(self) -> bool:
@@ -79,7 +87,7 @@ class Journal:
         try:
             paths = sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
             found = [entry_from(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(
                 f"the journal of purchases in {self._directory} can't be read ({error}), so nothing is "
                 f"bought: "
@@ -103,6 +111,18 @@ class Journal:
             for entry in self.entries()
             if entry.state is State.BOUGHT and entry.order.command == command
         ]
+
+    def untold_extension(self, block_id: str) -> Entry | None:
+        """An extension of this block that was bought by a command which ended before it could say so."""
+        for entry in self.entries():
+            extends = entry.order.kind is Kind.EXTENSION and entry.order.target == block_id
+            if extends and entry.state is State.BOUGHT and not entry.is_told:
+                return entry
+        return None
+
+    def tell(self, entry: Entry) -> Entry:
+        """Writes that the user knows of this purchase. Failure when the disk doesn't take it."""
+        return self._write(replace(entry, note=TOLD))
 
     def find(self, tag: str) -> Entry | None:
         """The entry with this tag; None when it isn't of this machine."""

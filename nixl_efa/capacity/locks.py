@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 
+RELEASE_TRIES = 3
+
+
 class Busy(Failure):
     """Somebody else is buying for the environment. `entry` is their order, None when it can't be read."""
 
@@ -72,8 +75,10 @@ class SharedLock:
     gets ParameterAlreadyExists.
     """
 
-    def __init__(self, ssm: SSMClient, environment: str) -> None:
+    def __init__(self, ssm: SSMClient, once: SSMClient, environment: str) -> None:
+        """`once` is a client that does not retry: it removes the lock."""
         self._ssm = ssm
+        self._once = once
         self.name = f"/nixl-efa/{environment}/purchase-in-progress"
         self._environment = environment
 
@@ -113,17 +118,24 @@ class SharedLock:
                 f"the parameter {self.name} holds no purchase ({value!r}): whoever wrote it should remove it"
             ) from error
 
-    def release(self, tag: str) -> bool:
-        """Removes the lock if the order with this tag holds it; says whether it did."""
-        holder = self.holder()
-        if holder is None or holder.tag != tag:
-            return False
-        try:
-            self._ssm.delete_parameter(Name=self.name)
-        except Exception as error:
-            if error_code(error) != "ParameterNotFound":
-                raise
-        return True
+    def release(self, tag: str) -> None:
+        """Removes the lock if the order with this tag holds it.
+
+        After a removal whose answer was lost it is looked again whose lock it is: a blind retry would remove
+        the lock of the buyer who came next.
+        """
+        problem: Exception | None = None
+        for _ in range(RELEASE_TRIES):
+            holder = self.holder()
+            if holder is None or holder.tag != tag:
+                return
+            try:
+                self._once.delete_parameter(Name=self.name)
+                return
+            except Exception as error:
+                problem = error
+        if problem is not None and error_code(problem) != "ParameterNotFound":
+            raise problem
 
     def _told(self, holder: Entry | None) -> str:
         if holder is None:
@@ -137,5 +149,5 @@ class SharedLock:
             f"{holder.changed_at:%Y-%m-%d %H:%M:%S} UTC ({holder.order.text()}): nothing was bought here. "
             f"If that "
             f"purchase has ended without clearing {self.name}, run `nixl-efa capacity recover --env "
-            f"{self._environment}`."
+            f"{self._environment} --region {holder.order.lock_region}`."
         )

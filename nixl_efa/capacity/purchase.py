@@ -17,6 +17,7 @@ the environment, by anybody.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from nixl_efa.aws import explain
@@ -27,8 +28,9 @@ from nixl_efa.capacity.order import Order
 from nixl_efa.capacity.verdict import certainly_not_bought
 from nixl_efa.failure import Failure
 
-# A process that slept between taking the lock and the call (a closed laptop) must not wake up and buy: by
-# then somebody may have decided that its purchase was never made.
+# A process that slept before the call (a closed laptop, a disk that hangs) must not wake up and buy: by then
+# somebody may have decided that its purchase was never made. One that sleeps after this was looked at has
+# signed its request, and AWS refuses a signature older than 5 minutes (IAM user guide, signing elements).
 LONGEST_PREPARATION_SECONDS = 60.0
 
 Call = Callable[[Entry], tuple[str, ...]]
@@ -52,12 +54,13 @@ def buy_once(
     when nothing was bought, Unclear when that isn't known.
     """
     entry = desk.journal.prepare(order)
+    latest = entry.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS)
     try:
         take_lock(desk, entry)
         guard()
-        if desk.clock.now() - entry.changed_at > timedelta(seconds=LONGEST_PREPARATION_SECONDS):
-            raise Failure("the preparation took too long: nothing was bought, run the same command again")
         entry = desk.journal.move(entry, State.CALLING)
+        if desk.clock.now() > latest:
+            raise Failure("the preparation took too long: nothing was bought, run the same command again")
     except (Exception, KeyboardInterrupt) as error:
         close_unbought(desk, entry, f"stopped before the call: {error}")
         raise
@@ -132,9 +135,10 @@ def _finished(desk: Desk, entry: Entry, ids: tuple[str, ...], hand_over: Callabl
     try:
         entry = desk.journal.move(entry, State.BOUGHT, reservation_ids=ids)
     except JournalFull as full:
-        # It is bought all the same. The entry stays CALLING, and the next command finds the purchase by its
-        # tag.
+        # It is bought all the same, and this command goes on with that. On disk the entry stays CALLING, and
+        # the next command finds the purchase by its tag.
         desk.tell(f"bought {', '.join(ids)}, but {full.message}")
+        entry = replace(entry, state=State.BOUGHT, reservation_ids=ids)
     hand_over(entry)
     release(desk, entry)
     return entry

@@ -44,7 +44,12 @@ def declare_unbought(desk: Desk, tag: str) -> Entry:
     return close_unbought(desk, entry, f"closed by hand after {LOOKS} looks")
 
 
-def settle_foreign(desk: Desk, lock: SharedLock, agree: Callable[[str], bool]) -> Entry | None:
+def settle_foreign(
+    desk: Desk,
+    lock: SharedLock,
+    agree: Callable[[str], bool],
+    hand_over: Callable[[Entry], None] = lambda _: None,
+) -> Entry | None:
     """Clears an environment's lock that another machine left behind; returns what became of its order.
 
     None when there is no lock, or none of another machine. Failure while the order may still be going on, and
@@ -70,8 +75,11 @@ def settle_foreign(desk: Desk, lock: SharedLock, agree: Callable[[str], bool]) -
         lambda: look(ec2, latest, desk.clock.sleep), desk.clock, desk.clock.now(), desk.rule.pause_seconds
     )
     if found:
+        bought = replace(latest, state=State.BOUGHT, reservation_ids=found)
+        # The machine that bought it may be gone for good.
+        hand_over(bought)
         lock.release(holder.tag)
-        return replace(latest, state=State.BOUGHT, reservation_ids=found)
+        return bought
     if desk.clock.now() < desk.rule.settled_at(latest):
         raise Failure(
             f"the purchase of {holder.order.by} is not to be found, but it may still be going on: try "

@@ -6,7 +6,9 @@ from nixl_efa.aws import error_code
 from nixl_efa.capacity.patience import is_throttling
 
 # No connection was made, or none was even tried, so the request never left. By the class's name: botocore is
-# not imported here. An SSLError or a closed connection can also come after the request was sent.
+# not imported here. An SSLError or a closed connection can also come after the request was sent, and so can a
+# ProxyConnectionError: http.client closes a connection that breaks while the answer is read, and urllib3 then
+# takes it for one that never reached the proxy.
 _NEVER_SENT = frozenset(
     {
         "ParamValidationError",
@@ -22,7 +24,6 @@ _NEVER_SENT = frozenset(
         "InvalidRegionError",
         "EndpointConnectionError",
         "ConnectTimeoutError",
-        "ProxyConnectionError",
     }
 )
 # Client errors that say nothing about the effect: something on the way gave up waiting.

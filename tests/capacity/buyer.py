@@ -11,7 +11,7 @@ from unittest.mock import patch
 from nixl_efa.capacity import files, journal
 from nixl_efa.capacity.evidence import WaitingRule
 from nixl_efa.capacity.journal import Entry
-from nixl_efa.capacity.locks import SharedLock, machine_lock
+from nixl_efa.capacity.locks import machine_lock
 from nixl_efa.capacity.recover import settle_all, settle_foreign
 from nixl_efa.capacity.seen import Wanted
 from nixl_efa.cli.capacity.purchasing import Choices, Outcome, buy_block
@@ -26,15 +26,24 @@ WANTED = Wanted(REGION, "p5.48xlarge", 2, 24)
 class Buyer:
     """One state directory, one user."""
 
-    def __init__(self, aws: FakeAws, state: Path, user: str = "ada", rule: WaitingRule | None = None) -> None:
+    def __init__(
+        self,
+        aws: FakeAws,
+        state: Path,
+        user: str = "ada",
+        rule: WaitingRule | None = None,
+        *,
+        save: bool = True,
+    ) -> None:
         self.aws = aws
         self.state = state
         self.rule = rule or WaitingRule()
+        self.save = save
         self._clients = cast(Any, FakeClients(aws, user))
 
     def till(self) -> Till:
         kit = Tools(self._clients, self.aws.clock, self.state)
-        return open_till(kit, REGION, self.rule)
+        return open_till(kit, REGION, self.rule, save=self.save)
 
     def buy(self, plan: Mapping[int, str] | None = None) -> Outcome:
         """One run of the command, in which the plan goes wrong."""
@@ -54,9 +63,7 @@ class Buyer:
         till = self.till()
         with machine_lock(self.state / "locks", ENVIRONMENT):
             closed = settle_all(till.desk, ENVIRONMENT, till.hand_over)
-            foreign = settle_foreign(
-                till.desk, SharedLock(self._clients.ssm(REGION), ENVIRONMENT), lambda _: True
-            )
+            foreign = settle_foreign(till.desk, till.desk.lock_in(REGION, ENVIRONMENT), lambda _: True)
         return [*closed, *([foreign] if foreign else [])]
 
     def journal(self) -> list[Entry]:

@@ -163,3 +163,45 @@ def test_a_journal_that_can_not_be_written_stops_before_the_call(
     with pytest.raises(Failure, match="journal of purchases can't be written"):
         buyer.buy({point: "disk-full"})
     assert not aws.reservations
+
+
+def test_a_purchase_that_a_full_disk_does_not_take_is_reported_and_saved(buyer: Buyer, aws: FakeAws) -> None:
+    outcome = buyer.buy({PURCHASE + 1: "disk-full"})
+    (bought,) = (one["payload"]["CapacityReservationId"] for one in aws.reservations)
+    assert outcome.reservation_ids == (bought,)
+    assert aws.parameters["/nixl-efa/prod/capacity-reservation-id"] == [bought]
+
+
+def test_a_purchase_that_is_found_while_the_disk_is_full_is_not_made_again(
+    buyer: Buyer, aws: FakeAws
+) -> None:
+    assert run(buyer, {PURCHASE: "kill-after"}) == ()
+    found = buyer.buy({1: "disk-full"})
+    assert aws.script.passed[0] == "DescribeCapacityReservations"
+    assert len(aws.reservations) == 1
+    assert found.reservation_ids == (aws.reservations[0]["payload"]["CapacityReservationId"],)
+
+
+def test_who_buys_while_another_is_asked_is_seen_although_nothing_is_saved(
+    aws: FakeAws, tmp_path: Path
+) -> None:
+    ada = Buyer(aws, tmp_path / "ada", "ada", save=False)
+    bob = Buyer(aws, tmp_path / "bob", "bob", save=False)
+
+    def meanwhile() -> None:
+        bob.run()
+
+    aws.script.meanwhile = meanwhile
+    asked = PASSED.index("DescribeCapacityBlockOfferings")
+    with pytest.raises(Failure, match="was bought for environment 'prod' just now"):
+        ada.buy({asked: "other-buyer"})
+    assert len(aws.reservations) == 1
+
+
+def test_a_process_that_slept_until_just_before_the_call_does_not_buy(buyer: Buyer, aws: FakeAws) -> None:
+    aws.script.meanwhile = lambda: aws.clock.sleep(3600)
+    assert PASSED[PURCHASE - 1] == "journal"
+    with pytest.raises(Failure, match="took too long: nothing was bought"):
+        buyer.buy({PURCHASE - 1: "other-buyer"})
+    assert not aws.reservations
+    assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT]

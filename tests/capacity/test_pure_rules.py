@@ -227,6 +227,7 @@ def test_which_answers_prove_that_nothing_was_bought(code: str, status: int, cer
         ("ConnectTimeoutError", True),
         ("ReadTimeoutError", False),
         ("ConnectionClosedError", False),
+        ("ProxyConnectionError", False),
         ("SSLError", False),
         ("HTTPClientError", False),
     ],
@@ -234,7 +235,7 @@ def test_which_answers_prove_that_nothing_was_bought(code: str, status: int, cer
 def test_only_a_request_that_never_left_proves_that_nothing_was_bought(name: str, certain: bool) -> None:
     from botocore import exceptions
 
-    error = getattr(exceptions, name)(endpoint_url="https://ec2", error="broken")
+    error = getattr(exceptions, name)(endpoint_url="https://ec2", proxy_url="http://proxy", error="broken")
     assert certainly_not_bought(error) is certain
 
 

@@ -155,6 +155,7 @@ def _end(till: Till, outcome: Outcome, as_json: bool) -> None:
     else:
         for reservation_id in ids:
             data(reservation_id)
+    till.told([outcome.tag])
     if outcome.kind == "bought":
         say(f"bought. `nixl-efa capacity wait {ids[0]} --for active` waits for its start.")
     if till.problems:

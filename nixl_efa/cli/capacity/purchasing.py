@@ -47,21 +47,24 @@ def buy_block(till: Till, offering_id: str, wanted: Wanted, choices: Choices) ->
     """Buys the offering for the environment, unless this command has bought it before."""
     if choices.dry_run:
         return _try_out(till, _block_order(till, offering_id, wanted, choices))
+    command = Command(Kind.BLOCK, choices.environment, wanted.region, offering_id)
     with machine_lock(till.kit.state / "locks", choices.environment):
         done = _settled(till, choices.environment, offering_id)
         if done is None:
-            done = till.bought_before(Command(Kind.BLOCK, choices.environment, wanted.region, offering_id))
+            done = till.bought_before(command)
             if done is not None:
                 till.hand_over(done)
                 # Whatever ended the earlier run may have come between its outcome and its lock's release.
                 purchase.release(till.desk, done)
         if done is not None:
             return _already(done)
+        # Before the user is asked: whoever buys while the question stands has been quicker.
+        made = till.made(command)
         order = _block_order(till, offering_id, wanted, choices)
         summarize(order)
         stored = _check_environment(till, order, choices)
         agree_to_fee(order, yes=choices.yes, max_fee=choices.max_fee)
-        return _ended("bought", till.buy(order, stored))
+        return _ended("bought", till.buy(order, made, stored))
 
 
 def extend_block(till: Till, block: Reservation, hours: int, choices: Choices) -> Outcome:
@@ -72,6 +75,13 @@ def extend_block(till: Till, block: Reservation, hours: int, choices: Choices) -
         for entry in till.settle_open(choices.environment):
             if entry.order.kind is Kind.EXTENSION and entry.order.target == block.id:
                 return _already(entry)
+        # The offerings of an extended block are new ones, so an offering does not tell that it is the same
+        # command again; that nobody was told of its outcome does.
+        untold = till.desk.journal.untold_extension(block.id)
+        if untold is not None:
+            purchase.release(till.desk, untold)
+            return _already(untold)
+        made = till.made(Command(Kind.EXTENSION, choices.environment, block.region, "", block.id))
         order = _extension_order(till, block, hours, choices)
         before = till.bought_before(order.command)
         if before is not None:
@@ -79,7 +89,7 @@ def extend_block(till: Till, block: Reservation, hours: int, choices: Choices) -
             return _already(before)
         summarize(order)
         agree_to_fee(order, yes=choices.yes, max_fee=choices.max_fee)
-        return _ended("bought", till.buy(order, []))
+        return _ended("bought", till.buy(order, made, []))
 
 
 def _block_order(till: Till, offering_id: str, wanted: Wanted, choices: Choices) -> Order:

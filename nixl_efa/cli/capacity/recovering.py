@@ -6,7 +6,7 @@ from typing import Any
 
 from nixl_efa.capacity.evidence import WaitingRule, pause_between
 from nixl_efa.capacity.journal import Entry
-from nixl_efa.capacity.locks import SharedLock, machine_lock
+from nixl_efa.capacity.locks import machine_lock
 from nixl_efa.capacity.recover import declare_unbought, settle_all, settle_foreign
 from nixl_efa.cli.capacity.forms import order_form
 from nixl_efa.cli.capacity.till import Till, open_till
@@ -33,15 +33,21 @@ def recover(
     till = open_till(kit, home, rule, replace=replace)
     if not_bought is not None:
         return [_declare(kit, till, not_bought)], till.problems
-    entries = till.desk.journal.open_entries(environment)
-    names = {environment} if environment else {*regions, *(entry.order.environment for entry in entries)}
+    known = till.desk.journal.entries()
+    names = {environment} if environment else {*regions, *(entry.order.environment for entry in known)}
     closed: list[Entry] = []
     for name in sorted(names):
         with machine_lock(kit.state / "locks", name):
             closed += settle_all(till.desk, name, till.hand_over)
-            lock = SharedLock(kit.clients.ssm(region or regions.get(name, home)), name)
-            foreign = settle_foreign(till.desk, lock, lambda question: yes or _agrees(question))
-            closed += [foreign] if foreign else []
+            # Also where orders of this machine have had their lock: one that could not be removed is there.
+            places = {entry.order.lock_region for entry in known if entry.order.environment == name}
+            for place in sorted({region or regions.get(name, home), *places}):
+                lock = till.desk.lock_in(place, name)
+                foreign = settle_foreign(
+                    till.desk, lock, lambda question: yes or _agrees(question), till.hand_over
+                )
+                closed += [foreign] if foreign else []
+    till.told(entry.tag for entry in closed)
     return closed, till.problems
 
 

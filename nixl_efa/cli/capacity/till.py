@@ -4,6 +4,7 @@ over."""
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING
@@ -12,8 +13,8 @@ from urllib.parse import urlsplit
 from nixl_efa.aws import explain
 from nixl_efa.capacity import calls, parameters, purchase
 from nixl_efa.capacity.desk import Desk
-from nixl_efa.capacity.evidence import WaitingRule
-from nixl_efa.capacity.journal import Entry, Journal
+from nixl_efa.capacity.evidence import WaitingRule, extensions_of
+from nixl_efa.capacity.journal import Entry, Journal, JournalFull, State
 from nixl_efa.capacity.order import Command, Kind, Order, Place
 from nixl_efa.capacity.parameters import Stored
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
@@ -60,14 +61,41 @@ class Till:
                 return entry
         return None
 
-    def buy(self, order: Order, stored: list[Stored]) -> Entry:
-        """Buys the order that the user has agreed to, unless something has changed for the environment."""
-        known = self._of_environment(order)
+    def made(self, command: Command) -> set[str]:
+        """What was bought by anybody of that which the command buys more of: the usable reservations of its
+        environment in its region, or the extensions of its block."""
+        ec2, sleep = self.kit.clients.ec2(command.region), self.kit.clock.sleep
+        if command.kind is Kind.EXTENSION:
+            return extensions_of(ec2, command.target, sleep)
+        return {
+            one.id
+            for one in reservations_in(ec2, command.region, sleep)
+            if one.tags.get(ENVIRONMENT_TAG) == command.environment and not one.is_dead
+        }
+
+    def told(self, tags: Iterable[str]) -> None:
+        """Notes that the user knows of these extensions. The same command again then is about another one."""
+        for tag in tags:
+            known = self.desk.journal.find(tag)
+            if known is not None and known.order.kind is Kind.EXTENSION and known.state is State.BOUGHT:
+                try:
+                    self.desk.journal.tell(known)
+                except JournalFull as full:
+                    say(full.message)
+
+    def buy(self, order: Order, known: set[str], stored: list[Stored]) -> Entry:
+        """Buys the order that the user has agreed to, unless something has changed since the user was asked:
+        `known` is what was made by then, `stored` the environment's parameters."""
 
         def guard() -> None:
             if self.save and order.kind is Kind.BLOCK:
                 parameters.check_unchanged(self.kit.clients.ssm(order.region), stored)
-            new = self._of_environment(order) - known
+            new = self.made(order.command) - known
+            if new and order.kind is Kind.EXTENSION:
+                raise Failure(
+                    f"{order.target} was extended by somebody else just now: nothing was bought here. Run the "
+                    f"command again if you want still more time."
+                )
             if new:
                 raise Failure(
                     f"{', '.join(sorted(new))} was bought for environment {order.environment!r} just now: "
@@ -121,15 +149,6 @@ class Till:
     def _find(self, region: str, reservation_id: str) -> Reservation | None:
         return find_reservation(self.kit.clients.ec2(region), region, reservation_id, self.kit.clock.sleep)
 
-    def _of_environment(self, order: Order) -> set[str]:
-        """The usable reservations that were bought for the environment, in the order's region."""
-        everything = reservations_in(self.kit.clients.ec2(order.region), order.region, self.kit.clock.sleep)
-        return {
-            one.id
-            for one in everything
-            if one.tags.get(ENVIRONMENT_TAG) == order.environment and not one.is_dead
-        }
-
 
 def open_till(
     kit: Tools, region: str, rule: WaitingRule, *, replace: bool = False, save: bool = True
@@ -141,6 +160,7 @@ def open_till(
         journal=Journal(kit.state / "journal", place, kit.clock),
         ec2_of=kit.clients.ec2,
         ssm_of=kit.clients.ssm,
+        ssm_once_of=kit.clients.ssm_once,
         clock=kit.clock,
         tell=say,
         rule=rule,
