@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import boto3
 import pytest
 
 from nixl_efa import aws as seam
@@ -22,6 +23,7 @@ from nixl_efa.cli import main
 from nixl_efa.rehearsal import LocalAws
 
 REGION = "us-east-2"
+LOCK = "/nixl-efa/prod/purchase-in-progress"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -130,3 +132,9 @@ def cli(aws: LocalAws, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 def actions(aws: LocalAws, name: str) -> int:
     """How often an action reached the local AWS."""
     return sum(1 for call in aws.calls.all() if call.action == name)
+
+
+def locked() -> bool:
+    """Whether prod's lock stands."""
+    names = boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
+    return LOCK in {one["Name"] for one in names}

@@ -211,6 +211,7 @@ def test_a_journal_that_can_not_be_written_buys_nothing(cli: Cli, aws: LocalAws,
     journal.write_text("a file where the directory should be")
     refused = cli.buy(offering)
     assert refused.code == 1
+    assert "nothing was bought: the journal" in refused.err
     assert "XDG_STATE_HOME" in refused.err
     assert actions(aws, "PurchaseCapacityBlock") == 0
 

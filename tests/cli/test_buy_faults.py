@@ -11,14 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from nixl_efa import aws as seam
 from nixl_efa.rehearsal import LocalAws
-from tests.cli.conftest import REGION, Cli, actions
+from tests.cli.conftest import Cli, actions, locked
 
-LOCK = "/nixl-efa/prod/purchase-in-progress"
 # Gives up after three looks in a second, and takes five for the proof that nothing was bought.
 SHORT = ("--look-seconds", "0", "--settle-seconds", "5")
 # Longer than the slowest call of these tests.
@@ -31,11 +29,6 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     while not happened():
         assert process.poll() is None, process.communicate()
         time.sleep(0.02)
-
-
-def locked() -> bool:
-    names = boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
-    return LOCK in {one["Name"] for one in names}
 
 
 @pytest.mark.parametrize(
@@ -254,65 +247,3 @@ def test_closing_by_hand_what_was_bought_is_refused(cli: Cli, aws: LocalAws) -> 
         cli.reservations()
     refused = cli("capacity", "recover", "--not-bought", tag, "--settle-seconds", "1")
     assert (refused.code, "it was bought, as cr-" in refused.err) == (1, True)
-
-
-def test_a_lock_of_another_machine_is_cleared_when_its_purchase_is_known(
-    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    offering = cli.offer()
-    aws.faults.add("DeleteParameter", code="InternalServerError", status=500, times=None)
-    assert cli.buy(offering).code == 0
-    aws.faults.clear()
-    assert locked()
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
-    recovered = cli("capacity", "recover", "--env", "prod", "--json")
-    assert recovered.json["purchases"][0]["outcome"] == "bought"
-    assert not locked()
-
-
-def test_a_fresh_lock_of_another_machine_is_left_alone(
-    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    offering = cli.offer()
-    aws.faults.add("PurchaseCapacityBlock", code="InternalError", status=500)
-    assert cli.buy(offering, *SHORT).code == 1
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
-    refused = cli("capacity", "recover", "--env", "prod", "--yes", "--settle-seconds", "5")
-    assert (refused.code, "may still be going on" in refused.err) == (1, True)
-    assert locked()
-
-
-def test_the_lock_is_not_removed_a_second_time_when_the_first_answer_is_lost(cli: Cli, aws: LocalAws) -> None:
-    aws.faults.add("DeleteParameter", lose_answer=True)
-    assert cli.buy(cli.offer()).code == 0
-    assert actions(aws, "DeleteParameter") == 1
-    assert not locked()
-
-
-def test_a_purchase_of_a_machine_that_is_gone_is_saved_by_recover(
-    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    aws.world.visible_after = 7
-    aws.faults.add("PurchaseCapacityBlock", lose_answer=True)
-    assert cli.buy(cli.offer(), *SHORT).code == 1
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
-    aws.world.visible_after = 0
-    for _ in range(6):
-        cli.reservations()
-    recovered = cli("capacity", "recover", "--env", "prod")
-    assert recovered.code == 0, recovered.err
-    (one,) = cli.reservations()
-    assert one["environments"] == ["prod"]
-    assert not locked()
-
-
-def test_recover_removes_a_lock_of_this_machine_in_another_region(
-    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    offering = cli.offer()
-    aws.faults.add("DeleteParameter", code="InternalServerError", status=500, times=None)
-    assert cli.buy(offering).code == 0
-    aws.faults.clear()
-    assert locked()
-    assert cli("capacity", "recover", "--env", "prod", "--region", "us-west-2").code == 0
-    assert not locked()

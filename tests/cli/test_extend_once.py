@@ -53,6 +53,7 @@ def test_an_extension_of_which_nobody_was_told_is_not_bought_again(
     assert actions(aws, PURCHASE) == 1
     more = cli(*command(block), "--json")
     assert (more.code, more.json["outcome"]) == (0, "bought"), more.err
+    assert "extended to " in more.err
     assert actions(aws, PURCHASE) == 2
 
 

@@ -19,7 +19,7 @@ from nixl_efa.cli.capacity.options import (
     SettleSeconds,
     Yes,
 )
-from nixl_efa.cli.output import BadInput, Failure, data, print_json, say
+from nixl_efa.cli.output import BadInput, Failure, both_times, data, print_json, say
 
 if TYPE_CHECKING:
     from nixl_efa.cli.capacity.purchasing import Outcome
@@ -146,6 +146,7 @@ def recover(
 
 def _end(till: Till, outcome: Outcome, as_json: bool) -> None:
     """Prints what was bought. Failure, with the purchase said, when it could not be handed over."""
+    from nixl_efa.capacity.order import Kind
     from nixl_efa.cli.capacity.forms import order_form
 
     ids = outcome.reservation_ids
@@ -156,7 +157,9 @@ def _end(till: Till, outcome: Outcome, as_json: bool) -> None:
         for reservation_id in ids:
             data(reservation_id)
     till.told([outcome.tag])
-    if outcome.kind == "bought":
+    if outcome.kind == "bought" and outcome.order.kind is Kind.EXTENSION:
+        say(f"extended to {both_times(outcome.order.end)}; `show` has the new end once AWS has the payment.")
+    elif outcome.kind == "bought":
         say(f"bought. `nixl-efa capacity wait {ids[0]} --for active` waits for its start.")
     if till.problems:
         raise Failure("; ".join(till.problems))

@@ -107,9 +107,13 @@ class Till:
             self.hand_over(entry, stored)
 
         client: EC2Client = self.kit.clients.ec2_purchases(order.region)
-        return purchase.buy_once(
-            order, self.desk, lambda entry: calls.send(client, entry), guard=guard, hand_over=hand_over
-        )
+        try:
+            return purchase.buy_once(
+                order, self.desk, lambda entry: calls.send(client, entry), guard=guard, hand_over=hand_over
+            )
+        except JournalFull as full:
+            # After the call a full disk only is said, so this one came before it.
+            raise Failure(f"nothing was bought: {full.message}") from full
 
     def hand_over(self, entry: Entry, stored: list[Stored] | None = None) -> None:
         """Saves what was bought for its environment. A failure is kept: it must not look like a failed
