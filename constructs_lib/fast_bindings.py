@@ -27,8 +27,8 @@ from types import ModuleType
 
 PACKAGE = "cdktf_cdktf_provider_aws"
 HOOK = Path(__file__).with_name("lazy_provider.cjs")
-# Node.js lets its young generation grow to 48 MB before it collects; a synthesis is as fast with 3.
-SMALL_HEAP = "--max-semi-space-size=1"
+# Node.js lets its young generation grow to 48 MB before it collects; a synthesis is as fast with 6.
+SMALL_HEAP = "--max-semi-space-size=2"
 
 
 class SlowImportWarning(UserWarning):
