@@ -22,8 +22,8 @@ from typing import Any
 import boto3
 from rich.console import Console
 
-from nixl_efa.rehearsal.control import Control
-from nixl_efa.rehearsal.server import client_environ
+from local_aws.control import Control
+from local_aws.server import client_environ
 
 ROOT = Path(__file__).resolve().parent.parent
 DELAY_SECONDS = 0.2

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from nixl_efa.rehearsal.server import client_environ
+from local_aws.server import client_environ
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 7

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.rehearsal.server import LocalAws
+from local_aws.server import LocalAws
 
 ROOT = Path(__file__).resolve().parent.parent
 MISSING = (

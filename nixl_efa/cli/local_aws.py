@@ -12,9 +12,9 @@ from typing import Annotated
 
 import typer
 
+from local_aws.clock import Clock
+from local_aws.server import HOST, LocalAws, PortInUseError, client_environ
 from nixl_efa.cli.output import BadInput, Failure, data, say
-from nixl_efa.rehearsal.clock import Clock
-from nixl_efa.rehearsal.server import HOST, LocalAws, PortInUseError, client_environ
 
 DEFAULT_PORT = 5577
 _ENDING = (signal.SIGINT, signal.SIGTERM)

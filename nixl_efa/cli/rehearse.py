@@ -29,7 +29,7 @@ def command(
     empty and what was built, destroys it and stops what it started. Nothing outside this machine is called.
     """
     from nixl_efa.cli.environments import environment_settings
-    from nixl_efa.rehearsal.rehearse import Options, rehearse
+    from nixl_efa.rehearse import Options, rehearse
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.checks.local_project import REGION, Project
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import boto3
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.checks.local_project import REGION, Project, Ran
 
 # What each look needs, and the check that is then skipped.

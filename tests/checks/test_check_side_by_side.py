@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa import checks
 from nixl_efa.aws import Clients
-from nixl_efa.rehearsal import LocalAws
 from nixl_efa.settings import Settings
 from tests.checks.in_order import NOW
 from tests.checks.local_project import REGION, Project

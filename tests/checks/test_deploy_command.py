@@ -14,9 +14,9 @@ from typing import Any
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa import deploy
 from nixl_efa.failure import Failure
-from nixl_efa.rehearsal import LocalAws
 from nixl_efa.settings import Settings
 from tests.checks.in_order import NOW
 from tests.checks.local_project import IMAGE, REGION, Project

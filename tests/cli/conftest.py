@@ -18,9 +18,9 @@ from unittest.mock import patch
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa import aws as seam
 from nixl_efa.cli import main
-from nixl_efa.rehearsal import LocalAws
 
 REGION = "us-east-2"
 LOCK = "/nixl-efa/prod/purchase-in-progress"

@@ -8,7 +8,7 @@ from unittest.mock import patch
 import boto3
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.cli.conftest import REGION, Cli, actions
 
 ID_NAME = "/nixl-efa/prod/capacity-reservation-id"

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa import aws as seam
-from nixl_efa.rehearsal import LocalAws
 from tests.cli.conftest import Cli, actions, locked
 
 # Gives up after three looks in a second, and takes five for the proof that nothing was bought.

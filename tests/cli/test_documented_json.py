@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.cli.conftest import ROOT, Cli
 
 

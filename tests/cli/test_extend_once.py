@@ -10,8 +10,8 @@ from pathlib import Path
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa.cli.capacity.till import agree_to_fee
-from nixl_efa.rehearsal import LocalAws
 from tests.cli.conftest import REGION, Cli, actions
 
 PURCHASE = "PurchaseCapacityBlockExtension"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.cli.conftest import Cli, actions, locked
 
 # Gives up after three looks in a second.

@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.cli.conftest import REGION, Cli, actions
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa.cli import app, main
 from nixl_efa.failure import BadInput, Failure
-from nixl_efa.rehearsal import LocalAws
 from tests.cli.conftest import ROOT, Cli
 
 HEAVY = (

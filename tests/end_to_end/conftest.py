@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
+from local_aws.server import LocalAws
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import find
-from nixl_efa.rehearsal.plugin_mirror import terraform_environ
-from nixl_efa.rehearsal.server import LocalAws
+from nixl_efa.rehearse.plugin_mirror import terraform_environ
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

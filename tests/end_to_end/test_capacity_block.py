@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from nixl_efa.rehearsal.server import LocalAws
+from local_aws.server import LocalAws
 from tests.end_to_end.conftest import (
     Project,
     assert_nothing_left,

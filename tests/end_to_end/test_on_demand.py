@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_aws.server import LocalAws
 from nixl_efa.image import image_parameter
 from nixl_efa.instance_types import find
-from nixl_efa.rehearsal.server import LocalAws
 from tests.end_to_end.conftest import (
     REGION,
     Project,

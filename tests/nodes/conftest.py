@@ -9,11 +9,11 @@ from pathlib import Path
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa.cli import main
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import Nixl
-from nixl_efa.rehearsal import LocalAws
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import (
     ADDRESSES,

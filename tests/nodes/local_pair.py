@@ -7,9 +7,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from local_aws import LocalAws
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
-from nixl_efa.rehearsal import LocalAws
 from tests.nodes.stand_in import ADDRESSES, StandIn
 
 REGION = "us-east-1"

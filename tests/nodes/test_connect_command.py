@@ -10,7 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from nixl_efa.rehearsal import LocalAws
+from local_aws import LocalAws
 from tests.nodes.local_pair import REGION, Project, Run
 
 

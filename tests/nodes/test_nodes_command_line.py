@@ -10,12 +10,12 @@ from typing import Any
 import boto3
 import pytest
 
+from local_aws import LocalAws
 from nixl_efa import instance_types
 from nixl_efa.capacity.clock import SystemClock
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
-from nixl_efa.rehearsal import LocalAws
-from nixl_efa.rehearsal.simulated_nodes import answer_as_planned
+from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
 

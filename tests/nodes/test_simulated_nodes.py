@@ -12,7 +12,7 @@ from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.pair_rules import agreement, versions
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS
 from nixl_efa.nodes.sections import sections
-from nixl_efa.rehearsal.simulated_nodes import answer_as_planned
+from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 
 
 class Answers(dict[str, str]):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.rehearsal.plugin_mirror import terraform_environ
-from nixl_efa.rehearsal.server import LocalAws
+from local_aws.server import LocalAws
+from nixl_efa.rehearse.plugin_mirror import terraform_environ
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

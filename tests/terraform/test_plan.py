@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 import pytest
 
-from nixl_efa.rehearsal.server import LocalAws
+from local_aws.server import LocalAws
 from tests.terraform.conftest import Terraform, synthesize_to
 
 REGION = "us-east-2"

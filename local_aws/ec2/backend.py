@@ -1,0 +1,268 @@
+"""moto's EC2 backend with what it lacks. One for each region."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from moto.ec2 import urls
+from moto.ec2.models import EC2Backend
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
+from moto.utilities.utils import get_partition
+
+from local_aws import quotas
+from local_aws.ec2.attachments import check_attachment
+from local_aws.ec2.blocks import Shown
+from local_aws.ec2.cards import EFA_TYPES
+from local_aws.ec2.errors import refuse
+from local_aws.ec2.interfaces import NetworkInterface
+from local_aws.ec2.launch_capacity import take_up_again
+from local_aws.ec2.placement_groups import PlacementGroup
+from local_aws.ec2.reservation import Reservation
+from local_aws.ec2.reservations import known_type
+from local_aws.world import world
+
+_RUNNING = ("pending", "running")
+
+
+class Backend(EC2Backend):  # type: ignore[misc]
+    """State of one region. moto's reset runs `__init__` again."""
+
+    def __init__(self, region_name: str, account_id: str) -> None:
+        self.capacity_reservations: dict[str, Reservation] = {}
+        self._assigned: dict[str, dict[str, Any]] = {}
+        self.reservation_tokens: dict[str, str] = {}
+        self.shown_offerings: dict[str, Shown] = {}
+        self.shown_extensions: dict[str, Any] = {}
+        self.placement_groups: dict[str, PlacementGroup] = {}
+        self.launches: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.spot_launches: dict[str, Any] = {}
+        super().__init__(region_name, account_id)
+        self._give_default_vpc_a_way_out()
+
+    def _give_default_vpc_a_way_out(self) -> None:
+        """An internet gateway and a route to it, as AWS's default VPCs have (VPC user guide, default-vpc)."""
+        gateway = self.create_internet_gateway()
+        self.attach_internet_gateway(gateway.id, self.default_vpc.id)
+        [table] = self.describe_route_tables(filters={"vpc-id": [self.default_vpc.id]})
+        self.create_route(table.id, "0.0.0.0/0", gateway_id=gateway.id)
+
+    @property
+    def _url_module(self) -> Any:
+        return urls  # moto derives it from the class's module, which is not moto's here
+
+    def describe_instance_type_offerings(
+        self, location_type: str | None = None, filters: dict[str, Any] | None = None
+    ) -> list[Any]:
+        """moto's, without the zones that are closed at the moment."""
+        offered: list[Any] = super().describe_instance_type_offerings(location_type, filters)
+        return [one for one in offered if one["Location"] not in world().closed_zones]
+
+    # interfaces
+
+    def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:
+        """An interface of ours in place of moto's."""
+        interface = NetworkInterface(self, *args, **kwargs)
+        self.enis[interface.id] = interface
+        return interface
+
+    def delete_network_interface(self, eni_id: str) -> None:
+        """Delete one that is not attached."""
+        interface = self.get_network_interface(eni_id)
+        if interface.instance is not None:
+            raise refuse("InvalidParameterValue", f"Network interface '{eni_id}' is currently in use.")
+        self.drop_network_interface(interface)
+
+    def drop_network_interface(self, interface: NetworkInterface) -> None:
+        """Remove an interface, its addresses and its tie to an Elastic IP."""
+        for address in list(self.addresses):
+            if address.eni is interface and address.association_id:
+                self.disassociate_address(association_id=address.association_id)
+        self.enis.pop(interface.id, None)
+        self.tags.pop(interface.id, None)
+        interface.release_addresses()
+
+    def attach_network_interface(
+        self, eni_id: str, instance_id: str, device_index: int, card: int = 0
+    ) -> Any:
+        """Attach after the launch; from now on the interface outlives its instance, unless that is changed."""
+        interface = self.get_network_interface(eni_id)
+        instance = self.get_instance(instance_id)
+        check_attachment(instance, interface, device_index, card)
+        interface.delete_on_termination = False
+        instance.attach_eni(interface, device_index, card)
+        return interface
+
+    def detach_network_interface(self, attachment_id: str) -> None:
+        """Detach; an EFA only from a stopped instance, the primary never."""
+        for interface in self.enis.values():
+            if interface.attachment_id == attachment_id and interface.instance is not None:
+                if interface is interface.instance.nics.get(0):
+                    raise refuse(
+                        "OperationNotPermitted",
+                        "The network interface at device index 0 and networkCard index 0 cannot be detached.",
+                    )
+                if interface.interface_type in EFA_TYPES and interface.instance.state == "running":
+                    raise refuse(
+                        "IncorrectInstanceState",
+                        f"Elastic Fabric Adapter '{interface.id}' can't be detached from a running instance.",
+                    )
+                break
+        super().detach_network_interface(attachment_id)
+
+    def check_groups(self, groups: Iterable[str]) -> None:
+        """Refuse a security group that is not there; moto makes one up."""
+        for group in groups:
+            if self.get_security_group_from_id(group) is None:
+                raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+
+    # instances and templates
+
+    def start_instances(self, instance_ids: list[str]) -> Any:
+        """Start, where a stopped instance's reservation still has room for it."""
+        instances = self.get_multi_instances_by_id(instance_ids)
+        _refuse_ended(instances, "started")
+        take_up_again(self, [instance for instance in instances if instance.state == "stopped"])
+        return super().start_instances(instance_ids)
+
+    def stop_instances(self, instance_ids: list[str]) -> Any:
+        """Stop; what has been terminated stays so."""
+        _refuse_ended(self.get_multi_instances_by_id(instance_ids), "stopped")
+        return super().stop_instances(instance_ids)
+
+    def describe_launch_templates(
+        self, template_names: Any = None, template_ids: Any = None, filters: Any = None
+    ) -> list[Any]:
+        """moto's, which passes over an id that is not there."""
+        for identifier in template_ids or []:
+            if identifier not in self.launch_templates:
+                raise refuse(
+                    "InvalidLaunchTemplateId.NotFound",
+                    f"The specified launch template, with template ID {identifier}, does not exist.",
+                )
+        found: list[Any] = super().describe_launch_templates(template_names, template_ids, filters)
+        return found
+
+    # reservations
+
+    def add_reservation(self, reservation: Reservation, tags: dict[str, str]) -> None:
+        """Keep a new reservation with its tags."""
+        self.capacity_reservations[reservation.id] = reservation
+        self.create_tags([reservation.id], tags)
+
+    def assign(self, instance: Any, reservation: Reservation) -> None:
+        """Let an instance take a slot of a reservation."""
+        instance.capacity_reservation_id = reservation.id
+        self._assigned.setdefault(reservation.id, {})[instance.id] = instance
+
+    def instances_in(self, reservation_id: str) -> int:
+        """How many instances run in a reservation."""
+        return sum(instance.state in _RUNNING for instance in self._of(reservation_id))
+
+    def _of(self, reservation_id: str) -> list[Any]:
+        assigned = self._assigned.get(reservation_id, {}).values()
+        return [instance for instance in assigned if instance.capacity_reservation_id == reservation_id]
+
+    def settle(self) -> None:
+        """Carry out what the clock brought: the instances of a block that nears its end are terminated."""
+        now = world().clock.now()
+        for reservation in self.capacity_reservations.values():
+            moment = reservation.terminates_at(now)
+            if moment is None or now < moment:
+                continue
+            for instance in self._of(reservation.id):
+                if instance.state != "terminated":
+                    instance.terminate()
+                    instance.reclaimed()
+
+    # regions, types, zones, groups, quotas
+
+    def describe_regions(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """The regions of this partition: an account of the standard one sees neither China nor GovCloud."""
+        found = super().describe_regions(*args, **kwargs)
+        return [region for region in found if get_partition(region.name) == self.partition]
+
+    def zones_of(self, instance_type: str) -> list[str]:
+        """The zones that offer a type, in order."""
+        known = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
+        return sorted(offer["Location"] for offer in known if offer["InstanceType"] == instance_type)
+
+    def instances_of_group(self, name: str) -> list[Any]:
+        """The instances of a placement group that are not terminated."""
+        return [
+            instance
+            for instance in self.all_instances()
+            if instance.placement.group_name == name and instance.state != "terminated"
+        ]
+
+    def check_quota(
+        self, instance_type: Any, market: str, reservation: Reservation | None, count: int
+    ) -> None:
+        """Refuse what goes beyond the vCPU quota; a block does not count (EC2 user guide, ec2-capacity-blocks)."""
+        if reservation is not None and reservation.is_block:
+            return
+        code = quotas.code_for(instance_type["InstanceType"], spot=market == "spot")
+        if code is None:
+            return
+        running = sum(
+            _vcpus(instance.instance_type)
+            for instance in self.all_instances()
+            if instance.state in _RUNNING
+            and instance.lifecycle == (market or None)
+            and quotas.code_for(instance.instance_type, spot=market == "spot") == code
+        )
+        limit = quotas.value(code)
+        if running + count * _vcpus(instance_type["InstanceType"]) > limit:
+            if market == "spot":
+                raise refuse("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
+            raise refuse(
+                "VcpuLimitExceeded",
+                f"You have requested more vCPU capacity than your current vCPU limit of {limit:.0f} allows for the "
+                "instance bucket that the specified instance type belongs to. Please visit "
+                "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
+            )
+
+    # tags
+
+    def describe_tags(self, filters: Any = None) -> list[dict[str, str]]:
+        """moto looks through every tag of the region for each resource it shows; most ask for one id."""
+        wanted = (filters or {}).get("resource-id", [])
+        if (
+            not filters
+            or set(filters) != {"resource-id"}
+            or any("*" in name or "?" in name for name in wanted)
+        ):
+            found: list[dict[str, str]] = super().describe_tags(filters)
+            return found
+        return [
+            {
+                "resource_id": name,
+                "key": key,
+                "value": value,
+                "resource_type": EC2_PREFIX_TO_RESOURCE.get(get_prefix(name), ""),
+            }
+            for name in wanted
+            for key, value in self.tags.get(name, {}).items()
+        ]
+
+    # spot
+
+    def note_spot_request(self, instance: Any) -> str:
+        """The id under which a spot instance is asked for again."""
+        identifier: str = random_spot_request_id()
+        self.spot_launches[identifier] = instance
+        return identifier
+
+
+def _vcpus(instance_type: str) -> int:
+    return int(known_type(instance_type)["VCpuInfo"]["DefaultVCpus"])
+
+
+def _refuse_ended(instances: Iterable[Any], what: str) -> None:
+    for instance in instances:
+        if instance.state == "terminated":
+            raise refuse(
+                "IncorrectInstanceState",
+                f"The instance '{instance.id}' is not in a state from which it can be {what}.",
+            )

@@ -1,0 +1,170 @@
+"""The actions for extending a Capacity Block. Source: EC2 user guide, capacity-blocks-extend."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from moto.core.responses import ActionResult
+
+from local_aws.ec2 import offerings as catalogue
+from local_aws.ec2.errors import dry_run, refuse
+from local_aws.ec2.listing import matching, page
+from local_aws.ec2.reservation import Extension, Reservation
+from local_aws.ec2.reservations import find, not_in_state
+from local_aws.world import world
+
+_EARLIEST = timedelta(days=56)
+_LATEST = timedelta(hours=1)
+_OFFERING_ID = re.compile(r"cbe-[0-9a-f]{17}")
+
+
+class ExtensionActions:
+    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
+
+    ec2_backend: Any
+    _get_param: Callable[..., Any]
+
+    def describe_capacity_block_extension_offerings(self) -> ActionResult:
+        """The one offering that makes a block longer by the hours asked for."""
+        hours = int(self._get_param("CapacityBlockExtensionDurationHours"))
+        if not catalogue.duration_is_sold(hours):
+            raise refuse("InvalidParameterValue", f"CapacityBlockExtensionDurationHours {hours} is not sold.")
+        reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
+        end = _extendable(reservation)
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        identifier = catalogue.extension_id(reservation.id, end, hours)
+        self.ec2_backend.shown_extensions[identifier] = (reservation.id, end, hours, world().clock.now())
+        offering = {
+            "CapacityBlockExtensionOfferingId": identifier,
+            "InstanceType": reservation.instance_type,
+            "InstanceCount": reservation.count,
+            "AvailabilityZone": reservation.zone,
+            "AvailabilityZoneId": reservation.zone_id,
+            "StartDate": reservation.start,
+            "CapacityBlockExtensionStartDate": end,
+            "CapacityBlockExtensionEndDate": end + timedelta(hours=hours),
+            "CapacityBlockExtensionDurationHours": hours,
+            "UpfrontFee": _fee(reservation, hours),
+            "CurrencyCode": "USD",
+            "Tenancy": "default",
+            "ZoneType": "availability-zone",
+        }
+        return ActionResult({"CapacityBlockExtensionOfferings": [offering]})
+
+    def purchase_capacity_block_extension(self) -> ActionResult:
+        """Buy an extension; the block ends later once its payment is through. The reservation id stays."""
+        identifier = self._get_param("CapacityBlockExtensionOfferingId")
+        reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
+        hours = _find(self.ec2_backend, identifier, reservation)
+        end = _extendable(reservation)
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        state = world()
+        now = state.clock.now()
+        extension = Extension(
+            offering_id=identifier,
+            hours=hours,
+            purchased=now,
+            start=end,
+            end=end + timedelta(hours=hours),
+            fee=_fee(reservation, hours),
+            paid=now + state.payment,
+            fails=state.payment_fails,
+        )
+        reservation.extensions.append(extension)
+        return ActionResult({"CapacityBlockExtensions": [_describe(reservation, extension)]})
+
+    def describe_capacity_block_extension_history(self) -> ActionResult:
+        """Every extension that was bought, paid or not."""
+        backend = self.ec2_backend
+        wanted = self._get_param("CapacityReservationIds", [])
+        chosen = [find(backend, name) for name in wanted] or list(backend.capacity_reservations.values())
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        pairs = [(reservation, extension) for reservation in chosen for extension in reservation.extensions]
+        now = world().clock.now()
+        values: Mapping[str, Callable[[tuple[Reservation, Extension]], str]] = {
+            "availability-zone": lambda pair: pair[0].zone,
+            "availability-zone-id": lambda pair: pair[0].zone_id,
+            "capacity-block-extension-offering-id": lambda pair: pair[1].offering_id,
+            "capacity-block-extension-status": lambda pair: pair[1].status(now),
+            "capacity-reservation-id": lambda pair: pair[0].id,
+            "instance-type": lambda pair: pair[0].instance_type,
+        }
+        found = matching(pairs, self._get_param("Filters", []), values, lambda _pair: {})
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        return ActionResult(
+            {"CapacityBlockExtensions": [_describe(*pair) for pair in shown], "NextToken": token}
+        )
+
+
+def _extendable(reservation: Reservation) -> datetime:
+    """The end from which a block is extended, or the refusal. (AWS does not publish these codes.)"""
+    now = world().clock.now()
+    end = reservation.end(now)
+    if not reservation.is_block or end is None:
+        raise refuse(
+            "InvalidParameterValue", f"The Capacity Reservation '{reservation.id}' is not a Capacity Block."
+        )
+    if reservation.state(now) not in ("active", "scheduled"):
+        raise not_in_state(reservation, now)
+    if any(extension.status(now) == "payment-pending" for extension in reservation.extensions):
+        raise refuse(
+            "IncorrectState",
+            f"The payment of an extension of the Capacity Block '{reservation.id}' is pending.",
+        )
+    if not now + _LATEST <= end <= now + _EARLIEST:
+        raise refuse(
+            "IncorrectState",
+            f"The Capacity Block '{reservation.id}' can be extended from 56 days to 1 hour before its end.",
+        )
+    return end
+
+
+def _find(backend: Any, identifier: str, reservation: Reservation) -> int:
+    if not _OFFERING_ID.fullmatch(identifier):
+        raise refuse(
+            "InvalidCapacityBlockExtensionOfferingIdMalformed",
+            f"The offering ID '{identifier}' is malformed.",
+        )
+    known = backend.shown_extensions.get(identifier)
+    if known is None or known[0] != reservation.id:
+        raise refuse(
+            "InvalidCapacityBlockExtensionOfferingIdNotFound",
+            f"The offering ID '{identifier}' does not exist.",
+        )
+    now = world().clock.now()
+    _, end, hours, moment = known
+    if end != reservation.end(now) or now - moment > world().offering_life:
+        raise refuse(
+            "InvalidCapacityBlockExtensionOfferingIdExpired", f"The offering ID '{identifier}' has expired."
+        )
+    return int(hours)
+
+
+def _fee(reservation: Reservation, hours: int) -> str:
+    fee = catalogue.extension_fee(reservation.instance_type, reservation.count, hours)
+    return catalogue.money(fee * world().price_factor)
+
+
+def _describe(reservation: Reservation, extension: Extension) -> dict[str, Any]:
+    return {
+        "CapacityReservationId": reservation.id,
+        "InstanceType": reservation.instance_type,
+        "InstanceCount": reservation.count,
+        "AvailabilityZone": reservation.zone,
+        "AvailabilityZoneId": reservation.zone_id,
+        "CapacityBlockExtensionOfferingId": extension.offering_id,
+        "CapacityBlockExtensionDurationHours": extension.hours,
+        "CapacityBlockExtensionStatus": extension.status(world().clock.now()),
+        "CapacityBlockExtensionPurchaseDate": extension.purchased,
+        "CapacityBlockExtensionStartDate": extension.start,
+        "CapacityBlockExtensionEndDate": extension.end,
+        "UpfrontFee": extension.fee,
+        "CurrencyCode": "USD",
+        "ZoneType": "availability-zone",
+    }

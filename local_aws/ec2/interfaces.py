@@ -1,0 +1,115 @@
+"""Network interfaces that keep their type, card and address. Class names are moto's: its serializer reads them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.ec2.models.elastic_network_interfaces import NetworkInterface as MotoNetworkInterface
+
+from local_aws.ec2.errors import refuse
+
+_NO_ADDRESS = "0.0.0.0"
+
+
+class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
+    """An interface with InterfaceType and network card; its address comes from its subnet, none for efa-only."""
+
+    def __init__(
+        self,
+        ec2_backend: Any,
+        subnet: Any,
+        private_ip_address: Any = None,
+        private_ip_addresses: list[dict[str, Any]] | None = None,
+        interface_type: str = "interface",
+        **kwargs: Any,
+    ) -> None:
+        self.network_card_index = 0
+        subnet = ec2_backend.get_subnet(subnet) if isinstance(subnet, str) else subnet
+        efa_only = interface_type == "efa-only"
+        address = (
+            _NO_ADDRESS if efa_only else _address(self, subnet, private_ip_address, private_ip_addresses)
+        )
+        others = [given for given in private_ip_addresses or [] if given.get("PrivateIpAddress") != address]
+        addresses = [{"Primary": True, "PrivateIpAddress": address}, *others] if others else None
+        super().__init__(ec2_backend, subnet, address, addresses, **kwargs)
+        self.interface_type = interface_type
+        if efa_only:
+            self.private_ip_address = None
+            self.private_ip_addresses: list[dict[str, Any]] = []
+            self.private_dns_name = None
+
+    @property
+    def group_set(self) -> list[Any]:
+        """Its own groups alone: moto adds those of the instance, which only the primary has."""
+        return list(self._group_set)
+
+    @property
+    def attachment(self) -> dict[str, Any] | None:
+        """Where it is attached, with the network card that moto leaves at 0."""
+        if not self.attachment_id or self.instance is None:
+            return None
+        return {
+            "AttachTime": self.attach_time,
+            "AttachmentId": self.attachment_id,
+            "DeleteOnTermination": self.delete_on_termination,
+            "DeviceIndex": self.device_index,
+            "NetworkCardIndex": self.network_card_index,
+            "InstanceId": self.instance.id,
+            "InstanceOwnerId": self.instance.owner_id,
+            "Status": "attached",
+        }
+
+    @property
+    def availability_zone_id(self) -> str:
+        """The zone's id, which is the same for every account."""
+        return str(self.ec2_backend.get_zone_by_name(self.subnet.availability_zone).zone_id)
+
+    @property
+    def association(self) -> dict[str, Any] | None:
+        """The public address, if any: an empty one reads as a public address that is there."""
+        return super().association or None
+
+    @property
+    def connection_tracking_configuration(self) -> None:
+        """Not set: the provider would read a value back that nobody wrote."""
+        return None
+
+    def release_addresses(self) -> None:
+        """Give its addresses back to the subnet."""
+        for given in self.private_ip_addresses:
+            self.subnet.del_subnet_ip(given["PrivateIpAddress"])
+
+    def get_filter_value(self, filter_name: str, method_name: str | None = None) -> Any:
+        """moto's filters, and those by type, state and attachment that the provider uses."""
+        extra = {
+            "interface-type": self.interface_type,
+            "status": self.status,
+            "attachment.device-index": str(self.device_index),
+            "attachment.delete-on-termination": str(bool(self.delete_on_termination)).lower(),
+            "association.public-ip": self.public_ip,
+            "attachment.status": "attached" if self.attachment_id else "detached",
+            "attachment.network-card-index": str(self.network_card_index),
+            "mac-address": self.mac_address,
+            "owner-id": self.owner_id,
+        }
+        if filter_name in extra:
+            return extra[filter_name]
+        return super().get_filter_value(filter_name, method_name)
+
+
+def _address(interface: Any, subnet: Any, wanted: Any, wanted_list: list[dict[str, Any]] | None) -> str:
+    """The primary address: the one asked for if it is free, else the next of the subnet."""
+    first = wanted[0] if isinstance(wanted, list) and wanted else wanted
+    listed = [given["PrivateIpAddress"] for given in wanted_list or [] if given.get("Primary")]
+    address = first or (listed[0] if listed else None)
+    if not address:
+        return str(subnet.get_available_subnet_ip(instance=interface))
+    try:
+        subnet.request_ip(address, instance=interface)
+    except Exception as error:  # moto raises a bare Exception for both
+        if "already in use" in str(error):
+            raise refuse("InvalidIPAddress.InUse", f"Address {address} is in use.") from error
+        raise refuse(
+            "InvalidParameterValue", f"Address {address} does not fall within the subnet's address range"
+        ) from error
+    return str(address)

@@ -1,0 +1,282 @@
+"""RunInstances: the whole request is resolved and checked here, then moto makes the instances."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
+from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
+from moto.iam.exceptions import NotFoundException
+
+from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
+from local_aws.ec2.errors import dry_run, refuse
+from local_aws.ec2.launch_capacity import check_placement, market_of, reservation_for
+from local_aws.ec2.launch_request import check_combinations, merged
+from local_aws.ec2.listing import tags_for
+from local_aws.ec2.reservations import check_offered, known_type
+
+_SPOT_PRICE = "1.000000"  # USD an hour, made up
+_GP3 = {"VolumeType": "gp3", "Iops": 3000, "Throughput": 125}
+
+
+class LaunchActions:
+    """Mixed into the EC2 response class; `ec2_backend`, `params` and `_get_param` are moto's."""
+
+    ec2_backend: Any
+    params: dict[str, Any]
+    region: str
+    partition: str
+    current_account: str
+    _get_param: Callable[..., Any]
+
+    def run_instances(self) -> ActionResult:
+        """Launch as EC2 would: template and request merged, every part checked, all or nothing."""
+        backend = self.ec2_backend
+        token = self._get_param("ClientToken")
+        if token and token in backend.launches:
+            launch, before = backend.launches[token]
+            _check_same(before, self.params)
+            return ActionResult(launch)
+        template = self._get_param("LaunchTemplate")
+        version = backend._get_template_from_args(template) if template else None
+        request = merged(version.data if version else {}, self.params)
+        count = _count(int(self._get_param("MinCount", 1)), int(self._get_param("MaxCount", 1)))
+        check_combinations(request)
+        image = _image(backend, request)
+        _check_key_pair(backend, request.get("KeyName"))
+        instance_type = known_type(request.get("InstanceType") or "m1.small")
+        _check_architecture(instance_type, image)
+        interfaces = _interfaces(backend, request, instance_type["InstanceType"])
+        zone = backend.get_subnet(interfaces[0]["SubnetId"]).availability_zone
+        check_offered(backend, instance_type["InstanceType"], zone)
+        check_interfaces(instance_type, interfaces)
+        _check_existing(backend, interfaces, zone, count)
+        devices = _devices(request, image)
+        reservation = reservation_for(backend, request, instance_type, zone, count)
+        group = check_placement(backend, request, instance_type, reservation)
+        backend.check_quota(instance_type, market_of(request), reservation, count)
+        profile = _profile(request.get("IamInstanceProfile"), self.current_account, self.partition)
+        if self._get_param("DryRun", False):
+            raise dry_run()
+
+        specifications = request.get("TagSpecifications", [])
+        launch = backend.run_instances(
+            image.id,
+            count,
+            _user_data(request),
+            [],
+            instance_type=instance_type["InstanceType"],
+            is_instance_type_default=False,
+            region_name=self.region,
+            subnet_id=interfaces[0]["SubnetId"],
+            key_name=request.get("KeyName"),
+            nics=[{**spec, "Tags": tags_for("network-interface", specifications)} for spec in interfaces],
+            block_devices=devices,
+            tags={kind: tags_for(kind, specifications) for kind in ("instance", "volume")},
+            ebs_optimized=bool(request.get("EbsOptimized")),
+            disable_api_stop=bool(request.get("DisableApiStop")),
+            disable_api_termination=bool(request.get("DisableApiTermination")),
+            instance_initiated_shutdown_behavior=request.get("InstanceInitiatedShutdownBehavior"),
+            monitoring_state="enabled" if request.get("Monitoring", {}).get("Enabled") else "disabled",
+            metadata_options=request.get("MetadataOptions", {}),
+            hibernation_options=request.get("HibernationOptions", {}),
+            client_token=token,
+        )
+        for instance in launch.instances:
+            _mark(instance, request, reservation, group)
+            if version:
+                names = {"id": version.template.id, "version": str(version.number)}
+                instance.add_tags({f"aws:ec2launchtemplate:{name}": value for name, value in names.items()})
+            if profile:
+                backend.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=profile.arn)
+        if token:
+            backend.launches[token] = (launch, self.params)
+        return ActionResult(launch)
+
+
+def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if before != now:
+        raise refuse(
+            "IdempotentParameterMismatch",
+            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+        )
+
+
+def _count(least: int, most: int) -> int:
+    """How many to launch: all or none here, since a pair is no use by halves."""
+    if least < 1:
+        raise refuse("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
+    if most < least:
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({most}) for parameter maxCount is invalid: it is below minCount.",
+        )
+    return most
+
+
+def _check_key_pair(backend: Any, name: str | None) -> None:
+    if name and name not in (pair.key_name for pair in backend.key_pairs.values()):
+        raise refuse("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+
+
+def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any) -> None:
+    """Show what moto drops: market, reservation, placement group."""
+    market = market_of(request)
+    instance.lifecycle = market or None
+    if market == "spot":
+        options = request["InstanceMarketOptions"].get("SpotOptions", {})
+        instance.spot_price = options.get("MaxPrice") or _SPOT_PRICE
+        instance.spot_instance_request_id = instance.ec2_backend.note_spot_request(instance)
+    if reservation is not None:
+        instance.ec2_backend.assign(instance, reservation)
+    wish = request.get("CapacityReservationSpecification")
+    if wish:
+        instance.capacity_reservation_specification = dict(wish)
+    placement = request.get("Placement", {})
+    instance.placement.tenancy = placement.get("Tenancy") or "default"
+    if group is not None:
+        instance.placement.group_name, instance.placement.group_id = group.name, group.id
+
+
+def _image(backend: Any, request: Mapping[str, Any]) -> Any:
+    identifier = request.get("ImageId")
+    if not identifier:
+        raise refuse("MissingParameter", "The request must contain the parameter ImageId")
+    images = backend.describe_images(ami_ids=[identifier])
+    if not images:
+        raise refuse("InvalidAMIID.Unavailable", f"The image ID '{identifier}' is no longer available")
+    return images[0]
+
+
+def _check_architecture(instance_type: Mapping[str, Any], image: Any) -> None:
+    supported = instance_type["ProcessorInfo"]["SupportedArchitectures"]
+    if image.architecture not in supported:
+        raise refuse(
+            "InvalidParameterValue",
+            f"The architecture '{','.join(supported)}' of the specified instance type does not match the architecture "
+            f"'{image.architecture}' of the specified AMI. Specify an instance type and an AMI that have matching "
+            "architectures, and try again. You can use 'describe-instance-types' or 'describe-images' to discover the "
+            "architecture of the instance type or AMI.",
+        )
+
+
+def _interfaces(backend: Any, request: Mapping[str, Any], instance_type: str) -> list[dict[str, Any]]:
+    """The interfaces of the launch with everything filled in, the primary first."""
+    given = [dict(spec) for spec in request.get("NetworkInterfaces", [])]
+    if not given:
+        given = [
+            {
+                "DeviceIndex": 0,
+                "SubnetId": request.get("SubnetId") or _default_subnet(backend, request, instance_type),
+                "Groups": request.get("SecurityGroupIds") or _groups_by_name(backend, request),
+                "PrivateIpAddress": request.get("PrivateIpAddress"),
+                "DeleteOnTermination": True,
+            }
+        ]
+    for spec in given:
+        identifier = spec.get("NetworkInterfaceId")
+        if identifier:
+            interface = backend.get_network_interface(identifier)
+            spec.update(SubnetId=interface.subnet.id, InterfaceType=interface.interface_type)
+        elif not spec.get("SubnetId"):
+            spec["SubnetId"] = _default_subnet(backend, request, instance_type)
+        backend.check_groups(spec.get("Groups") or [])
+    given.sort(key=lambda spec: place_of(spec) != PRIMARY)
+    subnet = backend.get_subnet(given[0]["SubnetId"])
+    if (
+        len(given) == 1
+        and "AssociatePublicIpAddress" not in given[0]
+        and not given[0].get("NetworkInterfaceId")
+    ):
+        given[0]["AssociatePublicIpAddress"] = subnet.map_public_ip_on_launch is True
+    return given
+
+
+def _default_subnet(backend: Any, request: Mapping[str, Any], instance_type: str) -> str:
+    wanted = request.get("Placement", {}).get("AvailabilityZone")
+    subnets = backend.get_default_subnets()
+    for zone in [wanted] if wanted else backend.zones_of(instance_type):
+        if zone in subnets:
+            return str(subnets[zone].id)
+    raise refuse("MissingInput", f"No default subnet for availability zone: '{wanted or instance_type}'.")
+
+
+def _groups_by_name(backend: Any, request: Mapping[str, Any]) -> list[str]:
+    found = []
+    for name in request.get("SecurityGroups") or []:
+        group = backend.get_security_group_by_name_or_id(name)
+        if group is None:
+            raise refuse("InvalidGroup.NotFound", f"The security group '{name}' does not exist")
+        found.append(group.id)
+    return found
+
+
+def _check_existing(backend: Any, interfaces: list[dict[str, Any]], zone: str, count: int) -> None:
+    for spec in interfaces:
+        if backend.get_subnet(spec["SubnetId"]).availability_zone != zone:
+            raise refuse(
+                "InvalidParameterCombination", "All network interfaces must be in the same Availability Zone."
+            )
+        identifier = spec.get("NetworkInterfaceId")
+        if not identifier:
+            continue
+        if count > 1:
+            raise refuse(
+                "InvalidParameterCombination",
+                "A network interface may not specify both an ID and an instance count.",
+            )
+        if backend.get_network_interface(identifier).instance is not None:
+            raise refuse("InvalidNetworkInterface.InUse", f"Interface: [{identifier}] in use.")
+
+
+def _devices(request: Mapping[str, Any], image: Any) -> list[dict[str, Any]]:
+    """The volumes of the launch: the image's root as far as the request does not say otherwise, and the rest."""
+    root = image.block_device_mappings[0]
+    given = {device["DeviceName"]: device for device in request.get("BlockDeviceMappings", [])}
+    given.setdefault(root["DeviceName"], {"DeviceName": root["DeviceName"]})
+    devices = []
+    for name, device in given.items():
+        if "NoDevice" in device or device.get("VirtualName"):
+            continue
+        is_root = name == root["DeviceName"]
+        ebs = {"DeleteOnTermination": True, **(root["Ebs"] if is_root else {}), **device.get("Ebs", {})}
+        ebs.setdefault("VolumeType", "gp3" if is_root else "gp2")
+        if ebs["VolumeType"] == "gp3":
+            ebs = {**_GP3, **ebs}
+        if is_root and ebs["VolumeSize"] < root["Ebs"]["VolumeSize"]:
+            raise refuse(
+                "InvalidBlockDeviceMapping",
+                f"Volume of size {ebs['VolumeSize']}GB is smaller than snapshot '{root['Ebs']['SnapshotId']}', "
+                f"expect size >= {root['Ebs']['VolumeSize']}GB",
+            )
+        devices.append({"DeviceName": name, "Ebs": ebs})
+    return devices
+
+
+def _user_data(request: Mapping[str, Any]) -> Any:
+    """User data as moto keeps it: a template's is so already, an empty one counts as none."""
+    given = request.get("UserData")
+    if not given or isinstance(given, Base64EncodedString):
+        return given or None
+    return parse_user_data(given)
+
+
+def _profile(given: Mapping[str, Any] | None, account: str, partition: str) -> Any:
+    if not given:
+        return None
+    try:
+        return filter_iam_instance_profiles(
+            account,
+            partition=partition,
+            iam_instance_profile_arn=given.get("Arn"),
+            iam_instance_profile_name=given.get("Name"),
+        )
+    except NotFoundException as error:  # EC2's words, at which the provider waits for IAM to spread the news
+        member = "name" if given.get("Name") else "arn"
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({given[member.capitalize()]}) for parameter iamInstanceProfile.{member} is invalid. "
+            f"Invalid IAM Instance Profile {'name' if member == 'name' else 'ARN'}",
+        ) from error

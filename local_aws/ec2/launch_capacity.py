@@ -1,0 +1,146 @@
+"""Where a launch gets its capacity from: market type, reservation, placement group, quota; and each refusal.
+
+Codes: EC2 API reference, errors-overview. EC2 user guide: capacity-blocks-launch, ec2-capacity-blocks.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from local_aws.ec2 import placement_groups
+from local_aws.ec2.errors import refuse
+from local_aws.ec2.reservation import BLOCK, ON_DEMAND, Reservation
+from local_aws.ec2.reservations import find
+from local_aws.world import world
+
+PLATFORM = "Linux/UNIX"
+_BAD_MARKET = "The market type (purchasing) option is not valid. Choose a different market type and try again"
+_FULL = (
+    "The requested reservation does not have sufficient compatible and available capacity for this request."
+)
+
+
+def market_of(request: Mapping[str, Any]) -> str:
+    """spot, capacity-block, or empty for On-Demand."""
+    return str(request.get("InstanceMarketOptions", {}).get("MarketType") or "")
+
+
+def reservation_for(
+    backend: Any, request: Mapping[str, Any], instance_type: Mapping[str, Any], zone: str, count: int
+) -> Reservation | None:
+    """The reservation that the launch goes into, if any; refused as EC2 would."""
+    market = market_of(request)
+    wish = request.get("CapacityReservationSpecification", {})
+    target = wish.get("CapacityReservationTarget", {}).get("CapacityReservationId")
+    if wish.get("CapacityReservationPreference") and target:
+        raise refuse(
+            "InvalidParameterCombination",
+            "CapacityReservationPreference and CapacityReservationTarget can't both be specified.",
+        )
+    usage = {"": "on-demand", "spot": "spot"}.get(market, market)
+    if usage not in instance_type["SupportedUsageClasses"]:
+        raise refuse("InvalidParameterValue", _BAD_MARKET)
+    if target:
+        reservation = find(backend, target)
+        _check_target(backend, reservation, market, instance_type["InstanceType"], zone, count)
+        return reservation
+    if market == BLOCK:
+        raise refuse("MissingParameter", "A launch into a Capacity Block needs a CapacityReservationTarget.")
+    if market or wish.get("CapacityReservationPreference") == "none":
+        return None
+    return _open_reservation(backend, instance_type["InstanceType"], zone, count)
+
+
+def check_placement(
+    backend: Any,
+    request: Mapping[str, Any],
+    instance_type: Mapping[str, Any],
+    reservation: Reservation | None,
+) -> placement_groups.PlacementGroup | None:
+    """The placement group of the launch, if any."""
+    placement = request.get("Placement", {})
+    name, group_id = placement.get("GroupName"), placement.get("GroupId")
+    if not (name or group_id):
+        return None
+    group = placement_groups.find(backend, name=name or None, group_id=group_id or None)
+    if reservation is not None and reservation.is_block:
+        # EC2 user guide, ec2-capacity-blocks: no placement group with a block. (Code and words not seen.)
+        raise refuse(
+            "InvalidParameterCombination", "A placement group can't be specified for a Capacity Block."
+        )
+    if group.strategy not in instance_type.get("PlacementGroupInfo", {}).get("SupportedStrategies", []):
+        raise refuse(
+            "InvalidParameterCombination",
+            f"Placement groups may not be used with instances of type '{instance_type['InstanceType']}'.",
+        )
+    return group
+
+
+def take_up_again(backend: Any, stopped: Sequence[Any]) -> None:
+    """Stopped instances start where they were launched into; without room in a target, none does."""
+    wanted: Counter[str] = Counter()
+    for instance in stopped:
+        target = instance.capacity_reservation_specification.get("CapacityReservationTarget", {})
+        identifier = target.get("CapacityReservationId")
+        if identifier:
+            wanted[identifier] += 1
+            reservation = find(backend, identifier)
+            place = (instance.lifecycle or "", instance.instance_type, instance.placement.zone)
+            _check_target(backend, reservation, *place, wanted[identifier])
+        elif instance.capacity_reservation_id:
+            instance.capacity_reservation_id = None
+            found = _open_reservation(backend, instance.instance_type, instance.placement.zone, 1)
+            if found:
+                backend.assign(instance, found)
+
+
+def _check_target(
+    backend: Any, reservation: Reservation, market: str, instance_type: str, zone: str, count: int
+) -> None:
+    now = world().clock.now()
+    if (market == BLOCK) != reservation.is_block:
+        raise refuse("InvalidParameterValue", _BAD_MARKET)
+    state = reservation.state(now)
+    if state in ("scheduled", "payment-pending"):
+        raise refuse(
+            "InvalidCapacityReservationState.PendingActivation",
+            f"The Capacity Reservation '{reservation.id}' is not active yet: it starts at "
+            f"{reservation.start:%Y-%m-%dT%H:%M:%SZ}.",
+        )
+    if state != "active":
+        raise refuse(
+            "InvalidCapacityReservationState", f"The Capacity Reservation '{reservation.id}' is {state}."
+        )
+    for name, wanted, got in (
+        ("AvailabilityZone", reservation.zone, zone),
+        ("InstancePlatform", reservation.platform, PLATFORM),
+    ):
+        if wanted != got:
+            raise refuse(
+                "InvalidParameterValue",
+                "Capacity Reservation's attribute does not match with requested instance parameter. "
+                f"Attribute: {name}",
+            )
+    if reservation.instance_type != instance_type:
+        raise refuse("ReservationCapacityExceeded", _FULL)
+    if reservation.free(now, backend.instances_in(reservation.id)) < count:
+        raise refuse("ReservationCapacityExceeded", _FULL)
+
+
+def _open_reservation(backend: Any, instance_type: str, zone: str, count: int) -> Reservation | None:
+    """An On-Demand reservation open to any matching instance, which takes it up by itself."""
+    now = world().clock.now()
+    reservation: Reservation
+    for reservation in backend.capacity_reservations.values():
+        if (
+            reservation.kind == ON_DEMAND
+            and reservation.match == "open"
+            and reservation.state(now) == "active"
+            and (reservation.instance_type, reservation.zone, reservation.platform)
+            == (instance_type, zone, PLATFORM)
+            and reservation.free(now, backend.instances_in(reservation.id)) >= count
+        ):
+            return reservation
+    return None

@@ -1,0 +1,75 @@
+"""Filters, pages and tags, as EC2's Describe actions treat them."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from local_aws.ec2.errors import refuse
+
+T = TypeVar("T")
+Tags = Mapping[str, str]
+Values = Mapping[str, Callable[[Any], str]]
+
+
+def tags_for(resource_type: str, specifications: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """The tags that a request's TagSpecifications give to one type of resource."""
+    return {
+        tag["Key"]: tag.get("Value", "")
+        for specification in specifications
+        if specification.get("ResourceType") == resource_type
+        for tag in specification.get("Tags", [])
+    }
+
+
+def only_tags_for(resource_type: str, specifications: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """The same, for an action that creates nothing else: other types are refused."""
+    for specification in specifications:
+        if specification.get("ResourceType") != resource_type:
+            raise refuse(
+                "InvalidParameterValue",
+                f"'{specification.get('ResourceType')}' is not a valid taggable resource type for this operation.",
+            )
+    return tags_for(resource_type, specifications)
+
+
+def tag_list(tags: Tags) -> list[dict[str, str]]:
+    """Tags as the API writes them."""
+    return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+
+def matching(
+    items: Iterable[T], filters: Sequence[Mapping[str, Any]], values: Values, tags: Callable[[T], Tags]
+) -> list[T]:
+    """The items that pass every filter; `*` and `?` are wildcards in a filter's values."""
+    for given in filters:
+        name = given["Name"]
+        if not (name in values or name == "tag-key" or name.startswith("tag:")):
+            raise refuse("InvalidParameterValue", f"The filter '{name}' is invalid")
+    return [item for item in items if all(_passes(item, given, values, tags) for given in filters)]
+
+
+def _passes(item: T, given: Mapping[str, Any], values: Values, tags: Callable[[T], Tags]) -> bool:
+    name = given["Name"]
+    if name == "tag-key":
+        found = list(tags(item))
+    elif name.startswith("tag:"):
+        key = name.removeprefix("tag:")
+        found = [value for tag, value in tags(item).items() if tag == key]
+    else:
+        found = [values[name](item)]
+    return any(fnmatch.fnmatchcase(value, wanted) for wanted in given.get("Values", []) for value in found)
+
+
+def page(items: Sequence[T], token: str | None, size: int | None, default: int) -> tuple[list[T], str | None]:
+    """One page of `size` items (`default` when not given) from where `token` says, and the next token."""
+    if size is not None and not 1 <= size <= 1000:
+        raise refuse("InvalidParameterValue", f"Value ( {size} ) for parameter maxResults is invalid.")
+    start = 0
+    if token:
+        if not token.startswith("local-") or not token.removeprefix("local-").isdigit():
+            raise refuse("InvalidPaginationToken", "The pagination token is invalid.")
+        start = int(token.removeprefix("local-"))
+    end = start + (size or default)
+    return list(items[start:end]), (f"local-{end}" if end < len(items) else None)

@@ -1,0 +1,44 @@
+"""The EC2 service: moto's actions, with ours before them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.core.utils import get_service_model
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.responses import EC2Response
+
+from local_aws.ec2.blocks import BlockActions
+from local_aws.ec2.enums import check_enums
+from local_aws.ec2.extensions import ExtensionActions
+from local_aws.ec2.interface_actions import InterfaceActions
+from local_aws.ec2.launch import LaunchActions
+from local_aws.ec2.launch_templates import LaunchTemplateActions
+from local_aws.ec2.placement_groups import PlacementGroupActions
+from local_aws.ec2.reservations import ReservationActions
+from local_aws.ec2.spot import SpotActions
+
+
+class Ec2(
+    LaunchActions,
+    LaunchTemplateActions,
+    InterfaceActions,
+    PlacementGroupActions,
+    ReservationActions,
+    BlockActions,
+    ExtensionActions,
+    SpotActions,
+    EC2Response,  # type: ignore[misc]
+):
+    """One request to EC2."""
+
+    def call_action(self) -> Any:
+        """Let the clock's doings happen, then carry the action out, if all its words are the API's."""
+        self.ec2_backend.settle()
+        operation = get_service_model("ec2").operation_model(self._get_action())
+        try:
+            check_enums(operation.input_shape, self.params)
+        except EC2ClientError as error:
+            return self.serialized(ActionResult(error))
+        return super().call_action()

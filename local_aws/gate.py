@@ -1,0 +1,137 @@
+"""What every request passes: the control API, faults, the call log, and one lock around moto."""
+
+from __future__ import annotations
+
+import io
+import logging
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from time import sleep
+from typing import Any
+
+from botocore.model import OperationNotFoundError
+
+from local_aws import requests
+from local_aws.control_api import PREFIX, handle
+from local_aws.emptying import empty
+from local_aws.faults import Call
+from local_aws.world import world
+
+StartResponse = Callable[..., Any]
+Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
+
+_log = logging.getLogger(__name__)
+_UNKNOWN = "The action {} is not valid for this web service."
+
+
+class Gate:
+    """The WSGI application in front of moto's.
+
+    moto's models are not safe for several threads, so one call is carried out at a time; a delay that a
+    fault asks for is waited out before the lock, so that slow calls run side by side.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._lock = threading.RLock()
+
+    def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
+        body = _read_body(environ)
+        path = environ.get("PATH_INFO", "")
+        if path.startswith(PREFIX):
+            status, answer = handle(environ["REQUEST_METHOD"], path.removeprefix(PREFIX), body)
+            return _answer(start_response, status, "application/json", answer.encode())
+        if path.startswith("/moto-api"):
+            with self._lock:
+                if path == "/moto-api/reset":
+                    empty()
+                    return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
+                return self._application(environ, start_response)
+        return self._call(environ, start_response, requests.parse(environ, body))
+
+    def _call(
+        self, environ: dict[str, Any], start_response: StartResponse, request: requests.Request
+    ) -> Iterable[bytes]:
+        faults = world().faults.take(request.service, request.action)
+        delay = sum(fault.delay for fault in faults)
+        if delay:
+            sleep(delay)
+        for fault in faults:
+            if fault.code or fault.throttle:
+                code = fault.code or requests.throttling_code(request.service)
+                status = fault.status or requests.error_status(code)
+                return _refuse(start_response, request, code, fault.message or "Asked for by a test.", status)
+        with self._lock:
+            status, headers, answer = self._carry_out(environ, request)
+            world().calls.add(_call_of(request, status, answer))
+        if any(fault.lose_answer for fault in faults):
+            _hang_up(environ)
+        start_response(f"{status} local", headers)
+        return [answer]
+
+    def _carry_out(
+        self, environ: dict[str, Any], request: requests.Request
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        """moto's answer; an action that moto lacks is the 400 at which clients give up, not a 500."""
+        caught: dict[str, Any] = {}
+
+        def start(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
+            caught.update(status=int(status.split()[0]), headers=headers)
+
+        try:
+            answer = b"".join(self._application(environ, start))
+        except (NotImplementedError, OperationNotFoundError) as error:
+            _log.warning("%s %s is not supported: %s", request.service, request.action, error)
+            kind, text = requests.error_body(request, *_lacking(request.action, str(error)))
+            return 400, [("Content-Type", kind)], text.encode()
+        except Exception as error:  # moto's bugs must not look like a broken network
+            _log.exception("%s %s failed", request.service, request.action)
+            kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
+            return 400, [("Content-Type", kind)], text.encode()
+        return caught["status"], caught["headers"], answer
+
+
+def _lacking(action: str, reason: str) -> tuple[str, str]:
+    """Code and message for what moto lacks: a filter of an action, or the whole action."""
+    if "filter" in reason.lower():
+        return (
+            "InvalidParameterValue",
+            f"The local AWS lacks a filter of {action}: {reason.partition(' Feel free')[0]}",
+        )
+    return "InvalidAction", _UNKNOWN.format(action)
+
+
+def _call_of(request: requests.Request, status: int, answer: bytes) -> Call:
+    code = requests.error_code(answer) if status >= 400 else ""
+    return Call(request.service, request.action, request.region, status, code)
+
+
+def _refuse(
+    start_response: StartResponse, request: requests.Request, code: str, message: str, status: int
+) -> Iterable[bytes]:
+    world().calls.add(Call(request.service, request.action, request.region, status, code))
+    kind, text = requests.error_body(request, code, message)
+    return _answer(start_response, status, kind, text.encode())
+
+
+def _answer(start_response: StartResponse, status: int, kind: str, body: bytes) -> Iterable[bytes]:
+    start_response(f"{status} local", [("Content-Type", kind), ("Content-Length", str(len(body)))])
+    return [body]
+
+
+def _read_body(environ: dict[str, Any]) -> bytes:
+    """Read the body and put it back for the application. A chunked one stays where it is."""
+    length = environ.get("CONTENT_LENGTH")
+    if not length:
+        return b""
+    body: bytes = environ["wsgi.input"].read(int(length))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return body
+
+
+def _hang_up(environ: dict[str, Any]) -> None:
+    """Close the connection without an answer; werkzeug takes a ConnectionError as the client's hanging up."""
+    connection: socket.socket = environ["werkzeug.socket"]
+    connection.shutdown(socket.SHUT_RDWR)
+    raise ConnectionAbortedError("the answer was lost on purpose")

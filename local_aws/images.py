@@ -1,0 +1,73 @@
+"""The machine images behind the public parameters of AWS's Deep Learning AMIs.
+
+Sources: AWS Deep Learning AMIs developer guide (finding the ids with Parameter Store), AWS Neuron documentation
+(Neuron DLAMI). Root device and the size of Neuron's images as there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from local_aws.world import world
+
+PREFIXES = ("/aws/service/deeplearning/ami/", "/aws/service/neuron/dlami/")
+ROOT_DEVICE = "/dev/sda1"
+_NVIDIA = re.compile(
+    r"/aws/service/deeplearning/ami/(?P<arch>x86_64|arm64)/"
+    r"(?P<name>(base-oss-nvidia-driver-gpu|oss-nvidia-driver-gpu-pytorch-\d+\.\d+|base-with-single-cuda)"
+    r"-(ubuntu-22\.04|ubuntu-24\.04|amazon-linux-2023))/latest/ami-id"
+)
+_NEURON = re.compile(
+    r"/aws/service/neuron/dlami/(?P<name>(base|multi-framework|pytorch-\d+\.\d+|jax-\d+\.\d+)"
+    r"/(ubuntu-22\.04|ubuntu-24\.04|amazon-linux-2023))/latest/image_id"
+)
+# Listed by GetParametersByPath; every other name of the same form resolves as well.
+LISTED = (
+    *(
+        f"/aws/service/deeplearning/ami/{arch}/{name}-{system}/latest/ami-id"
+        for arch in ("x86_64", "arm64")
+        for name in ("base-oss-nvidia-driver-gpu", "oss-nvidia-driver-gpu-pytorch-2.9")
+        for system in ("ubuntu-22.04", "ubuntu-24.04")
+    ),
+    *(
+        f"/aws/service/neuron/dlami/{name}/{system}/latest/image_id"
+        for name in ("base", "multi-framework")
+        for system in ("ubuntu-22.04", "ubuntu-24.04")
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A machine image: its id is the same for the same region, parameter and generation."""
+
+    id: str
+    name: str
+    architecture: str
+    root_gib: int
+
+
+def image_for(region: str, parameter: str) -> Image | None:
+    """The image that a public parameter means today; None for a name that AWS would not have."""
+    generation = world().image_generation
+    digest = hashlib.sha256(f"{region}|{parameter}|{generation}".encode()).hexdigest()[:17]
+    nvidia = _NVIDIA.fullmatch(parameter)
+    if nvidia:
+        size = 125 if "pytorch" in parameter else 75
+        return Image(f"ami-{digest}", f"Deep Learning {nvidia['name']} {generation}", nvidia["arch"], size)
+    neuron = _NEURON.fullmatch(parameter)
+    if neuron:
+        return Image(f"ami-{digest}", f"Deep Learning Neuron {neuron['name']} {generation}", "x86_64", 512)
+    return None
+
+
+def register(backend: Any, image: Image) -> None:
+    """Make the image exist in a region's EC2."""
+    if image.id in backend.amis:
+        return
+    from local_aws.ec2.amis import Ami
+
+    backend.amis[image.id] = Ami(backend, image)

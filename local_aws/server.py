@@ -1,0 +1,172 @@
+"""The local AWS as a server on 127.0.0.1, in a thread of this process."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import threading
+from datetime import timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from local_aws.clock import Clock
+from local_aws.faults import CallLog, Faults
+from local_aws.world import CommandOutput, World, world
+
+if TYPE_CHECKING:
+    from werkzeug.serving import BaseWSGIServer
+
+HOST = "127.0.0.1"
+DEFAULT_REGION = "us-east-1"
+
+
+class PortInUseError(OSError):
+    """The port that was asked for is taken."""
+
+
+class LocalAws:
+    """A local AWS while the `with` block lasts. One process can have one at a time: moto's state is global."""
+
+    _running = threading.Lock()
+
+    def __init__(self, port: int = 0) -> None:
+        """`port` 0 takes a free one."""
+        self._port = port
+        self._server: BaseWSGIServer | None = None
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> LocalAws:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self) -> None:
+        """Listen, with nothing in the account. PortInUseError when the port is taken, OSError when not allowed."""
+        if not self._running.acquire(blocking=False):
+            raise RuntimeError("this process already runs a local AWS")
+        try:
+            self._server = _serve(self._port)
+        except BaseException:
+            self._running.release()
+            raise
+        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        if self._server is None:
+            return
+        self._server.shutdown()
+        self._server.server_close()
+        if self._thread is not None:
+            self._thread.join()
+        self._server = self._thread = None
+        self._running.release()
+
+    def reset(self) -> None:
+        """Empty it: moto's state, the clock, faults and knobs."""
+        from local_aws.emptying import empty
+
+        empty()
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        if self._server is None:
+            raise RuntimeError("the local AWS is not running")
+        return int(self._server.port)
+
+    @property
+    def endpoint(self) -> str:
+        """The address for AWS_ENDPOINT_URL."""
+        return f"http://{HOST}:{self.port}"
+
+    @property
+    def clock(self) -> Clock:
+        """The simulated clock."""
+        return world().clock
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong with the next calls."""
+        return world().faults
+
+    @property
+    def calls(self) -> CallLog:
+        """What was called."""
+        return world().calls
+
+    @property
+    def world(self) -> World:
+        """The knobs: payment time, slot return, prices, and so on."""
+        return world()
+
+    def command_output(
+        self, instance_id: str = "*", *, stdout: str = "", stderr: str = "", code: int = 0
+    ) -> None:
+        """What Run Command answers for an instance ("*": for every one without its own)."""
+        status = "Failed" if code else "Success"
+        world().command_outputs[instance_id] = CommandOutput(stdout, stderr, code, status)
+
+    def advance(self, delta: timedelta) -> None:
+        """Move the clock by `delta`."""
+        self.clock.advance(delta)
+
+    def environ(self, region: str = DEFAULT_REGION) -> dict[str, str]:
+        """This process's environment with what a child needs to reach this AWS and no other."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return {**kept, **client_environ(self.endpoint, region)}
+
+
+def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str]:
+    """The variables that turn the AWS CLI, boto3 and Terraform to `endpoint`, with keys that open nothing."""
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "local",
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_DEFAULT_REGION": region,
+        "AWS_REGION": region,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "NO_PROXY": HOST,
+        "no_proxy": HOST,
+    }
+
+
+def _serve(port: int) -> BaseWSGIServer:
+    with _listen(port) as listener:
+        from local_aws.emptying import empty
+        from local_aws.install import application, request_handler
+
+        empty()
+        logging.getLogger("werkzeug").setLevel(logging.ERROR)
+        from werkzeug.serving import make_server
+
+        options: dict[str, Any] = {
+            "threaded": True,
+            "request_handler": request_handler(),
+            "fd": listener.fileno(),
+        }
+        return make_server(HOST, listener.getsockname()[1], application(), **options)
+
+
+def _listen(port: int) -> socket.socket:
+    """A listening socket. werkzeug's own would end the process when the port is taken."""
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortInUseError(f"port {port} on {HOST} is taken: {error.strerror}") from error
+    listener.listen(128)
+    return listener

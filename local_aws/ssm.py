@@ -1,0 +1,121 @@
+"""Systems Manager with public image parameters, managed instances, and Run Command answers that a test sets."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.models import ec2_backends
+from moto.ssm.models import Parameter, ParameterDict
+from moto.ssm.responses import SimpleSystemManagerResponse
+
+from local_aws import images
+from local_aws.errors_json import JsonError
+from local_aws.world import CommandOutput, world
+
+
+class PublicParameters(ParameterDict):  # type: ignore[misc]
+    """moto's parameters, and AWS's public ones for Deep Learning AMIs, made when they are asked for."""
+
+    def _check_loading_status(self, key: str) -> None:
+        super()._check_loading_status(key)
+        name = str(key or "")
+        if name.startswith(images.PREFIXES) or any(
+            prefix.startswith(name.rstrip("/") + "/") for prefix in images.PREFIXES
+        ):
+            for listed in (*images.LISTED, name):
+                self._publish(listed)
+
+    def _publish(self, name: str) -> None:
+        image = images.image_for(self.region_name, name)
+        if image is None:
+            return
+        images.register(ec2_backends[self.account_id][self.region_name], image)
+        versions: list[Any] = dict.setdefault(self, name, [])
+        if versions and versions[-1].value == image.id:
+            return
+        versions.append(
+            Parameter(
+                account_id=self.account_id,
+                name=name,
+                value=image.id,
+                parameter_type="String",
+                description=None,
+                allowed_pattern=None,
+                keyid=None,
+                last_modified_date=world().clock.now(),
+                version=len(versions) + 1,
+                data_type="aws:ec2:image",
+            )
+        )
+
+
+class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
+    """One request to Systems Manager."""
+
+    def describe_instance_information(self) -> ActionResult:
+        """The running instances with an instance profile: their agents have reported."""
+        given = [*self._get_param("Filters", []), *self._get_param("InstanceInformationFilterList", [])]
+        wanted = {
+            value
+            for item in given
+            if item.get("Key", item.get("key")) == "InstanceIds"
+            for value in item.get("Values", item.get("valueSet", []))
+        }
+        reported = [instance for instance in self._managed() if not wanted or instance.id in wanted]
+        now = world().clock.now()
+        return ActionResult(
+            {
+                "InstanceInformationList": [
+                    {
+                        "InstanceId": instance.id,
+                        "PingStatus": "Online",
+                        "LastPingDateTime": now,
+                        "AgentVersion": "3.3.3050.0",
+                        "IsLatestVersion": True,
+                        "PlatformType": "Linux",
+                        "PlatformName": "Ubuntu",
+                        "PlatformVersion": "24.04",
+                        "ResourceType": "EC2Instance",
+                        "IPAddress": instance.private_ip,
+                        "ComputerName": instance.private_dns_name,
+                    }
+                    for instance in reported
+                ]
+            }
+        )
+
+    def send_command(self) -> ActionResult:
+        """Run Command on running instances alone, as AWS does."""
+        managed = {instance.id for instance in self._managed()}
+        for identifier in self._get_param("InstanceIds", []):
+            if identifier not in managed:
+                raise JsonError(
+                    "InvalidInstanceId", f"Instances [[{identifier}]] not in a valid state for account"
+                )
+        return super().send_command()
+
+    def get_command_invocation(self) -> ActionResult:
+        """moto's invocation with the output that a test has set for the instance."""
+        answer: Any = super().get_command_invocation()
+        outputs = world().command_outputs
+        output = outputs.get(self._get_param("InstanceId")) or outputs.get("*") or CommandOutput()
+        result = dict(answer.result)
+        # moto keeps a Python list representation in place of the enum's words.
+        result.update(
+            StandardOutputContent=output.stdout,
+            StandardErrorContent=output.stderr,
+            ResponseCode=output.response_code,
+            Status=output.status,
+            StatusDetails=output.status,
+        )
+        return ActionResult(result)
+
+    def _managed(self) -> list[Any]:
+        backend = ec2_backends[self.current_account][self.region]
+        backend.settle()
+        return [
+            instance
+            for instance in backend.all_instances()
+            if instance.state == "running" and instance.iam_instance_profile
+        ]

@@ -1,0 +1,75 @@
+"""What the local AWS knows beside moto's own state: clock, faults, calls and the knobs that tests turn.
+
+moto makes its backends itself and hands them nothing, so they find this at `world()`; one process has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from local_aws.clock import Clock
+from local_aws.faults import CallLog, Faults
+
+
+@dataclass(slots=True)
+class CommandOutput:
+    """What Run Command answers for one instance."""
+
+    stdout: str = ""
+    stderr: str = ""
+    response_code: int = 0
+    status: str = "Success"
+
+
+@dataclass(slots=True)
+class World:
+    """State that `/moto-api/reset` sets back together with moto's.
+
+    payment:          how long a Capacity Block stays payment-pending (AWS: 5 minutes to 12 hours;
+                      EC2 user guide, capacity-blocks-view).
+    slot_return:      how long after a terminate or stop a reserved slot is free again
+                      (EC2 user guide, capacity-blocks-launch: "some minutes").
+    payment_fails:    the next purchases end in payment-failed.
+    price_factor:     every fee is multiplied by it: a fee that changes between search and purchase.
+    visible_after:    how many DescribeCapacityReservations calls do not show a new reservation yet.
+    offering_life:    how long after it was last shown an offering can be bought.
+    image_generation: the public image parameters' `latest` resolves to another image for each number.
+    closed_zones:     zones that offer no instance type at the moment.
+    command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
+    quotas:           Service Quotas values that differ from the defaults, by quota code.
+    """
+
+    clock: Clock = field(default_factory=Clock)
+    faults: Faults = field(default_factory=Faults)
+    calls: CallLog = field(default_factory=CallLog)
+    payment: timedelta = timedelta(minutes=5)
+    slot_return: timedelta = timedelta(minutes=5)
+    payment_fails: bool = False
+    price_factor: float = 1.0
+    visible_after: int = 0
+    offering_life: timedelta = timedelta(hours=1)
+    image_generation: int = 1
+    closed_zones: set[str] = field(default_factory=set)
+    command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
+    quotas: dict[str, float] = field(default_factory=dict)
+
+
+_world = World()
+
+
+def world() -> World:
+    """The state in force."""
+    return _world
+
+
+def reset() -> World:
+    """Begin anew: real time, no faults, no calls, default knobs. Callers' references stay good."""
+    fresh = World()
+    for name in World.__slots__:
+        if name not in ("clock", "faults", "calls"):
+            setattr(_world, name, getattr(fresh, name))
+    _world.clock.reset()
+    _world.faults.clear()
+    _world.calls.clear()
+    return _world

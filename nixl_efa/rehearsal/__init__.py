@@ -1,6 +1,0 @@
-"""The local AWS: moto's server on 127.0.0.1, and what moto lacks for node pairs, reservations and Capacity Blocks."""
-
-from nixl_efa.rehearsal.control import Control
-from nixl_efa.rehearsal.server import LocalAws, PortInUseError
-
-__all__ = ["Control", "LocalAws", "PortInUseError"]

@@ -1,0 +1,208 @@
+"""The rehearsal itself: one step after the other, each with the tool that a user will use."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local_aws.control import Control
+from nixl_efa import instance_types
+from nixl_efa.failure import Failure
+from nixl_efa.nodes import outputs
+from nixl_efa.nodes.facts import planned
+from nixl_efa.rehearse import server, workspace
+from nixl_efa.rehearse.block import buy_block
+from nixl_efa.rehearse.built import tell_instances
+from nixl_efa.rehearse.plugin_mirror import terraform_environ
+from nixl_efa.rehearse.programs import Programs
+from nixl_efa.rehearse.simulated_nodes import answer_as_planned
+from nixl_efa.rehearse.tools import Tools, find_tools
+from nixl_efa.settings import Settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+Tell = Callable[[str], None]
+DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
+PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destroyed|updated)|\bError\b")
+DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complete|\bError\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """keep: leave the pair and the local AWS at the end. port: 0 takes a free one."""
+
+    keep: bool = False
+    port: int = 0
+
+
+def rehearse(
+    settings: Settings, options: Options, project: Path, environ: Mapping[str, str], python: str, tell: Tell
+) -> None:
+    """Rehearse an environment. Failure when a step fails; whatever happens, nothing is left running unless kept.
+
+    Nothing outside this machine is called: the programs get the local AWS's address and keys that open nothing.
+    """
+    tools = find_tools(project, environ, python)
+    earlier = server.left_running(project / workspace.FOLDER / settings.name)
+    if earlier:
+        raise Failure(
+            f"an earlier rehearsal of {settings.name} was kept and still runs: end it with `kill {earlier}`"
+        )
+    space = workspace.make(project, settings)
+    started = server.start(
+        tools.nixl_efa,
+        space.folder,
+        options.port,
+        settings.region,
+        workspace.environ_of(space, settings, "", environ),
+    )
+    try:
+        given = workspace.environ_of(space, settings, started.endpoint, environ)
+        with terraform_environ(given) as complete:
+            programs = Programs(space.folder, complete, space.log)
+            _Rehearsal(settings, tools, programs, started, space, tell).run(options.keep)
+    except KeyboardInterrupt:
+        server.stop(started.process)
+        raise Failure(
+            "interrupted: the local AWS was stopped, and with it all that was rehearsed is gone. Nothing was "
+            "ever asked of the real AWS."
+        ) from None
+    except BaseException:
+        server.stop(started.process)
+        raise
+    if not options.keep:
+        server.stop(started.process)
+
+
+class _Rehearsal:
+    def __init__(
+        self,
+        settings: Settings,
+        tools: Tools,
+        programs: Programs,
+        local: server.Server,
+        space: workspace.Workspace,
+        tell: Tell,
+    ) -> None:
+        self._settings = settings
+        self._tools = tools
+        self._programs = programs
+        self._local = local
+        self._space = space
+        self._tell = tell
+        self._control = Control(local.endpoint)
+        self._began = time.monotonic()
+
+    def run(self, keep: bool) -> None:
+        name, stack = self._settings.name, self._settings.stack_name
+        self._step(f"A local AWS listens on {self._local.endpoint} (pid {self._local.process.pid})")
+        if self._space.set_aside:
+            self._tell(f"  set aside, since they belong to your account: {', '.join(self._space.set_aside)}")
+        if self._settings.use_capacity_block:
+            self._step("Find and buy a Capacity Block")
+            block = buy_block(self._settings, self._tools, self._programs, self._control, self._tell)
+            self._programs = replace(self._programs, environ={**self._programs.environ, **block.variables})
+        self._step("Look for what would stop the launch")
+        self._command("check", name, "--brief")
+        self._step(f"Deploy {stack}")
+        self._cdktf("deploy", DEPLOYED)
+        self._step("A second plan is empty")
+        self._second_plan()
+        self._step("What was built")
+        tell_instances(self._ec2(), name, self._tell)
+        self._command("status", name)
+        self._step("Verify the pair (the nodes' answers are simulated: there is no machine to measure on)")
+        self._simulate_nodes()
+        self._command("verify", name, "--no-transfer")
+        if keep:
+            self._explain_keep()
+            return
+        self._step(f"Destroy {stack}")
+        self._cdktf("destroy", DESTROYED)
+        self._step("Done: rehearsed, destroyed, and nothing left running")
+
+    def _step(self, text: str) -> None:
+        self._tell(f"==> [{time.monotonic() - self._began:5.1f} s] {text}")
+
+    def _command(self, *arguments: str) -> None:
+        self._tell(f"$ nixl-efa {' '.join(arguments)}")
+        self._programs.show([*self._tools.nixl_efa, *arguments])
+
+    def _cdktf(self, verb: str, wanted: re.Pattern[str]) -> None:
+        command = ["cdktf", verb, self._settings.stack_name, "--auto-approve"]
+        self._tell(f"$ {' '.join(command)}")
+        # Locking providers for other platforms asks Terraform's registry, and this lock file is thrown away.
+        extra = ["--skip-provider-lock"] if verb == "deploy" else []
+        self._programs.follow([self._tools.cdktf, *command[1:], *extra], self._indented, wanted)
+
+    def _second_plan(self) -> None:
+        folder = self._space.folder / "cdktf.out" / "stacks" / self._settings.stack_name
+        command = [
+            self._tools.terraform,
+            "plan",
+            "-input=false",
+            "-no-color",
+            "-lock=false",
+            "-detailed-exitcode",
+        ]
+        self._tell("$ terraform plan -detailed-exitcode")
+        programs = replace(self._programs, folder=folder)
+        code = programs.follow(command, self._indented, PLANNED, accept=(0, 2))
+        if code:
+            raise Failure(f"the second plan is not empty: see {self._space.log}")
+
+    def _simulate_nodes(self) -> None:
+        wanted = self._settings
+        pair = outputs.read(
+            wanted.name, self._space.folder / "cdktf.out", self._run_quietly, self._programs.environ
+        )
+        facts = planned(
+            wanted.instance_type,
+            instance_types.find(wanted.instance_type),
+            pair.efa_interfaces,
+            wanted.install_nixl,
+        )
+        answer_as_planned(self._control, pair, facts)
+
+    def _run_quietly(self, command: list[str], folder: Path) -> tuple[int, str, str]:
+        return 0, replace(self._programs, folder=folder).read(command), ""
+
+    def _indented(self, line: str) -> None:
+        self._tell(f"  {line}")
+
+    def _ec2(self) -> EC2Client:
+        import boto3
+        from botocore.session import Session
+
+        # Not the user's own profile and configuration file, which the variables of this process may name.
+        nobody = Session(
+            session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+        )
+        client: EC2Client = boto3.Session(botocore_session=nobody).client(
+            "ec2",
+            region_name=self._settings.region,
+            endpoint_url=self._local.endpoint,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        return client
+
+    def _explain_keep(self) -> None:
+        environ = self._programs.environ
+        self._step("Kept, as you asked. Look around in another shell:")
+        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+            self._tell(f"  export {name}={environ[name]}")
+        self._tell(
+            "  aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'"
+        )
+        self._tell("  aws ec2 describe-capacity-reservations")
+        self._tell(f"  (cd {self._space.folder} && nixl-efa status {self._settings.name})")
+        self._tell(
+            f"  kill {self._local.process.pid}   # stops the local AWS; all that was rehearsed is gone with it"
+        )

@@ -1,0 +1,139 @@
+"""One local AWS for a module, emptied before each test, and clients whose every answer is held against the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+from local_aws import LocalAws
+from tests.local_aws.shapes import faults_of
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef, InstanceTypeDef
+    from mypy_boto3_ssm import SSMClient
+
+REGION = "us-east-2"
+ZONE = "us-east-2a"
+NVIDIA = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
+
+MakeClient = Callable[..., Any]
+Launch = Callable[..., "InstanceTypeDef"]
+Refused = Callable[..., AbstractContextManager[None]]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running: LocalAws) -> LocalAws:
+    running.reset()
+    running.clock.set(NOW)
+    return running
+
+
+@pytest.fixture
+def client(aws: LocalAws) -> MakeClient:
+    """Makes a client of a service. An answer that is not in botocore's words fails the test that asked."""
+
+    def make(service: str, region: str = REGION, retries: int = 1, checked: bool = True) -> Any:
+        found = boto3.client(
+            service,  # type: ignore[call-overload]
+            region_name=region,
+            endpoint_url=aws.endpoint,
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+            config=Config(retries={"total_max_attempts": retries, "mode": "standard"}, read_timeout=20),
+        )
+        if checked:
+            found.meta.events.register(
+                f"before-parse.{found.meta.service_model.service_id.hyphenize()}", _check
+            )
+        return found
+
+    return make
+
+
+def _check(operation_model: Any, response_dict: Any, **_: Any) -> None:
+    if response_dict["status_code"] == 200:
+        assert faults_of(operation_model, response_dict["body"]) == []
+
+
+@pytest.fixture
+def ec2(client: MakeClient) -> EC2Client:
+    found: EC2Client = client("ec2")
+    return found
+
+
+@pytest.fixture
+def ssm(client: MakeClient) -> SSMClient:
+    found: SSMClient = client("ssm")
+    return found
+
+
+@pytest.fixture
+def image(ssm: SSMClient) -> str:
+    return ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"]
+
+
+@pytest.fixture
+def subnet(ec2: EC2Client) -> str:
+    found = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [ZONE]}])
+    return found["Subnets"][0]["SubnetId"]
+
+
+@pytest.fixture
+def refused() -> Refused:
+    """A block that must end in an error with this code (and these words in its message)."""
+
+    @contextmanager
+    def expect(code: str, words: str = "") -> Iterator[None]:
+        with pytest.raises(ClientError) as caught:
+            yield
+        assert caught.value.response["Error"]["Code"] == code, caught.value
+        assert words in caught.value.response["Error"]["Message"]
+
+    return expect
+
+
+@pytest.fixture
+def block(ec2: EC2Client) -> Callable[..., CapacityReservationTypeDef]:
+    """Buys a block of p5.48xlarge; the first offering starts within the hour."""
+
+    def buy(count: int = 2, instance_type: str = "p5.48xlarge", **more: Any) -> CapacityReservationTypeDef:
+        offerings = ec2.describe_capacity_block_offerings(
+            InstanceType=instance_type, InstanceCount=count, CapacityDurationHours=24
+        )["CapacityBlockOfferings"]
+        answer = ec2.purchase_capacity_block(
+            CapacityBlockOfferingId=offerings[0]["CapacityBlockOfferingId"],
+            InstancePlatform="Linux/UNIX",
+            **more,
+        )
+        return answer["CapacityReservation"]
+
+    return buy
+
+
+@pytest.fixture
+def launch(ec2: EC2Client, image: str, subnet: str) -> Launch:
+    """Launches one instance as RunInstances and shows it as DescribeInstances."""
+
+    def run(**more: Any) -> InstanceTypeDef:
+        given = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1, **more}
+        if "NetworkInterfaces" not in given and "LaunchTemplate" not in given:
+            given.setdefault("SubnetId", subnet)
+        identifier = ec2.run_instances(**given)["Instances"][0]["InstanceId"]
+        return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
+
+    return run

@@ -1,0 +1,271 @@
+"""Every action that was added is called, and its answer held against botocore's model (see shapes.py)."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from botocore.model import OperationModel
+from botocore.session import get_session
+
+from local_aws import LocalAws
+from tests.local_aws.conftest import ZONE
+from tests.local_aws.shapes import faults_of
+
+
+class Account:
+    """What the calls below act on: a pair's parts, made as they are first asked for."""
+
+    def __init__(
+        self, aws: LocalAws, client: Callable[..., Any], image: str, subnet: str, block: Any
+    ) -> None:
+        self.aws, self.image, self.subnet, self.buy = aws, image, subnet, block
+        self.ec2, self.ssm, self.quotas = client("ec2"), client("ssm"), client("service-quotas")
+        self.iam = client("iam", checked=False)
+
+    def plain(self) -> dict[str, Any]:
+        return {"ImageId": self.image, "InstanceType": "g7e.8xlarge", "SubnetId": self.subnet}
+
+    def instance(self, **more: Any) -> str:
+        answer = self.ec2.run_instances(MinCount=1, MaxCount=1, **self.plain(), **more)
+        return str(answer["Instances"][0]["InstanceId"])
+
+    def managed(self) -> str:
+        self.iam.create_instance_profile(InstanceProfileName="node")
+        return self.instance(IamInstanceProfile={"Name": "node"})
+
+    def interface(self, kind: str = "efa-only") -> Any:
+        return self.ec2.create_network_interface(SubnetId=self.subnet, InterfaceType=kind)["NetworkInterface"]
+
+    def template(self) -> str:
+        answer = self.ec2.create_launch_template(
+            LaunchTemplateName="n", LaunchTemplateData={"UserData": "dA=="}
+        )
+        return str(answer["LaunchTemplate"]["LaunchTemplateId"])
+
+    def reservation(self) -> str:
+        answer = self.ec2.create_capacity_reservation(
+            InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=ZONE, InstanceCount=1
+        )
+        return str(answer["CapacityReservation"]["CapacityReservationId"])
+
+    def active_block(self) -> str:
+        bought = self.buy()
+        self.aws.clock.set(bought["StartDate"])
+        return str(bought["CapacityReservationId"])
+
+    def extension(self, block: str) -> str:
+        answer = self.ec2.describe_capacity_block_extension_offerings(
+            CapacityReservationId=block, CapacityBlockExtensionDurationHours=24
+        )
+        return str(answer["CapacityBlockExtensionOfferings"][0]["CapacityBlockExtensionOfferingId"])
+
+    def extend(self) -> Any:
+        block = self.active_block()
+        answer = self.ec2.purchase_capacity_block_extension(
+            CapacityReservationId=block, CapacityBlockExtensionOfferingId=self.extension(block)
+        )
+        self.aws.clock.advance(timedelta(hours=1))
+        return answer
+
+    def command(self) -> dict[str, str]:
+        instance = self.managed()
+        sent = self.ssm.send_command(InstanceIds=[instance], DocumentName="AWS-RunShellScript")
+        return {"CommandId": sent["Command"]["CommandId"], "InstanceId": instance}
+
+    def spot(self) -> list[str]:
+        instance = self.instance(InstanceMarketOptions={"MarketType": "spot"})
+        found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+        return [found["SpotInstanceRequestId"]]
+
+    def attach(self) -> None:
+        instance = self.instance()
+        interface = self.interface("efa")["NetworkInterfaceId"]
+        self.ec2.stop_instances(InstanceIds=[instance])
+        self.ec2.attach_network_interface(NetworkInterfaceId=interface, InstanceId=instance, DeviceIndex=1)
+
+    def change_attachment(self) -> None:
+        self.instance()
+        (primary,) = self.ec2.describe_network_interfaces()["NetworkInterfaces"]
+        self.ec2.modify_network_interface_attribute(
+            NetworkInterfaceId=primary["NetworkInterfaceId"],
+            Attachment={"AttachmentId": primary["Attachment"]["AttachmentId"], "DeleteOnTermination": True},
+        )
+
+
+CALLS: dict[str, Callable[[Account], Any]] = {
+    "run_instances": lambda it: it.instance(),
+    "create_launch_template": lambda it: it.template(),
+    "create_launch_template_version": lambda it: it.ec2.create_launch_template_version(
+        LaunchTemplateId=it.template(), LaunchTemplateData={"InstanceType": "p5.48xlarge"}
+    ),
+    "create_network_interface": lambda it: it.interface(),
+    "describe_network_interfaces": lambda it: (
+        it.interface(),
+        it.instance(),
+        it.ec2.describe_network_interfaces(),
+    ),
+    "attach_network_interface": lambda it: it.attach(),
+    "modify_network_interface_attribute": lambda it: it.change_attachment(),
+    "create_placement_group": lambda it: it.ec2.create_placement_group(GroupName="g", Strategy="spread"),
+    "describe_placement_groups": lambda it: (
+        it.ec2.create_placement_group(GroupName="g", Strategy="partition"),
+        it.ec2.describe_placement_groups(),
+    ),
+    "delete_placement_group": lambda it: (
+        it.ec2.create_placement_group(GroupName="g"),
+        it.ec2.delete_placement_group(GroupName="g"),
+    ),
+    "create_capacity_reservation": lambda it: it.reservation(),
+    "describe_capacity_reservations": lambda it: (
+        it.reservation(),
+        it.active_block(),
+        it.ec2.describe_capacity_reservations(),
+    ),
+    "modify_capacity_reservation": lambda it: it.ec2.modify_capacity_reservation(
+        CapacityReservationId=it.reservation(), InstanceCount=2
+    ),
+    "cancel_capacity_reservation": lambda it: it.ec2.cancel_capacity_reservation(
+        CapacityReservationId=it.reservation()
+    ),
+    "describe_capacity_block_offerings": lambda it: it.ec2.describe_capacity_block_offerings(
+        InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24, MaxResults=100
+    ),
+    "purchase_capacity_block": lambda it: it.buy(),
+    "describe_capacity_blocks": lambda it: (it.buy(), it.ec2.describe_capacity_blocks()),
+    "describe_capacity_block_extension_offerings": lambda it: it.extension(it.active_block()),
+    "purchase_capacity_block_extension": lambda it: it.extend(),
+    "describe_capacity_block_extension_history": lambda it: (
+        it.extend(),
+        it.ec2.describe_capacity_block_extension_history(),
+    ),
+    "describe_spot_instance_requests": lambda it: it.ec2.describe_spot_instance_requests(
+        SpotInstanceRequestIds=it.spot()
+    ),
+    "cancel_spot_instance_requests": lambda it: it.ec2.cancel_spot_instance_requests(
+        SpotInstanceRequestIds=it.spot()
+    ),
+    "describe_instance_information": lambda it: (it.managed(), it.ssm.describe_instance_information()),
+    "send_command": lambda it: it.command(),
+    "get_command_invocation": lambda it: it.ssm.get_command_invocation(**it.command()),
+    "get_service_quota": lambda it: it.quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-417A185B"),
+    "get_aws_default_service_quota": lambda it: it.quotas.get_aws_default_service_quota(
+        ServiceCode="ec2", QuotaCode="L-417A185B"
+    ),
+    "list_service_quotas": lambda it: it.quotas.list_service_quotas(ServiceCode="ec2"),
+    "list_aws_default_service_quotas": lambda it: it.quotas.list_aws_default_service_quotas(
+        ServiceCode="ec2"
+    ),
+}
+
+
+@pytest.mark.parametrize("action", CALLS)
+def test_the_answer_is_in_the_words_of_botocores_model(
+    aws: LocalAws, client: Any, image: str, subnet: str, block: Any, action: str
+) -> None:
+    CALLS[action](Account(aws, client, image, subnet, block))
+    name = "".join(part.capitalize() for part in action.split("_")).replace("Aws", "AWS")
+    assert name in aws.calls.actions()
+    assert [call for call in aws.calls.all() if call.status >= 400] == []
+
+
+def test_no_added_action_is_left_out(aws: LocalAws) -> None:
+    from local_aws.ec2.responses import Ec2
+    from local_aws.service_quotas import ServiceQuotas
+    from local_aws.ssm import Ssm
+
+    ours = [kind for top in (Ec2, Ssm, ServiceQuotas) for kind in inspect.getmro(top)]
+    added = {
+        name
+        for kind in ours
+        if kind.__module__.startswith("nixl_efa.")
+        for name, value in vars(kind).items()
+        if inspect.isfunction(value) and not name.startswith("_") and name != "call_action"
+    }
+    assert added == set(CALLS)
+
+
+ENI = "eni-00000000000000000"
+DRY: dict[str, dict[str, Any]] = {
+    "describe_network_interfaces": {},
+    "describe_placement_groups": {},
+    "describe_capacity_reservations": {},
+    "describe_capacity_block_offerings": {"InstanceType": "p5.48xlarge", "CapacityDurationHours": 24},
+    "describe_capacity_blocks": {},
+    "describe_capacity_block_extension_history": {},
+    "attach_network_interface": {"NetworkInterfaceId": ENI, "InstanceId": "i-0", "DeviceIndex": 1},
+}
+
+
+@pytest.mark.parametrize("action", DRY)
+def test_a_dry_run_that_would_have_worked_says_so(client: Any, refused: Any, action: str) -> None:
+    with refused("DryRunOperation"):
+        getattr(client("ec2"), action)(DryRun=True, **DRY[action])
+
+
+def test_a_dry_run_changes_no_reservation_block_or_interface(
+    aws: LocalAws, client: Any, image: str, subnet: str, block: Any, refused: Any
+) -> None:
+    account = Account(aws, client, image, subnet, block)
+    plain, bought = account.reservation(), account.active_block()
+    interface = account.interface()["NetworkInterfaceId"]
+    for call, given in (
+        (account.ec2.modify_capacity_reservation, {"CapacityReservationId": plain, "InstanceCount": 9}),
+        (account.ec2.cancel_capacity_reservation, {"CapacityReservationId": plain}),
+        (
+            account.ec2.describe_capacity_block_extension_offerings,
+            {"CapacityReservationId": bought, "CapacityBlockExtensionDurationHours": 24},
+        ),
+        (
+            account.ec2.modify_network_interface_attribute,
+            {"NetworkInterfaceId": interface, "Description": {"Value": "changed"}},
+        ),
+    ):
+        with refused("DryRunOperation"):
+            call(DryRun=True, **given)
+    found = account.ec2.describe_capacity_reservations(CapacityReservationIds=[plain])["CapacityReservations"]
+    assert (found[0]["State"], found[0]["TotalInstanceCount"]) == ("active", 1)
+    (shown,) = account.ec2.describe_network_interfaces()["NetworkInterfaces"]
+    assert shown["Description"] == ""
+
+
+def operation(service: str, name: str) -> OperationModel:
+    return get_session().get_service_model(service).operation_model(name)
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ("<a><capacityReservation><state>activ</state></capacityReservation></a>", "'activ' is not one of"),
+        ("<a><capacityReservation><State>active</State></capacityReservation></a>", "unknown member State"),
+        ("<a><capacityReservation><startDate>soon</startDate></capacityReservation></a>", "is no timestamp"),
+        (
+            "<a><capacityReservation><totalInstanceCount>two</totalInstanceCount></capacityReservation></a>",
+            "is no integer",
+        ),
+        (
+            "<a><capacityReservation><ebsOptimized>True</ebsOptimized></capacityReservation></a>",
+            "is no boolean",
+        ),
+        ("<a><capacityReservation><tagSet><tag/></tagSet></capacityReservation></a>", "a list of item holds"),
+    ],
+)
+def test_the_check_sees_what_botocores_parser_lets_pass(body: str, fault: str) -> None:
+    (found,) = faults_of(operation("ec2", "CreateCapacityReservation"), body.encode())
+    assert fault in found
+
+
+@pytest.mark.parametrize(
+    ("body", "fault"),
+    [
+        ('{"Quota": {"Value": "many"}}', "is no double"),
+        ('{"quota": {}}', "unknown member quota"),
+        ('{"Quota": []}', "is no structure"),
+    ],
+)
+def test_the_check_sees_it_in_json_too(body: str, fault: str) -> None:
+    (found,) = faults_of(operation("service-quotas", "GetServiceQuota"), body.encode())
+    assert fault in found

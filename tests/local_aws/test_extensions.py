@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_aws import LocalAws
+from tests.local_aws.conftest import ZONE
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ec2.type_defs import CapacityBlockExtensionOfferingTypeDef
+
+
+def offer(ec2: EC2Client, identifier: str, hours: int = 24) -> CapacityBlockExtensionOfferingTypeDef:
+    return ec2.describe_capacity_block_extension_offerings(
+        CapacityReservationId=identifier, CapacityBlockExtensionDurationHours=hours
+    )["CapacityBlockExtensionOfferings"][0]
+
+
+def buy(ec2: EC2Client, identifier: str, offering: str) -> str:
+    return ec2.purchase_capacity_block_extension(
+        CapacityReservationId=identifier, CapacityBlockExtensionOfferingId=offering
+    )["CapacityBlockExtensions"][0]["CapacityBlockExtensionStatus"]
+
+
+def history(ec2: EC2Client, identifier: str) -> list[str]:
+    found = ec2.describe_capacity_block_extension_history(CapacityReservationIds=[identifier])
+    return [item["CapacityBlockExtensionStatus"] for item in found["CapacityBlockExtensions"]]
+
+
+def end(ec2: EC2Client, identifier: str) -> Any:
+    found = ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])
+    return found["CapacityReservations"][0]["EndDate"]
+
+
+def test_a_paid_extension_moves_the_end_and_keeps_the_reservation(
+    aws: LocalAws, ec2: EC2Client, block: Any
+) -> None:
+    bought = block()
+    identifier = bought["CapacityReservationId"]
+    aws.clock.set(bought["StartDate"])
+    offering = offer(ec2, identifier)
+    assert offering["CapacityBlockExtensionStartDate"] == bought["EndDate"]
+    assert buy(ec2, identifier, offering["CapacityBlockExtensionOfferingId"]) == "payment-pending"
+    assert end(ec2, identifier) == bought["EndDate"]
+    aws.clock.advance(timedelta(minutes=5))
+    assert history(ec2, identifier) == ["payment-succeeded"]
+    assert end(ec2, identifier) == bought["EndDate"] + timedelta(hours=24)
+
+
+def test_an_extension_whose_payment_fails_changes_nothing(aws: LocalAws, ec2: EC2Client, block: Any) -> None:
+    bought = block()
+    identifier = bought["CapacityReservationId"]
+    aws.clock.set(bought["StartDate"])
+    aws.world.payment_fails = True
+    buy(ec2, identifier, offer(ec2, identifier)["CapacityBlockExtensionOfferingId"])
+    aws.clock.advance(timedelta(minutes=5))
+    assert history(ec2, identifier) == ["payment-failed"]
+    assert end(ec2, identifier) == bought["EndDate"]
+
+
+def test_no_second_extension_while_the_first_is_being_paid(
+    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+) -> None:
+    bought = block()
+    identifier = bought["CapacityReservationId"]
+    aws.clock.set(bought["StartDate"])
+    offering = offer(ec2, identifier)["CapacityBlockExtensionOfferingId"]
+    buy(ec2, identifier, offering)
+    with refused("IncorrectState", "pending"):
+        buy(ec2, identifier, offering)
+    aws.clock.advance(timedelta(minutes=5))
+    with refused("InvalidCapacityBlockExtensionOfferingIdExpired"):
+        buy(ec2, identifier, offering)
+
+
+@pytest.mark.parametrize(
+    ("before_end", "code"),
+    [(timedelta(minutes=59), "IncorrectState"), (timedelta(0), "InvalidCapacityReservationState")],
+)
+def test_the_last_hour_is_too_late(
+    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any, before_end: timedelta, code: str
+) -> None:
+    bought = block()
+    aws.clock.set(bought["EndDate"] - before_end)
+    with refused(code):
+        offer(ec2, bought["CapacityReservationId"])
+
+
+def test_an_unpaid_block_can_not_be_extended(ec2: EC2Client, block: Any, refused: Any) -> None:
+    with refused("InvalidCapacityReservationState"):
+        offer(ec2, block()["CapacityReservationId"])
+
+
+def test_only_a_block_can_be_extended_and_only_by_what_is_sold(
+    ec2: EC2Client, block: Any, refused: Any
+) -> None:
+    plain = ec2.create_capacity_reservation(
+        InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=ZONE, InstanceCount=1
+    )["CapacityReservation"]["CapacityReservationId"]
+    with refused("InvalidParameterValue", "not a Capacity Block"):
+        offer(ec2, plain)
+    with refused("InvalidParameterValue", "not sold"):
+        offer(ec2, block()["CapacityReservationId"], hours=7)
+
+
+def test_offerings_of_another_block_or_of_none_are_refused(
+    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+) -> None:
+    first, second = block(), block()
+    aws.clock.set(first["StartDate"])
+    mine = offer(ec2, first["CapacityReservationId"])["CapacityBlockExtensionOfferingId"]
+    with refused("InvalidCapacityBlockExtensionOfferingIdNotFound"):
+        buy(ec2, second["CapacityReservationId"], mine)
+    with refused("InvalidCapacityBlockExtensionOfferingIdMalformed"):
+        buy(ec2, first["CapacityReservationId"], "nonsense")
+
+
+def test_a_dry_run_extends_nothing(aws: LocalAws, ec2: EC2Client, block: Any, refused: Any) -> None:
+    bought = block()
+    identifier = bought["CapacityReservationId"]
+    aws.clock.set(bought["StartDate"])
+    offering = offer(ec2, identifier)["CapacityBlockExtensionOfferingId"]
+    with refused("DryRunOperation"):
+        ec2.purchase_capacity_block_extension(
+            CapacityReservationId=identifier, CapacityBlockExtensionOfferingId=offering, DryRun=True
+        )
+    assert history(ec2, identifier) == []

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from botocore.exceptions import ClientError, ConnectionClosedError
+
+from local_aws import LocalAws
+from local_aws.faults import Faults
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+
+def test_a_fault_is_taken_for_its_action_and_as_often_as_it_says() -> None:
+    faults = Faults()
+    faults.add("RunInstances", code="InsufficientInstanceCapacity", times=2)
+    assert faults.take("ec2", "DescribeVpcs") == []
+    assert [fault.code for _ in range(3) for fault in faults.take("ec2", "RunInstances")] == [
+        "InsufficientInstanceCapacity"
+    ] * 2
+
+
+def test_a_fault_can_be_meant_for_one_service() -> None:
+    faults = Faults()
+    faults.add("*", service="ssm", throttle=True)
+    assert faults.take("ec2", "DescribeVpcs") == []
+    assert len(faults.take("ssm", "GetParameter")) == 1
+
+
+def test_delays_add_to_the_next_other_fault_and_other_faults_wait_their_turn() -> None:
+    faults = Faults()
+    faults.add("*", delay=0.2, times=None)
+    faults.add("X", code="First")
+    faults.add("X", code="Second")
+    assert [fault.code for fault in faults.take("ec2", "X")] == ["", "First"]
+    assert [fault.code for fault in faults.take("ec2", "X")] == ["", "Second"]
+    assert [fault.code for fault in faults.take("ec2", "X")] == [""]
+
+
+def test_a_fault_without_an_effect_is_refused() -> None:
+    with pytest.raises(ValueError, match="code, throttle, delay and lose_answer"):
+        Faults().add("X")
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "arguments"),
+    [
+        ("ec2", "describe_vpcs", {}),
+        ("ssm", "describe_parameters", {}),
+        ("iam", "list_roles", {}),
+        ("sts", "get_caller_identity", {}),
+        ("s3", "list_buckets", {}),
+        ("service-quotas", "list_service_quotas", {"ServiceCode": "ec2"}),
+    ],
+)
+def test_an_error_comes_in_the_words_of_each_service(
+    aws: LocalAws, client: Any, refused: Any, service: str, method: str, arguments: dict[str, str]
+) -> None:
+    aws.faults.add("*", code="UnauthorizedOperation", message="You shall <not> pass.", status=403)
+    call = getattr(client(service, checked=False), method)
+    with refused("UnauthorizedOperation", "You shall <not> pass."):
+        call(**arguments)
+    call(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("service", "method", "code"),
+    [
+        ("ec2", "describe_vpcs", "RequestLimitExceeded"),
+        ("ssm", "describe_parameters", "ThrottlingException"),
+        ("iam", "list_roles", "Throttling"),
+        ("s3", "list_buckets", "SlowDown"),
+    ],
+)
+def test_throttling_is_answered_as_each_service_does_and_sdks_retry_it(
+    aws: LocalAws, client: Any, refused: Any, service: str, method: str, code: str
+) -> None:
+    aws.faults.add("*", throttle=True)
+    with refused(code):
+        getattr(client(service, checked=False), method)()
+    aws.faults.add("*", throttle=True)
+    getattr(client(service, retries=3, checked=False), method)()
+    assert [call.code for call in aws.calls.all()] == [code, code, ""]
+
+
+def test_internal_errors_have_the_status_500(aws: LocalAws, ec2: EC2Client) -> None:
+    aws.faults.add("DescribeVpcs", code="InternalError")
+    with pytest.raises(ClientError) as caught:
+        ec2.describe_vpcs()
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+
+
+def test_a_lost_answer_comes_after_the_action_took_effect(aws: LocalAws, ec2: EC2Client) -> None:
+    aws.faults.add("CreatePlacementGroup", lose_answer=True)
+    with pytest.raises(ConnectionClosedError):
+        ec2.create_placement_group(GroupName="pair", Strategy="cluster")
+    assert [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]] == ["pair"]
+
+
+def test_a_refused_action_has_no_effect(aws: LocalAws, ec2: EC2Client, refused: Any) -> None:
+    aws.faults.add("CreatePlacementGroup", code="InternalError")
+    with refused("InternalError"):
+        ec2.create_placement_group(GroupName="pair", Strategy="cluster")
+    assert ec2.describe_placement_groups()["PlacementGroups"] == []
+
+
+def test_a_delay_is_waited_for_outside_the_lock(
+    aws: LocalAws, ec2: EC2Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        if len(waited) == 1:
+            ec2.describe_vpcs()  # another call gets through while this one waits
+
+    monkeypatch.setattr("local_aws.gate.sleep", sleep)
+    aws.faults.add("DescribeSubnets", delay=0.25)
+    ec2.describe_subnets()
+    assert waited == [0.25]
+    assert aws.calls.actions() == ("DescribeVpcs", "DescribeSubnets")

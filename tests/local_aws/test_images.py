@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_aws import LocalAws
+from tests.local_aws.conftest import NVIDIA
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+PYTORCH = NVIDIA.replace("base-oss-nvidia-driver-gpu", "oss-nvidia-driver-gpu-pytorch-2.9")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "architecture", "size"),
+    [
+        (NVIDIA, "x86_64", 75),
+        (NVIDIA.replace("x86_64", "arm64"), "arm64", 75),
+        (PYTORCH, "x86_64", 125),
+        ("/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id", "x86_64", 512),
+        ("/aws/service/neuron/dlami/pytorch-2.9/ubuntu-24.04/latest/image_id", "x86_64", 512),
+    ],
+)
+def test_a_public_parameter_names_an_image_that_is_there(
+    ec2: EC2Client, ssm: SSMClient, parameter: str, architecture: str, size: int
+) -> None:
+    identifier = ssm.get_parameter(Name=parameter)["Parameter"]["Value"]
+    (image,) = ec2.describe_images(ImageIds=[identifier])["Images"]
+    assert (image["Architecture"], image["RootDeviceName"], image["State"]) == (
+        architecture,
+        "/dev/sda1",
+        "available",
+    )
+    assert image["BlockDeviceMappings"][0]["Ebs"]["VolumeSize"] == size
+    assert image["ImageOwnerAlias"] == "amazon"
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    [
+        NVIDIA.replace("24.04", "12.04"),
+        NVIDIA.replace("ami-id", "image_id"),
+        "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/ami-id",
+    ],
+)
+def test_a_parameter_that_aws_does_not_have_is_not_found(
+    ssm: SSMClient, refused: Any, parameter: str
+) -> None:
+    with refused("ParameterNotFound"):
+        ssm.get_parameter(Name=parameter)
+
+
+def test_the_same_parameter_means_another_image_in_another_region(client: Any) -> None:
+    values = {
+        client("ssm", region=region).get_parameter(Name=NVIDIA)["Parameter"]["Value"]
+        for region in ("us-east-1", "us-east-2")
+    }
+    assert len(values) == 2
+
+
+def test_latest_can_move_and_the_older_image_stays(aws: LocalAws, ec2: EC2Client, ssm: SSMClient) -> None:
+    before = ssm.get_parameter(Name=NVIDIA)["Parameter"]
+    assert ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"] == before["Value"]
+    aws.world.image_generation = 2
+    after = ssm.get_parameter(Name=NVIDIA)["Parameter"]
+    assert after["Value"] != before["Value"]
+    assert after["Version"] == before["Version"] + 1
+    assert len(ec2.describe_images(ImageIds=[before["Value"], after["Value"]])["Images"]) == 2
+
+
+def test_public_parameters_are_listed_by_path(ssm: SSMClient) -> None:
+    pages = ssm.get_paginator("get_parameters_by_path").paginate(
+        Path="/aws/service/deeplearning/ami/x86_64", Recursive=True
+    )
+    assert NVIDIA in [parameter["Name"] for page in pages for parameter in page["Parameters"]]
+
+
+def test_own_parameters_are_written_and_read(ssm: SSMClient, refused: Any) -> None:
+    name = "/nixl-efa/prod/capacity-reservation-id"
+    with refused("ParameterNotFound"):
+        ssm.get_parameter(Name=name)
+    ssm.put_parameter(Name=name, Value="cr-1", Type="String")
+    with refused("ParameterAlreadyExists"):
+        ssm.put_parameter(Name=name, Value="cr-2", Type="String")
+    assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "cr-1"
