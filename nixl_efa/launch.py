@@ -1,0 +1,266 @@
+"""What one environment's nodes are launched from: decided here once, from the settings and the type's facts. Pure.
+
+The constructs render a Launch as Terraform JSON, the check's dry run renders the same one as RunInstances, and
+`capacity.judge` holds a reservation against it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from nixl_efa import instance_types
+from nixl_efa.efa_layout import Interface, efa_interface_count, layout
+from nixl_efa.image import image_parameter
+from nixl_efa.instance_types import InstanceType
+from nixl_efa.settings import Settings
+
+Market = Literal["on-demand", "spot", "capacity-block"]
+PRODUCER = "producer"
+CONSUMER = "consumer"
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One node. `name` is unique within the environment and part of resource names; `role` is what it does;
+    `tag_name` is its tag Name."""
+
+    name: str
+    role: str
+    tag_name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationSource:
+    """Where an environment's reservation and its zone are read from: an id, or a parameter of Parameter Store.
+
+    id, zone:       given by the settings themselves; empty where a parameter holds them, or nothing does.
+    id_parameter, zone_parameter: the parameters of the environment's region. Where the settings name none, those
+                    that `nixl-efa capacity save` writes by default.
+    reads_id, reads_zone: whether the stack reads the parameter.
+    set_by:         which setting decides it and where that was given ("capacity_reservation_id, environments/
+                    prod.toml: capacity_reservation_id"); empty when none does.
+    """
+
+    environment: str
+    region: str
+    id: str = ""
+    zone: str = ""
+    id_parameter: str
+    zone_parameter: str
+    reads_id: bool = False
+    reads_zone: bool = False
+    set_by: str = ""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether the settings name a reservation for the launch."""
+        return bool(self.id) or self.reads_id
+
+    @property
+    def next_id_parameter(self) -> str:
+        """The parameter that holds the id of the block that follows the current one."""
+        return f"{self.id_parameter}-next"
+
+    @property
+    def next_zone_parameter(self) -> str:
+        """The parameter that holds the zone of the block that follows the current one."""
+        return f"{self.zone_parameter}-next"
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """The root volume: gp3, encrypted, gone with its instance. Sizes in GiB, throughput in MiB/s."""
+
+    gib: int
+    iops: int = 3000
+    throughput: int = 125
+    kind: str = "gp3"
+    encrypted: bool = True
+    delete_on_termination: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class MetadataOptions:
+    """The instance metadata service: IMDSv2 only; a container on the node is one hop further away.
+
+    No tags: the account's default may allow them, and EC2 then refuses tag keys with a space or a slash
+    (EC2 user guide, work-with-tags-in-IMDS).
+    """
+
+    http_endpoint: str = "enabled"
+    http_tokens: str = "required"
+    http_put_response_hop_limit: int = 2
+    instance_metadata_tags: str = "disabled"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """All that the nodes of an environment are launched from.
+
+    account_id:      the only account that it may happen in; empty: any.
+    nodes:           producers first.
+    type_facts:      None for a type that the data doesn't know.
+    interfaces:      of each node, the primary first (efa_layout.layout).
+    market:          how EC2 is asked for the instances.
+    placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
+    image_id:        given by the settings; empty where the public parameter `image_parameter` names the image.
+    tags:            of everything in the stack; a node's own come on top.
+    min_hours:       hours that a reservation must still last.
+    at_once:         the launch follows this look, so capacity that starts later is no use.
+    profile:         the AWS profile that the commands to look by hand name; empty: none.
+    """
+
+    environment: str
+    stack_name: str
+    region: str
+    account_id: str = ""
+    nodes: tuple[Node, ...]
+    instance_type: str
+    type_facts: InstanceType | None
+    interfaces: tuple[Interface, ...]
+    market: Market
+    reservation: ReservationSource
+    placement_choice: Literal["auto", "on", "off"] = "auto"
+    placement_group: bool = False
+    image_id: str = ""
+    image_parameter: str = ""
+    volume: Volume
+    metadata: MetadataOptions = MetadataOptions()
+    key_name: str = ""
+    vpc_id: str = ""
+    subnet_id: str = ""
+    security_group_id: str = ""
+    elastic_ip: bool = True
+    tags: Mapping[str, str] = field(default_factory=dict)
+    min_hours: float = 1.0
+    at_once: bool = False
+    profile: str = ""
+
+    @property
+    def count(self) -> int:
+        """Instances that are launched."""
+        return len(self.nodes)
+
+    @property
+    def node_names(self) -> tuple[str, ...]:
+        """The Name tags of the nodes."""
+        return tuple(node.tag_name for node in self.nodes)
+
+    @property
+    def architecture(self) -> str:
+        """ "x86_64" or "arm64"."""
+        return self.type_facts.architectures[0] if self.type_facts else "x86_64"
+
+    @property
+    def efa_interfaces(self) -> int:
+        """EFA interfaces of each node: the number of EFA devices that it will see."""
+        return efa_interface_count(self.interfaces)
+
+
+def launch_of(
+    settings: Settings,
+    *,
+    producers: int = 1,
+    consumers: int = 1,
+    min_hours: float | None = None,
+    at_once: bool = False,
+    profile: str = "",
+) -> Launch:
+    """The launch that an environment's settings describe.
+
+    min_hours: in place of the setting; at_once, profile: see Launch.
+    """
+    facts = instance_types.find(settings.instance_type)
+    market: Market = (
+        "capacity-block" if settings.use_capacity_block else "spot" if settings.spot else "on-demand"
+    )
+    return Launch(
+        environment=settings.name,
+        stack_name=settings.stack_name,
+        region=settings.region,
+        nodes=nodes_of(f"{settings.project_prefix}-{settings.name}", producers, consumers),
+        instance_type=settings.instance_type,
+        type_facts=facts,
+        interfaces=layout(facts),
+        market=market,
+        reservation=reservation_source(settings),
+        placement_choice=settings.placement_group,
+        placement_group=settings.wants_placement_group,
+        image_id=settings.ami_id or "",
+        image_parameter=settings.ami_parameter or image_parameter(facts),
+        volume=Volume(settings.volume_gib, settings.volume_iops, settings.volume_throughput),
+        key_name=settings.key_name or "",
+        vpc_id=settings.vpc_id or "",
+        subnet_id=settings.subnet_id or "",
+        security_group_id=settings.security_group_id or "",
+        elastic_ip=settings.elastic_ip,
+        tags=stack_tags(settings),
+        min_hours=float(settings.min_hours if min_hours is None else min_hours),
+        at_once=at_once,
+        profile=profile,
+    )
+
+
+def nodes_of(prefix: str, producers: int, consumers: int) -> tuple[Node, ...]:
+    """The nodes by name. The first of a role keeps the bare name, so that adding others renames none."""
+    counts = {PRODUCER: producers, CONSUMER: consumers}
+    names = [
+        (role if number == 1 else f"{role}-{number}", role)
+        for role, count in counts.items()
+        for number in range(1, count + 1)
+    ]
+    return tuple(Node(name, role, f"{prefix}-{name}") for name, role in names)
+
+
+def stack_tags(settings: Settings) -> dict[str, str]:
+    """The tags of everything in the stack; the user's own win over ours."""
+    owner = {"Owner": settings.owner} if settings.owner else {}
+    return {
+        "Project": settings.project_prefix,
+        "Environment": settings.name,
+        "ManagedBy": "cdktf",
+        **owner,
+        **settings.tags,
+    }
+
+
+def reservation_source(settings: Settings) -> ReservationSource:
+    """Where the environment's reservation and zone are read from."""
+    id_setting = (
+        "capacity_reservation_id" if settings.capacity_reservation_id else "capacity_reservation_parameter"
+    )
+    named = settings.capacity_reservation_id or settings.capacity_reservation_parameter
+    return ReservationSource(
+        environment=settings.name,
+        region=settings.region,
+        id=settings.capacity_reservation_id or "",
+        zone=settings.availability_zone or "",
+        id_parameter=settings.capacity_reservation_parameter
+        or f"/nixl-efa/{settings.name}/capacity-reservation-id",
+        zone_parameter=settings.availability_zone_parameter or f"/nixl-efa/{settings.name}/availability-zone",
+        reads_id=settings.capacity_reservation_parameter is not None,
+        reads_zone=settings.availability_zone_parameter is not None,
+        set_by=f"{id_setting}, {settings.source(id_setting).label}" if named else "",
+    )
+
+
+def summary(launch: Launch) -> str:
+    """The environment in one line: stack, type, EFA interfaces and Gbps, volume, capacity."""
+    gbps = f", {launch.type_facts.network_gbps:g} Gbps" if launch.type_facts else ""
+    interfaces = f"{launch.efa_interfaces} EFA interface{'' if launch.efa_interfaces == 1 else 's'}"
+    return (
+        f"{launch.stack_name}: {launch.count} x {launch.instance_type}, {interfaces}{gbps} a node, "
+        f"{launch.volume.gib} GiB {launch.volume.kind}, {capacity_choice(launch)}"
+    )
+
+
+def capacity_choice(launch: Launch) -> str:
+    """In which capacity the pair is launched, in words."""
+    market = {"capacity-block": "Capacity Block", "spot": "Spot", "on-demand": "On-Demand"}[launch.market]
+    if launch.reservation.id:
+        return f"{market} in {launch.reservation.id}"
+    if launch.reservation.reads_id:
+        return f"{market} in the reservation that {launch.reservation.id_parameter} names"
+    return f"{market}, no reservation"
