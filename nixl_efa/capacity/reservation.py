@@ -36,6 +36,11 @@ FEE_TAG = "nixl-efa:upfront-fee"
 CAPACITY_BLOCK = "capacity-block"
 ON_DEMAND = "on-demand"
 
+# States that EC2 does not have.
+OFFERED = "offered"
+UNKNOWN = "unknown"
+# A state that only blocks have (EC2 user guide, capacity-blocks-view): ReservationType and tags may be absent then.
+PAYMENT_STATES = frozenset({"payment-pending", "payment-failed"})
 # States that never become active again, or that ended (botocore, CapacityReservationState).
 DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", "payment-failed", "unsupported"})
 
@@ -45,8 +50,10 @@ class Reservation:
     """A Capacity Reservation.
 
     kind:  "capacity-block" or "on-demand".
+    state: EC2's word; OFFERED for what could be bought, UNKNOWN for an id that EC2 does not know (yet, or any more).
     size:  instances it is for, also before it has started; free: instances that can be launched now.
     start, end: None when EC2 names none (an On-Demand reservation without an end).
+    owner: the account that it belongs to; another one may share it.
     fee:   what was paid up front and in which currency ("1888.42 USD"), known only for purchases of this
            project; empty otherwise.
     """
@@ -63,6 +70,9 @@ class Reservation:
     start: datetime | None
     end: datetime | None
     tags: Mapping[str, str] = field(default_factory=dict)
+    owner: str = ""
+    tenancy: str = "default"
+    placement_group_arn: str = ""
 
     @property
     def is_block(self) -> bool:
@@ -79,6 +89,12 @@ class Reservation:
         """What was paid up front, with its currency; empty when nobody wrote it down."""
         return self.tags.get(FEE_TAG, "")
 
+    def lives(self, now: datetime) -> bool:
+        """Whether it can still be used, now or later. One that EC2 does not know counts as living until its end,
+        if that is known, is over: EC2 shows a new one only after some time (EC2 API reference,
+        eventual-consistency)."""
+        return not self.is_dead and (self.end is None or now < self.end)
+
     def time_left(self, now: datetime) -> timedelta | None:
         """From now to the end, not below zero; None for a reservation without an end."""
         return None if self.end is None else max(self.end - now, timedelta(0))
@@ -88,12 +104,13 @@ def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
     """A reservation from its payload and the region that sent it."""
     tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags") or ()}
     kind = payload.get("ReservationType") or tags.get(TYPE_TAG) or ON_DEMAND
+    is_block = kind == CAPACITY_BLOCK or payload.get("State") in PAYMENT_STATES
     start, end = payload.get("StartDate"), payload.get("EndDate")
     return Reservation(
         id=payload["CapacityReservationId"],
         region=region,
-        kind=CAPACITY_BLOCK if kind == CAPACITY_BLOCK else ON_DEMAND,
-        state=payload.get("State", "unknown"),
+        kind=CAPACITY_BLOCK if is_block else ON_DEMAND,
+        state=payload.get("State", UNKNOWN),
         instance_type=payload.get("InstanceType", ""),
         size=payload.get("TotalInstanceCount", 0) or _size_tag(tags),
         free=payload.get("AvailableInstanceCount", 0),
@@ -102,6 +119,9 @@ def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
         start=utc(start) if start else None,
         end=utc(end) if end else None,
         tags=tags,
+        owner=payload.get("OwnerId", ""),
+        tenancy=payload.get("Tenancy", "default"),
+        placement_group_arn=payload.get("PlacementGroupArn", ""),
     )
 
 
