@@ -22,6 +22,11 @@ class Control:
         """Set knobs (payment_minutes, price_factor, ...) and return all of them."""
         return self.request("POST" if values else "GET", "settings", values or None)
 
+    def launches(self) -> list[dict[str, Any]]:
+        """What every RunInstances asked for, its launch template merged in: region, dry_run, count, request."""
+        found: list[dict[str, Any]] = self.request("GET", "launches")["launches"]
+        return found
+
     def command_output(
         self,
         instance_id: str = "*",

@@ -86,7 +86,7 @@ def handle(method: str, path: str, body: bytes) -> tuple[int, str]:
         return 400, json.dumps({"error": _words(error)})
     except ValueError as error:
         return 400, json.dumps({"error": str(error)})
-    return 200, json.dumps(read())
+    return 200, json.dumps(read(), default=str)
 
 
 def _words(error: ValidationError) -> str:
@@ -138,8 +138,12 @@ def _read_calls() -> Mapping[str, Any]:
     return {"calls": [asdict(call) for call in world().calls.all()]}
 
 
+def _read_launches() -> Mapping[str, Any]:
+    return {"launches": [asdict(launch) for launch in list(world().launches)]}
+
+
 def _no_write(_body: bytes) -> None:
-    raise ValueError("the calls can be read and cleared, not written")
+    raise ValueError("this can be read and cleared, not written")
 
 
 _MINUTES = {
@@ -187,6 +191,7 @@ _RESOURCES: dict[str, _Resource] = {
     "clock": (_read_clock, _write_clock, lambda: world().clock.reset()),
     "faults": (_read_faults, _write_faults, lambda: world().faults.clear()),
     "calls": (_read_calls, _no_write, lambda: world().calls.clear()),
+    "launches": (_read_launches, _no_write, lambda: world().launches.clear()),
     "settings": (_read_settings, _write_settings, _nothing),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
@@ -20,6 +21,20 @@ class CommandOutput:
     stderr: str = ""
     response_code: int = 0
     status: str = "Success"
+
+
+@dataclass(frozen=True, slots=True)
+class AskedLaunch:
+    """What one RunInstances asked for, refused ones among them.
+
+    request: the members of RunInstances by name, with the launch template's merged in, as EC2 merges them; without
+             LaunchTemplate, MinCount, MaxCount, DryRun and ClientToken. User data is base64.
+    """
+
+    region: str
+    dry_run: bool
+    count: int
+    request: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -38,6 +53,7 @@ class World:
     closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
+    launches:         what every RunInstances asked for, in order.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -53,6 +69,7 @@ class World:
     closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
+    launches: list[AskedLaunch] = field(default_factory=list)
 
 
 _world = World()

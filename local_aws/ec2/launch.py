@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -16,6 +17,7 @@ from local_aws.ec2.launch_capacity import check_placement, market_of, reservatio
 from local_aws.ec2.launch_request import check_combinations, merged
 from local_aws.ec2.listing import tags_for
 from local_aws.ec2.reservations import check_offered, known_type
+from local_aws.world import AskedLaunch, world
 
 _SPOT_PRICE = "1.000000"  # USD an hour, made up
 _GP3 = {"VolumeType": "gp3", "Iops": 3000, "Throughput": 125}
@@ -43,6 +45,7 @@ class LaunchActions:
         version = backend._get_template_from_args(template) if template else None
         request = merged(version.data if version else {}, self.params)
         count = _count(int(self._get_param("MinCount", 1)), int(self._get_param("MaxCount", 1)))
+        self._note(request, count)
         check_combinations(request)
         image = _image(backend, request)
         _check_key_pair(backend, request.get("KeyName"))
@@ -94,6 +97,13 @@ class LaunchActions:
         if token:
             backend.launches[token] = (launch, self.params)
         return ActionResult(launch)
+
+    def _note(self, request: Mapping[str, Any], count: int) -> None:
+        """Keep what was asked for, to be read at the control API."""
+        asked = copy.deepcopy(dict(request))
+        if user_data := _user_data(request):
+            asked["UserData"] = str(user_data)
+        world().launches.append(AskedLaunch(self.region, self._get_param("DryRun", False), count, asked))
 
 
 def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:

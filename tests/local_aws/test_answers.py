@@ -181,7 +181,7 @@ def test_no_added_action_is_left_out(aws: LocalAws) -> None:
     added = {
         name
         for kind in ours
-        if kind.__module__.startswith("nixl_efa.")
+        if kind.__module__.startswith("local_aws.")
         for name, value in vars(kind).items()
         if inspect.isfunction(value) and not name.startswith("_") and name != "call_action"
     }
