@@ -1,4 +1,4 @@
-"""The one place that makes AWS clients, and says in one line what their errors mean.
+"""The one place that makes AWS clients.
 
 boto3 is imported on first use. Where calls go is boto3's own business: AWS_ENDPOINT_URL, AWS_PROFILE and the
 configuration files work as with every other AWS tool.
@@ -11,6 +11,8 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+from nixl_efa.aws_errors import ANSWERED_BY
+
 if TYPE_CHECKING:
     import boto3
     from mypy_boto3_ec2 import EC2Client
@@ -21,14 +23,12 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 # In all, not retries: two tries more for a lost packet or a throttled call. Longer waits for throttling are
-# the caller's (nixl_efa.capacity.patience): botocore would wait as long for a network that isn't there.
+# the caller's (nixl_efa.aws_calls): botocore would wait as long for a network that isn't there.
 ATTEMPTS = 3
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
 # A purchase may take long to answer, and its answer can't be asked for again.
 PURCHASE_READ_SECONDS = 60
-# The member of ResponseMetadata that holds the name which a service has in permissions ("ssm").
-ANSWERED_BY = "Service"
 
 
 class Clients:
@@ -125,32 +125,3 @@ class Clients:
 def _name_service(parsed: dict[str, Any], model: Any, **_: Any) -> None:
     """Notes in an answer which service gave it. An error has the answer, but does not know its client."""
     parsed.setdefault("ResponseMetadata", {})[ANSWERED_BY] = model.service_model.signing_name
-
-
-def error_code(error: Exception) -> str:
-    """The code in AWS's answer ("UnauthorizedOperation"), empty for an error that isn't an answer."""
-    response = getattr(error, "response", None)
-    if not isinstance(response, dict):
-        return ""
-    return str(response.get("Error", {}).get("Code", ""))
-
-
-def error_service(error: Exception) -> str:
-    """The service that answered, by its name in permissions ("ssm"); empty when that isn't known."""
-    response = getattr(error, "response", None)
-    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
-    return str(metadata.get(ANSWERED_BY, ""))
-
-
-def error_message(error: Exception) -> str:
-    """The message in AWS's answer, else the error's own text."""
-    response = getattr(error, "response", None)
-    message = response.get("Error", {}).get("Message", "") if isinstance(response, dict) else ""
-    return str(message or error)
-
-
-def explain(error: Exception) -> str:
-    """One line for any error: what happened and, where it is known, what to do."""
-    from nixl_efa.aws_errors import one_line
-
-    return one_line(error)

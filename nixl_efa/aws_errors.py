@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 
-from nixl_efa.aws import error_code, error_message, error_service
+from nixl_efa.failure import Failure
+
+# The member of ResponseMetadata that holds the name which a service has in permissions ("ssm"); nixl_efa.aws puts it
+# there, since an error has the answer, but does not know its client.
+ANSWERED_BY = "Service"
 
 _CREDENTIALS = (
     "Run `aws configure` or `aws sso login`, set AWS_PROFILE, or give --profile; "
@@ -58,6 +62,35 @@ _NO_PERMISSION = {
 _PERFORM = re.compile(r"perform: ([a-z0-9-]+:\w+)")
 
 
+def error_code(error: Exception) -> str:
+    """The code in AWS's answer ("UnauthorizedOperation"), empty for an error that isn't an answer."""
+    response = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    return str(response.get("Error", {}).get("Code", ""))
+
+
+def error_status(error: BaseException) -> int:
+    """The HTTP status of AWS's answer, 0 for an error that isn't an answer."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return int(metadata.get("HTTPStatusCode", 0))
+
+
+def error_service(error: Exception) -> str:
+    """The service that answered, by its name in permissions ("ssm"); empty when that isn't known."""
+    response = getattr(error, "response", None)
+    metadata = response.get("ResponseMetadata", {}) if isinstance(response, dict) else {}
+    return str(metadata.get(ANSWERED_BY, ""))
+
+
+def error_message(error: Exception) -> str:
+    """The message in AWS's answer, else the error's own text."""
+    response = getattr(error, "response", None)
+    message = response.get("Error", {}).get("Message", "") if isinstance(response, dict) else ""
+    return str(message or error)
+
+
 def missing_permission(error: Exception) -> str:
     """The permission that an answer says is missing ("ec2:PurchaseCapacityBlock"), empty for other errors."""
     if error_code(error) not in _NO_PERMISSION:
@@ -72,8 +105,10 @@ def missing_permission(error: Exception) -> str:
     return f"{service}:{operation}" if service else operation
 
 
-def one_line(error: Exception) -> str:
-    """One line for any error, of boto3, AWS or anything else."""
+def explain(error: Exception) -> str:
+    """One line for any error, of boto3, AWS or anything else: what happened and, where it is known, what to do."""
+    if isinstance(error, Failure):
+        return error.message
     text = " ".join(str(error).split()).rstrip(".")
     permission = missing_permission(error)
     if permission:

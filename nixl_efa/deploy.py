@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nixl_efa.capacity.clock import Clock
 from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.run_command import Script

@@ -5,6 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 
+def utc(when: datetime) -> datetime:
+    """The same moment with UTC as its zone; a moment without a zone is taken as UTC."""
+    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
+
+
 def moment(when: datetime) -> str:
     """A moment in UTC: 2026-12-01 11:30 UTC."""
     return when.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

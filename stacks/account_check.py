@@ -14,7 +14,7 @@ from constructs import IValidation
 
 from nixl_efa import checks
 from nixl_efa.aws import Clients
-from nixl_efa.capacity.clock import SystemClock
+from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Finding, Level
 from nixl_efa.settings import Settings
 

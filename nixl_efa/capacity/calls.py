@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws import error_code
+from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.journal import Entry
 from nixl_efa.capacity.order import Kind, Order
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nixl_efa.capacity.clock import Clock
 from nixl_efa.capacity.evidence import WaitingRule
 from nixl_efa.capacity.journal import Entry, Journal
 from nixl_efa.capacity.locks import SharedLock
+from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:

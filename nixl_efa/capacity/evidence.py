@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from nixl_efa.capacity.clock import Clock
+from nixl_efa.aws_calls import all_items
 from nixl_efa.capacity.journal import Entry
 from nixl_efa.capacity.order import Kind
-from nixl_efa.capacity.pages import all_items
 from nixl_efa.capacity.reservation import PURCHASE_TAG
+from nixl_efa.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

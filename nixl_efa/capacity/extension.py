@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from nixl_efa.aws_calls import all_items
 from nixl_efa.capacity.offering import fee_of, utc
-from nixl_efa.capacity.pages import all_items
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.failure import Failure
 

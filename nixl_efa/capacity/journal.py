@@ -17,10 +17,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.capacity.clock import Clock
-from nixl_efa.capacity.files import write_durably
 from nixl_efa.capacity.order import Command, Kind, Order, Place
+from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
+from nixl_efa.files import write_durably
 
 # The note of a purchase of which the user knows.
 TOLD = "told"

@@ -15,10 +15,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws import error_code
-from nixl_efa.capacity.files import make_directory
+from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.journal import Entry, entry_from, to_json
 from nixl_efa.failure import Failure
+from nixl_efa.files import make_directory
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws import error_code
+from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from nixl_efa.aws import explain
+from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.desk import Desk, Unclear
 from nixl_efa.capacity.evidence import look, look_until
 from nixl_efa.capacity.journal import Entry, JournalFull, State

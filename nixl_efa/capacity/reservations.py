@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws import error_code
-from nixl_efa.capacity.pages import all_items
-from nixl_efa.capacity.patience import patiently
+from nixl_efa.aws_calls import all_items, ask_all, patiently
+from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.reservation import Reservation, from_api
-from nixl_efa.capacity.side_by_side import ask_all
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:

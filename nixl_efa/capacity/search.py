@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nixl_efa.aws_calls import all_items, ask_all
 from nixl_efa.capacity.offering import Offering, from_api
-from nixl_efa.capacity.pages import all_items
 from nixl_efa.capacity.request import Request
-from nixl_efa.capacity.side_by_side import ask_all
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

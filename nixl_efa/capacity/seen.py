@@ -11,9 +11,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.capacity.files import write_durably
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.request import Request
+from nixl_efa.files import write_durably
 
 # Offerings are gone long before.
 KEPT_DAYS = 7

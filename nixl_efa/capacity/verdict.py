@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from nixl_efa.aws import error_code
-from nixl_efa.capacity.patience import is_throttling
+from nixl_efa.aws_calls import is_throttling
+from nixl_efa.aws_errors import error_code
 
 # No connection was made, or none was even tried, so the request never left. By the class's name: botocore is
 # not imported here. An SSLError or a closed connection can also come after the request was sent, and so can a

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from nixl_efa.capacity.clock import Clock
 from nixl_efa.capacity.reservation import DEAD_STATES, Reservation
+from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 
 # The way of a block that is paid for (EC2 user guide, capacity-blocks-view). An On-Demand reservation goes

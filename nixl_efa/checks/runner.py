@@ -13,12 +13,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.capacity.clock import Clock
 from nixl_efa.checks.facts import Facts, Unseen
 from nixl_efa.checks.gather.machine import machine
 from nixl_efa.checks.launch import Launch, launch_of
 from nixl_efa.checks.looks import ClientsFactory, Looks
 from nixl_efa.checks.rules import judge
+from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
 from nixl_efa.settings import Settings
 

@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _message(error: Exception) -> str:
-    from nixl_efa.aws import explain
+    from nixl_efa.aws_errors import explain
 
     return explain(error)
 

@@ -99,7 +99,7 @@ def _settings(environment: str) -> Settings:
 def _run(settings: Settings, *, min_hours: float | None, profile: str | None, at_once: bool) -> list[Finding]:
     from nixl_efa import checks
     from nixl_efa.aws import Clients
-    from nixl_efa.capacity.clock import SystemClock
+    from nixl_efa.clock import SystemClock
 
     return checks.run(
         settings,
@@ -132,8 +132,8 @@ def _show(findings: Sequence[Finding], *, brief: bool) -> None:
 
 def _verify(settings: Settings, boot_minutes: int, *, strict: bool, profile: str | None) -> None:
     from nixl_efa.aws import Clients
-    from nixl_efa.capacity.clock import SystemClock
     from nixl_efa.cli import nodes
+    from nixl_efa.clock import SystemClock
     from nixl_efa.deploy import wait_for_boot
     from nixl_efa.nodes import outputs
 

@@ -42,9 +42,9 @@ def verify(
     and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
     """
     from nixl_efa.aws import Clients
-    from nixl_efa.capacity.clock import SystemClock
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.clock import SystemClock
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -77,9 +77,9 @@ def status(
     Warns when EC2 begins to terminate the Capacity Block's instances in under two hours.
     """
     from nixl_efa.aws import Clients
-    from nixl_efa.capacity.clock import SystemClock
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.clock import SystemClock
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 

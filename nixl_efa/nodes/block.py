@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws import error_code
-from nixl_efa.aws_errors import missing_permission
+from nixl_efa.aws_errors import error_code, missing_permission
 from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.reservation import Reservation, from_api
 from nixl_efa.findings import Finding, Level

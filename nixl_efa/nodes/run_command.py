@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws import error_code
-from nixl_efa.capacity.clock import Clock
+from nixl_efa.aws_errors import error_code
+from nixl_efa.clock import Clock
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

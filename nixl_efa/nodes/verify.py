@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nixl_efa import instance_types
-from nixl_efa.capacity.clock import Clock
+from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import block, instances, pair_rules, rules, run_command, transfer, transfer_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
-from nixl_efa.capacity import files, journal
+from nixl_efa import files
+from nixl_efa.capacity import journal
 from nixl_efa.capacity.evidence import WaitingRule
 from nixl_efa.capacity.journal import Entry
 from nixl_efa.capacity.locks import machine_lock

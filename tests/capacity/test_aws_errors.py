@@ -10,8 +10,8 @@ from botocore import exceptions
 from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
-from nixl_efa.aws import Clients, error_code, explain
-from nixl_efa.aws_errors import missing_permission
+from nixl_efa.aws import Clients
+from nixl_efa.aws_errors import error_code, explain, missing_permission
 from tests.capacity.fake_aws import refusal
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.capacity import files
+from nixl_efa import files
 
 
 def test_the_text_is_synced_before_it_takes_the_name_and_the_directory_after_it(

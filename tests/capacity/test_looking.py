@@ -7,11 +7,10 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.aws_calls import ask_all, patiently
 from nixl_efa.capacity.evidence import look_until
 from nixl_efa.capacity.handover import fit
-from nixl_efa.capacity.patience import patiently
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.capacity.side_by_side import ask_all
 from nixl_efa.capacity.usage import environments_by_reservation
 from nixl_efa.capacity.waiting import TimedOut, reached, wait_for
 from nixl_efa.failure import Failure

@@ -12,7 +12,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa import instance_types
-from nixl_efa.capacity.clock import SystemClock
+from nixl_efa.clock import SystemClock
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned

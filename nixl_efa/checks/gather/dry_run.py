@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws import error_code, error_message
+from nixl_efa.aws_errors import error_code, error_message
 from nixl_efa.checks.facts import DryRun, Image
 from nixl_efa.checks.launch import Launch
 

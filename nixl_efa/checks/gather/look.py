@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from nixl_efa.aws import explain
-from nixl_efa.aws_errors import missing_permission
+from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.checks.facts import Unseen
 
 Seen = TypeVar("Seen")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws import error_code
+from nixl_efa.aws_errors import error_code
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws import error_code
+from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.reservation import from_api
-from nixl_efa.capacity.side_by_side import ask_all
 from nixl_efa.checks.facts import BlockHealth, Elsewhere, Reservation
 
 if TYPE_CHECKING:

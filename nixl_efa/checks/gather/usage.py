@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa import instance_types
-from nixl_efa.aws import error_code
+from nixl_efa.aws_errors import error_code
 from nixl_efa.checks.facts import Market, Quota, Running
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from nixl_efa.aws import explain
+from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import Order
 from nixl_efa.capacity.reservation import Reservation

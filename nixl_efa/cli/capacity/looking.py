@@ -58,7 +58,7 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
 def _users(kit: Tools, regions: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Which environments use which reservation. Where Parameter Store can't be read, the settings alone
     tell."""
-    from nixl_efa.capacity.side_by_side import ask_all
+    from nixl_efa.aws_calls import ask_all
     from nixl_efa.capacity.usage import environments_by_reservation, stored_parameters
     from nixl_efa.cli.capacity.words import tell_failed
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from nixl_efa.aws import explain
+from nixl_efa.aws_errors import explain
 from nixl_efa.capacity import calls, parameters, purchase
 from nixl_efa.capacity.desk import Desk
 from nixl_efa.capacity.evidence import WaitingRule, extensions_of

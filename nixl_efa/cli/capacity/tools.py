@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixl_efa.aws import Clients
-from nixl_efa.capacity.clock import Clock, SystemClock
-from nixl_efa.capacity.files import state_directory
-from nixl_efa.capacity.regions import chosen_regions
+from nixl_efa.aws_calls import chosen_regions
 from nixl_efa.cli.output import BadInput, say
+from nixl_efa.clock import Clock, SystemClock
+from nixl_efa.files import state_directory
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.reservation import Reservation

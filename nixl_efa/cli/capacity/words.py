@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 
-from nixl_efa.aws import explain
+from nixl_efa.aws_errors import explain
 from nixl_efa.cli.output import BadInput, say
 
 

@@ -1,0 +1,166 @@
+"""Asking AWS: patiently when it throttles, every page, many regions side by side, and never taking an answer that
+lacks its result for one that says "none"."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nixl_efa.aws_errors import error_code
+from nixl_efa.failure import BadInput, Failure
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+    from nixl_efa.aws import Clients
+
+Answer = TypeVar("Answer")
+Key = TypeVar("Key", bound=Hashable)
+Sleep = Callable[[float], None]
+
+ALL_REGIONS = "all"
+# DescribeRegions answers the same everywhere; this one is on in every account of the partition aws.
+ANYWHERE = "us-east-1"
+
+# The codes that mean "slower", as botocore's standard retries know them (botocore.retries.standard).
+THROTTLING = frozenset(
+    {
+        "Throttling",
+        "ThrottlingException",
+        "ThrottledException",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "TooManyRequestsException",
+        "RequestLimitExceeded",
+        "BandwidthLimitExceeded",
+        "SlowDown",
+        "PriorRequestNotComplete",
+        "EC2ThrottledException",
+    }
+)
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 20.0
+TRIES = 9
+# Pages of one answer. A thousand reservations, or ten thousand parameters at ten a page, end long before.
+MOST_PAGES = 1000
+# More than the regions times a few lengths; threads that wait for the network cost next to nothing.
+MOST_THREADS = 128
+
+
+class NoResultError(Failure):
+    """An answer with status 200 that is not the service's: a page of a proxy or of a login, for example."""
+
+
+def is_throttling(error: Exception) -> bool:
+    """Whether AWS only asks to be asked later: the call had no effect."""
+    return error_code(error) in THROTTLING
+
+
+def patiently(
+    call: Callable[[], Answer],
+    sleep: Sleep,
+    *,
+    tries: int = TRIES,
+    jitter: Callable[[float, float], float] = random.uniform,
+) -> Answer:
+    """The answer of `call`, repeated while AWS throttles it, with waits that double and are drawn at random.
+
+    Raises what `call` raises: at once for any error that isn't throttling, else after `tries` calls.
+    """
+    for attempt in range(tries - 1):
+        try:
+            return call()
+        except Exception as error:
+            if not is_throttling(error):
+                raise
+        ceiling = min(FIRST_WAIT_SECONDS * 2**attempt, LONGEST_WAIT_SECONDS)
+        # Between half and all of it, so that callers that were throttled together don't return together.
+        sleep(jitter(ceiling / 2, ceiling))
+    return call()
+
+
+def result(answer: Mapping[str, Any], key: str) -> Any:
+    """What stands under `key` in an answer. NoResultError without it: AWS sends an empty list as an empty list."""
+    if key not in answer:
+        raise NoResultError(
+            f"AWS's answer has no {key}, so it says nothing. Something on the way (a proxy, a login page) seems to have answered in its place."  # noqa: E501
+        )
+    return answer[key]
+
+
+def all_items(
+    call: Callable[..., Mapping[str, Any]], key: str, sleep: Sleep, request: Mapping[str, Any] | None = None
+) -> Iterator[Mapping[str, Any]]:
+    """What stands under `key` in every page of the call's answer.
+
+    Throttling is waited out for the page that it hit; pages that came are not asked for again. NoResultError for a
+    page without `key`, and for a list of pages that does not end.
+    """
+    body = dict(request or {})
+    for _ in range(MOST_PAGES):
+        answer = patiently(partial(call, **body), sleep)
+        yield from result(answer, key) or ()
+        token = answer.get("NextToken") or ""
+        if not token:
+            return
+        if token == body.get("NextToken"):
+            break
+        body["NextToken"] = token
+    raise NoResultError(f"AWS's list of {key} does not end: it says nothing. Try again later.")
+
+
+def ask_all(
+    keys: Iterable[Key], ask: Callable[[Key], Answer], done: Callable[[Key], None] = lambda _: None
+) -> tuple[dict[Key, Answer], dict[Key, Exception]]:
+    """Calls `ask` once for each key, side by side: the answers and the errors, by key, in the order of keys.
+
+    done is called in the caller's thread after each answer or error.
+    """
+    ordered = list(dict.fromkeys(keys))
+    answers: dict[Key, Answer] = {}
+    errors: dict[Key, Exception] = {}
+    if not ordered:
+        return answers, errors
+    with ThreadPoolExecutor(max_workers=min(len(ordered), MOST_THREADS)) as pool:
+        running = {pool.submit(ask, key): key for key in ordered}
+        try:
+            for future in as_completed(running):
+                key = running[future]
+                error = future.exception()
+                if error is None:
+                    answers[key] = future.result()
+                elif isinstance(error, Exception):
+                    errors[key] = error
+                else:
+                    raise error
+                done(key)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return (
+        {key: answers[key] for key in ordered if key in answers},
+        {key: errors[key] for key in ordered if key in errors},
+    )
+
+
+def chosen_regions(asked: Sequence[str], clients: Clients, sleep: Sleep) -> tuple[str, ...]:
+    """The regions to ask: those given, every enabled one for "all", else the default region.
+
+    BadInput when no region is given and none is configured.
+    """
+    if ALL_REGIONS in asked:
+        return enabled_regions(clients.ec2(clients.region or ANYWHERE), sleep)
+    if asked:
+        return tuple(dict.fromkeys(asked))
+    if clients.region is None:
+        raise BadInput("no AWS region is chosen: give --region NAME or --region all, or set AWS_REGION")
+    return (clients.region,)
+
+
+def enabled_regions(ec2: EC2Client, sleep: Sleep) -> tuple[str, ...]:
+    """The names of the regions that are enabled for the account, sorted."""
+    answer = patiently(lambda: ec2.describe_regions(AllRegions=False), sleep)
+    return tuple(sorted(region["RegionName"] for region in result(answer, "Regions")))
