@@ -13,8 +13,9 @@ from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name, token
+from constructs_lib.naming import named, token
 from constructs_lib.scripts_bucket import ScriptsBucket
+from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
 
 Statement = dict[str, object]
@@ -23,18 +24,20 @@ Statement = dict[str, object]
 class NodeAccess(Construct):
     """One role and instance profile for both nodes. `policies` must be attached before a node boots."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, bucket: ScriptsBucket) -> None:
+    def __init__(
+        self, scope: Construct, id: str, *, settings: Settings, launch: Launch, bucket: ScriptsBucket
+    ) -> None:
         super().__init__(scope, id)
         named(DataAwsPartition(self, "current"), "current")
         partition = token("data.aws_partition", "current", "partition")
         # IAM is the same in every region, so the region is part of the name.
-        name = f"{resource_name(settings, settings.region)}"[:64]
+        name = launch.name_of(launch.region)[:64]
         named(
             IamRole(
                 self,
                 "node",
                 name=name,
-                description=f"NIXL/EFA nodes of {settings.stack_name}",
+                description=f"NIXL/EFA nodes of {launch.stack_name}",
                 assume_role_policy=json.dumps(ASSUMED_BY_EC2),
             ),
             "node",

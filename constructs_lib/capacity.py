@@ -15,8 +15,7 @@ from cdktf_cdktf_provider_aws.instance import (
 from constructs import Construct
 
 from constructs_lib.naming import named, token
-from nixl_efa.plan import PairPlan
-from nixl_efa.settings import Settings
+from nixl_efa.launch import Launch, ReservationSource
 
 
 class Capacity(Construct):
@@ -25,16 +24,15 @@ class Capacity(Construct):
     reservation_id is an id, a token for the one that Parameter Store holds at plan time, or "".
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, plan: PairPlan) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
-        self.market: str = plan.market or ""
-        self.reservation_id: str = self._reservation_id(settings)
+        self.market: str = "" if launch.market == "on-demand" else launch.market
+        self.reservation_id: str = self._reservation_id(launch.reservation)
 
-    def _reservation_id(self, settings: Settings) -> str:
-        if settings.capacity_reservation_parameter is None:
-            return settings.capacity_reservation_id or ""
-        parameter = DataAwsSsmParameter(self, "reservation", name=settings.capacity_reservation_parameter)
-        named(parameter, "reservation")
+    def _reservation_id(self, source: ReservationSource) -> str:
+        if not source.reads_id:
+            return source.id
+        named(DataAwsSsmParameter(self, "reservation", name=source.id_parameter), "reservation")
         # Not `value`: that one is marked sensitive, and a plan would hide into which block it launches.
         return token("data.aws_ssm_parameter", "reservation", "insecure_value")
 

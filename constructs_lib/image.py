@@ -10,21 +10,18 @@ from constructs import Construct
 
 from constructs_lib.frozen import frozen
 from constructs_lib.naming import named, token
-from nixl_efa.image import image_parameter
-from nixl_efa.plan import PairPlan
-from nixl_efa.settings import Settings
+from nixl_efa.launch import Launch
 
 
 class Image(Construct):
     """ami_id is an id, or a token for the image that its parameter named when the pair was created."""
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, plan: PairPlan) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
-        if settings.ami_id:
-            self.ami_id: str = settings.ami_id
+        if launch.image_id:
+            self.ami_id: str = launch.image_id
             return
-        parameter = settings.ami_parameter or image_parameter(plan.instance_type)
-        named(DataAwsSsmParameter(self, "image", name=parameter), "image")
+        named(DataAwsSsmParameter(self, "image", name=launch.image_parameter), "image")
         newest = token("data.aws_ssm_parameter", "image", "insecure_value")
         # AWS publishes a new image every week; it must not replace running nodes.
-        self.ami_id = frozen(self, "image", newest, until={"parameter": parameter})
+        self.ami_id = frozen(self, "image", newest, until={"parameter": launch.image_parameter})

@@ -1,4 +1,4 @@
-"""Names: in AWS, and in Terraform's state and plans."""
+"""Names in Terraform's state and plans."""
 
 from __future__ import annotations
 
@@ -6,14 +6,7 @@ from typing import TypeVar
 
 from cdktf import TerraformElement
 
-from nixl_efa.settings import Settings
-
 Element = TypeVar("Element", bound=TerraformElement)
-
-
-def resource_name(settings: Settings, part: str) -> str:
-    """The name in AWS of a part of an environment, such as "nixl-efa-prod-producer"."""
-    return f"{settings.project_prefix}-{settings.name}-{part}"
 
 
 def named(element: Element, name: str) -> Element:

@@ -18,7 +18,7 @@ from constructs import Construct
 
 from constructs_lib.frozen import frozen
 from constructs_lib.naming import named, reference, token
-from nixl_efa.settings import Settings
+from nixl_efa.launch import Launch
 
 OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
 SUBNETS_FOUND = reference("data.aws_subnets", "subnets", "ids")
@@ -32,14 +32,14 @@ class Network(Construct):
     VPC in the wanted zone, else in any zone that offers the type; the choice stays what it was (see frozen).
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
-        self._settings = settings
+        self._launch = launch
         zone = self._wanted_zone()
         offerings = self._offerings()
         given = self._given_subnet()
-        vpc_id = given.vpc_id if given else settings.vpc_id
-        named(DataAwsVpc(self, "vpc", id=vpc_id, default=None if vpc_id else True), "vpc")
+        vpc_id = given.vpc_id if given else launch.vpc_id
+        named(DataAwsVpc(self, "vpc", id=vpc_id or None, default=None if vpc_id else True), "vpc")
         self.vpc_id: str = token("data.aws_vpc", "vpc", "id")
         self.vpc_cidr: str = token("data.aws_vpc", "vpc", "cidr_block")
         if given:
@@ -56,27 +56,25 @@ class Network(Construct):
             value,
             until={
                 "availability_zone": zone or "",
-                "instance_type": settings.instance_type,
-                "subnet_id": settings.subnet_id or "",
-                "vpc_id": settings.vpc_id or "",
+                "instance_type": launch.instance_type,
+                "subnet_id": launch.subnet_id,
+                "vpc_id": launch.vpc_id,
             },
             preconditions=conditions,
         )
 
     def _wanted_zone(self) -> str | None:
         """The zone that the user wants, as text or as a token; None when any will do."""
-        if self._settings.availability_zone:
-            return self._settings.availability_zone
-        parameter = self._settings.availability_zone_parameter
-        if parameter is None:
-            return None
-        named(DataAwsSsmParameter(self, "zone", name=parameter), "zone")
+        source = self._launch.reservation
+        if not source.reads_zone:
+            return source.zone or None
+        named(DataAwsSsmParameter(self, "zone", name=source.zone_parameter), "zone")
         # Not `value`: that one is marked sensitive, and a plan would hide what it changes.
         return token("data.aws_ssm_parameter", "zone", "insecure_value")
 
     def _offerings(self) -> DataAwsEc2InstanceTypeOfferings:
         wanted = DataAwsEc2InstanceTypeOfferingsFilter(
-            name="instance-type", values=[self._settings.instance_type]
+            name="instance-type", values=[self._launch.instance_type]
         )
         return named(
             DataAwsEc2InstanceTypeOfferings(
@@ -86,9 +84,9 @@ class Network(Construct):
         )
 
     def _given_subnet(self) -> DataAwsSubnet | None:
-        if self._settings.subnet_id is None:
+        if not self._launch.subnet_id:
             return None
-        return named(DataAwsSubnet(self, "subnet", id=self._settings.subnet_id), "subnet")
+        return named(DataAwsSubnet(self, "subnet", id=self._launch.subnet_id), "subnet")
 
     def _find_subnets(self, zones: list[str]) -> None:
         named(
@@ -104,7 +102,7 @@ class Network(Construct):
         )
 
     def _given_fits(self, zone: str | None) -> list[Precondition]:
-        subnet, vpc = self._settings.subnet_id, self._settings.vpc_id
+        subnet, vpc = self._launch.subnet_id, self._launch.vpc_id
         conditions = []
         if zone:
             conditions.append(
@@ -126,21 +124,21 @@ class Network(Construct):
 
     def _type_offered(self, zone: str | None) -> Precondition:
         """`zone` is a Terraform expression; None asks for any zone of the region."""
-        wanted = self._settings.instance_type
+        wanted = self._launch.instance_type
         zones = f'${{join(", ", sort({OFFERED_ZONES}))}}'
         if zone is None:
             return Precondition(
                 condition=f"${{length({OFFERED_ZONES}) > 0}}",
-                error_message=f"{wanted} is not offered in {self._settings.region}: change region or instance_type.",
+                error_message=f"{wanted} is not offered in {self._launch.region}: change region or instance_type.",
             )
         return Precondition(
             condition=f"${{contains({OFFERED_ZONES}, {zone})}}",
-            error_message=f"{wanted} is not offered in zone ${{{zone}}}. Zones of {self._settings.region} that offer "
+            error_message=f"{wanted} is not offered in zone ${{{zone}}}. Zones of {self._launch.region} that offer "
             f"it: {zones}. Change availability_zone, subnet_id, region or instance_type.",
         )
 
     def _subnet_found(self, zone: str | None) -> Precondition:
-        where = f"zone {zone}" if zone else f"a zone that offers {self._settings.instance_type}"
+        where = f"zone {zone}" if zone else f"a zone that offers {self._launch.instance_type}"
         return Precondition(
             condition=f"${{length({SUBNETS_FOUND}) > 0}}",
             error_message=f"{self.vpc_id} has no subnet in {where}: create one, or set vpc_id, subnet_id or "

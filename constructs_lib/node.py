@@ -20,25 +20,23 @@ from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.image import Image
 from constructs_lib.naming import named, token
 from constructs_lib.placement import Placement
-from nixl_efa.plan import PairPlan
-from nixl_efa.settings import Settings
+from nixl_efa.launch import Launch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """What both nodes are made from.
 
-    launch: address of the resource whose change launches the nodes anew (see NodePair).
+    launched_anew_by: address of the resource whose change launches the nodes anew (see NodePair).
     before: what must stand before a node boots.
     """
 
-    settings: Settings
-    plan: PairPlan
+    launch: Launch
     capacity: Capacity
     placement: Placement
     access: NodeAccess
     image: Image
-    launch: str
+    launched_anew_by: str
     before: Sequence[ITerraformDependable]
 
 
@@ -56,12 +54,12 @@ class Node(Construct):
         tags: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
-        settings = shared.settings
+        launch = shared.launch
         instance = Instance(
             self,
             "instance",
             ami=shared.image.ami_id,
-            instance_type=settings.instance_type,
+            instance_type=launch.instance_type,
             launch_template=InstanceLaunchTemplate(
                 id=interfaces.template_id, version=interfaces.template_version
             ),
@@ -69,21 +67,21 @@ class Node(Construct):
             capacity_reservation_specification=shared.capacity.reservation_specification,
             placement_group=shared.placement.group_name,
             iam_instance_profile=shared.access.instance_profile,
-            key_name=settings.key_name,
+            key_name=launch.key_name or None,
             user_data=user_data,
-            # IMDSv2 only; a container on the node is one hop further away.
             metadata_options=InstanceMetadataOptions(
-                http_endpoint="enabled",
-                http_tokens="required",
-                http_put_response_hop_limit=2,
+                http_endpoint=launch.metadata.http_endpoint,
+                http_tokens=launch.metadata.http_tokens,
+                http_put_response_hop_limit=launch.metadata.http_put_response_hop_limit,
+                instance_metadata_tags=launch.metadata.instance_metadata_tags,
             ),
             root_block_device=InstanceRootBlockDevice(
-                volume_type="gp3",
-                volume_size=shared.plan.volume_gib,
-                iops=settings.volume_iops,
-                throughput=settings.volume_throughput,
-                encrypted=True,
-                delete_on_termination=True,
+                volume_type=launch.volume.kind,
+                volume_size=launch.volume.gib,
+                iops=launch.volume.iops,
+                throughput=launch.volume.throughput,
+                encrypted=launch.volume.encrypted,
+                delete_on_termination=launch.volume.delete_on_termination,
                 tags=dict(tags),
             ),
             tags=dict(tags),
@@ -93,11 +91,11 @@ class Node(Construct):
                 # the node at every plan (hashicorp/terraform-provider-aws, pull request 48701).
                 # launch_template, user_data: a new version for a changed tag, or a newer text of the boot scripts,
                 # is no reason to replace a node, nor to stop and start it, which in a block can lose its slot.
-                # What must replace a node stands in `launch`. Fixed capacity is never created before it is
+                # What must replace a node stands in `launched_anew_by`. Fixed capacity is never created before it is
                 # destroyed: a slot is free again only some minutes after its old node is gone (EC2 user guide,
                 # capacity-blocks-launch).
                 ignore_changes=["instance_market_options", "launch_template", "user_data"],
-                replace_triggered_by=[shared.launch],
+                replace_triggered_by=[shared.launched_anew_by],
             ),
         )
         named(instance, id)

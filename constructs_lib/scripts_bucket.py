@@ -14,8 +14,8 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 )
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name, token
-from nixl_efa.settings import Settings
+from constructs_lib.naming import named, token
+from nixl_efa.launch import Launch
 
 
 class ScriptsBucket(Construct):
@@ -24,9 +24,9 @@ class ScriptsBucket(Construct):
     A bucket that still holds something stops `cdktf destroy`: results are worth more than a clean end.
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
-        named(S3Bucket(self, "bucket", bucket_prefix=resource_name(settings, "")), "scripts")
+        named(S3Bucket(self, "bucket", bucket_prefix=launch.name_of("")), "scripts")
         self.name: str = token("aws_s3_bucket", "scripts", "id")
         self.arn: str = token("aws_s3_bucket", "scripts", "arn")
         named(

@@ -8,11 +8,12 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from constructs_lib.naming import named, resource_name, token
+from constructs_lib.naming import named, token
 from constructs_lib.network import Network
-from nixl_efa.settings import Settings
+from nixl_efa.launch import Launch
 
 ALL_PROTOCOLS = "-1"
+DESCRIPTION = "NIXL/EFA node pair {}: everything between the nodes, services from the VPC"
 
 
 class PairSecurityGroup(Construct):
@@ -21,27 +22,27 @@ class PairSecurityGroup(Construct):
     security_group_id is a token or an id; rules must stand before a node boots.
     """
 
-    def __init__(self, scope: Construct, id: str, *, settings: Settings, network: Network) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch, network: Network) -> None:
         super().__init__(scope, id)
         self.rules: list[ITerraformDependable] = []
-        if settings.security_group_id:
-            self.security_group_id: str = settings.security_group_id
+        if launch.security_group_id:
+            self.security_group_id: str = launch.security_group_id
             return
         named(
             SecurityGroup(
                 self,
                 "group",
-                name=resource_name(settings, "pair"),
-                description=f"NIXL/EFA node pair {settings.name}: everything between the nodes, services from the VPC",
+                name=launch.name_of("pair"),
+                description=DESCRIPTION.format(launch.environment),
                 vpc_id=network.vpc_id,
-                tags={"Name": resource_name(settings, "pair")},
+                tags={"Name": launch.name_of("pair")},
             ),
             "pair",
         )
         self.security_group_id = token("aws_security_group", "pair", "id")
         self._between_the_nodes()
         self._to_the_internet()
-        self._services(settings.service_ports, network.vpc_cidr)
+        self._services(launch.service_ports, network.vpc_cidr)
 
     def _between_the_nodes(self) -> None:
         """All protocols in both directions, to the group itself.

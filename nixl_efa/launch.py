@@ -100,13 +100,16 @@ class Launch:
     """All that the nodes of an environment are launched from.
 
     account_id:      the only account that it may happen in; empty: any.
+    prefix:          what the names in AWS begin with (see name_of).
     nodes:           producers first.
     type_facts:      None for a type that the data doesn't know.
     interfaces:      of each node, the primary first (efa_layout.layout).
     market:          how EC2 is asked for the instances.
     placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
     image_id:        given by the settings; empty where the public parameter `image_parameter` names the image.
-    tags:            of everything in the stack; a node's own come on top.
+    tags:            of everything in the stack; a node's own come on top (tags_of).
+    nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
+    service_ports:   TCP ports of the nodes that the VPC may reach.
     min_hours:       hours that a reservation must still last.
     at_once:         the launch follows this look, so capacity that starts later is no use.
     profile:         the AWS profile that the commands to look by hand name; empty: none.
@@ -114,6 +117,7 @@ class Launch:
 
     environment: str
     stack_name: str
+    prefix: str
     region: str
     account_id: str = ""
     nodes: tuple[Node, ...]
@@ -134,6 +138,8 @@ class Launch:
     security_group_id: str = ""
     elastic_ip: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+    nixl_version: str = ""
+    service_ports: tuple[int, ...] = ()
     min_hours: float = 1.0
     at_once: bool = False
     profile: str = ""
@@ -158,6 +164,14 @@ class Launch:
         """EFA interfaces of each node: the number of EFA devices that it will see."""
         return efa_interface_count(self.interfaces)
 
+    def name_of(self, part: str) -> str:
+        """The name in AWS of a part of the environment, such as "nixl-efa-prod-pair"."""
+        return f"{self.prefix}-{part}"
+
+    def tags_of(self, node: Node) -> dict[str, str]:
+        """The tags of a node and of what belongs to it: volume, interfaces, address."""
+        return {**self.tags, "Name": node.tag_name, "Role": node.role}
+
 
 def launch_of(
     settings: Settings,
@@ -173,14 +187,16 @@ def launch_of(
     min_hours: in place of the setting; at_once, profile: see Launch.
     """
     facts = instance_types.find(settings.instance_type)
+    prefix = f"{settings.project_prefix}-{settings.name}"
     market: Market = (
         "capacity-block" if settings.use_capacity_block else "spot" if settings.spot else "on-demand"
     )
     return Launch(
         environment=settings.name,
         stack_name=settings.stack_name,
+        prefix=prefix,
         region=settings.region,
-        nodes=nodes_of(f"{settings.project_prefix}-{settings.name}", producers, consumers),
+        nodes=nodes_of(prefix, producers, consumers),
         instance_type=settings.instance_type,
         type_facts=facts,
         interfaces=layout(facts),
@@ -197,6 +213,8 @@ def launch_of(
         security_group_id=settings.security_group_id or "",
         elastic_ip=settings.elastic_ip,
         tags=stack_tags(settings),
+        nixl_version=settings.nixl_version if settings.install_nixl else "",
+        service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
         at_once=at_once,
         profile=profile,

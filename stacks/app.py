@@ -9,7 +9,7 @@ from cdktf import Annotations, App
 
 from constructs_lib.fast_bindings import skip_type_checks
 from nixl_efa.findings import Finding, failures, warnings
-from nixl_efa.plan import plan_pair, summary
+from nixl_efa.launch import launch_of, summary
 from nixl_efa.settings import Loaded
 from stacks.pair_stack import PairStack
 
@@ -58,9 +58,9 @@ def build_app(
     skip_type_checks()
     lines, refused = [], []
     for position, settings in enumerate(loaded.environments):
-        plan = plan_pair(settings)
-        stack = PairStack(app, settings=settings, plan=plan)
-        lines.append(summary(settings, plan))
+        launch = launch_of(settings)
+        stack = PairStack(app, settings=settings, launch=launch)
+        lines.append(summary(launch))
         seen = (account or {}).get(settings.name, [])
         if failures(seen):
             from stacks.account_check import refuse

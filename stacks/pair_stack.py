@@ -8,9 +8,9 @@ from cdktf import TerraformOutput, TerraformStack
 from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
 from constructs import Construct
 
-from constructs_lib.node_pair import NodePair, stack_tags
+from constructs_lib.node_pair import NodePair
 from constructs_lib.suppressions import suppressions
-from nixl_efa.plan import PairPlan
+from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
 from stacks.state import keep_state
 
@@ -21,34 +21,34 @@ PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
 class PairStack(TerraformStack):
     """`nixl-efa-<environment>`."""
 
-    def __init__(self, scope: Construct, *, settings: Settings, plan: PairPlan) -> None:
-        super().__init__(scope, settings.stack_name)
+    def __init__(self, scope: Construct, *, settings: Settings, launch: Launch) -> None:
+        super().__init__(scope, launch.stack_name)
         AwsProvider(
             self,
             "aws",
-            region=settings.region,
-            default_tags=[AwsProviderDefaultTags(tags=stack_tags(settings))],
+            region=launch.region,
+            default_tags=[AwsProviderDefaultTags(tags=dict(launch.tags))],
         )
         # The bindings would pin the one version that they were generated from.
         self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSIONS)
         keep_state(self, settings)
-        self.pair = NodePair(self, "pair", settings=settings, plan=plan)
+        self.pair = NodePair(self, "pair", settings=settings, launch=launch)
         # In one override: each is a question to jsii's process.
-        self.add_override("resource", suppressions(self._suppressed(settings, plan)))
-        self._outputs(settings, plan)
+        self.add_override("resource", suppressions(self._suppressed(launch)))
+        self._outputs(launch)
 
     @staticmethod
-    def _suppressed(settings: Settings, plan: PairPlan) -> Iterator[tuple[str, str]]:
+    def _suppressed(launch: Launch) -> Iterator[tuple[str, str]]:
         yield "aws_s3_bucket", "scripts"
-        for node in plan.nodes:
+        for node in launch.nodes:
             yield "aws_instance", node.name
             yield "aws_launch_template", node.name
-            if settings.elastic_ip:
+            if launch.elastic_ip:
                 yield "aws_eip", node.name
 
-    def _outputs(self, settings: Settings, plan: PairPlan) -> None:
+    def _outputs(self, launch: Launch) -> None:
         pair = self.pair
-        for node in plan.nodes:
+        for node in launch.nodes:
             name = node.name.replace("-", "_")
             instance_id = pair.nodes[node.name].instance_id
             interfaces = pair.interfaces[node.name]
@@ -61,7 +61,7 @@ class PairStack(TerraformStack):
             )
             self._output(
                 f"{name}_session_command",
-                f"aws ssm start-session --region {settings.region} --target {instance_id}",
+                f"aws ssm start-session --region {launch.region} --target {instance_id}",
                 f"Opens a shell on the {node.name}.",
             )
         self._output(
@@ -71,7 +71,7 @@ class PairStack(TerraformStack):
             "placement_group", pair.placement.group_name or "", "Cluster placement group; empty without one."
         )
         self._output("scripts_bucket", pair.bucket.name, "Bucket that both nodes read and write.")
-        self._output("efa_interfaces", plan.efa_interfaces, "EFA interfaces of each node.")
+        self._output("efa_interfaces", launch.efa_interfaces, "EFA interfaces of each node.")
         self._output(
             "capacity_reservation_id", pair.capacity.reservation_id, "Reservation; empty without one."
         )

@@ -9,7 +9,7 @@ from typing import Any
 from cdktf import Testing
 
 from nixl_efa.findings import Finding
-from nixl_efa.plan import plan_pair
+from nixl_efa.launch import launch_of
 from nixl_efa.settings import Loaded, Settings, load
 from stacks.pair_stack import PairStack
 
@@ -38,7 +38,7 @@ def findings_of(name: str, **settings: object) -> tuple[Finding, ...]:
 def synthesize(name: str, **settings: object) -> Json:
     """The stack's Terraform JSON, parsed."""
     chosen = settings_of(name, **settings)
-    stack = PairStack(Testing.app(), settings=chosen, plan=plan_pair(chosen))
+    stack = PairStack(Testing.app(), settings=chosen, launch=launch_of(chosen))
     parsed: Json = json.loads(Testing.synth(stack))
     return parsed
 

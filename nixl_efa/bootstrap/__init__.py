@@ -1,7 +1,15 @@
 """What a node is told at its first boot: user data as a cloud-config document. Pure text."""
 
 from nixl_efa.bootstrap.cloud_config import user_data
-from nixl_efa.bootstrap.model import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode
+from nixl_efa.bootstrap.model import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, bootstrap_of
 from nixl_efa.bootstrap.terraform_text import plain, terraform_escape
 
-__all__ = ["USER_DATA_LIMIT_BYTES", "Bootstrap", "PeerNode", "plain", "terraform_escape", "user_data"]
+__all__ = [
+    "USER_DATA_LIMIT_BYTES",
+    "Bootstrap",
+    "PeerNode",
+    "bootstrap_of",
+    "plain",
+    "terraform_escape",
+    "user_data",
+]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+from nixl_efa.launch import Launch
 
 # EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
 USER_DATA_LIMIT_BYTES = 16 * 1024
@@ -72,3 +75,24 @@ class Bootstrap:
         UCX on EFA falls back to TCP in silence, so UCX is never named where there is EFA (ai-dynamo/nixl#909).
         """
         return "LIBFABRIC" if self.efa_interfaces else "UCX"
+
+
+def bootstrap_of(
+    launch: Launch, node: str, *, addresses: Mapping[str, str], scripts_bucket: str
+) -> Bootstrap:
+    """The first boot of one of the launch's nodes; `addresses` are by node name."""
+    facts = launch.type_facts
+    return Bootstrap(
+        environment=launch.environment,
+        node=node,
+        nodes=tuple(PeerNode(peer.name, peer.role, addresses[peer.name]) for peer in launch.nodes),
+        region=launch.region,
+        instance_type=launch.instance_type,
+        efa_interfaces=launch.efa_interfaces,
+        accelerators=facts.accelerator_count if facts else 0,
+        accelerator_kind=facts.accelerator_kind if facts else "none",
+        install_nixl=bool(launch.nixl_version),
+        nixl_version=launch.nixl_version,
+        scripts_bucket=scripts_bucket,
+        service_ports=launch.service_ports,
+    )

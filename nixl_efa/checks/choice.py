@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nixl_efa.checks.facts import Subnet
-from nixl_efa.checks.launch import Launch
+from nixl_efa.launch import Launch
 
 
 def choose_subnet(

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal, TypeVar, Union
+from typing import TypeVar, Union
 
-Market = Literal["on-demand", "spot", "capacity-block"]
+from nixl_efa.launch import Market
 
 
 @dataclass(frozen=True, slots=True)

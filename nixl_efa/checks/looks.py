@@ -33,9 +33,9 @@ from nixl_efa.checks.gather import (
     usage,
 )
 from nixl_efa.checks.gather.look import look
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
 from nixl_efa.checks.rules.reservation import is_well_formed
+from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -92,10 +92,10 @@ class Looks:
 
     def facts(self) -> Facts:
         """Everything, begun side by side and waited for."""
-        launch = self._launch
+        launch, source = self._launch, self._launch.reservation
         account = self._ask("sts:GetCallerIdentity", lambda: identity.account(self._clients.sts()))
-        zone = self._parameter(launch.zone, launch.zone_parameter)
-        reservation_id = self._parameter(launch.reservation_id, launch.reservation_parameter)
+        zone = self._parameter(source.zone, source.zone_parameter if source.reads_zone else "")
+        reservation_id = self._parameter(source.id, source.id_parameter if source.reads_id else "")
         image_id = self._parameter(launch.image_id, launch.image_parameter)
         vpc = self._of_ec2("ec2:DescribeVpcs", lambda ec2: network.vpc(ec2, launch.vpc_id))
         offered = self._of_ec2(
@@ -179,7 +179,7 @@ class Looks:
         self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
     ) -> Look[Seen] | None:
         """Asks for what has this name, in the caller's thread; None without a name."""
-        return None if name is None else look(permission, lambda: call(self._ec2(), name))
+        return look(permission, lambda: call(self._ec2(), name)) if name else None
 
     def _named(
         self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
@@ -197,12 +197,12 @@ class Looks:
 
         return self.begin(ask)
 
-    def _parameter(self, given: str | None, name: str | None) -> Future[Look[str | None]]:
+    def _parameter(self, given: str, name: str) -> Future[Look[str | None]]:
         """The value that the settings give, else the one that the parameter holds."""
 
         def ask() -> Look[str | None]:
-            if given is not None or not name:
-                return given
+            if given or not name:
+                return given or None
             return look(
                 "ssm:GetParameter", lambda: parameter.value(self._clients.ssm(self._launch.region), name)
             )
@@ -219,7 +219,7 @@ class Looks:
 
     def _reservations(self) -> Look[tuple[Reservation, ...]]:
         """For the one that is named; and On-Demand for all, since unused ones count against the quota."""
-        if not self._launch.has_reservation and self._launch.market != "on-demand":
+        if not self._launch.reservation.is_named and self._launch.market != "on-demand":
             return ()
         return look(
             "ec2:DescribeCapacityReservations",
@@ -229,7 +229,7 @@ class Looks:
     def _other_regions(self) -> Look[tuple[str, ...]]:
         """Asked before it is known whether the reservation is missing: the clients of all those regions are
         costly to make, and so are made while other looks still wait for AWS."""
-        if not self._launch.has_reservation:
+        if not self._launch.reservation.is_named:
             return ()
         return look(
             "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
@@ -254,11 +254,10 @@ class Looks:
 
     def _subnets(self, vpc: Look[Vpc | None]) -> Look[tuple[Subnet, ...]]:
         """The given subnet, or those to choose from: of the given VPC, else of the default one."""
-        vpc_id = self._launch.vpc_id
-        if vpc_id is None and isinstance(vpc, Vpc):
-            vpc_id = vpc.id
+        vpc_id = self._launch.vpc_id or (vpc.id if isinstance(vpc, Vpc) else "")
         return look(
-            "ec2:DescribeSubnets", lambda: network.subnets(self._ec2(), self._launch.subnet_id, vpc_id)
+            "ec2:DescribeSubnets",
+            lambda: network.subnets(self._ec2(), self._launch.subnet_id, vpc_id),
         )
 
     def _dry_run(
@@ -267,7 +266,7 @@ class Looks:
         """Only with all that the launch names; the rule says what is missing."""
         if subnet is None or not isinstance(found, Image) or isinstance(reservation_id, Unseen):
             return None
-        if self._launch.has_reservation and not reservation_id:
+        if self._launch.reservation.is_named and not reservation_id:
             return None
         return look(
             "ec2:RunInstances",

@@ -15,11 +15,11 @@ from typing import Any
 
 from nixl_efa.checks.facts import Facts, Unseen
 from nixl_efa.checks.gather.machine import machine
-from nixl_efa.checks.launch import Launch, launch_of
 from nixl_efa.checks.looks import ClientsFactory, Looks
 from nixl_efa.checks.rules import judge
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch, launch_of
 from nixl_efa.settings import Settings
 
 
@@ -42,7 +42,7 @@ def run(
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
                search path in `environ`.
     """
-    launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile)
+    launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile or "")
     with Looks(launch, clients) as looks:
         programs = None if project is None else looks.begin(lambda: machine(project, environ or {}))
         facts = looks.facts()

@@ -24,9 +24,9 @@ from nixl_efa.checks.facts import (
     Unseen,
     Vpc,
 )
-from nixl_efa.checks.launch import Launch
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import InstanceType
+from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 BLOCK_ID = "cr-0123456789abcdef0"
@@ -56,17 +56,23 @@ def seen_type(name: str) -> TypeSeen:
     )
 
 
+# Where the reservation is read from: nowhere, an id, or a parameter.
+UNRESERVED = ReservationSource(environment="prod", region="us-east-2", id_parameter="/r", zone_parameter="/z")
+IN_BLOCK = replace(UNRESERVED, id=BLOCK_ID)
+BY_PARAMETER = replace(UNRESERVED, reads_id=True)
+
 BLOCK_LAUNCH = Launch(
     environment="prod",
     stack_name="nixl-efa-prod",
+    prefix="nixl-efa-prod",
     region="us-east-2",
     instance_type="p5.48xlarge",
     type_facts=known("p5.48xlarge"),
     interfaces=layout(known("p5.48xlarge")),
     market="capacity-block",
-    volume_gib=1000,
-    node_names=("nixl-efa-prod-producer", "nixl-efa-prod-consumer"),
-    reservation_id=BLOCK_ID,
+    volume=Volume(1000),
+    nodes=nodes_of("nixl-efa-prod", 1, 1),
+    reservation=IN_BLOCK,
     image_parameter="/aws/image",
 )
 BLOCK = Reservation(
@@ -135,8 +141,8 @@ DEMAND_LAUNCH = replace(
     type_facts=known("g7e.8xlarge"),
     interfaces=layout(known("g7e.8xlarge")),
     market="on-demand",
-    volume_gib=300,
-    reservation_id=None,
+    volume=Volume(300),
+    reservation=UNRESERVED,
     placement_group=True,
 )
 DEMAND_FACTS = replace(

@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from nixl_efa.checks.facts import Facts
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import judge
 from nixl_efa.findings import Finding, Level
+from nixl_efa.launch import Launch
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
 

@@ -11,9 +11,17 @@ import pytest
 from botocore import xform_name
 
 from nixl_efa.checks.facts import Facts, KeyPair, SecurityGroup
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import judge
-from tests.checks.in_order import BLOCK_FACTS, BLOCK_LAUNCH, DEMAND_FACTS, DEMAND_LAUNCH, DENIED, NOW
+from nixl_efa.launch import Launch
+from tests.checks.in_order import (
+    BLOCK_FACTS,
+    BLOCK_LAUNCH,
+    BY_PARAMETER,
+    DEMAND_FACTS,
+    DEMAND_LAUNCH,
+    DENIED,
+    NOW,
+)
 
 # Options of the AWS CLI's own, and members of a request that it has other words for.
 CLI_OWN = {"--region", "--profile", "--count"}
@@ -22,9 +30,7 @@ LAUNCHES = {
     "a block by parameters, in a given network": (
         replace(
             BLOCK_LAUNCH,
-            reservation_id=None,
-            reservation_parameter="/block",
-            zone_parameter="/zone",
+            reservation=replace(BY_PARAMETER, reads_zone=True),
             vpc_id="vpc-1",
             subnet_id="subnet-1",
             security_group_id="sg-1",

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import judge
 from nixl_efa.checks.rules.advice import ADVICE, advice_for
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
+from nixl_efa.launch import Launch
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,

@@ -8,9 +8,11 @@ from typing import Any
 import pytest
 
 from nixl_efa.checks.gather import dry_run
-from nixl_efa.checks.launch import launch_of
+from nixl_efa.launch import Volume, launch_of
 from nixl_efa.settings import Settings
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH, DEMAND_LAUNCH, IMAGE
+
+OWN_TAGS = {"Project": "nixl-efa", "Environment": "dev", "ManagedBy": "cdktf"}
 
 
 def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
@@ -19,7 +21,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
         interfaces=DEMAND_LAUNCH.interfaces,
         key_name="ann",
         security_group_id="sg-1",
-        tags=(("Team", "kv"),),
+        tags={"Team": "kv"},
     )
     body = dry_run.request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
     assert body == {
@@ -62,7 +64,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
             "HttpEndpoint": "enabled",
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 2,
-            "InstanceMetadataTags": "enabled",
+            "InstanceMetadataTags": "disabled",
         },
         "InstanceMarketOptions": {"MarketType": "capacity-block"},
         "CapacityReservationSpecification": {
@@ -74,7 +76,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
 
 def test_a_launch_on_demand_names_no_market_reservation_group_or_key() -> None:
     body = dry_run.request(DEMAND_LAUNCH, subnet_id="subnet-1", image=IMAGE, reservation_id=None)
-    absent = {"InstanceMarketOptions", "CapacityReservationSpecification", "KeyName", "TagSpecifications"}
+    absent = {"InstanceMarketOptions", "CapacityReservationSpecification", "KeyName"}
     assert not absent & set(body)
     assert "Groups" not in body["NetworkInterfaces"][0]
 
@@ -82,14 +84,14 @@ def test_a_launch_on_demand_names_no_market_reservation_group_or_key() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, {"market": "on-demand", "placement_group": True, "volume_gib": 300, "min_hours": 1.0}),
+        ({}, {"market": "on-demand", "placement_group": True, "volume": Volume(300), "min_hours": 1.0}),
         ({"spot": True}, {"market": "spot"}),
         ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"market": "capacity-block"}),
         ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"placement_group": False}),
-        ({"ami_parameter": "/mine"}, {"image_parameter": "/mine", "image_id": None}),
+        ({"ami_parameter": "/mine"}, {"image_parameter": "/mine", "image_id": ""}),
         ({"ami_id": "ami-0123456789abcdef0"}, {"image_id": "ami-0123456789abcdef0"}),
         ({"project_prefix": "kv"}, {"node_names": ("kv-dev-producer", "kv-dev-consumer")}),
-        ({"tags": {"Team": "kv"}}, {"tags": (("Team", "kv"),)}),
+        ({"tags": {"Team": "kv"}}, {"tags": {**OWN_TAGS, "Team": "kv"}}),
     ],
 )
 def test_the_launch_is_what_the_settings_say(settings: dict[str, Any], expected: dict[str, Any]) -> None:

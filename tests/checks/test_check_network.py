@@ -19,11 +19,11 @@ from nixl_efa.checks.facts import (
     Subnet,
     Vpc,
 )
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.network import addresses_needed
 from nixl_efa.checks.rules.way_out import default_route, table_of
 from nixl_efa.efa_layout import Interface
 from nixl_efa.findings import Level
+from nixl_efa.launch import Launch
 from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_LAUNCH,
@@ -31,6 +31,7 @@ from tests.checks.in_order import (
     DEMAND_FACTS,
     DEMAND_LAUNCH,
     DENIED,
+    IN_BLOCK,
     INTERNET,
     NOW,
     SUBNET,
@@ -45,6 +46,7 @@ def subnet(**changes: Any) -> dict[str, Any]:
     return {"subnet": changed, "subnets": (changed,)}
 
 
+BY_ZONE_PARAMETER = replace(IN_BLOCK, reads_zone=True)
 NO_SUBNET: dict[str, Any] = {"subnet": None}
 ELSEWHERE = Subnet("subnet-2", "vpc-1", "us-east-2b", 10)
 
@@ -60,12 +62,18 @@ ELSEWHERE = Subnet("subnet-2", "vpc-1", "us-east-2b", 10)
         ({}, {"resolves_names": False}, "vpc DNS", FAIL, "enableDnsSupport is off"),
         ({}, {"gives_names": False}, "vpc DNS", WARN, "enableDnsHostnames is off"),
         ({}, {"resolves_names": DENIED}, "vpc DNS", SKIP, "ec2:Something"),
-        ({"zone_parameter": "/z"}, {}, "zone", FAIL, "/z (availability_zone_parameter) does not exist"),
-        ({"zone_parameter": "/z"}, {"zone": DENIED}, "zone", SKIP, "ec2:Something"),
+        (
+            {"reservation": BY_ZONE_PARAMETER},
+            {},
+            "zone",
+            FAIL,
+            "/z (availability_zone_parameter) does not exist",
+        ),
+        ({"reservation": BY_ZONE_PARAMETER}, {"zone": DENIED}, "zone", SKIP, "ec2:Something"),
         ({"subnet_id": "subnet-9"}, NO_SUBNET, "subnet", FAIL, "subnet-9 (subnet_id) is not in us-east-2"),
         ({}, {**NO_SUBNET, "subnets": ()}, "subnet", FAIL, "the default VPC has no subnet"),
         (
-            {"zone": "us-east-2c"},
+            {"reservation": replace(IN_BLOCK, zone="us-east-2c")},
             {**NO_SUBNET, "zone": "us-east-2c", "subnets": (ELSEWHERE,)},
             "subnet",
             FAIL,

@@ -17,11 +17,14 @@ from tests.checks.in_order import (
     BLOCK_ID,
     BLOCK_LAUNCH,
     BROKEN,
+    BY_PARAMETER,
     DEMAND_FACTS,
     DEMAND_LAUNCH,
     DENIED,
+    IN_BLOCK,
     NOW,
     ON_DEMAND_RESERVATION,
+    UNRESERVED,
     instance,
     seen_type,
 )
@@ -47,10 +50,16 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
     ("launch", "facts", "check", "level", "words"),
     [
         # which reservation
-        ({"reservation_id": None}, {}, "reservation", FAIL, "use_capacity_block is set, but no reservation"),
-        ({"reservation_id": None, "market": "spot"}, {}, "reservation", PASS, "as Spot Instances"),
         (
-            {"reservation_id": None, "reservation_parameter": "/r"},
+            {"reservation": UNRESERVED},
+            {},
+            "reservation",
+            FAIL,
+            "use_capacity_block is set, but no reservation",
+        ),
+        ({"reservation": UNRESERVED, "market": "spot"}, {}, "reservation", PASS, "as Spot Instances"),
+        (
+            {"reservation": BY_PARAMETER},
             {"reservation_id": None},
             "reservation",
             FAIL,
@@ -60,7 +69,7 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
         ({}, {"reservation_id": BROKEN}, "reservation", FAIL, "InternalError"),
         ({}, {"reservation_id": "cr-xyz"}, "reservation", FAIL, "'cr-xyz', from capacity_reservation_id"),
         (
-            {"reservation_id": None, "reservation_parameter": "/r"},
+            {"reservation": BY_PARAMETER},
             {"reservation_id": "cr-0123"},
             "reservation",
             FAIL,
@@ -217,7 +226,7 @@ def test_the_time_that_is_left(
 
 
 def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:
-    launch = replace(DEMAND_LAUNCH, reservation_id=BLOCK_ID, placement_group=False)
+    launch = replace(DEMAND_LAUNCH, reservation=IN_BLOCK, placement_group=False)
     facts = replace(DEMAND_FACTS, reservation_id=BLOCK_ID, reservations=(ON_DEMAND_RESERVATION,))
     found = judge(launch, facts, NOW)
     assert "reservation time" not in {each.check for each in found}

@@ -11,6 +11,7 @@ from nixl_efa import instance_types
 from nixl_efa.checks.facts import Quota
 from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
 from nixl_efa.findings import Level
+from nixl_efa.launch import Volume
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
@@ -20,6 +21,7 @@ from tests.checks.in_order import (
     DEMAND_FACTS,
     DEMAND_LAUNCH,
     DENIED,
+    IN_BLOCK,
     NOW,
     ON_DEMAND_RESERVATION,
     instance,
@@ -60,7 +62,7 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         "spot = false",
     ),
     ({}, {"type_seen": replace(G7E, usage_classes=())}, "type market", WARN, "does not say how"),
-    ({"volume_gib": 100}, {}, "volume_size", WARN, "100 GiB"),
+    ({"volume": Volume(100)}, {}, "volume_size", WARN, "100 GiB"),
     # placement
     ({}, {}, "placement", PASS, "in one cluster placement group"),
     (
@@ -103,7 +105,7 @@ def test_each_fault_of_the_type(
 def test_a_placement_group_against_an_on_demand_reservation(
     group_arn: str, own_group: bool, level: Level, words: str
 ) -> None:
-    launch = {"reservation_id": BLOCK_ID, "placement_group": own_group}
+    launch = {"reservation": IN_BLOCK, "placement_group": own_group}
     found = replace(ON_DEMAND_RESERVATION, placement_group_arn=group_arn)
     facts = {"reservation_id": BLOCK_ID, "reservations": (found,)}
     assert_says(finding(DEMAND_LAUNCH, DEMAND_FACTS, NOW, "placement", launch, facts), level, words)
@@ -171,13 +173,13 @@ RESERVED = {"reservation_id": BLOCK_ID, "reservations": (ON_DEMAND_RESERVATION,)
         ({}, {"reservations": DENIED}, PASS, "0 in use"),
         # A reservation counts against its owner's quota already, not against that of whom it is shared with.
         (
-            {"reservation_id": BLOCK_ID},
+            {"reservation": IN_BLOCK},
             {**RESERVED, "running": (instance(),)},
             PASS,
             "counts against the quota already",
         ),
         (
-            {"reservation_id": BLOCK_ID},
+            {"reservation": IN_BLOCK},
             {
                 **RESERVED,
                 "reservations": (replace(ON_DEMAND_RESERVATION, owner="999999999999"),),

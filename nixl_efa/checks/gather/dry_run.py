@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_errors import error_code, error_message
 from nixl_efa.checks.facts import DryRun, Image
-from nixl_efa.checks.launch import Launch
+from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -35,8 +35,8 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
         "DryRun": True,
         "InstanceType": launch.instance_type,
         "ImageId": image.id,
-        "MinCount": launch.nodes,
-        "MaxCount": launch.nodes,
+        "MinCount": launch.count,
+        "MaxCount": launch.count,
         "NetworkInterfaces": [
             {
                 "NetworkCardIndex": each.network_card_index,
@@ -51,20 +51,20 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
             {
                 "DeviceName": image.root_device,
                 "Ebs": {
-                    "VolumeType": "gp3",
-                    "VolumeSize": launch.volume_gib,
-                    "Iops": launch.volume_iops,
-                    "Throughput": launch.volume_throughput,
-                    "Encrypted": True,
-                    "DeleteOnTermination": True,
+                    "VolumeType": launch.volume.kind,
+                    "VolumeSize": launch.volume.gib,
+                    "Iops": launch.volume.iops,
+                    "Throughput": launch.volume.throughput,
+                    "Encrypted": launch.volume.encrypted,
+                    "DeleteOnTermination": launch.volume.delete_on_termination,
                 },
             }
         ],
         "MetadataOptions": {
-            "HttpEndpoint": "enabled",
-            "HttpTokens": "required",
-            "HttpPutResponseHopLimit": 2,
-            "InstanceMetadataTags": "enabled",
+            "HttpEndpoint": launch.metadata.http_endpoint,
+            "HttpTokens": launch.metadata.http_tokens,
+            "HttpPutResponseHopLimit": launch.metadata.http_put_response_hop_limit,
+            "InstanceMetadataTags": launch.metadata.instance_metadata_tags,
         },
     }
     if launch.key_name:
@@ -75,7 +75,6 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
         body["CapacityReservationSpecification"] = {
             "CapacityReservationTarget": {"CapacityReservationId": reservation_id}
         }
-    if launch.tags:
-        tags = [{"Key": key, "Value": text} for key, text in launch.tags]
-        body["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags}]
+    tags = [{"Key": key, "Value": text} for key, text in launch.tags.items()]
+    body["TagSpecifications"] = [{"ResourceType": "instance", "Tags": tags}]
     return body

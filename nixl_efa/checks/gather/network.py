@@ -35,7 +35,7 @@ _TARGETS = (
 )
 
 
-def vpc(ec2: EC2Client, vpc_id: str | None) -> Vpc | None:
+def vpc(ec2: EC2Client, vpc_id: str) -> Vpc | None:
     """The VPC by its id, else the default one; None when it isn't there."""
     answer = ec2.describe_vpcs(Filters=[_is("vpc-id", vpc_id) if vpc_id else _is("is-default", "true")])
     return next(
@@ -55,7 +55,7 @@ def gives_names(ec2: EC2Client, vpc_id: str) -> bool:
     return answer["EnableDnsHostnames"].get("Value", False)
 
 
-def subnets(ec2: EC2Client, subnet_id: str | None, vpc_id: str | None) -> tuple[Subnet, ...]:
+def subnets(ec2: EC2Client, subnet_id: str, vpc_id: str) -> tuple[Subnet, ...]:
     """The subnet by its id, else those of the VPC, else the default subnets; sorted by id."""
     if subnet_id:
         wanted = _is("subnet-id", subnet_id)

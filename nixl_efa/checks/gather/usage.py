@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa import instance_types
 from nixl_efa.aws_errors import error_code
-from nixl_efa.checks.facts import Market, Quota, Running
+from nixl_efa.checks.facts import Quota, Running
+from nixl_efa.launch import Market
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import (
     access,
     address,
@@ -23,6 +22,7 @@ from nixl_efa.checks.rules import (
     way_out,
 )
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.advice import advice_for
 from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen, warned
 from nixl_efa.efa_layout import Interface
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 _CHECK = "dry run"
 # Refusals for want of room, which the stack's own nodes may be what takes up.
@@ -29,7 +29,7 @@ _NO_ROOM = frozenset(
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """The key pair, when one is given, and the dry run."""
-    findings = [] if launch.key_name is None else [_key_pair(launch, launch.key_name, facts.key_pair)]
+    findings = [_key_pair(launch, launch.key_name, facts.key_pair)] if launch.key_name else []
     return [*findings, _dry_run(launch, facts)]
 
 
@@ -46,7 +46,7 @@ def _dry_run(launch: Launch, facts: Facts) -> Finding:
     by_hand = _by_hand(launch, facts)
     if answer.code == "DryRunOperation":
         return passed(
-            _CHECK, f"EC2 would accept this launch of {launch.nodes} x {launch.instance_type}.", by_hand
+            _CHECK, f"EC2 would accept this launch of {launch.count} x {launch.instance_type}.", by_hand
         )
     advice = advice_for(answer)
     said = f"{answer.code}: {answer.message}".rstrip(": ")
@@ -68,7 +68,7 @@ def _dry_run(launch: Launch, facts: Facts) -> Finding:
 def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
     """The pair runs already, and EC2 counts what it takes against its own successors."""
     running = () if isinstance(facts.running, Unseen) else facts.running
-    return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.nodes
+    return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.count
 
 
 def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun) -> bool:
@@ -99,7 +99,7 @@ def _key_pair(launch: Launch, name: str, pair: KeyPair | Unseen | None) -> Findi
 
 
 def _by_hand(launch: Launch, facts: Facts) -> str:
-    words = ["--dry-run", "--instance-type", launch.instance_type, "--count", str(launch.nodes)]
+    words = ["--dry-run", "--instance-type", launch.instance_type, "--count", str(launch.count)]
     if not isinstance(facts.image_id, Unseen) and facts.image_id:
         words += ["--image-id", facts.image_id]
     if launch.market != "on-demand":
@@ -113,7 +113,7 @@ def _by_hand(launch: Launch, facts: Facts) -> str:
     if launch.key_name:
         words += ["--key-name", launch.key_name]
     if isinstance(facts.image, Image):
-        volume = f"VolumeSize={launch.volume_gib},VolumeType=gp3,Encrypted=true"
+        volume = f"VolumeSize={launch.volume.gib},VolumeType=gp3,Encrypted=true"
         words += ["--block-device-mappings", f"DeviceName={facts.image.root_device},Ebs={{{volume}}}"]
     return f"{aws(launch, 'ec2', 'run-instances', *words)} --network-interfaces {_interface_words(launch, facts)}"
 

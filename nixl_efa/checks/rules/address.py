@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.quota_codes import ELASTIC_IPS
 from nixl_efa.checks.rules.common import aws, counted, failed, passed, skipped, unseen
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 _CHECK = "elastic IPs"
 
@@ -38,11 +38,11 @@ def _addresses(launch: Launch, facts: Facts) -> Finding:
         )
     limit = int(facts.address_quota.value)
     seen = f"{used} of {counted(limit, 'Elastic IP')} in {launch.region} in use ({ELASTIC_IPS})"
-    if used + launch.nodes > limit:
+    if used + launch.count > limit:
         return failed(
             _CHECK,
-            f"{seen}; the pair takes {launch.nodes}.",
+            f"{seen}; the pair takes {launch.count}.",
             "Release some, ask for more in Service Quotas, or set elastic_ip = false with another way out.",
             by_hand,
         )
-    return passed(_CHECK, f"{seen}; the pair takes {launch.nodes}.", by_hand)
+    return passed(_CHECK, f"{seen}; the pair takes {launch.count}.", by_hand)

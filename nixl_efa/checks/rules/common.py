@@ -6,8 +6,8 @@ import shlex
 from collections.abc import Iterable
 
 from nixl_efa.checks.facts import Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.findings import Finding, Level
+from nixl_efa.launch import Launch
 
 
 def passed(check: str, message: str, command: str = "") -> Finding:

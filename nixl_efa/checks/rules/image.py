@@ -6,11 +6,11 @@ import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Image, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, failed, listed, parameter_call, passed, unseen, warned
 from nixl_efa.findings import Finding
 from nixl_efa.image import image_parameter, validate_image
+from nixl_efa.launch import Launch
 from nixl_efa.times import moment
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
@@ -123,16 +123,16 @@ def _root_device(image: Image, by_hand: str) -> Finding:
 
 
 def _root_volume(launch: Launch, image: Image, by_hand: str) -> Finding:
-    if image.root_gib > launch.volume_gib:
+    if image.root_gib > launch.volume.gib:
         return failed(
             "image root volume",
             f"{image.id} needs a root volume of at least {image.root_gib} GiB, but volume_size is "
-            f"{launch.volume_gib}.",
+            f"{launch.volume.gib}.",
             f"Set volume_size = {image.root_gib} or more.",
             by_hand,
         )
     return passed(
-        "image root volume", f"The image takes {image.root_gib} of {launch.volume_gib} GiB.", by_hand
+        "image root volume", f"The image takes {image.root_gib} of {launch.volume.gib} GiB.", by_hand
     )
 
 
@@ -157,7 +157,7 @@ def _platform(facts: Facts, image: Image, by_hand: str) -> Finding:
 def _driver(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
     name = f"{'' if launch.image_id else launch.image_parameter} {image.name}"
     accelerators = launch.type_facts.accelerators if launch.type_facts is not None else ()
-    given = launch.image_id is not None or launch.image_parameter != image_parameter(launch.type_facts)
+    given = bool(launch.image_id) or launch.image_parameter != image_parameter(launch.type_facts)
     found = validate_image(launch.type_facts, given=given)
     if found:
         return found

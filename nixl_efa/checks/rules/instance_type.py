@@ -5,9 +5,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, TypeSeen, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.common import aws, counted, failed, listed, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 # SupportedUsageClasses of DescribeInstanceTypes, by the way in which EC2 is asked for instances.
 _USAGE_CLASS = {"on-demand": "on-demand", "spot": "spot", "capacity-block": "capacity-block"}

@@ -6,9 +6,9 @@ import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.common import aws, failed, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 # cdktf-cli 0.21's package.json: engines.node.
 _LEAST_NODE = (20, 9)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Subnet, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.common import aws, counted, failed, listed, parameter_call, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """VPC, its DNS, zone, subnet and free addresses."""
     findings = [_vpc(launch, facts)]
     if isinstance(facts.zone, Unseen):
-        findings.append(unseen("zone", facts.zone, parameter_call(launch, launch.zone_parameter or "")))
-    elif facts.zone is None and launch.zone_parameter and launch.zone is None:
+        findings.append(unseen("zone", facts.zone, parameter_call(launch, launch.reservation.zone_parameter)))
+    elif facts.zone is None and launch.reservation.reads_zone:
         findings.append(_no_zone_parameter(launch))
     findings.append(_subnet(launch, facts))
     if facts.subnet is not None:
@@ -34,7 +34,7 @@ def subnet_command(launch: Launch) -> str:
 
 def addresses_needed(launch: Launch) -> int:
     """Addresses that the pair takes from the subnet: efa-only interfaces have none (EC2 user guide, efa)."""
-    return launch.nodes * sum(each.interface_type != "efa-only" for each in launch.interfaces)
+    return launch.count * sum(each.interface_type != "efa-only" for each in launch.interfaces)
 
 
 def _vpc(launch: Launch, facts: Facts) -> Finding:
@@ -63,7 +63,7 @@ def _vpc(launch: Launch, facts: Facts) -> Finding:
 
 
 def _no_zone_parameter(launch: Launch) -> Finding:
-    name = launch.zone_parameter or ""
+    name = launch.reservation.zone_parameter
     return failed(
         "zone",
         f"The parameter {name} (availability_zone_parameter) does not exist in {launch.region}.",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Reservation, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import instance_type, reservation
 from nixl_efa.checks.rules.common import failed, listed, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 _CHECK = "placement"
 

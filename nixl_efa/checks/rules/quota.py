@@ -6,11 +6,11 @@ from datetime import datetime
 
 from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts, Running, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 _CHECK = "quota"
 _COUNTED_STATES = ("pending", "running")
@@ -40,7 +40,7 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
     each = _vcpu(launch, facts)
     if each is None:
         return skipped(_CHECK, f"The number of vCPUs of {launch.instance_type} is not known.", "", by_hand)
-    needed, limit = each * launch.nodes, int(facts.quota.value)
+    needed, limit = each * launch.count, int(facts.quota.value)
     name = f"{facts.quota.name} ({code})"
     if isinstance(facts.running, Unseen):
         if needed > limit:

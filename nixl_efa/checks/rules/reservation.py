@@ -6,7 +6,6 @@ import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Elsewhere, Facts, Reservation, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.common import (
     aws,
     counted,
@@ -18,6 +17,7 @@ from nixl_efa.checks.rules.common import (
     warned,
 )
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 # 17 hexadecimal digits today; EC2's older resources have 8.
 _WELL_FORMED = re.compile(r"cr-([0-9a-f]{8}|[0-9a-f]{17})")
@@ -26,7 +26,7 @@ _RUNNING_NOW = ("pending", "running")
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Everything about the reservation but its state and its time (reservation_time)."""
-    if not launch.has_reservation:
+    if not launch.reservation.is_named:
         return [_none_named(launch)]
     if isinstance(facts.reservation_id, Unseen):
         return [unseen("reservation", facts.reservation_id, _parameter_command(launch))]
@@ -72,7 +72,7 @@ def command(launch: Launch, name: str, region: str = "") -> str:
 
 
 def _parameter_command(launch: Launch) -> str:
-    return parameter_call(launch, launch.reservation_parameter or "")
+    return parameter_call(launch, launch.reservation.id_parameter)
 
 
 def _none_named(launch: Launch) -> Finding:
@@ -91,7 +91,7 @@ def _none_named(launch: Launch) -> Finding:
 def _no_parameter(launch: Launch) -> Finding:
     return failed(
         "reservation",
-        f"The parameter {launch.reservation_parameter} (capacity_reservation_parameter) does not exist in "
+        f"The parameter {launch.reservation.id_parameter} (capacity_reservation_parameter) does not exist in "
         f"{launch.region}.",
         f"`nixl-efa capacity save ID --env {launch.environment}` writes it; or set capacity_reservation_id.",
         _parameter_command(launch),
@@ -101,8 +101,8 @@ def _no_parameter(launch: Launch) -> Finding:
 def _malformed(launch: Launch, name: str) -> Finding:
     source = (
         "capacity_reservation_id"
-        if launch.reservation_id
-        else f"the parameter {launch.reservation_parameter}"
+        if launch.reservation.id
+        else f"the parameter {launch.reservation.id_parameter}"
     )
     return failed(
         "reservation",
@@ -251,7 +251,7 @@ def _room(launch: Launch, facts: Facts, found: Reservation) -> Finding:
     inside = [each for each in running if each.reservation_id == found.id]
     mine = sum(each.own and each.state in _RUNNING_NOW for each in inside)
     free = found.free + mine if found.state == "active" else found.size
-    if free >= launch.nodes:
+    if free >= launch.count:
         when = "free" if found.state == "active" else "in it once it is active"
         held = f", {mine} of them held by this stack" if mine else ""
         return passed(
@@ -264,7 +264,7 @@ def _room(launch: Launch, facts: Facts, found: Reservation) -> Finding:
     return failed(
         "reservation room",
         f"{free} of {counted(found.size, 'instance')} in {found.id} can be had; the pair takes "
-        f"{launch.nodes}.",
+        f"{launch.count}.",
         remedy,
         by_hand,
     )

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 
 from nixl_efa.block_end import is_ultra_server, terminates_at
 from nixl_efa.checks.facts import Facts, Reservation, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import (
     aws,
@@ -18,6 +17,7 @@ from nixl_efa.checks.rules.common import (
     warned,
 )
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 from nixl_efa.times import moment, span
 
 # What DescribeCapacityReservations' states mean for a launch that are neither active nor still to come.

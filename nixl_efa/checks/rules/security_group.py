@@ -9,9 +9,9 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Rule, SecurityGroup, Unseen
-from nixl_efa.checks.launch import Launch
 from nixl_efa.checks.rules.common import aws, failed, passed, unseen, warned
 from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
 
 _CHECK = "security group"
 _HTTPS = 443
@@ -19,7 +19,7 @@ _HTTPS = 443
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Findings on the given group; none when the stack makes its own, which is right by construction."""
-    if launch.security_group_id is None:
+    if not launch.security_group_id:
         return []
     by_hand = aws(launch, "ec2", "describe-security-groups", "--group-ids", launch.security_group_id)
     group = facts.security_group
