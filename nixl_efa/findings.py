@@ -5,6 +5,7 @@ A check returns findings; it neither prints nor raises. Whoever called it decide
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -59,3 +60,42 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
 def warnings(findings: Iterable[Finding]) -> list[Finding]:
     """The findings that are shown and go on."""
     return [finding for finding in findings if finding.level is Level.WARN]
+
+
+def passed(check: str, message: str, command: str = "") -> Finding:
+    """In order."""
+    return Finding(Level.PASS, check, message, "", command)
+
+
+def warned(check: str, message: str, remedy: str, command: str = "") -> Finding:
+    """Goes on, but may disappoint."""
+    return Finding(Level.WARN, check, message, remedy, command)
+
+
+def failed(check: str, message: str, remedy: str, command: str = "") -> Finding:
+    """What was wanted would fail."""
+    return Finding(Level.FAIL, check, message, remedy, command)
+
+
+def skipped(check: str, message: str, remedy: str = "", command: str = "") -> Finding:
+    """Could not be looked at."""
+    return Finding(Level.SKIP, check, message, remedy, command)
+
+
+def listed(words: Iterable[str], limit: int = 6) -> str:
+    """Words with commas; those beyond the limit as a number. "none" for no words."""
+    every = list(words)
+    shown = ", ".join(every[:limit]) or "none"
+    return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown
+
+
+def counted(count: int, noun: str) -> str:
+    """A number with its noun: "1 instance", "2 instances", "3 addresses"."""
+    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    return f"{count} {noun if count == 1 else plural}"
+
+
+def aws_call(service: str, call: str, *words: str, region: str, profile: str = "") -> str:
+    """An AWS CLI call for a shell, as a finding's command."""
+    chosen = ["--profile", profile] if profile else []
+    return shlex.join(["aws", service, call, "--region", region, *chosen, *words])

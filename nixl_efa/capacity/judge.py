@@ -1,0 +1,400 @@
+"""Whether a reservation fits a launch: the one judge of buy, save, load, list, check, status and deploy. Pure.
+
+Sources, where no other is named: EC2 user guide, capacity-blocks-launch (what must match), capacity-blocks-view
+and EC2 API reference, CapacityReservation (the states).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from nixl_efa.block_end import terminates_at
+from nixl_efa.capacity.reservation import OFFERED, UNKNOWN, Reservation
+from nixl_efa.findings import Finding, aws_call, counted, failed, listed, passed, skipped, warned
+from nixl_efa.image import image_parameter
+from nixl_efa.launch import Launch
+from nixl_efa.times import moment, span
+
+LINUX = "Linux/UNIX"
+# 17 hexadecimal digits today; EC2's older resources have 8.
+_WELL_FORMED = re.compile(r"cr-([0-9a-f]{8}|[0-9a-f]{17})")
+# What each state of botocore's CapacityReservationState means for a launch. "active" lets instances in, those of
+# reservation.DEAD_STATES never do again, and every other one may still become active.
+#
+# AWS describes "unavailable" nowhere. Its nearest word is "capacity that is unavailable for use due to a system
+# status check failure" (EC2 API reference, CapacityBlockStatus): nothing can be launched now, and nothing says that
+# the block is lost. So it is one that is not usable yet, and counts as living: a block that was paid for is not
+# given up, or bought again, on a guess.
+MEANINGS = {
+    "active": "its capacity can be used",
+    "scheduled": "it has not started yet",
+    "payment-pending": "its payment is under way, which takes 5 minutes to 12 hours",
+    "pending": "its capacity is still being provided",
+    "assessing": "AWS still decides whether it can provide it",
+    "delayed": "AWS is late with its capacity",
+    "unavailable": "its capacity can't be used at present, for reasons of AWS's",
+    "expired": "its time is over",
+    "cancelled": "it was cancelled",
+    "cancelling": "it is being cancelled",
+    "payment-failed": "its payment failed and AWS gave it up",
+    "failed": "AWS could not provide it",
+    "unsupported": "AWS can't provide it as asked",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What was seen to run in a reservation.
+
+    own:    running nodes of this environment; they free their places before their successors take them.
+    others: other running instances, in words; ending: instances whose places are free again some minutes later.
+    """
+
+    own: int = 0
+    others: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+
+
+def judge(
+    reservation: Reservation,
+    launch: Launch,
+    now: datetime,
+    *,
+    zone: str = "",
+    subnet_id: str = "",
+    subnet_zone: str = "",
+    account: str = "",
+    use: Use | None = None,
+) -> list[Finding]:
+    """What speaks for and against launching into a reservation, or into an offering before it is bought (OFFERED).
+
+    zone:      the zone that is stored beside the reservation's id.
+    subnet_id, subnet_zone: the nodes' subnet, where it is known.
+    account:   the account of the credentials.
+    use:       what runs in it; None when that was not looked at.
+    """
+    by_hand = (
+        "" if reservation.state == OFFERED else command(reservation.id, reservation.region, launch.profile)
+    )
+    if reservation.state != OFFERED and not is_well_formed(reservation.id):
+        return [_malformed(launch, repr(reservation.id))]
+    state = state_finding(reservation, now, at_once=launch.at_once, by_hand=by_hand)
+    if reservation.state == UNKNOWN:
+        return [state]
+    findings = [
+        _place(reservation, launch, account or launch.account_id, by_hand),
+        _kind(reservation, launch, by_hand),
+        _type(reservation, launch, by_hand),
+        _platform(reservation, launch, by_hand),
+        _tenancy(reservation, by_hand),
+        _zone(reservation, launch, zone, subnet_id, subnet_zone, by_hand),
+        _placement(reservation, launch, by_hand),
+    ]
+    if not reservation.is_dead:
+        findings += [
+            _room(reservation, launch, use, by_hand),
+            *_others(reservation, launch, use),
+            *_time(reservation, launch, now, by_hand),
+        ]
+    return [*findings, state]
+
+
+def is_well_formed(reservation_id: str) -> bool:
+    """Whether a text has the form of a reservation's id."""
+    return _WELL_FORMED.fullmatch(reservation_id) is not None
+
+
+def command(reservation_id: str, region: str, profile: str = "") -> str:
+    """The AWS CLI call that shows a reservation."""
+    words = ("--capacity-reservation-ids", reservation_id)
+    return aws_call("ec2", "describe-capacity-reservations", *words, region=region, profile=profile)
+
+
+def id_finding(launch: Launch, reservation_id: str) -> Finding | None:
+    """What can be said before any reservation is looked up; None when there is one to look up.
+
+    reservation_id: the settings' own, or what their parameter holds; empty when it holds none.
+    """
+    source = launch.reservation
+    if not source.is_named and launch.market == "capacity-block":
+        return failed(
+            "reservation",
+            "use_capacity_block is set, but no reservation is named; EC2 refuses such a launch.",
+            "Set capacity_reservation_id, or capacity_reservation_parameter to the parameter that holds it;"
+            " `nixl-efa capacity list` shows your blocks.",
+            aws_call("ec2", "describe-capacity-reservations", region=launch.region, profile=launch.profile),
+        )
+    if not source.is_named:
+        word = "as Spot Instances" if launch.market == "spot" else "On-Demand"
+        return passed("reservation", f"No reservation is named: the nodes are launched {word}.")
+    if not reservation_id:
+        return failed(
+            "reservation",
+            f"The parameter {source.id_parameter} (capacity_reservation_parameter) does not exist in {launch.region}.",
+            f"`nixl-efa capacity save ID --env {launch.environment}` writes it; or set capacity_reservation_id.",
+            parameter_command(launch),
+        )
+    if is_well_formed(reservation_id):
+        return None
+    where = (
+        source.set_by or "capacity_reservation_id" if source.id else f"the parameter {source.id_parameter}"
+    )
+    return _malformed(launch, f"{reservation_id!r}, from {where},")
+
+
+def parameter_command(launch: Launch) -> str:
+    """The AWS CLI call that shows the parameter that holds the reservation's id."""
+    name = launch.reservation.id_parameter
+    return aws_call("ssm", "get-parameter", "--name", name, region=launch.region, profile=launch.profile)
+
+
+def state_finding(
+    reservation: Reservation,
+    now: datetime,
+    *,
+    at_once: bool,
+    by_hand: str = "",
+    check: str = "reservation state",
+) -> Finding:
+    """Whether instances are let in, by its state alone. One that may still become active is a FAIL only `at_once`."""
+    name, state = reservation.id, reservation.state
+    starts = ""
+    if reservation.start is not None and reservation.start > now:
+        starts = f" It starts at {moment(reservation.start)}, in {span(reservation.start - now)}."
+    if state == "active":
+        return passed(check, f"{name} is active.", by_hand)
+    if state == OFFERED:
+        return passed(check, f"{name} is offered.{starts or ' It starts when it is bought.'}")
+    if state == UNKNOWN:
+        return failed(
+            check,
+            f"EC2 does not know {name} in {reservation.region} (yet).",
+            "EC2 shows a new reservation only after some minutes: look again if it was bought just now."
+            " Else compare the id and the region with `nixl-efa capacity list`.",
+            by_hand,
+        )
+    message = f"{name} is {state}: {MEANINGS.get(state, 'EC2 lets nothing into it in this state')}."
+    if reservation.is_dead:
+        remedy = "Take another reservation; `nixl-efa capacity search` finds blocks to buy."
+        return failed(check, message, remedy, by_hand)
+    if starts:
+        message += f"{starts} EC2 refuses a launch before that."
+    judged = failed if at_once else warned
+    return judged(check, message, f"`nixl-efa capacity wait {name}` waits until it is active.", by_hand)
+
+
+def stops_at(reservation: Reservation) -> datetime | None:
+    """When EC2 begins to terminate what runs in a block. An On-Demand reservation terminates nothing: its end."""
+    if reservation.end is None or not reservation.is_block:
+        return reservation.end
+    return terminates_at(reservation.end, reservation.instance_type)
+
+
+def _place(found: Reservation, launch: Launch, account: str, by_hand: str) -> Finding:
+    if found.region != launch.region:
+        owner = f", owner {found.owner}" if found.owner else ""
+        return failed(
+            "reservation",
+            f"{found.id} is not in {launch.region}; it is in {found.region}"
+            f" ({found.instance_type}, zone {found.zone}, {found.state}{owner}).",
+            f"Set region = {found.region!r} and its zone and subnet, or take one of {launch.region}.",
+            by_hand,
+        )
+    shared = (
+        f" Account {found.owner} shares it with yours."
+        if account and found.owner not in ("", account)
+        else ""
+    )
+    message = f"{found.id} is in {found.region}: {counted(found.size, 'instance')} of {found.instance_type}.{shared}"
+    return passed("reservation", message, by_hand)
+
+
+def _kind(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+    check = "reservation kind"
+    if launch.market == "spot":
+        return failed(
+            check,
+            "Spot Instances can't run in a reservation, and the settings ask for both.",
+            "Set spot = false, or remove the reservation.",
+            by_hand,
+        )
+    if launch.market == "capacity-block" and not found.is_block:
+        return failed(
+            check,
+            f"{found.id} is an On-Demand Capacity Reservation, but use_capacity_block is set.",
+            "Set use_capacity_block = false, or name a Capacity Block.",
+            by_hand,
+        )
+    if found.is_block and launch.market != "capacity-block":
+        return failed(
+            check,
+            f"{found.id} is a Capacity Block, but use_capacity_block is not set;"
+            " EC2 lets nothing into a block without the market type capacity-block.",
+            "Set use_capacity_block = true.",
+            by_hand,
+        )
+    kind = "a Capacity Block" if found.is_block else "an On-Demand Capacity Reservation"
+    return passed(check, f"{found.id} is {kind}, as the settings say.", by_hand)
+
+
+def _type(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+    if found.instance_type != launch.instance_type:
+        return failed(
+            "reservation type",
+            f"{found.id} is for {found.instance_type}, but instance_type is {launch.instance_type}.",
+            f"Set instance_type = {found.instance_type!r}, or take one for {launch.instance_type}.",
+            by_hand,
+        )
+    return passed("reservation type", f"It is for {found.instance_type}.", by_hand)
+
+
+def _platform(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+    """An image of the user's own may have another platform than Linux/UNIX; only a look at it tells."""
+    check = "reservation platform"
+    if not found.platform:
+        return skipped(check, f"EC2 names no platform of {found.id}.", "", by_hand)
+    own_image = launch.image_id or launch.image_parameter != image_parameter(launch.type_facts)
+    if found.platform.startswith("Windows") or (found.platform != LINUX and not own_image):
+        return failed(
+            check,
+            f"{found.id} is for {found.platform}; the nodes run {LINUX}.",
+            f"Take one whose platform is {LINUX}.",
+            by_hand,
+        )
+    return passed(check, f"Its platform is {found.platform}.", by_hand)
+
+
+def _tenancy(found: Reservation, by_hand: str) -> Finding:
+    if found.tenancy not in ("", "default"):
+        return failed(
+            "reservation tenancy",
+            f"{found.id} has tenancy {found.tenancy}; the nodes are launched with default tenancy.",
+            "Take one with default tenancy.",
+            by_hand,
+        )
+    return passed("reservation tenancy", "Its tenancy is default.", by_hand)
+
+
+def _zone(
+    found: Reservation, launch: Launch, stored: str, subnet_id: str, subnet_zone: str, by_hand: str
+) -> Finding:
+    check = "reservation zone"
+    source = launch.reservation
+    wanted = source.zone or stored
+    if wanted and wanted != found.zone:
+        where = "availability_zone" if source.zone else f"the parameter {source.zone_parameter}"
+        remedy = f"Set availability_zone = {found.zone!r} and a subnet there."
+        if not source.zone:
+            remedy = f"`nixl-efa capacity save {found.id} --env {launch.environment}` stores its zone, too."
+        message = f"{found.id} is in {found.zone}, but the wanted zone is {wanted} ({where})."
+        return failed(check, message, remedy, by_hand)
+    if subnet_zone and subnet_zone != found.zone:
+        return failed(
+            check,
+            f"{found.id} is in {found.zone}, but the subnet {subnet_id} is in {subnet_zone}.",
+            f"Set availability_zone = {found.zone!r}, or subnet_id to a subnet of that zone.",
+            by_hand,
+        )
+    return passed(
+        check, f"It is in {found.zone}{', as are the nodes' if wanted or subnet_zone else ''}.", by_hand
+    )
+
+
+def _placement(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+    """A launch with another group than the reservation's finds no place, or only for some of its nodes
+    (terraform-aws-eks 3730; eksctl 7949)."""
+    check = "reservation placement"
+    if found.placement_group_arn:
+        group = found.placement_group_arn.rsplit("/", 1)[-1]
+        return failed(
+            check,
+            f"{found.id} belongs to the placement group {group}; only instances of that group get into it,"
+            " and the stack launches none there.",
+            "Take one without a placement group.",
+            by_hand,
+        )
+    if launch.placement_group:
+        return warned(
+            check,
+            f"The stack's own placement group and {found.id} may not agree:"
+            " EC2 can find no place for the nodes together although the reservation has room.",
+            'Set placement_group = "auto"; it makes no group for a reservation.',
+            by_hand,
+        )
+    return passed(check, "It belongs to no placement group.", by_hand)
+
+
+def _room(found: Reservation, launch: Launch, use: Use | None, by_hand: str) -> Finding:
+    check, size = "reservation room", counted(found.size, "instance")
+    own = use.own if use is not None else 0
+    active = found.state == "active"
+    free = found.free + own if active else found.size
+    if free >= launch.count:
+        when = "free" if active else "in it once it is active"
+        held = f", {own} of them held by this stack" if active and own else ""
+        return passed(check, f"{free} of {size} {when}{held}.", by_hand)
+    message = f"{free} of {size} in {found.id} can be had; the launch takes {launch.count}."
+    if use is None and found.size >= launch.count:
+        remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
+        return warned(check, message, remedy, by_hand)
+    remedy = "End other instances in it, or take a larger one."
+    if use is not None and use.ending:
+        remedy = f"{listed(use.ending)} is ending; its place is free again some minutes later. {remedy}"
+    return failed(check, message, remedy, by_hand)
+
+
+def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
+    if use is None:
+        return []
+    check, by_hand = "reservation use", use_command(found.id, launch)
+    if not use.others:
+        return [passed(check, f"No other stack is in {found.id}.", by_hand)]
+    message = f"Others are already in {found.id}: {listed(use.others)}."
+    return [warned(check, message, "Make sure that they are meant to share it with these nodes.", by_hand)]
+
+
+def use_command(reservation_id: str, launch: Launch) -> str:
+    """The AWS CLI call that shows what runs in a reservation."""
+    chosen = f"Name=capacity-reservation-id,Values={reservation_id}"
+    words = ("--filters", chosen)
+    return aws_call("ec2", "describe-instances", *words, region=launch.region, profile=launch.profile)
+
+
+def _time(found: Reservation, launch: Launch, now: datetime, by_hand: str) -> list[Finding]:
+    """The time from now, or from its start, until EC2 begins to terminate."""
+    check, stop = "reservation time", stops_at(found)
+    if found.end is None or stop is None:
+        return [skipped(check, f"EC2 names no end of {found.id}.", "", by_hand)] if found.is_block else []
+    left = stop - (max(now, found.start) if found.start is not None else now)
+    when = f"it ends at {moment(stop)}"
+    if found.is_block:
+        when = (
+            f"EC2 begins to terminate its instances at {moment(stop)} (the block ends at {moment(found.end)})"
+        )
+    if left <= timedelta(0):
+        return [failed(check, f"No time is left in {found.id}: {when}.", "Take another one.", by_hand)]
+    if left >= timedelta(hours=launch.min_hours):
+        return [passed(check, f"{span(left)} of use are left: {when}.", by_hand)]
+    if not found.is_block:
+        message = (
+            f"{span(left)} are left in {found.id}: {when}. Its instances then run on as plain On-Demand ones."
+        )
+        return [warned(check, message, "Give the reservation a later end.", by_hand)]
+    remedy = "Take a longer one, or lower --min-hours."
+    if found.state != OFFERED:
+        remedy = f"Extend it (`nixl-efa capacity extend`, until one hour before its end). {remedy}"
+    message = (
+        f"{span(left)} are left in {found.id}, less than the {launch.min_hours:g} h of min_hours: {when}."
+    )
+    return [failed(check, message, remedy, by_hand)]
+
+
+def _malformed(launch: Launch, subject: str) -> Finding:
+    return failed(
+        "reservation",
+        f"{subject} is no reservation's id: that is cr- and 8 or 17 digits or letters a to f.",
+        "Copy the whole id; `nixl-efa capacity list` shows your reservations.",
+        aws_call("ec2", "describe-capacity-reservations", region=launch.region, profile=launch.profile),
+    )
