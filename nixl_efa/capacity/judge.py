@@ -7,7 +7,7 @@ and EC2 API reference, CapacityReservation (the states).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nixl_efa.block_end import terminates_at
@@ -75,30 +75,30 @@ def judge(
     account:   the account of the credentials.
     use:       what runs in it; None when that was not looked at.
     """
-    by_hand = (
-        "" if reservation.state == OFFERED else command(reservation.id, reservation.region, launch.profile)
-    )
-    if reservation.state != OFFERED and not is_well_formed(reservation.id):
+    offered = reservation.state == OFFERED
+    if not offered and not is_well_formed(reservation.id):
         return [_malformed(launch, repr(reservation.id))]
-    state = state_finding(reservation, now, at_once=launch.at_once, by_hand=by_hand)
-    if reservation.state == UNKNOWN:
-        return [state]
-    findings = [
-        _place(reservation, launch, account or launch.account_id, by_hand),
-        _kind(reservation, launch, by_hand),
-        _type(reservation, launch, by_hand),
-        _platform(reservation, launch, by_hand),
-        _tenancy(reservation, by_hand),
-        _zone(reservation, launch, zone, subnet_id, subnet_zone, by_hand),
-        _placement(reservation, launch, by_hand),
-    ]
-    if not reservation.is_dead:
+    findings = []
+    if reservation.state != UNKNOWN:
         findings += [
-            _room(reservation, launch, use, by_hand),
-            *_others(reservation, launch, use),
-            *_time(reservation, launch, now, by_hand),
+            _place(reservation, launch, account or launch.account_id),
+            _kind(reservation, launch),
+            _type(reservation, launch),
+            _platform(reservation, launch),
+            _tenancy(reservation),
+            _zone(reservation, launch, zone, subnet_id, subnet_zone),
+            _placement(reservation, launch),
         ]
-    return [*findings, state]
+    if reservation.state != UNKNOWN and not reservation.is_dead:
+        findings += [
+            _room(reservation, launch, use),
+            *_others(reservation, launch, use),
+            *_time(reservation, launch, now),
+        ]
+    findings.append(state_finding(reservation, now, at_once=launch.at_once))
+    # EC2 shows no single offering by its id.
+    by_hand = "" if offered else command(reservation.id, reservation.region, launch.profile)
+    return [each if each.command else replace(each, command=by_hand) for each in findings]
 
 
 def is_well_formed(reservation_id: str) -> bool:
@@ -110,6 +110,12 @@ def command(reservation_id: str, region: str, profile: str = "") -> str:
     """The AWS CLI call that shows a reservation."""
     words = ("--capacity-reservation-ids", reservation_id)
     return aws_call("ec2", "describe-capacity-reservations", *words, region=region, profile=profile)
+
+
+def use_command(reservation_id: str, launch: Launch) -> str:
+    """The AWS CLI call that shows what runs in a reservation."""
+    words = ("--filters", f"Name=capacity-reservation-id,Values={reservation_id}")
+    return aws_call("ec2", "describe-instances", *words, region=launch.region, profile=launch.profile)
 
 
 def id_finding(launch: Launch, reservation_id: str) -> Finding | None:
@@ -150,21 +156,14 @@ def parameter_command(launch: Launch) -> str:
     return aws_call("ssm", "get-parameter", "--name", name, region=launch.region, profile=launch.profile)
 
 
-def state_finding(
-    reservation: Reservation,
-    now: datetime,
-    *,
-    at_once: bool,
-    by_hand: str = "",
-    check: str = "reservation state",
-) -> Finding:
+def state_finding(reservation: Reservation, now: datetime, *, at_once: bool) -> Finding:
     """Whether instances are let in, by its state alone. One that may still become active is a FAIL only `at_once`."""
-    name, state = reservation.id, reservation.state
+    check, name, state = "reservation state", reservation.id, reservation.state
     starts = ""
     if reservation.start is not None and reservation.start > now:
         starts = f" It starts at {moment(reservation.start)}, in {span(reservation.start - now)}."
     if state == "active":
-        return passed(check, f"{name} is active.", by_hand)
+        return passed(check, f"{name} is active.")
     if state == OFFERED:
         return passed(check, f"{name} is offered.{starts or ' It starts when it is bought.'}")
     if state == UNKNOWN:
@@ -173,16 +172,15 @@ def state_finding(
             f"EC2 does not know {name} in {reservation.region} (yet).",
             "EC2 shows a new reservation only after some minutes: look again if it was bought just now."
             " Else compare the id and the region with `nixl-efa capacity list`.",
-            by_hand,
         )
     message = f"{name} is {state}: {MEANINGS.get(state, 'EC2 lets nothing into it in this state')}."
     if reservation.is_dead:
         remedy = "Take another reservation; `nixl-efa capacity search` finds blocks to buy."
-        return failed(check, message, remedy, by_hand)
+        return failed(check, message, remedy)
     if starts:
         message += f"{starts} EC2 refuses a launch before that."
     judged = failed if at_once else warned
-    return judged(check, message, f"`nixl-efa capacity wait {name}` waits until it is active.", by_hand)
+    return judged(check, message, f"`nixl-efa capacity wait {name}` waits until it is active.")
 
 
 def stops_at(reservation: Reservation) -> datetime | None:
@@ -192,7 +190,7 @@ def stops_at(reservation: Reservation) -> datetime | None:
     return terminates_at(reservation.end, reservation.instance_type)
 
 
-def _place(found: Reservation, launch: Launch, account: str, by_hand: str) -> Finding:
+def _place(found: Reservation, launch: Launch, account: str) -> Finding:
     if found.region != launch.region:
         owner = f", owner {found.owner}" if found.owner else ""
         return failed(
@@ -200,7 +198,6 @@ def _place(found: Reservation, launch: Launch, account: str, by_hand: str) -> Fi
             f"{found.id} is not in {launch.region}; it is in {found.region}"
             f" ({found.instance_type}, zone {found.zone}, {found.state}{owner}).",
             f"Set region = {found.region!r} and its zone and subnet, or take one of {launch.region}.",
-            by_hand,
         )
     shared = (
         f" Account {found.owner} shares it with yours."
@@ -208,24 +205,22 @@ def _place(found: Reservation, launch: Launch, account: str, by_hand: str) -> Fi
         else ""
     )
     message = f"{found.id} is in {found.region}: {counted(found.size, 'instance')} of {found.instance_type}.{shared}"
-    return passed("reservation", message, by_hand)
+    return passed("reservation", message)
 
 
-def _kind(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+def _kind(found: Reservation, launch: Launch) -> Finding:
     check = "reservation kind"
     if launch.market == "spot":
         return failed(
             check,
             "Spot Instances can't run in a reservation, and the settings ask for both.",
             "Set spot = false, or remove the reservation.",
-            by_hand,
         )
     if launch.market == "capacity-block" and not found.is_block:
         return failed(
             check,
             f"{found.id} is an On-Demand Capacity Reservation, but use_capacity_block is set.",
             "Set use_capacity_block = false, or name a Capacity Block.",
-            by_hand,
         )
     if found.is_block and launch.market != "capacity-block":
         return failed(
@@ -233,53 +228,47 @@ def _kind(found: Reservation, launch: Launch, by_hand: str) -> Finding:
             f"{found.id} is a Capacity Block, but use_capacity_block is not set;"
             " EC2 lets nothing into a block without the market type capacity-block.",
             "Set use_capacity_block = true.",
-            by_hand,
         )
     kind = "a Capacity Block" if found.is_block else "an On-Demand Capacity Reservation"
-    return passed(check, f"{found.id} is {kind}, as the settings say.", by_hand)
+    return passed(check, f"{found.id} is {kind}, as the settings say.")
 
 
-def _type(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+def _type(found: Reservation, launch: Launch) -> Finding:
     if found.instance_type != launch.instance_type:
         return failed(
             "reservation type",
             f"{found.id} is for {found.instance_type}, but instance_type is {launch.instance_type}.",
             f"Set instance_type = {found.instance_type!r}, or take one for {launch.instance_type}.",
-            by_hand,
         )
-    return passed("reservation type", f"It is for {found.instance_type}.", by_hand)
+    return passed("reservation type", f"It is for {found.instance_type}.")
 
 
-def _platform(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+def _platform(found: Reservation, launch: Launch) -> Finding:
     """An image of the user's own may have another platform than Linux/UNIX; only a look at it tells."""
     check = "reservation platform"
     if not found.platform:
-        return skipped(check, f"EC2 names no platform of {found.id}.", "", by_hand)
+        return skipped(check, f"EC2 names no platform of {found.id}.")
     own_image = launch.image_id or launch.image_parameter != image_parameter(launch.type_facts)
     if found.platform.startswith("Windows") or (found.platform != LINUX and not own_image):
         return failed(
             check,
             f"{found.id} is for {found.platform}; the nodes run {LINUX}.",
             f"Take one whose platform is {LINUX}.",
-            by_hand,
         )
-    return passed(check, f"Its platform is {found.platform}.", by_hand)
+    return passed(check, f"Its platform is {found.platform}.")
 
 
-def _tenancy(found: Reservation, by_hand: str) -> Finding:
+def _tenancy(found: Reservation) -> Finding:
     if found.tenancy not in ("", "default"):
         return failed(
             "reservation tenancy",
             f"{found.id} has tenancy {found.tenancy}; the nodes are launched with default tenancy.",
             "Take one with default tenancy.",
-            by_hand,
         )
-    return passed("reservation tenancy", "Its tenancy is default.", by_hand)
+    return passed("reservation tenancy", "Its tenancy is default.")
 
 
-def _zone(
-    found: Reservation, launch: Launch, stored: str, subnet_id: str, subnet_zone: str, by_hand: str
-) -> Finding:
+def _zone(found: Reservation, launch: Launch, stored: str, subnet_id: str, subnet_zone: str) -> Finding:
     check = "reservation zone"
     source = launch.reservation
     wanted = source.zone or stored
@@ -289,20 +278,17 @@ def _zone(
         if not source.zone:
             remedy = f"`nixl-efa capacity save {found.id} --env {launch.environment}` stores its zone, too."
         message = f"{found.id} is in {found.zone}, but the wanted zone is {wanted} ({where})."
-        return failed(check, message, remedy, by_hand)
+        return failed(check, message, remedy)
     if subnet_zone and subnet_zone != found.zone:
         return failed(
             check,
             f"{found.id} is in {found.zone}, but the subnet {subnet_id} is in {subnet_zone}.",
             f"Set availability_zone = {found.zone!r}, or subnet_id to a subnet of that zone.",
-            by_hand,
         )
-    return passed(
-        check, f"It is in {found.zone}{', as are the nodes' if wanted or subnet_zone else ''}.", by_hand
-    )
+    return passed(check, f"It is in {found.zone}{', as are the nodes' if wanted or subnet_zone else ''}.")
 
 
-def _placement(found: Reservation, launch: Launch, by_hand: str) -> Finding:
+def _placement(found: Reservation, launch: Launch) -> Finding:
     """A launch with another group than the reservation's finds no place, or only for some of its nodes
     (terraform-aws-eks 3730; eksctl 7949)."""
     check = "reservation placement"
@@ -313,7 +299,6 @@ def _placement(found: Reservation, launch: Launch, by_hand: str) -> Finding:
             f"{found.id} belongs to the placement group {group}; only instances of that group get into it,"
             " and the stack launches none there.",
             "Take one without a placement group.",
-            by_hand,
         )
     if launch.placement_group:
         return warned(
@@ -321,12 +306,11 @@ def _placement(found: Reservation, launch: Launch, by_hand: str) -> Finding:
             f"The stack's own placement group and {found.id} may not agree:"
             " EC2 can find no place for the nodes together although the reservation has room.",
             'Set placement_group = "auto"; it makes no group for a reservation.',
-            by_hand,
         )
-    return passed(check, "It belongs to no placement group.", by_hand)
+    return passed(check, "It belongs to no placement group.")
 
 
-def _room(found: Reservation, launch: Launch, use: Use | None, by_hand: str) -> Finding:
+def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
     check, size = "reservation room", counted(found.size, "instance")
     own = use.own if use is not None else 0
     active = found.state == "active"
@@ -334,15 +318,15 @@ def _room(found: Reservation, launch: Launch, use: Use | None, by_hand: str) -> 
     if free >= launch.count:
         when = "free" if active else "in it once it is active"
         held = f", {own} of them held by this stack" if active and own else ""
-        return passed(check, f"{free} of {size} {when}{held}.", by_hand)
+        return passed(check, f"{free} of {size} {when}{held}.")
     message = f"{free} of {size} in {found.id} can be had; the launch takes {launch.count}."
     if use is None and found.size >= launch.count:
         remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
-        return warned(check, message, remedy, by_hand)
+        return warned(check, message, remedy)
     remedy = "End other instances in it, or take a larger one."
     if use is not None and use.ending:
         remedy = f"{listed(use.ending)} is ending; its place is free again some minutes later. {remedy}"
-    return failed(check, message, remedy, by_hand)
+    return failed(check, message, remedy)
 
 
 def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
@@ -355,18 +339,11 @@ def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding
     return [warned(check, message, "Make sure that they are meant to share it with these nodes.", by_hand)]
 
 
-def use_command(reservation_id: str, launch: Launch) -> str:
-    """The AWS CLI call that shows what runs in a reservation."""
-    chosen = f"Name=capacity-reservation-id,Values={reservation_id}"
-    words = ("--filters", chosen)
-    return aws_call("ec2", "describe-instances", *words, region=launch.region, profile=launch.profile)
-
-
-def _time(found: Reservation, launch: Launch, now: datetime, by_hand: str) -> list[Finding]:
+def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
     """The time from now, or from its start, until EC2 begins to terminate."""
     check, stop = "reservation time", stops_at(found)
     if found.end is None or stop is None:
-        return [skipped(check, f"EC2 names no end of {found.id}.", "", by_hand)] if found.is_block else []
+        return [skipped(check, f"EC2 names no end of {found.id}.")] if found.is_block else []
     left = stop - (max(now, found.start) if found.start is not None else now)
     when = f"it ends at {moment(stop)}"
     if found.is_block:
@@ -374,21 +351,21 @@ def _time(found: Reservation, launch: Launch, now: datetime, by_hand: str) -> li
             f"EC2 begins to terminate its instances at {moment(stop)} (the block ends at {moment(found.end)})"
         )
     if left <= timedelta(0):
-        return [failed(check, f"No time is left in {found.id}: {when}.", "Take another one.", by_hand)]
+        return [failed(check, f"No time is left in {found.id}: {when}.", "Take another one.")]
     if left >= timedelta(hours=launch.min_hours):
-        return [passed(check, f"{span(left)} of use are left: {when}.", by_hand)]
+        return [passed(check, f"{span(left)} of use are left: {when}.")]
     if not found.is_block:
         message = (
             f"{span(left)} are left in {found.id}: {when}. Its instances then run on as plain On-Demand ones."
         )
-        return [warned(check, message, "Give the reservation a later end.", by_hand)]
+        return [warned(check, message, "Give the reservation a later end.")]
     remedy = "Take a longer one, or lower --min-hours."
     if found.state != OFFERED:
         remedy = f"Extend it (`nixl-efa capacity extend`, until one hour before its end). {remedy}"
     message = (
         f"{span(left)} are left in {found.id}, less than the {launch.min_hours:g} h of min_hours: {when}."
     )
-    return [failed(check, message, remedy, by_hand)]
+    return [failed(check, message, remedy)]
 
 
 def _malformed(launch: Launch, subject: str) -> Finding:

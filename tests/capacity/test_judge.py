@@ -1,0 +1,458 @@
+"""One reservation, one judge: every state of EC2, what AWS and others recorded, and each difference from a launch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import botocore.session
+import pytest
+
+from nixl_efa import instance_types
+from nixl_efa.capacity.judge import MEANINGS, Use, id_finding, is_well_formed, judge
+from nixl_efa.capacity.reservation import DEAD_STATES, OFFERED, UNKNOWN, Reservation, from_api
+from nixl_efa.efa_layout import layout
+from nixl_efa.findings import Finding, Level
+from nixl_efa.image import image_parameter
+from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
+
+FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
+RECORDED = Path(__file__).parents[1] / "recorded" / "reservations"
+NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
+ID = "cr-0123456789abcdef0"
+P5 = instance_types.find("p5.48xlarge")
+SOURCE = ReservationSource(
+    environment="prod",
+    region="us-east-2",
+    id_parameter="/team/block",
+    zone_parameter="/team/zone",
+    reads_id=True,
+)
+LAUNCH = Launch(
+    environment="prod",
+    stack_name="nixl-efa-prod",
+    prefix="nixl-efa-prod",
+    region="us-east-2",
+    nodes=nodes_of("nixl-efa-prod", 1, 1),
+    instance_type="p5.48xlarge",
+    type_facts=P5,
+    interfaces=layout(P5),
+    market="capacity-block",
+    reservation=SOURCE,
+    image_parameter=image_parameter(P5),
+    volume=Volume(1000),
+)
+BLOCK = Reservation(
+    id=ID,
+    region="us-east-2",
+    kind="capacity-block",
+    state="active",
+    instance_type="p5.48xlarge",
+    size=2,
+    free=2,
+    zone="us-east-2a",
+    platform="Linux/UNIX",
+    start=NOW - timedelta(hours=1),
+    end=datetime(2026, 12, 2, 11, 30, tzinfo=UTC),
+    owner="123456789012",
+)
+OFFERING = replace(
+    BLOCK, id="cb-0123456789abcdef0", state=OFFERED, free=0, start=NOW + timedelta(hours=3), owner=""
+)
+SUBJECTS = [
+    "",
+    " kind",
+    " type",
+    " platform",
+    " tenancy",
+    " zone",
+    " placement",
+    " room",
+    " use",
+    " time",
+    " state",
+]
+
+
+def of(findings: list[Finding], check: str) -> Finding:
+    (found,) = [each for each in findings if each.check == f"reservation {check}".strip()]
+    return found
+
+
+def test_a_fitting_reservation_passes_with_one_finding_on_each_subject() -> None:
+    found = judge(BLOCK, LAUNCH, NOW, zone="us-east-2a", subnet_zone="us-east-2a", use=Use())
+    assert [each.check for each in found] == [f"reservation{subject}" for subject in SUBJECTS]
+    assert {each.level for each in found} == {PASS}
+    assert all(each.command.startswith("aws ec2 describe-") for each in found)
+
+
+def recorded(name: str) -> Any:
+    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))["answer"]
+
+
+@pytest.mark.parametrize("shape", ["CapacityReservationState", "CapacityBlockResourceState"])
+def test_every_state_of_ec2_has_a_meaning(shape: str) -> None:
+    model = botocore.session.get_session().get_service_model("ec2")
+    states = {*recorded("states-and-types-in-the-model")[shape], *model.shape_for(shape).enum}
+    assert states <= set(MEANINGS)
+    assert set(recorded("filters-in-the-model")["states_named_for_the_filter"]) <= set(MEANINGS)
+    assert set(MEANINGS) >= DEAD_STATES
+
+
+@pytest.mark.parametrize("kind", ["capacity-block", "on-demand"])
+@pytest.mark.parametrize(
+    ("state", "level", "at_once", "words"),
+    [
+        ("active", PASS, PASS, "is active"),
+        ("scheduled", WARN, FAIL, "is scheduled: it has not started yet"),
+        ("payment-pending", WARN, FAIL, "its payment is under way, which takes 5 minutes to 12 hours"),
+        ("pending", WARN, FAIL, "still being provided"),
+        ("assessing", WARN, FAIL, "AWS still decides"),
+        ("delayed", WARN, FAIL, "AWS is late"),
+        ("unavailable", WARN, FAIL, "its capacity can't be used at present"),
+        ("expired", FAIL, FAIL, "its time is over"),
+        ("cancelled", FAIL, FAIL, "it was cancelled"),
+        ("cancelling", FAIL, FAIL, "it is being cancelled"),
+        ("failed", FAIL, FAIL, "could not provide it"),
+        ("payment-failed", FAIL, FAIL, "its payment failed"),
+        ("unsupported", FAIL, FAIL, "can't provide it as asked"),
+        (UNKNOWN, FAIL, FAIL, f"EC2 does not know {ID} in us-east-2 (yet)"),
+        ("a-state-of-tomorrow", WARN, FAIL, f"{ID} is a-state-of-tomorrow: EC2 lets nothing into it"),
+    ],
+)
+def test_each_state(kind: str, state: str, level: Level, at_once: Level, words: str) -> None:
+    reservation = replace(BLOCK, kind=kind, state=state)
+    calm = of(judge(reservation, LAUNCH, NOW), "state")
+    urgent = of(judge(reservation, replace(LAUNCH, at_once=True), NOW), "state")
+    assert (calm.level, urgent.level) == (level, at_once)
+    assert words in calm.message
+    assert calm.message == urgent.message
+    assert bool(calm.remedy) == (level is not PASS)
+
+
+def test_what_lives_is_what_a_launch_into_may_still_work() -> None:
+    for state in (*MEANINGS, UNKNOWN):
+        reservation = replace(BLOCK, state=state)
+        lost = state not in (UNKNOWN, "active") and of(judge(reservation, LAUNCH, NOW), "state").level is FAIL
+        assert reservation.lives(NOW) is not lost, state
+
+
+def test_one_that_starts_later_says_when() -> None:
+    found = of(
+        judge(replace(BLOCK, state="scheduled", start=NOW + timedelta(minutes=90)), LAUNCH, NOW), "state"
+    )
+    assert (
+        "It starts at 2026-12-01 09:30 UTC, in 1 h 30 min. EC2 refuses a launch before that." in found.message
+    )
+
+
+def test_an_offering_is_judged_before_it_is_bought() -> None:
+    findings = judge(OFFERING, replace(LAUNCH, at_once=True), NOW)
+    assert {each.level for each in findings} == {PASS}
+    assert (
+        of(findings, "state").message
+        == f"{OFFERING.id} is offered. It starts at 2026-12-01 11:00 UTC, in 3 h 0 min."
+    )
+    assert of(findings, "room").message == "2 of 2 instances in it once it is active."
+    assert {each.command for each in findings} == {""}
+
+
+@pytest.mark.parametrize(
+    ("changes", "subjects"),
+    [
+        ({"state": UNKNOWN}, [" state"]),
+        ({"id": "cr-0123456789"}, [""]),
+        ({"state": "expired"}, [each for each in SUBJECTS if each not in (" room", " use", " time")]),
+    ],
+)
+def test_what_is_not_there_or_over_is_not_judged_further(
+    changes: dict[str, Any], subjects: list[str]
+) -> None:
+    found = judge(replace(BLOCK, **changes), LAUNCH, NOW, use=Use())
+    assert [each.check for each in found] == [f"reservation{subject}" for subject in subjects]
+
+
+DEMAND = {"market": "on-demand"}
+ODCR = {"kind": "on-demand"}
+RHEL = {"platform": "Red Hat Enterprise Linux"}
+SOON = {"end": NOW + timedelta(minutes=89)}
+
+
+@pytest.mark.parametrize(
+    ("reservation", "launch", "look", "check", "level", "words"),
+    [
+        ({"id": "cr-0123456789"}, {}, {}, "", FAIL, "'cr-0123456789' is no reservation's id"),
+        (
+            {"region": "ap-south-1"},
+            {},
+            {},
+            "",
+            FAIL,
+            "not in us-east-2; it is in ap-south-1 (p5.48xlarge, zone",
+        ),
+        ({"region": "ap-south-1"}, {}, {}, "", FAIL, "Set region = 'ap-south-1'"),
+        (
+            {"owner": "999999999999"},
+            {},
+            {"account": "123456789012"},
+            "",
+            PASS,
+            "Account 999999999999 shares it",
+        ),
+        ({"owner": "999999999999"}, {"account_id": "123456789012"}, {}, "", PASS, "999999999999 shares it"),
+        (ODCR, {}, {}, "kind", FAIL, "an On-Demand Capacity Reservation, but use_capacity_block is set"),
+        ({}, DEMAND, {}, "kind", FAIL, "a Capacity Block, but use_capacity_block is not set"),
+        (ODCR, DEMAND, {}, "kind", PASS, "an On-Demand Capacity Reservation, as the settings say"),
+        ({}, {"market": "spot"}, {}, "kind", FAIL, "Spot Instances can't run in a reservation"),
+        (
+            {"instance_type": "p5e.48xlarge"},
+            {},
+            {},
+            "type",
+            FAIL,
+            "p5e.48xlarge, but instance_type is p5.48xlarge",
+        ),
+        ({"platform": "Windows"}, {}, {}, "platform", FAIL, "is for Windows; the nodes run Linux/UNIX"),
+        (
+            {"platform": "Windows with SQL Server"},
+            {"image_id": "ami-1"},
+            {},
+            "platform",
+            FAIL,
+            "is for Windows",
+        ),
+        (RHEL, {}, {}, "platform", FAIL, "is for Red Hat Enterprise Linux; the nodes run Linux/UNIX"),
+        (RHEL, {"image_id": "ami-1"}, {}, "platform", PASS, "Red Hat Enterprise Linux"),
+        ({"platform": ""}, {}, {}, "platform", SKIP, "names no platform"),
+        ({"tenancy": "dedicated"}, {}, {}, "tenancy", FAIL, "tenancy dedicated"),
+        (
+            {},
+            {},
+            {"zone": "us-east-2c"},
+            "zone",
+            FAIL,
+            "the wanted zone is us-east-2c (the parameter /team/zone)",
+        ),
+        ({}, {}, {"zone": "us-east-2c"}, "zone", FAIL, f"`nixl-efa capacity save {ID} --env prod`"),
+        (
+            {},
+            {"reservation": replace(SOURCE, zone="us-east-2b")},
+            {"zone": "us-east-2a"},
+            "zone",
+            FAIL,
+            "the wanted zone is us-east-2b (availability_zone)",
+        ),
+        (
+            {},
+            {},
+            {"subnet_id": "subnet-1", "subnet_zone": "us-east-2c"},
+            "zone",
+            FAIL,
+            "the subnet subnet-1 is in us-east-2c",
+        ),
+        (
+            {"placement_group_arn": "arn:x:placement-group/mine"},
+            {},
+            {},
+            "placement",
+            FAIL,
+            "the placement group mine",
+        ),
+        (ODCR, {**DEMAND, "placement_group": True}, {}, "placement", WARN, "may not agree"),
+        # Room: an instance of ours frees its place before its successor takes it.
+        ({"size": 1, "free": 1}, {}, {}, "room", FAIL, "1 of 1 instance in"),
+        ({"free": 1}, {}, {"use": Use()}, "room", FAIL, "1 of 2 instances in"),
+        ({"free": 1}, {}, {}, "room", WARN, "In order if this environment's own nodes hold the others"),
+        ({"free": 0}, {}, {"use": Use(own=2)}, "room", PASS, "2 of them held by this stack"),
+        ({"free": 0}, {}, {"use": Use(ending=("i-9",))}, "room", FAIL, "i-9 is ending"),
+        (
+            {"free": 2, "size": 4},
+            {"nodes": nodes_of("p", 1, 2)},
+            {"use": Use()},
+            "room",
+            FAIL,
+            "the launch takes 3",
+        ),
+        ({"state": "scheduled", "size": 1, "free": 0}, {}, {}, "room", FAIL, "1 of 1 instance"),
+        ({"state": "scheduled", "free": 0}, {}, {}, "room", PASS, "in it once it is active"),
+        ({}, {}, {"use": Use(others=("i-1 (theirs)",))}, "use", WARN, "i-1 (theirs)"),
+        # Time: to the moment at which EC2 begins to terminate.
+        (SOON, {}, {}, "time", FAIL, "59 min are left"),
+        (SOON, {"min_hours": 0.5}, {}, "time", PASS, "59 min of use"),
+        (
+            {**SOON, "instance_type": "trn2u.48xlarge"},
+            {"min_hours": 0.5},
+            {},
+            "time",
+            FAIL,
+            "29 min are left",
+        ),
+        ({"end": NOW + timedelta(minutes=30)}, {"min_hours": 0.0}, {}, "time", FAIL, "No time is left"),
+        ({**ODCR, "end": NOW + timedelta(minutes=10)}, DEMAND, {}, "time", WARN, "run on as plain On-Demand"),
+        ({"end": None}, {}, {}, "time", SKIP, "EC2 names no end"),
+    ],
+)
+def test_each_difference_from_a_fitting_reservation(
+    reservation: dict[str, Any],
+    launch: dict[str, Any],
+    look: dict[str, Any],
+    check: str,
+    level: Level,
+    words: str,
+) -> None:
+    found = of(judge(replace(BLOCK, **reservation), replace(LAUNCH, **launch), NOW, **look), check)
+    assert (found.level, words in found.line()) == (level, True), found
+    assert level in (PASS, SKIP) or found.remedy
+
+
+def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:
+    found = judge(replace(BLOCK, kind="on-demand", end=None), replace(LAUNCH, market="on-demand"), NOW)
+    assert "reservation time" not in {each.check for each in found}
+
+
+@pytest.mark.parametrize(
+    ("reservation_id", "good"),
+    [
+        ("cr-0123456789abcdef0", True),
+        ("cr-01234567", True),
+        ("cr-0123456789", False),
+        ("cr-0123456789ABCDEF0", False),
+        ("cr-0123456789abcdef01", False),
+        ("cr-1234abcd56EXAMPLE ", False),
+        ("cr-0123456789abcdef0\n", False),
+        ("", False),
+    ],
+)
+def test_an_id_has_8_or_17_hexadecimal_digits(reservation_id: str, good: bool) -> None:
+    assert is_well_formed(reservation_id) is good
+
+
+UNNAMED = {"reservation": replace(SOURCE, reads_id=False)}
+BY_SETTING = {
+    "reservation": replace(SOURCE, reads_id=False, id="cr-x", set_by="capacity_reservation_id, prod.toml")
+}
+
+
+@pytest.mark.parametrize(
+    ("launch", "stored", "level", "words"),
+    [
+        (UNNAMED, "", FAIL, "use_capacity_block is set, but no reservation is named"),
+        ({**UNNAMED, **DEMAND}, "", PASS, "No reservation is named: the nodes are launched On-Demand."),
+        ({**UNNAMED, "market": "spot"}, "", PASS, "as Spot Instances"),
+        (
+            {},
+            "",
+            FAIL,
+            "The parameter /team/block (capacity_reservation_parameter) does not exist in us-east-2.",
+        ),
+        ({}, "cr-0123", FAIL, "'cr-0123', from the parameter /team/block, is no reservation's id"),
+        (BY_SETTING, "cr-x", FAIL, "'cr-x', from capacity_reservation_id, prod.toml, is no reservation's id"),
+    ],
+)
+def test_before_anything_is_looked_up(launch: dict[str, Any], stored: str, level: Level, words: str) -> None:
+    found = id_finding(replace(LAUNCH, **launch), stored)
+    assert found is not None
+    assert (found.level, words in found.message) == (level, True), found
+
+
+def test_a_well_formed_id_is_looked_up() -> None:
+    assert id_finding(LAUNCH, ID) is None
+
+
+# kubectl's names in one record, against EC2's.
+KUBECTL = {
+    "availabilityZone": "AvailabilityZone",
+    "endTime": "EndDate",
+    "id": "CapacityReservationId",
+    "instanceType": "InstanceType",
+    "ownerID": "OwnerId",
+    "reservationType": "ReservationType",
+    "state": "State",
+}
+
+
+def parsed(answer: Any) -> Reservation:
+    """What from_api makes of a record, whose dates are texts and whose last names may be kubectl's."""
+    payload: Mapping[str, Any] = answer[0] if isinstance(answer, list) else answer
+    payload = {KUBECTL.get(key, key): value for key, value in payload.items()}
+    for key in {"StartDate", "EndDate"} & set(payload):
+        payload[key] = datetime.fromisoformat(payload[key].strip())
+    zone = payload.get("AvailabilityZone", "us-east-2a")
+    return from_api(payload, zone[:-1])
+
+
+ANSWERS: dict[str, tuple[datetime, dict[str, Any], dict[str, tuple[Level, str]]]] = {
+    "block-active-in-eks-auto": (
+        datetime(2026, 3, 18, 8, tzinfo=UTC),
+        {"is_block": True, "state": "active"},
+        {"kind": (PASS, "a Capacity Block"), "time": (PASS, "3 h 0 min"), "platform": (SKIP, "no platform")},
+    ),
+    "block-active-with-tags": (
+        datetime(2023, 11, 15, 12, tzinfo=UTC),
+        {"is_block": True, "size": 1, "free": 1},
+        {"state": (PASS, "is active"), "room": (FAIL, "1 of 1 instance"), "time": (PASS, "23 h 0 min")},
+    ),
+    "block-payment-pending-typed": (
+        datetime(2023, 7, 29, 15, tzinfo=UTC),
+        {"is_block": True, "size": 16, "free": 0},
+        {"state": (WARN, "is payment-pending"), "room": (PASS, "16 of 16 instances in it once it is active")},
+    ),
+    # StartDate in the future tells more than the word in State.
+    "block-pending-zero-counts": (
+        datetime(2023, 11, 6, 13, tzinfo=UTC),
+        {"is_block": True, "size": 4, "free": 0},
+        {
+            "state": (
+                WARN,
+                "It starts at 2023-11-20 11:30 UTC, in 13 d 22 h. EC2 refuses a launch before that.",
+            ),
+            "room": (PASS, "4 of 4 instances in it once it is active"),
+            "time": (PASS, "23 h 30 min of use are left"),
+        },
+    ),
+    "odcr-active-open": (
+        datetime(2024, 10, 24, tzinfo=UTC),
+        {"is_block": False, "end": None},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+    ),
+    "odcr-targeted": (
+        datetime(2019, 8, 17, tzinfo=UTC),
+        {"is_block": False, "size": 3},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+    ),
+    "shared-usage": (
+        NOW,
+        {"is_block": False, "size": 5, "free": 4, "owner": ""},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+    ),
+}
+OF_THE_MODEL = {"states-and-types-in-the-model", "filters-in-the-model"}
+
+
+def test_every_record_of_a_reservation_is_judged() -> None:
+    assert {path.stem for path in RECORDED.glob("*.json")} == set(ANSWERS) | OF_THE_MODEL
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_what_aws_and_others_recorded_is_read_and_judged(name: str) -> None:
+    now, read, said = ANSWERS[name]
+    reservation = parsed(recorded(name))
+    assert {key: getattr(reservation, key) for key in read} == read
+    findings = judge(reservation, LAUNCH, now)
+    for check, (level, words) in said.items():
+        found = of(findings, check)
+        assert (found.level, words in found.message) == (level, True), found
+
+
+@pytest.mark.parametrize("name", ["odcr-active-open", "odcr-targeted"])
+def test_an_on_demand_reservation_of_aws_examples_is_none_for_a_block(name: str) -> None:
+    # AWS's example ids are no ids; under a real one the rest is judged.
+    reservation = replace(parsed(recorded(name)), id=ID)
+    findings = judge(reservation, LAUNCH, NOW)
+    assert of(findings, "kind").level is FAIL
+    assert of(findings, "state").level is PASS
+    assert "reservation time" not in {each.check for each in findings}
