@@ -96,7 +96,7 @@ def recorded(name: str) -> Any:
 
 @pytest.mark.parametrize("shape", ["CapacityReservationState", "CapacityBlockResourceState"])
 def test_every_state_of_ec2_has_a_meaning(shape: str) -> None:
-    model = botocore.session.get_session().get_service_model("ec2")
+    model: Any = botocore.session.get_session().get_service_model("ec2")
     states = {*recorded("states-and-types-in-the-model")[shape], *model.shape_for(shape).enum}
     assert states <= set(MEANINGS)
     assert set(recorded("filters-in-the-model")["states_named_for_the_filter"]) <= set(MEANINGS)
