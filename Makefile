@@ -18,12 +18,12 @@ export CHECKPOINT_DISABLE := 1
 
 install: $(VENV)/installed node_modules/installed
 
-$(VENV)/installed: Pipfile.lock pyproject.toml
+$(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION) >&2
 	@$(PIPENV) sync --dev >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable ./local_aws >&2
 	@touch $@
 
 node_modules/installed: package-lock.json

@@ -11,12 +11,13 @@ from time import sleep
 from typing import Any
 
 from botocore.model import OperationNotFoundError
+from moto.core.base_backend import BackendDict, BaseBackend, backend_lock
+from moto.core.model_instances import reset_model_data
 
 from local_aws import requests
 from local_aws.control_api import PREFIX, handle
-from local_aws.emptying import empty
 from local_aws.faults import Call
-from local_aws.world import world
+from local_aws.world import reset, world
 
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
@@ -90,6 +91,23 @@ class Gate:
             kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
             return 400, [("Content-Type", kind)], text.encode()
         return caught["status"], caught["headers"], answer
+
+
+def empty() -> None:
+    """Forget moto's state and ours.
+
+    moto's own reset makes every backend anew before it throws it away, which takes seconds with many regions;
+    they are made when they are next asked for. Those that reset more than themselves still do.
+    """
+    with backend_lock:
+        for backends in BackendDict._instances:
+            for _, _, backend in list(backends.iter_backends()):
+                if type(backend).reset is not BaseBackend.reset:
+                    backend.reset()
+            backends.clear()
+        BackendDict._instances.clear()
+    reset_model_data()
+    reset()
 
 
 def _lacking(action: str, reason: str) -> tuple[str, str]:

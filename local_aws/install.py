@@ -2,11 +2,38 @@
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
+from moto.ec2 import models as ec2_models
+from moto.ec2 import urls as ec2_urls
+from moto.ec2 import utils as ec2_utils
+from moto.iam import models as iam_models
+from moto.iam.access_control import IAMPolicy, PermissionResult
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
+from moto.s3 import models as s3_models
+from moto.servicequotas import urls as quotas_urls
+from moto.ssm import models as ssm_models
+from moto.ssm import urls as ssm_urls
+
+from local_aws.ec2.backend import Backend, SecurityGroupRule
+from local_aws.ec2.instances import INSTANCE_FILTERS, Instance
+from local_aws.ec2.responses import Ec2
 from local_aws.gate import Gate
+from local_aws.quotas import ServiceQuotas
+from local_aws.ssm import PublicParameters, Ssm
+
+# CreateTags refuses ids whose prefix it does not know.
+_PREFIXES = {"capacity-reservation": "cr", "placement-group": "pg", "capacity-block": "cb"}
+# AWS's managed policies, as many as a node's role may want: moto's 1,400 take a second and a half to make.
+_POLICIES = ("AmazonSSM", "AmazonS3", "AmazonEC2", "AmazonSageMaker", "CloudWatchAgent")
 
 
 @cache
@@ -15,79 +42,51 @@ def application() -> Gate:
     # Public images are made here, for the parameters that name them; moto's own take seconds in each region.
     os.environ.setdefault("MOTO_EC2_LOAD_DEFAULT_AMIS", "false")
     os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
-    _install_ec2()
-    _install_ssm()
-    _install_service_quotas()
-    _install_s3()
-    _install_iam()
-    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
-
+    ec2_utils.EC2_RESOURCE_TO_PREFIX.update(_PREFIXES)
+    ec2_utils.EC2_PREFIX_TO_RESOURCE.update({prefix: resource for resource, prefix in _PREFIXES.items()})
+    ec2_utils.filter_dict_attribute_mapping.update(INSTANCE_FILTERS)
+    ec2_models.instances.Instance = Instance
+    ec2_models.security_groups.SecurityGroupRule = SecurityGroupRule
+    ec2_models.ec2_backends.backend = Backend
+    ec2_urls.url_paths = {"{0}/": Ec2.dispatch}
+    ssm_models.ParameterDict = PublicParameters
+    ssm_urls.url_paths = dict.fromkeys(ssm_urls.url_paths, Ssm.dispatch)
+    quotas_urls.url_paths = dict.fromkeys(quotas_urls.url_paths, ServiceQuotas.dispatch)
+    s3_models.FakeBucket = FakeBucket
+    s3_models.FakeDeleteMarker = FakeDeleteMarker
+    policies = json.loads(iam_models.aws_managed_policies_data)
+    wanted = {name: policy for name, policy in policies.items() if name.startswith(_POLICIES)}
+    iam_models.aws_managed_policies_data = json.dumps(wanted)
     return Gate(DomainDispatcherApplication(create_backend_app))
 
 
-@cache
-def request_handler() -> type[Any]:
+class RequestHandler(MotoRequestHandler):  # type: ignore[misc]
     """moto's handler without the delay that small writes on a kept connection suffer."""
-    from moto.moto_server.werkzeug_app import MotoRequestHandler
 
-    class Handler(MotoRequestHandler):  # type: ignore[misc]
-        disable_nagle_algorithm = True
-
-    return Handler
+    disable_nagle_algorithm = True
 
 
-def _install_ec2() -> None:
-    from moto.ec2 import models, urls, utils
+class FakeBucket(s3_models.FakeBucket):  # type: ignore[misc]
+    """moto's bucket (its name too), with a policy that is judged as though every request came over TLS."""
 
-    from local_aws.ec2.backend import Backend
-    from local_aws.ec2.instances import INSTANCE_FILTERS, Instance
-    from local_aws.ec2.responses import Ec2
-    from local_aws.ec2.security_group_rules import SecurityGroupRule
-
-    # CreateTags refuses ids whose prefix it does not know.
-    for resource, prefix in (
-        ("capacity-reservation", "cr"),
-        ("placement-group", "pg"),
-        ("capacity-block", "cb"),
-    ):
-        utils.EC2_RESOURCE_TO_PREFIX[resource] = prefix
-        utils.EC2_PREFIX_TO_RESOURCE[prefix] = resource
-    utils.filter_dict_attribute_mapping.update(INSTANCE_FILTERS)
-    models.instances.Instance = Instance
-    models.security_groups.SecurityGroupRule = SecurityGroupRule
-    models.ec2_backends.backend = Backend
-    urls.url_paths = {"{0}/": Ec2.dispatch}
+    def get_permission(self, action: str, resource: str) -> Any:
+        """What the policy says. moto looks at no condition, so "deny without TLS" would deny everything."""
+        if self.policy is None:
+            return PermissionResult.NEUTRAL
+        policy = json.loads(self.policy)
+        policy["Statement"] = [statement for statement in policy["Statement"] if not _demands_tls(statement)]
+        if not policy["Statement"]:
+            return PermissionResult.NEUTRAL
+        return IAMPolicy(json.dumps(policy)).is_action_permitted(action, resource)
 
 
-def _install_ssm() -> None:
-    from moto.ssm import models, urls
+class FakeDeleteMarker(s3_models.FakeDeleteMarker):  # type: ignore[misc]
+    """moto's delete marker, which DeleteObjects asks to dispose of itself when a bucket is emptied."""
 
-    from local_aws.ssm import PublicParameters, Ssm
-
-    models.ParameterDict = PublicParameters
-    urls.url_paths = dict.fromkeys(urls.url_paths, Ssm.dispatch)
+    def dispose(self, garbage: bool = False) -> None:
+        """There is no content to let go of."""
 
 
-def _install_s3() -> None:
-    from moto.s3 import models
-
-    from local_aws.s3 import FakeBucket, FakeDeleteMarker
-
-    models.FakeBucket = FakeBucket
-    models.FakeDeleteMarker = FakeDeleteMarker
-
-
-def _install_iam() -> None:
-    from moto.iam import models
-
-    from local_aws.iam import few_policies
-
-    models.aws_managed_policies_data = few_policies(models.aws_managed_policies_data)
-
-
-def _install_service_quotas() -> None:
-    from moto.servicequotas import urls
-
-    from local_aws.service_quotas import ServiceQuotas
-
-    urls.url_paths = dict.fromkeys(urls.url_paths, ServiceQuotas.dispatch)
+def _demands_tls(statement: Mapping[str, Any]) -> bool:
+    condition = statement.get("Condition", {}).get("Bool", {})
+    return statement.get("Effect") == "Deny" and str(condition.get("aws:SecureTransport")).lower() == "false"

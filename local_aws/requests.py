@@ -9,6 +9,8 @@ from typing import Any
 from urllib.parse import parse_qs
 from xml.sax.saxutils import escape
 
+from moto.core.exceptions import ServiceException
+
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _JSON_SERVICES = {"ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging"}
 _THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "iam": "Throttling", "sts": "Throttling"}
@@ -19,6 +21,10 @@ _SERVER_ERRORS = {
     "ServiceUnavailable",
     "Unavailable",
 }
+
+
+class JsonError(ServiceException):  # type: ignore[misc]
+    """A refusal, by code and message, of a service that speaks JSON. moto looks up its own classes by their module."""
 
 
 @dataclass(frozen=True, slots=True)

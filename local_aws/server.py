@@ -71,7 +71,7 @@ class LocalAws:
 
     def reset(self) -> None:
         """Empty it: moto's state, the clock, faults and knobs."""
-        from local_aws.emptying import empty
+        from local_aws.gate import empty
 
         empty()
 
@@ -142,8 +142,8 @@ def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str
 
 def _serve(port: int) -> BaseWSGIServer:
     with _listen(port) as listener:
-        from local_aws.emptying import empty
-        from local_aws.install import application, request_handler
+        from local_aws.gate import empty
+        from local_aws.install import RequestHandler, application
 
         empty()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
@@ -151,7 +151,7 @@ def _serve(port: int) -> BaseWSGIServer:
 
         options: dict[str, Any] = {
             "threaded": True,
-            "request_handler": request_handler(),
+            "request_handler": RequestHandler,
             "fd": listener.fileno(),
         }
         return make_server(HOST, listener.getsockname()[1], application(), **options)

@@ -10,7 +10,7 @@ from moto.ssm.models import Parameter, ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from local_aws import images
-from local_aws.errors_json import JsonError
+from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
 
 

@@ -8,14 +8,14 @@ from typing import Any
 from moto.ec2 import urls
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
 from moto.utilities.utils import get_partition
 
 from local_aws import quotas
-from local_aws.ec2.attachments import check_attachment
+from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import Shown
-from local_aws.ec2.cards import EFA_TYPES
-from local_aws.ec2.errors import refuse
+from local_aws.ec2.cards import EFA_TYPES, check_attachment
 from local_aws.ec2.interfaces import NetworkInterface
 from local_aws.ec2.launch_capacity import take_up_again
 from local_aws.ec2.placement_groups import PlacementGroup
@@ -89,7 +89,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         """Attach after the launch; from now on the interface outlives its instance, unless that is changed."""
         interface = self.get_network_interface(eni_id)
         instance = self.get_instance(instance_id)
-        check_attachment(instance, interface, device_index, card)
+        check_attachment(known_type(instance.instance_type), instance, interface, device_index, card)
         interface.delete_on_termination = False
         instance.attach_eni(interface, device_index, card)
         return interface
@@ -266,3 +266,13 @@ def _refuse_ended(instances: Iterable[Any], what: str) -> None:
                 "IncorrectInstanceState",
                 f"The instance '{instance.id}' is not in a state from which it can be {what}.",
             )
+
+
+class SecurityGroupRule(MotoRule):  # type: ignore[misc]
+    """moto reads back the description of a rule for addresses; ours also that of one for another group."""
+
+    @property
+    def description(self) -> str | None:
+        """What was given with the peer, whichever kind of peer it is."""
+        found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
+        return found

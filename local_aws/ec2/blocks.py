@@ -12,8 +12,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.utils import random_id
 
 from local_aws.ec2 import offerings as catalogue
-from local_aws.ec2.errors import dry_run, refuse
-from local_aws.ec2.listing import matching, only_tags_for, page, tag_list
+from local_aws.ec2.api import dry_run, matching, only_tags_for, page, refuse, tag_list
 from local_aws.ec2.offerings import Offering, money
 from local_aws.ec2.reservation import BLOCK, Reservation
 from local_aws.ec2.reservations import describe, known_type, tags_of, utc

@@ -10,8 +10,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 
 from local_aws.ec2 import offerings as catalogue
-from local_aws.ec2.errors import dry_run, refuse
-from local_aws.ec2.listing import matching, page
+from local_aws.ec2.api import dry_run, matching, page, refuse
 from local_aws.ec2.reservation import Extension, Reservation
 from local_aws.ec2.reservations import find, not_in_state
 from local_aws.world import world

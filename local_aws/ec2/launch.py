@@ -11,11 +11,10 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 from moto.iam.exceptions import NotFoundException
 
+from local_aws.ec2.api import dry_run, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
-from local_aws.ec2.errors import dry_run, refuse
 from local_aws.ec2.launch_capacity import check_placement, market_of, reservation_for
 from local_aws.ec2.launch_request import check_combinations, merged
-from local_aws.ec2.listing import tags_for
 from local_aws.ec2.reservations import check_offered, known_type
 from local_aws.world import AskedLaunch, world
 

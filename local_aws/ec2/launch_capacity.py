@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from local_aws.ec2 import placement_groups
-from local_aws.ec2.errors import refuse
+from local_aws.ec2.api import refuse
 from local_aws.ec2.reservation import BLOCK, ON_DEMAND, Reservation
 from local_aws.ec2.reservations import find
 from local_aws.world import world

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from local_aws.ec2.errors import refuse
+from local_aws.ec2.api import refuse
 
 _NOT_FOR_INSTANCES = {"LaunchTemplate", "MinCount", "MaxCount", "DryRun", "ClientToken"}
 # What the template has as a structure and the request as a plain value, and the other way round, does not occur

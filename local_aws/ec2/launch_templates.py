@@ -8,8 +8,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ec2.utils import parse_user_data
 
-from local_aws.ec2.errors import dry_run
-from local_aws.ec2.listing import only_tags_for, tag_list
+from local_aws.ec2.api import dry_run, only_tags_for, tag_list
 
 
 class LaunchTemplateActions:

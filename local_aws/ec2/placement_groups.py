@@ -9,8 +9,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.errors import dry_run, refuse
-from local_aws.ec2.listing import matching, only_tags_for, tag_list
+from local_aws.ec2.api import dry_run, matching, only_tags_for, refuse, tag_list
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from botocore.model import ListShape, Shape, StructureShape
 from moto.core.responses import ActionResult
 from moto.core.utils import get_service_model
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
+from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import BlockActions
-from local_aws.ec2.enums import check_enums
 from local_aws.ec2.extensions import ExtensionActions
-from local_aws.ec2.interface_actions import InterfaceActions
+from local_aws.ec2.interfaces import InterfaceActions
 from local_aws.ec2.launch import LaunchActions
 from local_aws.ec2.launch_templates import LaunchTemplateActions
 from local_aws.ec2.placement_groups import PlacementGroupActions
@@ -38,7 +39,26 @@ class Ec2(
         self.ec2_backend.settle()
         operation = get_service_model("ec2").operation_model(self._get_action())
         try:
-            check_enums(operation.input_shape, self.params)
+            _check_enums(operation.input_shape, self.params)
         except EC2ClientError as error:
             return self.serialized(ActionResult(error))
         return super().call_action()
+
+
+# A type that botocore does not know is refused with EC2's own words, where it is used.
+_CHECKED_ELSEWHERE = {"InstanceType"}
+
+
+def _check_enums(shape: Shape | None, value: Any, name: str = "") -> None:
+    """Refuse a request in which a member holds a word that its enum lacks: botocore sends any string, moto keeps it."""
+    if isinstance(shape, StructureShape):
+        for member, given in value.items():
+            if member in shape.members:
+                _check_enums(shape.members[member], given, f"{name}.{member}".removeprefix("."))
+    elif isinstance(shape, ListShape):
+        for given in value:
+            _check_enums(shape.member, given, name)
+    elif shape is not None and shape.name not in _CHECKED_ELSEWHERE:
+        words = getattr(shape, "enum", [])
+        if words and value not in words:
+            raise refuse("InvalidParameterValue", f"Invalid value '{value}' for {name}.")

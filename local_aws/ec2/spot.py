@@ -7,8 +7,7 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 
-from local_aws.ec2.errors import refuse
-from local_aws.ec2.listing import tag_list
+from local_aws.ec2.api import refuse, tag_list
 
 
 class SpotActions:

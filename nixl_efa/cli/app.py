@@ -42,7 +42,7 @@ COMMANDS: dict[str, Target] = {
     "rehearse": Target(
         "nixl_efa.cli.rehearse", "command", "Rehearse a deployment and its purchase on a local AWS."
     ),
-    "local-aws": Target("nixl_efa.cli.local_aws", "command", "Start the local AWS for rehearsals and tests."),
+    "local-aws": Target("nixl_efa.cli.local_aws", "app", "Start the local AWS for rehearsals and tests."),
 }
 
 

@@ -34,7 +34,9 @@ def command(
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupted)
+    # SIGINT too: a shell starts background jobs with it ignored, and the programs below would inherit that.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     project = Path.cwd()
     settings = environment_settings(environment, os.environ, project)
     rehearse(settings, Options(keep, port), project, os.environ, sys.executable, say)

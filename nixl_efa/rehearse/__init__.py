@@ -1,5 +1,9 @@
-"""A rehearsal: the main job from the purchase to the end, with the real tools, on the local AWS."""
+"""A rehearsal: the main job from the purchase to the end, with the real tools, on the local AWS.
 
+`local_aws` is the local AWS's own command.
+"""
+
+from local_aws.__main__ import main as local_aws
 from nixl_efa.rehearse.run import Options, rehearse
 
-__all__ = ["Options", "rehearse"]
+__all__ = ["Options", "local_aws", "rehearse"]

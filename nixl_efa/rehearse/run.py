@@ -56,7 +56,7 @@ def rehearse(
         )
     space = workspace.make(project, settings)
     started = server.start(
-        tools.nixl_efa,
+        python,
         space.folder,
         options.port,
         settings.region,

@@ -6,7 +6,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +27,7 @@ class Server:
     endpoint: str
 
 
-def start(command: Sequence[str], folder: Path, port: int, region: str, environ: Mapping[str, str]) -> Server:
+def start(python: str, folder: Path, port: int, region: str, environ: Mapping[str, str]) -> Server:
     """Start it and wait until it listens. Failure with its own words when it does not.
 
     It stands in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
@@ -36,7 +36,10 @@ def start(command: Sequence[str], folder: Path, port: int, region: str, environ:
     port_file.unlink(missing_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*command, "local-aws", "--port", str(port), "--port-file", str(port_file), "--region", region],
+            [
+                *(python, "-m", "local_aws", "--region", region),
+                *("--port", str(port), "--port-file", str(port_file)),
+            ],
             stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,

@@ -174,7 +174,7 @@ def test_the_answer_is_in_the_words_of_botocores_model(
 
 def test_no_added_action_is_left_out(aws: LocalAws) -> None:
     from local_aws.ec2.responses import Ec2
-    from local_aws.service_quotas import ServiceQuotas
+    from local_aws.quotas import ServiceQuotas
     from local_aws.ssm import Ssm
 
     ours = [kind for top in (Ec2, Ssm, ServiceQuotas) for kind in inspect.getmro(top)]

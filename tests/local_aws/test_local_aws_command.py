@@ -1,27 +1,54 @@
-"""`nixl-efa local-aws` as a process of its own."""
+"""The local AWS as a process of its own: `local-aws` by itself, and `nixl-efa local-aws`."""
 
 from __future__ import annotations
 
-import os
+import ast
+import re
 import signal
 import socket
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import boto3
 import pytest
 
 from local_aws import Control
 
-COMMAND = [sys.executable, "-m", "nixl_efa", "local-aws"]
+ROOT = Path(__file__).resolve().parent.parent.parent
+ALONE = [sys.executable, "-m", "local_aws"]
+IN_NIXL_EFA = [sys.executable, "-m", "nixl_efa", "local-aws"]
+# As in a place where the product is not installed.
+WITHOUT_THE_PRODUCT = f"""
+import runpy, sys
+
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {{"nixl_efa", "constructs_lib", "stacks", "cdktf"}}:
+            raise ModuleNotFoundError(f"{{name}} is not there", name=name)
+
+sys.meta_path.insert(0, Blocker())
+sys.path.insert(0, {str(ROOT)!r})
+runpy.run_module("local_aws", run_name="__main__", alter_sys=True)
+"""
+
+
+def ignore_interrupts() -> None:
+    """As a shell starts a background job."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @contextmanager
-def started(*options: str) -> Iterator[subprocess.Popen[str]]:
+def started(*options: str, command: list[str] = ALONE) -> Iterator[subprocess.Popen[str]]:
     process = subprocess.Popen(
-        [*COMMAND, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ}
+        [*command, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=ignore_interrupts,
     )
     try:
         yield process
@@ -43,9 +70,13 @@ def exports(process: subprocess.Popen[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_how_to_use_it_and_stops_cleanly(tmp_path: Path, number: signal.Signals) -> None:
+@pytest.mark.parametrize("command", [ALONE, IN_NIXL_EFA], ids=["alone", "in nixl-efa"])
+def test_it_says_how_to_use_it_and_stops_cleanly(
+    tmp_path: Path, number: signal.Signals, command: list[str]
+) -> None:
     file = tmp_path / "port"
-    with started("--port", "0", "--port-file", str(file), "--region", "us-east-2") as process:
+    options = ("--port", "0", "--port-file", str(file), "--region", "us-east-2")
+    with started(*options, command=command) as process:
         variables = exports(process)
         port = file.read_text(encoding="utf-8").strip()
         assert variables["AWS_ENDPOINT_URL"] == f"http://127.0.0.1:{port}"
@@ -59,6 +90,45 @@ def test_it_says_how_to_use_it_and_stops_cleanly(tmp_path: Path, number: signal.
     assert not file.exists()
 
 
+def test_it_runs_where_the_product_is_not_installed() -> None:
+    command = [sys.executable, "-I", "-c", WITHOUT_THE_PRODUCT]
+    with started("--port", "0", command=command) as process:
+        clients = boto3.client(
+            "ec2",
+            region_name="us-east-2",
+            endpoint_url=exports(process)["AWS_ENDPOINT_URL"],
+            aws_access_key_id="local",
+            aws_secret_access_key="local",
+        )
+        found = clients.describe_capacity_block_offerings(
+            InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
+        )
+    assert found["CapacityBlockOfferings"]
+
+
+def test_its_package_names_all_that_it_holds_and_imports() -> None:
+    folder = ROOT / "local_aws"
+    described = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
+    sources = list(folder.rglob("*.py"))
+    held = {".".join(path.parent.relative_to(ROOT).parts) for path in sources}
+    imported = {
+        name.partition(".")[0]
+        for path in sources
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for name in _imports(node)
+    }
+    wanted = {re.split(r"[\[>=]", one)[0] for one in described["project"]["dependencies"]}
+    assert set(described["tool"]["setuptools"]["packages"]) == held
+    # moto's extra "server" brings werkzeug.
+    assert imported - sys.stdlib_module_names - {"local_aws", "werkzeug"} == wanted
+
+
+def _imports(node: ast.AST) -> list[str]:
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
 def test_the_clock_starts_where_it_is_told() -> None:
     with started("--port", "0", "--now", "2026-12-01T08:00", "--speed", "0") as process:
         clock = Control(exports(process)["AWS_ENDPOINT_URL"]).clock
@@ -66,7 +136,7 @@ def test_the_clock_starts_where_it_is_told() -> None:
 
 
 def failure(*options: str) -> tuple[int, str]:
-    ended = subprocess.run([*COMMAND, *options], capture_output=True, text=True, timeout=60)
+    ended = subprocess.run([*ALONE, *options], capture_output=True, text=True, timeout=60)
     assert ended.stdout == ""
     (line,) = ended.stderr.splitlines()
     return ended.returncode, line
@@ -92,6 +162,8 @@ def test_a_port_file_that_can_not_be_written_leaves_nothing_beside_it(tmp_path: 
 @pytest.mark.parametrize(
     ("options", "code", "words"),
     [
+        (("--port", "70000"), 2, "--port: '70000' is not a port"),
+        (("--prot", "0"), 2, "unrecognized arguments: --prot 0"),
         (("--port", "0", "--now", "noon"), 2, "--now 'noon' is not a time"),
         (("--port", "0", "--now", "0001-01-01"), 2, "--now '0001-01-01': the clock goes from 2000 to 2199"),
         (("--port", "0", "--speed", "nan"), 2, "--speed nan: the clock's speed is from 0 to"),

@@ -1,4 +1,4 @@
-"""Filters, pages and tags, as EC2's Describe actions treat them."""
+"""How every action of EC2 refuses, filters, pages and tags."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ import fnmatch
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from local_aws.ec2.errors import refuse
+from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 
 T = TypeVar("T")
 Tags = Mapping[str, str]
 Values = Mapping[str, Callable[[Any], str]]
+
+
+def refuse(code: str, message: str) -> Exception:
+    """An error with EC2's code and message, to be raised."""
+    error: Exception = EC2ClientError(code, message)
+    return error
+
+
+def dry_run() -> Exception:
+    """What EC2 answers to a DryRun that would have worked."""
+    error: Exception = DryRunClientError()
+    return error
 
 
 def tags_for(resource_type: str, specifications: Iterable[Mapping[str, Any]]) -> dict[str, str]:
