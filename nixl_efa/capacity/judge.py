@@ -15,11 +15,10 @@ from nixl_efa.capacity.reservation import OFFERED, UNKNOWN, Reservation
 from nixl_efa.findings import Finding, aws_call, counted, failed, listed, passed, skipped, warned
 from nixl_efa.image import image_parameter
 from nixl_efa.launch import Launch
+from nixl_efa.settings.values import RESERVATION_ID
 from nixl_efa.times import moment, span
 
 LINUX = "Linux/UNIX"
-# 17 hexadecimal digits today; EC2's older resources have 8.
-_WELL_FORMED = re.compile(r"cr-([0-9a-f]{8}|[0-9a-f]{17})")
 # What each state of botocore's CapacityReservationState means for a launch. "active" lets instances in, those of
 # reservation.DEAD_STATES never do again, and every other one may still become active.
 #
@@ -103,7 +102,7 @@ def judge(
 
 def is_well_formed(reservation_id: str) -> bool:
     """Whether a text has the form of a reservation's id."""
-    return _WELL_FORMED.fullmatch(reservation_id) is not None
+    return re.fullmatch(RESERVATION_ID, reservation_id) is not None
 
 
 def command(reservation_id: str, region: str, profile: str = "") -> str:
@@ -371,7 +370,7 @@ def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
 def _malformed(launch: Launch, subject: str) -> Finding:
     return failed(
         "reservation",
-        f"{subject} is no reservation's id: that is cr- and 8 or 17 digits or letters a to f.",
+        f"{subject} is no reservation's id: that is cr- and 8 or 17 hexadecimal digits.",
         "Copy the whole id; `nixl-efa capacity list` shows your reservations.",
         aws_call("ec2", "describe-capacity-reservations", region=launch.region, profile=launch.profile),
     )

@@ -49,7 +49,7 @@ DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", "paymen
 class Reservation:
     """A Capacity Reservation.
 
-    kind:  "capacity-block" or "on-demand".
+    kind:  "capacity-block" or "on-demand"; empty when EC2 does not know it.
     state: EC2's word; OFFERED for what could be bought, UNKNOWN for an id that EC2 does not know (yet, or any more).
     size:  instances it is for, also before it has started; free: instances that can be launched now.
     start, end: None when EC2 names none (an On-Demand reservation without an end).
@@ -98,6 +98,23 @@ class Reservation:
     def time_left(self, now: datetime) -> timedelta | None:
         """From now to the end, not below zero; None for a reservation without an end."""
         return None if self.end is None else max(self.end - now, timedelta(0))
+
+
+def unknown(reservation_id: str, region: str) -> Reservation:
+    """An id that EC2 does not know in a region (yet, or any more): nothing else of it is certain."""
+    return Reservation(
+        id=reservation_id,
+        region=region,
+        kind="",
+        state=UNKNOWN,
+        instance_type="",
+        size=0,
+        free=0,
+        zone="",
+        platform="",
+        start=None,
+        end=None,
+    )
 
 
 def from_api(payload: Mapping[str, Any], region: str) -> Reservation:

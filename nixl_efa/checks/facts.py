@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar, Union
 
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.launch import Market
 
 
@@ -39,27 +40,6 @@ class Account:
 
     account: str
     arn: str
-
-
-@dataclass(frozen=True, slots=True)
-class Reservation:
-    """A Capacity Reservation or Capacity Block. `size` is in instances, also before it has started; `free`
-    instances can be launched now."""
-
-    id: str
-    region: str
-    owner: str
-    is_block: bool
-    instance_type: str
-    platform: str
-    tenancy: str
-    zone: str
-    state: str
-    size: int
-    free: int
-    start: datetime | None
-    end: datetime | None
-    placement_group_arn: str = ""
 
 
 @dataclass(frozen=True, slots=True)

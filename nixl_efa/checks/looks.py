@@ -8,6 +8,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nixl_efa.block_end import is_ultra_server
+from nixl_efa.capacity.judge import is_well_formed
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import (
     BlockHealth,
@@ -17,7 +19,6 @@ from nixl_efa.checks.facts import (
     Image,
     Look,
     Quota,
-    Reservation,
     Subnet,
     Unseen,
     Vpc,
@@ -34,7 +35,6 @@ from nixl_efa.checks.gather import (
 )
 from nixl_efa.checks.gather.look import look
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
-from nixl_efa.checks.rules.reservation import is_well_formed
 from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:

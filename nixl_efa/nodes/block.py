@@ -1,4 +1,4 @@
-"""The time that is left in the Capacity Block that the pair runs in."""
+"""The reservation that the pair runs in: its state, and in a Capacity Block the time that is left."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from nixl_efa.aws_calls import result
 from nixl_efa.aws_errors import error_code, missing_permission
-from nixl_efa.block_end import terminates_at
-from nixl_efa.capacity.reservation import Reservation, from_api
-from nixl_efa.findings import Finding, Level
+from nixl_efa.capacity.judge import command, state_finding, stops_at
+from nixl_efa.capacity.reservation import ON_DEMAND, Reservation, from_api, unknown
+from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
@@ -20,82 +21,64 @@ WARN_BELOW = timedelta(hours=2)
 
 
 def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Finding | None:
-    """The reservation; None when no id is given; a finding when it can't be looked at."""
+    """The reservation, unknown where EC2 does not know it; None without an id; a finding when looking is denied."""
     if not reservation_id:
         return None
-    command = _command(reservation_id, region)
     try:
         answer = ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id])
     except Exception as error:
         if permission := missing_permission(error):
-            return Finding(Level.SKIP, CHECK, f"no permission to look: {permission}.", command=command)
-        if error_code(error).startswith("InvalidCapacityReservationId"):
-            return Finding(
-                Level.FAIL, CHECK, f"{reservation_id} does not exist in {region}.", command=command
+            return skipped(
+                CHECK, f"no permission to look: {permission}.", command=command(reservation_id, region)
             )
+        if error_code(error).startswith("InvalidCapacityReservationId"):
+            return unknown(reservation_id, region)
         raise
-    found = answer.get("CapacityReservations", [])
-    if not found:
-        return Finding(Level.FAIL, CHECK, f"{reservation_id} does not exist in {region}.", command=command)
-    return from_api(found[0], region)
+    found = result(answer, "CapacityReservations")
+    return from_api(found[0], region) if found else unknown(reservation_id, region)
 
 
-def finding(reservation: Reservation | Finding | None, now: datetime) -> Finding:
-    """The reservation's state and the time that is left. WARN under two hours, FAIL when it is over."""
-    if isinstance(reservation, Finding):
-        return reservation
+def findings(
+    reservation: Reservation | Finding | None, now: datetime, extension: Finding | None = None
+) -> tuple[Finding, ...]:
+    """The state and the time that is left as one finding, then that on an extension of the block, if there is one."""
     if reservation is None:
-        return Finding(Level.PASS, CHECK, "no reservation: nothing ends by itself.")
-    command = _command(reservation.id, reservation.region)
-    return replace(
-        _of_block(reservation, now) if reservation.is_block else _on_demand(reservation), command=command
-    )
+        found = passed(CHECK, "no reservation: nothing ends by itself.")
+    elif isinstance(reservation, Finding):
+        found = reservation
+    else:
+        by_hand = command(reservation.id, reservation.region)
+        found = replace(_of_running(reservation, now), check=CHECK, command=by_hand)
+    return (found,) if extension is None else (found, extension)
 
 
-def _command(reservation_id: str, region: str) -> str:
-    return f"aws ec2 describe-capacity-reservations --region {region} --capacity-reservation-ids {reservation_id}"
-
-
-def _of_block(block: Reservation, now: datetime) -> Finding:
-    name = f"Capacity Block {block.id}"
-    if block.state != "active":
-        remedy = (
-            "Buy another (`nixl-efa capacity`) and deploy into it."
-            if block.is_dead
-            else "Wait until it is active."
-        )
-        return Finding(Level.FAIL, CHECK, f"{name} is {block.state}.", remedy)
-    if block.end is None:
-        return Finding(Level.SKIP, CHECK, f"{name} is active, and EC2 names no end.")
-    until = terminates_at(block.end, block.instance_type)
+def _of_running(reservation: Reservation, now: datetime) -> Finding:
+    """What the reservation means for nodes that run in it. As for a launch at once, its state must be active; but
+    the end of an On-Demand one terminates nothing (EC2 user guide, capacity-reservations-using)."""
+    state = state_finding(reservation, now, at_once=True)
+    if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
+        remedy = "A stopped node may not come back: make another reservation."
+        return warned(CHECK, f"{state.message} The pair goes on without reserved capacity.", remedy)
+    if state.level is Level.FAIL:
+        return state
+    until = stops_at(reservation)
+    if not reservation.is_block:
+        ends = f"ends at {moment(until)}; its instances go on after that" if until else "has no end"
+        return passed(CHECK, f"On-Demand reservation {reservation.id} is active and {ends}.")
+    name = f"Capacity Block {reservation.id}"
+    if until is None or reservation.end is None:
+        return skipped(CHECK, f"{name} is active, and EC2 names no end.")
     left = until - now
     if left <= timedelta(0):
         message = f"{name}: EC2 begins to terminate at {moment(until)}, {span(-left)} ago."
-        return Finding(Level.FAIL, CHECK, message, "Save what you need now.")
+        return failed(CHECK, message, "Save what you need now.")
     message = (
-        f"{name} is active; EC2 begins to terminate at {moment(until)}, in {span(left)}. "
-        f"The block ends at {moment(block.end)}."
+        f"{name} is active; EC2 begins to terminate at {moment(until)}, in {span(left)}."
+        f" The block ends at {moment(reservation.end)}."
     )
     if left < WARN_BELOW:
         remedy = (
             "Save your work, or extend the block (`nixl-efa capacity extend`) up to one hour before its end."
         )
-        return Finding(Level.WARN, CHECK, message, remedy)
-    return Finding(Level.PASS, CHECK, message)
-
-
-def _on_demand(reservation: Reservation) -> Finding:
-    """Its end terminates nothing: instances go on outside of it (EC2 user guide, capacity-reservations-using)."""
-    name = f"On-Demand reservation {reservation.id}"
-    if reservation.state != "active":
-        message = f"{name} is {reservation.state}: the pair goes on without reserved capacity."
-        return Finding(
-            Level.WARN, CHECK, message, "A stopped node may not come back: make another reservation."
-        )
-    if reservation.end is None:
-        return Finding(Level.PASS, CHECK, f"{name} is active and has no end.")
-    return Finding(
-        Level.PASS,
-        CHECK,
-        f"{name} is active and ends at {moment(reservation.end)}; its instances go on after that.",
-    )
+        return warned(CHECK, message, remedy)
+    return passed(CHECK, message)

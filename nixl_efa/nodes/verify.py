@@ -64,7 +64,7 @@ def status(ec2: EC2Client, pair: PairOutputs, region: str, clock: Clock) -> Pair
     )
     reservation_id = reports[0].instance.reservation_id or pair.capacity_reservation_id
     reservation = block.read(ec2, reservation_id, region)
-    return PairReport(pair, reports, (block.finding(reservation, clock.now()),))
+    return PairReport(pair, reports, block.findings(reservation, clock.now()))
 
 
 def verify(

@@ -124,10 +124,12 @@ ImageId = Annotated[
     StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$"),
     Allowed("an image's id: ami- and 8 to 17 hexadecimal digits"),
 ]
+# 17 hexadecimal digits today; EC2's older resources have 8.
+RESERVATION_ID = r"^cr-([0-9a-f]{8}|[0-9a-f]{17})$"
 ReservationId = Annotated[
     str,
-    StringConstraints(pattern=r"^cr-[0-9a-f]{8,17}$"),
-    Allowed("a Capacity Reservation's id: cr- and 8 to 17 hexadecimal digits"),
+    StringConstraints(pattern=RESERVATION_ID),
+    Allowed("a Capacity Reservation's id: cr- and 8 or 17 hexadecimal digits"),
 ]
 # EC2 API reference, CreateKeyPair: up to 255 ASCII characters. Braces are left out for Terraform's sake.
 KeyName = Annotated[

@@ -12,54 +12,20 @@ from typing import Any
 import botocore.session
 import pytest
 
-from nixl_efa import instance_types
 from nixl_efa.capacity.judge import MEANINGS, Use, id_finding, is_well_formed, judge
 from nixl_efa.capacity.reservation import DEAD_STATES, OFFERED, UNKNOWN, Reservation, from_api
-from nixl_efa.efa_layout import layout
 from nixl_efa.findings import Finding, Level
 from nixl_efa.image import image_parameter
-from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
+from nixl_efa.launch import nodes_of
+from tests.checks.in_order import BLOCK, BLOCK_LAUNCH, NOW
+from tests.checks.in_order import BLOCK_ID as ID
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
 RECORDED = Path(__file__).parents[1] / "recorded" / "reservations"
-NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
-ID = "cr-0123456789abcdef0"
-P5 = instance_types.find("p5.48xlarge")
-SOURCE = ReservationSource(
-    environment="prod",
-    region="us-east-2",
-    id_parameter="/team/block",
-    zone_parameter="/team/zone",
-    reads_id=True,
+SOURCE = replace(
+    BLOCK_LAUNCH.reservation, id="", id_parameter="/team/block", zone_parameter="/team/zone", reads_id=True
 )
-LAUNCH = Launch(
-    environment="prod",
-    stack_name="nixl-efa-prod",
-    prefix="nixl-efa-prod",
-    region="us-east-2",
-    nodes=nodes_of("nixl-efa-prod", 1, 1),
-    instance_type="p5.48xlarge",
-    type_facts=P5,
-    interfaces=layout(P5),
-    market="capacity-block",
-    reservation=SOURCE,
-    image_parameter=image_parameter(P5),
-    volume=Volume(1000),
-)
-BLOCK = Reservation(
-    id=ID,
-    region="us-east-2",
-    kind="capacity-block",
-    state="active",
-    instance_type="p5.48xlarge",
-    size=2,
-    free=2,
-    zone="us-east-2a",
-    platform="Linux/UNIX",
-    start=NOW - timedelta(hours=1),
-    end=datetime(2026, 12, 2, 11, 30, tzinfo=UTC),
-    owner="123456789012",
-)
+LAUNCH = replace(BLOCK_LAUNCH, reservation=SOURCE, image_parameter=image_parameter(BLOCK_LAUNCH.type_facts))
 OFFERING = replace(
     BLOCK, id="cb-0123456789abcdef0", state=OFFERED, free=0, start=NOW + timedelta(hours=3), owner=""
 )
@@ -179,7 +145,12 @@ def test_what_is_not_there_or_over_is_not_judged_further(
 DEMAND = {"market": "on-demand"}
 ODCR = {"kind": "on-demand"}
 RHEL = {"platform": "Red Hat Enterprise Linux"}
-SOON = {"end": NOW + timedelta(minutes=89)}
+ULTRA = {"instance_type": "p6e-gb200.36xlarge"}
+STARTS_LATER = {"state": "scheduled", "free": 0, "start": NOW + timedelta(minutes=210)}
+
+
+def ends_in(minutes: int) -> dict[str, Any]:
+    return {"end": NOW + timedelta(minutes=minutes)}
 
 
 @pytest.mark.parametrize(
@@ -281,18 +252,26 @@ SOON = {"end": NOW + timedelta(minutes=89)}
         ({"state": "scheduled", "free": 0}, {}, {}, "room", PASS, "in it once it is active"),
         ({}, {}, {"use": Use(others=("i-1 (theirs)",))}, "use", WARN, "i-1 (theirs)"),
         # Time: to the moment at which EC2 begins to terminate.
-        (SOON, {}, {}, "time", FAIL, "59 min are left"),
-        (SOON, {"min_hours": 0.5}, {}, "time", PASS, "59 min of use"),
         (
-            {**SOON, "instance_type": "trn2u.48xlarge"},
-            {"min_hours": 0.5},
+            {},
+            {},
             {},
             "time",
-            FAIL,
-            "29 min are left",
+            PASS,
+            "1 d 3 h of use are left: EC2 begins to terminate its instances at 2026-12-02 11:00",
         ),
-        ({"end": NOW + timedelta(minutes=30)}, {"min_hours": 0.0}, {}, "time", FAIL, "No time is left"),
-        ({**ODCR, "end": NOW + timedelta(minutes=10)}, DEMAND, {}, "time", WARN, "run on as plain On-Demand"),
+        (ULTRA, {}, {}, "time", PASS, "at 2026-12-02 10:30 UTC (the block ends at 2026-12-02 11:30 UTC)"),
+        (ends_in(90), {}, {}, "time", PASS, "1 h 0 min of use"),
+        (ends_in(89), {}, {}, "time", FAIL, "59 min are left"),
+        ({**ends_in(119), **ULTRA}, {}, {}, "time", FAIL, "59 min are left"),
+        (ends_in(30), {"min_hours": 0.0}, {}, "time", FAIL, "No time is left"),
+        ({}, {"min_hours": 48.0}, {}, "time", FAIL, "less than the 48 h of min_hours"),
+        (ends_in(60), {"min_hours": 0.5}, {}, "time", PASS, "30 min of use"),
+        # What is left of a block that has not started is counted from its start.
+        ({**ends_in(240), **STARTS_LATER}, {}, {}, "time", FAIL, "No time is left"),
+        ({**ends_in(340), **STARTS_LATER}, {}, {}, "time", PASS, "1 h 40 min of use"),
+        # An On-Demand Capacity Reservation terminates nothing when it ends.
+        ({**ODCR, **ends_in(10)}, DEMAND, {}, "time", WARN, "run on as plain On-Demand"),
         ({"end": None}, {}, {}, "time", SKIP, "EC2 names no end"),
     ],
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from nixl_efa import instance_types
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import (
     Account,
     Address,
@@ -14,7 +15,6 @@ from nixl_efa.checks.facts import (
     Image,
     Machine,
     Quota,
-    Reservation,
     Route,
     RouteTable,
     Running,
@@ -79,7 +79,7 @@ BLOCK = Reservation(
     id=BLOCK_ID,
     region="us-east-2",
     owner=ACCOUNT,
-    is_block=True,
+    kind="capacity-block",
     instance_type="p5.48xlarge",
     platform="Linux/UNIX",
     tenancy="default",
@@ -90,7 +90,7 @@ BLOCK = Reservation(
     start=NOW - timedelta(hours=1),
     end=datetime(2026, 12, 2, 11, 30, tzinfo=UTC),
 )
-ON_DEMAND_RESERVATION = replace(BLOCK, is_block=False, instance_type="g7e.8xlarge", end=None)
+ON_DEMAND_RESERVATION = replace(BLOCK, kind="on-demand", instance_type="g7e.8xlarge", end=None)
 IMAGE = Image(
     id="ami-1",
     name="Deep Learning",

@@ -80,7 +80,7 @@ def test_a_scheduled_block_warns_and_strict_stops_on_it(project: Project, aws: L
     ran = project.run("check", "prod", "--json")
     state = by_check(ran)["reservation state"]
     assert ran.code == 0, ran
-    assert (state["level"], "is scheduled, with 2 instances. It starts at" in state["message"]) == (
+    assert (state["level"], "is scheduled: it has not started yet. It starts at" in state["message"]) == (
         "WARN",
         True,
     )

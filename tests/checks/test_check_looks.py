@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.capacity.reservation import from_api
 from nixl_efa.checks.facts import Image, Machine, Route, Rule, Running, Tool, TypeSeen, Unseen
-from nixl_efa.checks.gather import image, instance_type, machine, network, reservation, usage
+from nixl_efa.checks.gather import image, instance_type, machine, network, usage
 from nixl_efa.checks.gather.look import look
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH
 
@@ -35,7 +36,7 @@ SCHEDULED_BLOCK = {
 
 
 def test_a_scheduled_block_has_its_size_and_kind_from_its_tags() -> None:
-    found = reservation.parsed(SCHEDULED_BLOCK, "us-east-2")
+    found = from_api(SCHEDULED_BLOCK, "us-east-2")
     assert (found.size, found.free, found.is_block) == (2, 0, True)
     assert (found.owner, found.tenancy, found.region) == ("123456789012", "default", "us-east-2")
 
@@ -49,7 +50,7 @@ def test_a_reservation_without_a_type_is_on_demand_and_may_be_in_a_placement_gro
         "Tags": [],
         "PlacementGroupArn": arn,
     }
-    found = reservation.parsed(payload, "us-east-2")
+    found = from_api(payload, "us-east-2")
     assert (found.size, found.is_block, found.placement_group_arn) == (4, False, arn)
 
 

@@ -116,31 +116,10 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
             "For p5.48xlarge this region has cr-0000000000000000b",
         ),
         ({}, block(owner="999999999999"), "reservation", PASS, "Account 999999999999 shares it"),
-        # what it is
-        (
-            {},
-            block(is_block=False),
-            "reservation kind",
-            FAIL,
-            "an On-Demand Capacity Reservation, but use_capacity_block is set",
-        ),
-        ({"market": "on-demand"}, {}, "reservation kind", FAIL, "Set use_capacity_block = true"),
-        ({"market": "spot"}, {}, "reservation kind", FAIL, "Spot Instances can't run in a reservation"),
-        ({"market": "on-demand"}, block(is_block=False), "reservation kind", PASS, "as the settings say"),
-        (
-            {},
-            block(instance_type="p5e.48xlarge"),
-            "reservation type",
-            FAIL,
-            "for p5e.48xlarge, but instance_type is p5.48xlarge",
-        ),
-        ({}, block(platform="Windows"), "reservation platform", FAIL, "is for Windows"),
-        ({}, block(tenancy="dedicated"), "reservation tenancy", FAIL, "tenancy dedicated"),
         # where it is against where the pair goes
         ({}, block(zone="us-east-2c"), "reservation zone", FAIL, "the subnet subnet-1 is in us-east-2a"),
         ({}, {"zone": "us-east-2c"}, "reservation zone", FAIL, "the wanted zone is us-east-2c"),
-        # room
-        ({}, block(free=1), "reservation room", FAIL, "1 of 2 instances"),
+        # what runs in it
         (
             {},
             {**block(free=0), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
@@ -155,9 +134,6 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
             PASS,
             "2 of them held by this stack",
         ),
-        ({}, block(state="scheduled", size=1, free=0), "reservation room", FAIL, "1 of 1 instance"),
-        ({}, block(state="scheduled", free=0), "reservation room", PASS, "in it once it is active"),
-        # who else is in it
         ({}, {"running": (instance(**INSIDE),)}, "reservation use", WARN, "i-1 (theirs)"),
         ({}, {"running": (instance(own=True, **INSIDE),)}, "reservation use", PASS, "No other stack"),
         ({}, {"running": (instance(),)}, "reservation use", PASS, "No other stack"),
@@ -170,59 +146,23 @@ def test_each_difference_from_a_fitting_reservation(
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, launch, facts), level, words)
 
 
-SCHEDULED = {"state": "scheduled", "free": 0, "start": NOW + timedelta(hours=3, minutes=30)}
-
-
 @pytest.mark.parametrize(
-    ("launch", "facts", "level", "words"),
+    ("launch", "facts", "check", "level"),
     [
-        ({}, {}, PASS, "is active"),
-        ({}, block(**SCHEDULED), WARN, "with 2 instances. It starts at 2026-12-01 11:30 UTC, in 3 h 30 min"),
-        ({"at_once": True}, block(**SCHEDULED), FAIL, "EC2 refuses a launch before that"),
-        ({}, block(state="payment-pending"), WARN, "5 minutes to 12 hours"),
-        (
-            {"at_once": True},
-            block(state="payment-pending"),
-            FAIL,
-            "nixl-efa capacity wait cr-0123456789abcdef0",
-        ),
-        ({}, block(state="expired"), FAIL, "its time is over"),
-        ({}, block(state="payment-failed"), FAIL, "its payment failed"),
-        ({}, block(state="cancelled"), FAIL, "it was cancelled"),
-        ({}, block(state="delayed"), WARN, "AWS is late"),
-        ({}, block(state="something-new"), WARN, "something-new"),
+        ({}, block(state="scheduled", free=0, start=NOW + timedelta(hours=3)), "reservation state", WARN),
+        ({"at_once": True}, block(state="scheduled", free=0), "reservation state", FAIL),
+        ({}, block(state="expired"), "reservation state", FAIL),
+        ({}, block(end=NOW + timedelta(minutes=89)), "reservation time", FAIL),
+        ({"min_hours": 0.5}, block(end=NOW + timedelta(minutes=89)), "reservation time", PASS),
+        ({"market": "on-demand"}, {}, "reservation kind", FAIL),
+        ({}, block(instance_type="p5e.48xlarge"), "reservation type", FAIL),
+        ({}, block(platform="Windows"), "reservation platform", FAIL),
     ],
 )
-def test_each_state(launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str) -> None:
-    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation state", launch, facts), level, words)
-
-
-ULTRA = {"instance_type": "p6e-gb200.36xlarge"}
-
-
-@pytest.mark.parametrize(
-    ("launch", "changes", "level", "words"),
-    [
-        ({}, {}, PASS, "1 d 3 h of use are left"),
-        ({}, {}, PASS, "EC2 begins to terminate its instances at 2026-12-02 11:00 UTC"),
-        ({}, ULTRA, PASS, "at 2026-12-02 10:30 UTC (the block ends at 2026-12-02 11:30 UTC)"),
-        ({}, {"end": NOW + timedelta(minutes=90)}, PASS, "1 h 0 min"),
-        ({}, {"end": NOW + timedelta(minutes=89)}, FAIL, "59 min are left"),
-        ({}, {**ULTRA, "end": NOW + timedelta(minutes=119)}, FAIL, "59 min are left"),
-        ({}, {"end": NOW + timedelta(minutes=30)}, FAIL, "No time is left"),
-        ({"min_hours": 48.0}, {}, FAIL, "less than the 48 h of min_hours"),
-        ({"min_hours": 0.5}, {"end": NOW + timedelta(minutes=60)}, PASS, "30 min of use"),
-        # What is left of a block that has not started is counted from its start.
-        ({}, {**SCHEDULED, "end": NOW + timedelta(hours=4)}, FAIL, "No time is left"),
-        # An On-Demand Capacity Reservation terminates nothing when it ends.
-        ({}, {"is_block": False, "end": NOW + timedelta(minutes=10)}, WARN, "run on as plain On-Demand"),
-    ],
-)
-def test_the_time_that_is_left(
-    launch: dict[str, Any], changes: dict[str, Any], level: Level, words: str
+def test_the_judge_is_asked_about_the_launch_as_it_is_checked(
+    launch: dict[str, Any], facts: dict[str, Any], check: str, level: Level
 ) -> None:
-    found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation time", launch, block(**changes))
-    assert_says(found, level, words)
+    assert finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, launch, facts).level is level
 
 
 def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:
@@ -247,3 +187,62 @@ def test_the_interconnect_of_an_ultra_server(health: Any, level: Level, words: s
     facts["type_seen"] = seen_type("trn2u.48xlarge")
     launch = {"instance_type": "trn2u.48xlarge"}
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "block health", launch, facts), level, words)
+
+
+OLD, NEW = "cr-00000000000000001", BLOCK_ID
+CURRENT = replace(BLOCK, id=OLD, end=NOW + timedelta(days=1))
+NEXT = replace(BLOCK, state="scheduled", free=0, start=CURRENT.end, end=NOW + timedelta(days=2))
+OWN = tuple(instance(id=f"i-{number}", own=True, reservation_id=OLD) for number in (1, 2))
+IN_OLD = {"reservations": (CURRENT, NEXT), "running": OWN}
+GONE = {"elsewhere": Elsewhere((), ())}
+
+
+@pytest.mark.parametrize(
+    ("launch", "facts", "level", "words"),
+    [
+        (
+            {"reservation": BY_PARAMETER},
+            IN_OLD,
+            FAIL,
+            f"2 nodes run in {OLD} (until 2026-12-02 08:00 UTC), but {NEW}",
+        ),
+        (
+            {"reservation": BY_PARAMETER},
+            IN_OLD,
+            FAIL,
+            f"{NEW} (until 2026-12-03 08:00 UTC) is scheduled: the next",
+        ),
+        (
+            {"reservation": BY_PARAMETER},
+            IN_OLD,
+            FAIL,
+            f"`nixl-efa capacity save {OLD} --env prod` puts the current",
+        ),
+        ({"reservation": BY_PARAMETER}, IN_OLD, FAIL, "`nixl-efa capacity switch prod`"),
+        ({"reservation": BY_PARAMETER}, {**IN_OLD, "running": OWN[:1]}, FAIL, "1 node runs in"),
+        ({}, IN_OLD, FAIL, f"Set capacity_reservation_id = {OLD!r} until {NEW} is active."),
+        # Whatever is stored: one that is over, that EC2 does not know, that is no id; or nothing.
+        ({}, {**IN_OLD, "reservations": (CURRENT, replace(NEXT, state="expired"))}, FAIL, "is expired"),
+        ({}, {**IN_OLD, "reservations": (CURRENT,), **GONE}, FAIL, f"{NEW} is not known to EC2"),
+        ({}, {**IN_OLD, "reservation_id": "cr-xyz"}, FAIL, "cr-xyz is not known to EC2"),
+        ({"reservation": BY_PARAMETER}, {**IN_OLD, "reservation_id": None}, FAIL, "no reservation is stored"),
+        # An active one takes the nodes, at a price.
+        ({}, {**IN_OLD, "reservations": (CURRENT, BLOCK)}, WARN, f"the next deploy moves to {NEW}"),
+        # Nothing is lost: the other one is over, or others' nodes run in it, or ours are ending, or run here.
+        ({}, {**IN_OLD, "reservations": (replace(CURRENT, state="expired"), NEXT)}, PASS, "No node of prod"),
+        ({}, {**IN_OLD, "reservations": (replace(CURRENT, end=NOW), NEXT)}, PASS, "No node of prod"),
+        ({}, {**IN_OLD, "running": (instance(reservation_id=OLD),)}, PASS, "No node of prod"),
+        ({}, {**IN_OLD, "running": (replace(OWN[0], state="shutting-down"),)}, PASS, "No node of prod"),
+        ({}, {"running": tuple(replace(each, reservation_id=NEW) for each in OWN)}, PASS, "No node of prod"),
+        ({}, {**IN_OLD, "running": DENIED}, SKIP, "No permission to look"),
+    ],
+)
+def test_a_deploy_that_would_destroy_nodes_in_a_living_reservation_is_stopped(
+    launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str
+) -> None:
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation switch", launch, facts), level, words)
+
+
+def test_a_launch_without_a_reservation_switches_none() -> None:
+    found = judge(DEMAND_LAUNCH, replace(DEMAND_FACTS, running=OWN), NOW)
+    assert "reservation switch" not in {each.check for each in found}

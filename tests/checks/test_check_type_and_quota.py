@@ -93,22 +93,26 @@ def test_each_fault_of_the_type(
     assert_says(finding(DEMAND_LAUNCH, DEMAND_FACTS, NOW, check, launch, facts), level, words)
 
 
+GROUP = "arn:aws:ec2:us-east-2:1:placement-group/mine"
+
+
 @pytest.mark.parametrize(
-    ("group_arn", "own_group", "level", "words"),
+    ("group_arn", "own_group", "check", "level", "words"),
     [
-        ("", False, PASS, "without a group"),
-        ("", True, WARN, "may not agree"),
-        ("arn:aws:ec2:us-east-2:1:placement-group/mine", False, FAIL, "belongs to the placement group mine"),
-        ("arn:aws:ec2:us-east-2:1:placement-group/mine", True, FAIL, "belongs to the placement group mine"),
+        ("", False, "placement", PASS, "without a group"),
+        ("", False, "reservation placement", PASS, "no placement group"),
+        ("", True, "reservation placement", WARN, "may not agree"),
+        (GROUP, False, "reservation placement", FAIL, "belongs to the placement group mine"),
+        (GROUP, True, "reservation placement", FAIL, "belongs to the placement group mine"),
     ],
 )
 def test_a_placement_group_against_an_on_demand_reservation(
-    group_arn: str, own_group: bool, level: Level, words: str
+    group_arn: str, own_group: bool, check: str, level: Level, words: str
 ) -> None:
     launch = {"reservation": IN_BLOCK, "placement_group": own_group}
     found = replace(ON_DEMAND_RESERVATION, placement_group_arn=group_arn)
     facts = {"reservation_id": BLOCK_ID, "reservations": (found,)}
-    assert_says(finding(DEMAND_LAUNCH, DEMAND_FACTS, NOW, "placement", launch, facts), level, words)
+    assert_says(finding(DEMAND_LAUNCH, DEMAND_FACTS, NOW, check, launch, facts), level, words)
 
 
 RESERVED = {"reservation_id": BLOCK_ID, "reservations": (ON_DEMAND_RESERVATION,)}

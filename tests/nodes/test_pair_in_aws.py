@@ -118,14 +118,14 @@ ON_DEMAND = {"ReservationType": "default"}
         (reservation(2.45), Level.WARN, "in 1 h 57 min"),
         (reservation(2.7, InstanceType="trn2u.48xlarge"), Level.WARN, "in 1 h 42 min"),
         (reservation(0.25), Level.FAIL, "EC2 begins to terminate at 2026-12-01 08:45 UTC, 15 min ago."),
-        (reservation(-1, "expired"), Level.FAIL, "Capacity Block cr-1 is expired."),
-        (reservation(30, "scheduled"), Level.FAIL, "is scheduled."),
+        (reservation(-1, "expired"), Level.FAIL, "cr-1 is expired: its time is over."),
+        (reservation(30, "scheduled"), Level.FAIL, "is scheduled: it has not started yet."),
         (reservation(None, **ON_DEMAND), Level.PASS, "On-Demand reservation cr-1 is active and has no end."),
         (reservation(1, **ON_DEMAND), Level.PASS, "ends at 2026-12-01 10:00 UTC; its instances go on"),
         (
             reservation(-1, "expired", **ON_DEMAND),
             Level.WARN,
-            "cr-1 is expired: the pair goes on",
+            "cr-1 is expired: its time is over. The pair goes on",
         ),
     ],
 )
@@ -133,7 +133,7 @@ def test_the_time_that_is_left_counts_to_the_moment_at_which_ec2_begins_to_termi
     payload: dict[str, Any], level: Level, words: str
 ) -> None:
     ec2: Any = FakeEc2([], [payload])
-    found = block.finding(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    (found,) = block.findings(block.read(ec2, "cr-1", "us-east-1"), NOW)
     assert (found.level, words in found.message) == (level, True), found.message
 
 
@@ -141,14 +141,14 @@ def test_the_time_that_is_left_counts_to_the_moment_at_which_ec2_begins_to_termi
     ("code", "level", "words"),
     [
         ("UnauthorizedOperation", Level.SKIP, "ec2:DescribeCapacityReservations"),
-        ("InvalidCapacityReservationId.NotFound", Level.FAIL, "cr-1 does not exist in us-east-1"),
-        ("InvalidCapacityReservationId.Malformed", Level.FAIL, "cr-1 does not exist in us-east-1"),
+        ("InvalidCapacityReservationId.NotFound", Level.FAIL, "EC2 does not know cr-1 in us-east-1 (yet)."),
+        ("InvalidCapacityReservationId.Malformed", Level.FAIL, "EC2 does not know cr-1 in us-east-1 (yet)."),
     ],
 )
 def test_a_reservation_that_can_not_be_looked_at_is_a_finding(code: str, level: Level, words: str) -> None:
     error = ClientError({"Error": {"Code": code, "Message": ""}}, "DescribeCapacityReservations")
     ec2: Any = FakeEc2([], error=error)
-    found = block.finding(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    (found,) = block.findings(block.read(ec2, "cr-1", "us-east-1"), NOW)
     assert (found.level, words in found.message) == (level, True), found.message
 
 
@@ -162,7 +162,7 @@ def test_other_errors_of_aws_are_not_swallowed() -> None:
 
 def test_a_pair_without_a_reservation_has_no_end() -> None:
     ec2: Any = FakeEc2([])
-    found = block.finding(block.read(ec2, "", "us-east-1"), NOW)
+    (found,) = block.findings(block.read(ec2, "", "us-east-1"), NOW)
     assert isinstance(found, Finding)
     assert found.level is Level.PASS
 

@@ -245,4 +245,4 @@ def test_the_reservation_of_the_instance_is_the_one_whose_time_counts(
 ) -> None:
     ec2.instances[0]["CapacityReservationId"] = "cr-gone"
     report = look.status(ec2, replace(pair, capacity_reservation_id="cr-other"), "us-east-1", clock)
-    assert report.findings[0].message == "cr-gone does not exist in us-east-1."
+    assert report.findings[0].message == "EC2 does not know cr-gone in us-east-1 (yet)."

@@ -56,8 +56,8 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("use_capacity_block", '"yes"', "true or false."),
     (
         "capacity_reservation_id",
-        '"cr-123"',
-        "a Capacity Reservation's id: cr- and 8 to 17 hexadecimal digits.",
+        '"cr-0123456789"',
+        "a Capacity Reservation's id: cr- and 8 or 17 hexadecimal digits.",
     ),
     ("capacity_reservation_parameter", '"nixl-efa/id"', f"{PARAMETER}."),
     ("spot", "1", "true or false."),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from nixl_efa.aws_calls import NoResultError
 from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.checks.facts import Unseen
 
@@ -26,3 +27,5 @@ def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
         return Unseen(refused, explain(error), denied=bool(missing_permission(error)))
     except (BotoCoreError, OSError) as error:
         return Unseen(permission, explain(error))
+    except NoResultError as error:
+        return Unseen(permission, error.message.rstrip("."))

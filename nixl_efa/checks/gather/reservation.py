@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_calls import ask_all, result
 from nixl_efa.aws_errors import error_code
-from nixl_efa.capacity.reservation import from_api
-from nixl_efa.checks.facts import BlockHealth, Elsewhere, Reservation
+from nixl_efa.capacity.reservation import Reservation, from_api
+from nixl_efa.checks.facts import BlockHealth, Elsewhere
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -18,7 +18,7 @@ def reservations(ec2: EC2Client, region: str) -> tuple[Reservation, ...]:
     """Every reservation of a region that the account sees: its own, and those shared with it."""
     pages = ec2.get_paginator("describe_capacity_reservations").paginate(PaginationConfig={"PageSize": 1000})
     return tuple(
-        parsed(payload, region) for page in pages for payload in page.get("CapacityReservations", ())
+        from_api(payload, region) for page in pages for payload in result(page, "CapacityReservations")
     )
 
 
@@ -36,7 +36,7 @@ def elsewhere(ec2_of: Callable[[str], EC2Client], regions: tuple[str, ...], rese
 def other_regions(ec2: EC2Client, region: str) -> tuple[str, ...]:
     """The regions that the account has enabled, without one."""
     answer = ec2.describe_regions(AllRegions=False)
-    names = sorted(each["RegionName"] for each in answer["Regions"])
+    names = sorted(each["RegionName"] for each in result(answer, "Regions"))
     return tuple(name for name in names if name != region)
 
 
@@ -56,27 +56,6 @@ def block_health(ec2: EC2Client) -> tuple[BlockHealth, ...]:
     )
 
 
-def parsed(payload: Mapping[str, Any], region: str) -> Reservation:
-    """A reservation from EC2's payload."""
-    found = from_api(payload, region)
-    return Reservation(
-        id=found.id,
-        region=region,
-        owner=payload.get("OwnerId", ""),
-        is_block=found.is_block,
-        instance_type=found.instance_type,
-        platform=found.platform,
-        tenancy=payload.get("Tenancy", "default"),
-        zone=found.zone,
-        state=found.state,
-        size=found.size,
-        free=found.free,
-        start=found.start,
-        end=found.end,
-        placement_group_arn=payload.get("PlacementGroupArn", ""),
-    )
-
-
 def _by_id(ec2: EC2Client, region: str, reservation_id: str) -> Reservation | None:
     from botocore.exceptions import ClientError
 
@@ -86,4 +65,4 @@ def _by_id(ec2: EC2Client, region: str, reservation_id: str) -> Reservation | No
         if error_code(error).startswith("InvalidCapacityReservationId"):
             return None
         raise
-    return next((parsed(each, region) for each in answer.get("CapacityReservations", ())), None)
+    return next((from_api(each, region) for each in result(answer, "CapacityReservations")), None)

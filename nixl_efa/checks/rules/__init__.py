@@ -16,7 +16,6 @@ from nixl_efa.checks.rules import (
     placement,
     quota,
     reservation,
-    reservation_time,
     security_group,
     volume,
     way_out,
@@ -31,7 +30,6 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
     reservation.check,
-    reservation_time.check,
     instance_type.check,
     quota.check,
     placement.check,

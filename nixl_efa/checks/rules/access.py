@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
+from nixl_efa.capacity.judge import state_finding
 from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, Unseen
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.advice import advice_for
-from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen, warned
+from nixl_efa.checks.rules.common import aws, unseen
 from nixl_efa.efa_layout import Interface
-from nixl_efa.findings import Finding
+from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "dry run"
@@ -27,13 +28,13 @@ _NO_ROOM = frozenset(
 )
 
 
-def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     """The key pair, when one is given, and the dry run."""
     findings = [_key_pair(launch, launch.key_name, facts.key_pair)] if launch.key_name else []
-    return [*findings, _dry_run(launch, facts)]
+    return [*findings, _dry_run(launch, facts, now)]
 
 
-def _dry_run(launch: Launch, facts: Facts) -> Finding:
+def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
     answer = facts.dry_run
     if isinstance(answer, Unseen):
         return unseen(_CHECK, answer)
@@ -60,7 +61,7 @@ def _dry_run(launch: Launch, facts: Facts) -> Finding:
             by_hand,
         )
     message = f"EC2 would refuse the launch: {advice.meaning}. {said}"
-    if _expected_to_wait(launch, facts, answer):
+    if _expected_to_wait(launch, facts, answer, now):
         return warned(_CHECK, message, advice.remedy, by_hand)
     return failed(_CHECK, message, advice.remedy, by_hand)
 
@@ -71,17 +72,12 @@ def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
     return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.count
 
 
-def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun) -> bool:
+def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun, now: datetime) -> bool:
     """The reservation is still to come, which another finding says: the refusal is no news."""
     found = reservation.of(facts)
-    waiting = found is not None and found.state in (
-        "scheduled",
-        "payment-pending",
-        "pending",
-        "assessing",
-        "delayed",
-    )
-    return waiting and not launch.at_once and answer.code.startswith("InvalidCapacityReservationState")
+    if found is None or not answer.code.startswith("InvalidCapacityReservationState"):
+        return False
+    return state_finding(found, now, at_once=launch.at_once).level is Level.WARN
 
 
 def _key_pair(launch: Launch, name: str, pair: KeyPair | Unseen | None) -> Finding:

@@ -6,8 +6,8 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Unseen
 from nixl_efa.checks.quota_codes import ELASTIC_IPS
-from nixl_efa.checks.rules.common import aws, counted, failed, passed, skipped, unseen
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, counted, failed, passed, skipped
 from nixl_efa.launch import Launch
 
 _CHECK = "elastic IPs"

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Image, Unseen
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, failed, listed, parameter_call, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, parameter_call, unseen
+from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.image import image_parameter, validate_image
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, TypeSeen, Unseen
-from nixl_efa.checks.rules.common import aws, counted, failed, listed, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 # SupportedUsageClasses of DescribeInstanceTypes, by the way in which EC2 is asked for instances.

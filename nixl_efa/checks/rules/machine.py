@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
-from nixl_efa.checks.rules.common import aws, failed, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
 # cdktf-cli 0.21's package.json: engines.node.

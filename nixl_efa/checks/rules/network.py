@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Subnet, Unseen
-from nixl_efa.checks.rules.common import aws, counted, failed, listed, parameter_call, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, parameter_call, unseen
+from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 

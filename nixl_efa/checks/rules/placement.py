@@ -1,13 +1,13 @@
-"""Where the pair is put: a placement group, and whether it agrees with the type and the reservation."""
+"""Where the pair is put: in a placement group or not, and whether the type allows it."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, Reservation, Unseen
-from nixl_efa.checks.rules import instance_type, reservation
-from nixl_efa.checks.rules.common import failed, listed, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.facts import Facts, Unseen
+from nixl_efa.checks.rules import instance_type
+from nixl_efa.checks.rules.common import unseen
+from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "placement"
@@ -33,11 +33,12 @@ def _placement(launch: Launch, facts: Facts) -> Finding:
             'Set placement_group = "off".',
             by_hand,
         )
-    found = reservation.of(facts)
-    if found is not None:
-        return _in_reservation(launch, found)
     if launch.placement_group:
         return passed(_CHECK, "The pair is launched in one cluster placement group.", by_hand)
+    if launch.reservation.is_named:
+        return passed(
+            _CHECK, "The pair is launched where its reservation has its capacity, without a group.", by_hand
+        )
     if launch.placement_choice == "off" and "cluster" in strategies:
         return warned(
             _CHECK,
@@ -46,32 +47,6 @@ def _placement(launch: Launch, facts: Facts) -> Finding:
             by_hand,
         )
     return passed(_CHECK, "The pair is launched without a placement group.", by_hand)
-
-
-def _in_reservation(launch: Launch, found: Reservation) -> Finding:
-    by_hand = reservation.command(launch, found.id)
-    if found.placement_group_arn:
-        group = found.placement_group_arn.rsplit("/", 1)[-1]
-        return failed(
-            _CHECK,
-            f"{found.id} belongs to the placement group {group}; only instances of that group get into "
-            "it, and the "
-            "stack launches none there.",
-            "Name a reservation without a placement group.",
-            by_hand,
-        )
-    if launch.placement_group:
-        return warned(
-            _CHECK,
-            f"The stack's own placement group and {found.id} may not agree: EC2 can find no place for "
-            "both nodes "
-            "together although the reservation has room.",
-            'Set placement_group = "auto"; it makes no group for a reservation.',
-            by_hand,
-        )
-    return passed(
-        _CHECK, f"The pair is launched where {found.id} has its capacity, without a group.", by_hand
-    )
 
 
 def _in_block(launch: Launch) -> Finding:

@@ -8,8 +8,8 @@ from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts, Running, Unseen
 from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, failed, passed, skipped, unseen
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, failed, passed, skipped
 from nixl_efa.launch import Launch
 
 _CHECK = "quota"

@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Rule, SecurityGroup, Unseen
-from nixl_efa.checks.rules.common import aws, failed, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "security group"

@@ -6,8 +6,7 @@ from datetime import datetime
 
 from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts
-from nixl_efa.checks.rules.common import passed
-from nixl_efa.findings import Finding
+from nixl_efa.findings import Finding, passed
 from nixl_efa.launch import Launch
 
 

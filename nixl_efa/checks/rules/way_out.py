@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Endpoint, Facts, Route, RouteTable, Subnet, Unseen
-from nixl_efa.checks.rules.common import aws, failed, listed, passed, unseen, warned
-from nixl_efa.findings import Finding
+from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "way out"
