@@ -37,8 +37,12 @@ def findings_of(name: str, **settings: object) -> tuple[Finding, ...]:
 
 def synthesize(name: str, **settings: object) -> Json:
     """The stack's Terraform JSON, parsed."""
-    chosen = settings_of(name, **settings)
-    stack = PairStack(Testing.app(), settings=chosen, launch=launch_of(chosen))
+    return synthesize_settings(settings_of(name, **settings))
+
+
+def synthesize_settings(settings: Settings) -> Json:
+    """The same for settings that are loaded."""
+    stack = PairStack(Testing.app(), settings=settings, launch=launch_of(settings))
     parsed: Json = json.loads(Testing.synth(stack))
     return parsed
 

@@ -24,6 +24,13 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
         tags={"Team": "kv"},
     )
     body = dry_run.request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
+    of_stack = [{"Key": "Team", "Value": "kv"}]
+    of_node = [
+        *of_stack,
+        {"Key": "Name", "Value": "nixl-efa-prod-producer"},
+        {"Key": "Role", "Value": "producer"},
+    ]
+    assert body.pop("UserData").startswith("#cloud-config\n")
     assert body == {
         "DryRun": True,
         "InstanceType": "p5.48xlarge",
@@ -37,6 +44,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
                 "DeviceIndex": 0,
                 "InterfaceType": "interface",
                 "SubnetId": "subnet-1",
+                "DeleteOnTermination": True,
                 "Groups": ["sg-1"],
             },
             {
@@ -44,6 +52,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
                 "DeviceIndex": 1,
                 "InterfaceType": "efa-only",
                 "SubnetId": "subnet-1",
+                "DeleteOnTermination": True,
                 "Groups": ["sg-1"],
             },
         ],
@@ -65,12 +74,21 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
             "HttpTokens": "required",
             "HttpPutResponseHopLimit": 2,
             "InstanceMetadataTags": "disabled",
+            "HttpProtocolIpv6": "disabled",
         },
         "InstanceMarketOptions": {"MarketType": "capacity-block"},
         "CapacityReservationSpecification": {
             "CapacityReservationTarget": {"CapacityReservationId": BLOCK_ID}
         },
-        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Team", "Value": "kv"}]}],
+        "TagSpecifications": [
+            {"ResourceType": "network-interface", "Tags": of_node},
+            {"ResourceType": "instance", "Tags": of_node},
+            {"ResourceType": "volume", "Tags": of_stack},
+        ],
+        "Monitoring": {"Enabled": False},
+        "HibernationOptions": {"Configured": False},
+        "DisableApiTermination": False,
+        "EbsOptimized": False,
     }
 
 
