@@ -360,7 +360,9 @@ def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
         return [warned(check, message, "Give the reservation a later end.")]
     remedy = "Take a longer one, or lower --min-hours."
     if found.state != OFFERED:
-        remedy = f"Extend it (`nixl-efa capacity extend`, until one hour before its end). {remedy}"
+        remedy = (
+            "Extend it (`nixl-efa capacity extend`, until one hour before its end), or lower --min-hours."
+        )
     message = (
         f"{span(left)} are left in {found.id}, less than the {launch.min_hours:g} h of min_hours: {when}."
     )

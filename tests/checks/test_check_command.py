@@ -120,6 +120,32 @@ def test_this_stacks_own_nodes_are_no_hindrance_to_it(project: Project, aws: Loc
     assert "2 of them held by this stack" in by_check(ran)["reservation room"]["message"]
 
 
+def test_a_parameter_that_leaves_running_nodes_behind_stops_check_and_deploy(
+    project: Project, aws: LocalAws
+) -> None:
+    current = project.buy_block()
+    aws.advance(timedelta(hours=2))
+    for node in ("producer", "consumer"):
+        project.launch(
+            "p5.48xlarge",
+            current["capacity_reservation_id"],
+            current["availability_zone"],
+            name=f"nixl-efa-prod-{node}",
+        )
+    following = project.buy_block()
+    boto3.client("ssm", REGION).put_parameter(
+        Name="/team/block", Value=following["capacity_reservation_id"], Type="String"
+    )
+    project.environment("prod", use_capacity_block=True, capacity_reservation_parameter="/team/block")
+    ran = project.run("check", "prod", "--json")
+    found = by_check(ran)["reservation switch"]
+    assert (ran.code, found["level"]) == (1, "FAIL")
+    assert f"2 nodes run in {current['capacity_reservation_id']} (until " in found["message"]
+    assert f"capacity save {current['capacity_reservation_id']} --env prod" in found["remedy"]
+    assert project.run("deploy", "prod").code == 1
+    assert not (project.folder / "cdktf.log").exists()
+
+
 def test_a_reservation_of_another_region_is_found_there(project: Project) -> None:
     block = project.buy_block("us-west-2")
     project.environment("prod", **{**block, "availability_zone": "us-east-2a"})
