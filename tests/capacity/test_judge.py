@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import botocore.session
 import pytest
 
 from nixl_efa.capacity.judge import MEANINGS, Use, id_finding, is_well_formed, judge
-from nixl_efa.capacity.reservation import DEAD_STATES, OFFERED, UNKNOWN, Reservation, from_api
+from nixl_efa.capacity.reservation import OFFERED, UNKNOWN
 from nixl_efa.findings import Finding, Level
 from nixl_efa.image import image_parameter
 from nixl_efa.launch import nodes_of
@@ -21,7 +17,6 @@ from tests.checks.in_order import BLOCK, BLOCK_LAUNCH, NOW
 from tests.checks.in_order import BLOCK_ID as ID
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
-RECORDED = Path(__file__).parents[1] / "recorded" / "reservations"
 SOURCE = replace(
     BLOCK_LAUNCH.reservation, id="", id_parameter="/team/block", zone_parameter="/team/zone", reads_id=True
 )
@@ -54,19 +49,6 @@ def test_a_fitting_reservation_passes_with_one_finding_on_each_subject() -> None
     assert [each.check for each in found] == [f"reservation{subject}" for subject in SUBJECTS]
     assert {each.level for each in found} == {PASS}
     assert all(each.command.startswith("aws ec2 describe-") for each in found)
-
-
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))["answer"]
-
-
-@pytest.mark.parametrize("shape", ["CapacityReservationState", "CapacityBlockResourceState"])
-def test_every_state_of_ec2_has_a_meaning(shape: str) -> None:
-    model: Any = botocore.session.get_session().get_service_model("ec2")
-    states = {*recorded("states-and-types-in-the-model")[shape], *model.shape_for(shape).enum}
-    assert states <= set(MEANINGS)
-    assert set(recorded("filters-in-the-model")["states_named_for_the_filter"]) <= set(MEANINGS)
-    assert set(MEANINGS) >= DEAD_STATES
 
 
 @pytest.mark.parametrize("kind", ["capacity-block", "on-demand"])
@@ -340,98 +322,3 @@ def test_before_anything_is_looked_up(launch: dict[str, Any], stored: str, level
 
 def test_a_well_formed_id_is_looked_up() -> None:
     assert id_finding(LAUNCH, ID) is None
-
-
-# kubectl's names in one record, against EC2's.
-KUBECTL = {
-    "availabilityZone": "AvailabilityZone",
-    "endTime": "EndDate",
-    "id": "CapacityReservationId",
-    "instanceType": "InstanceType",
-    "ownerID": "OwnerId",
-    "reservationType": "ReservationType",
-    "state": "State",
-}
-
-
-def parsed(answer: Any) -> Reservation:
-    """What from_api makes of a record, whose dates are texts and whose last names may be kubectl's."""
-    payload: Mapping[str, Any] = answer[0] if isinstance(answer, list) else answer
-    payload = {KUBECTL.get(key, key): value for key, value in payload.items()}
-    for key in {"StartDate", "EndDate"} & set(payload):
-        payload[key] = datetime.fromisoformat(payload[key].strip())
-    zone = payload.get("AvailabilityZone", "us-east-2a")
-    return from_api(payload, zone[:-1])
-
-
-ANSWERS: dict[str, tuple[datetime, dict[str, Any], dict[str, tuple[Level, str]]]] = {
-    "block-active-in-eks-auto": (
-        datetime(2026, 3, 18, 8, tzinfo=UTC),
-        {"is_block": True, "state": "active"},
-        {"kind": (PASS, "a Capacity Block"), "time": (PASS, "3 h 0 min"), "platform": (SKIP, "no platform")},
-    ),
-    "block-active-with-tags": (
-        datetime(2023, 11, 15, 12, tzinfo=UTC),
-        {"is_block": True, "size": 1, "free": 1},
-        {"state": (PASS, "is active"), "room": (FAIL, "1 of 1 instance"), "time": (PASS, "23 h 0 min")},
-    ),
-    "block-payment-pending-typed": (
-        datetime(2023, 7, 29, 15, tzinfo=UTC),
-        {"is_block": True, "size": 16, "free": 0},
-        {"state": (WARN, "is payment-pending"), "room": (PASS, "16 of 16 instances in it once it is active")},
-    ),
-    # StartDate in the future tells more than the word in State.
-    "block-pending-zero-counts": (
-        datetime(2023, 11, 6, 13, tzinfo=UTC),
-        {"is_block": True, "size": 4, "free": 0},
-        {
-            "state": (
-                WARN,
-                "It starts at 2023-11-20 11:30 UTC, in 13 d 22 h. EC2 refuses a launch before that.",
-            ),
-            "room": (PASS, "4 of 4 instances in it once it is active"),
-            "time": (PASS, "23 h 30 min of use are left"),
-        },
-    ),
-    "odcr-active-open": (
-        datetime(2024, 10, 24, tzinfo=UTC),
-        {"is_block": False, "end": None},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
-    ),
-    "odcr-targeted": (
-        datetime(2019, 8, 17, tzinfo=UTC),
-        {"is_block": False, "size": 3},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
-    ),
-    "shared-usage": (
-        NOW,
-        {"is_block": False, "size": 5, "free": 4, "owner": ""},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
-    ),
-}
-OF_THE_MODEL = {"states-and-types-in-the-model", "filters-in-the-model"}
-
-
-def test_every_record_of_a_reservation_is_judged() -> None:
-    assert {path.stem for path in RECORDED.glob("*.json")} == set(ANSWERS) | OF_THE_MODEL
-
-
-@pytest.mark.parametrize("name", ANSWERS)
-def test_what_aws_and_others_recorded_is_read_and_judged(name: str) -> None:
-    now, read, said = ANSWERS[name]
-    reservation = parsed(recorded(name))
-    assert {key: getattr(reservation, key) for key in read} == read
-    findings = judge(reservation, LAUNCH, now)
-    for check, (level, words) in said.items():
-        found = of(findings, check)
-        assert (found.level, words in found.message) == (level, True), found
-
-
-@pytest.mark.parametrize("name", ["odcr-active-open", "odcr-targeted"])
-def test_an_on_demand_reservation_of_aws_examples_is_none_for_a_block(name: str) -> None:
-    # AWS's example ids are no ids; under a real one the rest is judged.
-    reservation = replace(parsed(recorded(name)), id=ID)
-    findings = judge(reservation, LAUNCH, NOW)
-    assert of(findings, "kind").level is FAIL
-    assert of(findings, "state").level is PASS
-    assert "reservation time" not in {each.check for each in findings}
