@@ -99,7 +99,7 @@ class MetadataOptions:
 class Launch:
     """All that the nodes of an environment are launched from.
 
-    account_id:      the only account that it may happen in; empty: any.
+    account_id:      the only account that it may happen in; empty: any. account_set_by: where that was given.
     prefix:          what the names in AWS begin with (see name_of).
     nodes:           producers first.
     type_facts:      None for a type that the data doesn't know.
@@ -120,6 +120,7 @@ class Launch:
     prefix: str
     region: str
     account_id: str = ""
+    account_set_by: str = ""
     nodes: tuple[Node, ...]
     instance_type: str
     type_facts: InstanceType | None
@@ -196,6 +197,8 @@ def launch_of(
         stack_name=settings.stack_name,
         prefix=prefix,
         region=settings.region,
+        account_id=settings.account_id or "",
+        account_set_by=settings.source("account_id").label if settings.account_id else "",
         nodes=nodes_of(prefix, producers, consumers),
         instance_type=settings.instance_type,
         type_facts=facts,

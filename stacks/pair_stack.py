@@ -27,6 +27,7 @@ class PairStack(TerraformStack):
             self,
             "aws",
             region=launch.region,
+            allowed_account_ids=[launch.account_id] if launch.account_id else None,
             default_tags=[AwsProviderDefaultTags(tags=dict(launch.tags))],
         )
         # The bindings would pin the one version that they were generated from.

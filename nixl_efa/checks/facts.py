@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar, Union
 
+from nixl_efa.account import Account
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.launch import Market
 
@@ -32,14 +33,6 @@ class Unseen:
 
 Seen = TypeVar("Seen")
 Look = Union[Seen, Unseen]  # noqa: UP007
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Who the credentials belong to."""
-
-    account: str
-    arn: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
+from nixl_efa.account import caller
 from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.reservation import Reservation
@@ -25,7 +26,6 @@ from nixl_efa.checks.facts import (
 )
 from nixl_efa.checks.gather import (
     dry_run,
-    identity,
     image,
     instance_type,
     network,
@@ -93,7 +93,7 @@ class Looks:
     def facts(self) -> Facts:
         """Everything, begun side by side and waited for."""
         launch, source = self._launch, self._launch.reservation
-        account = self._ask("sts:GetCallerIdentity", lambda: identity.account(self._clients.sts()))
+        account = self._ask("sts:GetCallerIdentity", lambda: caller(self._clients.sts()))
         zone = self._parameter(source.zone, source.zone_parameter if source.reads_zone else "")
         reservation_id = self._parameter(source.id, source.id_parameter if source.reads_id else "")
         image_id = self._parameter(launch.image_id, launch.image_parameter)

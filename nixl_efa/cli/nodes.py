@@ -6,12 +6,16 @@ import os
 import shlex
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nixl_efa.cli import output
 from nixl_efa.findings import Level
+
+if TYPE_CHECKING:
+    from nixl_efa.aws import Clients
+    from nixl_efa.settings import Settings
 
 Environment = Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")]
 Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
@@ -49,8 +53,9 @@ def verify(
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, Path())
-    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     clients = Clients(profile, settings.region)
+    _require_account(settings, clients)
+    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     report = look.verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
@@ -84,8 +89,9 @@ def status(
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, Path())
-    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     clients = Clients(profile, settings.region)
+    _require_account(settings, clients)
+    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     report = look.status(clients.ec2(settings.region), pair, settings.region, SystemClock())
     nodes_view.show(report, "status", as_json)
     _exit([finding.level for finding in report.all_findings], strict)
@@ -122,6 +128,17 @@ def connect(
     if state != "running":
         raise output.Failure(f"{node} {wanted.instance_id} is {state}: a session needs a running instance.")
     os.execvp(command[0], command)
+
+
+def _require_account(settings: Settings, clients: Clients) -> None:
+    """Failure with another account than the settings allow: there may be a pair of the same name."""
+    from nixl_efa.account import account_finding, caller
+    from nixl_efa.launch import launch_of
+
+    if settings.account_id:
+        found = account_finding(launch_of(settings), caller(clients.sts()))
+        if found is not None and found.level is Level.FAIL:
+            raise output.Failure(f"{settings.stack_name}: {found.line()}")
 
 
 def _require_programs() -> None:

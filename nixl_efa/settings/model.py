@@ -27,6 +27,9 @@ class Settings(BaseModel):
     name: str = Field(description="The environment's name: that of its file.")
 
     region: values.Region = Field(default="us-east-2", description="AWS region of the pair.")
+    account_id: values.AccountId | None = Field(
+        default=None, description="The only AWS account that the pair may be in. Absent: any."
+    )
     availability_zone: values.ZoneName | None = Field(
         default=None,
         description="Zone of both nodes. Absent: one that offers the type, and then always that.",

@@ -94,6 +94,11 @@ Region = Annotated[
     StringConstraints(pattern=rf"^{_REGION}$"),
     Allowed("the name of an AWS region, such as us-east-2"),
 ]
+AccountId = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9]{12}$"),
+    Allowed('the 12 digits of an AWS account as text, such as "123456789012"'),
+]
 # An Availability Zone, a Local Zone (us-east-1-bos-1a) or a Wavelength Zone (us-east-1-wl1-bos-wlz-1).
 ZoneName = Annotated[
     str,

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from nixl_efa import instance_types
+from nixl_efa.account import Account
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import (
-    Account,
     Address,
     DryRun,
     Facts,

@@ -259,6 +259,22 @@ def test_an_error_of_aws_fails_its_check_alone(project: Project, aws: LocalAws) 
     assert "FAIL" not in levels.values()
 
 
+@pytest.mark.parametrize(("account_id", "level"), [("123456789012", "PASS"), ("999999999999", "FAIL")])
+def test_the_account_is_the_one_that_the_settings_name(project: Project, account_id: str, level: str) -> None:
+    project.environment("dev", instance_type="g7e.8xlarge", account_id=account_id)
+    ran = project.run("check", "dev", "--json")
+    assert (ran.code, by_check(ran)["account"]["level"]) == (level == "FAIL", level)
+
+
+def test_another_account_is_named_with_the_setting_and_the_way_out(project: Project) -> None:
+    project.environment("dev", instance_type="g7e.8xlarge", account_id="999999999999")
+    found = by_check(project.run("check", "dev", "--json"))["account"]
+    assert found["message"].startswith("The credentials are of account 123456789012 (arn:aws:")
+    assert found["message"].endswith("but account_id is 999999999999 (environments/dev.toml: account_id).")
+    assert "--profile" in found["remedy"]
+    assert found["command"].startswith("aws sts get-caller-identity")
+
+
 def test_without_credentials_there_is_one_failure(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)

@@ -47,6 +47,14 @@ def test_a_failed_check_stops_before_cdktf(project: Project, aws: LocalAws) -> N
     assert log(project) == []
 
 
+def test_another_account_stops_a_deployment(project: Project) -> None:
+    project.environment("dev", instance_type="g7e.8xlarge", account_id="999999999999")
+    ran = project.run("deploy", "dev")
+    assert ran.code == 1
+    assert "FAIL  account " in ran.out
+    assert log(project) == []
+
+
 def test_a_block_that_starts_later_stops_a_deployment(project: Project, aws: LocalAws) -> None:
     project.environment("prod", **project.buy_block())
     aws.advance(timedelta(minutes=10))

@@ -29,6 +29,7 @@ ARN = f"arn:aws:sagemaker:us-east-2:{ACCOUNT}:mlflow-tracking-server/kv"
 # Each setting changed, with what it needs beside it.
 CHANGES: Mapping[str, Mapping[str, object]] = {
     "region": {"region": "us-west-2"},
+    "account_id": {"account_id": ACCOUNT},
     "availability_zone": {"availability_zone": "us-east-2b"},
     "availability_zone_parameter": {"availability_zone_parameter": "/team/zone"},
     "instance_type": {"instance_type": "p5.48xlarge"},
@@ -61,6 +62,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
 }
 # These change what is around the launch (role, addresses, state, checks, where a subnet is looked for), not the launch.
 AROUND_THE_LAUNCH = {
+    "account_id",
     "vpc_id",
     "elastic_ip",
     "mlflow_tracking_server_arn",

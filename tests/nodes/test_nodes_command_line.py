@@ -46,6 +46,20 @@ def test_verify_as_json_is_one_document_with_every_finding_and_row(project: Proj
     assert document["transfers"][0]["producer_efa"]["sent_bytes"] == GIB
 
 
+@pytest.mark.parametrize("command", ["verify", "status"])
+def test_another_account_ends_with_1_before_anything_is_asked(
+    command: str, project: Project, aws: LocalAws, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIXL_EFA_PROD_ACCOUNT_ID", "123456789012")
+    assert run(command, "prod")[0] == 0
+    monkeypatch.setenv("NIXL_EFA_PROD_ACCOUNT_ID", "999999999999")
+    aws.calls.clear()
+    code, out, err = run(command, "prod")
+    assert (code, out, aws.calls.actions()) == (1, "", ("GetCallerIdentity",))
+    assert "The credentials are of account 123456789012 (arn:aws:" in err
+    assert "account_id is 999999999999 (variable NIXL_EFA_PROD_ACCOUNT_ID)." in err
+
+
 def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
     project: Project, aws: LocalAws, run: Run, tmp_path: Path
 ) -> None:

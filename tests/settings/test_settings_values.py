@@ -22,6 +22,7 @@ SETTINGS = f"There are: {', '.join(sorted(SETTING_NAMES))}."
 BUCKET = "a bucket's name: 3 to 63 lower-case letters, digits, hyphens and dots"
 CLOUD_NAME = "at most 90 letters, digits, underscores and hyphens"
 TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
+ACCOUNT_ID = 'the 12 digits of an AWS account as text, such as "123456789012"'
 PARAMETER = 'the full name of a parameter in Parameter Store, such as "/team/name"'
 VERSION = 'a version as PEP 440 writes it, such as "1.5.1"'
 
@@ -29,6 +30,9 @@ VERSION = 'a version as PEP 440 writes it, such as "1.5.1"'
 REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("region", '"moon-1"', "the name of an AWS region, such as us-east-2."),
     ("region", '"us-esat-1"', 'the name of an AWS region, such as us-east-2. Did you mean "us-east-1"?'),
+    ("account_id", "123456789012", f"{ACCOUNT_ID}."),
+    ("account_id", '"12345678901"', f"{ACCOUNT_ID}."),
+    ("account_id", '"1234-5678-9012"', f"{ACCOUNT_ID}."),
     (
         "availability_zone",
         '"use2-az1"',

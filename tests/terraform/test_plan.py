@@ -70,6 +70,7 @@ def test_each_environment_is_valid_and_can_be_planned(
             {"SUBNET_ID": "of zone b", "VPC_ID": "vpc-0123456789abcdef0"},
             "not in vpc_id vpc-0123456789abcdef0",
         ),
+        ({"ACCOUNT_ID": "999999999999"}, "AWS account ID not allowed: 123456789012"),
         ({"VPC_ID": "empty"}, "has no subnet in a zone that offers g7e.8xlarge"),
     ],
     ids=[
@@ -77,10 +78,11 @@ def test_each_environment_is_valid_and_can_be_planned(
         "type not in the zone",
         "type not in the region",
         "subnet of another VPC",
+        "another account",
         "no subnet",
     ],
 )
-def test_a_zone_or_subnet_that_does_not_fit_fails_the_plan_and_says_so(
+def test_a_zone_subnet_or_account_that_does_not_fit_fails_the_plan_and_says_so(
     settings: dict[str, str], message: str, tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
 ) -> None:
     ec2 = boto3.client(

@@ -108,6 +108,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
         "west": {
             "instance_type": "g7e.8xlarge",
             "region": "us-west-2",
+            "account_id": "123456789012",
             "spot": True,
             "volume_size": 777,
             "volume_iops": 4000,

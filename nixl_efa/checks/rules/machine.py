@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from nixl_efa.account import account_finding
 from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
 from nixl_efa.checks.rules.common import aws, unseen
 from nixl_efa.findings import Finding, failed, passed, warned
@@ -18,7 +19,7 @@ _LEAST_TERRAFORM = (1, 2)
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Credentials and account; and the programs, when they were looked for."""
-    findings = [_credentials(launch, facts)]
+    findings = _credentials(launch, facts)
     if facts.machine is not None:
         found = facts.machine
         findings += [_cdktf(found), _node(found.node), _terraform(found.terraform)]
@@ -31,14 +32,16 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in found.group().split(".")) if found else ()
 
 
-def _credentials(launch: Launch, facts: Facts) -> Finding:
+def _credentials(launch: Launch, facts: Facts) -> list[Finding]:
     by_hand = aws(launch, "sts", "get-caller-identity")
     if isinstance(facts.account, Unseen):
-        return unseen("credentials", facts.account, by_hand)
+        return [unseen("credentials", facts.account, by_hand)]
     account = facts.account
-    return passed(
+    found = passed(
         "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", by_hand
     )
+    of_settings = account_finding(launch, account, by_hand)
+    return [found] if of_settings is None else [found, of_settings]
 
 
 def _cdktf(machine: Machine) -> Finding:
