@@ -15,6 +15,7 @@ from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.settings import Settings
+from nixl_efa.settings.model import NAME_TAG, ROLE_TAG
 
 Market = Literal["on-demand", "spot", "capacity-block"]
 PRODUCER = "producer"
@@ -171,7 +172,7 @@ class Launch:
 
     def tags_of(self, node: Node) -> dict[str, str]:
         """The tags of a node and of what belongs to it: volume, interfaces, address."""
-        return {**self.tags, "Name": node.tag_name, "Role": node.role}
+        return {**self.tags, NAME_TAG: node.tag_name, ROLE_TAG: node.role}
 
 
 def launch_of(
@@ -188,18 +189,17 @@ def launch_of(
     min_hours: in place of the setting; at_once, profile: see Launch.
     """
     facts = instance_types.find(settings.instance_type)
-    prefix = f"{settings.project_prefix}-{settings.name}"
     market: Market = (
         "capacity-block" if settings.use_capacity_block else "spot" if settings.spot else "on-demand"
     )
     return Launch(
         environment=settings.name,
         stack_name=settings.stack_name,
-        prefix=prefix,
+        prefix=settings.name_prefix,
         region=settings.region,
         account_id=settings.account_id or "",
         account_set_by=settings.source("account_id").label if settings.account_id else "",
-        nodes=nodes_of(prefix, producers, consumers),
+        nodes=nodes_of(settings.name_prefix, producers, consumers),
         instance_type=settings.instance_type,
         type_facts=facts,
         interfaces=layout(facts),
@@ -215,7 +215,7 @@ def launch_of(
         subnet_id=settings.subnet_id or "",
         security_group_id=settings.security_group_id or "",
         elastic_ip=settings.elastic_ip,
-        tags=stack_tags(settings),
+        tags=settings.stack_tags,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
         service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
@@ -233,18 +233,6 @@ def nodes_of(prefix: str, producers: int, consumers: int) -> tuple[Node, ...]:
         for number in range(1, count + 1)
     ]
     return tuple(Node(name, role, f"{prefix}-{name}") for name, role in names)
-
-
-def stack_tags(settings: Settings) -> dict[str, str]:
-    """The tags of everything in the stack; the user's own win over ours."""
-    owner = {"Owner": settings.owner} if settings.owner else {}
-    return {
-        "Project": settings.project_prefix,
-        "Environment": settings.name,
-        "ManagedBy": "cdktf",
-        **owner,
-        **settings.tags,
-    }
 
 
 def reservation_source(settings: Settings) -> ReservationSource:

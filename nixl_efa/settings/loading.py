@@ -17,7 +17,7 @@ from nixl_efa.settings.precedence import resolve
 from nixl_efa.settings.rule import apply
 from nixl_efa.settings.rules import RULES
 from nixl_efa.settings.source import Given, GivenSettings, Source
-from nixl_efa.settings.state_rules import shared_states
+from nixl_efa.settings.state_rules import shared_places
 from nixl_efa.settings.validation import faults_of
 from nixl_efa.settings.variables import read_variables
 
@@ -69,7 +69,7 @@ def load(
         ]
         if settings := _environment(name, layers, findings):
             environments.append(settings)
-    for name, shared in shared_states(environments):
+    for name, shared in shared_places(environments):
         by_environment[name].append(shared)
     everything = [*general, *(one for findings in by_environment.values() for one in findings)]
     return Loaded(

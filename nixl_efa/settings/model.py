@@ -19,6 +19,10 @@ Owner = Annotated[
 ]
 
 
+# The tags that a node has beside the stack's (nixl_efa.launch).
+NAME_TAG, ROLE_TAG = "Name", "Role"
+
+
 class Settings(BaseModel):
     """What a user decided about one environment; `load` also checks the settings against each other."""
 
@@ -150,6 +154,23 @@ class Settings(BaseModel):
             return False
         facts = instance_types.find(self.instance_type)
         return facts is not None and "cluster" in facts.placement_strategies
+
+    @property
+    def stack_tags(self) -> dict[str, str]:
+        """The tags of everything in the stack; the user's own win over ours."""
+        owner = {"Owner": self.owner} if self.owner else {}
+        return {
+            "Project": self.project_prefix,
+            "Environment": self.name,
+            "ManagedBy": "cdktf",
+            **owner,
+            **self.tags,
+        }
+
+    @property
+    def name_prefix(self) -> str:
+        """What the names in AWS begin with."""
+        return f"{self.project_prefix}-{self.name}"
 
     def source(self, setting: str) -> Source:
         """Where a setting's value came from."""

@@ -10,6 +10,7 @@ from nixl_efa.findings import Finding
 from nixl_efa.image import validate_image
 from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.facts import Facts
+from nixl_efa.settings.model import NAME_TAG, ROLE_TAG
 from nixl_efa.settings.names import nearest
 from nixl_efa.settings.regions import REGIONS
 from nixl_efa.settings.rule import Rule, rule
@@ -115,6 +116,23 @@ def _project_prefix(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _tags(facts: Facts) -> Iterator[Finding]:
+    """IAM takes keys that differ in case alone for one and refuses to make the role (IAM API reference, TagRole)."""
+    first: dict[str, str] = {}
+    for key in (*facts.settings.stack_tags, NAME_TAG, ROLE_TAG):
+        other = first.setdefault(key.casefold(), key)
+        if other == key:
+            continue
+        mine, stack = sorted((other, key), key=lambda one: one not in facts.settings.tags)
+        own = stack not in facts.settings.tags
+        yield facts.fault(
+            "tags",
+            f"the tags {mine} and {stack} differ in case alone ({facts.source('tags').label}). "
+            "IAM takes such keys for one and refuses to make the nodes' role.",
+            f"Rename {mine}: the stack itself sets {stack}." if own else "Keep one of them.",
+        )
+
+
 RULES: tuple[Rule, ...] = (
     rule(_region, "region"),
     rule(_zone_in_region, "region", "availability_zone"),
@@ -125,4 +143,5 @@ RULES: tuple[Rule, ...] = (
     rule(_throughput, "volume_iops", "volume_throughput"),
     *CAPACITY_RULES,
     rule(_project_prefix, "project_prefix"),
+    rule(_tags, "tags", "owner", "project_prefix"),
 )

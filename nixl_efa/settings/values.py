@@ -69,12 +69,6 @@ def _no_repeat(ports: tuple[int, ...]) -> tuple[int, ...]:
 def _tags_fit(tags: dict[str, str]) -> dict[str, str]:
     if len(tags) > MAX_TAGS:
         raise ValueError(f"has {len(tags)} tags; at most {MAX_TAGS} are allowed beside the stack's own")
-    seen: dict[str, str] = {}
-    for key in tags:
-        # IAM treats keys that differ only in case as one (IAM API reference, TagRole).
-        other = seen.setdefault(key.casefold(), key)
-        if other != key:
-            raise ValueError(f'has the keys "{other}" and "{key}", which IAM takes for one')
     return tags
 
 

@@ -226,6 +226,46 @@ def test_a_type_without_efa_is_warned_about_and_goes_on(load_texts: Load) -> Non
     assert [one.volume_gib for one in loaded.environments] == [200]
 
 
+@pytest.mark.parametrize(
+    ("key", "own"),
+    [
+        ("project", "Project"),
+        ("ENVIRONMENT", "Environment"),
+        ("managedby", "ManagedBy"),
+        ("owner", "Owner"),
+        ("name", "Name"),
+        ("role", "Role"),
+    ],
+)
+def test_a_tag_may_not_differ_in_case_alone_from_one_of_the_stack(said: Said, key: str, own: str) -> None:
+    owner = 'owner = "ann"\n'
+    assert said({"dev": f'{P5}{owner}tags = {{ {key} = "kv" }}'}) == [
+        f"FAIL dev: the tags {key} and {own} differ in case alone ({DEV}: tags). IAM takes such keys for one and "
+        f"refuses to make the nodes' role. Rename {key}: the stack itself sets {own}."
+    ]
+    assert said({"dev": f'{P5}{owner}tags = {{ {own} = "kv" }}'}) == []
+
+
+def test_the_tag_owner_is_free_where_the_setting_makes_none(said: Said) -> None:
+    assert said({"dev": f'{P5}tags = {{ owner = "kv" }}'}) == []
+
+
+def test_two_environments_may_not_give_their_resources_one_name(load_texts: Load) -> None:
+    files = {"a-b": P5 + 'project_prefix = "kv"', "b": P5 + 'project_prefix = "kv-a"'}
+    loaded = load_texts(files)
+    assert lines(loaded) == [
+        "FAIL b: its names in AWS begin with kv-a-b, as those of a-b do (environments/b.toml: project_prefix and "
+        "environments/a-b.toml: project_prefix). AWS refuses the second of a name. Give each environment a "
+        "project_prefix with which its names differ."
+    ]
+    assert [one.name for one in loaded.environments] == ["a-b"]
+
+
+@pytest.mark.parametrize("apart", ['region = "us-west-2"', 'account_id = "123456789012"'])
+def test_one_name_in_two_places_is_no_fault(said: Said, apart: str) -> None:
+    assert said({"a-b": P5 + 'project_prefix = "kv"', "b": f'{P5}project_prefix = "kv-a"\n{apart}'}) == []
+
+
 def test_two_environments_may_not_share_a_state(load_texts: Load) -> None:
     s3 = P5 + '[backend]\ntype = "s3"\nbucket = "states"\nkey = "one"'
     cloud = P5 + '[backend]\ntype = "cloud"\norganization = "acme"\nworkspace = "one"'

@@ -176,8 +176,8 @@ FILES: list[tuple[str, list[str]]] = [
     (
         P5 + 'tags = { Team = "a", team = "b" }',
         [
-            'FAIL tags = {"Team": "a", "team": "b"} (environments/dev.toml: tags) has the keys "Team" and '
-            '"team", which IAM takes for one.'
+            "FAIL dev: the tags Team and team differ in case alone (environments/dev.toml: tags). IAM takes such "
+            "keys for one and refuses to make the nodes' role. Keep one of them."
         ],
     ),
     (
