@@ -1,16 +1,18 @@
 """Which Capacity Blocks are on offer: the same for the same region, date, type, count and length. Pure.
 
-The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's DescribeCapacityBlockOfferings): starts from
-half an hour to eight weeks ahead, every end at 11:30 UTC, the fee a string for all instances and the whole time, the
-length as hours and minutes beyond them, up to six offerings. Which regions sell, and every fee, are made up.
+The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's DescribeCapacityBlockOfferings): starts at any
+minute from half an hour to eight weeks ahead, every end at 11:30 UTC, so that a block is shorter or longer than asked
+by up to a day; the fee a string for all instances and the whole time; up to six offerings, in no order. A public log of
+AWS, asked for 24 h, shows blocks of 24 h from 11:30, and of 19 h 17 min and 43 h 17 min from 16:13 on. Which regions
+sell, and every fee, are made up.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 END_OF_BLOCKS = time(11, 30, tzinfo=UTC)
 EARLIEST = timedelta(minutes=30)
@@ -18,6 +20,7 @@ LATEST = timedelta(weeks=8)
 MOST_INSTANCES = 64
 MOST_OFFERINGS = 6
 _ZONES = 2  # zones of a region that have blocks of a type to sell
+_SHORTEST = timedelta(hours=2)
 
 # USD an instance-hour, near AWS's list of 2026 (aws.amazon.com/ec2/capacityblocks/pricing).
 _RATES = {
@@ -45,6 +48,9 @@ _SELLING = {
     "eu-north-1": ("p5", "p5en"),
     "sa-east-1": ("p5",),
 }
+
+
+_Span = tuple[str, datetime, datetime]  # zone, start, end
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,50 +98,65 @@ def offerings(
     earliest: datetime | None = None,
     latest_end: datetime | None = None,
 ) -> tuple[Offering, ...]:
-    """What is on offer between `earliest` start and `latest_end`, the first start first; `zones` offer the type."""
+    """What is on offer between `earliest` start and `latest_end`, in no order; `zones` offer the type.
+
+    One whole offering covers the hours asked for, wherever the range of dates leaves room for it.
+    """
     if not sells(region, instance_type) or not zones:
         return ()
     zones = sorted(sorted(zones, key=lambda zone: _number(zone, instance_type))[:_ZONES])
     first = max(now + EARLIEST, earliest or now)
-    found: list[Offering] = []
-    for day in range((LATEST + timedelta(days=1)).days):
-        for zone in zones:
-            offering = _offering(
-                region, zone, instance_type, count, hours, first, first.date() + timedelta(days=day)
-            )
-            if (
-                offering is not None
-                and first <= offering.start <= now + LATEST
-                and (latest_end is None or offering.end <= latest_end)
-            ):
-                found.append(offering)
-    found = sorted(found, key=lambda offering: (offering.start, offering.zone))[: MOST_OFFERINGS - 1]
-    split = _split(found, region, zones)
-    return tuple(found) if split is None else (*found, split)
+    length = timedelta(hours=hours)
+
+    def allowed(spans: Iterable[_Span]) -> Iterator[Offering]:
+        for zone, start, end in spans:
+            if start <= now + LATEST and (latest_end is None or end <= latest_end):
+                yield _offering(region, zone, instance_type, count, start, end)
+
+    covering = list(allowed(_soon(region, zones, instance_type, first, length)))
+    shorter = list(allowed(_cut_short(region, zones, instance_type, first, length)))
+    for day in range(1, (LATEST + timedelta(days=1)).days):
+        opening = datetime.combine(first.date() + timedelta(days=day), END_OF_BLOCKS)
+        left = [zone for zone in zones if _number(region, zone, instance_type, opening.date()) % 3]
+        covering += allowed((zone, opening, opening + length) for zone in left)
+    covering = covering[: MOST_OFFERINGS - 1 - len(shorter)]
+    found = [*covering, *shorter, *_split(covering, region, zones)]
+    return tuple(sorted(found, key=lambda offering: _number(offering.id)))
+
+
+def _soon(
+    region: str, zones: Sequence[str], instance_type: str, first: datetime, length: timedelta
+) -> Iterator[_Span]:
+    """A block in each zone that starts within half an hour, at any minute, and is longer than was asked for."""
+    for zone in zones:
+        start = _next_start(first, _number(region, zone, instance_type) % 30)
+        yield zone, start, _next_end(start + length)
+
+
+def _cut_short(
+    region: str, zones: Sequence[str], instance_type: str, first: datetime, length: timedelta
+) -> Iterator[_Span]:
+    """The same a day shorter: in the first zone, and by chance in the second one. Nobody sells less than two hours."""
+    for zone, start, end in _soon(region, zones, instance_type, first, length):
+        by_chance = _number(region, zone, instance_type, first.date()) % 2
+        end -= timedelta(days=1)
+        if (zone == zones[0] or by_chance) and end - start >= _SHORTEST:
+            yield zone, start, end
 
 
 def _offering(
-    region: str, zone: str, instance_type: str, count: int, hours: int, first: datetime, day: date
-) -> Offering | None:
-    """The offering that starts on `day` in `zone`. On the first day it starts at the next half hour."""
-    luck = _number(region, zone, instance_type, day.isoformat())
-    opening = datetime.combine(day, END_OF_BLOCKS)
-    if day == first.date():
-        start = _next_half_hour(first)
-    elif luck % 3 == 0:
-        return None  # nothing left in this zone on this day
-    else:
-        start = opening
-    end = _next_end(start + timedelta(hours=hours))
+    region: str, zone: str, instance_type: str, count: int, start: datetime, end: datetime
+) -> Offering:
+    luck = _number(region, zone, instance_type, start.date().isoformat())
     fee = _RATES[instance_type] * (0.9 + luck % 31 / 100) * count * _hours(end - start)
     identifier = _identifier("cb", region, zone, instance_type, count, start, end)
     return Offering(identifier, instance_type, zone, count, start, end, fee)
 
 
-def _split(found: Sequence[Offering], region: str, zones: Sequence[str]) -> Offering | None:
+def _split(found: Sequence[Offering], region: str, zones: Sequence[str]) -> Iterator[Offering]:
     """The last offering again, cheaper, with its last 12 hours in another zone: two segments."""
     if not found:
-        return None
+        return
     whole = found[-1]
     middle = whole.end - timedelta(hours=12)
     other = zones[(zones.index(whole.zone) + 1) % len(zones)]
@@ -146,7 +167,7 @@ def _split(found: Sequence[Offering], region: str, zones: Sequence[str]) -> Offe
     )
     identifier = _identifier("cb", region, "split", whole.instance_type, whole.count, whole.start, whole.end)
     fee = sum(part.fee for part in parts)
-    return Offering(
+    yield Offering(
         identifier, whole.instance_type, whole.zone, whole.count, whole.start, whole.end, fee, parts
     )
 
@@ -166,9 +187,11 @@ def money(amount: float) -> str:
     return f"{amount:.4f}"
 
 
-def _next_half_hour(moment: datetime) -> datetime:
+def _next_start(moment: datetime, minute: int) -> datetime:
+    """The first time from `moment` on that is `minute` minutes after a full or a half hour."""
     floor = moment.replace(minute=moment.minute // 30 * 30, second=0, microsecond=0)
-    return floor if floor == moment else floor + timedelta(minutes=30)
+    start = floor + timedelta(minutes=minute)
+    return start if start >= moment else start + timedelta(minutes=30)
 
 
 def _next_end(moment: datetime) -> datetime:

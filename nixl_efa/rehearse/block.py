@@ -3,42 +3,46 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
 from local_aws.control import Control
 from nixl_efa.failure import Failure
+from nixl_efa.launch import reservation_source
 from nixl_efa.rehearse.programs import Programs
 from nixl_efa.rehearse.tools import Tools
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
 
 Tell = Callable[[str], None]
-NODES = "2"
-HOURS = "24"
+NODES = 2
+HOURS = 24
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
-    """A reservation, and the variables by which the environment's stack finds it."""
+def parameters_to_read(settings: Settings) -> dict[str, str]:
+    """The variables by which the environment finds the block that `buy` saves; empty where its settings say so already.
 
-    reservation_id: str
-    variables: Mapping[str, str]
-
-
-def buy_block(settings: Settings, tools: Tools, programs: Programs, control: Control, tell: Tell) -> Block:
-    """Search, buy and save a Capacity Block, and move the clock until it is active.
-
-    The environment's variables for it are empty where the environment reads what `buy` saved.
+    An environment that uses a block and reads its reservation from no parameter is told to read those that `buy` writes
+    by default: its settings name no reservation, or one of the real account.
     """
+    source = reservation_source(settings)
+    if source.reads_id or not settings.use_capacity_block:
+        return {}
+    return {
+        variable("capacity_reservation_parameter", settings.name): source.id_parameter,
+        variable("availability_zone_parameter", settings.name): source.zone_parameter,
+    }
+
+
+def buy_block(settings: Settings, tools: Tools, programs: Programs, control: Control, tell: Tell) -> None:
+    """Search, buy and save a Capacity Block, and move the clock until it is active."""
     capacity = [*tools.nixl_efa, "capacity"]
     where = ["--region", settings.region]
-    search = ["search", settings.instance_type, NODES, HOURS, *where]
+    search = ["search", settings.instance_type, str(NODES), str(HOURS), *where]
     tell(f"$ nixl-efa capacity {' '.join(search)}")
     programs.show([*capacity, *search])
-    offering = _first_usable(json.loads(programs.read([*capacity, *search, "--json"])), settings)
+    offering = _first_that_fits(json.loads(programs.read([*capacity, *search, "--json"])), settings)
     buy = [
         "buy",
         offering["offering_id"],
@@ -62,30 +66,19 @@ def buy_block(settings: Settings, tools: Tools, programs: Programs, control: Con
     control.clock.run(1.0)
     tell(f"$ nixl-efa capacity wait {reservation} --for active")
     programs.show([*capacity, "wait", reservation, "--for", "active", "--timeout", "1m", *where])
-    if settings.capacity_reservation_parameter in saved_parameters(settings.name):
-        return Block(reservation, {})
-    # The environment reads its reservation elsewhere than where `buy` saves it.
-    return Block(
-        reservation,
-        {
-            variable("capacity_reservation_id", settings.name): reservation,
-            variable("availability_zone", settings.name): offering["availability_zone"],
-        },
-    )
 
 
-def saved_parameters(environment: str) -> tuple[str, ...]:
-    """Where `capacity save` writes a reservation's id: prod, the default, has the old name too."""
-    names = (f"/nixl-efa/{environment}/capacity-reservation-id",)
-    return (*names, "/nixl-efa/capacity-reservation-id") if environment == "prod" else names
-
-
-def _first_usable(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
+def _first_that_fits(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    """The first that a pair can use for the hours asked for. AWS offers shorter ones too."""
+    source = reservation_source(settings)
+    zone = source.zone if source.reads_id else ""
+    offering: dict[str, Any]
     for offering in found["offerings"]:
-        if offering["usable"]:
-            result: dict[str, Any] = offering
-            return result
+        in_zone = zone in ("", offering["availability_zone"])
+        if offering["usable"] and offering["hours"] >= HOURS and in_zone:
+            return offering
+    where = zone or settings.region
     raise Failure(
-        f"the local AWS offers no Capacity Block of {settings.instance_type} in {settings.region}: it sells them, as "
-        "AWS does, in some regions only. Set another region (docs/local-aws.md)."
+        f"the local AWS offers no Capacity Block of {settings.instance_type} for {HOURS} h in {where}: "
+        "it sells them, as AWS does, in some regions only. Set another region (docs/local-aws.md)."
     )

@@ -16,7 +16,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse import server, workspace
-from nixl_efa.rehearse.block import buy_block
+from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.rehearse.programs import Programs
@@ -106,8 +106,8 @@ class _Rehearsal:
             self._tell(f"  set aside, since they belong to your account: {', '.join(self._space.set_aside)}")
         if self._settings.use_capacity_block:
             self._step("Find and buy a Capacity Block")
-            block = buy_block(self._settings, self._tools, self._programs, self._control, self._tell)
-            self._programs = replace(self._programs, environ={**self._programs.environ, **block.variables})
+            self._read_what_buy_writes()
+            buy_block(self._settings, self._tools, self._programs, self._control, self._tell)
         self._step("Look for what would stop the launch")
         self._command("check", name, "--brief")
         self._step(f"Deploy {stack}")
@@ -126,6 +126,15 @@ class _Rehearsal:
         self._step(f"Destroy {stack}")
         self._cdktf("destroy", DESTROYED)
         self._step("Done: rehearsed, destroyed, and nothing left running")
+
+    def _read_what_buy_writes(self) -> None:
+        given = parameters_to_read(self._settings)
+        if given:
+            shown = ", ".join(f"{name}={value}" for name, value in given.items())
+            self._tell(
+                f"  the settings read no reservation from a parameter, so it is rehearsed with {shown}"
+            )
+            self._programs = replace(self._programs, environ={**self._programs.environ, **given})
 
     def _step(self, text: str) -> None:
         self._tell(f"==> [{time.monotonic() - self._began:5.1f} s] {text}")

@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from nixl_efa.cli import main
+from tests.offerings import soonest_offering
 
 REGION = "us-east-2"
 IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
@@ -64,11 +65,9 @@ class Project:
     def buy_block(self, region: str = REGION) -> dict[str, Any]:
         """Buys a block for a pair of p5.48xlarge, and gives the settings that launch into it."""
         ec2 = boto3.client("ec2", region)
-        offerings = ec2.describe_capacity_block_offerings(
-            InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
-        )["CapacityBlockOfferings"]
+        offering = soonest_offering(ec2)
         bought = ec2.purchase_capacity_block(
-            CapacityBlockOfferingId=offerings[0]["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+            CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
         )["CapacityReservation"]
         return {
             "use_capacity_block": True,

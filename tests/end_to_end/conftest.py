@@ -19,6 +19,7 @@ from local_aws.server import LocalAws
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import find
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
+from tests.offerings import soonest_offering
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -157,13 +158,7 @@ def put_parameter(aws: LocalAws, name: str, value: str) -> None:
 
 def buy_block(aws: LocalAws, ec2: EC2Client, *, active: bool, zone: str | None = None) -> tuple[str, str]:
     """Buy the next block for two p5.48xlarge; its reservation's id and its zone."""
-    found: list[Any] = ec2.describe_capacity_block_offerings(
-        InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
-    )["CapacityBlockOfferings"]
-    usable = [one for one in found if len(one.get("CapacityBlockOfferingSegments") or ()) <= 1]
-    offering = min(
-        (one for one in usable if zone in (None, one["AvailabilityZone"])), key=lambda one: one["StartDate"]
-    )
+    offering = soonest_offering(ec2, zone=zone)
     bought = ec2.purchase_capacity_block(
         CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
     )["CapacityReservation"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -13,9 +14,12 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from nixl_efa.cli.environments import environment_settings
+from nixl_efa.rehearse.block import parameters_to_read
 from tests.end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.end_to_end
@@ -108,6 +112,33 @@ def test_what_belongs_to_the_account_is_set_aside_and_a_kept_rehearsal_can_be_lo
     os.kill(pid, signal.SIGTERM)
 
 
+NAMED = "cr-0123456789abcdef0"
+BLOCK = {"instance_type": "p5.48xlarge", "use_capacity_block": True}
+DEFAULTS = {
+    "NIXL_EFA_DEV_CAPACITY_RESERVATION_PARAMETER": "/nixl-efa/dev/capacity-reservation-id",
+    "NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER": "/nixl-efa/dev/availability-zone",
+}
+
+
+@pytest.mark.parametrize(
+    ("settings", "variables"),
+    [
+        ({}, {}),
+        ({**BLOCK, "capacity_reservation_parameter": "/team/block"}, {}),
+        (BLOCK, DEFAULTS),
+        ({**BLOCK, "capacity_reservation_id": NAMED, "availability_zone": "us-east-2a"}, DEFAULTS),
+    ],
+)
+def test_the_settings_stay_as_they_are_where_they_read_a_parameter(
+    tmp_path: Path, settings: dict[str, Any], variables: dict[str, str]
+) -> None:
+    (tmp_path / "environments").mkdir()
+    given = {"region": "us-east-2", "instance_type": "g7e.8xlarge", **settings}
+    lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
+    (tmp_path / "environments" / "dev.toml").write_text("\n".join(lines), encoding="utf-8")
+    assert parameters_to_read(environment_settings("dev", {}, tmp_path)) == variables
+
+
 S3 = '{"type": "s3", "bucket": "the-real-state"}'
 
 
@@ -119,6 +150,8 @@ def test_an_interrupt_in_the_middle_stops_all_of_it_and_says_what_exists(project
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        # As a shell starts a background job.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from local_aws import LocalAws
 from tests.local_aws.shapes import faults_of
+from tests.offerings import soonest_offering
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -109,14 +110,12 @@ def refused() -> Refused:
 
 @pytest.fixture
 def block(ec2: EC2Client) -> Callable[..., CapacityReservationTypeDef]:
-    """Buys a block of p5.48xlarge; the first offering starts within the hour."""
+    """Buys a block of p5.48xlarge; it starts within the hour."""
 
     def buy(count: int = 2, instance_type: str = "p5.48xlarge", **more: Any) -> CapacityReservationTypeDef:
-        offerings = ec2.describe_capacity_block_offerings(
-            InstanceType=instance_type, InstanceCount=count, CapacityDurationHours=24
-        )["CapacityBlockOfferings"]
+        offering = soonest_offering(ec2, instance_type, count)
         answer = ec2.purchase_capacity_block(
-            CapacityBlockOfferingId=offerings[0]["CapacityBlockOfferingId"],
+            CapacityBlockOfferingId=offering["CapacityBlockOfferingId"],
             InstancePlatform="Linux/UNIX",
             **more,
         )

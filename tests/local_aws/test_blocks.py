@@ -1,6 +1,8 @@
 from __future__ import annotations
 
-from datetime import timedelta
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -8,11 +10,13 @@ import pytest
 from local_aws import LocalAws
 from local_aws.ec2.reservation import SIZE_TAG, TYPE_TAG
 from tests.local_aws.conftest import NOW
+from tests.offerings import soonest_offering
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
 
+RECORDED = Path(__file__).parents[1] / "recorded" / "offerings"
 PLATFORM: Any = "Linux/UNIX"
 
 
@@ -43,14 +47,25 @@ def test_offerings_come_in_pages_and_each_once(ec2: EC2Client) -> None:
 
 
 def test_the_length_is_hours_and_minutes_and_the_fee_a_string_for_all_of_it(ec2: EC2Client) -> None:
-    offering = search(ec2)[0]
-    length = timedelta(
-        hours=offering["CapacityBlockDurationHours"], minutes=offering["CapacityBlockDurationMinutes"]
-    )
-    assert offering["EndDate"] - offering["StartDate"] == length
-    hourly = float(offering["UpfrontFee"]) / (2 * length.total_seconds() / 3600)
-    assert 20 < hourly < 45
-    assert offering["CurrencyCode"] == "USD"
+    found = search(ec2)
+    for offering in found:
+        length = timedelta(
+            hours=offering["CapacityBlockDurationHours"], minutes=offering["CapacityBlockDurationMinutes"]
+        )
+        assert offering["EndDate"] - offering["StartDate"] == length
+        hourly = float(offering["UpfrontFee"]) / (2 * length.total_seconds() / 3600)
+        assert 20 < hourly < 45
+        assert offering["CurrencyCode"] == "USD"
+    assert any(offering["CapacityBlockDurationMinutes"] for offering in found)
+
+
+def test_the_members_that_somebody_got_from_aws_are_there_in_the_same_types(ec2: EC2Client) -> None:
+    record = json.loads((RECORDED / "p4d-asked-24h-got-24-19-43.json").read_text(encoding="utf-8"))
+    (recorded, *_) = record["answer"]["CapacityBlockOfferings"]
+    for offering in search(ec2):
+        for name, value in recorded.items():
+            expected = datetime if name == "StartDate" else type(value)
+            assert isinstance(offering[name], expected), name
 
 
 def test_one_offering_has_two_segments(ec2: EC2Client) -> None:
@@ -145,9 +160,9 @@ def test_an_offering_that_never_was_can_not_be_bought(
         ec2.purchase_capacity_block(CapacityBlockOfferingId=identifier, InstancePlatform=PLATFORM)
 
 
-@pytest.mark.parametrize("later", [timedelta(minutes=31), timedelta(hours=2)])
+@pytest.mark.parametrize("later", [timedelta(minutes=60), timedelta(hours=2)])
 def test_an_offering_expires(aws: LocalAws, ec2: EC2Client, refused: Any, later: timedelta) -> None:
-    offering = search(ec2)[0]["CapacityBlockOfferingId"]
+    offering = soonest_offering(ec2)["CapacityBlockOfferingId"]
     aws.clock.advance(later)
     with refused("InvalidCapacityBlockOfferingIdExpired"):
         ec2.purchase_capacity_block(CapacityBlockOfferingId=offering, InstancePlatform=PLATFORM)
@@ -156,7 +171,7 @@ def test_an_offering_expires(aws: LocalAws, ec2: EC2Client, refused: Any, later:
 def test_an_offering_far_ahead_expires_when_it_was_shown_long_ago(
     aws: LocalAws, ec2: EC2Client, refused: Any
 ) -> None:
-    offering = search(ec2)[2]["CapacityBlockOfferingId"]
+    offering = max(search(ec2), key=lambda one: one["StartDate"])["CapacityBlockOfferingId"]
     aws.clock.advance(timedelta(hours=1, seconds=1))
     with refused("InvalidCapacityBlockOfferingIdExpired"):
         ec2.purchase_capacity_block(CapacityBlockOfferingId=offering, InstancePlatform=PLATFORM)

@@ -10,6 +10,7 @@ import pytest
 
 from local_aws import LocalAws
 from tests.local_aws.conftest import ZONE
+from tests.offerings import soonest_offering
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -118,9 +119,7 @@ def test_the_type_must_match(launch: Launch, active: CapacityReservationTypeDef,
 
 
 def test_the_platform_must_match(aws: LocalAws, ec2: EC2Client, launch: Launch, refused: Any) -> None:
-    offering = ec2.describe_capacity_block_offerings(
-        InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
-    )["CapacityBlockOfferings"][0]["CapacityBlockOfferingId"]
+    offering = soonest_offering(ec2)["CapacityBlockOfferingId"]
     bought = ec2.purchase_capacity_block(CapacityBlockOfferingId=offering, InstancePlatform="Windows")
     reservation = bought["CapacityReservation"]
     aws.clock.set(reservation["StartDate"])

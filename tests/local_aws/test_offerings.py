@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 
 from local_aws.ec2.offerings import (
     EARLIEST,
+    END_OF_BLOCKS,
     LATEST,
     MOST_OFFERINGS,
     Offering,
@@ -16,6 +19,7 @@ from local_aws.ec2.offerings import (
     sells,
 )
 
+RECORDED = Path(__file__).parents[1] / "recorded" / "offerings"
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 ZONES = ("us-east-2a", "us-east-2b", "us-east-2c")
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
@@ -35,15 +39,33 @@ def test_every_offering_keeps_the_rules_of_capacity_blocks(now: datetime, hours:
     for offering in found:
         assert now + EARLIEST <= offering.start <= now + LATEST
         assert (offering.end.hour, offering.end.minute, offering.end.second) == (11, 30, 0)
-        assert timedelta(hours=hours) <= offering.end - offering.start < timedelta(hours=hours + 24)
+        assert abs(offering.end - offering.start - timedelta(hours=hours)) < timedelta(hours=24)
+        assert offering.end - offering.start >= timedelta(hours=2)
         assert offering.fee > 0
         assert offering.count == count
     assert len({offering.id for offering in found}) == len(found)
 
 
 @given(now=moments, hours=durations)
-def test_the_first_offering_starts_within_the_hour(now: datetime, hours: int) -> None:
-    assert on_offer(now, hours)[0].start <= now + timedelta(hours=1)
+def test_a_whole_offering_that_covers_the_hours_starts_within_the_hour(now: datetime, hours: int) -> None:
+    covering = [
+        offering
+        for offering in on_offer(now, hours)
+        if offering.end - offering.start >= timedelta(hours=hours) and not offering.parts
+    ]
+    assert min(offering.start for offering in covering) <= now + timedelta(hours=1)
+
+
+@given(now=moments)
+def test_some_offerings_are_shorter_than_asked(now: datetime) -> None:
+    lengths = {offering.end - offering.start for offering in on_offer(now, 168)}
+    assert min(lengths) < timedelta(hours=168) < max(lengths)
+
+
+def test_the_answer_has_no_order() -> None:
+    found = on_offer()
+    assert list(found) != sorted(found, key=lambda offering: offering.start)
+    assert list(found) != sorted(found, key=lambda offering: offering.fee)
 
 
 @given(now=moments)
@@ -66,10 +88,21 @@ def test_fees_differ_by_zone_and_day() -> None:
     assert len(rates) > 2
 
 
-def test_a_block_that_starts_now_is_ragged_and_one_that_starts_at_the_usual_time_is_not() -> None:
-    lengths = [(item.end - item.start) / timedelta(hours=1) for item in on_offer() if not item.parts]
-    assert lengths[0] == 27.0  # 08:30 to 11:30 on the next day
-    assert 24.0 in lengths
+def test_a_question_that_somebody_asked_aws_is_answered_alike() -> None:
+    """Two blocks that start the same day, at one time, a day apart in length, and one from 11:30 to 11:30."""
+    record = json.loads((RECORDED / "p4d-asked-24h-got-24-19-43.json").read_text(encoding="utf-8"))
+    recorded = record["answer"]["CapacityBlockOfferings"]
+    now = datetime.fromisoformat(recorded[1]["StartDate"]) - timedelta(minutes=43)
+
+    found = offerings("us-east-2", ZONES, "p4d.24xlarge", 1, 24, now)
+
+    lengths = [item["CapacityBlockDurationHours"] for item in recorded]
+    assert {(item.end - item.start) // timedelta(hours=1) for item in found} == set(lengths)
+    short = min(found, key=lambda item: item.end - item.start)
+    (long,) = [item for item in found if item.start == short.start and item is not short]
+    assert (long.zone, long.end) == (short.zone, short.end + timedelta(days=1))
+    assert short.start.minute % 30
+    assert {item.end.time() for item in found} == {END_OF_BLOCKS.replace(tzinfo=None)}
 
 
 @pytest.mark.parametrize("hours", [0, 12, 25, 360, 400, 4392, 4536])

@@ -18,6 +18,7 @@ from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
+from tests.offerings import soonest_offering
 
 
 def test_verify_shows_both_nodes_side_by_side_and_the_proof(project: Project, run: Run) -> None:
@@ -101,9 +102,7 @@ def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) 
     """The pair's outputs name instances that run in a bought Capacity Block, which ends then."""
     monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
     ec2 = boto3.client("ec2", REGION)
-    offering = ec2.describe_capacity_block_offerings(
-        InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24
-    )["CapacityBlockOfferings"][0]
+    offering = soonest_offering(ec2)
     bought = ec2.purchase_capacity_block(
         CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
     )["CapacityReservation"]
