@@ -20,6 +20,7 @@ from nixl_efa import checks
 from nixl_efa.aws import Clients
 from nixl_efa.clock import SystemClock
 from nixl_efa.settings import SETTING_NAMES, Settings, load
+from tests.offerings import soonest_offering
 from tests.sent_by_terraform import comparable, sent_by_terraform, unexplained
 from tests.synthesis import synthesize_settings
 from tests.terraform.conftest import Terraform
@@ -63,12 +64,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
         InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=zone, InstanceCount=2
     )["CapacityReservation"]
     image = ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
-    offering = min(
-        ec2.describe_capacity_block_offerings(
-            InstanceType="p5.4xlarge", InstanceCount=2, CapacityDurationHours=24
-        )["CapacityBlockOfferings"],
-        key=lambda one: one["StartDate"],
-    )
+    offering = soonest_offering(ec2, "p5.4xlarge")
     block = ec2.purchase_capacity_block(
         CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
     )["CapacityReservation"]
