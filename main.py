@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TextIO
 
+from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, failures, warnings, worst_first
 from nixl_efa.settings import Loaded, app_context, load
 
@@ -19,7 +20,10 @@ ROOT = Path(__file__).resolve().parent
 
 
 def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    """Synthesize every chosen environment. Returns 0; 2 for a wrong setting; 1 when the check refuses."""
+    """Synthesize every chosen environment: every file of it, or none.
+
+    Returns 0; 2 for a wrong setting; 1 when the check refuses, or the disk.
+    """
     try:
         context = app_context(environ, ROOT / "cdktf.json")
     except ValueError as error:
@@ -39,11 +43,17 @@ def _synthesize(loaded: Loaded, environ: Mapping[str, str], out: TextIO, err: Te
     account = _look_at_accounts(loaded)
     found = [*loaded.findings, *(finding for findings in account.values() for finding in findings)]
     annotate = under_cdktf_cli(environ)
-    synthesis = build_app(loaded, annotate=annotate, account=account)
+    # The cdktf CLI names the folder, in which Terraform keeps files of its own.
+    outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
     try:
-        synthesis.write()
+        with filled_at_once(outdir, last="manifest.json") as folder:
+            synthesis = build_app(loaded, annotate=annotate, outdir=folder, account=account)
+            synthesis.write()
     except RefusedError:
         _print(found, err)
+        return 1
+    except OSError as error:
+        print(f"Error: {outdir} could not be written and is as it was: {error.strerror or error}.", file=err)
         return 1
     for line in synthesis.lines:
         print(line, file=out)

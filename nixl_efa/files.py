@@ -1,11 +1,12 @@
-"""The state directory of this machine: files that are complete on disk or not there at all."""
+"""Files that are complete on disk or not there at all; and the state directory of this machine."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 DIRECTORY_MODE = 0o700
@@ -49,10 +50,78 @@ def write_durably(path: Path, text: str) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
+@contextlib.contextmanager
+def filled_at_once(folder: Path, last: str) -> Iterator[Path]:
+    """An empty folder whose files take their places in `folder` when the block has ended well.
+
+    After an error in the block, or one of the disk (OSError), `folder` is as it was. What else it holds stays. The
+    file named `last`, which speaks of the others, is moved last. The empty folder lies inside `folder`, which may be
+    a file system of its own.
+    """
+    made = not folder.exists()
+    folder.mkdir(exist_ok=True)
+    try:
+        new = Path(tempfile.mkdtemp(dir=folder, prefix=".new-"))
+        try:
+            yield new
+            _move_in(new, folder, last)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+    except BaseException:
+        if made:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+        raise
+
+
+def _move_in(new: Path, folder: Path, last: str) -> None:
+    paths = [path for path in new.rglob("*") if path.is_file()]
+    names = sorted((path.relative_to(new) for path in paths), key=lambda name: (name.name == last, name))
+    before = new / ".before"
+    for name in names:
+        _sync(new / name)
+        if (folder / name).exists():
+            (before / name).parent.mkdir(parents=True, exist_ok=True)
+            _keep(folder / name, before / name)
+    try:
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(new / name, folder / name)
+    except BaseException:
+        _put_back(names, new, before, folder)
+        raise
+    for directory in {(folder / name).parent for name in names}:
+        sync_directory(directory)
+
+
+def _keep(file: Path, kept: Path) -> None:
+    try:
+        os.link(file, kept)
+    except OSError:  # a file system without links
+        shutil.copy2(file, kept)
+
+
+def _put_back(names: Sequence[Path], new: Path, before: Path, folder: Path) -> None:
+    for name in names:
+        if (new / name).exists():
+            continue  # it was not moved
+        if (before / name).exists():
+            os.replace(before / name, folder / name)
+        else:
+            (folder / name).unlink()
+    for directory in sorted({(folder / name).parent for name in names}, reverse=True):
+        with contextlib.suppress(OSError):
+            directory.rmdir()  # one that was there holds something
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    _sync(directory)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from cdktf import Annotations, App
 
@@ -30,31 +33,44 @@ class Synthesis:
     refused: tuple[PairStack, ...]
 
     def write(self) -> None:
-        """Write every stack. RefusedError, before anything is written, when one is refused."""
+        """Write every stack. RefusedError, before anything is written, when one is refused; OSError."""
         try:
             for stack in self.refused:
                 # App.synth would validate a stack only after it has written those before it.
                 stack.run_all_validations()
         except RuntimeError as error:  # what jsii makes of a JavaScript error
             raise RefusedError(str(error)) from error
-        self.app.synth()
+        with _node_writes():
+            self.app.synth()
+
+
+@contextmanager
+def _node_writes() -> Iterator[None]:
+    """What Node.js says of a file that it can't write (its documentation, Common system errors), as OSError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if found := re.search(r"\bE[A-Z]{3,}: [^'\n]*", str(error)):
+            raise OSError(found.group().strip(" ,")) from error
+        raise
 
 
 def build_app(
     loaded: Loaded,
     *,
     annotate: bool,
-    outdir: str | None = None,
+    outdir: Path,
     account: Mapping[str, list[Finding]] | None = None,
 ) -> Synthesis:
     """Describe every environment's stack.
 
     annotate: attach the warnings to the stacks, where the cdktf CLI shows them.
-    outdir:   where to synthesize to; None: the folder that the CLI names, else cdktf.out.
+    outdir:   where to synthesize to. OSError when it can't be made.
     account:  what a look at the account found, by environment; a FAIL refuses the stack.
     """
     # Stack traces would put paths of this machine beside every element.
-    app = App(outdir=outdir, stack_traces=False)
+    with _node_writes():
+        app = App(outdir=str(outdir), stack_traces=False)
     skip_type_checks()
     lines, refused = [], []
     for position, settings in enumerate(loaded.environments):

@@ -65,3 +65,71 @@ def test_state_lives_where_the_xdg_specification_says(
     monkeypatch.setenv("HOME", str(tmp_path))
     at_home = str(tmp_path / ".local" / "state" / "nixl-efa")
     assert str(files.state_directory({"XDG_STATE_HOME": variable})) == (expected or at_home)
+
+
+def fill(folder: Path, text: str) -> None:
+    with files.filled_at_once(folder, last="manifest") as new:
+        (new / "stacks/b").mkdir(parents=True)
+        for name in ("manifest", "stacks/a", "stacks/b/c"):
+            (new / name).write_text(text, encoding="utf-8")
+
+
+def content(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): path.read_text(encoding="utf-8") if path.is_file() else ""
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_folder_is_filled_with_what_it_held_beside_and_the_last_file_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved: list[str] = []
+    replace = os.replace
+
+    def replacing(source: Path, target: Path) -> None:
+        moved.append(target.name)
+        replace(source, target)
+
+    fill(tmp_path / "out", "old")
+    (tmp_path / "out/stacks/.terraform").write_text("kept", encoding="utf-8")
+    monkeypatch.setattr(os, "replace", replacing)
+    fill(tmp_path / "out", "new")
+    assert moved == ["a", "c", "manifest"]
+    assert content(tmp_path / "out") == {
+        "manifest": "new",
+        "stacks": "",
+        "stacks/.terraform": "kept",
+        "stacks/a": "new",
+        "stacks/b": "",
+        "stacks/b/c": "new",
+    }
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_a_folder_that_could_not_be_filled_is_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: int, there: bool
+) -> None:
+    if there:
+        fill(tmp_path / "out", "old")
+        (tmp_path / "out/stacks/b/c").unlink()  # so that one is new and two are replaced
+    before = content(tmp_path)
+    replace, calls = os.replace, iter(range(9))
+
+    def replacing(source: Path, target: Path) -> None:
+        if next(calls) == failing:
+            raise OSError(28, "No space left on device")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", replacing)
+    with pytest.raises(OSError, match="No space left"):
+        fill(tmp_path / "out", "new")
+    assert content(tmp_path) == before
+
+
+def test_an_error_of_who_fills_a_folder_leaves_it_as_it_was(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), files.filled_at_once(tmp_path / "out", last="x") as new:
+        (new / "x").write_text("new", encoding="utf-8")
+        raise ZeroDivisionError
+    assert list(tmp_path.iterdir()) == []
