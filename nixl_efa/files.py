@@ -25,7 +25,7 @@ def make_directory(directory: Path) -> None:
     """Makes a directory that only its owner can read, and its name durable. OSError when it can't be."""
     if not directory.is_dir():
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        sync_directory(directory.parent)
+        _sync(directory.parent)
 
 
 def write_durably(path: Path, text: str) -> None:
@@ -47,7 +47,7 @@ def write_durably(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    sync_directory(path.parent)
+    _sync(path.parent)
 
 
 @contextlib.contextmanager
@@ -77,6 +77,8 @@ def filled_at_once(folder: Path, last: str) -> Iterator[Path]:
 def _move_in(new: Path, folder: Path, last: str) -> None:
     paths = [path for path in new.rglob("*") if path.is_file()]
     names = sorted((path.relative_to(new) for path in paths), key=lambda name: (name.name == last, name))
+    parents = {folder / parent for name in names for parent in name.parents}
+    made = sorted(parent for parent in parents if not parent.exists())
     before = new / ".before"
     for name in names:
         _sync(new / name)
@@ -89,9 +91,12 @@ def _move_in(new: Path, folder: Path, last: str) -> None:
             os.replace(new / name, folder / name)
     except BaseException:
         _put_back(names, new, before, folder)
+        for directory in reversed(made):
+            with contextlib.suppress(FileNotFoundError):
+                directory.rmdir()
         raise
-    for directory in {(folder / name).parent for name in names}:
-        sync_directory(directory)
+    for directory in parents:
+        _sync(directory)
 
 
 def _keep(file: Path, kept: Path) -> None:
@@ -109,19 +114,12 @@ def _put_back(names: Sequence[Path], new: Path, before: Path, folder: Path) -> N
             os.replace(before / name, folder / name)
         else:
             (folder / name).unlink()
-    for directory in sorted({(folder / name).parent for name in names}, reverse=True):
-        with contextlib.suppress(OSError):
-            directory.rmdir()  # one that was there holds something
 
 
 def _sync(path: Path) -> None:
+    """Puts a file's content, or the names in a directory, on disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    _sync(directory)

@@ -129,7 +129,11 @@ def test_a_folder_that_could_not_be_filled_is_as_it_was(
 
 
 def test_an_error_of_who_fills_a_folder_leaves_it_as_it_was(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError), files.filled_at_once(tmp_path / "out", last="x") as new:
-        (new / "x").write_text("new", encoding="utf-8")
-        raise ZeroDivisionError
+    def fill_and_fail() -> None:
+        with files.filled_at_once(tmp_path / "out", last="x") as new:
+            (new / "x").write_text("new", encoding="utf-8")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fill_and_fail()
     assert list(tmp_path.iterdir()) == []
