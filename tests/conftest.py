@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -16,3 +20,31 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
+
+
+@dataclass(frozen=True)
+class Disk:
+    """A file system of 1 MiB."""
+
+    folder: Path
+
+    def leave_free(self, pages: int) -> None:
+        """Fill it with a file `filler` up to some pages of 4096 bytes."""
+        free = os.statvfs(self.folder).f_bavail - pages
+        (self.folder / "filler").write_bytes(bytes(4096 * free))
+        assert os.statvfs(self.folder).f_bavail == pages
+
+    def clear(self) -> None:
+        """Make room again."""
+        (self.folder / "filler").unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount a file system")
+    yield Disk(folder)
+    subprocess.run(["umount", str(folder)], check=True)

@@ -6,12 +6,14 @@ from collections.abc import Iterable, Set
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nixl_efa import efa_layout, instance_types
 from nixl_efa.cli import output
+from nixl_efa.files import filled_at_once
 from nixl_efa.instance_types.data import DATA_FILE, DataSource, decode
 from nixl_efa.instance_types.model import InstanceType
 
@@ -106,8 +108,9 @@ def refresh(
     if not after:
         raise output.Failure(f"{endpoints} named no type with EFA or accelerators; {path} is as it was.")
     try:
-        with open(path, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
+        target = Path(path)
+        with filled_at_once(target.parent.resolve(strict=True), last=target.name) as folder:
+            (folder / target.name).write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise output.BadInput(
             f"--output {path} can't be written: {error.strerror}. Name another file."

@@ -13,6 +13,7 @@ import pytest
 from nixl_efa import instance_types
 from nixl_efa.cli import main
 from nixl_efa.instance_types.data import DATA_FILE, decode
+from tests.conftest import Disk
 
 RECORDED = f"EC2 DescribeInstanceTypes as recorded in moto {moto.__version__}"
 
@@ -245,3 +246,20 @@ def test_refresh_into_a_place_that_is_none_is_bad_input(
         2,
         f"nixl-efa: --output {path} can't be written: No such file or directory. Name another file.\n",
     )
+
+
+def test_refresh_onto_a_full_disk_leaves_the_file_as_it_was(
+    one_type_more: None, capsys: pytest.CaptureFixture[str], disk: Disk
+) -> None:
+    written = disk.folder / "types.json"
+    written.write_text("before")
+    disk.leave_free(0)
+
+    code, _, err = run(capsys, "refresh", "--region", "us-east-1", "--output", str(written))
+
+    assert (code, err) == (
+        2,
+        f"nixl-efa: --output {written} can't be written: No space left on device. Name another file.\n",
+    )
+    assert written.read_text() == "before"
+    assert sorted(path.name for path in disk.folder.iterdir()) == ["filler", "types.json"]
