@@ -1,46 +1,112 @@
-"""More time for a Capacity Block: what AWS offers, and when it can be had.
+"""More time for a Capacity Block: what AWS offers, what was bought, and whether it is paid.
 
-Source: EC2 user guide, capacity-blocks-extend: the block is active or scheduled, no extension's payment is
-pending, and it is between 56 days and 1 hour before its end; the reservation's id stays.
+Source: EC2 user guide, capacity-blocks-extend. The block is active or scheduled, no extension's payment is pending, and
+it is at least 1 hour before its end; the id stays. An extension counts only when it is paid: its payment fails after 12
+hours, or 35 minutes before the old end, and the block then ends at the old time. At most 182 days in all.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import all_items
-from nixl_efa.capacity.offering import fee_of, utc
+from nixl_efa.aws_calls import Sleep, all_items
+from nixl_efa.capacity.offering import Offering, extension_from_api, fee_of
+from nixl_efa.capacity.request import LONGEST_HOURS
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, Level
+from nixl_efa.times import moment, utc
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-EARLIEST = timedelta(days=56)
+CHECK = "extension"
 LATEST = timedelta(hours=1)
+# When an unpaid extension fails: so long after its purchase, and so long before the block's old end.
+LONGEST_PAYMENT = timedelta(hours=12)
+PAID_BEFORE_END = timedelta(minutes=35)
+
+PENDING = "payment-pending"
+FAILED = "payment-failed"
 
 
 @dataclass(frozen=True, slots=True)
-class ExtensionOffering:
-    """More hours for one block: from its present end to a later one, for a total fee in `currency`."""
+class Extension:
+    """One extension of a block, as DescribeCapacityBlockExtensionHistory tells it.
 
-    id: str
+    status: "payment-pending", "payment-succeeded" or "payment-failed". start is the block's old end, end its new one.
+    """
+
+    offering_id: str
     reservation_id: str
-    instance_type: str
-    count: int
-    zone: str
+    status: str
+    purchased: datetime | None
     start: datetime
     end: datetime
     fee: Decimal
     currency: str
 
+    @property
+    def paid_until(self) -> datetime:
+        """When its payment fails at the latest."""
+        before_end = self.start - PAID_BEFORE_END
+        return before_end if self.purchased is None else min(self.purchased + LONGEST_PAYMENT, before_end)
 
-def check_extendable(block: Reservation, now: datetime) -> None:
-    """Failure when AWS would not extend this reservation now, with the reason and when it would."""
+
+def extensions_of(ec2: EC2Client, reservation_ids: Sequence[str], sleep: Sleep) -> list[Extension]:
+    """Every extension of these blocks, by anybody, the oldest first."""
+    if not reservation_ids:
+        return []
+    request = {"CapacityReservationIds": list(reservation_ids)}
+    history = all_items(
+        ec2.describe_capacity_block_extension_history, "CapacityBlockExtensions", sleep, request
+    )
+    return sorted((from_api(payload) for payload in history), key=lambda one: (one.start, one.end))
+
+
+def from_api(payload: Mapping[str, Any]) -> Extension:
+    """An extension from its payload."""
+    offering_id = payload.get("CapacityBlockExtensionOfferingId", "")
+    purchased = payload.get("CapacityBlockExtensionPurchaseDate")
+    return Extension(
+        offering_id=offering_id,
+        reservation_id=payload.get("CapacityReservationId", ""),
+        status=payload.get("CapacityBlockExtensionStatus", "unknown"),
+        purchased=utc(purchased) if purchased else None,
+        start=utc(payload["CapacityBlockExtensionStartDate"]),
+        end=utc(payload["CapacityBlockExtensionEndDate"]),
+        fee=fee_of(payload.get("UpfrontFee"), offering_id),
+        currency=payload.get("CurrencyCode", "USD"),
+    )
+
+
+def newest(extensions: Iterable[Extension], reservation_id: str) -> Extension | None:
+    """The extension of a block that was bought last; None without one."""
+    mine = [one for one in extensions if one.reservation_id == reservation_id]
+    return max(
+        mine, key=lambda one: (one.start, one.purchased is not None, one.purchased or one.start), default=None
+    )
+
+
+def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> list[Offering]:
+    """What AWS offers to extend the block by so many hours, the cheapest first."""
+    request = {"CapacityReservationId": block.id, "CapacityBlockExtensionDurationHours": hours}
+    items = all_items(
+        ec2.describe_capacity_block_extension_offerings, "CapacityBlockExtensionOfferings", sleep, request
+    )
+    found = (extension_from_api(payload, block.region, block.id, hours) for payload in items)
+    return sorted(found, key=lambda one: one.fee)
+
+
+def check_extendable(block: Reservation, extensions: Sequence[Extension], hours: int, now: datetime) -> None:
+    """Failure when AWS would not extend this reservation now, with the reason. Pure.
+
+    The earliest moment is AWS's to say: two editions of its page differ by a day about it.
+    """
     if not block.is_block or block.end is None:
         raise Failure(
             f"{block.id} is no Capacity Block: an On-Demand Capacity Reservation lasts until it is cancelled"
@@ -48,36 +114,53 @@ def check_extendable(block: Reservation, now: datetime) -> None:
     if block.state not in ("active", "scheduled"):
         raise Failure(f"{block.id} is {block.state}: only a scheduled or active block can be extended")
     if now > block.end - LATEST:
+        raise Failure(f"{block.id} ends at {moment(block.end)}: it can be extended until 1 hour before")
+    last = newest(extensions, block.id)
+    if last is not None and last.status == PENDING:
         raise Failure(
-            f"{block.id} ends at {block.end:%Y-%m-%d %H:%M} UTC: it can be extended until 1 hour before"
+            f"an extension of {block.id} to {moment(last.end)} is bought and not yet paid: AWS sells no second one before. "  # noqa: E501
+            f"`nixl-efa capacity wait {block.id} --extension` waits for its payment."
         )
-    if now < block.end - EARLIEST:
+    if block.start is not None and block.end + timedelta(hours=hours) - block.start > timedelta(
+        hours=LONGEST_HOURS
+    ):
         raise Failure(
-            f"{block.id} can be extended from {block.end - EARLIEST:%Y-%m-%d %H:%M} UTC, 56 days before"
+            f"{block.id} would last longer than {LONGEST_HOURS // 24} days with {hours} hours more: AWS sells no such block"  # noqa: E501
         )
 
 
-def extension_offerings(
-    ec2: EC2Client, block: Reservation, hours: int, sleep: Callable[[float], None]
-) -> list[ExtensionOffering]:
-    """What AWS offers to extend the block by so many hours, the cheapest first."""
-    request = {"CapacityReservationId": block.id, "CapacityBlockExtensionDurationHours": hours}
-    items = all_items(
-        ec2.describe_capacity_block_extension_offerings, "CapacityBlockExtensionOfferings", sleep, request
-    )
-    return sorted((from_api(payload, block.id) for payload in items), key=lambda offering: offering.fee)
+def offer_findings(extension: Offering, now: datetime) -> list[Finding]:
+    """What speaks against buying this extension now. Pure."""
+    until = extension.start - PAID_BEFORE_END
+    if now + LONGEST_PAYMENT <= until:
+        return []
+    return [
+        Finding(
+            Level.WARN,
+            CHECK,
+            f"It may not be paid in time: that takes up to 12 hours, and a payment that is open at {moment(until)} fails.",  # noqa: E501
+            f"The block then ends at {moment(extension.start)}. Look at `nixl-efa capacity wait {extension.extends} --extension`.",  # noqa: E501
+        )
+    ]
 
 
-def from_api(payload: Mapping[str, Any], reservation_id: str) -> ExtensionOffering:
-    """An offering from its payload and the reservation that it was asked for."""
-    return ExtensionOffering(
-        id=payload["CapacityBlockExtensionOfferingId"],
-        reservation_id=reservation_id,
-        instance_type=payload.get("InstanceType", ""),
-        count=payload.get("InstanceCount", 0),
-        zone=payload.get("AvailabilityZone", ""),
-        start=utc(payload["CapacityBlockExtensionStartDate"]),
-        end=utc(payload["CapacityBlockExtensionEndDate"]),
-        fee=fee_of(payload.get("UpfrontFee")),
-        currency=payload.get("CurrencyCode", "USD"),
-    )
+def finding(extension: Extension | None) -> Finding | None:
+    """What the last extension of a block means for its end; None without one. Pure."""
+    if extension is None:
+        return None
+    block, old, new = extension.reservation_id, moment(extension.start), moment(extension.end)
+    if extension.status == PENDING:
+        return Finding(
+            Level.WARN,
+            CHECK,
+            f"{block} is extended to {new}, and the payment is pending: it counts only when it is paid, at the latest at {moment(extension.paid_until)}. Until then the block ends at {old}.",  # noqa: E501
+            f"`nixl-efa capacity wait {block} --extension` waits for the payment.",
+        )
+    if extension.status == FAILED:
+        return Finding(
+            Level.WARN,
+            CHECK,
+            f"The payment for the extension of {block} to {new} failed: the block ends at {old}.",
+            "Check the account's payment method, and extend it again.",
+        )
+    return Finding(Level.PASS, CHECK, f"{block} was extended from {old} to {new}, and that is paid.")

@@ -1,140 +1,44 @@
-"""The journal of purchases: what was about to be bought is on disk before it is.
+"""The journals of purchases: what was about to be bought is written down before it is.
 
-One file an order, named by its tag, in the state directory. An entry is PREPARED when nothing has been sent
-yet, CALLING from just before the call until its outcome is known, then BOUGHT or NOT_BOUGHT for good. After
-a crash, PREPARED means that nothing was bought; CALLING means that only AWS knows, and it is asked for the
-tag.
+Each machine has one on its disk, a file an order. All machines share one for each environment in Parameter Store:
+/nixl-efa/<environment>/purchases/000001, 000002, ... It is the environment's lock, too. The environment is locked
+while the highest entry is open, so who wants to buy first makes the next one. Parameter Store makes a parameter only
+once (PutParameter without Overwrite is its one conditional write), so of two buyers one gets the number and the other
+is told who has it. Nothing is ever deleted, so nobody can take away a lock that somebody else has made since; an entry
+is closed by its owner or by `recover`, and never opened again.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
 import uuid
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
-from decimal import Decimal
-from enum import StrEnum
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from nixl_efa.capacity.order import Command, Kind, Order, Place
+from nixl_efa.aws_calls import Sleep, all_items, result
+from nixl_efa.aws_errors import error_code
+from nixl_efa.capacity.order import Entry, Order, Place, State, from_json, to_json
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
-from nixl_efa.files import write_durably
+from nixl_efa.files import make_directory, write_durably
 
-# The note of a purchase of which the user knows.
-TOLD = "told"
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
 
-
-class State(StrEnum):
-    """How far an order has come."""
-
-    PREPARED = "prepared"
-    CALLING = "calling"
-    BOUGHT = "bought"
-    NOT_BOUGHT = "not-bought"
+_DIGITS = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One order in the journal. changed_at is when `state` was written; reservation_ids what was bought."""
+class Busy(Failure):
+    """Somebody else is buying for the environment. `entry` is their order, None when it can't be read."""
 
-    tag: str
-    order: Order
-    place: Place
-    state: State
-    changed_at: datetime
-    reservation_ids: tuple[str, ...] = ()
-    note: str = ""
-
-    @property
-    def is_told(self) -> bool:
-        """Whether a command has told the user that it is bought."""
-        return self.note == TOLD
-
-    @property
-    def is_open(self) -> bool:
-        """Whether its outcome isn't known yet."""
-        return self.state in (State.PREPARED, State.CALLING)
-
-
-class Journal:
-    """The orders of one machine at one place."""
-
-    def __init__(self, directory: Path, place: Place, clock: Clock) -> None:
-        self._directory = directory
-        self._place = place
-        self._clock = clock
-
-    def prepare(self, order: Order) -> Entry:
-        """Writes a new order with a tag of its own. Failure when the disk doesn't take it."""
-        entry = Entry(f"nixl-efa-{uuid.uuid4().hex}", order, self._place, State.PREPARED, self._clock.now())
-        return self._write(entry)
-
-    def move(
-        self, entry: Entry, state: State, *, reservation_ids: tuple[str, ...] = (), note: str = ""
-    ) -> Entry:
-        """Writes the entry's new state. Failure when the disk doesn't take it."""
-        return self._write(
-            replace(
-                entry, state=state, changed_at=self._clock.now(), reservation_ids=reservation_ids, note=note
-            )
-        )
-
-    def entries(self) -> list[Entry]:
-        """Every order of this place, the oldest first. Failure when a file can't be read: it may be an
-        order."""
-        try:
-            paths = sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
-            found = [entry_from(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise Failure(
-                f"the journal of purchases in {self._directory} can't be read ({error}), so nothing is "
-                f"bought: "
-                f"look there, and at `nixl-efa capacity list`, by hand"
-            ) from error
-        ours = [entry for entry in found if entry.place == self._place]
-        return sorted(ours, key=lambda entry: entry.changed_at)
-
-    def open_entries(self, environment: str | None = None) -> list[Entry]:
-        """The orders whose outcome isn't known, of one environment or of all."""
-        return [
-            entry
-            for entry in self.entries()
-            if entry.is_open and environment in (None, entry.order.environment)
-        ]
-
-    def bought(self, command: Command) -> list[Entry]:
-        """What the command has bought before."""
-        return [
-            entry
-            for entry in self.entries()
-            if entry.state is State.BOUGHT and entry.order.command == command
-        ]
-
-    def untold_extension(self, block_id: str) -> Entry | None:
-        """An extension of this block that was bought by a command which ended before it could say so."""
-        for entry in self.entries():
-            extends = entry.order.kind is Kind.EXTENSION and entry.order.target == block_id
-            if extends and entry.state is State.BOUGHT and not entry.is_told:
-                return entry
-        return None
-
-    def tell(self, entry: Entry) -> Entry:
-        """Writes that the user knows of this purchase. Failure when the disk doesn't take it."""
-        return self._write(replace(entry, note=TOLD))
-
-    def find(self, tag: str) -> Entry | None:
-        """The entry with this tag; None when it isn't of this machine."""
-        return next((entry for entry in self.entries() if entry.tag == tag), None)
-
-    def _write(self, entry: Entry) -> Entry:
-        path = self._directory / f"{entry.tag}.json"
-        try:
-            write_durably(path, json.dumps(to_json(entry), indent=2) + "\n")
-        except OSError as error:
-            raise JournalFull(path, error) from error
-        return entry
+    def __init__(self, message: str, entry: Entry | None = None) -> None:
+        super().__init__(message)
+        self.entry = entry
 
 
 class JournalFull(Failure):
@@ -142,56 +46,192 @@ class JournalFull(Failure):
 
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
-            f"the journal of purchases can't be written ({path.parent}: {error.strerror or error}). Make "
-            f"room, or "
-            f"set XDG_STATE_HOME to a directory of yours on a disk that stays."
+            f"the journal of purchases can't be written ({path.parent}: {error.strerror or error}). "
+            "Make room, or set XDG_STATE_HOME to a directory of yours on a disk that stays."
         )
 
 
-def to_json(entry: Entry) -> dict[str, Any]:
-    """The entry as its file holds it."""
-    order = {
-        **asdict(entry.order),
-        "kind": entry.order.kind.value,
-        "start": entry.order.start.isoformat(),
-        "end": entry.order.end.isoformat(),
-        "fee": str(entry.order.fee),
-    }
-    return {
-        "tag": entry.tag,
-        "state": entry.state.value,
-        "changed_at": entry.changed_at.isoformat(),
-        "reservation_ids": list(entry.reservation_ids),
-        "note": entry.note,
-        "place": asdict(entry.place),
-        "order": order,
-    }
+class Journal:
+    """The orders of this machine at one place."""
+
+    def __init__(self, directory: Path, place: Place, clock: Clock) -> None:
+        self._directory = directory
+        self._place = place
+        self._clock = clock
+
+    def prepare(self, order: Order) -> Entry:
+        """Writes a new order with a tag of its own. JournalFull when the disk doesn't take it."""
+        entry = Entry(f"nixl-efa-{uuid.uuid4().hex}", order, self._place, State.PREPARED, self._clock.now())
+        return self.write(entry)
+
+    def moved(self, entry: Entry, state: State, **changes: Any) -> Entry:
+        """The entry in a new state, not yet written."""
+        return replace(entry, state=state, changed_at=self._clock.now(), **changes)
+
+    def write(self, entry: Entry) -> Entry:
+        """Writes the entry to the disk and returns it. JournalFull when the disk doesn't take it."""
+        path = self._directory / f"{entry.tag}.json"
+        try:
+            write_durably(path, json.dumps(to_json(entry), indent=2) + "\n")
+        except OSError as error:
+            raise JournalFull(path, error) from error
+        return entry
+
+    def entries(self) -> list[Entry]:
+        """Every order of this place, the oldest first. Failure when a file can't be read: it may be an order."""
+        try:
+            paths = sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
+            found = [from_json(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise Failure(
+                f"the journal of purchases in {self._directory} can't be read ({error}), so nothing is bought. "
+                "Look there, and at `nixl-efa capacity list`, by hand."
+            ) from error
+        return sorted(
+            (entry for entry in found if entry.place == self._place), key=lambda entry: entry.changed_at
+        )
+
+    def open_entries(self, lock_name: str | None = None) -> list[Entry]:
+        """The open orders, of one environment or of all."""
+        return [
+            entry for entry in self.entries() if entry.is_open and lock_name in (None, entry.order.lock_name)
+        ]
+
+    def find(self, tag: str) -> Entry | None:
+        """The entry with this tag; None when it isn't of this machine."""
+        return next((entry for entry in self.entries() if entry.tag == tag), None)
 
 
-def entry_from(document: dict[str, Any]) -> Entry:
-    """The entry in a file. KeyError or ValueError when it is none."""
-    return Entry(
-        tag=document["tag"],
-        order=order_from(document["order"]),
-        place=Place(**document["place"]),
-        state=State(document["state"]),
-        changed_at=datetime.fromisoformat(document["changed_at"]),
-        reservation_ids=tuple(document["reservation_ids"]),
-        note=document["note"],
-    )
+class SharedJournal:
+    """The orders of all machines for one environment, in Parameter Store."""
+
+    def __init__(self, ssm: SSMClient, region: str, lock_name: str, sleep: Sleep) -> None:
+        self._ssm = ssm
+        self._sleep = sleep
+        self.region = region
+        self.path = f"/nixl-efa/{lock_name}/purchases"
+
+    def entries(self) -> list[Entry]:
+        """Every order, the oldest first. Failure when a parameter holds something else."""
+        found = all_items(self._ssm.get_parameters_by_path, "Parameters", self._sleep, {"Path": self.path})
+        entries = [self._entry(parameter["Name"], parameter["Value"]) for parameter in found]
+        return sorted(entries, key=lambda entry: entry.number)
+
+    def take(self, entry: Entry, known: int) -> Entry:
+        """Makes the next number for this entry, which locks the environment; returns it with its number.
+
+        known: the highest number that was there when the user was asked. Busy when another order is open, or was
+        bought since.
+        """
+        number = known + 1
+        while True:
+            holder = self._create(replace(entry, number=number))
+            if holder.tag == entry.tag:
+                return holder
+            if holder.state is not State.NOT_BOUGHT:
+                raise Busy(self._told(holder), holder)
+            number += 1
+
+    def write(self, entry: Entry) -> None:
+        """Writes the entry over its number; for an entry without one, over the number that its tag has here."""
+        number = entry.number or next((one.number for one in self.entries() if one.tag == entry.tag), 0)
+        if number:
+            self._put(replace(entry, number=number), overwrite=True)
+
+    def check_free(self, own: Callable[[str], Entry | None]) -> int:
+        """The highest number there is, 0 for none. Busy when an entry is open.
+
+        own: finds an entry of this machine by its tag. One that is closed there and could not be closed here is
+        closed now.
+        """
+        entries = self.entries()
+        for entry in entries:
+            known = own(entry.tag) if entry.is_open else None
+            if known is not None and not known.is_open:
+                self.write(replace(known, number=entry.number))
+            elif entry.is_open:
+                raise Busy(self._told(entry), entry)
+        return entries[-1].number if entries else 0
+
+    def _create(self, entry: Entry) -> Entry:
+        """Who has the entry's number: this entry, or the one that was quicker."""
+        try:
+            self._put(entry, overwrite=False)
+        except Exception as error:
+            if error_code(error) != "ParameterAlreadyExists":
+                raise
+            # Also when the answer to our own write was lost and the call was repeated.
+            name = self._name(entry.number)
+            parameter = result(self._ssm.get_parameter(Name=name), "Parameter")
+            return self._entry(name, parameter["Value"])
+        return entry
+
+    def _put(self, entry: Entry, *, overwrite: bool) -> None:
+        answer = self._ssm.put_parameter(
+            Name=self._name(entry.number),
+            Value=json.dumps(to_json(entry)),
+            Type="String",
+            Overwrite=overwrite,
+        )
+        result(answer, "Version")
+
+    def _name(self, number: int) -> str:
+        return f"{self.path}/{number:0{_DIGITS}}"
+
+    def _entry(self, name: str, value: str) -> Entry:
+        try:
+            return replace(from_json(json.loads(value)), number=int(name.rpartition("/")[2]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise Failure(
+                f"the parameter {name} in {self.region} holds no purchase ({value!r}), so nothing is bought. "
+                "Whoever wrote it should remove it."
+            ) from error
+
+    def _told(self, holder: Entry) -> str:
+        whom, recover = holder.order.whom, f"`nixl-efa capacity recover{holder.order.env_option}`"
+        if holder.state in (State.BOUGHT, State.DONE):
+            bought = ", ".join(holder.reservation_ids)
+            end = (
+                f"Run {recover} first: it saves it."
+                if holder.is_open
+                else "Run the command again to buy another."
+            )
+            return f"{bought} was bought for {whom} by {holder.text()}: nothing was bought here. {end}"
+        return (
+            f"a purchase for {whom} was begun by {holder.text()}: nothing was bought here. "
+            f"Wait for it to end. If its command has ended, run {recover}: it finds out what became of it."
+        )
 
 
-def order_from(document: dict[str, Any]) -> Order:
-    """The order in a file. KeyError or ValueError when it is none."""
+@contextlib.contextmanager
+def machine_lock(directory: Path, lock_name: str) -> Iterator[None]:
+    """Holds the environment's lock on this machine; it falls with its process, whatever ends that.
+
+    Busy when another process has it; Failure when the file can't be made.
+    """
+    path = directory / f"{lock_name}.lock"
     try:
-        return Order(
-            **{
-                **document,
-                "kind": Kind(document["kind"]),
-                "start": datetime.fromisoformat(document["start"]),
-                "end": datetime.fromisoformat(document["end"]),
-                "fee": Decimal(document["fee"]),
-            }
-        )
-    except (TypeError, ArithmeticError) as error:
-        raise ValueError(f"not an order: {error}") from error
+        make_directory(directory)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Failure(
+            f"the lock {path} can't be made ({error.strerror}), so nothing is bought. "
+            "Set XDG_STATE_HOME to a directory of yours."
+        ) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            whom = "no environment" if lock_name.startswith("_") else f"environment {lock_name!r}"
+            raise Busy(
+                f"process {holder} on this machine is buying for {whom} right now: nothing was bought here. "
+                "Wait for it to end."
+            ) from None
+        # Only a help for the reader; the lock itself is flock's.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

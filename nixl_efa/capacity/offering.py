@@ -1,23 +1,34 @@
-"""A Capacity Block that AWS offers, as DescribeCapacityBlockOfferings describes it.
+"""What AWS offers to sell: a Capacity Block, or more time for one.
 
-The API's oddities end in this file. A payload as EC2 sends it (botocore has parsed the dates):
+The API's oddities end in this file. A payload of DescribeCapacityBlockOfferings as EC2 sends it (botocore has
+parsed the dates):
 
-    {"CapacityBlockOfferingId": "cbr-0123456789abcdefg", "InstanceType": "p5.48xlarge",
+    {"CapacityBlockOfferingId": "cb-0123456789abcdefg", "InstanceType": "p5.48xlarge",
      "AvailabilityZone": "us-east-1a", "InstanceCount": 2, "StartDate": 2026-12-01 04:55 UTC,
      "EndDate": 2026-12-02 11:30 UTC, "CapacityBlockDurationHours": 30, "CapacityBlockDurationMinutes": 35,
      "UpfrontFee": "1888.42", "CurrencyCode": "USD", "CapacityBlockOfferingSegments": [...]}
 
-UpfrontFee is a string and the total for all instances and the whole time. Every block ends at 11:30 UTC, so
-its length is ragged: minutes come in addition to hours (EC2 API reference, CapacityBlockOffering).
+UpfrontFee is a string and the total for all instances and the whole time. Blocks start at any minute and end at
+11:30 UTC, so their length is ragged and can be shorter or longer than what was asked for (EC2 user guide,
+capacity-blocks-purchase); the hours are cut down to whole ones, so the length is taken from the dates.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from nixl_efa.block_end import terminates_at
+from nixl_efa.capacity.reservation import CAPACITY_BLOCK, OFFERED, Reservation
+from nixl_efa.failure import Failure
+from nixl_efa.times import utc
+
+# cb- or cbr-, then letters and digits (EC2 API reference, PurchaseCapacityBlock; AWS's examples have both).
+_ID = re.compile(r"cbr?-[0-9A-Za-z]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +43,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """A Capacity Block that can be bought.
+    """A Capacity Block that can be bought, or more time for one.
 
-    count is in instances, fee is the total for all of them and the whole time, in `currency`.
+    count is in instances; fee is the total for all of them and the whole time, in `currency`; asked_hours is the
+    length that was asked for. extends: the reservation that gets longer; empty for a block of its own.
     """
 
     id: str
@@ -48,11 +60,22 @@ class Offering:
     currency: str
     asked_hours: int
     segments: tuple[Segment, ...] = ()
+    extends: str = ""
 
     @property
     def length(self) -> timedelta:
         """From start to end."""
         return self.end - self.start
+
+    @property
+    def is_short(self) -> bool:
+        """Whether it is shorter than what was asked for."""
+        return self.length < timedelta(hours=self.asked_hours)
+
+    @property
+    def usable(self) -> timedelta:
+        """From its start until EC2 begins to terminate what runs in it."""
+        return terminates_at(self.end, self.instance_type) - self.start
 
     @property
     def fee_per_instance_hour(self) -> Decimal:
@@ -77,47 +100,116 @@ class Offering:
             return f"{len(self.segments)} segments, zones {', '.join(zones)}: EFA needs one zone"
         return f"{len(self.segments)} segments, different times: a pair needs one block"
 
+    def is_same_block(self, other: Offering) -> bool:
+        """Whether both are the same instances, zone and times, under whatever id."""
+        mine = (self.instance_type, self.count, self.zone, self.start, self.end)
+        return mine == (other.instance_type, other.count, other.zone, other.start, other.end)
+
+    def reservation(self) -> Reservation:
+        """The reservation that buying it would give."""
+        return Reservation(
+            id=self.id,
+            region=self.region,
+            kind=CAPACITY_BLOCK,
+            state=OFFERED,
+            instance_type=self.instance_type,
+            size=self.count,
+            free=0,
+            zone=self.zone,
+            platform="Linux/UNIX",
+            start=self.start,
+            end=self.end,
+        )
+
+    def text(self) -> str:
+        """The offering in a few words."""
+        what = f"{self.count} x {self.instance_type} in {self.zone}"
+        until = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
+        return f"{what}, {until}, {self.fee} {self.currency}"
+
+
+def is_offering_id(text: str) -> bool:
+    """Whether a text has the form of an offering's id."""
+    return _ID.fullmatch(text) is not None
+
 
 def hours_of(length: timedelta) -> Decimal:
     """A length of time in hours."""
     return Decimal(int(length.total_seconds())) / 3600
 
 
-def fee_of(text: object) -> Decimal:
-    """The fee that EC2 wrote as a string. ValueError when it is none: a price is never guessed."""
+def fee_of(text: object, offering_id: str) -> Decimal:
+    """The fee that EC2 wrote as a string. Failure when it is none or negative: a price is never guessed."""
     try:
         fee = Decimal(str(text))
     except InvalidOperation:
-        raise ValueError(f"EC2 sent a fee that is no number: {text!r}") from None
-    if not fee.is_finite():
-        raise ValueError(f"EC2 sent a fee that is no number: {text!r}")
+        fee = Decimal("NaN")
+    if not fee.is_finite() or fee < 0:
+        raise Failure(
+            f"EC2 sent {text!r} as the fee of {offering_id}, which is no amount: nothing is bought at it."
+        )
     return fee
 
 
-def utc(moment: datetime) -> datetime:
-    """The same moment with UTC as its zone; a moment without a zone is taken as UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
 def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offering:
-    """An offering from its payload, the region that sent it and the hours that were asked for."""
+    """An offering from its payload, the region that sent it and the hours that were asked for. Failure for one
+    without an id or with a fee that is no amount."""
+    offering_id = str(payload.get("CapacityBlockOfferingId", ""))
+    if not is_offering_id(offering_id):
+        raise Failure(f"EC2 sent an offering with the id {offering_id!r}, which is none: nothing is bought.")
     segments = tuple(_segment(part, payload) for part in payload.get("CapacityBlockOfferingSegments") or ())
     start = payload.get("StartDate") or min(segment.start for segment in segments)
     end = payload.get("EndDate") or _end(start, payload)
     zones = sorted({segment.zone for segment in segments})
     return Offering(
-        id=payload["CapacityBlockOfferingId"],
+        id=offering_id,
         region=region,
         instance_type=payload.get("InstanceType", ""),
         count=payload.get("InstanceCount", 0) or max((segment.count for segment in segments), default=0),
         zone=payload.get("AvailabilityZone") or ", ".join(zones),
         start=utc(start),
         end=utc(end),
-        fee=fee_of(payload.get("UpfrontFee")),
+        fee=fee_of(payload.get("UpfrontFee"), offering_id),
         currency=payload.get("CurrencyCode", "USD"),
         asked_hours=asked_hours,
         segments=segments,
     )
+
+
+def extension_from_api(payload: Mapping[str, Any], region: str, block_id: str, hours: int) -> Offering:
+    """An offering of DescribeCapacityBlockExtensionOfferings, and the block and hours that were asked for. Failure
+    for a fee that is no amount."""
+    offering_id = str(payload["CapacityBlockExtensionOfferingId"])
+    return Offering(
+        id=offering_id,
+        region=region,
+        instance_type=payload.get("InstanceType", ""),
+        count=payload.get("InstanceCount", 0),
+        zone=payload.get("AvailabilityZone", ""),
+        start=utc(payload["CapacityBlockExtensionStartDate"]),
+        end=utc(payload["CapacityBlockExtensionEndDate"]),
+        fee=fee_of(payload.get("UpfrontFee"), offering_id),
+        currency=payload.get("CurrencyCode", "USD"),
+        asked_hours=hours,
+        extends=block_id,
+    )
+
+
+def to_json(offering: Offering) -> dict[str, Any]:
+    """The offering as a file holds it. Segments stay out: what has several is never bought."""
+    document = {**asdict(offering), "fee": str(offering.fee)}
+    del document["segments"]
+    return {**document, "start": offering.start.isoformat(), "end": offering.end.isoformat()}
+
+
+def from_json(document: Mapping[str, Any]) -> Offering:
+    """The offering in a file. KeyError, TypeError or ValueError when it is none."""
+    try:
+        fee = Decimal(document["fee"])
+    except InvalidOperation as error:
+        raise ValueError(f"no amount: {document['fee']!r}") from error
+    moments = {name: datetime.fromisoformat(document[name]) for name in ("start", "end")}
+    return Offering(**{**document, **moments, "fee": fee})
 
 
 def _segment(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Segment:

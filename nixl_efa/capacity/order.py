@@ -1,71 +1,150 @@
-"""What is bought, for which environment and from which account: everything that a purchase is looked for
-by."""
+"""What is bought, for whom, and how far the purchase has come: an entry of the journals."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import datetime
-from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any
 
+from nixl_efa.capacity import offering as offerings
+from nixl_efa.capacity.offering import Offering
 
-class Kind(StrEnum):
-    """What an order buys."""
-
-    BLOCK = "block"
-    EXTENSION = "extension"
+# Takes the environment's place in names of locks and journals for a purchase that is for none. No environment can
+# have this name: theirs begin with a letter.
+UNBOUND = "_unbound"
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where money would be spent. Journals of different places have nothing to do with each other: the
-    purchase of one account can't be found in another, nor that of a rehearsal at AWS.
+    """Where money would be spent. Journals of different places have nothing to do with each other: the purchase of
+    one account can't be found in another, nor that of a rehearsal at AWS.
 
-    endpoint: AWS_ENDPOINT_URL, empty for AWS itself.
+    endpoint: where EC2 is asked when that is not AWS's own; else empty.
     """
 
     account: str
     endpoint: str = ""
 
 
-class Command(NamedTuple):
-    """What makes two runs the same command: then they are about one purchase, not about two."""
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One offering to buy.
 
-    kind: Kind
+    environment: empty for a block that is bought for none.
+    by:          who buys, and on which machine.
+    lock_region: the region of the journal that all machines share.
+    id_parameter, zone_parameter: where the reservation is to be saved; empty when it is not.
+    """
+
     environment: str
-    region: str
-    offering_id: str
-    target: str = ""
+    offering: Offering
+    by: str
+    lock_region: str
+    id_parameter: str = ""
+    zone_parameter: str = ""
+
+    @property
+    def lock_name(self) -> str:
+        """The name of its lock: the environment's, or one for all that is bought for none."""
+        return self.environment or UNBOUND
+
+    @property
+    def is_extension(self) -> bool:
+        """Whether it buys more time for a block."""
+        return bool(self.offering.extends)
+
+    @property
+    def is_saved(self) -> bool:
+        """Whether what is bought is to be written to the environment's parameters."""
+        return bool(self.id_parameter) and not self.is_extension
+
+    @property
+    def env_option(self) -> str:
+        """The option of a command that names the environment, with a space before it."""
+        return f" --env {self.environment}" if self.environment else ""
+
+    @property
+    def whom(self) -> str:
+        """For whom it is, in words."""
+        return f"environment {self.environment!r}" if self.environment else "no environment"
+
+
+class State(StrEnum):
+    """How far an order has come.
+
+    PREPARED    nothing has been sent;
+    CALLING     from just before the call: only AWS knows whether it is bought;
+    BOUGHT      bought, and not yet told and saved;
+    DONE        bought, told and saved;
+    NOT_BOUGHT  certainly not bought.
+    """
+
+    PREPARED = "prepared"
+    CALLING = "calling"
+    BOUGHT = "bought"
+    DONE = "done"
+    NOT_BOUGHT = "not-bought"
+
+
+_CLOSED = (State.DONE, State.NOT_BOUGHT)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
-    """One thing to buy. fee is the total in `currency`; target is the reservation that an extension
-    extends."""
+class Entry:
+    """An order in the journals. changed_at is when `state` was written; reservation_ids what was bought; number its
+    place in the shared journal, 0 while it has none."""
 
-    kind: Kind
-    environment: str
-    region: str
-    offering_id: str
-    instance_type: str
-    count: int
-    zone: str
-    start: datetime
-    end: datetime
-    fee: Decimal
-    currency: str
-    by: str
-    lock_region: str
-    target: str = ""
+    tag: str
+    order: Order
+    place: Place
+    state: State
+    changed_at: datetime
+    reservation_ids: tuple[str, ...] = ()
+    note: str = ""
+    number: int = 0
 
     @property
-    def command(self) -> Command:
-        """The command that gives this order."""
-        return Command(self.kind, self.environment, self.region, self.offering_id, self.target)
+    def is_open(self) -> bool:
+        """Whether something is still to be done: found out, told or saved. An environment with an open entry is
+        locked."""
+        return self.state not in _CLOSED
 
     def text(self) -> str:
-        """The order in a few words."""
-        what = f"{self.count} x {self.instance_type} in {self.zone}"
-        until = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
-        return f"{what}, {until}, {self.fee} {self.currency}"
+        """The entry in a few words: who, when, what."""
+        return f"{self.order.by} at {self.changed_at:%Y-%m-%d %H:%M:%S} UTC ({self.order.offering.text()})"
+
+    def told(self) -> str:
+        """What is still to be done about an open entry, with how."""
+        recover = f"`nixl-efa capacity recover{self.order.env_option}`"
+        if self.reservation_ids:
+            bought = ", ".join(self.reservation_ids)
+            return f"{bought} was bought for {self.order.whom} by {self.text()}, and is not told and saved yet. {recover} does that."  # noqa: E501
+        return f"A purchase for {self.order.whom} was begun by {self.text()}, and what became of it is not known yet. {recover} finds out."  # noqa: E501
+
+
+def to_json(entry: Entry) -> dict[str, Any]:
+    """The entry as journals hold it."""
+    return {
+        **asdict(entry),
+        "state": entry.state.value,
+        "changed_at": entry.changed_at.isoformat(),
+        "reservation_ids": list(entry.reservation_ids),
+        "order": {**asdict(entry.order), "offering": offerings.to_json(entry.order.offering)},
+    }
+
+
+def from_json(document: Mapping[str, Any]) -> Entry:
+    """The entry in a journal. KeyError, TypeError or ValueError when it is none."""
+    order = document["order"]
+    return Entry(
+        **{
+            **document,
+            "order": Order(**{**order, "offering": offerings.from_json(order["offering"])}),
+            "place": Place(**document["place"]),
+            "state": State(document["state"]),
+            "changed_at": datetime.fromisoformat(document["changed_at"]),
+            "reservation_ids": tuple(document["reservation_ids"]),
+        }
+    )

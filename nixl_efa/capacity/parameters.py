@@ -8,28 +8,19 @@ somebody wrote in between: their value is put back from the parameter's history 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nixl_efa.aws_calls import result
 from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
-# The environment whose reservation older stacks read under the name without an environment.
-DEFAULT_ENVIRONMENT = "prod"
-LEGACY_ID_NAME = "/nixl-efa/capacity-reservation-id"
-
-
-def id_name(environment: str) -> str:
-    """The parameter that holds the id of an environment's reservation."""
-    return f"/nixl-efa/{environment}/capacity-reservation-id"
-
-
-def zone_name(environment: str) -> str:
-    """The parameter that holds the zone of an environment's reservation."""
-    return f"/nixl-efa/{environment}/availability-zone"
+# EC2 Systems Manager API reference, GetParameters.
+_NAMES_A_CALL = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +40,6 @@ class Change:
     new: str
 
     @property
-    def replaces(self) -> bool:
-        """Whether another value stands there."""
-        return self.old.version > 0 and self.old.value != self.new
-
-    @property
     def needed(self) -> bool:
         """Whether anything has to be written."""
         return self.old.value != self.new
@@ -66,7 +52,7 @@ class Changed(Failure):
 def read(ssm: SSMClient, name: str) -> Stored:
     """The parameter as it is now."""
     try:
-        parameter = ssm.get_parameter(Name=name)["Parameter"]
+        parameter = result(ssm.get_parameter(Name=name), "Parameter")
     except Exception as error:
         if error_code(error) == "ParameterNotFound":
             return Stored(name)
@@ -74,21 +60,18 @@ def read(ssm: SSMClient, name: str) -> Stored:
     return Stored(name, parameter["Value"], parameter["Version"])
 
 
-def read_all(ssm: SSMClient, environment: str) -> list[Stored]:
-    """The parameters of an environment as they are now, in the order in which they are written."""
-    names = [zone_name(environment), id_name(environment)]
-    if environment == DEFAULT_ENVIRONMENT:
-        names.append(LEGACY_ID_NAME)
-    return [read(ssm, name) for name in names]
+def read_many(ssm: SSMClient, names: Sequence[str]) -> dict[str, Stored]:
+    """The parameters with these names as they are now, by name, those that do not exist among them."""
+    found = {name: Stored(name) for name in names}
+    for first in range(0, len(names), _NAMES_A_CALL):
+        answer = ssm.get_parameters(Names=list(names[first : first + _NAMES_A_CALL]))
+        for parameter in result(answer, "Parameters"):
+            name = parameter["Name"]
+            found[name] = Stored(name, parameter["Value"], parameter["Version"])
+    return found
 
 
-def changes(stored: list[Stored], environment: str, reservation_id: str, zone: str) -> list[Change]:
-    """What has to be written, over what was read, so that the environment uses the reservation."""
-    zone_at = zone_name(environment)
-    return [Change(old, zone if old.name == zone_at else reservation_id) for old in stored]
-
-
-def check_unchanged(ssm: SSMClient, stored: list[Stored]) -> None:
+def check_unchanged(ssm: SSMClient, stored: Iterable[Stored]) -> None:
     """Raises Changed when a parameter is no longer as it was read."""
     for old in stored:
         now = read(ssm, old.name)
@@ -148,17 +131,15 @@ def _put_back(ssm: SSMClient, change: Change, version: int) -> None:
     if not theirs:
         raise Changed(
             f"{name}: somebody else wrote it at the same moment, and was overwritten with {change.new!r}. "
-            f"Look at "
-            f"`aws ssm get-parameter-history --name {name}`."
+            f"Look at `aws ssm get-parameter-history --name {name}`."
         )
     value, user = theirs[0]
     if value == change.new:
         return
     _put(ssm, Change(Stored(name), value), overwrite=True)
     raise Changed(
-        f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not "
-        f"kept. Run "
-        f"the command again if yours is the right one."
+        f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not kept. "
+        "Run the command again if yours is the right one."
     )
 
 
@@ -170,7 +151,6 @@ def _since(old: Stored, now: Stored) -> str:
     before = repr(old.value) if old.version else "nothing"
     after = repr(now.value) if now.version else "nothing"
     return (
-        f"{now.name} was changed by somebody else since it was read (then {before}, now {after}): nothing "
-        f"was "
-        f"written there. Run the command again to see what stands there."
+        f"{now.name} was changed by somebody else since it was read (then {before}, now {after}). "
+        "Nothing was written there. Run the command again to see what stands there."
     )

@@ -1,96 +1,147 @@
-"""Settling what was left open, by this machine or by another one."""
+"""Settling what was left open, by this machine or by another one. Nothing is ever bought here."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from datetime import timedelta
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
-from nixl_efa.capacity.desk import Desk
-from nixl_efa.capacity.evidence import LOOKS, look, look_until
-from nixl_efa.capacity.journal import Entry, State
-from nixl_efa.capacity.locks import SharedLock
-from nixl_efa.capacity.purchase import LONGEST_PREPARATION_SECONDS, close_unbought, settle
+from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_errors import explain
+from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.finish import finish
+from nixl_efa.capacity.journal import SharedJournal, machine_lock
+from nixl_efa.capacity.order import UNBOUND, Entry, State
+from nixl_efa.capacity.purchase import LOOKS, as_foreign_call, close_unbought, look_until, settle
 from nixl_efa.failure import Failure
 
-
-def settle_all(
-    desk: Desk, environment: str | None, hand_over: Callable[[Entry], None] = lambda _: None
-) -> list[Entry]:
-    """Settles every open entry of this machine, of one environment or of all; returns them closed."""
-    return [settle(desk, entry, hand_over) for entry in desk.journal.open_entries(environment)]
+Agree = Callable[[str], bool]
 
 
-def declare_unbought(desk: Desk, tag: str) -> Entry:
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """What became of the open purchases, and what is still to be done, with how."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...]
+
+
+def recover(
+    names: Iterable[str], buyer: Buyer, agree: Agree, *, replace_living: bool = False, declared: str = ""
+) -> Recovered:
+    """Settles every open purchase of these environments (and of those in this machine's journal, and of none).
+
+    agree:    whether an order of another machine that can't be found is closed.
+    declared: the tag of an order of which a person says that nothing was bought: only this one is closed.
+    """
+    if declared:
+        return Recovered((_declare_unbought(buyer, declared),), ())
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for name in sorted({*names}):
+        try:
+            with machine_lock(buyer.locks, name):
+                for entry in _settled(name, buyer, agree):
+                    entries.append(entry)
+                    if entry.state is State.BOUGHT:
+                        finished = finish(entry, buyer, "bought", replace_living=replace_living)
+                        entries[-1] = finished.entry
+                        problems += [finished.problem] if finished.problem else []
+                    else:
+                        buyer.talk.report(entry, "not-bought")
+        except Failure as failure:
+            if failure.exit_code == 130:
+                raise
+            problems.append(failure.message)
+    return Recovered(tuple(entries), tuple(problems))
+
+
+def known_names(buyer: Buyer) -> set[str]:
+    """The environments of this machine's journal, and what stands for none."""
+    return {UNBOUND, *(entry.order.lock_name for entry in buyer.journal.entries())}
+
+
+def open_purchases(buyer: Buyer, names: Iterable[str]) -> list[Entry]:
+    """The open purchases of these environments, of this machine and of all others, asked side by side; each once, as
+    far as the one who knows more has it. Raises what a journal that can't be read gives."""
+    shared, errors = ask_all(names, lambda name: buyer.shared_journal(name).entries())
+    for error in errors.values():
+        raise error
+    known = {entry.tag: entry for entries in shared.values() for entry in entries}
+    known |= {entry.tag: entry for entry in buyer.journal.entries() if entry.order.lock_name in {*names}}
+    return [entry for entry in known.values() if entry.is_open]
+
+
+def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:
+    """This machine's open orders, then those of others; each BOUGHT or NOT_BOUGHT."""
+    own = buyer.journal.entries()
+    for entry in buyer.journal.open_entries(name):
+        yield settle(buyer, entry)
+    # Also where orders of this machine have had their lock: the variable for its region may have been changed.
+    regions = {entry.order.lock_region for entry in own if entry.order.lock_name == name}
+    for region in sorted({buyer.lock_region, *regions}):
+        shared = buyer.shared_journal(name, region)
+        for entry in shared.entries():
+            if not entry.is_open:
+                continue
+            known = buyer.journal.find(entry.tag)
+            if known is None:
+                yield _settle_foreign(buyer, shared, entry, agree)
+            elif not known.is_open:
+                shared.write(known)
+
+
+def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Agree) -> Entry:
+    """An open order of another machine: returns it BOUGHT or NOT_BOUGHT. Failure while it may still be going on, and
+    when nobody agrees to close one that was not found."""
+    order = entry.order
+    buyer.talk.tell(f"{shared.path} in {shared.region} has an open purchase of {entry.text()}")
+    if entry.state is State.BOUGHT:
+        return entry
+    latest = as_foreign_call(entry)
+    found = look_until(buyer, latest, buyer.clock.now())
+    if found:
+        # The machine that bought it may be gone for good.
+        return buyer.journal.moved(latest, State.BOUGHT, reservation_ids=found)
+    settled_at = buyer.rule.settled_at(latest)
+    if buyer.clock.now() < settled_at:
+        raise Failure(
+            f"the purchase of {order.by} is not to be found, but it may still be going on. "
+            f"Try again after {settled_at:%H:%M:%S} UTC."
+        )
+    question = (
+        f"No reservation has the tag {entry.tag}, so {order.by} bought nothing. "
+        "Ask them whether their command has ended. Close it?"
+    )
+    if not agree(question):
+        raise Failure(f"{shared.path} in {shared.region} was left as it is")
+    closed = buyer.journal.moved(latest, State.NOT_BOUGHT, note="not found by its tag, on another machine")
+    shared.write(closed)
+    return closed
+
+
+def _declare_unbought(buyer: Buyer, tag: str) -> Entry:
     """Closes an open entry on a person's word that nothing was bought; looks once more before it believes it.
 
     Failure when there is no such open entry, or when the purchase is found after all.
     """
-    entry = desk.journal.find(tag)
+    entry = buyer.journal.find(tag)
     if entry is None or not entry.is_open:
         known = "is closed already" if entry else "is not in this machine's journal"
         raise Failure(
-            f"--not-bought {tag}: that purchase {known}; `nixl-efa capacity recover` lists open ones"
+            f"--not-bought {tag}: that purchase {known}. `nixl-efa capacity recover` lists open ones."
         )
-    ec2 = desk.ec2_of(entry.order.region)
-    found = look_until(
-        lambda: look(ec2, entry, desk.clock.sleep), desk.clock, desk.clock.now(), desk.rule.pause_seconds
-    )
-    if found:
-        raise Failure(
-            f"--not-bought {tag}: it was bought, as {', '.join(found)}. Run `nixl-efa capacity recover --env "
-            f"{entry.order.environment}`."
-        )
-    return close_unbought(desk, entry, f"closed by hand after {LOOKS} looks")
-
-
-def settle_foreign(
-    desk: Desk,
-    lock: SharedLock,
-    agree: Callable[[str], bool],
-    hand_over: Callable[[Entry], None] = lambda _: None,
-) -> Entry | None:
-    """Clears an environment's lock that another machine left behind; returns what became of its order.
-
-    None when there is no lock, or none of another machine. Failure while the order may still be going on, and
-    when nobody agrees to clear a lock whose purchase was not found.
-    """
-    holder = lock.holder()
-    if holder is None:
-        return None
-    known = desk.journal.find(holder.tag)
-    if known is not None:
-        if not known.is_open:
-            lock.release(holder.tag)
-        return None
-    # The lock is written when the order is prepared; its call may have begun up to this much later.
-    latest = replace(
-        holder,
-        state=State.CALLING,
-        changed_at=holder.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS),
-    )
-    ec2 = desk.ec2_of(holder.order.region)
-    desk.tell(f"{lock.name} is held by {holder.order.by} since {holder.changed_at:%Y-%m-%d %H:%M:%S} UTC")
-    found = look_until(
-        lambda: look(ec2, latest, desk.clock.sleep), desk.clock, desk.clock.now(), desk.rule.pause_seconds
-    )
-    if found:
-        bought = replace(latest, state=State.BOUGHT, reservation_ids=found)
-        # The machine that bought it may be gone for good.
-        hand_over(bought)
-        lock.release(holder.tag)
-        return bought
-    if desk.clock.now() < desk.rule.settled_at(latest):
-        raise Failure(
-            f"the purchase of {holder.order.by} is not to be found, but it may still be going on: try "
-            f"again after "
-            f"{desk.rule.settled_at(latest):%H:%M:%S} UTC"
-        )
-    if not agree(
-        f"No reservation has the tag {holder.tag}, so {holder.order.by} bought nothing. Ask them whether "
-        f"their "
-        f"command has ended. Remove the lock?"
-    ):
-        raise Failure(f"{lock.name} was left as it is")
-    lock.release(holder.tag)
-    return replace(latest, state=State.NOT_BOUGHT)
+    with machine_lock(buyer.locks, entry.order.lock_name):
+        try:
+            found = entry.reservation_ids or look_until(buyer, entry, buyer.clock.now())
+        except Failure:
+            raise
+        except Exception as error:
+            raise Failure(f"--not-bought {tag}: could not look for it: {explain(error)}") from error
+        if found:
+            raise Failure(
+                f"--not-bought {tag}: it was bought, as {', '.join(found)}. "
+                f"Run `nixl-efa capacity recover{entry.order.env_option}`."
+            )
+        closed = close_unbought(buyer, entry, f"closed by hand after {LOOKS} looks")
+    buyer.talk.report(closed, "not-bought")
+    return closed

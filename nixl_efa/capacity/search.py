@@ -1,27 +1,51 @@
-"""Searching for Capacity Blocks: every region and length side by side, every page, nothing asked twice."""
+"""Searching for Capacity Blocks: every region and length side by side, every page, nothing asked twice; and finding an
+offering again.
+
+AWS can't be asked for an offering by its id, so what searches on this machine have shown is kept in a file, with the
+question that it answered.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import all_items, ask_all
+from nixl_efa.aws_calls import Sleep, all_items, ask_all
+from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering, from_api
-from nixl_efa.capacity.request import Request
+from nixl_efa.capacity.request import Request, checked
+from nixl_efa.failure import BadInput, Failure
+from nixl_efa.files import write_durably
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
+# Offerings are gone long before.
+KEPT_DAYS = 7
+
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, whether any question was answered, and the regions that could not be asked, with
-    the error of each."""
+    """What a search found, whether any question was answered, and the regions that could not be asked, with the error
+    of each."""
 
     offerings: tuple[Offering, ...]
     failed: dict[str, Exception]
     answered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What to ask AWS for to see an offering again. shown: the offering as a search showed it; None when none did."""
+
+    offering_id: str
+    region: str
+    request: Request
+    shown: Offering | None = None
 
 
 def offerings_request(request: Request, hours: int) -> dict[str, Any]:
@@ -35,9 +59,7 @@ def offerings_request(request: Request, hours: int) -> dict[str, Any]:
     }
 
 
-def offerings_in(
-    ec2: EC2Client, region: str, request: Request, hours: int, sleep: Callable[[float], None]
-) -> list[Offering]:
+def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, sleep: Sleep) -> list[Offering]:
     """The offerings of one region and one length in hours, all pages."""
     body = offerings_request(request, hours)
     items = all_items(ec2.describe_capacity_block_offerings, "CapacityBlockOfferings", sleep, body)
@@ -48,7 +70,7 @@ def search(
     ec2_of: Callable[[str], EC2Client],
     regions: Sequence[str],
     request: Request,
-    sleep: Callable[[float], None],
+    sleep: Sleep,
     done: Callable[[tuple[str, int]], None] = lambda _: None,
 ) -> Found:
     """Asks every region for every length, side by side. A region that fails doesn't keep the others from it.
@@ -62,16 +84,120 @@ def search(
         return offerings_in(ec2_of(region), region, request, hours, sleep)
 
     answers, errors = ask_all(questions, ask, done)
-    unique = {offering.id: offering for offerings in answers.values() for offering in offerings}
+    unique: dict[str, Offering] = {}
+    for found in answers.values():
+        for one in found:
+            # One that answers several questions is held against the longest that it covers.
+            known = unique.get(one.id)
+            unique[one.id] = (
+                one
+                if known is None or (known.is_short, -known.asked_hours) > (one.is_short, -one.asked_hours)
+                else known
+            )
     failed: dict[str, Exception] = {}
     for (region, _), error in errors.items():
         failed.setdefault(region, error)
     return Found(tuple(unique.values()), failed, answered=bool(answers))
 
 
-# The orders in which offerings are shown; those that a pair can't use come last in each.
+def _rank(offering: Offering) -> tuple[bool, bool]:
+    return bool(offering.unusable), offering.is_short
+
+
+# The orders in which offerings are shown. In each, those shorter than asked come after those that fit, and those that
+# a pair can't use come last.
 ORDERS: dict[str, Callable[[Offering], Any]] = {
-    "fee": lambda offering: (bool(offering.unusable), offering.fee, offering.start),
-    "start": lambda offering: (bool(offering.unusable), offering.start, offering.fee),
-    "rate": lambda offering: (bool(offering.unusable), offering.fee_per_instance_hour, offering.start),
+    "fee": lambda offering: (*_rank(offering), offering.fee, offering.start),
+    "start": lambda offering: (*_rank(offering), offering.start, offering.fee),
+    "rate": lambda offering: (*_rank(offering), offering.fee_per_instance_hour, offering.start),
 }
+
+
+def remember(path: Path, found: Iterable[Offering], request: Request, now: datetime) -> None:
+    """Adds the offerings, with their question, to the file and drops those that are old. OSError when it can't be
+    written."""
+    oldest = (now - timedelta(days=KEPT_DAYS)).isoformat()
+    kept = {name: one for name, one in _read(path).items() if str(one.get("at", "")) >= oldest}
+    window = {
+        "earliest_start": request.earliest_start.isoformat(),
+        "latest_end": request.latest_end.isoformat() if request.latest_end else None,
+    }
+    for one in found:
+        kept[one.id] = {"at": now.isoformat(), **window, "offering": offerings.to_json(one)}
+    write_durably(path, json.dumps(kept, indent=1) + "\n")
+
+
+def recall(path: Path, offering_id: str) -> Question | None:
+    """How to find an offering again that a search on this machine has shown; None when none did."""
+    try:
+        one = _read(path)[offering_id]
+        shown = offerings.from_json(one["offering"])
+        latest = one["latest_end"]
+        request = Request(
+            shown.instance_type,
+            shown.count,
+            (shown.asked_hours,),
+            datetime.fromisoformat(one["earliest_start"]),
+            datetime.fromisoformat(latest) if latest else None,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+    return Question(offering_id, shown.region, request, shown)
+
+
+def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) -> Offering:
+    """The offering as AWS offers it now. Failure when it is gone or has become dearer."""
+    asked, shown = question.request, question.shown
+    # The same window as the search's: AWS answers with a few offerings, and which depends on the window.
+    request = checked(replace(asked, earliest_start=max(asked.earliest_start, now)))
+    offered = offerings_in(ec2, question.region, request, request.hours[0], sleep)
+    found = next((one for one in offered if one.id == question.offering_id), None)
+    if found is None and shown is not None:
+        # The same block under another id: the same question gets new ids. It is still bought under the id that was
+        # named: if that one is no longer valid, EC2 refuses it.
+        same = next((one for one in offered if shown.is_same_block(one) and not one.segments), None)
+        found = replace(same, id=question.offering_id) if same is not None else None
+    if found is None:
+        raise Failure(
+            f"{question.offering_id} is gone: AWS does not offer it any more. Nothing was bought. Search again."
+        )
+    if shown is not None and found.fee > shown.fee:
+        raise Failure(
+            f"the fee of {found.id} has risen from {shown.fee:,} to {found.fee:,} {found.currency} since the search: nothing was bought. "  # noqa: E501
+            "Search again to buy at the new fee."
+        )
+    return found
+
+
+def checked_question(
+    offering_id: str,
+    recalled: Question | None,
+    *,
+    instance_type: str | None,
+    count: int | None,
+    hours: int | None,
+    region: str | None,
+    now: datetime,
+) -> Question:
+    """What to ask AWS for, from a search on this machine or from the options. BadInput when neither says it."""
+    if not offerings.is_offering_id(offering_id):
+        raise BadInput(f"OFFERING {offering_id!r}: an offering's id begins with cb- and comes from a search")
+    if recalled is not None:
+        if region not in (None, recalled.region):
+            raise BadInput(f"--region {region}: {offering_id} is an offering of {recalled.region}")
+        return recalled
+    if instance_type is None or count is None or hours is None or region is None:
+        raise BadInput(
+            f"OFFERING {offering_id!r} was shown by no search on this machine in the last days. "
+            "Search again, or give --type, --count, --hours and --region."
+        )
+    return Question(offering_id, region, checked(Request(instance_type, count, (hours,), now)))
+
+
+def _read(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The file's offerings. A file that is missing or damaged holds none: it is only a convenience."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return {name: one for name, one in document.items() if isinstance(one, dict)}
+    except (OSError, ValueError, AttributeError):
+        return {}

@@ -1,17 +1,24 @@
-"""One environment's settings for the command line, from the same sources as at synthesis."""
+"""The environments' settings for the command line, from the same sources as at synthesis."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from nixl_efa.failure import BadInput
 from nixl_efa.findings import failures
+from nixl_efa.launch import Launch, launch_of
 from nixl_efa.settings import Settings, app_context, load
 
 
+def environment_names(project: Path) -> tuple[str, ...]:
+    """The names of the project's environments; none outside of a project."""
+    return tuple(sorted(path.stem for path in (project / "environments").glob("*.toml")))
+
+
 def environment_settings(name: str, environ: Mapping[str, str], project: Path) -> Settings:
-    """The settings of the environment that a user named. BadInput, in one message, for one that has a fault.
+    """The settings of the environment that a user named. BadInput, in one message, for one that does not exist (with
+    the nearest name) or has a fault.
 
     project: the folder with environments/ and cdktf.json.
     """
@@ -26,3 +33,17 @@ def environment_settings(name: str, environ: Mapping[str, str], project: Path) -
     if faults := failures(loaded.findings):
         raise BadInput("\n".join(fault.line() for fault in faults))
     return loaded.environments[0]
+
+
+def launches(
+    environ: Mapping[str, str], project: Path, profile: str, tell: Callable[[str], None]
+) -> dict[str, Launch]:
+    """The launch of every environment of the project, by name; none outside of a project. One whose settings have a
+    fault is said and left out: a fault there must not stop what is about another one."""
+    found: dict[str, Launch] = {}
+    for name in environment_names(project):
+        try:
+            found[name] = launch_of(environment_settings(name, environ, project), profile=profile)
+        except BadInput as fault:
+            tell(f"the settings of {name} are left out of account: {fault.message}")
+    return found

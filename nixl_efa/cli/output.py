@@ -6,7 +6,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nixl_efa.failure import BadInput, Failure
@@ -22,6 +22,7 @@ __all__ = [
     "both_times",
     "console",
     "data",
+    "length",
     "print_json",
     "print_table",
     "say",
@@ -87,6 +88,17 @@ def short_times(moment: datetime) -> str:
         return text
     days = (local.date() - there.date()).days
     return f"{text} ({local:%H:%M}{days:+d})" if days else f"{text} ({local:%H:%M})"
+
+
+def length(span: timedelta) -> str:
+    """A length of time for a table, in its two largest units: 2d 4h, 5h 30m, 12m."""
+    minutes = int(span.total_seconds()) // 60
+    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
+    if days:
+        return f"{days}d {hours}h" if hours else f"{days}d"
+    if hours:
+        return f"{hours}h {rest}m" if rest else f"{hours}h"
+    return f"{rest}m"
 
 
 def console(stream: TextIO | None = None, *, fold: bool = True) -> Console:

@@ -4,24 +4,54 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
 from nixl_efa import files
 from nixl_efa.capacity import journal
-from nixl_efa.capacity.evidence import WaitingRule
-from nixl_efa.capacity.journal import Entry
-from nixl_efa.capacity.locks import machine_lock
-from nixl_efa.capacity.recover import settle_all, settle_foreign
-from nixl_efa.capacity.seen import Wanted
-from nixl_efa.cli.capacity.purchasing import Choices, Outcome, buy_block
-from nixl_efa.cli.capacity.till import Till, open_till
-from nixl_efa.cli.capacity.tools import Tools
+from nixl_efa.capacity.agreement import Agreement
+from nixl_efa.capacity.buy import BuyRequest, Outcome, buy
+from nixl_efa.capacity.buyer import Buyer as Program
+from nixl_efa.capacity.buyer import WaitingRule, identify
+from nixl_efa.capacity.order import Entry
+from nixl_efa.capacity.recover import recover
+from nixl_efa.capacity.request import Request
+from nixl_efa.capacity.search import Question
+from nixl_efa.launch import launch_of
+from nixl_efa.settings import Settings
 from tests.capacity.fake_aws import OFFERING_ID, REGION, FakeAws, FakeClients
 
 ENVIRONMENT = "prod"
-WANTED = Wanted(REGION, "p5.48xlarge", 2, 24)
+ID_NAME = "/nixl-efa/prod/capacity-reservation-id"
+LAUNCH = launch_of(
+    Settings(
+        name=ENVIRONMENT,
+        instance_type="p5.48xlarge",
+        use_capacity_block=True,
+        capacity_reservation_parameter=ID_NAME,
+        availability_zone_parameter="/nixl-efa/prod/availability-zone",
+    )
+)
+
+
+@dataclass
+class Person:
+    """What the user was told."""
+
+    told: list[str] = field(default_factory=list)
+    reported: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+
+    def tell(self, message: str) -> None:
+        self.told.append(message)
+
+    def ask(self, question: str) -> str:
+        raise AssertionError(f"nobody should be asked: {question}")
+
+    def report(self, entry: Entry, outcome: str, kept_as: str = "") -> None:
+        self.reported.append((outcome, entry.reservation_ids))
 
 
 class Buyer:
@@ -38,13 +68,16 @@ class Buyer:
     ) -> None:
         self.aws = aws
         self.state = state
-        self.rule = rule or WaitingRule()
         self.save = save
+        self.person = Person()
+        self._rule = rule or WaitingRule()
         self._clients = cast(Any, FakeClients(aws, user))
+        self.account = identify(self._clients, REGION, "")
 
-    def till(self) -> Till:
-        kit = Tools(self._clients, self.aws.clock, self.state)
-        return open_till(kit, REGION, self.rule, save=self.save)
+    def program(self) -> Program:
+        return Program(
+            self._clients, self.aws.clock, self.state, self.account, "us-east-1", self.person, self._rule
+        )
 
     def buy(self, plan: Mapping[int, str] | None = None) -> Outcome:
         """One run of the command, in which the plan goes wrong."""
@@ -54,22 +87,26 @@ class Buyer:
 
     def run(self) -> Outcome:
         """The command itself."""
-        choices = Choices(ENVIRONMENT, yes=True, max_fee="5000")
-        till = self.till()
-        return buy_block(till, OFFERING_ID, WANTED, choices)
+        request = Request("p5.48xlarge", 2, (24,), self.aws.clock.now())
+        question = Question(OFFERING_ID, REGION, request)
+        agreed = Agreement(yes=True, max_fee=Decimal(5000))
+        return buy(
+            BuyRequest(question, {ENVIRONMENT: LAUNCH}, ENVIRONMENT, agreed, self.save), self.program()
+        )
 
-    def recover(self) -> list[Entry]:
+    def recover(self) -> tuple[Entry, ...]:
         """`capacity recover`, on this machine, when nothing goes wrong."""
         self.aws.script.begin()
-        till = self.till()
-        with machine_lock(self.state / "locks", ENVIRONMENT):
-            closed = settle_all(till.desk, ENVIRONMENT, till.hand_over)
-            foreign = settle_foreign(till.desk, till.desk.lock_in(REGION, ENVIRONMENT), lambda _: True)
-        return [*closed, *([foreign] if foreign else [])]
+        return recover([ENVIRONMENT], self.program(), lambda _: True).entries
 
     def journal(self) -> list[Entry]:
         """Every entry of this machine's journal."""
-        return self.till().desk.journal.entries()
+        return self.program().journal.entries()
+
+    def locked(self) -> bool:
+        """Whether an entry of the shared journal is open."""
+        self.aws.script.begin()
+        return any(entry.is_open for entry in self.program().shared_journal(ENVIRONMENT).entries())
 
     @contextmanager
     def _journal_points(self) -> Iterator[None]:

@@ -168,6 +168,12 @@ class FakeEc2:
             self._aws.reservations.append({"visible": visible, "payload": payload})
         return {"CapacityReservation": payload, "CapacityReservations": [payload]}
 
+    def describe_regions(self, **request: Any) -> dict[str, Any]:
+        validated("ec2", "DescribeRegions", request)
+        for _ in self._aws.script.around("DescribeRegions"):
+            pass
+        return {"Regions": [{"RegionName": REGION}]}
+
     def describe_capacity_reservations(self, **request: Any) -> dict[str, Any]:
         validated("ec2", "DescribeCapacityReservations", request)
         for _ in self._aws.script.around("DescribeCapacityReservations"):
@@ -206,12 +212,25 @@ class FakeSsm:
             values.append(request["Value"])
         return {"Version": len(self._aws.parameters[request["Name"]])}
 
-    def delete_parameter(self, **request: Any) -> dict[str, Any]:
-        validated("ssm", "DeleteParameter", request)
-        for _ in self._aws.script.around("DeleteParameter"):
-            if not self._aws.parameters.pop(request["Name"], None):
-                raise refusal("ParameterNotFound", "DeleteParameter")
-        return {}
+    def get_parameters(self, **request: Any) -> dict[str, Any]:
+        validated("ssm", "GetParameters", request)
+        for _ in self._aws.script.around("GetParameters"):
+            pass
+        known = [name for name in request["Names"] if self._aws.parameters.get(name)]
+        return {"Parameters": [self._parameter(name) for name in known]}
+
+    def get_parameters_by_path(self, **request: Any) -> dict[str, Any]:
+        validated("ssm", "GetParametersByPath", request)
+        for _ in self._aws.script.around("GetParametersByPath"):
+            pass
+        below = [name for name in sorted(self._aws.parameters) if name.startswith(f"{request['Path']}/")]
+        first = int(request.get("NextToken", 0))
+        more = {"NextToken": str(first + 10)} if len(below) > first + 10 else {}
+        return {"Parameters": [self._parameter(name) for name in below[first : first + 10]], **more}
+
+    def _parameter(self, name: str) -> dict[str, Any]:
+        values = self._aws.parameters[name]
+        return {"Name": name, "Value": values[-1], "Version": len(values)}
 
     def get_paginator(self, operation: str) -> Any:
         assert operation == "get_parameter_history"
@@ -236,6 +255,9 @@ class FakeClients:
         return FakeEc2(self._aws)
 
     ec2_purchases = ec2
+
+    def iam(self) -> Any:
+        return SimpleNamespace(list_account_aliases=lambda: {"AccountAliases": []})
 
     def ssm(self, _region: str | None = None) -> FakeSsm:
         return FakeSsm(self._aws)

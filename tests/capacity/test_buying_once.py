@@ -13,15 +13,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from nixl_efa.capacity.journal import State
+from nixl_efa.capacity.order import State
 from nixl_efa.capacity.reservation import PURCHASE_TAG
 from nixl_efa.failure import Failure
-from tests.capacity.buyer import Buyer
+from tests.capacity.buyer import ID_NAME, Buyer
 from tests.capacity.fake_aws import AFTER, BEFORE, FakeAws, FakeClock, Killed
 
-# More points than a run has: offerings, parameters, reservations, journal, lock, purchase, saving.
-POINTS = 40
-LOCK = "/nixl-efa/prod/purchase-in-progress"
+# More points than a run has: shared journal, offerings, parameters, reservations, journal, purchase, saving.
+POINTS = 60
 
 
 def passed_points() -> list[str]:
@@ -50,9 +49,10 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
 def run(buyer: Buyer, plan: dict[int, str]) -> tuple[str, ...]:
     """One run; the reservations that it says are bought."""
     try:
-        return buyer.buy(plan).reservation_ids
+        entry = buyer.buy(plan).entry
     except (Killed, Failure, BotoCoreError, ClientError):
         return ()
+    return entry.reservation_ids if entry else ()
 
 
 def tags(aws: FakeAws) -> list[str]:
@@ -78,8 +78,8 @@ def test_reservations_bought_are_purchases_confirmed_and_at_most_one_a_command(
             said.update(run(buyer, plan))
             assert len(aws.reservations) <= 1
         outcome = run(buyer, {})
-        assert LOCK not in aws.parameters
         buyer.recover()
+        assert not buyer.locked()
         confirmed = {name for entry in buyer.journal() for name in entry.reservation_ids}
         bought = {one["payload"]["CapacityReservationId"] for one in aws.reservations}
         assert confirmed == bought
@@ -88,7 +88,8 @@ def test_reservations_bought_are_purchases_confirmed_and_at_most_one_a_command(
         assert set(outcome) == bought
         assert all(not entry.is_open for entry in buyer.journal())
         assert len(set(tags(aws))) == 1
-        assert aws.parameters["/nixl-efa/prod/capacity-reservation-id"][-1] in bought
+        assert aws.parameters[ID_NAME][-1] in bought
+        assert {one for _, ids in buyer.person.reported for one in ids} == bought
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -114,6 +115,7 @@ def test_of_two_buyers_at_once_for_one_environment_only_one_buys(point: int, pla
         assert len(aws.reservations) <= 1
         for entry in bob.journal():
             assert not entry.is_open
+        assert not told or "nothing was bought here" in told[0] or "has" in told[0]
 
 
 @pytest.mark.parametrize("fault", [*AFTER, "fail-500", "time-out"])
@@ -139,7 +141,7 @@ def test_nothing_is_bought_for_the_environment_while_a_purchase_is_unclear(
     with pytest.raises(Failure, match="not known yet"):
         buyer.buy({PURCHASE: "lose-answer"})
     other = Buyer(aws, tmp_path / "bob", "bob")
-    with pytest.raises(Failure, match=r"user/ada on .* began to buy"):
+    with pytest.raises(Failure, match=r"was begun by .*user/ada on .*: nothing was bought here"):
         other.buy()
     assert len(aws.reservations) == 1
 
@@ -151,7 +153,7 @@ def test_throttling_and_refusals_of_the_purchase_close_it_at_once(buyer: Buyer, 
             buyer.buy({PURCHASE: fault})
     assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT, State.NOT_BOUGHT]
     assert aws.clock.now() == began
-    assert LOCK not in aws.parameters
+    assert not buyer.locked()
 
 
 @pytest.mark.parametrize(
@@ -168,8 +170,9 @@ def test_a_journal_that_can_not_be_written_stops_before_the_call(
 def test_a_purchase_that_a_full_disk_does_not_take_is_reported_and_saved(buyer: Buyer, aws: FakeAws) -> None:
     outcome = buyer.buy({PURCHASE + 1: "disk-full"})
     (bought,) = (one["payload"]["CapacityReservationId"] for one in aws.reservations)
-    assert outcome.reservation_ids == (bought,)
-    assert aws.parameters["/nixl-efa/prod/capacity-reservation-id"] == [bought]
+    assert outcome.entry
+    assert outcome.entry.reservation_ids == (bought,)
+    assert aws.parameters[ID_NAME] == [bought]
 
 
 def test_a_purchase_that_is_found_while_the_disk_is_full_is_not_made_again(
@@ -179,7 +182,8 @@ def test_a_purchase_that_is_found_while_the_disk_is_full_is_not_made_again(
     found = buyer.buy({1: "disk-full"})
     assert aws.script.passed[0] == "DescribeCapacityReservations"
     assert len(aws.reservations) == 1
-    assert found.reservation_ids == (aws.reservations[0]["payload"]["CapacityReservationId"],)
+    assert found.entry
+    assert found.entry.reservation_ids == (aws.reservations[0]["payload"]["CapacityReservationId"],)
 
 
 def test_who_buys_while_another_is_asked_is_seen_although_nothing_is_saved(
@@ -193,7 +197,7 @@ def test_who_buys_while_another_is_asked_is_seen_although_nothing_is_saved(
 
     aws.script.meanwhile = meanwhile
     asked = PASSED.index("DescribeCapacityBlockOfferings")
-    with pytest.raises(Failure, match="was bought for environment 'prod' just now"):
+    with pytest.raises(Failure, match=r"was bought for environment 'prod' by .*: nothing was bought here"):
         ada.buy({asked: "other-buyer"})
     assert len(aws.reservations) == 1
 

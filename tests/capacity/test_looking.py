@@ -1,22 +1,21 @@
-"""Patience with throttling, looking side by side, waiting for a state, and what fits an environment."""
+"""Patience with throttling, asking side by side, waiting for a state, and looking for a purchase."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nixl_efa.aws_calls import ask_all, patiently
-from nixl_efa.capacity.evidence import look_until
-from nixl_efa.capacity.handover import fit
+from nixl_efa.capacity import purchase
+from nixl_efa.capacity.purchase import look_until
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.capacity.usage import environments_by_reservation
-from nixl_efa.capacity.waiting import TimedOut, reached, wait_for
+from nixl_efa.capacity.wait import TimedOut, reached, wait_for
 from nixl_efa.failure import Failure
-from nixl_efa.findings import Level
-from nixl_efa.settings import Settings
-from tests.capacity.fake_aws import FakeClock, refusal
+from tests.capacity.buyer import Buyer
+from tests.capacity.fake_aws import FakeAws, FakeClock, refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -28,16 +27,6 @@ def block(**changes: Any) -> Reservation:
         "start": NOW - timedelta(hours=1), "end": NOW + timedelta(days=1),
     }  # fmt: skip
     return Reservation(**{**given, **changes})
-
-
-def settings(**changes: Any) -> Settings:
-    given = {
-        "name": "prod",
-        "instance_type": "p5.48xlarge",
-        "use_capacity_block": True,
-        "region": "us-east-2",
-    }
-    return Settings(**{**given, **changes})
 
 
 def test_throttling_is_waited_out_with_waits_that_double() -> None:
@@ -146,85 +135,23 @@ def test_a_reservation_that_is_not_visible_yet_is_waited_for_two_minutes() -> No
         wait_for("active", lambda: None, clock)
 
 
-@pytest.mark.parametrize(
-    ("found", "settings_of", "zone", "level", "words"),
-    [
-        (block(), settings(), "us-east-2a", Level.PASS, "It is active"),
-        (block(state="scheduled", free=0), settings(), "us-east-2a", Level.WARN, "a launch would be refused"),
-        (block(state="expired"), settings(), "us-east-2a", Level.FAIL, "It is expired"),
-        (None, settings(), "us-east-2a", Level.FAIL, "does not exist"),
-        (block(), settings(), "us-east-2b", Level.FAIL, "The stored zone is us-east-2b"),
-        (block(), settings(instance_type="p5e.48xlarge"), "us-east-2a", Level.FAIL, "wants p5e.48xlarge"),
-        (block(kind="on-demand"), settings(), "us-east-2a", Level.FAIL, "use_capacity_block is true"),
-        (block(size=1), settings(), "us-east-2a", Level.FAIL, "the pair needs 2"),
-        (block(free=1), settings(), "us-east-2a", Level.WARN, "1 of its 2 instances are free"),
-        (block(end=NOW + timedelta(minutes=29)), settings(), "us-east-2a", Level.FAIL, "EC2 is terminating"),
-        (
-            block(instance_type="trn2u.48xlarge", end=NOW + timedelta(minutes=59)),
-            None,
-            "us-east-2a",
-            Level.FAIL,
-            "ends within 60 minutes",
-        ),
-        (block(), None, "", Level.PASS, "It is active"),
-    ],
-)
-def test_whether_a_stored_reservation_still_fits(
-    found: Reservation | None, settings_of: Settings | None, zone: str, level: Level, words: str
+@pytest.mark.parametrize(("seen_at_look", "looks", "slept"), [(1, 1, 0), (2, 2, 5), (9, 5, 20), (9, 3, 10)])
+def test_a_purchase_is_looked_for_until_it_is_seen_or_the_time_is_over_and_three_times_at_least(
+    seen_at_look: int, looks: int, slept: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    findings = fit("cr-1", zone, found, settings_of, NOW)
-    assert [one.level for one in findings if words in one.message] == [level]
-    assert all(one.level in (level, Level.PASS) for one in findings)
+    aws = FakeAws(FakeClock())
+    buyer = Buyer(aws, tmp_path)
+    buyer.buy()
+    [entry] = buyer.journal()
+    began, count = aws.clock.now(), 0
 
-
-def test_environments_use_what_their_settings_name_and_others_what_their_parameter_holds() -> None:
-    parameters = {
-        "/nixl-efa/capacity-reservation-id": "cr-00000001",
-        "/nixl-efa/dev/capacity-reservation-id": "cr-00000002",
-        "/nixl-efa/dev/availability-zone": "us-east-2a",
-        "/nixl-efa/lab/capacity-reservation-id": "cr-00000001",
-    }
-    known = [
-        settings(capacity_reservation_parameter="/nixl-efa/capacity-reservation-id"),
-        settings(name="dev", capacity_reservation_id="cr-00000003"),
-        settings(name="far", region="us-west-2", capacity_reservation_id="cr-00000001"),
-    ]
-    assert environments_by_reservation(parameters, "us-east-2", known) == {
-        "cr-00000001": ("lab", "prod"),
-        "cr-00000003": ("dev",),
-    }
-    assert environments_by_reservation(parameters, "us-east-2", []) == {
-        "cr-00000001": ("lab", "prod"),
-        "cr-00000002": ("dev",),
-    }
-
-
-@pytest.mark.parametrize(("seen_at_look", "looks", "slept"), [(1, 1, 0), (2, 2, 5), (9, 5, 20)])
-def test_a_purchase_is_looked_for_until_it_is_seen_or_the_time_is_over(
-    seen_at_look: int, looks: int, slept: int
-) -> None:
-    clock = FakeClock()
-    began = clock.now()
-    count = 0
-
-    def look_once() -> tuple[str, ...]:
+    def find(*_: object) -> tuple[str, ...]:
         nonlocal count
         count += 1
         return ("cr-1",) if count == seen_at_look else ()
 
-    found = look_until(look_once, clock, began + timedelta(seconds=20), 5)
+    monkeypatch.setattr(purchase, "find_purchase", find)
+    until = began + timedelta(seconds=slept if looks > 3 else -3600)
+    found = look_until(buyer.program(), entry, until if seen_at_look == 9 else began + timedelta(seconds=20))
     assert found == (("cr-1",) if looks == seen_at_look else ())
-    assert (count, clock.now() - began) == (looks, timedelta(seconds=slept))
-
-
-def test_a_purchase_is_looked_for_three_times_even_when_the_time_is_over() -> None:
-    clock = FakeClock()
-    looks = 0
-
-    def look_once() -> tuple[str, ...]:
-        nonlocal looks
-        looks += 1
-        return ()
-
-    assert look_until(look_once, clock, clock.now() - timedelta(days=1), 5) == ()
-    assert looks == 3
+    assert (count, aws.clock.now() - began) == (looks, timedelta(seconds=slept))

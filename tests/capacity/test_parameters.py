@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from nixl_efa.capacity.parameters import Change, Changed, Stored, changes, read, read_all, write
+from nixl_efa.capacity.parameters import Change, Changed, Stored, read, read_many, write
 from tests.capacity.fake_aws import FakeAws, FakeSsm
 
 NAME = "/nixl-efa/dev/capacity-reservation-id"
@@ -17,19 +17,16 @@ def ssm(aws: FakeAws) -> Any:
     return cast(Any, FakeSsm(aws))
 
 
-def test_the_default_environment_has_the_legacy_name_as_well(ssm: Any) -> None:
-    assert [one.name for one in read_all(ssm, "prod")] == [
-        "/nixl-efa/prod/availability-zone",
-        "/nixl-efa/prod/capacity-reservation-id",
-        "/nixl-efa/capacity-reservation-id",
-    ]
-    assert len(read_all(ssm, "dev")) == 2
-
-
-def test_the_zone_goes_to_the_zone_and_the_id_to_the_ids(ssm: Any) -> None:
-    planned = changes(read_all(ssm, "prod"), "prod", "cr-1", "us-east-2a")
-    assert [change.new for change in planned] == ["us-east-2a", "cr-1", "cr-1"]
-    assert not any(change.replaces for change in planned)
+def test_many_are_read_in_calls_of_ten_and_those_that_do_not_exist_are_among_them(
+    aws: FakeAws, ssm: Any
+) -> None:
+    names = [f"/nixl-efa/e{number}/capacity-reservation-id" for number in range(12)]
+    aws.parameters[names[11]] = ["cr-old", "cr-new"]
+    found = read_many(ssm, names)
+    assert list(found) == names
+    assert found[names[11]] == Stored(names[11], "cr-new", 2)
+    assert found[names[0]] == Stored(names[0])
+    assert aws.script.passed == ["GetParameters", "GetParameters"]
 
 
 def test_a_parameter_that_somebody_made_since_is_left_alone(aws: FakeAws, ssm: Any) -> None:

@@ -9,12 +9,18 @@ from typing import Any
 import pytest
 
 from nixl_efa.capacity import offering, reservation
-from nixl_efa.capacity.durations import ALLOWED_HOURS, is_allowed, nearest_allowed
-from nixl_efa.capacity.request import Request, checked
-from nixl_efa.capacity.timeline import timeline
-from nixl_efa.capacity.verdict import certainly_not_bought
-from nixl_efa.capacity.window import earliest_start, latest_end, moment
-from nixl_efa.failure import BadInput
+from nixl_efa.capacity.purchase import certainly_not_bought
+from nixl_efa.capacity.request import (
+    ALLOWED_HOURS,
+    Request,
+    checked,
+    earliest_start,
+    latest_end,
+    moment,
+    nearest_allowed,
+)
+from nixl_efa.cli.capacity.timeline import timeline
+from nixl_efa.failure import BadInput, Failure
 from tests.capacity.fake_aws import refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -36,7 +42,7 @@ def request(**changes: Any) -> Request:
      (4368, True), (4392, False), (4536, False), (-24, False)],
 )  # fmt: skip
 def test_aws_sells_days_to_two_weeks_then_weeks_to_half_a_year(hours: int, sold: bool) -> None:
-    assert is_allowed(hours) is sold
+    assert (hours in ALLOWED_HOURS) is sold
 
 
 def test_there_are_14_lengths_in_days_and_24_in_weeks() -> None:
@@ -137,10 +143,16 @@ def test_hours_and_minutes_add_up_where_the_end_is_missing() -> None:
     assert found.end == datetime(2026, 12, 2, 11, 30, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("fee", ["", "about 5", None, "NaN", "Infinity"])
-def test_a_fee_that_is_no_number_is_never_guessed(fee: object) -> None:
-    with pytest.raises(ValueError, match="no number"):
+@pytest.mark.parametrize("fee", ["", "about 5", None, "NaN", "Infinity", "-283", "-0.01"])
+def test_a_fee_that_is_no_amount_is_never_guessed(fee: object) -> None:
+    with pytest.raises(Failure, match=r"as the fee of cb-1, which is no amount: nothing is bought"):
         offering.from_api(payload(UpfrontFee=fee), "us-east-2", 24)
+
+
+@pytest.mark.parametrize("name", ["", "cr-0123456789abcdef0", "cb-", "cb-1; x", None])
+def test_an_offering_without_an_id_is_refused(name: object) -> None:
+    with pytest.raises(Failure, match=r"EC2 sent an offering with the id .*: nothing is bought"):
+        offering.from_api(payload(CapacityBlockOfferingId=name), "us-east-2", 24)
 
 
 @pytest.mark.parametrize(

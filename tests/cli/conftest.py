@@ -6,6 +6,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,7 +24,15 @@ from nixl_efa import aws as seam
 from nixl_efa.cli import main
 
 REGION = "us-east-2"
-LOCK = "/nixl-efa/prod/purchase-in-progress"
+ID_NAME = "/nixl-efa/prod/capacity-reservation-id"
+BLOCK = """region = "us-east-2"
+instance_type = "p5.48xlarge"
+use_capacity_block = true
+capacity_reservation_parameter = "{parameter}"
+availability_zone_parameter = "/nixl-efa/{name}/availability-zone"
+"""
+# In which the shared journals are, wherever the block is.
+LOCK_REGION = "us-east-1"
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -62,6 +71,8 @@ class Cli:
             cwd=os.getcwd(),
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
+            # Where a shell has started the tests in the background, it has told them to ignore SIGINT.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -71,11 +82,14 @@ class Cli:
         """The first usable offering of a search."""
         found = self("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *arguments)
         assert found.code == 0, found.err
-        return next(one for one in found.json["offerings"] if one["usable"])
+        return next(one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"])
 
     def buy(self, offering: dict[str, Any], *arguments: str) -> Result:
-        """Buys it without questions."""
-        return self("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *arguments)
+        """Buys it without questions, for prod unless another is named."""
+        whom = () if {"--env", "--unbound"} & {*arguments} else ("--env", "prod")
+        return self(
+            "capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *whom, *arguments
+        )
 
     def reservations(self) -> list[dict[str, Any]]:
         """What `list` shows."""
@@ -117,9 +131,11 @@ def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> L
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    # Outside of the project, so that its settings don't matter.
-    folder = tmp_path / "elsewhere"
-    folder.mkdir()
+    # A project of its own, so that ours may change: prod reads what `save` writes elsewhere than the default.
+    folder = tmp_path / "project"
+    (folder / "environments").mkdir(parents=True)
+    for name, parameter in (("prod", ID_NAME), ("dev", "/team/dev-block")):
+        write_environment(folder, name, BLOCK.format(name=name, parameter=parameter))
     monkeypatch.chdir(folder)
     return running
 
@@ -134,7 +150,20 @@ def actions(aws: LocalAws, name: str) -> int:
     return sum(1 for call in aws.calls.all() if call.action == name)
 
 
-def locked() -> bool:
-    """Whether prod's lock stands."""
-    names = boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
-    return LOCK in {one["Name"] for one in names}
+def write_environment(project: Path, name: str, text: str) -> None:
+    """The file of an environment."""
+    (project / "environments" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def locked(environment: str = "prod", region: str = LOCK_REGION) -> bool:
+    """Whether an entry of the environment's shared journal is open."""
+    ssm = boto3.client("ssm", region_name=region)
+    found = ssm.get_parameters_by_path(Path=f"/nixl-efa/{environment}/purchases")["Parameters"]
+    states = [json.loads(one["Value"])["state"] for one in found]
+    return any(state not in ("done", "not-bought") for state in states)
+
+
+def stored(name: str) -> str:
+    """A parameter's value; empty when there is none."""
+    found = boto3.client("ssm", region_name=REGION).get_parameters(Names=[name])["Parameters"]
+    return found[0]["Value"] if found else ""

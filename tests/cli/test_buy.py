@@ -9,31 +9,24 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.cli.conftest import REGION, Cli, actions
-
-ID_NAME = "/nixl-efa/prod/capacity-reservation-id"
-
-
-def stored(name: str) -> str:
-    """A parameter's value."""
-    value: str = boto3.client("ssm", region_name=REGION).get_parameter(Name=name)["Parameter"]["Value"]
-    return value
+from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored, write_environment
 
 
 def test_a_block_is_bought_by_its_id_alone_and_saved(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
+    write_environment(Path(), "dev", 'instance_type = "g7e.8xlarge"\n')
     bought = cli("capacity", "buy", offering["offering_id"], stdin=offering["fee"] + "\n")
     assert bought.code == 0, bought.err
     reservation_id = bought.out.strip()
     assert [one["reservation_id"] for one in cli.reservations()] == [reservation_id]
-    for name in (ID_NAME, "/nixl-efa/capacity-reservation-id"):
-        assert stored(name) == reservation_id
+    assert "for environment 'prod', the only one that it fits" in bought.err
+    assert stored(ID_NAME) == reservation_id
     assert stored("/nixl-efa/prod/availability-zone") == offering["availability_zone"]
 
 
 def test_the_question_shows_what_is_bought_and_what_can_not_be_undone(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
-    shown = cli("capacity", "buy", offering["offering_id"], stdin="no\n")
+    shown = cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin="no\n")
     assert shown.code != 0
     for part in ("2 x p5.48xlarge", offering["availability_zone"], "can't be cancelled", "UTC", "prod"):
         assert part in shown.err
@@ -43,20 +36,20 @@ def test_the_question_shows_what_is_bought_and_what_can_not_be_undone(cli: Cli, 
 @pytest.mark.parametrize("answer", ["", "\n", "yes\n", "1\n"])
 def test_anything_but_the_fee_buys_nothing(cli: Cli, aws: LocalAws, answer: str) -> None:
     offering = cli.offer()
-    assert cli("capacity", "buy", offering["offering_id"], stdin=answer).code != 0
+    assert cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin=answer).code != 0
     assert actions(aws, "PurchaseCapacityBlock") == 0
     assert cli.reservations() == []
 
 
-def test_another_environment_than_the_default_has_no_legacy_parameter(cli: Cli, aws: LocalAws) -> None:
+def test_it_is_saved_where_the_environment_reads_it_and_nowhere_else(cli: Cli, aws: LocalAws) -> None:
     bought = cli.buy(cli.offer(), "--env", "dev")
     assert bought.code == 0, bought.err
     names = {
         one["Name"] for one in boto3.client("ssm", region_name=REGION).describe_parameters()["Parameters"]
     }
-    assert {name for name in names if name.startswith("/nixl-efa")} == {
+    assert {name for name in names if name.startswith(("/nixl-efa", "/team"))} == {
         "/nixl-efa/dev/availability-zone",
-        "/nixl-efa/dev/capacity-reservation-id",
+        "/team/dev-block",
     }
 
 
@@ -77,7 +70,7 @@ def test_yes_needs_a_limit(cli: Cli, aws: LocalAws) -> None:
 
 
 def test_a_fee_above_the_limit_buys_nothing(cli: Cli, aws: LocalAws) -> None:
-    refused = cli("capacity", "buy", cli.offer()["offering_id"], "--yes", "--max-fee", "10")
+    refused = cli("capacity", "buy", cli.offer()["offering_id"], "--env", "prod", "--yes", "--max-fee", "10")
     assert (refused.code, "more than --max-fee 10" in refused.err) == (1, True)
     assert actions(aws, "PurchaseCapacityBlock") == 0
 
@@ -111,7 +104,7 @@ def test_an_offering_that_expires_between_look_and_purchase_is_not_bought(cli: C
 
 
 def test_a_dry_run_asks_ec2_and_buys_nothing(cli: Cli, aws: LocalAws) -> None:
-    tried = cli("capacity", "buy", cli.offer()["offering_id"], "--dry-run", "--json")
+    tried = cli("capacity", "buy", cli.offer()["offering_id"], "--env", "prod", "--dry-run", "--json")
     assert tried.json["outcome"] == "dry-run"
     assert aws.calls.all()[-1].code == "DryRunOperation"
     assert cli.reservations() == []
@@ -120,7 +113,7 @@ def test_a_dry_run_asks_ec2_and_buys_nothing(cli: Cli, aws: LocalAws) -> None:
 def test_a_dry_run_without_permission_names_it(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", code="UnauthorizedOperation", message="no")
-    refused = cli("capacity", "buy", offering["offering_id"], "--dry-run")
+    refused = cli("capacity", "buy", offering["offering_id"], "--env", "prod", "--dry-run")
     assert (refused.code, "ec2:PurchaseCapacityBlock" in refused.err) == (1, True)
 
 
@@ -153,14 +146,14 @@ def test_an_offering_in_pieces_is_not_bought(cli: Cli, aws: LocalAws) -> None:
     search = cli("capacity", "search", "p5.48xlarge", "--json")
     split = next(one for one in search.json["offerings"] if not one["usable"])
     refused = cli.buy(split)
-    assert (refused.code, "no use for a pair" in refused.err) == (1, True)
+    assert (refused.code, "A pair can't use it: 2 segments" in refused.err) == (1, True)
     assert cli.reservations() == []
 
 
 def test_an_unknown_offering_says_what_to_give(cli: Cli, aws: LocalAws) -> None:
     refused = cli("capacity", "buy", "cb-00000000000000000")
     assert refused.code == 2
-    assert "search again, or give --type, --count, --hours and --region" in refused.err
+    assert "Search again, or give --type, --count, --hours and --region" in refused.err
 
 
 def test_an_offering_of_another_machine_is_bought_with_its_search_in_options(
@@ -173,8 +166,11 @@ def test_an_offering_of_another_machine_is_bought_with_its_search_in_options(
 
 
 def test_a_block_in_use_is_only_replaced_when_asked_for(cli: Cli, aws: LocalAws) -> None:
-    first = cli.buy(cli.offer()).out.strip()
-    other = cli("capacity", "search", "p5.48xlarge", "2", "48", "--json").json["offerings"][0]
+    offered = cli("capacity", "search", "p5.48xlarge", "--sort", "start", "--json").json["offerings"]
+    usable = [one for one in offered if one["usable"] and not one["shorter_than_asked"]]
+    last = max(usable, key=lambda one: str(one["end"]))
+    other = next(one for one in usable if one is not last)
+    first = cli.buy(last).out.strip()
     refused = cli.buy(other)
     assert (refused.code, first in refused.err, "--replace" in refused.err) == (1, True, True)
     assert actions(aws, "PurchaseCapacityBlock") == 1
@@ -207,7 +203,7 @@ def test_a_purchase_that_can_not_be_saved_is_said_and_kept(cli: Cli, aws: LocalA
 
 def test_a_journal_that_can_not_be_written_buys_nothing(cli: Cli, aws: LocalAws, tmp_path: Path) -> None:
     offering = cli.offer()
-    journal = tmp_path / "state" / "nixl-efa" / "journal"
+    journal = tmp_path / "state" / "nixl-efa" / "purchases"
     journal.write_text("a file where the directory should be")
     refused = cli.buy(offering)
     assert refused.code == 1
@@ -218,7 +214,7 @@ def test_a_journal_that_can_not_be_written_buys_nothing(cli: Cli, aws: LocalAws,
 
 def test_a_journal_that_can_not_be_read_buys_nothing(cli: Cli, aws: LocalAws, tmp_path: Path) -> None:
     offering = cli.offer()
-    journal = tmp_path / "state" / "nixl-efa" / "journal"
+    journal = tmp_path / "state" / "nixl-efa" / "purchases"
     journal.mkdir()
     (journal / "nixl-efa-1.json").write_text("{")
     refused = cli.buy(offering)

@@ -21,8 +21,10 @@ def documented(form: str) -> set[str]:
 def members(document: dict[str, Any]) -> set[str]:
     """The names of a document and of the lists of objects in it; those of tags and findings are values."""
     names = set(document) - {"schema"}
-    for key in ("offerings", "reservations", "purchases", "failed_regions", "order"):
-        for one in [document[key]] if key == "order" and key in document else document.get(key, []):
+    for key in ("offerings", "reservations", "purchases", "failed_regions", "order", "account"):
+        for one in (
+            [document[key]] if key in ("order", "account") and key in document else document.get(key, [])
+        ):
             names |= set(one)
     return names
 
@@ -56,5 +58,5 @@ def test_a_purchase_and_its_saving_have_the_members_that_are_documented(cli: Cli
     bought = cli.buy(cli.offer(), "--json").json
     words = {"bought", "already-bought", "dry-run"}
     assert members(bought) == documented("capacity-purchase") - words
-    saved = cli("capacity", "save", bought["reservation_ids"][0], "--json").json
+    saved = cli("capacity", "save", bought["reservation_ids"][0], "--env", "prod", "--json").json
     assert members(saved) == documented("capacity-save")

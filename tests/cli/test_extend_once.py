@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.cli.capacity.till import agree_to_fee
+from nixl_efa.capacity.buy import agree
 from tests.cli.conftest import REGION, Cli, actions
 
 PURCHASE = "PurchaseCapacityBlockExtension"
@@ -33,19 +33,20 @@ def command(block: str) -> tuple[str, ...]:
 def test_an_extension_of_which_nobody_was_told_is_not_bought_again(
     cli: Cli, aws: LocalAws, block: str, tmp_path: Path
 ) -> None:
-    aws.faults.add("DeleteParameter", delay=5)
+    aws.faults.add("PutParameter", delay=1, times=None)
     process = cli.start(*command(block))
-    journal = tmp_path / "state" / "nixl-efa" / "journal"
+    journal = tmp_path / "state" / "nixl-efa" / "purchases"
 
     def bought() -> bool:
         entries = [json.loads(path.read_text()) for path in journal.glob("*.json")]
-        return [one["state"] for one in entries if one["order"]["kind"] == "extension"] == ["bought"]
+        return [one["state"] for one in entries if one["order"]["offering"]["extends"]] == ["bought"]
 
     while not bought():
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        time.sleep(0.01)
     process.kill()
     process.communicate()
+    aws.faults.clear()
     # Now the block ends later, and the offerings to extend it are others.
     aws.advance(timedelta(minutes=6))
     again = cli(*command(block), "--json")
@@ -53,7 +54,7 @@ def test_an_extension_of_which_nobody_was_told_is_not_bought_again(
     assert actions(aws, PURCHASE) == 1
     more = cli(*command(block), "--json")
     assert (more.code, more.json["outcome"]) == (0, "bought"), more.err
-    assert "extended to " in more.err
+    assert "bought, payment pending" in more.err
     assert actions(aws, PURCHASE) == 2
 
 
@@ -69,9 +70,9 @@ def test_who_extends_the_block_while_another_is_asked_is_seen(
             CapacityBlockExtensionOfferingId=offered["CapacityBlockExtensionOfferingId"],
             CapacityReservationId=block,
         )
-        agree_to_fee(*arguments, **more)  # type: ignore[arg-type]
+        agree(*arguments, **more)  # type: ignore[arg-type]
 
-    monkeypatch.setattr("nixl_efa.cli.capacity.purchasing.agree_to_fee", meanwhile)
+    monkeypatch.setattr("nixl_efa.capacity.extend.agree", meanwhile)
     told = cli(*command(block))
     assert (told.code, f"{block} was extended by somebody else just now" in told.err) == (1, True)
     assert actions(aws, PURCHASE) == 1

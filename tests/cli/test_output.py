@@ -11,8 +11,8 @@ from decimal import Decimal
 import pytest
 from rich.table import Table
 
+from nixl_efa.capacity.agreement import amount, money
 from nixl_efa.cli import output
-from nixl_efa.cli.capacity.words import amount, length, money
 from nixl_efa.failure import BadInput, Failure
 
 NOON = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
@@ -108,4 +108,4 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
     ],
 )
 def test_a_length_of_time_is_shown_in_its_two_largest_units(span: timedelta, shown: str) -> None:
-    assert length(span) == shown
+    assert output.length(span) == shown

@@ -72,10 +72,10 @@ def test_a_region_that_fails_is_named_in_the_list(cli: Cli, aws: LocalAws) -> No
 def test_a_list_without_permission_for_parameter_store_still_lists(
     cli: Cli, aws: LocalAws, block: str
 ) -> None:
-    aws.faults.add("GetParametersByPath", code="AccessDeniedException", message="no")
+    aws.faults.add("GetParameters", code="AccessDeniedException", message="no")
     listed = cli("capacity", "list", "--json")
     assert [one["reservation_id"] for one in listed.json["reservations"]] == [block]
-    assert "ssm:GetParametersByPath" in listed.err
+    assert "ssm:GetParameters" in listed.err
 
 
 def test_one_reservation_is_shown_with_all_that_is_known(cli: Cli, aws: LocalAws, block: str) -> None:
@@ -122,7 +122,7 @@ def test_waiting_gives_up_after_its_timeout(cli: Cli, aws: LocalAws, block: str)
 
 @pytest.mark.parametrize(("option", "value"), [("--timeout", "soon"), ("--for", "cancelled")])
 def test_waiting_for_what_can_not_be_is_refused(cli: Cli, aws: LocalAws, option: str, value: str) -> None:
-    refused = cli("capacity", "wait", "cr-0", option, value)
+    refused = cli("capacity", "wait", "cr-00000000", option, value)
     assert (refused.code, f"{option} '{value}'" in refused.err) == (2, True)
 
 

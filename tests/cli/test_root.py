@@ -141,7 +141,7 @@ def test_what_is_missing_is_one_line_that_says_what_to_do(
         monkeypatch.setenv(name, value)
         if not value:
             monkeypatch.delenv(name)
-    ended = cli("capacity", "show", "cr-1", *arguments)
+    ended = cli("capacity", "show", "cr-00000001", *arguments)
     assert ended.code in (1, 2)
     assert words in ended.err
     assert len(ended.err.strip().splitlines()) == 1
@@ -151,7 +151,7 @@ def test_bad_credentials_are_said_to_be_bad(cli: Cli, aws: LocalAws) -> None:
     aws.faults.add(
         "DescribeCapacityReservations", code="AuthFailure", message="AWS was not able to validate", status=401
     )
-    ended = cli("capacity", "show", "cr-1")
+    ended = cli("capacity", "show", "cr-00000001")
     assert (ended.code, "AWS does not accept the credentials (AuthFailure" in ended.err) == (1, True)
 
 
@@ -172,7 +172,7 @@ def test_the_script_of_the_cdk_design_takes_its_positional_arguments(
 
     found = run("search", "p5.48xlarge", "2", "24", "--json")
     offering = next(one for one in json.loads(found.stdout)["offerings"] if one["usable"])
-    bought = run("purchase", offering["offering_id"], "--yes", "--max-fee", "99999", "--env", "test")
+    bought = run("purchase", offering["offering_id"], "--yes", "--max-fee", "99999", "--unbound")
     assert bought.returncode == 0, bought.stderr
     assert bought.stdout.strip() in run("list").stdout
     assert run("steal").returncode == 2

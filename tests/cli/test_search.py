@@ -22,6 +22,7 @@ MEMBERS = {
     "end",
     "hours",
     "asked_hours",
+    "shorter_than_asked",
     "starts_in_seconds",
     "fee",
     "currency",

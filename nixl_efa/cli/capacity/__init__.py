@@ -1,13 +1,11 @@
-"""`nixl-efa capacity`: Capacity Blocks and reservations, a file for each few commands."""
+"""`nixl-efa capacity`: Capacity Blocks and reservations."""
 
 from __future__ import annotations
 
 import typer
 
-from nixl_efa.cli.capacity.buying import buy, extend, recover
-from nixl_efa.cli.capacity.handover import load, save
-from nixl_efa.cli.capacity.looking import cancel, list_, show, wait
-from nixl_efa.cli.capacity.searching import search
+from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch
+from nixl_efa.cli.capacity.look import cancel, list_, search, show, wait
 
 app = typer.Typer(
     name="capacity",
@@ -27,4 +25,5 @@ app.command("wait")(wait)
 app.command("extend")(extend)
 app.command("cancel")(cancel)
 app.command("save")(save)
+app.command("switch")(switch)
 app.command("load")(load)

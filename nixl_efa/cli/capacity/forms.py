@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from nixl_efa.aws_errors import explain
+from nixl_efa.capacity.buyer import Account
+from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.offering import Offering, hours_of
-from nixl_efa.capacity.order import Order
+from nixl_efa.capacity.order import Entry, Order
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.cli.output import iso
 
@@ -27,6 +28,7 @@ def offering_form(offering: Offering, accelerators: int, now: datetime) -> dict[
         "end": offering.end,
         "hours": float(hours_of(offering.length)),
         "asked_hours": offering.asked_hours,
+        "shorter_than_asked": offering.is_short,
         "starts_in_seconds": int((offering.start - now).total_seconds()),
         "fee": str(offering.fee),
         "currency": offering.currency,
@@ -51,13 +53,10 @@ def rate(value: Decimal) -> str:
     return f"{value:.4f}"
 
 
-def failed_form(failed: Mapping[str, Exception]) -> list[dict[str, str]]:
-    """The regions that could not be asked."""
-    return [{"region": region, "error": explain(error)} for region, error in failed.items()]
-
-
-def reservation_form(found: Reservation, environments: Sequence[str], now: datetime) -> dict[str, Any]:
-    """A reservation and who uses it."""
+def reservation_form(
+    found: Reservation, users: Sequence[tuple[str, str]], extension: Extension | None, now: datetime
+) -> dict[str, Any]:
+    """A reservation, who uses it and as what, and its last extension."""
     left = found.time_left(now)
     return {
         "reservation_id": found.id,
@@ -73,23 +72,64 @@ def reservation_form(found: Reservation, environments: Sequence[str], now: datet
         "end": found.end,
         "seconds_left": None if left is None else int(left.total_seconds()),
         "fee": found.fee or None,
-        "environments": list(environments),
+        "environments": [name for name, _ in users],
+        "used_by": [{"environment": name, "as": kept} for name, kept in users],
+        "extension": extension_form(extension) if extension else None,
         "tags": dict(found.tags),
+    }
+
+
+def extension_form(extension: Extension) -> dict[str, Any]:
+    """An extension of a block: its old and its new end, and whether it is paid."""
+    return {
+        "offering_id": extension.offering_id,
+        "status": extension.status,
+        "old_end": extension.start,
+        "new_end": extension.end,
+        "paid_until": extension.paid_until,
+        "fee": str(extension.fee),
+        "currency": extension.currency,
+    }
+
+
+def account_form(account: Account) -> dict[str, Any]:
+    """Who pays."""
+    return {
+        "account_id": account.id,
+        "alias": account.alias or None,
+        "arn": account.arn,
+        "profile": account.profile or None,
+    }
+
+
+def purchase_form(
+    order: Order, account: Account, outcome: str, kept_as: str, entry: Entry | None = None
+) -> dict[str, Any]:
+    """What came of an order; no entry for one that was only tried out."""
+    return {
+        "outcome": outcome,
+        "reservation_ids": list(entry.reservation_ids) if entry else [],
+        "tag": entry.tag if entry else None,
+        "kept_as": kept_as or None,
+        "account": account_form(account),
+        "order": order_form(order),
     }
 
 
 def order_form(order: Order) -> dict[str, Any]:
     """What is, or was to be, bought."""
+    offering = order.offering
     return {
-        "kind": order.kind.value,
-        "environment": order.environment,
-        "region": order.region,
-        "offering_id": order.offering_id,
-        "instance_type": order.instance_type,
-        "instance_count": order.count,
-        "availability_zone": order.zone,
-        "start": iso(order.start),
-        "end": iso(order.end),
-        "fee": str(order.fee),
-        "currency": order.currency,
+        "kind": "extension" if order.is_extension else "block",
+        "environment": order.environment or None,
+        "region": offering.region,
+        "offering_id": offering.id,
+        "instance_type": offering.instance_type,
+        "instance_count": offering.count,
+        "availability_zone": offering.zone,
+        "start": iso(offering.start),
+        "end": iso(offering.end),
+        "fee": str(offering.fee),
+        "currency": offering.currency,
+        "lock_region": order.lock_region,
     }

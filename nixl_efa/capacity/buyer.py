@@ -1,0 +1,225 @@
+"""Who buys, and with what: the account, the clients, the clock, the journals, and how the user is talked to."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+from urllib.parse import urlsplit
+
+from nixl_efa.aws_calls import result
+from nixl_efa.capacity.journal import Journal, SharedJournal
+from nixl_efa.capacity.order import Entry, Order, Place
+from nixl_efa.clock import Clock
+from nixl_efa.failure import BadInput
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_iam import IAMClient
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_sts import STSClient
+
+LOCK_REGION_VARIABLE = "NIXL_EFA_LOCK_REGION"
+# A region of each partition that is on in every account of it (botocore, partitions.json).
+_LOCK_REGIONS = {
+    "aws": "us-east-1",
+    "aws-cn": "cn-north-1",
+    "aws-us-gov": "us-gov-west-1",
+    "aws-eusc": "eusc-de-east-1",
+    "aws-iso": "us-iso-east-1",
+    "aws-iso-b": "us-isob-east-1",
+    "aws-iso-e": "eu-isoe-west-1",
+    "aws-iso-f": "us-isof-south-1",
+}
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
+# EC2 shows what was bought only after some time, and a call may take a minute: less is no proof at AWS.
+LEAST_SETTLE_SECONDS = 300.0
+LONGEST_WAIT_SECONDS = 86400.0
+
+
+class AwsClients(Protocol):
+    """Makes the clients (nixl_efa.aws.Clients is one); threads share it."""
+
+    def ec2(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region."""
+        ...
+
+    def ec2_purchases(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region, without retries."""
+        ...
+
+    def ssm(self, region: str | None = None) -> SSMClient:
+        """Parameter Store in a region."""
+        ...
+
+    def ssm_once(self, region: str | None = None) -> SSMClient:
+        """Parameter Store in a region, without retries."""
+        ...
+
+    def sts(self, region: str | None = None) -> STSClient:
+        """The Security Token Service."""
+        ...
+
+    def iam(self) -> IAMClient:
+        """Identity and Access Management."""
+        ...
+
+
+class Talk(Protocol):
+    """How the user is talked to."""
+
+    def tell(self, message: str) -> None:
+        """A line beside the result."""
+        ...
+
+    def ask(self, question: str) -> str:
+        """The user's answer. Failure when nobody can answer."""
+        ...
+
+    def report(self, entry: Entry, outcome: str, kept_as: str = "") -> None:
+        """What came of an order: "bought", "already-bought" or "not-bought", and as what it is kept for its environment
+        ("current", "next" or empty). When it returns, the user knows."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Who pays: the account's number and alias (empty where there is none or it may not be read), the role or
+    user, the profile (empty for none). endpoint: see Place."""
+
+    id: str
+    arn: str
+    partition: str = "aws"
+    alias: str = ""
+    profile: str = ""
+    endpoint: str = ""
+
+    def text(self) -> str:
+        """The account in a few words."""
+        alias = f" ({self.alias})" if self.alias else ""
+        return f"{self.id}{alias}, as {self.arn}" + (f", profile {self.profile}" if self.profile else "")
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingRule:
+    """How long a purchase whose answer was lost is looked for, in seconds.
+
+    EC2 is eventually consistent: what was bought can stay invisible for some time, so one look that finds nothing
+    proves nothing (EC2 API reference, eventual-consistency).
+
+    look:   how long the command that lost the answer looks before it gives up for now.
+    settle: how old a call must be before not finding it means that it bought nothing.
+    """
+
+    look_seconds: float = 60
+    settle_seconds: float = 600
+
+    @property
+    def pause_seconds(self) -> float:
+        """Between two looks: 5, less when the whole wait is short."""
+        return min(5.0, max(self.settle_seconds / 10, 0.05))
+
+    def settled_at(self, entry: Entry) -> datetime:
+        """From when on not finding the entry's purchase means that there is none."""
+        return entry.changed_at + timedelta(seconds=self.settle_seconds)
+
+
+def checked_rule(look_seconds: float, settle_seconds: float) -> WaitingRule:
+    """The rule of these figures. BadInput for one that is no length of time up to a day."""
+    for option, seconds in (("--look-seconds", look_seconds), ("--settle-seconds", settle_seconds)):
+        if not 0 <= seconds <= LONGEST_WAIT_SECONDS:
+            raise BadInput(
+                f"{option} {seconds:g}: give seconds, from 0 to {LONGEST_WAIT_SECONDS:.0f} (a day)"
+            )
+    return WaitingRule(look_seconds, settle_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Buyer:
+    """One buyer at one place. state: the directory of its journal and locks."""
+
+    clients: AwsClients
+    clock: Clock
+    state: Path
+    account: Account
+    lock_region: str
+    talk: Talk
+    rule: WaitingRule = field(default_factory=WaitingRule)
+
+    def __post_init__(self) -> None:
+        if not self.account.endpoint and self.rule.settle_seconds < LEAST_SETTLE_SECONDS:
+            raise BadInput(
+                f"--settle-seconds {self.rule.settle_seconds:g}: at AWS give {LEAST_SETTLE_SECONDS:.0f} or more. "
+                "EC2 can show a purchase that late, and less could buy it twice."
+            )
+
+    @property
+    def by(self) -> str:
+        """The identity and the machine, so that whoever finds the lock knows whom to ask and where to look."""
+        return f"{self.account.arn} on {os.uname().nodename}"
+
+    @property
+    def locks(self) -> Path:
+        """The directory of this machine's locks."""
+        return self.state / "locks"
+
+    @property
+    def journal(self) -> Journal:
+        """This machine's journal."""
+        place = Place(self.account.id, self.account.endpoint)
+        return Journal(self.state / "purchases", place, self.clock)
+
+    def shared_journal(self, lock_name: str, region: str = "") -> SharedJournal:
+        """The journal that all machines share, in the lock's region or in another one."""
+        where = region or self.lock_region
+        return SharedJournal(self.clients.ssm(where), where, lock_name, self.clock.sleep)
+
+    def shared_journal_of(self, order: Order) -> SharedJournal:
+        """The shared journal that an order is in."""
+        return self.shared_journal(order.lock_name, order.lock_region)
+
+
+def identify(clients: AwsClients, region: str, profile: str) -> Account:
+    """Whose credentials these are. The alias is left out where it may not be read."""
+    answer = clients.sts(region).get_caller_identity()
+    arn = str(result(answer, "Arn"))
+    try:
+        aliases = clients.iam().list_account_aliases().get("AccountAliases") or [""]
+    except Exception:
+        # Only for the eyes: a missing permission or a service out of reach must not stop anything.
+        aliases = [""]
+    return Account(
+        id=str(result(answer, "Account")),
+        arn=arn,
+        partition=arn.split(":")[1] if arn.count(":") > 1 else "aws",
+        alias=aliases[0],
+        profile=profile,
+        endpoint=_own_endpoint(clients.ec2(region).meta.endpoint_url),
+    )
+
+
+def lock_region(account: Account, environ: Mapping[str, str]) -> str:
+    """Where the lock of an environment is: the same region from wherever it is looked for. BadInput for a variable
+    that names no region."""
+    chosen = environ.get(LOCK_REGION_VARIABLE, "")
+    if chosen and not _REGION.fullmatch(chosen):
+        raise BadInput(
+            f"{LOCK_REGION_VARIABLE}={chosen!r} is no region: give one such as us-east-1, or unset it"
+        )
+    known = chosen or _LOCK_REGIONS.get(account.partition, "")
+    if not known:
+        raise BadInput(
+            f"the partition {account.partition!r} is not known here: set {LOCK_REGION_VARIABLE} to a region of it"
+        )
+    return known
+
+
+def _own_endpoint(url: str) -> str:
+    """The endpoint when it is not AWS's own: what is bought there has nothing to do with what is bought at AWS."""
+    host = urlsplit(url).hostname or ""
+    aws = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")
+    return "" if host.endswith(aws) else url

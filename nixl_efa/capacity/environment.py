@@ -1,0 +1,325 @@
+"""What an environment has: the reservation that it uses, the block that follows it, and all that was bought for it.
+
+The current reservation's id and zone stand where `launch.ReservationSource` says; the next block's in the same
+parameters with "-next" behind. What lives is looked for in every region, since a block is paid for wherever it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from nixl_efa.aws_calls import ask_all, enabled_regions
+from nixl_efa.aws_errors import explain, missing_permission
+from nixl_efa.capacity import parameters
+from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.order import Entry, State
+from nixl_efa.capacity.parameters import Change, Stored
+from nixl_efa.capacity.reservation import (
+    CAPACITY_BLOCK,
+    ENVIRONMENT_TAG,
+    UNKNOWN,
+    Reservation,
+    reservations_in,
+)
+from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, Level
+from nixl_efa.launch import ReservationSource
+from nixl_efa.times import moment, span
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+CHECK = "environment"
+# A successor may begin before the current block's end; longer than this, both are paid for at once for no reason.
+LONGEST_OVERLAP = timedelta(hours=24)
+
+
+class Slot(StrEnum):
+    """As what a reservation is kept for its environment."""
+
+    CURRENT = "current"
+    NEXT = "next"
+
+
+@dataclass(frozen=True, slots=True)
+class Holdings:
+    """What an environment has.
+
+    current, next: living or not; None when none is stored. others: living ones that were bought for it and are
+    neither. stored: its four parameters as they were read. not_asked: regions that may not be looked into, with why.
+    living_instances: the size of all living blocks of the account together.
+    """
+
+    source: ReservationSource
+    current: Reservation | None
+    next: Reservation | None
+    others: tuple[Reservation, ...]
+    stored: Mapping[str, Stored]
+    not_asked: Mapping[str, str]
+    living_instances: int = 0
+
+    def living(self, now: datetime) -> list[Reservation]:
+        """All that can still be used, now or later."""
+        every = (self.current, self.next, *self.others)
+        return [one for one in every if one is not None and one.lives(now)]
+
+
+def holdings(
+    buyer: Buyer,
+    source: ReservationSource,
+    entries: Iterable[Entry] = (),
+    regions: Sequence[str] | None = None,
+) -> Holdings:
+    """What the environment has, in every region that is enabled (or those given), asked side by side.
+
+    entries: what the journals know of its purchases. Failure when a region does not answer: what is not seen could be
+    a living block.
+    """
+    everywhere = regions or enabled_regions(buyer.clients.ec2(source.region), buyer.clock.sleep)
+    stored = read_stored(buyer, source)
+    found, not_asked = reservations_everywhere(buyer, everywhere)
+    by_id = {one.id: one for one in found}
+    bought = {one: entry for entry in entries for one in entry.reservation_ids}
+    current_id = source.id or stored[source.id_parameter].value.strip()
+    next_id = stored[source.next_id_parameter].value.strip()
+    now = buyer.clock.now()
+    named = {one for one in (current_id, next_id) if one}
+    tagged = [one for one in found if one.tags.get(ENVIRONMENT_TAG) == source.environment]
+    hidden = [
+        _unknown(one, entry.order.offering.region, entry)
+        for one, entry in bought.items()
+        if one not in by_id and entry.state is not State.NOT_BOUGHT and now < buyer.rule.settled_at(entry)
+    ]
+
+    def named_one(reservation_id: str) -> Reservation | None:
+        if not reservation_id:
+            return None
+        return by_id.get(reservation_id) or _unknown(
+            reservation_id, source.region, bought.get(reservation_id)
+        )
+
+    return Holdings(
+        source=source,
+        current=named_one(current_id),
+        next=named_one(next_id) if next_id != current_id else None,
+        others=tuple(one for one in (*tagged, *hidden) if one.id not in named and one.lives(now)),
+        stored=stored,
+        not_asked=not_asked,
+        living_instances=sum(one.size for one in found if one.is_block and one.lives(now)),
+    )
+
+
+def read_stored(buyer: Buyer, source: ReservationSource) -> dict[str, Stored]:
+    """The environment's four parameters, by name."""
+    names = (
+        source.zone_parameter,
+        source.id_parameter,
+        source.next_zone_parameter,
+        source.next_id_parameter,
+    )
+    return parameters.read_many(buyer.clients.ssm(source.region), names)
+
+
+def reservations_everywhere(buyer: Buyer, regions: Sequence[str]) -> tuple[list[Reservation], dict[str, str]]:
+    """Every reservation of the regions, and those that may not be looked into, with why. Failure when one does not
+    answer."""
+
+    def ask(region: str) -> list[Reservation]:
+        return reservations_in(buyer.clients.ec2(region), region, buyer.clock.sleep)
+
+    answers, errors = ask_all(regions, ask)
+    # Who may not look there may not buy there either: such regions are closed by a policy of the organization.
+    denied = {region: explain(error) for region, error in errors.items() if missing_permission(error)}
+    for region, error in errors.items():
+        if region not in denied:
+            raise Failure(
+                f"{region} could not be asked for reservations ({explain(error)}), so nothing was bought. "
+                "A living block there would be paid for twice. Try again."
+            ) from error
+    return [one for found in answers.values() for one in found], denied
+
+
+def slot_for(
+    offering: Offering, held: Holdings, now: datetime, *, replace: bool
+) -> tuple[Slot, list[Finding]]:
+    """As what a purchase is kept, and what speaks against it. Pure.
+
+    An environment has one living block at a time. While its current one lives, a later one is kept as the next.
+    """
+    name, living = held.source.environment, held.living(now)
+    if not living or replace:
+        return Slot.CURRENT, [
+            _warn(f"{_named(one)} lives and is put aside for {name}.", "") for one in living
+        ]
+    current = held.current
+    if held.others:
+        other = held.others[0]
+        return Slot.NEXT, [
+            _fail(
+                f"{name} has {_named(other)} already, in {other.region}.",
+                f"Keep it with `nixl-efa capacity save {other.id} --env {name}`, or give --replace.",
+            )
+        ]
+    if held.next is not None and held.next.lives(now):
+        return Slot.NEXT, [
+            _fail(
+                f"{name} has a next block already: {_named(held.next)}.", "Use that one, or give --replace."
+            )
+        ]
+    if current is None:
+        return Slot.CURRENT, []
+    if current.state == UNKNOWN:
+        return Slot.NEXT, [
+            _fail(
+                f"{name} has {current.id} stored, which EC2 does not show. It may have been bought just now.",
+                "Try again in some minutes; if it is long gone, give --replace.",
+            )
+        ]
+    if not current.is_block or current.end is None:
+        return Slot.NEXT, [
+            _fail(f"{name} uses {_named(current)}.", "Give --replace to put the block in its place.")
+        ]
+    if offering.end <= current.end:
+        return Slot.NEXT, [
+            _fail(
+                f"{name} has {_named(current)}, and this block ends no later.",
+                "Choose one that ends later, or give --replace.",
+            )
+        ]
+    return Slot.NEXT, [_next(name, offering, current)]
+
+
+def overlap(offering: Offering, current: Reservation | None) -> timedelta:
+    """For how long both are paid for at once."""
+    if current is None or current.end is None:
+        return timedelta(0)
+    return max(current.end - offering.start, timedelta(0))
+
+
+def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[Change]:
+    """What has to be written, over what was read, so that the reservation is the environment's current or next one:
+    the zone first, so that the id never stands beside an older zone for long."""
+    source, stored = held.source, held.stored
+    at_zone, at_id = (
+        (source.zone_parameter, source.id_parameter)
+        if slot is Slot.CURRENT
+        else (source.next_zone_parameter, source.next_id_parameter)
+    )
+    return [Change(stored[at_zone], zone), Change(stored[at_id], reservation_id)]
+
+
+def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[str]:
+    """Writes the reservation as the environment's current or next one; returns the parameters that hold it. Changed
+    when somebody else has written since `held` was read."""
+    planned = changes(held, slot, reservation_id, zone)
+    for change in planned:
+        parameters.write(buyer.clients.ssm_once(held.source.region), change)
+        as_before = "" if change.needed else " (as before)"
+        buyer.talk.tell(f"{change.old.name} = {change.new}{as_before}")
+    if held.source.id and slot is Slot.CURRENT and held.source.id != reservation_id:
+        buyer.talk.tell(
+            f"{held.source.environment} is set to {held.source.id} ({held.source.set_by}). "
+            f"Set that to {reservation_id}, or to capacity_reservation_parameter = {held.source.id_parameter!r}."
+        )
+    return [change.old.name for change in planned]
+
+
+def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence[str]) -> int:
+    """How many instances with these Name tags run in the reservation."""
+    if reservation is None or not names:
+        return 0
+    pages = (
+        buyer.clients.ec2(reservation.region)
+        .get_paginator("describe_instances")
+        .paginate(
+            Filters=[
+                {"Name": "capacity-reservation-id", "Values": [reservation.id]},
+                {"Name": "tag:Name", "Values": list(names)},
+                {"Name": "instance-state-name", "Values": ["pending", "running"]},
+            ]
+        )
+    )
+    return sum(len(one["Instances"]) for page in pages for one in page["Reservations"])
+
+
+def users(
+    found: Iterable[Reservation], sources: Iterable[ReservationSource], stored: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Which environments use each reservation, and as what, by its id: "current", "next", or "not saved" for one that
+    was bought for the environment and is neither. Pure.
+
+    stored: the parameters' values by region and name.
+    """
+    named: dict[str, dict[str, str]] = {}
+    for source in sources:
+        current = source.id or stored.get((source.region, source.id_parameter), "").strip()
+        following = stored.get((source.region, source.next_id_parameter), "").strip()
+        named.setdefault(following, {})[source.environment] = Slot.NEXT.value
+        named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
+    for one in found:
+        if owner := one.tags.get(ENVIRONMENT_TAG, ""):
+            named.setdefault(one.id, {}).setdefault(owner, "not saved")
+    named.pop("", None)
+    return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}
+
+
+def stored_values(
+    ssm_of: Callable[[str], SSMClient], sources: Sequence[ReservationSource]
+) -> tuple[dict[tuple[str, str], str], dict[str, Exception]]:
+    """The values of the sources' parameters by region and name, asked region by region side by side, and the regions
+    that failed."""
+    names: dict[str, list[str]] = {}
+    for source in sources:
+        names.setdefault(source.region, []).extend([source.id_parameter, source.next_id_parameter])
+
+    def ask(region: str) -> dict[str, Stored]:
+        return parameters.read_many(ssm_of(region), names[region])
+
+    answers, errors = ask_all(names, ask)
+    return {
+        (region, name): one.value for region, found in answers.items() for name, one in found.items()
+    }, errors
+
+
+def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservation:
+    """A reservation that EC2 does not show, with what a journal knows of it."""
+    bought = entry.order.offering if entry is not None else None
+    return Reservation(
+        id=reservation_id,
+        region=region,
+        kind=CAPACITY_BLOCK,
+        state=UNKNOWN,
+        instance_type=bought.instance_type if bought else "",
+        size=bought.count if bought else 0,
+        free=0,
+        zone=bought.zone if bought else "",
+        platform="",
+        start=bought.start if bought else None,
+        end=bought.end if bought else None,
+    )
+
+
+def _named(one: Reservation) -> str:
+    end = f", until {moment(one.end)}" if one.end is not None else ""
+    return f"{one.id} ({one.state}{end})"
+
+
+def _next(name: str, offering: Offering, current: Reservation) -> Finding:
+    message = f"{name} uses {_named(current)}: this block is kept as its next one."
+    both = overlap(offering, current)
+    if both:
+        message += f" Both are paid for at once for {span(both)}."
+    return _warn(message, f"`nixl-efa capacity switch {name}` makes it the current one when it is active.")
+
+
+def _fail(message: str, remedy: str) -> Finding:
+    return Finding(Level.FAIL, CHECK, message, remedy)
+
+
+def _warn(message: str, remedy: str) -> Finding:
+    return Finding(Level.WARN, CHECK, message, remedy)

@@ -1,0 +1,88 @@
+"""Buying more time for a Capacity Block, exactly once. Its id stays the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixl_efa.capacity import extension, purchase
+from nixl_efa.capacity.agreement import Agreement
+from nixl_efa.capacity.buy import Outcome, Proposal, account_fault, agree, show
+from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.finish import finish, finish_others, settle_earlier
+from nixl_efa.capacity.journal import machine_lock
+from nixl_efa.capacity.order import UNBOUND, Order
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.failure import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendRequest:
+    """How many hours more, and for which block. environment: empty takes the one in the block's tag. account_id: the
+    only account that may pay for it; empty: any."""
+
+    block: Reservation
+    hours: int
+    agreed: Agreement
+    environment: str = ""
+    account_id: str = ""
+    dry_run: bool = False
+
+
+def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
+    """Buys the cheapest extension, unless an earlier run of the command turns out to have bought one.
+
+    Failure when nothing was bought, with the reason; Unclear when that isn't known yet.
+    """
+    name = request.environment or request.block.tags.get(ENVIRONMENT_TAG, "")
+    if request.dry_run:
+        proposal = propose(request, name, buyer)
+        show(proposal, buyer)
+        purchase.dry_run(buyer.clients.ec2_purchases(request.block.region), proposal.order)
+        buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
+        return Outcome("dry-run", proposal.order, buyer.account)
+    with machine_lock(buyer.locks, name or UNBOUND):
+        # The offerings of an extended block are new ones, so an offering does not tell that it is the same command
+        # again; that its entry is open does.
+        bought = settle_earlier(buyer, name or UNBOUND)
+        mine = [entry for entry in bought if entry.order.offering.extends == request.block.id]
+        finish_others([entry for entry in bought if entry not in mine], buyer)
+        if mine:
+            buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")
+            finished = finish(mine[0], buyer, "already-bought")
+            return Outcome("already-bought", finished.entry.order, buyer.account, finished.entry)
+        proposal = propose(request, name, buyer)
+        ec2, block, sleep = buyer.clients.ec2(request.block.region), request.block.id, buyer.clock.sleep
+        known = purchase.extensions_bought(ec2, block, sleep)
+
+        def guard() -> None:
+            if purchase.extensions_bought(ec2, block, sleep) - known:
+                raise Failure(
+                    f"{block} was extended by somebody else just now: nothing was bought here. "
+                    "Run the command again if you want still more time."
+                )
+
+        show(proposal, buyer)
+        agree(proposal, request.agreed, buyer)
+        entry = purchase.buy_once(proposal.order, buyer, proposal.number, guard)
+        finished = finish(entry, buyer, "bought")
+    return Outcome("bought", entry.order, buyer.account, finished.entry, None, finished.problem)
+
+
+def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
+    """The cheapest extension with what speaks against it. Failure when AWS would sell none, and when somebody else is
+    buying for the environment."""
+    block, now = request.block, buyer.clock.now()
+    ec2 = buyer.clients.ec2(block.region)
+    number = buyer.shared_journal(name or UNBOUND).check_free(buyer.journal.find)
+    history = extension.extensions_of(ec2, [block.id], buyer.clock.sleep)
+    extension.check_extendable(block, history, request.hours, now)
+    offered = extension.offered(ec2, block, request.hours, buyer.clock.sleep)
+    if not offered:
+        raise Failure(
+            f"AWS offers no extension of {block.id} by {request.hours} hours. Try other --hours; a block can be extended from about 56 days before its end."  # noqa: E501
+        )
+    findings = extension.offer_findings(offered[0], now)
+    if request.account_id and request.account_id != buyer.account.id:
+        findings.append(account_fault(name, request.account_id, buyer.account))
+    order = Order(name, offered[0], buyer.by, buyer.lock_region)
+    return Proposal(order, tuple(findings), None, None, number)

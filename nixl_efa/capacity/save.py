@@ -1,0 +1,111 @@
+"""Keeping a reservation for an environment (`capacity save`), and making its next block the current one (`capacity
+switch`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixl_efa.capacity import environment
+from nixl_efa.capacity.agreement import ask_for_nodes
+from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.environment import Holdings, Slot
+from nixl_efa.capacity.finish import slot_of_bought
+from nixl_efa.capacity.judge import judge
+from nixl_efa.capacity.order import UNBOUND, Entry, State
+from nixl_efa.capacity.purchase import write_both
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.failure import Failure
+from nixl_efa.findings import failures, warnings
+from nixl_efa.launch import Launch
+from nixl_efa.times import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """As what the reservation is kept, and in which parameters."""
+
+    slot: Slot
+    parameters: tuple[str, ...]
+
+
+def save(reservation: Reservation, launch: Launch, buyer: Buyer, *, replace: bool) -> Saved:
+    """Writes the reservation's id and zone to where the environment's stack reads them; a later block than the living
+    current one becomes the next.
+
+    Asks before a living one is put aside, and never overwrites what somebody else wrote in between. Failure for one
+    that the environment can't use, and when the user does not agree. Entries of its purchase that are open for that
+    reason alone are closed.
+    """
+    now, name = buyer.clock.now(), launch.environment
+    found = judge(reservation, launch, now, account=buyer.account.id)
+    for finding in warnings(found):
+        buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
+    if faults := failures(found):
+        reasons = " ".join(fault.line() for fault in faults)
+        raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
+    held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
+    slot = _agreed_slot(reservation, held, launch, buyer, replace=replace)
+    names = environment.save(buyer, held, slot, reservation.id, reservation.zone)
+    _close_entries(reservation.id, name, buyer)
+    return Saved(slot, tuple(names))
+
+
+def switch(launch: Launch, buyer: Buyer) -> Holdings:
+    """Makes the environment's next block its current one; returns what it has then. Failure when there is none, when it
+    can't be used yet, and when the user does not agree to lose running nodes."""
+    name, now = launch.environment, buyer.clock.now()
+    held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
+    following = held.next
+    if following is None:
+        raise Failure(f"{name} has no next block: there is nothing to switch to")
+    if faults := failures(judge(following, launch, now, account=buyer.account.id)):
+        raise Failure(f"{following.id} is of no use for {name}: {' '.join(fault.line() for fault in faults)}")
+    if following.state != "active":
+        starts = f" It starts at {moment(following.start)}." if following.start else ""
+        raise Failure(
+            f"{following.id} is {following.state}, so {name} stays in its current block.{starts} "
+            f"`nixl-efa capacity wait {following.id}` waits until it is active."
+        )
+    if held.source.id:
+        raise Failure(
+            f"{name} is set to {held.source.id} ({held.source.set_by}), which no command changes. "
+            f"Set it to {following.id}."
+        )
+    _ask_for_running(held, launch, buyer)
+    environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
+    return environment.holdings(buyer, launch.reservation, regions=[launch.region])
+
+
+def _agreed_slot(
+    reservation: Reservation, held: Holdings, launch: Launch, buyer: Buyer, *, replace: bool
+) -> Slot:
+    try:
+        slot = slot_of_bought(reservation, held, buyer, replace_living=replace)
+    except Failure as refused:
+        if buyer.talk.ask(f"{refused.message}. Replace? [y/N]").lower() not in ("y", "yes"):
+            raise Failure(f"nothing was written: {refused.message}") from refused
+        slot = Slot.CURRENT
+    current = held.current
+    if slot is Slot.NEXT and current is not None:
+        buyer.talk.tell(
+            f"{launch.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
+        )
+    elif current is not None and current.id != reservation.id:
+        _ask_for_running(held, launch, buyer)
+    return slot
+
+
+def _ask_for_running(held: Holdings, launch: Launch, buyer: Buyer) -> None:
+    running = environment.nodes_running(buyer, held.current, launch.node_names)
+    where = f" in {held.current.id}" if held.current else ""
+    why = f"The next deployment destroys {running} running nodes of {launch.environment}{where}."
+    ask_for_nodes(running, why, buyer.talk)
+
+
+def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:
+    """Closes the open entries of this reservation's purchase: what was left to do is done."""
+    shared = [one for lock in (name, UNBOUND) for one in buyer.shared_journal(lock).entries()]
+    everything: dict[str, Entry] = {one.tag: one for one in (*shared, *buyer.journal.entries())}
+    for entry in everything.values():
+        if entry.state is State.BOUGHT and reservation_id in entry.reservation_ids:
+            write_both(buyer, buyer.journal.moved(entry, State.DONE), f"{reservation_id} is saved, but ")

@@ -1,0 +1,368 @@
+"""`nixl-efa capacity buy`, `extend`, `recover`, `save`, `load` and `switch`: options in, words out."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nixl_efa.cli.capacity.session import (
+    LOOK_SECONDS,
+    SETTLE_SECONDS,
+    AsJson,
+    DryRun,
+    Environment,
+    LookSeconds,
+    MaxFee,
+    Profile,
+    Region,
+    Replace,
+    ReservationId,
+    Session,
+    SettleSeconds,
+    Terminal,
+    Yes,
+    interruptible,
+    session,
+)
+from nixl_efa.cli.output import BadInput, Failure, ask, both_times, data, print_json, say
+
+if TYPE_CHECKING:
+    from nixl_efa.capacity.buy import Outcome
+    from nixl_efa.capacity.order import Entry
+    from nixl_efa.launch import Launch
+
+# The form of an environment's name, which becomes part of names of files and parameters (settings.files).
+_NAME = re.compile(r"[a-z][a-z0-9-]*")
+OfferingType = Annotated[str | None, typer.Option("--type", help="Its type, if no search here has shown it.")]
+OfferingCount = Annotated[int | None, typer.Option("--count", help="Its instances, likewise.")]
+OfferingHours = Annotated[int | None, typer.Option("--hours", help="The length asked for, likewise.")]
+Save = Annotated[bool, typer.Option("--save/--no-save", help="Write it to the environment's parameters.")]
+MinHours = Annotated[
+    float | None,
+    typer.Option(metavar="N", help="Take a block that is shorter than asked, if it lasts so long."),
+]
+
+
+def buy(
+    offering_id: Annotated[str, typer.Argument(metavar="OFFERING", help="An offering of a search.")],
+    environment: Annotated[
+        str | None, typer.Option("--env", help="The environment it is for. [default: the one that it fits]")
+    ] = None,
+    unbound: Annotated[bool, typer.Option("--unbound", help="Buy it for no environment.")] = False,
+    yes: Yes = False,
+    max_fee: MaxFee = None,
+    min_hours: MinHours = None,
+    dry_run: DryRun = False,
+    save: Save = True,
+    replace: Replace = False,
+    instance_type: OfferingType = None,
+    count: OfferingCount = None,
+    hours: OfferingHours = None,
+    region: Region = None,
+    look_seconds: LookSeconds = LOOK_SECONDS,
+    settle_seconds: SettleSeconds = SETTLE_SECONDS,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Buy a Capacity Block, exactly once, and save it for the environment.
+
+    Shows what it is, who pays and what it costs, and asks to type the fee. A block that the environment can't use is
+    refused. If it is stopped or loses the answer, run it again: it finds out whether the purchase was made, and never
+    makes it twice.
+    """
+    from nixl_efa.capacity import buy as library
+    from nixl_efa.capacity.agreement import agreement
+    from nixl_efa.capacity.buyer import checked_rule
+    from nixl_efa.capacity.order import UNBOUND
+    from nixl_efa.capacity.search import checked_question, recall
+
+    agreed = agreement(yes=yes, max_fee=max_fee, min_hours=min_hours, replace=replace)
+    rule = checked_rule(look_seconds, settle_seconds)
+    run = session(profile)
+    launches = _launches(run, environment, unbound=unbound)
+    question = checked_question(
+        offering_id,
+        recall(run.searches, offering_id),
+        instance_type=instance_type,
+        count=count,
+        hours=hours,
+        region=region,
+        now=run.clock.now(),
+    )
+    request = library.BuyRequest(
+        question, launches, UNBOUND if unbound else environment or "", agreed, save, dry_run
+    )
+    buyer = run.buyer(question.region, as_json=as_json, rule=rule)
+    with interruptible():
+        _end(library.buy(request, buyer), as_json=as_json)
+
+
+def extend(
+    reservation_id: ReservationId,
+    hours: Annotated[int, typer.Option(metavar="N", help="How many hours more, in AWS's steps.")],
+    environment: Annotated[
+        str | None, typer.Option("--env", help="The environment (default: its tag's).")
+    ] = None,
+    yes: Yes = False,
+    max_fee: MaxFee = None,
+    dry_run: DryRun = False,
+    region: Region = None,
+    look_seconds: LookSeconds = LOOK_SECONDS,
+    settle_seconds: SettleSeconds = SETTLE_SECONDS,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Buy more time for a Capacity Block, exactly once. Its id stays the same.
+
+    It counts only when it is paid; `wait ID --extension` waits for that.
+    """
+    from nixl_efa.capacity import extend as library
+    from nixl_efa.capacity.agreement import agreement
+    from nixl_efa.capacity.buyer import checked_rule
+    from nixl_efa.capacity.request import check_hours
+    from nixl_efa.capacity.reservation import ENVIRONMENT_TAG
+
+    check_hours(hours, "--hours")
+    agreed = agreement(yes=yes, max_fee=max_fee, min_hours=None, replace=False)
+    rule = checked_rule(look_seconds, settle_seconds)
+    run = session(profile, region)
+    named = run.launch(environment) if environment else None
+    block = run.locate(reservation_id)
+    launch = named or run.launches().get(block.tags.get(ENVIRONMENT_TAG, ""))
+    request = library.ExtendRequest(
+        block, hours, agreed, environment or "", launch.account_id if launch else "", dry_run
+    )
+    buyer = run.buyer(block.region, as_json=as_json, rule=rule)
+    with interruptible():
+        _end(library.extend(request, buyer), as_json=as_json)
+
+
+def recover(
+    environment: Annotated[
+        str | None, typer.Option("--env", help="Only this environment; without it, every one known here.")
+    ] = None,
+    not_bought: Annotated[
+        str | None, typer.Option(metavar="TAG", help="Close this open purchase by hand: nothing was bought.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask before a purchase is closed.")] = False,
+    replace: Replace = False,
+    region: Region = None,
+    settle_seconds: SettleSeconds = SETTLE_SECONDS,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Find out what became of purchases that are open, tell them and save them.
+
+    Looks for each by its tag. Nothing is ever bought by this command.
+    """
+    from dataclasses import replace as changed
+
+    from nixl_efa.capacity import recover as library
+    from nixl_efa.capacity.buyer import checked_rule
+    from nixl_efa.cli.environments import environment_names
+    from nixl_efa.settings.names import did_you_mean
+
+    if not_bought is not None and environment is not None:
+        raise BadInput("--not-bought names a purchase: leave --env away")
+    if environment is not None and not _NAME.fullmatch(environment):
+        raise BadInput(f"--env {environment!r}: a name has small letters, digits and hyphens, a letter first")
+    rule = checked_rule(LOOK_SECONDS, settle_seconds)
+    run = session(profile, region)
+    names = environment_names(run.project)
+    where = run.clients.region or next((one.region for one in run.launches().values()), None) or run.region()
+    found = run.buyer(where, rule=rule)
+    buyer = changed(found, talk=_Recovery(found.account))
+    known = {*names, *library.known_names(buyer)}
+    if environment and names and environment not in known:
+        raise BadInput(
+            f"--env {environment!r}: there is no such environment. {did_you_mean(environment, names)}"
+        )
+
+    def agree(question: str) -> bool:
+        return yes or ask(f"{question} [y/N]").lower() in ("y", "yes")
+
+    with interruptible():
+        done = library.recover(
+            {environment} if environment else known,
+            buyer,
+            agree,
+            replace_living=replace,
+            declared=not_bought or "",
+        )
+    if as_json:
+        print_json("capacity-recover", {"purchases": [_recovered(entry) for entry in done.entries]})
+    else:
+        for entry in done.entries:
+            data(_line(entry))
+    if not done.entries and not done.problems:
+        say("no purchase is open")
+    if done.problems:
+        raise Failure("; ".join(done.problems))
+
+
+def save(
+    reservation_id: ReservationId,
+    environment: Environment,
+    replace: Replace = False,
+    region: Region = None,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Write a reservation's id and zone to Parameter Store, where the environment's stack reads them.
+
+    One that the environment can't use is refused. While its current block lives, a later one is kept as the next.
+    Asks before a living one is put aside, and never overwrites what somebody else wrote in between.
+    """
+    from nixl_efa.capacity import save as library
+
+    run = session(profile, region)
+    launch = run.launch(environment)
+    run = session(profile, region or launch.region)
+    found = run.locate(reservation_id)
+    saved = library.save(found, launch, run.buyer(launch.region), replace=replace)
+    if as_json:
+        body = {
+            "environment": environment,
+            "region": found.region,
+            "reservation_id": found.id,
+            "availability_zone": found.zone,
+            "kept_as": saved.slot.value,
+            "parameters": list(saved.parameters),
+        }
+        print_json("capacity-save", body)
+
+
+def switch(environment: Annotated[str, typer.Argument(metavar="ENV")], profile: Profile = None) -> None:
+    """Make an environment's next block its current one, once it is active.
+
+    Asks when nodes still run in the current one: the next deployment destroys them.
+    """
+    from nixl_efa.capacity import save as library
+
+    run = session(profile)
+    launch = run.launch(environment)
+    held = library.switch(launch, run.buyer(launch.region))
+    data(held.current.id if held.current else "-")
+    say(f"`nixl-efa deploy {environment}` launches into it.")
+
+
+def load(
+    environment: Environment, region: Region = None, as_json: AsJson = False, profile: Profile = None
+) -> None:
+    """Print the reservations that are stored for an environment, and whether the current one fits.
+
+    Exits with 1 when a launch into it would fail for good.
+    """
+    from nixl_efa.capacity import environment as library
+    from nixl_efa.capacity.judge import id_finding, judge
+    from nixl_efa.cli.capacity import forms
+    from nixl_efa.findings import failures, worst_first
+
+    run = session(profile, region)
+    launch = run.launch(environment)
+    source = launch.reservation
+    buyer = run.buyer(launch.region)
+    held = library.holdings(buyer, source, regions=[launch.region])
+    now = run.clock.now()
+    stored_id = held.current.id if held.current else ""
+    stored_zone = held.stored[source.zone_parameter].value.strip()
+    named = id_finding(launch, stored_id) if held.current is None or source.is_named else None
+    if named is not None:
+        findings = [named]
+    elif held.current is not None:
+        findings = worst_first(judge(held.current, launch, now, zone=stored_zone, account=buyer.account.id))
+    else:
+        findings = []
+    if as_json:
+        users = ((environment, "current"),)
+        known = held.current if held.current and held.current.state != "unknown" else None
+        body: dict[str, Any] = {
+            "environment": environment,
+            "region": launch.region,
+            "reservation_id": stored_id or None,
+            "availability_zone": stored_zone or None,
+            "next_reservation_id": held.next.id if held.next else None,
+            "parameters": [source.zone_parameter, source.id_parameter],
+            "fits": not failures(findings),
+            "findings": [
+                {"level": one.level.value, "message": one.message, "remedy": one.remedy} for one in findings
+            ],
+            "reservation": forms.reservation_form(known, users, None, now) if known else None,
+        }
+        print_json("capacity-load", body)
+    else:
+        data(f"{source.id_parameter:<40} {stored_id or '-'}")
+        data(f"{source.zone_parameter:<40} {stored_zone or '-'}")
+        if held.next is not None:
+            data(f"{source.next_id_parameter:<40} {held.next.id}")
+        if held.current is not None and held.current.end is not None:
+            data(f"{'ends':<40} {both_times(held.current.end)}")
+        for finding in findings:
+            say(f"{finding.level.value}: {finding.line()}")
+    if failures(findings):
+        raise typer.Exit(1)
+
+
+class _Recovery(Terminal):
+    """Says each outcome at once on stderr; the lines on stdout follow when all is done."""
+
+    def report(self, entry: Entry, outcome: str, kept_as: str = "") -> None:
+        kept = f", kept as its {kept_as} block" if kept_as else ""
+        say(f"{outcome}: {_line(entry)}{kept}")
+
+
+def _line(entry: Entry) -> str:
+    whom = entry.order.environment or "no environment"
+    ids = ", ".join(entry.reservation_ids)
+    return f"{entry.tag} {whom} " + (f"bought {ids}" if ids else "not bought")
+
+
+def _recovered(entry: Entry) -> dict[str, Any]:
+    from nixl_efa.cli.capacity.forms import order_form
+
+    return {
+        "tag": entry.tag,
+        "outcome": "bought" if entry.reservation_ids else "not-bought",
+        "reservation_ids": list(entry.reservation_ids),
+        "order": order_form(entry.order),
+    }
+
+
+def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[str, Launch]:
+    """Who could take the block: the environment that is named, else every one."""
+    from nixl_efa.cli.environments import environment_names
+
+    if unbound and environment is not None:
+        raise BadInput(f"--env {environment} and --unbound exclude each other: give one of them")
+    if unbound:
+        return {}
+    if not environment_names(run.project):
+        raise BadInput(
+            "there are no environments here to buy for: run this in the project's folder. "
+            "--unbound buys for none."
+        )
+    return run.launches() if environment is None else {environment: run.launch(environment)}
+
+
+def _end(outcome: Outcome, *, as_json: bool) -> None:
+    """What to do next. Failure, with the purchase said, when it could not be saved."""
+    from nixl_efa.cli.capacity import forms
+
+    order = outcome.order
+    if outcome.kind == "dry-run" and as_json:
+        kept_as = outcome.slot.value if outcome.slot else ""
+        form = forms.purchase_form(order, outcome.account, outcome.kind, kept_as)
+        print_json("capacity-purchase", form)
+    if outcome.kind == "bought" and order.is_extension:
+        block, end = order.offering.extends, both_times(order.offering.end)
+        say(
+            f"bought, payment pending: {block} ends at {end} once it is paid. "
+            f"`nixl-efa capacity wait {block} --extension` waits for that."
+        )
+    elif outcome.kind == "bought" and outcome.entry:
+        first = outcome.entry.reservation_ids[0]
+        say(f"bought. `nixl-efa capacity wait {first} --for active` waits for its start.")
+    if outcome.problem:
+        raise Failure(outcome.problem)

@@ -1,0 +1,485 @@
+"""`nixl-efa capacity search`, `list`, `show`, `wait` and `cancel`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nixl_efa.cli.capacity.session import (
+    AsJson,
+    Profile,
+    Region,
+    Regions,
+    ReservationId,
+    Session,
+    check_reservation_id,
+    failed_regions,
+    session,
+    tell_failed,
+)
+from nixl_efa.cli.output import (
+    BadInput,
+    Failure,
+    ask,
+    both_times,
+    console,
+    data,
+    length,
+    print_json,
+    print_table,
+    say,
+    short_times,
+    times_heading,
+)
+
+if TYPE_CHECKING:
+    from nixl_efa.capacity.extension import Extension
+    from nixl_efa.capacity.offering import Offering
+    from nixl_efa.capacity.request import Request
+    from nixl_efa.capacity.reservation import Reservation
+    from nixl_efa.capacity.search import Found
+
+# What `wait --for` can wait for.
+STATES = ("scheduled", "active", "expired")
+DEFAULT_HOURS = 24
+SORTS = ("fee", "start", "rate")
+Users = dict[str, tuple[tuple[str, str], ...]]
+
+
+def search(
+    instance_type: Annotated[str, typer.Argument(metavar="TYPE", help="For example p5.48xlarge.")],
+    count: Annotated[
+        int, typer.Argument(metavar="[COUNT]", help="Instances, 1 to 64.", show_default=True)
+    ] = 2,
+    hours: Annotated[
+        int | None,
+        typer.Argument(
+            metavar="[HOURS]", help="Length: 24-hour steps to 336, then 168 to 4368 (default: 24)."
+        ),
+    ] = None,
+    region: Regions = None,
+    hours_list: Annotated[
+        str | None, typer.Option("--hours", metavar="LIST", help="Several lengths: 24,48,168.")
+    ] = None,
+    earliest: Annotated[
+        str | None, typer.Option("--from", metavar="WHEN", help="Earliest start: a date, a time or +7d.")
+    ] = None,
+    latest: Annotated[
+        str | None, typer.Option("--to", metavar="WHEN", help="Latest end; as late as AWS sells without it.")
+    ] = None,
+    sort: Annotated[str, typer.Option(metavar="|".join(SORTS), help="Order of the table.")] = "fee",
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Search for Capacity Blocks to buy, in one region, several or all.
+
+    The cheapest come first, those that are shorter than asked after those that fit. Fees are totals for all instances
+    and the whole time.
+    """
+    from nixl_efa.aws_calls import chosen_regions
+    from nixl_efa.capacity.request import Request, checked, earliest_start, latest_end
+
+    if sort not in SORTS:
+        raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
+    run = session(profile)
+    now = run.clock.now()
+    lengths = _lengths(hours, hours_list)
+    request = checked(
+        Request(instance_type, count, lengths, earliest_start(earliest, now), latest_end(latest, now))
+    )
+    found = _ask(run, chosen_regions(region or (), run.clients, run.clock.sleep), request)
+    _report(run, request, found, sort, as_json)
+
+
+def _lengths(hours: int | None, listed: str | None) -> tuple[int, ...]:
+    if listed is None:
+        return (DEFAULT_HOURS if hours is None else hours,)
+    if hours is not None:
+        raise BadInput(f"HOURS {hours} and --hours {listed} exclude each other: give one of them")
+    try:
+        return tuple(dict.fromkeys(int(part) for part in listed.split(",")))
+    except ValueError:
+        raise BadInput(f"--hours {listed!r}: give numbers of hours with commas between, 24,48,168") from None
+
+
+def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
+    from nixl_efa.capacity import search as library
+
+    total = len(regions) * len(request.hours)
+    if not sys.stderr.isatty() or total == 1:
+        return library.search(run.clients.ec2, regions, request, run.clock.sleep)
+    from rich.progress import Progress
+
+    with Progress(console=console(sys.stderr), transient=True) as progress:
+        task = progress.add_task(f"{len(regions)} regions", total=total)
+        return library.search(
+            run.clients.ec2, regions, request, run.clock.sleep, lambda _: progress.advance(task)
+        )
+
+
+def _report(run: Session, request: Request, found: Found, sort: str, as_json: bool) -> None:
+    from nixl_efa.capacity.search import ORDERS, remember
+    from nixl_efa.cli.capacity import forms
+    from nixl_efa.instance_types import find
+
+    tell_failed(found.failed)
+    if found.failed and not found.answered:
+        raise Failure("no region answered")
+    now = run.clock.now()
+    offerings = sorted(found.offerings, key=ORDERS[sort])
+    try:
+        remember(run.searches, offerings, request, now)
+    except OSError as error:
+        say(f"the search could not be kept for `buy` in {run.searches}: {error.strerror}")
+    facts = find(request.instance_type)
+    accelerators = facts.accelerator_count if facts else 0
+    if as_json:
+        body = {
+            "offerings": [forms.offering_form(offering, accelerators, now) for offering in offerings],
+            "failed_regions": failed_regions(found.failed),
+        }
+        print_json("capacity-search", body)
+    elif offerings:
+        _print_offerings(offerings, accelerators, run)
+        if any(not offering.unusable for offering in offerings):
+            say("buy one with: nixl-efa capacity buy OFFERING --env ENV")
+    else:
+        lengths = ", ".join(map(str, request.hours))
+        say(
+            f"no block of {request.count} x {request.instance_type} for {lengths} hours is on offer. "
+            "Try --region all, other hours, fewer instances or a wider --from and --to."
+        )
+
+
+def _print_offerings(offerings: Sequence[Offering], accelerators: int, run: Session) -> None:
+    from rich.table import Table
+
+    from nixl_efa.capacity.agreement import money
+    from nixl_efa.cli.capacity.timeline import timeline
+
+    now = run.clock.now()
+    currency = offerings[0].currency
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("OFFERING", "ZONE", times_heading("START", now), times_heading("END", now)):
+        table.add_column(title, no_wrap=True)
+    for title in ("LENGTH", f"FEE {currency}", f"{currency}/INSTANCE-H", f"{currency}/ACCEL-H", "STARTS IN"):
+        table.add_column(title, justify="right", no_wrap=True)
+    table.add_column("FOR A PAIR", no_wrap=True)
+    for offering in offerings:
+        per_accelerator = offering.fee_per_accelerator_hour(accelerators)
+        table.add_row(
+            offering.id,
+            offering.zone,
+            short_times(offering.start),
+            short_times(offering.end),
+            length(offering.length),
+            money(offering.fee) + ("" if offering.currency == currency else f" {offering.currency}"),
+            f"{offering.fee_per_instance_hour:.2f}",
+            "-" if per_accelerator is None else f"{per_accelerator:.2f}",
+            length(max(offering.start - now, timedelta(0))),
+            _for_a_pair(offering),
+            style="dim" if offering.unusable or offering.is_short else None,
+        )
+    print_table(table)
+    data("")
+    for line in timeline(offerings, now, min(get_terminal_size((110, 24)).columns, 110)):
+        data(line)
+
+
+def _for_a_pair(offering: Offering) -> str:
+    if offering.unusable:
+        return f"no: {offering.unusable}"
+    return f"{length(offering.length)} of the {offering.asked_hours}h asked" if offering.is_short else "yes"
+
+
+def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = None) -> None:
+    """List Capacity Blocks and On-Demand Capacity Reservations, and which environment uses which."""
+    from nixl_efa.aws_calls import chosen_regions
+    from nixl_efa.capacity.reservation import reservations_of
+    from nixl_efa.cli.capacity import forms
+
+    run = session(profile)
+    regions = chosen_regions(region or (), run.clients, run.clock.sleep)
+    found, failed = reservations_of(run.clients.ec2, regions, run.clock.sleep)
+    tell_failed(failed)
+    if len(failed) == len(regions):
+        raise Failure("no region answered")
+    found.sort(key=lambda one: (one.is_dead, one.end is None, one.end, one.id))
+    users = _users(run, found)
+    extensions = _extensions(run, found)
+    _tell_open(run, regions[0])
+    now = run.clock.now()
+    if as_json:
+        rows = [
+            forms.reservation_form(one, users.get(one.id, ()), extensions.get(one.id), now) for one in found
+        ]
+        print_json("capacity-list", {"reservations": rows, "failed_regions": failed_regions(failed)})
+    elif found:
+        _print_list(found, users, run)
+        _tell_extensions(extensions)
+    else:
+        say(f"there are no reservations in {', '.join(regions)}")
+
+
+def _users(run: Session, found: Sequence[Reservation]) -> Users:
+    """Which environments use which reservation, and as what. Where Parameter Store can't be read, the settings and the
+    tags alone tell."""
+    from nixl_efa.capacity.environment import stored_values, users
+
+    sources = [launch.reservation for launch in run.launches().values()]
+    stored, failed = stored_values(run.clients.ssm, sources)
+    tell_failed(failed)
+    return users(found, sources, stored)
+
+
+def _extensions(run: Session, found: Sequence[Reservation]) -> dict[str, Extension]:
+    """The last extension of each living block, as far as they can be asked for."""
+    from nixl_efa.aws_calls import ask_all
+    from nixl_efa.capacity.extension import extensions_of, newest
+
+    now = run.clock.now()
+    blocks: dict[str, list[str]] = {}
+    for one in found:
+        if one.is_block and one.lives(now):
+            blocks.setdefault(one.region, []).append(one.id)
+    answers, failed = ask_all(
+        blocks, lambda region: extensions_of(run.clients.ec2(region), blocks[region], run.clock.sleep)
+    )
+    tell_failed(failed)
+    every = [one for history in answers.values() for one in history]
+    last = {one: newest(every, one) for ids in blocks.values() for one in ids}
+    return {block: one for block, one in last.items() if one is not None}
+
+
+def _tell_extensions(extensions: dict[str, Extension]) -> None:
+    from nixl_efa.capacity.extension import finding
+    from nixl_efa.findings import Level
+
+    for one in extensions.values():
+        told = finding(one)
+        if told is not None and told.level is not Level.PASS:
+            say(f"{told.level.value}: {told.line()}")
+
+
+def _tell_open(run: Session, region: str) -> None:
+    """Names the purchases whose outcome nobody was told, or that are not saved. That they can't be looked for is said,
+    and stops nothing."""
+    from nixl_efa.aws_errors import explain
+    from nixl_efa.capacity.recover import known_names, open_purchases
+    from nixl_efa.cli.environments import environment_names
+
+    try:
+        buyer = run.buyer(region)
+        for entry in open_purchases(buyer, {*environment_names(run.project), *known_names(buyer)}):
+            say(f"WARN: {entry.told()}")
+    except Exception as error:
+        say(f"open purchases could not be looked for: {explain(error)}")
+
+
+def _print_list(found: Sequence[Reservation], users: Users, run: Session) -> None:
+    from rich.table import Table
+
+    now = run.clock.now()
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("RESERVATION", no_wrap=True)
+    for title in ("STATE", "KIND", "TYPE"):
+        table.add_column(title)
+    for title in ("SIZE", "FREE"):
+        table.add_column(title, justify="right")
+    for title in ("ZONE", times_heading("START", now), times_heading("END", now), "LEFT", "FEE", "USED BY"):
+        table.add_column(title)
+    for one in found:
+        left = one.time_left(now)
+        table.add_row(
+            one.id,
+            one.state,
+            one.kind,
+            one.instance_type,
+            str(one.size),
+            str(one.free),
+            one.zone,
+            short_times(one.start) if one.start else "-",
+            short_times(one.end) if one.end else "-",
+            length(left) if left is not None and not one.is_dead else "-",
+            one.fee or "-",
+            _used_by(users.get(one.id, ())),
+            style="dim" if one.is_dead else None,
+        )
+    print_table(table)
+
+
+def _used_by(users: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(name if kept == "current" else f"{name} ({kept})" for name, kept in users) or "-"
+
+
+def show(
+    reservation_id: ReservationId, region: Region = None, as_json: AsJson = False, profile: Profile = None
+) -> None:
+    """Show one reservation: state, size, times, extension, fee, who uses it."""
+    from nixl_efa.cli.capacity import forms
+
+    run = session(profile, region)
+    found = run.locate(reservation_id)
+    users = _users(run, [found]).get(found.id, ())
+    extension = _extensions(run, [found]).get(found.id)
+    now = run.clock.now()
+    if as_json:
+        print_json("capacity-reservation", forms.reservation_form(found, users, extension, now))
+        return
+    left = found.time_left(now)
+    rows = {
+        "reservation": found.id,
+        "state": found.state,
+        "kind": found.kind,
+        "type": found.instance_type,
+        "platform": found.platform,
+        "instances": f"{found.size}, of which {found.free} free now",
+        "zone": found.zone,
+        "start": both_times(found.start) if found.start else "-",
+        "end": both_times(found.end) if found.end else "when it is cancelled",
+        "left": length(left) if left is not None else "-",
+        "fee": found.fee or "not known (bought elsewhere)" if found.is_block else "-",
+        "used by": _used_by(users),
+    }
+    if extension is not None:
+        ends = f"from {both_times(extension.start)} to {both_times(extension.end)}"
+        rows["extension"] = f"{ends}, {extension.status}, {extension.fee} {extension.currency}"
+    for key, value in rows.items():
+        data(f"{key:<12} {value}")
+    for key, value in sorted(found.tags.items()):
+        data(f"{'tag':<12} {key} = {value}")
+    _tell_extensions({found.id: extension} if extension else {})
+
+
+def wait(
+    reservation_id: ReservationId,
+    wanted: Annotated[str, typer.Option("--for", metavar="|".join(STATES), help="The state.")] = "active",
+    extension: Annotated[
+        bool, typer.Option("--extension", help="Wait until its last extension is paid.")
+    ] = False,
+    timeout: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Give up after 30m, 12h or 2d; never without it.")
+    ] = None,
+    poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How often to look.")] = 30,
+    region: Region = None,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Wait until a reservation is active (or scheduled, or expired), or until its extension is paid.
+
+    Ends at once with exit code 1 when that can no longer happen: payment-failed, expired, cancelled.
+    """
+    from nixl_efa.capacity import extension as extensions
+    from nixl_efa.capacity.reservation import find_reservation
+    from nixl_efa.capacity.wait import wait_for, wait_for_payment
+    from nixl_efa.cli.capacity import forms
+
+    if wanted not in STATES:
+        raise BadInput(f"--for {wanted!r}: give {', '.join(STATES)}")
+    check_reservation_id(reservation_id)
+    seconds = None if timeout is None else _seconds(timeout)
+    run = session(profile, region)
+    where = run.region()
+    ec2, sleep = run.clients.ec2(where), run.clock.sleep
+    if extension:
+        paid = wait_for_payment(
+            lambda: extensions.newest(extensions.extensions_of(ec2, [reservation_id], sleep), reservation_id),
+            run.clock,
+            timeout_seconds=seconds,
+            poll_seconds=poll,
+        )
+        if as_json:
+            print_json("capacity-extension", {"reservation_id": reservation_id, **forms.extension_form(paid)})
+        else:
+            data(f"{reservation_id} is extended to {both_times(paid.end)}, and that is paid")
+        return
+    try:
+        found = wait_for(
+            wanted,
+            lambda: find_reservation(ec2, where, reservation_id, sleep),
+            run.clock,
+            timeout_seconds=seconds,
+            poll_seconds=poll,
+            show=_progress(run),
+        )
+    finally:
+        if sys.stderr.isatty():
+            # The line that was kept up to date is still open.
+            say("")
+    if as_json:
+        print_json("capacity-reservation", forms.reservation_form(found, (), None, run.clock.now()))
+    else:
+        data(f"{found.id} is {found.state}")
+
+
+def _seconds(text: str) -> float:
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_TIMEOUT_SECONDS:
+        raise BadInput(f"--timeout {text!r}: give a time such as 90s, 30m, 12h or 2d")
+    return seconds
+
+
+# Longer than any block lasts: 182 days, bought 8 weeks ahead.
+_LONGEST_TIMEOUT_SECONDS = 366 * 86400.0
+
+
+def _progress(run: Session) -> Callable[[Reservation], None]:
+    """Says the state on stderr: on a terminal one line that is kept up to date, elsewhere each state once."""
+    said = ""
+
+    def show_state(found: Reservation) -> None:
+        nonlocal said
+        text = f"{found.id} is {found.state}"
+        if found.start is not None and found.state in ("payment-pending", "scheduled"):
+            ahead = found.start - run.clock.now()
+            starts = f", starts in {length(ahead)}" if ahead.total_seconds() > 0 else ", is about to start"
+            text += starts if sys.stderr.isatty() else f", starts {both_times(found.start)}"
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        elif text != said:
+            say(text)
+        said = text
+
+    return show_state
+
+
+def cancel(
+    reservation_id: ReservationId,
+    yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
+    region: Region = None,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Cancel an On-Demand Capacity Reservation. AWS does not let anybody cancel a Capacity Block."""
+    from nixl_efa.cli.capacity import forms
+
+    run = session(profile, region)
+    found = run.locate(reservation_id)
+    if found.is_block:
+        end = f" and ends by itself at {both_times(found.end)}" if found.end else ""
+        raise Failure(
+            f"{found.id} is a Capacity Block: AWS does not allow to cancel one. It is paid for{end}."
+        )
+    if found.is_dead:
+        raise Failure(f"{found.id} is {found.state} already")
+    users = _users(run, [found]).get(found.id, ())
+    inside = f"{found.size} x {found.instance_type} in {found.zone}, {found.size - found.free} in use"
+    say(f"{found.id}: {inside}, used by {', '.join(name for name, _ in users) or 'no environment'}")
+    if not yes and ask("Cancel it? [y/N]").lower() not in ("y", "yes"):
+        raise Failure("nothing was cancelled")
+    run.clients.ec2(found.region).cancel_capacity_reservation(CapacityReservationId=found.id)
+    if as_json:
+        form = forms.reservation_form(found, users, None, run.clock.now())
+        print_json("capacity-reservation", {**form, "state": "cancelled"})
+    else:
+        data(f"{found.id} is cancelled")

@@ -1,0 +1,186 @@
+"""What every capacity command works with: options, clients, settings, and a user at a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nixl_efa.aws import Clients
+from nixl_efa.aws_errors import explain
+from nixl_efa.capacity.buyer import Account, Buyer, WaitingRule, identify, lock_region
+from nixl_efa.capacity.order import Entry
+from nixl_efa.capacity.reservation import Reservation, locate
+from nixl_efa.cli import output
+from nixl_efa.cli.capacity import forms
+from nixl_efa.clock import Clock, SystemClock
+from nixl_efa.failure import BadInput
+from nixl_efa.files import state_directory
+
+if TYPE_CHECKING:
+    from nixl_efa.launch import Launch
+
+Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
+Region = Annotated[str | None, typer.Option(help="The AWS region.")]
+Regions = Annotated[
+    list[str] | None,
+    typer.Option("--region", help="An AWS region, repeatable, or all for every enabled one."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Environment = Annotated[str, typer.Option("--env", help="The environment it is for.")]
+ReservationId = Annotated[str, typer.Argument(metavar="ID", help="A reservation, cr-...")]
+Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; only with --max-fee.")]
+MaxFee = Annotated[str | None, typer.Option(metavar="USD", help="Stop when the total fee is higher.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask EC2 whether it would be allowed; buy nothing.")]
+Replace = Annotated[
+    bool, typer.Option("--replace", help="Put the environment's living reservation aside for this one.")
+]
+LookSeconds = Annotated[
+    float, typer.Option(metavar="N", help="How long to look for a purchase whose answer was lost.")
+]
+SettleSeconds = Annotated[
+    float,
+    typer.Option(metavar="N", help="How old a purchase must be before not finding it means none was made."),
+]
+LOOK_SECONDS = 60.0
+SETTLE_SECONDS = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One run of a command: a test hands in its own clients, clock and directories."""
+
+    clients: Clients
+    clock: Clock = field(default_factory=SystemClock)
+    state: Path = field(default_factory=lambda: state_directory(os.environ))
+    project: Path = field(default_factory=Path)
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    profile: str = ""
+
+    @property
+    def searches(self) -> Path:
+        """The file of the offerings that searches have shown."""
+        return self.state / "searches.json"
+
+    def region(self) -> str:
+        """The one region to work in. BadInput when none is chosen."""
+        if self.clients.region is None:
+            raise BadInput("no AWS region is chosen: give --region NAME or set AWS_REGION")
+        return self.clients.region
+
+    def launch(self, name: str) -> Launch:
+        """The launch of an environment. BadInput for one that does not exist, with the nearest name, or has a fault."""
+        from nixl_efa.cli.environments import environment_names, environment_settings
+        from nixl_efa.launch import launch_of
+        from nixl_efa.settings.names import did_you_mean
+
+        names = environment_names(self.project)
+        if names and name not in names:
+            raise BadInput(f"--env {name!r}: there is no such environment. {did_you_mean(name, names)}")
+
+        settings = environment_settings(name, self.environ, self.project)
+        return launch_of(settings, profile=self.profile)
+
+    def launches(self) -> dict[str, Launch]:
+        """The launches of all environments of the project, by name."""
+        from nixl_efa.cli.environments import launches
+
+        return launches(self.environ, self.project, self.profile, output.say)
+
+    def locate(self, reservation_id: str) -> Reservation:
+        """The reservation with this id in the chosen region. Failure when it has none."""
+        check_reservation_id(reservation_id)
+        return locate(self.clients.ec2, [self.region()], reservation_id, self.clock.sleep)
+
+    def buyer(self, region: str, *, as_json: bool = False, rule: WaitingRule | None = None) -> Buyer:
+        """The buyer that these credentials are. region: where it is asked who they belong to."""
+        account = identify(self.clients, region, self.profile)
+        return Buyer(
+            clients=self.clients,
+            clock=self.clock,
+            state=self.state,
+            account=account,
+            lock_region=lock_region(account, self.environ),
+            talk=Terminal(account, as_json),
+            rule=rule or WaitingRule(LOOK_SECONDS, SETTLE_SECONDS),
+        )
+
+
+def session(profile: str | None, region: str | None = None) -> Session:
+    """The session for AWS and this machine."""
+    return Session(Clients(profile, region), profile=profile or os.environ.get("AWS_PROFILE", ""))
+
+
+def check_reservation_id(text: str) -> None:
+    """BadInput for what is no reservation's id."""
+    from nixl_efa.capacity.judge import is_well_formed
+
+    if not is_well_formed(text):
+        raise BadInput(f"ID {text!r}: a reservation's id is cr- and 17 digits or letters a to f")
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Lets SIGTERM and SIGHUP interrupt as Ctrl-C does, so that what was bought is said before the command ends. A
+    signal that is ignored (nohup) stays so."""
+
+    def interrupt(_signal: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGHUP)}
+    for one, handler in before.items():
+        if handler is signal.SIG_DFL:
+            signal.signal(one, interrupt)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """A user at a terminal: data on stdout, talk on stderr."""
+
+    account: Account
+    as_json: bool = False
+
+    def tell(self, message: str) -> None:
+        """A line on stderr."""
+        output.say(message)
+
+    def ask(self, question: str) -> str:
+        """The user's answer."""
+        return output.ask(question)
+
+    def report(self, entry: Entry, outcome: str, kept_as: str = "") -> None:
+        """The ids of what was bought, or the document of the purchase, on stdout; complete when this returns."""
+        if self.as_json:
+            form = forms.purchase_form(entry.order, self.account, outcome, kept_as, entry)
+            output.print_json("capacity-purchase", form)
+        else:
+            for reservation_id in entry.reservation_ids:
+                output.data(reservation_id)
+        sys.stdout.flush()
+
+
+def tell_failed(failed: Mapping[str, Exception]) -> None:
+    """Names the regions that could not be asked, those with the same reason together."""
+    by_reason: dict[str, list[str]] = {}
+    for region, error in failed.items():
+        by_reason.setdefault(explain(error), []).append(region)
+    for reason, regions in by_reason.items():
+        output.say(f"not asked: {', '.join(regions)}: {reason}")
+
+
+def failed_regions(failed: Mapping[str, Exception]) -> list[dict[str, Any]]:
+    """The regions that could not be asked, for a document."""
+    return [{"region": region, "error": explain(error)} for region, error in failed.items()]

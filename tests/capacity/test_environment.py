@@ -1,0 +1,115 @@
+"""What an environment has, as what a purchase is kept for it, and who uses which reservation."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from nixl_efa.capacity.environment import Holdings, Slot, overlap, slot_for, users
+from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, UNKNOWN, Reservation
+from nixl_efa.findings import Level
+from nixl_efa.launch import ReservationSource, reservation_source
+from nixl_efa.settings import Settings
+
+NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
+DAY = timedelta(days=1)
+SOURCE = reservation_source(Settings(name="prod", instance_type="p5.48xlarge", use_capacity_block=True))
+OFFERING = Offering(
+    "cb-1", "us-east-2", "p5.48xlarge", 2, "us-east-2a", NOW + DAY, NOW + 3 * DAY, Decimal(1000), "USD", 48
+)
+
+
+def block(**changes: Any) -> Reservation:
+    given: dict[str, Any] = {
+        "id": "cr-1", "region": "us-east-2", "kind": "capacity-block", "state": "active",
+        "instance_type": "p5.48xlarge", "size": 2, "free": 2, "zone": "us-east-2a", "platform": "Linux/UNIX",
+        "start": NOW - DAY, "end": NOW + 2 * DAY,
+    }  # fmt: skip
+    return Reservation(**{**given, **changes})
+
+
+def held(
+    current: Reservation | None = None, following: Reservation | None = None, *others: Reservation
+) -> Holdings:
+    return Holdings(SOURCE, current, following, others, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("has", "slot", "level", "words"),
+    [
+        (held(), Slot.CURRENT, None, ""),
+        (held(block(state="expired")), Slot.CURRENT, None, ""),
+        (held(block(state="payment-failed")), Slot.CURRENT, None, ""),
+        (held(block()), Slot.NEXT, Level.WARN, "kept as its next one. Both are paid for at once for 1 d 0 h"),
+        (held(block(end=NOW + timedelta(hours=12))), Slot.NEXT, Level.WARN, "this block is kept as its next one"),
+        (held(block(state="unavailable")), Slot.NEXT, Level.WARN, "this block is kept as its next one"),
+        (held(block(end=NOW + 3 * DAY)), Slot.NEXT, Level.FAIL, "and this block ends no later"),
+        (held(block(end=NOW + 9 * DAY)), Slot.NEXT, Level.FAIL, "and this block ends no later"),
+        (held(block(kind="on-demand", end=None)), Slot.NEXT, Level.FAIL, "prod uses cr-1 (active)"),
+        (held(block(state=UNKNOWN, end=None)), Slot.NEXT, Level.FAIL, "has cr-1 stored, which EC2 does not show"),
+        (held(block(state=UNKNOWN, end=NOW - DAY)), Slot.CURRENT, None, ""),
+        (held(block(), block(id="cr-2")), Slot.NEXT, Level.FAIL, "has a next block already: cr-2"),
+        (held(None, block(id="cr-2")), Slot.NEXT, Level.FAIL, "has a next block already: cr-2"),
+        (held(block(), block(id="cr-2", state="expired")), Slot.NEXT, Level.WARN, "kept as its next one"),
+        (
+            held(None, None, block(id="cr-3", region="ap-south-1")),
+            Slot.NEXT,
+            Level.FAIL,
+            "has cr-3 (active, until 2026-12-03 08:00 UTC) already, in ap-south-1",
+        ),
+    ],
+)  # fmt: skip
+def test_a_purchase_takes_the_place_of_what_is_over_and_follows_what_lives(
+    has: Holdings, slot: Slot, level: Level | None, words: str
+) -> None:
+    found, findings = slot_for(OFFERING, has, NOW, replace=False)
+    assert found is slot
+    assert [one.level for one in findings] == ([level] if level else [])
+    assert all(words in one.message and one.remedy for one in findings)
+
+
+def test_with_replace_what_lives_is_put_aside_and_named() -> None:
+    slot, findings = slot_for(OFFERING, held(block(), block(id="cr-2")), NOW, replace=True)
+    assert slot is Slot.CURRENT
+    assert [one.level for one in findings] == [Level.WARN, Level.WARN]
+    assert ["cr-1" in findings[0].message, "cr-2" in findings[1].message] == [True, True]
+
+
+def test_what_both_blocks_cost_at_once_is_counted() -> None:
+    assert overlap(OFFERING, block()) == DAY
+    assert overlap(OFFERING, block(end=NOW)) == timedelta(0)
+    assert overlap(OFFERING, None) == timedelta(0)
+
+
+def source(name: str, **changes: Any) -> ReservationSource:
+    return replace(reservation_source(Settings(name=name, instance_type="p5.48xlarge")), **changes)
+
+
+def test_a_reservation_is_used_by_whoever_reads_it_wherever_that_stands_and_by_whom_it_was_bought_for() -> (
+    None
+):
+    sources = [
+        source("prod", id_parameter="/team/block", reads_id=True),
+        source("dev"),
+        source("lab", id="cr-00000003"),
+        source("far", region="us-west-2"),
+    ]
+    stored = {
+        ("us-east-2", "/team/block"): "cr-00000001",
+        ("us-east-2", "/team/block-next"): "cr-00000002",
+        ("us-east-2", "/nixl-efa/dev/capacity-reservation-id"): "cr-00000001\n",
+        ("us-east-2", "/nixl-efa/dev/capacity-reservation-id-next"): "cr-00000001",
+        ("us-east-2", "/nixl-efa/far/capacity-reservation-id"): "cr-00000009",
+    }
+    bought = block(id="cr-00000004", tags={ENVIRONMENT_TAG: "dev"})
+    assert users([bought, block(id="cr-00000002", tags={ENVIRONMENT_TAG: "prod"})], sources, stored) == {
+        "cr-00000001": (("dev", "current"), ("prod", "current")),
+        "cr-00000002": (("prod", "next"),),
+        "cr-00000003": (("lab", "current"),),
+        "cr-00000004": (("dev", "not saved"),),
+    }
