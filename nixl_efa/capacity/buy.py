@@ -130,7 +130,8 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
         )
         return Proposal(order, tuple(findings), None, None, number)
     findings += judge_purchase(offering, launch, buyer.account, now)
-    held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *buyer.journal.entries()])
+    own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
+    held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *own])
     slot, found = environment.slot_for(offering, held, now, replace=request.agreed.replace)
     findings += found if request.save else []
     findings += holdings_findings(offering, launch, held)

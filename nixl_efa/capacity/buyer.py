@@ -176,7 +176,8 @@ class Buyer:
     def shared_journal(self, lock_name: str, region: str = "") -> SharedJournal:
         """The journal that all machines share, in the lock's region or in another one."""
         where = region or self.lock_region
-        return SharedJournal(self.clients.ssm(where), where, lock_name, self.clock.sleep)
+        ssm, once = self.clients.ssm(where), self.clients.ssm_once(where)
+        return SharedJournal(ssm, once, where, lock_name, self.clock.sleep)
 
     def shared_journal_of(self, order: Order) -> SharedJournal:
         """The shared journal that an order is in."""
@@ -185,7 +186,11 @@ class Buyer:
 
 def identify(clients: AwsClients, region: str, profile: str) -> Account:
     """Whose credentials these are. The alias is left out where it may not be read."""
-    answer = clients.sts(region).get_caller_identity()
+    try:
+        answer = clients.sts(region).get_caller_identity()
+    except KeyError:
+        # What botocore makes of an answer with status 200 that is not the service's (botocore.parsers, QueryParser).
+        answer = {}  # type: ignore[typeddict-item]
     arn = str(result(answer, "Arn"))
     try:
         aliases = clients.iam().list_account_aliases().get("AccountAliases") or [""]

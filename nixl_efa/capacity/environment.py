@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws_calls import ask_all, enabled_regions
+from nixl_efa.aws_calls import all_items, ask_all, enabled_regions
 from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.capacity import parameters
 from nixl_efa.capacity.buyer import Buyer
@@ -176,8 +176,8 @@ def slot_for(
     if current.state == UNKNOWN:
         return Slot.NEXT, [
             _fail(
-                f"{name} has {current.id} stored, which EC2 does not show. It may have been bought just now.",
-                "Try again in some minutes; if it is long gone, give --replace.",
+                f"{name} has {current.id!r} stored, which EC2 does not show. It may have been bought just now.",
+                "Try again in some minutes; if it is long gone or no reservation, give --replace.",
             )
         ]
     if not current.is_block or current.end is None:
@@ -218,7 +218,7 @@ def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: st
     when somebody else has written since `held` was read."""
     planned = changes(held, slot, reservation_id, zone)
     for change in planned:
-        parameters.write(buyer.clients.ssm_once(held.source.region), change)
+        parameters.write(buyer.clients.ssm_once(held.source.region), change, buyer.clock.sleep)
         as_before = "" if change.needed else " (as before)"
         buyer.talk.tell(f"{change.old.name} = {change.new}{as_before}")
     if held.source.id and slot is Slot.CURRENT and held.source.id != reservation_id:
@@ -233,18 +233,16 @@ def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence
     """How many instances with these Name tags run in the reservation."""
     if reservation is None or not names:
         return 0
-    pages = (
-        buyer.clients.ec2(reservation.region)
-        .get_paginator("describe_instances")
-        .paginate(
-            Filters=[
-                {"Name": "capacity-reservation-id", "Values": [reservation.id]},
-                {"Name": "tag:Name", "Values": list(names)},
-                {"Name": "instance-state-name", "Values": ["pending", "running"]},
-            ]
-        )
-    )
-    return sum(len(one["Instances"]) for page in pages for one in page["Reservations"])
+    ec2 = buyer.clients.ec2(reservation.region)
+    request = {
+        "Filters": [
+            {"Name": "capacity-reservation-id", "Values": [reservation.id]},
+            {"Name": "tag:Name", "Values": list(names)},
+            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+        ]
+    }
+    found = all_items(ec2.describe_instances, "Reservations", buyer.clock.sleep, request)
+    return sum(len(one["Instances"]) for one in found)
 
 
 def users(

@@ -13,7 +13,7 @@ from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.order import Entry, State
 from nixl_efa.capacity.purchase import Interrupted, settle, write_both
-from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.capacity.reservation import UNKNOWN, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.launch import ReservationSource
 
@@ -103,8 +103,9 @@ def slot_of_bought(bought: Reservation, held: Holdings, buyer: Buyer, *, replace
     later = current.end is not None and bought.end is not None and bought.end > current.end
     if free and later:
         return Slot.NEXT
+    known = "which EC2 does not show" if current.state == UNKNOWN else "which lives"
     raise Failure(
-        f"{held.source.environment} uses {current.id}, which lives: `--replace` puts {bought.id} in its place"
+        f"{held.source.environment} uses {current.id!r}, {known}: `--replace` puts {bought.id} in its place"
     )
 
 

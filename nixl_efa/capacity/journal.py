@@ -22,7 +22,9 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, result
 from nixl_efa.aws_errors import error_code
+from nixl_efa.capacity import parameters
 from nixl_efa.capacity.order import Entry, Order, Place, State, from_json, to_json
+from nixl_efa.capacity.parameters import Change, Changed
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.files import make_directory, write_durably
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 _DIGITS = 6
+_WRITE_TRIES = 5
 
 
 class Busy(Failure):
@@ -49,6 +52,21 @@ class JournalFull(Failure):
             f"the journal of purchases can't be written ({path.parent}: {error.strerror or error}). "
             "Make room, or set XDG_STATE_HOME to a directory of yours on a disk that stays."
         )
+
+
+def later_of(there: Entry, entry: Entry) -> Entry:
+    """Which of two states of one order holds: bought and closed for good; else bought; else the newer word. Pure.
+
+    An order that was closed as not bought, and was bought after all, is closed as bought when it is told and saved,
+    and is not opened for that.
+    """
+    if there.state is State.DONE:
+        return there
+    if there.state is State.NOT_BOUGHT:
+        return entry if entry.state is State.DONE else there
+    if there.state is State.BOUGHT and entry.state not in (State.BOUGHT, State.DONE):
+        return there
+    return entry
 
 
 class Journal:
@@ -105,8 +123,10 @@ class Journal:
 class SharedJournal:
     """The orders of all machines for one environment, in Parameter Store."""
 
-    def __init__(self, ssm: SSMClient, region: str, lock_name: str, sleep: Sleep) -> None:
+    def __init__(self, ssm: SSMClient, once: SSMClient, region: str, lock_name: str, sleep: Sleep) -> None:
+        """`once` is a client that does not retry."""
         self._ssm = ssm
+        self._once = once
         self._sleep = sleep
         self.region = region
         self.path = f"/nixl-efa/{lock_name}/purchases"
@@ -132,11 +152,34 @@ class SharedJournal:
                 raise Busy(self._told(holder), holder)
             number += 1
 
+    def find(self, entry: Entry) -> Entry | None:
+        """What stands here under the entry's tag; None when nothing does."""
+        if not entry.number:
+            return next((one for one in self.entries() if one.tag == entry.tag), None)
+        stored = parameters.read(self._ssm, self._name(entry.number))
+        return self._entry(stored.name, stored.value) if stored.version else None
+
     def write(self, entry: Entry) -> None:
-        """Writes the entry over its number; for an entry without one, over the number that its tag has here."""
-        number = entry.number or next((one.number for one in self.entries() if one.tag == entry.tag), 0)
-        if number:
-            self._put(replace(entry, number=number), overwrite=True)
+        """Writes the entry over its number, or over the one that its tag has here; nothing where it has none.
+
+        What is closed is never opened, and what another machine has written in between is not overwritten.
+        """
+        there = self.find(entry)
+        for _ in range(_WRITE_TRIES):
+            if there is None:
+                return
+            stored = parameters.read(self._ssm, self._name(there.number))
+            there = self._entry(stored.name, stored.value)
+            newer = replace(later_of(there, entry), number=there.number)
+            if newer == there:
+                return
+            try:
+                change = Change(stored, json.dumps(to_json(newer)))
+                parameters.write(self._once, change, self._sleep)
+                return
+            except Changed:
+                continue
+        raise Failure(f"{self.path} in {self.region} is written by others all the time")
 
     def check_free(self, own: Callable[[str], Entry | None]) -> int:
         """The highest number there is, 0 for none. Busy when an entry is open.
@@ -156,7 +199,13 @@ class SharedJournal:
     def _create(self, entry: Entry) -> Entry:
         """Who has the entry's number: this entry, or the one that was quicker."""
         try:
-            self._put(entry, overwrite=False)
+            answer = self._ssm.put_parameter(
+                Name=self._name(entry.number),
+                Value=json.dumps(to_json(entry)),
+                Type="String",
+                Overwrite=False,
+            )
+            result(answer, "Version")
         except Exception as error:
             if error_code(error) != "ParameterAlreadyExists":
                 raise
@@ -165,15 +214,6 @@ class SharedJournal:
             parameter = result(self._ssm.get_parameter(Name=name), "Parameter")
             return self._entry(name, parameter["Value"])
         return entry
-
-    def _put(self, entry: Entry, *, overwrite: bool) -> None:
-        answer = self._ssm.put_parameter(
-            Name=self._name(entry.number),
-            Value=json.dumps(to_json(entry)),
-            Type="String",
-            Overwrite=overwrite,
-        )
-        result(answer, "Version")
 
     def _name(self, number: int) -> str:
         return f"{self.path}/{number:0{_DIGITS}}"

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from nixl_efa.aws_calls import result
+from nixl_efa.aws_calls import Sleep, all_items, result
 from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import Failure
 
@@ -79,7 +79,7 @@ def check_unchanged(ssm: SSMClient, stored: Iterable[Stored]) -> None:
             raise Changed(_since(old, now))
 
 
-def write(ssm: SSMClient, change: Change) -> None:
+def write(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
     """Writes one parameter. `ssm` must not retry, or the version would count the retries.
 
     Raises Changed when somebody else has written it since it was read; then theirs stands.
@@ -89,7 +89,7 @@ def write(ssm: SSMClient, change: Change) -> None:
     if change.old.version == 0:
         _create(ssm, change)
     else:
-        _replace(ssm, change)
+        _replace(ssm, change, sleep)
 
 
 def _create(ssm: SSMClient, change: Change) -> None:
@@ -104,28 +104,26 @@ def _create(ssm: SSMClient, change: Change) -> None:
         raise
 
 
-def _replace(ssm: SSMClient, change: Change) -> None:
+def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
     name = change.old.name
     check_unchanged(ssm, [change.old])
     try:
-        version = int(_put(ssm, change, overwrite=True)["Version"])
+        version = _put(ssm, change, overwrite=True)
     except Exception:
         now = read(ssm, name)
         if now.value != change.new:
             raise
         version = now.version
     if version != change.old.version + 1:
-        _put_back(ssm, change, version)
+        _put_back(ssm, change, version, sleep)
 
 
-def _put_back(ssm: SSMClient, change: Change, version: int) -> None:
+def _put_back(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> None:
     """Restores what somebody else wrote between our reading and our writing."""
     name = change.old.name
-    history = ssm.get_paginator("get_parameter_history").paginate(Name=name)
     theirs = [
         (entry["Value"], entry.get("LastModifiedUser", "somebody"))
-        for page in history
-        for entry in page["Parameters"]
+        for entry in all_items(ssm.get_parameter_history, "Parameters", sleep, {"Name": name})
         if entry["Version"] == version - 1
     ]
     if not theirs:
@@ -143,8 +141,10 @@ def _put_back(ssm: SSMClient, change: Change, version: int) -> None:
     )
 
 
-def _put(ssm: SSMClient, change: Change, *, overwrite: bool) -> Any:
-    return ssm.put_parameter(Name=change.old.name, Value=change.new, Type="String", Overwrite=overwrite)
+def _put(ssm: SSMClient, change: Change, *, overwrite: bool) -> int:
+    """The new version. NoResultError for an answer without it: whether anything was written is not known then."""
+    answer = ssm.put_parameter(Name=change.old.name, Value=change.new, Type="String", Overwrite=overwrite)
+    return int(result(answer, "Version"))
 
 
 def _since(old: Stored, now: Stored) -> str:

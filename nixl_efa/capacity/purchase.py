@@ -164,10 +164,14 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
 
 
 def settle(buyer: Buyer, entry: Entry) -> Entry:
-    """Finds out what became of an open entry: returns it BOUGHT (still to be told and saved) or NOT_BOUGHT.
+    """Finds out what became of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
+    another machine has told and saved it.
 
     Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.
     """
+    there = buyer.shared_journal_of(entry.order).find(entry)
+    if there is not None and there.reservation_ids:
+        return buyer.journal.write(there)
     if entry.state is State.BOUGHT:
         return entry
     if entry.state is State.PREPARED:

@@ -11,7 +11,14 @@ from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.finish import finish
 from nixl_efa.capacity.journal import SharedJournal, machine_lock
 from nixl_efa.capacity.order import UNBOUND, Entry, State
-from nixl_efa.capacity.purchase import LOOKS, as_foreign_call, close_unbought, look_until, settle
+from nixl_efa.capacity.purchase import (
+    LOOKS,
+    as_foreign_call,
+    close_unbought,
+    look_until,
+    record_bought,
+    settle,
+)
 from nixl_efa.failure import Failure
 
 Agree = Callable[[str], bool]
@@ -42,7 +49,9 @@ def recover(
             with machine_lock(buyer.locks, name):
                 for entry in _settled(name, buyer, agree):
                     entries.append(entry)
-                    if entry.state is State.BOUGHT:
+                    if entry.state is State.DONE:
+                        buyer.talk.report(entry, "already-bought")
+                    elif entry.state is State.BOUGHT:
                         finished = finish(entry, buyer, "bought", replace_living=replace_living)
                         entries[-1] = finished.entry
                         problems += [finished.problem] if finished.problem else []
@@ -101,7 +110,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     found = look_until(buyer, latest, buyer.clock.now())
     if found:
         # The machine that bought it may be gone for good.
-        return buyer.journal.moved(latest, State.BOUGHT, reservation_ids=found)
+        return record_bought(buyer, latest, found)
     settled_at = buyer.rule.settled_at(latest)
     if buyer.clock.now() < settled_at:
         raise Failure(

@@ -205,6 +205,9 @@ class FakeSsm:
 
     def put_parameter(self, **request: Any) -> dict[str, Any]:
         validated("ssm", "PutParameter", request)
+        if self._aws.script.plan.get(self._aws.script.point) == "page":
+            # The page of a proxy, with status 200.
+            return {"message": "<html>"}
         for _ in self._aws.script.around("PutParameter"):
             values = self._aws.parameters.setdefault(request["Name"], [])
             if values and not request.get("Overwrite"):
@@ -232,15 +235,11 @@ class FakeSsm:
         values = self._aws.parameters[name]
         return {"Name": name, "Value": values[-1], "Version": len(values)}
 
-    def get_paginator(self, operation: str) -> Any:
-        assert operation == "get_parameter_history"
-
-        def paginate(Name: str) -> list[dict[str, Any]]:  # noqa: N803
-            values = self._aws.parameters.get(Name, [])
-            entries = [{"Version": place, "Value": value} for place, value in enumerate(values, 1)]
-            return [{"Parameters": [{**entry, "LastModifiedUser": "arn:somebody"} for entry in entries]}]
-
-        return SimpleNamespace(paginate=paginate)
+    def get_parameter_history(self, **request: Any) -> dict[str, Any]:
+        validated("ssm", "GetParameterHistory", request)
+        values = self._aws.parameters.get(request["Name"], [])
+        entries = [{"Version": place, "Value": value} for place, value in enumerate(values, 1)]
+        return {"Parameters": [{**entry, "LastModifiedUser": "arn:somebody"} for entry in entries]}
 
 
 class FakeClients:

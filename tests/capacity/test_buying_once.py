@@ -179,8 +179,8 @@ def test_a_purchase_that_is_found_while_the_disk_is_full_is_not_made_again(
     buyer: Buyer, aws: FakeAws
 ) -> None:
     assert run(buyer, {PURCHASE: "kill-after"}) == ()
-    found = buyer.buy({1: "disk-full"})
-    assert aws.script.passed[0] == "DescribeCapacityReservations"
+    found = buyer.buy({2: "disk-full"})
+    assert aws.script.passed[:2] == ["GetParameter", "DescribeCapacityReservations"]
     assert len(aws.reservations) == 1
     assert found.entry
     assert found.entry.reservation_ids == (aws.reservations[0]["payload"]["CapacityReservationId"],)

@@ -51,7 +51,7 @@ def held(
         (held(block(end=NOW + 3 * DAY)), Slot.NEXT, Level.FAIL, "and this block ends no later"),
         (held(block(end=NOW + 9 * DAY)), Slot.NEXT, Level.FAIL, "and this block ends no later"),
         (held(block(kind="on-demand", end=None)), Slot.NEXT, Level.FAIL, "prod uses cr-1 (active)"),
-        (held(block(state=UNKNOWN, end=None)), Slot.NEXT, Level.FAIL, "has cr-1 stored, which EC2 does not show"),
+        (held(block(state=UNKNOWN, end=None)), Slot.NEXT, Level.FAIL, "has 'cr-1' stored, which EC2 does not show"),
         (held(block(state=UNKNOWN, end=NOW - DAY)), Slot.CURRENT, None, ""),
         (held(block(), block(id="cr-2")), Slot.NEXT, Level.FAIL, "has a next block already: cr-2"),
         (held(None, block(id="cr-2")), Slot.NEXT, Level.FAIL, "has a next block already: cr-2"),

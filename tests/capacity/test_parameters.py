@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import pytest
 
+from nixl_efa.aws_calls import NoResultError
 from nixl_efa.capacity.parameters import Change, Changed, Stored, read, read_many, write
 from tests.capacity.fake_aws import FakeAws, FakeSsm
 
@@ -33,7 +34,7 @@ def test_a_parameter_that_somebody_made_since_is_left_alone(aws: FakeAws, ssm: A
     before = read(ssm, NAME)
     aws.parameters[NAME] = ["cr-theirs"]
     with pytest.raises(Changed, match=r"then nothing, now 'cr-theirs'"):
-        write(ssm, Change(before, "cr-ours"))
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == ["cr-theirs"]
 
 
@@ -42,7 +43,7 @@ def test_a_parameter_that_somebody_changed_since_is_left_alone(aws: FakeAws, ssm
     before = read(ssm, NAME)
     aws.parameters[NAME].append("cr-theirs")
     with pytest.raises(Changed, match=r"then 'cr-old', now 'cr-theirs'"):
-        write(ssm, Change(before, "cr-ours"))
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME][-1] == "cr-theirs"
 
 
@@ -52,7 +53,7 @@ def test_a_change_at_the_very_moment_of_ours_is_put_back(aws: FakeAws, ssm: Any)
     aws.script.meanwhile = lambda: aws.parameters[NAME].append("cr-theirs")
     aws.script.begin({1: "other-buyer"})  # between the second look and the write
     with pytest.raises(Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. That was put back"):
-        write(ssm, Change(before, "cr-ours"))
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == ["cr-old", "cr-theirs", "cr-ours", "cr-theirs"]
 
 
@@ -64,7 +65,7 @@ def test_a_write_whose_answer_is_lost_counts_when_it_is_found(
         aws.parameters[NAME] = list(existing)
     before = read(ssm, NAME)
     aws.script.begin({len(existing): "lose-answer"})
-    write(ssm, Change(before, "cr-ours"))
+    write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == [*existing, "cr-ours"]
 
 
@@ -75,11 +76,18 @@ def test_a_write_that_was_refused_is_reported(aws: FakeAws, ssm: Any, existing: 
     before = read(ssm, NAME)
     aws.script.begin({len(existing): "refuse"})
     with pytest.raises(Exception, match="UnauthorizedOperation"):
-        write(ssm, Change(before, "cr-ours"))
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters.get(NAME, []) == existing
 
 
 def test_what_stands_there_already_is_not_written(aws: FakeAws, ssm: Any) -> None:
     aws.parameters[NAME] = ["cr-ours"]
-    write(ssm, Change(Stored(NAME, "cr-ours", 1), "cr-ours"))
+    write(ssm, Change(Stored(NAME, "cr-ours", 1), "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == ["cr-ours"]
+
+
+def test_a_write_that_is_answered_by_somebody_else_s_page_does_not_count(aws: FakeAws, ssm: Any) -> None:
+    aws.script.begin({0: "page"})
+    with pytest.raises(NoResultError, match="has no Version, so it says nothing"):
+        write(ssm, Change(Stored(NAME), "cr-ours"), aws.clock.sleep)
+    assert NAME not in aws.parameters
