@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nixl_efa.bootstrap import plain
-from nixl_efa.checks.gather.dry_run import NOT_BEFORE_THE_STACK
+from nixl_efa.checks.launch_request import NOT_BEFORE_THE_STACK
 from tests.synthesis import Json
 
 # Gives the value of a Terraform expression such as "aws_security_group.pair.id".

@@ -8,10 +8,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from nixl_efa.account import caller
+from nixl_efa.aws_calls import NoResultError
+from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import (
     BlockHealth,
     DryRun,
@@ -24,16 +25,8 @@ from nixl_efa.checks.facts import (
     Unseen,
     Vpc,
 )
-from nixl_efa.checks.gather import (
-    dry_run,
-    image,
-    instance_type,
-    network,
-    parameter,
-    reservation,
-    usage,
-)
-from nixl_efa.checks.gather.look import look
+from nixl_efa.checks.gather import launch as named
+from nixl_efa.checks.gather import network, reservation, usage
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
 from nixl_efa.launch import Launch
 
@@ -100,10 +93,10 @@ class Looks:
         vpc = self._of_ec2("ec2:DescribeVpcs", lambda ec2: network.vpc(ec2, launch.vpc_id))
         offered = self._of_ec2(
             "ec2:DescribeInstanceTypeOfferings",
-            lambda ec2: instance_type.offered_zones(ec2, launch.instance_type),
+            lambda ec2: named.offered_zones(ec2, launch.instance_type),
         )
         type_seen = self._of_ec2(
-            "ec2:DescribeInstanceTypes", lambda ec2: instance_type.type_seen(ec2, launch.instance_type)
+            "ec2:DescribeInstanceTypes", lambda ec2: named.type_seen(ec2, launch.instance_type)
         )
         reservations = self.begin(self._reservations)
         running = self._of_ec2(
@@ -118,9 +111,9 @@ class Looks:
         security_group = self._named(
             "ec2:DescribeSecurityGroups", network.security_group, launch.security_group_id
         )
-        key_pair = self._named("ec2:DescribeKeyPairs", image.key_pair, launch.key_name)
+        key_pair = self._named("ec2:DescribeKeyPairs", named.key_pair, launch.key_name)
         found_image = self.begin(
-            lambda: self._now("ec2:DescribeImages", image.image, _known(image_id.result()))
+            lambda: self._now("ec2:DescribeImages", named.image, _known(image_id.result()))
         )
         others = self.begin(self._other_regions)
         elsewhere = self.begin(
@@ -204,7 +197,7 @@ class Looks:
             if given or not name:
                 return given or None
             return look(
-                "ssm:GetParameter", lambda: parameter.value(self._clients.ssm(self._launch.region), name)
+                "ssm:GetParameter", lambda: named.parameter(self._clients.ssm(self._launch.region), name)
             )
 
         return self.begin(ask)
@@ -270,7 +263,7 @@ class Looks:
             return None
         return look(
             "ec2:RunInstances",
-            lambda: dry_run.dry_run(
+            lambda: named.dry_run(
                 self._ec2(),
                 self._launch,
                 subnet_id=subnet.id,
@@ -292,4 +285,25 @@ def _chosen(
 ) -> Subnet | None:
     if isinstance(subnets, Unseen):
         return None
-    return choose_subnet(launch, subnets, _known(zone), None if isinstance(offered, Unseen) else offered)
+    return network.choose_subnet(
+        launch, subnets, _known(zone), None if isinstance(offered, Unseen) else offered
+    )
+
+
+def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
+    """What `call` returns; Unseen, with the permission that it needs, when AWS refuses or can't be reached.
+
+    Errors of this program are raised: they are no fact about AWS.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        return call()
+    except ClientError as error:
+        # A look may be of two calls, of which one is refused.
+        refused = f"{permission.partition(':')[0]}:{error.operation_name}"
+        return Unseen(refused, explain(error), denied=bool(missing_permission(error)))
+    except (BotoCoreError, OSError) as error:
+        return Unseen(permission, explain(error))
+    except NoResultError as error:
+        return Unseen(permission, error.message.rstrip("."))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.launch_request import request
 from nixl_efa.checks.rules import judge
 from nixl_efa.checks.rules.advice import ADVICE, advice_for
 from nixl_efa.checks.runner import findings
@@ -18,6 +21,7 @@ from nixl_efa.launch import Launch
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
+    BLOCK_ID,
     BLOCK_LAUNCH,
     BROKEN,
     DEMAND_LAUNCH,
@@ -171,19 +175,28 @@ def test_each_piece_of_advice_is_found_by_its_code(advice: Any) -> None:
     assert advice_for(DryRun(advice.code, f"EC2 says: {advice.text}.")) == advice
 
 
-def test_the_command_of_the_dry_run_is_the_launch_of_the_stack() -> None:
-    found = finding(
-        BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", {"key_name": "ann"}, {"key_pair": KeyPair("ann", "rsa")}
-    )
-    assert found.command == (
-        "aws ec2 run-instances --region us-east-2 --dry-run --instance-type p5.48xlarge --count 2 --image-id ami-1 "
-        "--instance-market-options MarketType=capacity-block --capacity-reservation-specification "
-        "'CapacityReservationTarget={CapacityReservationId=cr-0123456789abcdef0}' --key-name ann "
-        "--block-device-mappings 'DeviceName=/dev/sda1,Ebs={VolumeSize=1000,VolumeType=gp3,Encrypted=true}' "
-        "--network-interfaces NetworkCardIndex=0,DeviceIndex=0,InterfaceType=interface,SubnetId=subnet-1 "
+def test_the_command_of_the_dry_run_is_its_request() -> None:
+    launch = replace(BLOCK_LAUNCH, key_name="ann", tags={"Cost Center": "a/b"})
+    found = finding(launch, BLOCK_FACTS, NOW, "dry run", {}, {"key_pair": KeyPair("ann", "rsa")})
+    words, interfaces = found.command.split(" --network-interfaces ")
+    assert interfaces == (
+        "NetworkCardIndex=0,DeviceIndex=0,InterfaceType=interface,SubnetId=subnet-1 "
         "NetworkCardIndex=0,DeviceIndex=1,InterfaceType=efa-only,SubnetId=subnet-1 "
         "NetworkCardIndex={1..31},DeviceIndex=0,InterfaceType=efa-only,SubnetId=subnet-1"
     )
+    start = "aws ec2 run-instances --region us-east-2 --dry-run --count 2 --instance-type p5.48xlarge --image-id ami-1 "
+    assert words.startswith(start)
+    rest = shlex.split(words.removeprefix(start))
+    given = dict(zip(rest[::2], rest[1::2], strict=True))
+    body = request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
+    assert given.pop("--key-name") == "ann"
+    assert {option: json.loads(value) for option, value in given.items()} == {
+        "--instance-market-options": body["InstanceMarketOptions"],
+        "--capacity-reservation-specification": body["CapacityReservationSpecification"],
+        "--block-device-mappings": body["BlockDeviceMappings"],
+        "--metadata-options": body["MetadataOptions"],
+        "--tag-specifications": body["TagSpecifications"],
+    }
 
 
 @pytest.mark.parametrize("launch", [BLOCK_LAUNCH, DEMAND_LAUNCH], ids=["32 cards", "1 card"])

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.checks.gather import dry_run
+from nixl_efa.checks.launch_request import request
 from nixl_efa.launch import Volume, launch_of
 from nixl_efa.settings import Settings
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH, DEMAND_LAUNCH, IMAGE
@@ -23,7 +23,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
         security_group_id="sg-1",
         tags={"Team": "kv"},
     )
-    body = dry_run.request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
+    body = request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
     of_stack = [{"Key": "Team", "Value": "kv"}]
     of_node = [
         *of_stack,
@@ -93,7 +93,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
 
 
 def test_a_launch_on_demand_names_no_market_reservation_group_or_key() -> None:
-    body = dry_run.request(DEMAND_LAUNCH, subnet_id="subnet-1", image=IMAGE, reservation_id=None)
+    body = request(DEMAND_LAUNCH, subnet_id="subnet-1", image=IMAGE, reservation_id=None)
     absent = {"InstanceMarketOptions", "CapacityReservationSpecification", "KeyName"}
     assert not absent & set(body)
     assert "Groups" not in body["NetworkInterfaces"][0]

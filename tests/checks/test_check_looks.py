@@ -11,8 +11,8 @@ import pytest
 
 from nixl_efa.capacity.reservation import from_api
 from nixl_efa.checks.facts import Image, Machine, Route, Rule, Running, Tool, TypeSeen, Unseen
-from nixl_efa.checks.gather import image, instance_type, machine, network, usage
-from nixl_efa.checks.gather.look import look
+from nixl_efa.checks.gather import launch, machine, network, usage
+from nixl_efa.checks.looks import look
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.
@@ -64,7 +64,7 @@ def test_an_instance_type_of_ec2() -> None:
         "PlacementGroupInfo": {"SupportedStrategies": ["cluster", "spread"]},
         "SupportedBootModes": ["uefi"],
     }
-    assert instance_type.parsed(payload) == TypeSeen(
+    assert launch.parsed_type(payload) == TypeSeen(
         name="g7e.8xlarge",
         vcpu=32,
         efa_interfaces=1,
@@ -74,7 +74,7 @@ def test_an_instance_type_of_ec2() -> None:
         boot_modes=("uefi",),
     )
     without = {**payload, "NetworkInfo": {"EfaSupported": False}}
-    assert instance_type.parsed(without).efa_interfaces == 0
+    assert launch.parsed_type(without).efa_interfaces == 0
 
 
 INSTANCE = {
@@ -179,7 +179,7 @@ def test_an_image_has_the_size_of_its_root_and_not_of_another_device() -> None:
             {"DeviceName": "/dev/sda1", "Ebs": {"VolumeSize": 75}},
         ],
     }
-    assert image.parsed(payload) == Image(
+    assert launch.parsed_image(payload) == Image(
         id="ami-1",
         name="Deep Learning",
         state="available",

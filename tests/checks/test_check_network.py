@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import (
     Address,
     Endpoint,
@@ -19,6 +18,7 @@ from nixl_efa.checks.facts import (
     Subnet,
     Vpc,
 )
+from nixl_efa.checks.gather.network import choose_subnet
 from nixl_efa.checks.rules.network import addresses_needed
 from nixl_efa.checks.rules.way_out import default_route, table_of
 from nixl_efa.efa_layout import Interface

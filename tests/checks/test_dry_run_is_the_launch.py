@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.checks.choice import choose_subnet
 from nixl_efa.checks.facts import Subnet
-from nixl_efa.checks.gather.dry_run import NOT_BEFORE_THE_STACK, request
+from nixl_efa.checks.gather.network import choose_subnet
+from nixl_efa.checks.launch_request import NOT_BEFORE_THE_STACK, request
 from nixl_efa.launch import launch_of
 from nixl_efa.settings import SETTING_NAMES
 from tests.checks.in_order import ACCOUNT, BLOCK_ID, IMAGE

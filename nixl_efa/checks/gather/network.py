@@ -15,6 +15,7 @@ from nixl_efa.checks.facts import (
     Subnet,
     Vpc,
 )
+from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -78,6 +79,22 @@ def subnets(ec2: EC2Client, subnet_id: str, vpc_id: str) -> tuple[Subnet, ...]:
         for each in page["Subnets"]
     ]
     return tuple(sorted(found, key=lambda subnet: subnet.id))
+
+
+def choose_subnet(
+    launch: Launch, subnets: tuple[Subnet, ...], zone: str | None, offered: tuple[str, ...] | None
+) -> Subnet | None:
+    """The given subnet; else the first, by id, of those in the wanted zone; else of those in a zone that offers
+    the type. This is what the stack's plan does on its first deployment.
+
+    offered: None when it could not be looked at; any zone then does.
+    """
+    ordered = sorted(subnets, key=lambda subnet: subnet.id)
+    if launch.subnet_id:
+        return next((each for each in ordered if each.id == launch.subnet_id), None)
+    if zone:
+        return next((each for each in ordered if each.zone == zone), None)
+    return next((each for each in ordered if offered is None or each.zone in offered), None)
 
 
 def route_tables(ec2: EC2Client, vpc_id: str) -> tuple[RouteTable, ...]:

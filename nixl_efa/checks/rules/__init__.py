@@ -8,7 +8,6 @@ from datetime import datetime
 from nixl_efa.checks.facts import Facts
 from nixl_efa.checks.rules import (
     access,
-    address,
     image,
     instance_type,
     machine,
@@ -17,7 +16,6 @@ from nixl_efa.checks.rules import (
     quota,
     reservation,
     security_group,
-    volume,
     way_out,
 )
 from nixl_efa.findings import Finding
@@ -35,9 +33,8 @@ SUBJECTS: tuple[SubjectRule, ...] = (
     placement.check,
     network.check,
     way_out.check,
-    address.check,
+    quota.check_addresses,
     security_group.check,
-    volume.check,
     image.check,
     access.check,
 )

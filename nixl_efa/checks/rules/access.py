@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.capacity.judge import state_finding
 from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, Unseen
+from nixl_efa.checks.launch_request import cli_options, request
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.advice import advice_for
 from nixl_efa.checks.rules.common import aws, unseen
-from nixl_efa.efa_layout import Interface
 from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
@@ -95,43 +93,9 @@ def _key_pair(launch: Launch, name: str, pair: KeyPair | Unseen | None) -> Findi
 
 
 def _by_hand(launch: Launch, facts: Facts) -> str:
-    words = ["--dry-run", "--instance-type", launch.instance_type, "--count", str(launch.count)]
-    if not isinstance(facts.image_id, Unseen) and facts.image_id:
-        words += ["--image-id", facts.image_id]
-    if launch.market != "on-demand":
-        words += ["--instance-market-options", f"MarketType={launch.market}"]
-    found = facts.reservation_id
-    if not isinstance(found, Unseen) and found:
-        words += [
-            "--capacity-reservation-specification",
-            f"CapacityReservationTarget={{CapacityReservationId={found}}}",
-        ]
-    if launch.key_name:
-        words += ["--key-name", launch.key_name]
-    if isinstance(facts.image, Image):
-        volume = f"VolumeSize={launch.volume.gib},VolumeType=gp3,Encrypted=true"
-        words += ["--block-device-mappings", f"DeviceName={facts.image.root_device},Ebs={{{volume}}}"]
-    return f"{aws(launch, 'ec2', 'run-instances', *words)} --network-interfaces {_interface_words(launch, facts)}"
-
-
-def _interface_words(launch: Launch, facts: Facts) -> str:
-    """The interfaces as a shell takes them: equal ones on cards in a row are one word with a range in braces,
-    since 33 words could not be read."""
-    runs: list[list[Interface]] = []
-    for each in launch.interfaces:
-        if runs and replace(runs[-1][-1], network_card_index=runs[-1][-1].network_card_index + 1) == each:
-            runs[-1].append(each)
-        else:
-            runs.append([each])
-    subnet = facts.subnet.id if facts.subnet is not None else ""
-    groups = f",Groups={launch.security_group_id}" if launch.security_group_id else ""
-    return " ".join(
-        f"NetworkCardIndex={_cards(run)},DeviceIndex={run[0].device_index},"
-        f"InterfaceType={run[0].interface_type},SubnetId={subnet}{groups}"
-        for run in runs
-    )
-
-
-def _cards(run: Sequence[Interface]) -> str:
-    first, last = run[0].network_card_index, run[-1].network_card_index
-    return str(first) if first == last else f"{{{first}..{last}}}"
+    """The same request; empty without an image or a subnet, with which none was made."""
+    if not isinstance(facts.image, Image) or facts.subnet is None:
+        return ""
+    reservation_id = None if isinstance(facts.reservation_id, Unseen) else facts.reservation_id
+    body = request(launch, subnet_id=facts.subnet.id, image=facts.image, reservation_id=reservation_id)
+    return f"{aws(launch, 'ec2', 'run-instances')} {cli_options(body)}"

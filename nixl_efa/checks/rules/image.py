@@ -1,10 +1,11 @@
-"""The machine image: it is there, boots on this type, fits the root volume and the reservation."""
+"""The root volume, and the machine image: it is there, boots on this type, fits the root volume and the reservation."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime
 
+from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts, Image, Unseen
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, parameter_call, unseen
@@ -19,7 +20,17 @@ _OPEN_DRIVER = re.compile(r"\boss[- ]nvidia", re.IGNORECASE)
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
-    """Parameter, image, architecture, root device, root volume, platform."""
+    """The root volume's size against what the type's software usually takes; then everything about the image."""
+    return [*_volume(launch), *_image(launch, facts, now)]
+
+
+def _volume(launch: Launch) -> list[Finding]:
+    # The limits of gp3 (size, IOPS, throughput) are the settings'.
+    found = instance_types.validate_volume(launch.instance_type, launch.volume.gib)
+    return found or [passed("volume_size", f"{launch.volume.gib} GiB for {launch.instance_type}.")]
+
+
+def _image(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     if isinstance(facts.image_id, Unseen):
         return [unseen("image", facts.image_id, parameter_call(launch, launch.image_parameter))]
     if facts.image_id is None:

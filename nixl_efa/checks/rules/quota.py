@@ -1,4 +1,4 @@
-"""The quota of vCPUs: is there room for the pair beside what runs already."""
+"""The quotas of vCPUs and of Elastic IPs: is there room for the pair beside what is in use already."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from datetime import datetime
 
 from nixl_efa import instance_types
 from nixl_efa.checks.facts import Facts, Running, Unseen
-from nixl_efa.checks.quota_codes import quota_class, vcpu_quota
+from nixl_efa.checks.quota_codes import ELASTIC_IPS, quota_class, vcpu_quota
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, unseen
-from nixl_efa.findings import Finding, failed, passed, skipped
+from nixl_efa.findings import Finding, counted, failed, passed, skipped
 from nixl_efa.launch import Launch
 
-_CHECK = "quota"
+_CHECK, _ADDRESSES = "quota", "elastic IPs"
 _COUNTED_STATES = ("pending", "running")
 
 
@@ -120,3 +120,38 @@ def _too_small(launch: Launch, name: str, needed: int, limit: int, used: int | N
     want = needed + (used or 0)
     remedy = f"Ask for at least {want} in Service Quotas ({launch.region}), or end instances that run there."
     return failed(_CHECK, message, remedy, by_hand)
+
+
+def check_addresses(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """One finding on the region's Elastic IPs; none when the stack makes none."""
+    return [_addresses(launch, facts)] if launch.elastic_ip else []
+
+
+def _addresses(launch: Launch, facts: Facts) -> Finding:
+    by_hand = aws(launch, "ec2", "describe-addresses")
+    quota_by_hand = aws(
+        launch, "service-quotas", "get-service-quota", "--service-code", "ec2", "--quota-code", ELASTIC_IPS
+    )
+    if isinstance(facts.addresses, Unseen):
+        return unseen(_ADDRESSES, facts.addresses, by_hand)
+    if isinstance(facts.address_quota, Unseen):
+        return unseen(_ADDRESSES, facts.address_quota, quota_by_hand)
+    used = sum(not each.own for each in facts.addresses)
+    if facts.address_quota is None:
+        return skipped(
+            _ADDRESSES,
+            f"{counted(used, 'Elastic IP')} in use in {launch.region}; the quota ({ELASTIC_IPS}) is not "
+            "known.",
+            "",
+            quota_by_hand,
+        )
+    limit = int(facts.address_quota.value)
+    seen = f"{used} of {counted(limit, 'Elastic IP')} in {launch.region} in use ({ELASTIC_IPS})"
+    if used + launch.count > limit:
+        return failed(
+            _ADDRESSES,
+            f"{seen}; the pair takes {launch.count}.",
+            "Release some, ask for more in Service Quotas, or set elastic_ip = false with another way out.",
+            by_hand,
+        )
+    return passed(_ADDRESSES, f"{seen}; the pair takes {launch.count}.", by_hand)

@@ -1,19 +1,17 @@
-"""The launch itself, as a dry run: EC2 says whether it would do it, and does nothing."""
+"""The launch as one RunInstances: what the dry run asks, and the AWS CLI call that asks the same. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+import json
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nixl_efa.aws_errors import error_code, error_message
 from nixl_efa.bootstrap import bootstrap_of, plain, user_data
-from nixl_efa.checks.facts import DryRun, Image
+from nixl_efa.checks.facts import Image
 from nixl_efa.launch import Launch, Node
 
-if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-
-# All that the launch of a node has and a dry run before it has not, or has otherwise, by member of RunInstances.
+# All that the launch of a node has and a request before it has not, or has otherwise, by member of RunInstances.
 NOT_BEFORE_THE_STACK: Mapping[str, str] = {
     "IamInstanceProfile": "the stack makes the nodes' role and profile",
     "Placement": "the stack makes the placement group",
@@ -30,27 +28,25 @@ _SAID_BY_THE_PROVIDER: Mapping[str, Any] = {
     "DisableApiTermination": False,
     "EbsOptimized": False,
 }
-
 # The longest that they can be: EC2 measures the user data.
 _ADDRESS = "255.255.255.255"
 _BUCKET = "b" * 63
 
-
-def dry_run(
-    ec2: EC2Client, launch: Launch, *, subnet_id: str, image: Image, reservation_id: str | None
-) -> DryRun:
-    """EC2's answer. An error's code is the answer here, also a missing permission to launch."""
-    from botocore.exceptions import ClientError
-
-    try:
-        ec2.run_instances(**request(launch, subnet_id=subnet_id, image=image, reservation_id=reservation_id))
-    except ClientError as error:
-        return DryRun(code=error_code(error), message=" ".join(error_message(error).split()))
-    raise RuntimeError("EC2 answered a dry run as if it had launched instances")
+# What the AWS CLI is told: neither EC2's defaults, nor the user data, which is a file.
+_TOLD_TO_THE_CLI = {
+    "InstanceType": "--instance-type",
+    "ImageId": "--image-id",
+    "InstanceMarketOptions": "--instance-market-options",
+    "CapacityReservationSpecification": "--capacity-reservation-specification",
+    "KeyName": "--key-name",
+    "BlockDeviceMappings": "--block-device-mappings",
+    "MetadataOptions": "--metadata-options",
+    "TagSpecifications": "--tag-specifications",
+}
 
 
 def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str | None) -> dict[str, Any]:
-    """The whole request of RunInstances: the launch as the stack makes it, but for NOT_BEFORE_THE_STACK."""
+    """The members of RunInstances: the launch as the stack makes it, but for NOT_BEFORE_THE_STACK."""
     first = launch.nodes[0]
     body: dict[str, Any] = {
         **_SAID_BY_THE_PROVIDER,
@@ -97,6 +93,16 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
     return body
 
 
+def cli_options(body: Mapping[str, Any]) -> str:
+    """The request as options of `aws ec2 run-instances`, for a shell; without the user data."""
+    words = ["--dry-run", "--count", str(body["MinCount"])]
+    for member, option in _TOLD_TO_THE_CLI.items():
+        if value := body.get(member):
+            text = value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+            words += [option, text]
+    return f"{shlex.join(words)} --network-interfaces {_interface_words(body['NetworkInterfaces'])}"
+
+
 def _interfaces(launch: Launch, subnet_id: str) -> list[dict[str, Any]]:
     groups = {"Groups": [launch.security_group_id]} if launch.security_group_id else {}
     return [
@@ -121,3 +127,25 @@ def _tags(launch: Launch, node: Node) -> dict[str, dict[str, str]]:
 def _user_data(launch: Launch, node: Node) -> str:
     addresses = {each.name: _ADDRESS for each in launch.nodes}
     return plain(user_data(bootstrap_of(launch, node.name, addresses=addresses, scripts_bucket=_BUCKET)))
+
+
+def _interface_words(interfaces: Sequence[Mapping[str, Any]]) -> str:
+    """The interfaces as a shell takes them: equal ones on cards in a row are one word with a range in braces,
+    since 33 words could not be read."""
+    runs: list[list[Mapping[str, Any]]] = []
+    for each in interfaces:
+        if runs and {**runs[-1][-1], "NetworkCardIndex": runs[-1][-1]["NetworkCardIndex"] + 1} == each:
+            runs[-1].append(each)
+        else:
+            runs.append([each])
+    return " ".join(_word(run) for run in runs)
+
+
+def _word(run: Sequence[Mapping[str, Any]]) -> str:
+    first, last = run[0]["NetworkCardIndex"], run[-1]["NetworkCardIndex"]
+    cards = str(first) if first == last else f"{{{first}..{last}}}"
+    group = f",Groups={run[0]['Groups'][0]}" if "Groups" in run[0] else ""
+    return (
+        f"NetworkCardIndex={cards},DeviceIndex={run[0]['DeviceIndex']},InterfaceType={run[0]['InterfaceType']},"
+        f"SubnetId={run[0]['SubnetId']}{group}"
+    )

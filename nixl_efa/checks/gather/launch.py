@@ -1,0 +1,119 @@
+"""What the launch names, as AWS has it: parameters, the instance type, the image, the key pair; and its dry run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.aws_errors import error_code, error_message
+from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeSeen
+from nixl_efa.checks.launch_request import request
+from nixl_efa.launch import Launch
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+# Parameter Store also answers the second one for a public parameter of another region.
+_ABSENT = {"ParameterNotFound", "ParameterVersionNotFound"}
+
+
+def parameter(ssm: SSMClient, name: str) -> str | None:
+    """A parameter's value without spaces around it, None when there is no such parameter."""
+    from botocore.exceptions import ClientError
+
+    try:
+        answer = ssm.get_parameter(Name=name)
+    except ClientError as error:
+        if error_code(error) in _ABSENT:
+            return None
+        raise
+    return answer["Parameter"].get("Value", "").strip()
+
+
+def type_seen(ec2: EC2Client, name: str) -> TypeSeen | None:
+    """The type, None when the region doesn't have it. Asked by filter: an unknown name is then no error."""
+    answer = ec2.describe_instance_types(Filters=[{"Name": "instance-type", "Values": [name]}])
+    return next(
+        (parsed_type(each) for each in answer["InstanceTypes"] if each.get("InstanceType") == name), None
+    )
+
+
+def offered_zones(ec2: EC2Client, name: str) -> tuple[str, ...]:
+    """The zones that offer the type, sorted."""
+    answer = ec2.describe_instance_type_offerings(
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [name]}]
+    )
+    return tuple(sorted(each["Location"] for each in answer["InstanceTypeOfferings"]))
+
+
+def parsed_type(payload: Mapping[str, Any]) -> TypeSeen:
+    """The type from EC2's payload."""
+    network = payload.get("NetworkInfo", {})
+    return TypeSeen(
+        name=payload["InstanceType"],
+        vcpu=payload.get("VCpuInfo", {}).get("DefaultVCpus", 0),
+        efa_interfaces=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)
+        if network.get("EfaSupported")
+        else 0,
+        usage_classes=tuple(payload.get("SupportedUsageClasses", ())),
+        placement_strategies=tuple(payload.get("PlacementGroupInfo", {}).get("SupportedStrategies", ())),
+        architectures=tuple(payload.get("ProcessorInfo", {}).get("SupportedArchitectures", ())),
+        boot_modes=tuple(payload.get("SupportedBootModes", ())),
+    )
+
+
+def image(ec2: EC2Client, image_id: str) -> Image | None:
+    """An image by its id, None when it isn't there or not shared with the account."""
+    answer = ec2.describe_images(Filters=[{"Name": "image-id", "Values": [image_id]}], IncludeDeprecated=True)
+    return next((parsed_image(each) for each in answer["Images"]), None)
+
+
+def parsed_image(payload: Mapping[str, Any]) -> Image:
+    """An image from EC2's payload."""
+    root = payload.get("RootDeviceName", "")
+    deprecated = payload.get("DeprecationTime")
+    return Image(
+        id=payload["ImageId"],
+        name=payload.get("Name", ""),
+        state=payload.get("State", ""),
+        architecture=payload.get("Architecture", ""),
+        platform=payload.get("PlatformDetails", ""),
+        root_device=root,
+        root_device_type=payload.get("RootDeviceType", ""),
+        root_gib=next(
+            (
+                each.get("Ebs", {}).get("VolumeSize", 0)
+                for each in payload.get("BlockDeviceMappings", ())
+                if each.get("DeviceName") == root
+            ),
+            0,
+        ),
+        ena=payload.get("EnaSupport", False),
+        boot_mode=payload.get("BootMode", ""),
+        virtualization=payload.get("VirtualizationType", ""),
+        deprecated_at=datetime.fromisoformat(deprecated) if deprecated else None,
+    )
+
+
+def key_pair(ec2: EC2Client, name: str) -> KeyPair | None:
+    """A key pair by its name, None when it isn't there."""
+    answer = ec2.describe_key_pairs(Filters=[{"Name": "key-name", "Values": [name]}])
+    return next(
+        (KeyPair(name=each["KeyName"], kind=each.get("KeyType", "")) for each in answer["KeyPairs"]), None
+    )
+
+
+def dry_run(
+    ec2: EC2Client, launch: Launch, *, subnet_id: str, image: Image, reservation_id: str | None
+) -> DryRun:
+    """EC2's answer to the launch, which it does not make. An error's code is the answer here, also a missing
+    permission to launch."""
+    from botocore.exceptions import ClientError
+
+    try:
+        ec2.run_instances(**request(launch, subnet_id=subnet_id, image=image, reservation_id=reservation_id))
+    except ClientError as error:
+        return DryRun(code=error_code(error), message=" ".join(error_message(error).split()))
+    raise RuntimeError("EC2 answered a dry run as if it had launched instances")
