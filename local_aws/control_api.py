@@ -52,6 +52,8 @@ class _Settings(_Body):
     payment_fails: bool = False
     price_factor: float = Field(default=1, ge=0, le=1000)
     visible_after: int = Field(default=0, ge=0)
+    visible_delay_minutes: _Minutes = 0
+    account_alias: str = Field(default="", pattern=r"^([a-z0-9](-?[a-z0-9]){2,62})?$")
     image_generation: int = 1
     quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
 
@@ -150,8 +152,9 @@ _MINUTES = {
     "payment_minutes": "payment",
     "slot_return_minutes": "slot_return",
     "offering_life_minutes": "offering_life",
+    "visible_delay_minutes": "visible_delay",
 }
-_PLAIN = ("payment_fails", "price_factor", "visible_after", "image_generation")
+_PLAIN = ("payment_fails", "price_factor", "visible_after", "account_alias", "image_generation")
 
 
 def _read_settings() -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
+from datetime import datetime
 from functools import cache
 from typing import Any
 
@@ -29,6 +30,7 @@ from local_aws.ec2.responses import Ec2
 from local_aws.gate import Gate
 from local_aws.quotas import ServiceQuotas
 from local_aws.ssm import PublicParameters, Ssm
+from local_aws.world import world
 
 # CreateTags refuses ids whose prefix it does not know.
 _PREFIXES = {"capacity-reservation": "cr", "placement-group": "pg", "capacity-block": "cb"}
@@ -54,10 +56,22 @@ def application() -> Gate:
     quotas_urls.url_paths = dict.fromkeys(quotas_urls.url_paths, ServiceQuotas.dispatch)
     s3_models.FakeBucket = FakeBucket
     s3_models.FakeDeleteMarker = FakeDeleteMarker
+    iam_models.IAMBackend.list_account_aliases = _account_aliases
+    ssm_models.utcnow = _naive_now
     policies = json.loads(iam_models.aws_managed_policies_data)
     wanted = {name: policy for name, policy in policies.items() if name.startswith(_POLICIES)}
     iam_models.aws_managed_policies_data = json.dumps(wanted)
     return Gate(DomainDispatcherApplication(create_backend_app))
+
+
+def _account_aliases(backend: Any) -> list[str]:
+    """The alias that a test has set, else what CreateAccountAlias made."""
+    return [world().account_alias] if world().account_alias else list(backend.account_aliases)
+
+
+def _naive_now() -> datetime:
+    """The simulated time as moto writes it, so that Parameter Store's dates follow the clock."""
+    return world().clock.now().replace(tzinfo=None)
 
 
 class RequestHandler(MotoRequestHandler):  # type: ignore[misc]

@@ -48,6 +48,8 @@ class World:
     payment_fails:    the next purchases end in payment-failed.
     price_factor:     every fee is multiplied by it: a fee that changes between search and purchase.
     visible_after:    how many DescribeCapacityReservations calls do not show a new reservation yet.
+    visible_delay:    how long on the clock a new reservation or block is not shown (beside visible_after).
+    account_alias:    the account's alias in IAM; empty: none.
     offering_life:    how long after it was last shown an offering can be bought.
     image_generation: the public image parameters' `latest` resolves to another image for each number.
     closed_zones:     zones that offer no instance type at the moment.
@@ -64,6 +66,8 @@ class World:
     payment_fails: bool = False
     price_factor: float = 1.0
     visible_after: int = 0
+    visible_delay: timedelta = timedelta()
+    account_alias: str = ""
     offering_life: timedelta = timedelta(hours=1)
     image_generation: int = 1
     closed_zones: set[str] = field(default_factory=set)

@@ -11,7 +11,7 @@ from moto.core.responses import ActionResult
 
 from local_aws.ec2 import offerings as catalogue
 from local_aws.ec2.api import dry_run, matching, page, refuse
-from local_aws.ec2.reservation import Extension, Reservation
+from local_aws.ec2.reservation import LONGEST_BLOCK, Extension, Reservation
 from local_aws.ec2.reservations import find, not_in_state
 from local_aws.world import world
 
@@ -32,7 +32,7 @@ class ExtensionActions:
         if not catalogue.duration_is_sold(hours):
             raise refuse("InvalidParameterValue", f"CapacityBlockExtensionDurationHours {hours} is not sold.")
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
-        end = _extendable(reservation)
+        end = _extendable(reservation, hours)
         if self._get_param("DryRun", False):
             raise dry_run()
         identifier = catalogue.extension_id(reservation.id, end, hours)
@@ -59,7 +59,7 @@ class ExtensionActions:
         identifier = self._get_param("CapacityBlockExtensionOfferingId")
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
         hours = _find(self.ec2_backend, identifier, reservation)
-        end = _extendable(reservation)
+        end = _extendable(reservation, hours)
         if self._get_param("DryRun", False):
             raise dry_run()
         state = world()
@@ -101,8 +101,8 @@ class ExtensionActions:
         )
 
 
-def _extendable(reservation: Reservation) -> datetime:
-    """The end from which a block is extended, or the refusal. (AWS does not publish these codes.)"""
+def _extendable(reservation: Reservation, hours: int) -> datetime:
+    """The end from which a block is made longer by `hours`, or the refusal. (AWS does not publish these codes.)"""
     now = world().clock.now()
     end = reservation.end(now)
     if not reservation.is_block or end is None:
@@ -120,6 +120,11 @@ def _extendable(reservation: Reservation) -> datetime:
         raise refuse(
             "IncorrectState",
             f"The Capacity Block '{reservation.id}' can be extended from 56 days to 1 hour before its end.",
+        )
+    if end + timedelta(hours=hours) - reservation.start > LONGEST_BLOCK:
+        raise refuse(
+            "InvalidParameterValue",
+            f"The Capacity Block '{reservation.id}' can't last more than {LONGEST_BLOCK.days} days with extensions.",
         )
     return end
 

@@ -18,6 +18,7 @@ END_OF_BLOCKS = time(11, 30, tzinfo=UTC)
 EARLIEST = timedelta(minutes=30)
 LATEST = timedelta(weeks=8)
 MOST_INSTANCES = 64
+MOST_INSTANCES_IN_BLOCKS = 256
 MOST_OFFERINGS = 6
 _ZONES = 2  # zones of a region that have blocks of a type to sell
 _SHORTEST = timedelta(hours=2)

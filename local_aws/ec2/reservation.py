@@ -6,6 +6,7 @@ the tags of a scheduled block: ParallelCluster, aws_resources.py (CapacityReserv
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,13 +15,18 @@ ON_DEMAND = "default"
 # EC2 begins to terminate a block's instances this long before its end (capacity-blocks-monitor).
 TERMINATION_LEAD = timedelta(minutes=30)
 ULTRASERVER_TERMINATION_LEAD = timedelta(minutes=60)
+# A payment that takes longer has failed (capacity-blocks-view); that of an extension also this long before the block
+# ends without it (capacity-blocks-extend).
+LONGEST_PAYMENT = timedelta(hours=12)
+EXTENSION_PAYMENT_LEAD = timedelta(minutes=35)
+LONGEST_BLOCK = timedelta(days=182)  # with all its extensions
 SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
 TYPE_TAG = "aws:ec2capacityreservation:capacityReservationType"
 
 
 @dataclass(slots=True)
 class Extension:
-    """A purchased extension of a block; `paid` is when its payment is through."""
+    """A purchased extension of a block, from its end so far, `start`; `paid` is when its payment would be through."""
 
     offering_id: str
     hours: int
@@ -33,14 +39,18 @@ class Extension:
 
     def status(self, now: datetime) -> str:
         """payment-pending, payment-failed or payment-succeeded."""
-        if now < self.paid:
+        last = min(self.purchased + LONGEST_PAYMENT, self.start - EXTENSION_PAYMENT_LEAD)
+        if now < min(self.paid, last):
             return "payment-pending"
-        return "payment-failed" if self.fails else "payment-succeeded"
+        return "payment-failed" if self.fails or self.paid > last else "payment-succeeded"
 
 
 @dataclass(slots=True)
 class Reservation:
-    """`kind` is BLOCK or ON_DEMAND; `returning` holds when slots of ended instances are free again."""
+    """`kind` is BLOCK or ON_DEMAND; `returning` holds when slots of ended instances are free again.
+
+    hidden_reads, hidden_until: EC2 does not show it yet, for so many more reads, and before that moment.
+    """
 
     id: str
     kind: str
@@ -61,6 +71,7 @@ class Reservation:
     block_id: str = ""
     cancelled: bool = False
     hidden_reads: int = 0
+    hidden_until: datetime | None = None
     returning: list[datetime] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
 
@@ -80,10 +91,12 @@ class Reservation:
         """The state in the API's words."""
         if self.cancelled:
             return "cancelled"
-        if self.paid is not None and now < self.paid:
-            return "payment-pending"
-        if self.fails:
-            return "payment-failed"
+        if self.paid is not None:
+            last = self.created + LONGEST_PAYMENT
+            if now < min(self.paid, last):
+                return "payment-pending"
+            if self.fails or self.paid > last:
+                return "payment-failed"
         end = self.end(now)
         if end is not None and now >= end:
             return "expired"
@@ -106,6 +119,26 @@ class Reservation:
         self.returning = [moment for moment in self.returning if moment > now]
         return max(0, self.total(now) - used - len(self.returning))
 
+    def is_hidden(self, now: datetime) -> bool:
+        """Whether EC2 does not show it yet to the one who asks now: each question counts."""
+        if self.hidden_reads > 0:
+            self.hidden_reads -= 1
+            return True
+        return self.hidden_until is not None and now < self.hidden_until
+
     def hidden_tags(self) -> dict[str, str]:
         """The tags in which AWS keeps a block's size and type, also while it is scheduled."""
         return {SIZE_TAG: str(self.count), TYPE_TAG: BLOCK} if self.is_block else {}
+
+
+def most_at_once(blocks: Iterable[Reservation], start: datetime, end: datetime, now: datetime) -> int:
+    """The most instances that paid or pending blocks have at one time between `start` and `end`."""
+    spans = [
+        (block.start, last, block.count)
+        for block in blocks
+        if block.is_block
+        and block.state(now) in ("payment-pending", "scheduled", "active")
+        and (last := block.end(now))
+    ]
+    moments = [start, *(first for first, _, _ in spans if start < first < end)]
+    return max(sum(count for first, last, count in spans if first <= moment < last) for moment in moments)

@@ -63,6 +63,7 @@ class ReservationActions:
             tenancy=self._get_param("Tenancy", "default"),
             ebs_optimized=bool(self._get_param("EbsOptimized")),
             hidden_reads=world().visible_after,
+            hidden_until=now + world().visible_delay,
         )
         backend.add_reservation(reservation, tags)
         if token:
@@ -75,11 +76,11 @@ class ReservationActions:
         wanted = self._get_param("CapacityReservationIds", [])
         if self._get_param("DryRun", False):
             raise dry_run()
-        shown = [item for item in backend.capacity_reservations.values() if not _still_hidden(item)]
+        now = world().clock.now()
+        shown = [item for item in backend.capacity_reservations.values() if not item.is_hidden(now)]
         if wanted:
             by_id = {item.id: item for item in shown}
             shown = [find(backend, name, by_id) for name in wanted]
-        now = world().clock.now()
         values: Mapping[str, Callable[[Reservation], str]] = {
             "instance-type": lambda item: item.instance_type,
             "owner-id": lambda _item: str(backend.account_id),
@@ -220,13 +221,6 @@ def check_offered(backend: Any, instance_type: str, zone: str) -> None:
 
 def _written(moment: datetime | None) -> str:
     return f"{moment:%Y-%m-%dT%H:%M:%S.000Z}" if moment else ""
-
-
-def _still_hidden(reservation: Reservation) -> bool:
-    if reservation.hidden_reads > 0:
-        reservation.hidden_reads -= 1
-        return True
-    return False
 
 
 def _refuse_block(reservation: Reservation, what: str) -> None:

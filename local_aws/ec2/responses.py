@@ -34,6 +34,14 @@ class Ec2(
 ):
     """One request to EC2."""
 
+    def describe_regions(self) -> ActionResult:
+        """The regions that the account has enabled; all of its partition for AllRegions."""
+        self.error_on_dryrun()
+        found = self.ec2_backend.describe_regions(self._get_param("RegionNames", []))
+        every = self._get_param("AllRegions", False) or self._get_param("RegionNames", [])
+        shown = [region for region in found if every or region.opt_in_status != "not-opted-in"]
+        return ActionResult({"Regions": shown})
+
     def call_action(self) -> Any:
         """Let the clock's doings happen, then carry the action out, if all its words are the API's."""
         self.ec2_backend.settle()

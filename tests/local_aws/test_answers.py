@@ -135,6 +135,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
         InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24, MaxResults=100
     ),
     "purchase_capacity_block": lambda it: it.buy(),
+    "describe_regions": lambda it: it.ec2.describe_regions(AllRegions=True),
     "describe_capacity_blocks": lambda it: (it.buy(), it.ec2.describe_capacity_blocks()),
     "describe_capacity_block_extension_offerings": lambda it: it.extension(it.active_block()),
     "purchase_capacity_block_extension": lambda it: it.extend(),

@@ -224,3 +224,30 @@ def test_a_block_can_be_neither_cancelled_nor_modified(ec2: EC2Client, block: An
         ec2.cancel_capacity_reservation(CapacityReservationId=identifier)
     with refused("OperationNotPermitted", "can't be modified"):
         ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=1)
+
+
+def test_an_account_has_256_instances_in_blocks_at_most_in_all_regions(
+    ec2: EC2Client, client: Any, block: Any, refused: Any
+) -> None:
+    west = client("ec2", region="us-west-2")
+    for region in (ec2, ec2, west, west):
+        offering = soonest_offering(region, count=63)["CapacityBlockOfferingId"]
+        region.purchase_capacity_block(CapacityBlockOfferingId=offering, InstancePlatform=PLATFORM)
+    block(count=4)
+    with refused("InstanceLimitExceeded", "up to 256 instances across Capacity Blocks"):
+        block(count=1)
+
+
+def test_a_new_block_is_not_shown_for_a_while(
+    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+) -> None:
+    aws.world.visible_delay = timedelta(seconds=300)
+    identifier = block()["CapacityReservationId"]
+    aws.clock.advance(timedelta(seconds=299))
+    assert ec2.describe_capacity_reservations()["CapacityReservations"] == []
+    assert ec2.describe_capacity_blocks()["CapacityBlocks"] == []
+    with refused("InvalidCapacityReservationId.NotFound"):
+        reservation(ec2, identifier)
+    aws.clock.advance(timedelta(seconds=1))
+    assert reservation(ec2, identifier)["State"] == "scheduled"
+    assert len(ec2.describe_capacity_blocks()["CapacityBlocks"]) == 1

@@ -56,6 +56,8 @@ def test_knobs_are_turned_and_read_back(control: Control, aws: LocalAws) -> None
         "payment_fails": True,
         "price_factor": 1.25,
         "visible_after": 3,
+        "visible_delay_minutes": 5.0,
+        "account_alias": "kv-transfer",
         "image_generation": 2,
         "quotas": {"L-417A185B": 0.0},
     }
@@ -102,6 +104,7 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
         ("POST", "settings", {"payment_fails": "false"}, "payment_fails: Input should be a valid boolean"),
         ("POST", "settings", {"payment_minutes": 1e300}, "payment_minutes: Input should be less than"),
         ("POST", "settings", {"price_factor": -1}, "price_factor: Input should be greater than"),
+        ("POST", "settings", {"account_alias": "No!"}, "account_alias: String should match pattern"),
         ("POST", "settings", {"quotas": []}, "quotas: Input should be"),
         ("POST", "settings", {"quotas": {"L-0": 1}}, "quotas.L-0"),
         ("POST", "commands", {"status": "Nice"}, "status: Input should be 'Success'"),

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -128,3 +130,76 @@ def test_a_dry_run_extends_nothing(aws: LocalAws, ec2: EC2Client, block: Any, re
             CapacityReservationId=identifier, CapacityBlockExtensionOfferingId=offering, DryRun=True
         )
     assert history(ec2, identifier) == []
+
+
+def test_an_extension_that_is_not_paid_in_time_leaves_the_old_end(
+    aws: LocalAws, ec2: EC2Client, block: Any
+) -> None:
+    bought = block()
+    identifier, old_end = bought["CapacityReservationId"], bought["EndDate"]
+    aws.clock.set(old_end - timedelta(hours=2))
+    offering = offer(ec2, identifier)["CapacityBlockExtensionOfferingId"]
+    aws.world.payment = timedelta(hours=11)
+    buy(ec2, identifier, offering)
+    aws.clock.set(old_end - timedelta(minutes=36))
+    assert history(ec2, identifier) == ["payment-pending"]
+    aws.clock.set(old_end - timedelta(minutes=35))
+    assert history(ec2, identifier) == ["payment-failed"]
+    aws.clock.set(old_end)
+    found = ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])
+    assert found["CapacityReservations"][0]["State"] == "expired"
+
+
+def test_the_history_tells_every_extension_with_its_dates_and_its_fee(
+    aws: LocalAws, ec2: EC2Client, block: Any
+) -> None:
+    bought = block()
+    identifier = bought["CapacityReservationId"]
+    aws.clock.set(bought["StartDate"])
+    for fails in (True, False):
+        aws.world.payment_fails = fails
+        buy(ec2, identifier, offer(ec2, identifier)["CapacityBlockExtensionOfferingId"])
+        aws.clock.advance(timedelta(minutes=5))
+    aws.world.payment_fails = False
+    last = offer(ec2, identifier, hours=48)
+    buy(ec2, identifier, last["CapacityBlockExtensionOfferingId"])
+    answer = ec2.describe_capacity_block_extension_history()["CapacityBlockExtensions"]
+    old_end, day = bought["EndDate"], timedelta(days=1)
+    assert [
+        (
+            one["CapacityBlockExtensionStatus"],
+            one["CapacityBlockExtensionStartDate"],
+            one["CapacityBlockExtensionEndDate"],
+        )
+        for one in answer
+    ] == [
+        ("payment-failed", old_end, old_end + day),
+        ("payment-succeeded", old_end, old_end + day),
+        ("payment-pending", old_end + day, old_end + 3 * day),
+    ]
+    assert answer[2]["UpfrontFee"] == last["UpfrontFee"]
+    assert answer[2]["CapacityBlockExtensionPurchaseDate"] == bought["StartDate"] + timedelta(minutes=10)
+
+
+def test_a_block_lasts_182_days_at_most_with_its_extensions(
+    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+) -> None:
+    bought = block()
+    aws.clock.set(bought["StartDate"])
+    offer(ec2, bought["CapacityReservationId"], hours=4200)
+    with refused("InvalidParameterValue", "can't last more than 182 days"):
+        offer(ec2, bought["CapacityReservationId"], hours=4368)
+
+
+def test_the_states_are_those_that_the_user_guide_names(aws: LocalAws, ec2: EC2Client, block: Any) -> None:
+    record = Path(__file__).parents[1] / "recorded" / "extensions" / "rules-of-the-user-guide.json"
+    rules = json.loads(record.read_text(encoding="utf-8"))["answer"]
+    bought = block()
+    aws.clock.advance(timedelta(minutes=5))
+    states = []
+    for moment in (aws.clock.now(), bought["StartDate"]):
+        aws.clock.set(moment)
+        offer(ec2, bought["CapacityReservationId"])
+        found = ec2.describe_capacity_reservations()["CapacityReservations"]
+        states.append(found[0]["State"])
+    assert sorted(states) == sorted(rules["states_that_can_be_extended"])

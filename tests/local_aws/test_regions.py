@@ -15,3 +15,13 @@ def test_an_account_sees_the_regions_of_its_partition_alone(ec2: EC2Client) -> N
 def test_a_region_can_be_asked_for_by_name(ec2: EC2Client) -> None:
     (found,) = ec2.describe_regions(RegionNames=["us-west-2"])["Regions"]
     assert found["RegionName"] == "us-west-2"
+
+
+def test_regions_that_the_account_has_not_enabled_are_shown_when_all_are_asked_for(ec2: EC2Client) -> None:
+    enabled = {region["RegionName"] for region in ec2.describe_regions(AllRegions=False)["Regions"]}
+    every = {
+        region["RegionName"]: region["OptInStatus"]
+        for region in ec2.describe_regions(AllRegions=True)["Regions"]
+    }
+    assert set(every) - enabled == {name for name, status in every.items() if status == "not-opted-in"}
+    assert every["ap-south-2"] == "not-opted-in"

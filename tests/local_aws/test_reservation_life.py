@@ -7,7 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from local_aws.ec2.reservation import BLOCK, ON_DEMAND, SIZE_TAG, TYPE_TAG, Extension, Reservation
+from local_aws.ec2.reservation import (
+    BLOCK,
+    ON_DEMAND,
+    SIZE_TAG,
+    TYPE_TAG,
+    Extension,
+    Reservation,
+    most_at_once,
+)
 
 BOUGHT = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 BLOCK_OF_TWO = Reservation(
@@ -81,3 +89,36 @@ def test_an_on_demand_reservation_has_no_end_unless_it_is_given_one() -> None:
     forever = replace(BLOCK_OF_TWO, kind=ON_DEMAND, paid=None, purchased_end=None)
     assert forever.state(BOUGHT + timedelta(days=1000)) == "active"
     assert replace(forever, cancelled=True).state(BOUGHT + timedelta(days=1)) == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("payment", "state"),
+    [(timedelta(hours=12), "active"), (timedelta(hours=13), "payment-failed")],
+)
+def test_a_payment_that_takes_more_than_twelve_hours_has_failed(payment: timedelta, state: str) -> None:
+    slow = replace(BLOCK_OF_TWO, paid=BOUGHT + payment)
+    assert slow.state(BOUGHT + timedelta(hours=11.9)) == "payment-pending"
+    assert slow.state(BOUGHT + timedelta(hours=12)) == state
+
+
+def test_an_extension_is_paid_35_minutes_before_the_old_end_or_not_at_all() -> None:
+    end = BOUGHT + timedelta(hours=2)
+    extension = Extension(
+        "cbe-0", 24, BOUGHT, end, end + timedelta(hours=24), "1", BOUGHT + timedelta(hours=1.5)
+    )
+    assert extension.status(end - timedelta(minutes=36)) == "payment-pending"
+    assert extension.status(end - timedelta(minutes=35)) == "payment-failed"
+    in_time = replace(extension, paid=end - timedelta(minutes=35))
+    assert in_time.status(end - timedelta(minutes=35)) == "payment-succeeded"
+
+
+def test_instances_of_blocks_are_counted_where_they_live_at_one_time() -> None:
+    later = replace(
+        BLOCK_OF_TWO, start=BOUGHT + timedelta(hours=25), purchased_end=BOUGHT + timedelta(hours=49)
+    )
+    failed = replace(BLOCK_OF_TWO, fails=True)
+    now = BOUGHT + timedelta(hours=0.5)
+    blocks = [BLOCK_OF_TWO, later, failed, replace(BLOCK_OF_TWO, kind=ON_DEMAND)]
+    assert most_at_once(blocks, BOUGHT, BOUGHT + timedelta(hours=49), now) == 2
+    assert most_at_once([*blocks, later], BOUGHT, BOUGHT + timedelta(hours=49), now) == 4
+    assert most_at_once(blocks, BOUGHT + timedelta(hours=49), BOUGHT + timedelta(hours=73), now) == 0
