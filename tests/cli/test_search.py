@@ -68,14 +68,17 @@ def test_prices_are_for_an_instance_hour_and_an_accelerator_hour(cli: Cli, aws: 
 @pytest.mark.parametrize(
     ("sort", "member"), [("fee", "fee"), ("start", "start"), ("rate", "fee_per_instance_hour")]
 )
-def test_offerings_are_sorted_and_the_unusable_ones_come_last(
+def test_offerings_are_sorted_and_those_too_short_and_the_unusable_ones_come_last(
     cli: Cli, aws: LocalAws, sort: str, member: str
 ) -> None:
     found = cli("capacity", "search", "p5.48xlarge", "--sort", sort, "--json").json["offerings"]
-    usable = [one for one in found if one["usable"]]
-    assert [one["usable"] for one in found] == [True] * len(usable) + [False] * (len(found) - len(usable))
+    fits = [one["usable"] and one["hours"] >= one["asked_hours"] for one in found]
+    ranks = [0 if fit else 1 if one["usable"] else 2 for fit, one in zip(fits, found, strict=True)]
+    assert ranks == sorted(ranks)
+    assert set(ranks) == {0, 1, 2}
     key = (lambda one: one[member]) if member == "start" else (lambda one: float(one[member]))
-    assert [key(one) for one in usable] == sorted(map(key, usable))
+    covering = [key(one) for one, fit in zip(found, fits, strict=True) if fit]
+    assert covering == sorted(covering)
 
 
 def test_an_offering_in_two_zones_is_shown_as_unusable_with_the_reason(cli: Cli, aws: LocalAws) -> None:
