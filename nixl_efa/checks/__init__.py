@@ -1,7 +1,7 @@
-"""The look before the launch: every reason for which it would fail, or succeed and disappoint.
+"""The check before the launch: every reason for which it would fail, or succeed and disappoint.
 
 facts   what was seen (frozen values)       gather  boto3 clients -> facts, a module a subject
-rules   facts -> findings, pure             runner  all looks side by side, then the rules
+rules   facts -> findings, pure             runner  all questions side by side, then the rules
 """
 
 from __future__ import annotations

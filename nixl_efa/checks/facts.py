@@ -1,4 +1,4 @@
-"""What a look at AWS and at this machine saw. Plain values only.
+"""What AWS and this machine answered. Plain values only.
 
 The gatherers fill these in; the rules read them. Every figure carries its unit in its name or here: sizes in
 GiB, moments in UTC.
@@ -16,23 +16,23 @@ from nixl_efa.launch import Market
 
 
 @dataclass(frozen=True, slots=True)
-class Unseen:
-    """A look that gave nothing.
+class NoAnswer:
+    """A question that gave nothing.
 
-    permission: the IAM action that the look needs ("ec2:DescribeSubnets").
+    permission: the IAM action that the question needs ("ec2:DescribeSubnets").
     reason:     one line that says why, with the way out.
     denied:     AWS refused the permission, as against any other error.
-    follows:    the look could not succeed because another one, shown by itself, did not.
+    told_elsewhere: it could not be answered for a reason that another finding says.
     """
 
     permission: str
     reason: str
     denied: bool = False
-    follows: bool = False
+    told_elsewhere: bool = False
 
 
-Seen = TypeVar("Seen")
-Look = Union[Seen, Unseen]  # noqa: UP007
+T = TypeVar("T")
+Answer = Union[T, NoAnswer]  # noqa: UP007
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Elsewhere:
 
 
 @dataclass(frozen=True, slots=True)
-class TypeSeen:
+class TypeInEc2:
     """An instance type as DescribeInstanceTypes has it today, in the region."""
 
     name: str
@@ -224,34 +224,34 @@ class BlockHealth:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was seen, each part by itself or Unseen. None: there was no reason to look.
+    """Everything that was seen, each part by itself or NoAnswer. None: there was no reason to look.
 
     The parts that settings may leave open are found out on the way: `zone` and `reservation_id` from
     Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter.
     """
 
-    account: Look[Account]
-    zone: Look[str | None] = None
-    reservation_id: Look[str | None] = None
-    reservations: Look[tuple[Reservation, ...]] = ()
-    elsewhere: Look[Elsewhere | None] = None
-    block_health: Look[tuple[BlockHealth, ...]] = ()
-    offered_zones: Look[tuple[str, ...]] = ()
-    type_seen: Look[TypeSeen | None] = None
-    running: Look[tuple[Running, ...]] = ()
-    quota: Look[Quota | None] = None
-    vpc: Look[Vpc | None] = None
-    resolves_names: Look[bool | None] = None
-    gives_names: Look[bool | None] = None
-    subnets: Look[tuple[Subnet, ...]] = ()
+    account: Answer[Account]
+    zone: Answer[str | None] = None
+    reservation_id: Answer[str | None] = None
+    reservations: Answer[tuple[Reservation, ...]] = ()
+    elsewhere: Answer[Elsewhere | None] = None
+    block_health: Answer[tuple[BlockHealth, ...]] = ()
+    offered_zones: Answer[tuple[str, ...]] = ()
+    type_in_ec2: Answer[TypeInEc2 | None] = None
+    running: Answer[tuple[Running, ...]] = ()
+    quota: Answer[Quota | None] = None
+    vpc: Answer[Vpc | None] = None
+    resolves_names: Answer[bool | None] = None
+    gives_names: Answer[bool | None] = None
+    subnets: Answer[tuple[Subnet, ...]] = ()
     subnet: Subnet | None = None
-    route_tables: Look[tuple[RouteTable, ...]] = ()
-    endpoints: Look[tuple[Endpoint, ...]] = ()
-    security_group: Look[SecurityGroup | None] = None
-    addresses: Look[tuple[Address, ...]] = ()
-    address_quota: Look[Quota | None] = None
-    key_pair: Look[KeyPair | None] = None
-    image_id: Look[str | None] = None
-    image: Look[Image | None] = None
-    dry_run: Look[DryRun | None] = None
+    route_tables: Answer[tuple[RouteTable, ...]] = ()
+    endpoints: Answer[tuple[Endpoint, ...]] = ()
+    security_group: Answer[SecurityGroup | None] = None
+    addresses: Answer[tuple[Address, ...]] = ()
+    address_quota: Answer[Quota | None] = None
+    key_pair: Answer[KeyPair | None] = None
+    image_id: Answer[str | None] = None
+    image: Answer[Image | None] = None
+    dry_run: Answer[DryRun | None] = None
     machine: Machine | None = None

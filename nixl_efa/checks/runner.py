@@ -1,6 +1,6 @@
-"""The whole check: every look side by side, then the rules.
+"""The whole check: every question side by side, then the rules.
 
-A look that needs another one's answer waits for it. No such chain is longer than three calls (VPC, subnets, dry
+A question that needs another one's answer waits for it. No such chain is longer than three calls (VPC, subnets, dry
 run; parameter, image, dry run), so the whole takes no longer than the three slowest calls in turn. Every other
 region is asked for a missing reservation in the second place, beside them.
 """
@@ -13,9 +13,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.checks.facts import Facts, Unseen
+from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer
 from nixl_efa.checks.gather.machine import machine
-from nixl_efa.checks.looks import ClientsFactory, Looks
 from nixl_efa.checks.rules import judge
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
@@ -43,9 +43,9 @@ def run(
                search path in `environ`.
     """
     launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile or "")
-    with Looks(launch, clients) as looks:
-        programs = None if project is None else looks.begin(lambda: machine(project, environ or {}))
-        facts = looks.facts()
+    with Gatherer(launch, clients) as gatherer:
+        programs = None if project is None else gatherer.begin(lambda: machine(project, environ or {}))
+        facts = gatherer.facts()
         if programs is not None:
             facts = replace(facts, machine=programs.result())
     return findings(launch, facts, clock.now())
@@ -53,9 +53,9 @@ def run(
 
 def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     """The findings on facts that were seen. One fault of the credentials or the network is shown once, by the
-    look at the credentials, and not by every other look again."""
+    question for the credentials, and not by every other one again."""
     account = facts.account
-    if isinstance(account, Unseen) and not account.denied:
+    if isinstance(account, NoAnswer) and not account.denied:
         facts = replace(facts, **_following(facts))
     return judge(launch, facts, now)
 
@@ -63,7 +63,9 @@ def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
 def _following(facts: Facts) -> dict[str, Any]:
     values = {field.name: getattr(facts, field.name) for field in fields(facts) if field.name != "account"}
     return {
-        name: replace(value, follows=True, reason="AWS can't be asked with these credentials (see above)")
+        name: replace(
+            value, told_elsewhere=True, reason="AWS can't be asked with these credentials (see above)"
+        )
         for name, value in values.items()
-        if isinstance(value, Unseen) and not value.denied
+        if isinstance(value, NoAnswer) and not value.denied
     }

@@ -14,14 +14,14 @@ from nixl_efa.checks.facts import (
     Facts,
     Image,
     Machine,
+    NoAnswer,
     Quota,
     Route,
     RouteTable,
     Running,
     Subnet,
     Tool,
-    TypeSeen,
-    Unseen,
+    TypeInEc2,
     Vpc,
 )
 from nixl_efa.efa_layout import layout
@@ -31,8 +31,8 @@ from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 BLOCK_ID = "cr-0123456789abcdef0"
 ACCOUNT = "123456789012"
-DENIED = Unseen("ec2:Something", "no permission: ec2:Something is not allowed.", denied=True)
-BROKEN = Unseen("ec2:Something", "Something was refused: InternalError: try later")
+DENIED = NoAnswer("ec2:Something", "no permission: ec2:Something is not allowed.", denied=True)
+BROKEN = NoAnswer("ec2:Something", "Something was refused: InternalError: try later")
 
 
 def known(name: str) -> InstanceType:
@@ -42,10 +42,10 @@ def known(name: str) -> InstanceType:
     return found
 
 
-def seen_type(name: str) -> TypeSeen:
+def type_in_ec2(name: str) -> TypeInEc2:
     """A type as EC2 shows it, in agreement with the data."""
     found = known(name)
-    return TypeSeen(
+    return TypeInEc2(
         name=name,
         vcpu=found.vcpu,
         efa_interfaces=found.efa_interfaces,
@@ -121,7 +121,7 @@ BLOCK_FACTS = Facts(
     reservation_id=BLOCK_ID,
     reservations=(BLOCK,),
     offered_zones=("us-east-2a", "us-east-2c"),
-    type_seen=seen_type("p5.48xlarge"),
+    type_in_ec2=type_in_ec2("p5.48xlarge"),
     vpc=Vpc("vpc-1", is_default=True),
     resolves_names=True,
     gives_names=True,
@@ -149,7 +149,7 @@ DEMAND_FACTS = replace(
     BLOCK_FACTS,
     reservation_id=None,
     reservations=(),
-    type_seen=seen_type("g7e.8xlarge"),
+    type_in_ec2=type_in_ec2("g7e.8xlarge"),
     quota=Quota("L-DB2E81BA", "Running On-Demand G and VT instances", 64.0),
 )
 

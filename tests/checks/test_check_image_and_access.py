@@ -31,7 +31,7 @@ from tests.checks.in_order import (
     NOW,
     instance,
     known,
-    seen_type,
+    type_in_ec2,
 )
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
@@ -41,7 +41,7 @@ def image(**changes: Any) -> dict[str, Any]:
     return {"image": replace(IMAGE, **changes)}
 
 
-UEFI_ONLY = replace(seen_type("p5.48xlarge"), boot_modes=("uefi",))
+UEFI_ONLY = replace(type_in_ec2("p5.48xlarge"), boot_modes=("uefi",))
 
 
 @pytest.mark.parametrize(
@@ -71,17 +71,23 @@ UEFI_ONLY = replace(seen_type("p5.48xlarge"), boot_modes=("uefi",))
             FAIL,
             "is arm64, but p5.48xlarge runs x86_64",
         ),
-        ({}, {**image(architecture="arm64"), "type_seen": DENIED}, "image architecture", FAIL, "runs x86_64"),
         (
             {},
-            {**image(boot_mode="legacy-bios"), "type_seen": UEFI_ONLY},
+            {**image(architecture="arm64"), "type_in_ec2": DENIED},
+            "image architecture",
+            FAIL,
+            "runs x86_64",
+        ),
+        (
+            {},
+            {**image(boot_mode="legacy-bios"), "type_in_ec2": UEFI_ONLY},
             "image architecture",
             FAIL,
             "by uefi",
         ),
         (
             {},
-            {**image(boot_mode="uefi-preferred"), "type_seen": UEFI_ONLY},
+            {**image(boot_mode="uefi-preferred"), "type_in_ec2": UEFI_ONLY},
             "image architecture",
             PASS,
             "x86_64",
@@ -272,7 +278,7 @@ def test_an_accelerator_without_a_deep_learning_image_is_a_warning(parameter: st
 
 
 def test_one_fault_of_the_credentials_is_shown_once() -> None:
-    facts = replace(BLOCK_FACTS, account=BROKEN, reservations=BROKEN, vpc=BROKEN, type_seen=DENIED)
+    facts = replace(BLOCK_FACTS, account=BROKEN, reservations=BROKEN, vpc=BROKEN, type_in_ec2=DENIED)
     found = {each.check: each for each in findings(BLOCK_LAUNCH, facts, NOW)}
     assert_says(found["credentials"], FAIL, "InternalError")
     assert_says(found["reservation"], SKIP, "AWS can't be asked with these credentials")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.checks.facts import BlockHealth, Elsewhere, Unseen
+from nixl_efa.checks.facts import BlockHealth, Elsewhere, NoAnswer
 from nixl_efa.checks.rules import judge
 from nixl_efa.findings import Level
 from tests.checks.in_order import (
@@ -26,7 +26,7 @@ from tests.checks.in_order import (
     ON_DEMAND_RESERVATION,
     UNRESERVED,
     instance,
-    seen_type,
+    type_in_ec2,
 )
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
@@ -103,7 +103,7 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
         ),
         (
             {},
-            {"reservations": (), "elsewhere": Unseen("ec2:DescribeRegions", "", denied=True)},
+            {"reservations": (), "elsewhere": NoAnswer("ec2:DescribeRegions", "", denied=True)},
             "reservation",
             FAIL,
             "could not be asked (no permission: ec2:DescribeRegions)",
@@ -184,7 +184,7 @@ def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:
 )
 def test_the_interconnect_of_an_ultra_server(health: Any, level: Level, words: str) -> None:
     facts = {**block(instance_type="trn2u.48xlarge"), "block_health": health}
-    facts["type_seen"] = seen_type("trn2u.48xlarge")
+    facts["type_in_ec2"] = type_in_ec2("trn2u.48xlarge")
     launch = {"instance_type": "trn2u.48xlarge"}
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "block health", launch, facts), level, words)
 

@@ -25,11 +25,11 @@ from tests.checks.in_order import (
     NOW,
     ON_DEMAND_RESERVATION,
     instance,
-    seen_type,
+    type_in_ec2,
 )
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
-G7E = seen_type("g7e.8xlarge")
+G7E = type_in_ec2("g7e.8xlarge")
 TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     (
         {},
@@ -41,33 +41,39 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     ({}, {"zone": "us-east-2b"}, "type offered", FAIL, "not offered in us-east-2b"),
     ({}, {"offered_zones": ()}, "type offered", FAIL, "No zone of us-east-2 offers g7e.8xlarge"),
     ({}, {"offered_zones": DENIED}, "type offered", SKIP, "No permission"),
-    ({}, {"type_seen": None}, "instance type", FAIL, "EC2 has no instance type g7e.8xlarge in us-east-2"),
-    ({}, {"type_seen": BROKEN}, "instance type", FAIL, "The look failed"),
-    ({}, {"type_seen": replace(G7E, efa_interfaces=0)}, "type EFA", WARN, "NIXL will use TCP"),
+    ({}, {"type_in_ec2": None}, "instance type", FAIL, "EC2 has no instance type g7e.8xlarge in us-east-2"),
+    ({}, {"type_in_ec2": BROKEN}, "instance type", FAIL, "The look failed"),
+    ({}, {"type_in_ec2": replace(G7E, efa_interfaces=0)}, "type EFA", WARN, "NIXL will use TCP"),
     (
         {},
-        {"type_seen": replace(G7E, efa_interfaces=2)},
+        {"type_in_ec2": replace(G7E, efa_interfaces=2)},
         "type EFA",
         WARN,
         "2 EFA interfaces, but the stack plans 1",
     ),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "can't be had as capacity-block"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "Set use_capacity_block = false"),
-    ({}, {"type_seen": replace(G7E, usage_classes=("capacity-block",))}, "type market", FAIL, "as on-demand"),
+    (
+        {},
+        {"type_in_ec2": replace(G7E, usage_classes=("capacity-block",))},
+        "type market",
+        FAIL,
+        "as on-demand",
+    ),
     (
         {"market": "spot"},
-        {"type_seen": replace(G7E, usage_classes=("on-demand",))},
+        {"type_in_ec2": replace(G7E, usage_classes=("on-demand",))},
         "type market",
         FAIL,
         "spot = false",
     ),
-    ({}, {"type_seen": replace(G7E, usage_classes=())}, "type market", WARN, "does not say how"),
+    ({}, {"type_in_ec2": replace(G7E, usage_classes=())}, "type market", WARN, "does not say how"),
     ({"volume": Volume(100)}, {}, "volume_size", WARN, "100 GiB"),
     # placement
     ({}, {}, "placement", PASS, "in one cluster placement group"),
     (
         {},
-        {"type_seen": replace(G7E, placement_strategies=("spread",))},
+        {"type_in_ec2": replace(G7E, placement_strategies=("spread",))},
         "placement",
         FAIL,
         "EC2 offers spread",
@@ -82,7 +88,7 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         PASS,
         "keeps a Capacity Block's",
     ),
-    ({}, {"type_seen": DENIED}, "placement", SKIP, "No permission"),
+    ({}, {"type_in_ec2": DENIED}, "placement", SKIP, "No permission"),
 ]
 
 
@@ -231,7 +237,7 @@ def test_every_type_with_efa_has_a_quota() -> None:
 def test_a_type_that_the_data_does_not_know_has_its_vcpus_from_ec2() -> None:
     launch = replace(DEMAND_LAUNCH, type_facts=None)
     assert_says(finding(launch, DEMAND_FACTS, NOW, "quota", {}, {}), PASS, "the pair takes 64")
-    unknown = {"type_seen": DENIED}
+    unknown = {"type_in_ec2": DENIED}
     assert_says(
         finding(launch, DEMAND_FACTS, NOW, "quota", {}, unknown), SKIP, "vCPUs of g7e.8xlarge is not known"
     )

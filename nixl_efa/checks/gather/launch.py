@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_errors import error_code, error_message
-from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeSeen
+from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeInEc2
 from nixl_efa.checks.launch_request import request
 from nixl_efa.launch import Launch
 
@@ -32,7 +32,7 @@ def parameter(ssm: SSMClient, name: str) -> str | None:
     return answer["Parameter"].get("Value", "").strip()
 
 
-def type_seen(ec2: EC2Client, name: str) -> TypeSeen | None:
+def type_in_ec2(ec2: EC2Client, name: str) -> TypeInEc2 | None:
     """The type, None when the region doesn't have it. Asked by filter: an unknown name is then no error."""
     answer = ec2.describe_instance_types(Filters=[{"Name": "instance-type", "Values": [name]}])
     return next(
@@ -48,10 +48,10 @@ def offered_zones(ec2: EC2Client, name: str) -> tuple[str, ...]:
     return tuple(sorted(each["Location"] for each in answer["InstanceTypeOfferings"]))
 
 
-def parsed_type(payload: Mapping[str, Any]) -> TypeSeen:
+def parsed_type(payload: Mapping[str, Any]) -> TypeInEc2:
     """The type from EC2's payload."""
     network = payload.get("NetworkInfo", {})
-    return TypeSeen(
+    return TypeInEc2(
         name=payload["InstanceType"],
         vcpu=payload.get("VCpuInfo", {}).get("DefaultVCpus", 0),
         efa_interfaces=network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)

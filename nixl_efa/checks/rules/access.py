@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.capacity.judge import state_finding
-from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, Unseen
+from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, NoAnswer
 from nixl_efa.checks.launch_request import cli_options, request
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.advice import advice_for
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
@@ -34,8 +34,8 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
 
 def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
     answer = facts.dry_run
-    if isinstance(answer, Unseen):
-        return unseen(_CHECK, answer)
+    if isinstance(answer, NoAnswer):
+        return no_answer(_CHECK, answer)
     if answer is None:
         return skipped(
             _CHECK,
@@ -66,7 +66,7 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
 
 def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
     """The pair runs already, and EC2 counts what it takes against its own successors."""
-    running = () if isinstance(facts.running, Unseen) else facts.running
+    running = () if isinstance(facts.running, NoAnswer) else facts.running
     return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.count
 
 
@@ -78,10 +78,10 @@ def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun, now: datetim
     return state_finding(found, now, at_once=launch.at_once).level is Level.WARN
 
 
-def _key_pair(launch: Launch, name: str, pair: KeyPair | Unseen | None) -> Finding:
+def _key_pair(launch: Launch, name: str, pair: KeyPair | NoAnswer | None) -> Finding:
     by_hand = aws(launch, "ec2", "describe-key-pairs", "--key-names", name)
-    if isinstance(pair, Unseen):
-        return unseen("key pair", pair, by_hand)
+    if isinstance(pair, NoAnswer):
+        return no_answer("key pair", pair, by_hand)
     if pair is None:
         return failed(
             "key pair",
@@ -96,6 +96,6 @@ def _by_hand(launch: Launch, facts: Facts) -> str:
     """The same request; empty without an image or a subnet, with which none was made."""
     if not isinstance(facts.image, Image) or facts.subnet is None:
         return ""
-    reservation_id = None if isinstance(facts.reservation_id, Unseen) else facts.reservation_id
+    reservation_id = None if isinstance(facts.reservation_id, NoAnswer) else facts.reservation_id
     body = request(launch, subnet_id=facts.subnet.id, image=facts.image, reservation_id=reservation_id)
     return f"{aws(launch, 'ec2', 'run-instances')} {cli_options(body)}"

@@ -1,25 +1,25 @@
-"""What every rule needs: what a look that gave nothing means, and AWS CLI calls to look by hand."""
+"""What every rule needs: what a question without an answer means, and AWS CLI calls to look by hand."""
 
 from __future__ import annotations
 
-from nixl_efa.checks.facts import Unseen
+from nixl_efa.checks.facts import NoAnswer
 from nixl_efa.findings import Finding, aws_call, failed, skipped
 from nixl_efa.launch import Launch
 
 
-def unseen(check: str, look: Unseen, command: str = "") -> Finding:
-    """What a look that gave nothing means: SKIP without the permission (or after a fault that is shown by
+def no_answer(check: str, answer: NoAnswer, command: str = "") -> Finding:
+    """What a question without an answer means: SKIP without the permission (or after a fault that is shown by
     itself), FAIL for any other error, since a launch on a guess is what a check is there to prevent."""
-    if look.denied:
+    if answer.denied:
         return skipped(
             check,
-            f"No permission to look: {look.permission} is not allowed.",
-            f"Have {look.permission} added to your role, or check with another profile.",
+            f"No permission to look: {answer.permission} is not allowed.",
+            f"Have {answer.permission} added to your role, or check with another profile.",
             command,
         )
-    if look.follows:
-        return skipped(check, f"Not looked at: {look.reason}.", "", command)
-    return failed(check, f"The look failed: {look.reason}.", "Mend that and check again.", command)
+    if answer.told_elsewhere:
+        return skipped(check, f"Not looked at: {answer.reason}.", "", command)
+    return failed(check, f"The look failed: {answer.reason}.", "Mend that and check again.", command)
 
 
 def aws(launch: Launch, service: str, call: str, *words: str) -> str:

@@ -6,9 +6,9 @@ import re
 from datetime import datetime
 
 from nixl_efa import instance_types
-from nixl_efa.checks.facts import Facts, Image, Unseen
+from nixl_efa.checks.facts import Facts, Image, NoAnswer
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, parameter_call, unseen
+from nixl_efa.checks.rules.common import aws, no_answer, parameter_call
 from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.image import image_parameter, validate_image
 from nixl_efa.launch import Launch
@@ -31,14 +31,14 @@ def _volume(launch: Launch) -> list[Finding]:
 
 
 def _image(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
-    if isinstance(facts.image_id, Unseen):
-        return [unseen("image", facts.image_id, parameter_call(launch, launch.image_parameter))]
+    if isinstance(facts.image_id, NoAnswer):
+        return [no_answer("image", facts.image_id, parameter_call(launch, launch.image_parameter))]
     if facts.image_id is None:
         return [_no_parameter(launch)]
     by_hand = aws(launch, "ec2", "describe-images", "--image-ids", facts.image_id, "--include-deprecated")
     image = facts.image
-    if isinstance(image, Unseen):
-        return [unseen("image", image, by_hand)]
+    if isinstance(image, NoAnswer):
+        return [no_answer("image", image, by_hand)]
     if image is None:
         return [_missing(launch, facts.image_id, by_hand)]
     return [
@@ -99,9 +99,9 @@ def _architecture(launch: Launch, facts: Facts, image: Image, by_hand: str) -> F
     check = "image architecture"
     known = launch.type_facts.architectures if launch.type_facts is not None else ()
     boot_modes: tuple[str, ...] = ()
-    if not isinstance(facts.type_seen, Unseen) and facts.type_seen is not None:
-        known = facts.type_seen.architectures
-        boot_modes = facts.type_seen.boot_modes
+    if not isinstance(facts.type_in_ec2, NoAnswer) and facts.type_in_ec2 is not None:
+        known = facts.type_in_ec2.architectures
+        boot_modes = facts.type_in_ec2.boot_modes
     if known and image.architecture not in known:
         return failed(
             check,

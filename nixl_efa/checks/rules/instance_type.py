@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, TypeSeen, Unseen
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.facts import Facts, NoAnswer, TypeInEc2
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -15,9 +15,9 @@ _USAGE_CLASS = {"on-demand": "on-demand", "spot": "spot", "capacity-block": "cap
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Offered in the zone, EFA interfaces, and the usage class."""
-    seen = facts.type_seen
-    if isinstance(seen, Unseen):
-        return [_offered(launch, facts), unseen("instance type", seen, command(launch))]
+    seen = facts.type_in_ec2
+    if isinstance(seen, NoAnswer):
+        return [_offered(launch, facts), no_answer("instance type", seen, command(launch))]
     if seen is None:
         return [
             failed(
@@ -47,8 +47,8 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
         f"Name=instance-type,Values={launch.instance_type}",
     )
     zones = facts.offered_zones
-    if isinstance(zones, Unseen):
-        return unseen(check, zones, by_hand)
+    if isinstance(zones, NoAnswer):
+        return no_answer(check, zones, by_hand)
     if not zones:
         return failed(
             check,
@@ -56,8 +56,8 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
             "Set region to one that offers it, or another instance_type.",
             by_hand,
         )
-    if isinstance(facts.zone, Unseen):
-        return unseen(check, facts.zone, by_hand)
+    if isinstance(facts.zone, NoAnswer):
+        return no_answer(check, facts.zone, by_hand)
     zone = facts.zone or (facts.subnet.zone if facts.subnet is not None else None)
     if zone is not None and zone not in zones:
         return failed(
@@ -70,7 +70,7 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
     return passed(check, f"{launch.instance_type} is offered in {where}.", by_hand)
 
 
-def _efa(launch: Launch, seen: TypeSeen) -> Finding:
+def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
     check = "type EFA"
     planned = sum(each.interface_type != "interface" for each in launch.interfaces)
     if not seen.efa_interfaces:
@@ -97,7 +97,7 @@ def _efa(launch: Launch, seen: TypeSeen) -> Finding:
     )
 
 
-def _usage(launch: Launch, seen: TypeSeen) -> Finding:
+def _usage(launch: Launch, seen: TypeInEc2) -> Finding:
     check, wanted = "type market", _USAGE_CLASS[launch.market]
     if not seen.usage_classes:
         return warned(

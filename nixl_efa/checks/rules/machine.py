@@ -6,8 +6,8 @@ import re
 from datetime import datetime
 
 from nixl_efa.account import account_finding
-from nixl_efa.checks.facts import Facts, Machine, Tool, Unseen
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.facts import Facts, Machine, NoAnswer, Tool
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -18,7 +18,7 @@ _LEAST_TERRAFORM = (1, 2)
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """Credentials and account; and the programs, when they were looked for."""
+    """Credentials and account; and the programs, when they were asked for."""
     findings = _credentials(launch, facts)
     if facts.machine is not None:
         found = facts.machine
@@ -34,8 +34,8 @@ def version_of(text: str) -> tuple[int, ...]:
 
 def _credentials(launch: Launch, facts: Facts) -> list[Finding]:
     by_hand = aws(launch, "sts", "get-caller-identity")
-    if isinstance(facts.account, Unseen):
-        return [unseen("credentials", facts.account, by_hand)]
+    if isinstance(facts.account, NoAnswer):
+        return [no_answer("credentials", facts.account, by_hand)]
     account = facts.account
     found = passed(
         "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", by_hand

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, Subnet, Unseen
-from nixl_efa.checks.rules.common import aws, parameter_call, unseen
+from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
+from nixl_efa.checks.rules.common import aws, no_answer, parameter_call
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -13,8 +13,10 @@ from nixl_efa.launch import Launch
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """VPC, its DNS, zone, subnet and free addresses."""
     findings = [_vpc(launch, facts)]
-    if isinstance(facts.zone, Unseen):
-        findings.append(unseen("zone", facts.zone, parameter_call(launch, launch.reservation.zone_parameter)))
+    if isinstance(facts.zone, NoAnswer):
+        findings.append(
+            no_answer("zone", facts.zone, parameter_call(launch, launch.reservation.zone_parameter))
+        )
     elif facts.zone is None and launch.reservation.reads_zone:
         findings.append(_no_zone_parameter(launch))
     findings.append(_subnet(launch, facts))
@@ -40,8 +42,8 @@ def addresses_needed(launch: Launch) -> int:
 def _vpc(launch: Launch, facts: Facts) -> Finding:
     choice = ("--vpc-ids", launch.vpc_id) if launch.vpc_id else ("--filters", "Name=is-default,Values=true")
     by_hand = aws(launch, "ec2", "describe-vpcs", *choice)
-    if isinstance(facts.vpc, Unseen):
-        return unseen("vpc", facts.vpc, by_hand)
+    if isinstance(facts.vpc, NoAnswer):
+        return no_answer("vpc", facts.vpc, by_hand)
     if facts.vpc is not None:
         kind = "default VPC " if facts.vpc.is_default else "VPC "
         return passed("vpc", f"The {kind}{facts.vpc.id} is there.", by_hand)
@@ -75,9 +77,9 @@ def _no_zone_parameter(launch: Launch) -> Finding:
 
 def _subnet(launch: Launch, facts: Facts) -> Finding:
     by_hand = subnet_command(launch)
-    if isinstance(facts.subnets, Unseen):
-        return unseen("subnet", facts.subnets, by_hand)
-    zone = None if isinstance(facts.zone, Unseen) else facts.zone
+    if isinstance(facts.subnets, NoAnswer):
+        return no_answer("subnet", facts.subnets, by_hand)
+    zone = None if isinstance(facts.zone, NoAnswer) else facts.zone
     if facts.subnet is None:
         return _no_subnet(launch, facts.subnets, zone, by_hand)
     subnet = facts.subnet
@@ -123,7 +125,7 @@ def _no_subnet(launch: Launch, seen: tuple[Subnet, ...], zone: str | None, by_ha
 def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     check, needed, by_hand = "subnet addresses", addresses_needed(launch), subnet_command(launch)
     own = 0
-    if not isinstance(facts.running, Unseen):
+    if not isinstance(facts.running, NoAnswer):
         own = sum(each.own for each in facts.running)
     if subnet.free_addresses < needed and not own:
         return failed(
@@ -147,8 +149,8 @@ def _dns(launch: Launch, facts: Facts) -> list[Finding]:
     by_hand = aws(launch, "ec2", "describe-vpc-attribute", "--vpc-id", vpc, "--attribute", "enableDnsSupport")
     switch_on = f"Switch it on: `{aws(launch, 'ec2', 'modify-vpc-attribute', '--vpc-id', vpc)}"
     for seen in (resolves, names):
-        if isinstance(seen, Unseen):
-            return [unseen("vpc DNS", seen, by_hand)]
+        if isinstance(seen, NoAnswer):
+            return [no_answer("vpc DNS", seen, by_hand)]
     if not resolves:
         return [
             failed(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, Unseen
+from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules import instance_type
-from nixl_efa.checks.rules.common import unseen
+from nixl_efa.checks.rules.common import no_answer
 from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -22,9 +22,9 @@ def _placement(launch: Launch, facts: Facts) -> Finding:
     by_hand = instance_type.command(launch)
     if launch.market == "capacity-block":
         return _in_block(launch)
-    if isinstance(facts.type_seen, Unseen):
-        return unseen(_CHECK, facts.type_seen, by_hand)
-    strategies = facts.type_seen.placement_strategies if facts.type_seen is not None else ()
+    if isinstance(facts.type_in_ec2, NoAnswer):
+        return no_answer(_CHECK, facts.type_in_ec2, by_hand)
+    strategies = facts.type_in_ec2.placement_strategies if facts.type_in_ec2 is not None else ()
     if launch.placement_group and "cluster" not in strategies:
         return failed(
             _CHECK,

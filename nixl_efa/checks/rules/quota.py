@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa import instance_types
-from nixl_efa.checks.facts import Facts, Running, Unseen
+from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, quota_class, vcpu_quota
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, counted, failed, passed, skipped
 from nixl_efa.launch import Launch
 
@@ -33,8 +33,8 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
     held = _held_by_reservation(facts)
     if held:
         return passed(_CHECK, held, by_hand)
-    if isinstance(facts.quota, Unseen):
-        return unseen(_CHECK, facts.quota, by_hand)
+    if isinstance(facts.quota, NoAnswer):
+        return no_answer(_CHECK, facts.quota, by_hand)
     if facts.quota is None:
         return skipped(_CHECK, f"Service Quotas knows no quota {code} in {launch.region}.", "", by_hand)
     each = _vcpu(launch, facts)
@@ -42,10 +42,10 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
         return skipped(_CHECK, f"The number of vCPUs of {launch.instance_type} is not known.", "", by_hand)
     needed, limit = each * launch.count, int(facts.quota.value)
     name = f"{facts.quota.name} ({code})"
-    if isinstance(facts.running, Unseen):
+    if isinstance(facts.running, NoAnswer):
         if needed > limit:
             return _too_small(launch, name, needed, limit, None, by_hand)
-        return unseen(_CHECK, facts.running, by_hand)
+        return no_answer(_CHECK, facts.running, by_hand)
     unused = in_unused_reservations(launch, facts, each)
     used = in_use(launch, facts.running) + unused
     if needed + used > limit:
@@ -74,11 +74,11 @@ def in_unused_reservations(launch: Launch, facts: Facts, vcpu: int) -> int:
 
     vcpu: of the launch's type.
     """
-    if launch.market != "on-demand" or isinstance(facts.reservations, Unseen):
+    if launch.market != "on-demand" or isinstance(facts.reservations, NoAnswer):
         return 0
     kind = quota_class(launch.instance_type)
     zone = facts.subnet.zone if facts.subnet is not None else None
-    owner = None if isinstance(facts.account, Unseen) else facts.account.account
+    owner = None if isinstance(facts.account, NoAnswer) else facts.account.account
     return sum(
         each.free * _vcpu_of(each.instance_type, launch, vcpu)
         for each in facts.reservations
@@ -101,7 +101,7 @@ def _held_by_reservation(facts: Facts) -> str:
     # EC2 user guide, ec2-capacity-reservations: a reservation counts against its owner's quota from the day
     # it is made, used or not, so a launch into it takes nothing more.
     found = reservation.of(facts)
-    if found is None or found.is_block or isinstance(facts.account, Unseen):
+    if found is None or found.is_block or isinstance(facts.account, NoAnswer):
         return ""
     if found.owner != facts.account.account:
         return ""
@@ -109,8 +109,8 @@ def _held_by_reservation(facts: Facts) -> str:
 
 
 def _vcpu(launch: Launch, facts: Facts) -> int | None:
-    if not isinstance(facts.type_seen, Unseen) and facts.type_seen is not None:
-        return facts.type_seen.vcpu
+    if not isinstance(facts.type_in_ec2, NoAnswer) and facts.type_in_ec2 is not None:
+        return facts.type_in_ec2.vcpu
     return launch.type_facts.vcpu if launch.type_facts is not None else None
 
 
@@ -132,10 +132,10 @@ def _addresses(launch: Launch, facts: Facts) -> Finding:
     quota_by_hand = aws(
         launch, "service-quotas", "get-service-quota", "--service-code", "ec2", "--quota-code", ELASTIC_IPS
     )
-    if isinstance(facts.addresses, Unseen):
-        return unseen(_ADDRESSES, facts.addresses, by_hand)
-    if isinstance(facts.address_quota, Unseen):
-        return unseen(_ADDRESSES, facts.address_quota, quota_by_hand)
+    if isinstance(facts.addresses, NoAnswer):
+        return no_answer(_ADDRESSES, facts.addresses, by_hand)
+    if isinstance(facts.address_quota, NoAnswer):
+        return no_answer(_ADDRESSES, facts.address_quota, quota_by_hand)
     used = sum(not each.own for each in facts.addresses)
     if facts.address_quota is None:
         return skipped(

@@ -8,8 +8,8 @@ from datetime import datetime
 from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import Use, command, id_finding, judge, parameter_command, use_command
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.checks.facts import Facts, Running, Unseen
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.facts import Facts, NoAnswer, Running
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
@@ -19,15 +19,16 @@ _RUNNING_NOW = ("pending", "running")
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     """Everything about the reservation, from its id to the time that is left."""
-    if isinstance(facts.reservation_id, Unseen):
-        return [unseen("reservation", facts.reservation_id, parameter_command(launch))]
+    if isinstance(facts.reservation_id, NoAnswer):
+        return [no_answer("reservation", facts.reservation_id, parameter_command(launch))]
     name = facts.reservation_id or ""
     fault = id_finding(launch, name)
     if not launch.reservation.is_named:
         return [fault] if fault else []
-    if isinstance(facts.reservations, Unseen):
+    if isinstance(facts.reservations, NoAnswer):
         return [
-            fault or unseen("reservation", facts.reservations, command(name, launch.region, launch.profile))
+            fault
+            or no_answer("reservation", facts.reservations, command(name, launch.region, launch.profile))
         ]
     switch = _switch(launch, facts, facts.reservations, now)
     if fault:
@@ -36,8 +37,8 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     if found is None:
         return [*_missing(launch, facts, name, now), switch]
     findings = _judged(launch, facts, found, now)
-    if isinstance(facts.running, Unseen):
-        findings.append(unseen("reservation use", facts.running, use_command(found.id, launch)))
+    if isinstance(facts.running, NoAnswer):
+        findings.append(no_answer("reservation use", facts.running, use_command(found.id, launch)))
     if found.is_block and is_ultra_server(found.instance_type):
         findings.append(_health(launch, facts, found))
     return [*findings, switch]
@@ -45,7 +46,7 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
 
 def of(facts: Facts) -> Reservation | None:
     """The launch's reservation among those seen in its region, None when it isn't there or wasn't seen."""
-    if isinstance(facts.reservations, Unseen) or isinstance(facts.reservation_id, Unseen):
+    if isinstance(facts.reservations, NoAnswer) or isinstance(facts.reservation_id, NoAnswer):
         return None
     return next((each for each in facts.reservations if each.id == facts.reservation_id), None)
 
@@ -55,11 +56,11 @@ def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> 
         found,
         launch,
         now,
-        zone="" if isinstance(facts.zone, Unseen) else facts.zone or "",
+        zone="" if isinstance(facts.zone, NoAnswer) else facts.zone or "",
         subnet_id=facts.subnet.id if facts.subnet is not None else "",
         subnet_zone=facts.subnet.zone if facts.subnet is not None else "",
-        account="" if isinstance(facts.account, Unseen) else facts.account.account,
-        use=None if isinstance(facts.running, Unseen) else _use(facts.running, found.id),
+        account="" if isinstance(facts.account, NoAnswer) else facts.account.account,
+        use=None if isinstance(facts.running, NoAnswer) else _use(facts.running, found.id),
     )
 
 
@@ -77,7 +78,7 @@ def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Fin
     looked for."""
     by_hand = command(name, launch.region, launch.profile)
     elsewhere = facts.elsewhere
-    if isinstance(elsewhere, Unseen):
+    if isinstance(elsewhere, NoAnswer):
         why = f"no permission: {elsewhere.permission}" if elsewhere.denied else elsewhere.reason
         return [
             failed(
@@ -94,14 +95,14 @@ def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Fin
         message += f", nor in any of the {counted(len(elsewhere.asked), 'other region')} that were asked"
         if elsewhere.not_asked:
             message += f" (no answer from {listed(elsewhere.not_asked)})"
-    account = "" if isinstance(facts.account, Unseen) else f" {facts.account.account}"
+    account = "" if isinstance(facts.account, NoAnswer) else f" {facts.account.account}"
     remedy = (
         "EC2 shows a new reservation only after some minutes: check again if it was bought just now."
         f" Else check the id and that account{account} is the right one."
         " A reservation of another account is visible only while it is shared with yours"
         " (`aws ram get-resource-shares --resource-owner OTHER-ACCOUNTS`)."
     )
-    if not isinstance(facts.reservations, Unseen):
+    if not isinstance(facts.reservations, NoAnswer):
         alike = [each.id for each in facts.reservations if each.instance_type == launch.instance_type]
         if alike:
             remedy += f" For {launch.instance_type} this region has {listed(alike)}."
@@ -110,8 +111,8 @@ def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Fin
 
 def _health(launch: Launch, facts: Facts, found: Reservation) -> Finding:
     check, by_hand = "block health", aws(launch, "ec2", "describe-capacity-block-status")
-    if isinstance(facts.block_health, Unseen):
-        return unseen(check, facts.block_health, by_hand)
+    if isinstance(facts.block_health, NoAnswer):
+        return no_answer(check, facts.block_health, by_hand)
     health = next((each for each in facts.block_health if found.id in each.reservation_ids), None)
     if health is None:
         return skipped(
@@ -131,8 +132,8 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     """Nodes that run in another living reservation than the one that is named: the next deployment destroys them
     first (fixed capacity is destroyed before it is created), and EC2 lets the new ones only into an active one."""
     check, by_hand = "reservation switch", aws(launch, "ec2", "describe-instances")
-    if isinstance(facts.running, Unseen):
-        return unseen(check, facts.running, by_hand)
+    if isinstance(facts.running, NoAnswer):
+        return no_answer(check, facts.running, by_hand)
     living = {each.id: each for each in reservations if each.lives(now) and each.id != facts.reservation_id}
     nodes = [
         each

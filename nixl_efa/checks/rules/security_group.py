@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, Rule, SecurityGroup, Unseen
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.facts import Facts, NoAnswer, Rule, SecurityGroup
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -23,8 +23,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
         return []
     by_hand = aws(launch, "ec2", "describe-security-groups", "--group-ids", launch.security_group_id)
     group = facts.security_group
-    if isinstance(group, Unseen):
-        return [unseen(_CHECK, group, by_hand)]
+    if isinstance(group, NoAnswer):
+        return [no_answer(_CHECK, group, by_hand)]
     if group is None:
         return [
             failed(

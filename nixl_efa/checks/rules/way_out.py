@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Endpoint, Facts, Route, RouteTable, Subnet, Unseen
-from nixl_efa.checks.rules.common import aws, unseen
+from nixl_efa.checks.facts import Endpoint, Facts, NoAnswer, Route, RouteTable, Subnet
+from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -51,8 +51,8 @@ def missing_endpoints(endpoints: tuple[Endpoint, ...], vpc_id: str) -> tuple[str
 
 def _way_out(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     by_hand = aws(launch, "ec2", "describe-route-tables", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
-    if isinstance(facts.route_tables, Unseen):
-        return unseen(_CHECK, facts.route_tables, by_hand)
+    if isinstance(facts.route_tables, NoAnswer):
+        return no_answer(_CHECK, facts.route_tables, by_hand)
     table = table_of(facts.route_tables, subnet)
     route = default_route(table)
     if route is not None and route.target.startswith("igw-"):
@@ -131,8 +131,8 @@ def _useless_address(subnet: Subnet, table: RouteTable | None, by_hand: str) -> 
 
 def _endpoints(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     by_hand = aws(launch, "ec2", "describe-vpc-endpoints", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
-    if isinstance(facts.endpoints, Unseen):
-        return unseen(_CHECK, facts.endpoints, by_hand)
+    if isinstance(facts.endpoints, NoAnswer):
+        return no_answer(_CHECK, facts.endpoints, by_hand)
     missing = missing_endpoints(facts.endpoints, subnet.vpc_id)
     if missing:
         return failed(

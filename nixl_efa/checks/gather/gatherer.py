@@ -1,4 +1,4 @@
-"""All looks of one check, begun side by side in threads, each waiting only for those that it needs."""
+"""All questions of one check, begun side by side in threads, each waiting only for those that it needs."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import (
+    Answer,
     BlockHealth,
     DryRun,
     Elsewhere,
     Facts,
     Image,
-    Look,
+    NoAnswer,
     Quota,
     Subnet,
-    Unseen,
     Vpc,
 )
 from nixl_efa.checks.gather import launch as named
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
-Seen = TypeVar("Seen")
+T = TypeVar("T")
 
-# More than there are looks: a look that waits for another one must not keep it from a thread.
+# More than there are questions: one that waits for another one must not keep it from a thread.
 _THREADS = 40
 
 
@@ -62,16 +62,16 @@ class ClientsFactory(Protocol):
         ...
 
 
-class Looks:
-    """The looks at one launch's surroundings. A context manager: its threads end with the block."""
+class Gatherer:
+    """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
     def __init__(self, launch: Launch, clients: ClientsFactory) -> None:
         self._launch = launch
         self._clients = clients
-        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="look")
+        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="gather")
         self._own_ec2: EC2Client | None = None
 
-    def __enter__(self) -> Looks:
+    def __enter__(self) -> Gatherer:
         return self
 
     def __exit__(
@@ -79,7 +79,7 @@ class Looks:
     ) -> None:
         self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def begin(self, call: Callable[[], Seen]) -> Future[Seen]:
+    def begin(self, call: Callable[[], T]) -> Future[T]:
         """Starts a call in a thread of its own."""
         return self._pool.submit(call)
 
@@ -95,8 +95,8 @@ class Looks:
             "ec2:DescribeInstanceTypeOfferings",
             lambda ec2: named.offered_zones(ec2, launch.instance_type),
         )
-        type_seen = self._of_ec2(
-            "ec2:DescribeInstanceTypes", lambda ec2: named.type_seen(ec2, launch.instance_type)
+        type_in_ec2 = self._of_ec2(
+            "ec2:DescribeInstanceTypes", lambda ec2: named.type_in_ec2(ec2, launch.instance_type)
         )
         reservations = self.begin(self._reservations)
         running = self._of_ec2(
@@ -137,7 +137,7 @@ class Looks:
             elsewhere=elsewhere.result(),
             block_health=health.result(),
             offered_zones=offered.result(),
-            type_seen=type_seen.result(),
+            type_in_ec2=type_in_ec2.result(),
             running=running.result(),
             quota=quota.result(),
             vpc=vpc.result(),
@@ -162,106 +162,109 @@ class Looks:
             self._own_ec2 = self._clients.ec2(self._launch.region)
         return self._own_ec2
 
-    def _ask(self, permission: str, call: Callable[[], Seen]) -> Future[Look[Seen]]:
-        return self.begin(lambda: look(permission, call))
+    def _ask(self, permission: str, call: Callable[[], T]) -> Future[Answer[T]]:
+        return self.begin(lambda: answer_of(permission, call))
 
-    def _of_ec2(self, permission: str, call: Callable[[EC2Client], Seen]) -> Future[Look[Seen]]:
+    def _of_ec2(self, permission: str, call: Callable[[EC2Client], T]) -> Future[Answer[T]]:
         return self._ask(permission, lambda: call(self._ec2()))
 
     def _now(
-        self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
-    ) -> Look[Seen] | None:
+        self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
+    ) -> Answer[T] | None:
         """Asks for what has this name, in the caller's thread; None without a name."""
-        return look(permission, lambda: call(self._ec2(), name)) if name else None
+        return answer_of(permission, lambda: call(self._ec2(), name)) if name else None
 
     def _named(
-        self, permission: str, call: Callable[[EC2Client, str], Seen], name: str | None
-    ) -> Future[Look[Seen] | None]:
+        self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
+    ) -> Future[Answer[T] | None]:
         return self.begin(lambda: self._now(permission, call, name))
 
     def _in_vpc(
-        self, permission: str, call: Callable[[EC2Client, str], Seen], subnet: Future[Subnet | None]
-    ) -> Future[Look[Seen] | None]:
+        self, permission: str, call: Callable[[EC2Client, str], T], subnet: Future[Subnet | None]
+    ) -> Future[Answer[T] | None]:
         """Asks about the VPC of the chosen subnet; None without a subnet."""
 
-        def ask() -> Look[Seen] | None:
+        def ask() -> Answer[T] | None:
             chosen = subnet.result()
             return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
 
         return self.begin(ask)
 
-    def _parameter(self, given: str, name: str) -> Future[Look[str | None]]:
+    def _parameter(self, given: str, name: str) -> Future[Answer[str | None]]:
         """The value that the settings give, else the one that the parameter holds."""
 
-        def ask() -> Look[str | None]:
+        def ask() -> Answer[str | None]:
             if given or not name:
                 return given or None
-            return look(
+            return answer_of(
                 "ssm:GetParameter", lambda: named.parameter(self._clients.ssm(self._launch.region), name)
             )
 
         return self.begin(ask)
 
-    def _quota(self, code: str) -> Look[Quota | None]:
+    def _quota(self, code: str) -> Answer[Quota | None]:
         if not code:
             return None
-        return look(
+        return answer_of(
             "servicequotas:GetServiceQuota",
             lambda: usage.quota(self._clients.service_quotas(self._launch.region), code),
         )
 
-    def _reservations(self) -> Look[tuple[Reservation, ...]]:
+    def _reservations(self) -> Answer[tuple[Reservation, ...]]:
         """For the one that is named; and On-Demand for all, since unused ones count against the quota."""
         if not self._launch.reservation.is_named and self._launch.market != "on-demand":
             return ()
-        return look(
+        return answer_of(
             "ec2:DescribeCapacityReservations",
             lambda: reservation.reservations(self._ec2(), self._launch.region),
         )
 
-    def _other_regions(self) -> Look[tuple[str, ...]]:
+    def _other_regions(self) -> Answer[tuple[str, ...]]:
         """Asked before it is known whether the reservation is missing: the clients of all those regions are
-        costly to make, and so are made while other looks still wait for AWS."""
+        costly to make, and so are made while other questions still wait for AWS."""
         if not self._launch.reservation.is_named:
             return ()
-        return look(
+        return answer_of(
             "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
         )
 
     def _elsewhere(
-        self, name: Look[str | None], seen: Look[tuple[Reservation, ...]], regions: Look[tuple[str, ...]]
-    ) -> Look[Elsewhere | None]:
+        self,
+        name: Answer[str | None],
+        seen: Answer[tuple[Reservation, ...]],
+        regions: Answer[tuple[str, ...]],
+    ) -> Answer[Elsewhere | None]:
         """Only a well-formed id that is not here is worth asking every region for."""
-        if isinstance(name, Unseen) or isinstance(seen, Unseen) or not name or not is_well_formed(name):
+        if isinstance(name, NoAnswer) or isinstance(seen, NoAnswer) or not name or not is_well_formed(name):
             return None
         if any(each.id == name for each in seen):
             return None
-        if isinstance(regions, Unseen):
+        if isinstance(regions, NoAnswer):
             return regions
         return reservation.elsewhere(lambda region: self._clients.ec2(region), regions, name)
 
-    def _health(self) -> Look[tuple[BlockHealth, ...]]:
+    def _health(self) -> Answer[tuple[BlockHealth, ...]]:
         if self._launch.market != "capacity-block" or not is_ultra_server(self._launch.instance_type):
             return ()
-        return look("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
+        return answer_of("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
 
-    def _subnets(self, vpc: Look[Vpc | None]) -> Look[tuple[Subnet, ...]]:
+    def _subnets(self, vpc: Answer[Vpc | None]) -> Answer[tuple[Subnet, ...]]:
         """The given subnet, or those to choose from: of the given VPC, else of the default one."""
         vpc_id = self._launch.vpc_id or (vpc.id if isinstance(vpc, Vpc) else "")
-        return look(
+        return answer_of(
             "ec2:DescribeSubnets",
             lambda: network.subnets(self._ec2(), self._launch.subnet_id, vpc_id),
         )
 
     def _dry_run(
-        self, subnet: Subnet | None, found: Look[Image | None] | None, reservation_id: Look[str | None]
-    ) -> Look[DryRun | None]:
+        self, subnet: Subnet | None, found: Answer[Image | None] | None, reservation_id: Answer[str | None]
+    ) -> Answer[DryRun | None]:
         """Only with all that the launch names; the rule says what is missing."""
-        if subnet is None or not isinstance(found, Image) or isinstance(reservation_id, Unseen):
+        if subnet is None or not isinstance(found, Image) or isinstance(reservation_id, NoAnswer):
             return None
         if self._launch.reservation.is_named and not reservation_id:
             return None
-        return look(
+        return answer_of(
             "ec2:RunInstances",
             lambda: named.dry_run(
                 self._ec2(),
@@ -273,25 +276,25 @@ class Looks:
         )
 
 
-def _known(value: Look[str | None]) -> str | None:
-    return None if isinstance(value, Unseen) else value
+def _known(value: Answer[str | None]) -> str | None:
+    return None if isinstance(value, NoAnswer) else value
 
 
 def _chosen(
     launch: Launch,
-    subnets: Look[tuple[Subnet, ...]],
-    zone: Look[str | None],
-    offered: Look[tuple[str, ...]],
+    subnets: Answer[tuple[Subnet, ...]],
+    zone: Answer[str | None],
+    offered: Answer[tuple[str, ...]],
 ) -> Subnet | None:
-    if isinstance(subnets, Unseen):
+    if isinstance(subnets, NoAnswer):
         return None
     return network.choose_subnet(
-        launch, subnets, _known(zone), None if isinstance(offered, Unseen) else offered
+        launch, subnets, _known(zone), None if isinstance(offered, NoAnswer) else offered
     )
 
 
-def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
-    """What `call` returns; Unseen, with the permission that it needs, when AWS refuses or can't be reached.
+def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
+    """What `call` returns; NoAnswer, with the permission that it needs, when AWS refuses or can't be reached.
 
     Errors of this program are raised: they are no fact about AWS.
     """
@@ -300,10 +303,10 @@ def look(permission: str, call: Callable[[], Seen]) -> Seen | Unseen:
     try:
         return call()
     except ClientError as error:
-        # A look may be of two calls, of which one is refused.
+        # A question may be of two calls, of which one is refused.
         refused = f"{permission.partition(':')[0]}:{error.operation_name}"
-        return Unseen(refused, explain(error), denied=bool(missing_permission(error)))
+        return NoAnswer(refused, explain(error), denied=bool(missing_permission(error)))
     except (BotoCoreError, OSError) as error:
-        return Unseen(permission, explain(error))
+        return NoAnswer(permission, explain(error))
     except NoResultError as error:
-        return Unseen(permission, error.message.rstrip("."))
+        return NoAnswer(permission, error.message.rstrip("."))

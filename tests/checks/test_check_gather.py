@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from nixl_efa.capacity.reservation import from_api
-from nixl_efa.checks.facts import Image, Machine, Route, Rule, Running, Tool, TypeSeen, Unseen
+from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
-from nixl_efa.checks.looks import look
+from nixl_efa.checks.gather.gatherer import answer_of
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.
@@ -64,7 +64,7 @@ def test_an_instance_type_of_ec2() -> None:
         "PlacementGroupInfo": {"SupportedStrategies": ["cluster", "spread"]},
         "SupportedBootModes": ["uefi"],
     }
-    assert launch.parsed_type(payload) == TypeSeen(
+    assert launch.parsed_type(payload) == TypeInEc2(
         name="g7e.8xlarge",
         vcpu=32,
         efa_interfaces=1,
@@ -201,7 +201,7 @@ def test_a_look_tells_a_missing_permission_from_another_error() -> None:
         def call() -> None:
             raise error
 
-        return look("ec2:DescribeVpcs", call)
+        return answer_of("ec2:DescribeVpcs", call)
 
     denied = failing(ClientError({"Error": {"Code": "UnauthorizedOperation", "Message": ""}}, "DescribeVpcs"))
     assert (denied.permission, denied.denied) == ("ec2:DescribeVpcs", True)
@@ -212,7 +212,7 @@ def test_a_look_tells_a_missing_permission_from_another_error() -> None:
     broken = failing(ClientError({"Error": {"Code": "InternalError", "Message": "oh"}}, "DescribeVpcs"))
     assert (broken.denied, "InternalError" in broken.reason) == (False, True)
     unreachable = failing(EndpointConnectionError(endpoint_url="http://x"))
-    assert isinstance(unreachable, Unseen)
+    assert isinstance(unreachable, NoAnswer)
     with pytest.raises(KeyError):
         failing(KeyError("a fault of this program"))
 
