@@ -13,8 +13,8 @@ from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
 from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct
 
-from constructs_lib.naming import named, token
 from constructs_lib.scripts_bucket import ScriptsBucket
+from constructs_lib.terraform import named, token
 from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
 

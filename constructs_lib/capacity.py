@@ -1,4 +1,4 @@
-"""Where the pair's instances come from: On-Demand, Spot, a Capacity Block, a reservation.
+"""Where the pair's instances come from: On-Demand, Spot, a Capacity Block, a reservation; and their placement group.
 
 A launch into a Capacity Block needs both halves, the market type and the reservation as target, and no preference
 beside the target (EC2 user guide, capacity-blocks-launch).
@@ -12,9 +12,10 @@ from cdktf_cdktf_provider_aws.instance import (
     InstanceCapacityReservationSpecificationCapacityReservationTarget,
     InstanceInstanceMarketOptions,
 )
+from cdktf_cdktf_provider_aws.placement_group import PlacementGroup
 from constructs import Construct
 
-from constructs_lib.naming import named, token
+from constructs_lib.terraform import named, token
 from nixl_efa.launch import Launch, ReservationSource
 
 
@@ -49,3 +50,15 @@ class Capacity(Construct):
                 capacity_reservation_id=self.reservation_id
             )
         )
+
+
+class Placement(Construct):
+    """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings)."""
+
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
+        super().__init__(scope, id)
+        self.group_name: str | None = None
+        if launch.placement_group:
+            group = PlacementGroup(self, "group", name=launch.name_of("pair"), strategy="cluster")
+            named(group, "pair")
+            self.group_name = token("aws_placement_group", "pair", "id")

@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.launch_template import LaunchTemplate, LaunchTempl
 from cdktf_cdktf_provider_aws.network_interface import NetworkInterface
 from constructs import Construct
 
-from constructs_lib.naming import named, token
+from constructs_lib.terraform import named, token
 from nixl_efa.efa_layout import Interface
 
 

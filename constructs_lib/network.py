@@ -16,8 +16,7 @@ from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSub
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
 from constructs import Construct
 
-from constructs_lib.frozen import frozen
-from constructs_lib.naming import named, reference, token
+from constructs_lib.terraform import frozen, named, reference, token
 from nixl_efa.launch import Launch
 
 OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")

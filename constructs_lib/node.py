@@ -1,4 +1,4 @@
-"""One node of the pair: its `aws_instance`."""
+"""One node of the pair: its `aws_instance`, and the machine image of both."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cdktf import ITerraformDependable, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.instance import (
     Instance,
     InstanceLaunchTemplate,
@@ -15,12 +16,29 @@ from cdktf_cdktf_provider_aws.instance import (
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
-from constructs_lib.capacity import Capacity
+from constructs_lib.capacity import Capacity, Placement
 from constructs_lib.efa_interfaces import EfaInterfaces
-from constructs_lib.image import Image
-from constructs_lib.naming import named, token
-from constructs_lib.placement import Placement
+from constructs_lib.terraform import frozen, named, token
 from nixl_efa.launch import Launch
+
+
+class Image(Construct):
+    """The given image, else AWS's deep-learning image for the type's accelerator.
+
+    That one holds the accelerator's driver, the EFA installer (libfabric under /opt/amazon/efa) and the SSM agent.
+
+    ami_id is an id, or a token for the image that its parameter named when the pair was created.
+    """
+
+    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
+        super().__init__(scope, id)
+        if launch.image_id:
+            self.ami_id: str = launch.image_id
+            return
+        named(DataAwsSsmParameter(self, "image", name=launch.image_parameter), "image")
+        newest = token("data.aws_ssm_parameter", "image", "insecure_value")
+        # AWS publishes a new image every week; it must not replace running nodes.
+        self.ami_id = frozen(self, "image", newest, until={"parameter": launch.image_parameter})
 
 
 @dataclass(frozen=True, kw_only=True)

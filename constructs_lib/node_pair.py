@@ -5,15 +5,13 @@ from __future__ import annotations
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
-from constructs_lib.capacity import Capacity
+from constructs_lib.capacity import Capacity, Placement
 from constructs_lib.efa_interfaces import EfaInterfaces
-from constructs_lib.image import Image
 from constructs_lib.network import Network
-from constructs_lib.node import Node, Shared
-from constructs_lib.placement import Placement
+from constructs_lib.node import Image, Node, Shared
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.security_group import PairSecurityGroup
-from constructs_lib.terraform_data import terraform_data
+from constructs_lib.terraform import terraform_data
 from nixl_efa.bootstrap import bootstrap_of, user_data
 from nixl_efa.launch import Launch
 from nixl_efa.launch import Node as NodeOfLaunch

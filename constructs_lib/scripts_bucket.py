@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
 )
 from constructs import Construct
 
-from constructs_lib.naming import named, token
+from constructs_lib.terraform import named, token
 from nixl_efa.launch import Launch
 
 

@@ -8,8 +8,8 @@ from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityG
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
-from constructs_lib.naming import named, token
 from constructs_lib.network import Network
+from constructs_lib.terraform import named, token
 from nixl_efa.launch import Launch
 
 ALL_PROTOCOLS = "-1"

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from nixl_efa.settings.app_context import app_context
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
+from nixl_efa.settings.context import app_context
 from nixl_efa.settings.loading import Loaded, load
 from nixl_efa.settings.model import SETTING_NAMES, Settings, source_of
 

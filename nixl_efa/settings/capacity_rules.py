@@ -11,9 +11,8 @@ from collections.abc import Iterator
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Finding
-from nixl_efa.settings.facts import Facts
-from nixl_efa.settings.faults import given
-from nixl_efa.settings.rule import Rule, rule
+from nixl_efa.settings.rule import Facts, Rule, rule
+from nixl_efa.settings.source import given
 from nixl_efa.settings.text import from_text
 
 _OFF = {"spot": "false", "use_capacity_block": "false", "placement_group": "auto"}

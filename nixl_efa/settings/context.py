@@ -1,22 +1,46 @@
-"""Settings from cdktf's context: at its top level for every environment, under a name for that one."""
+"""cdktf's context as the app is given it, and the settings in it: at its top level for every environment, under a name
+for that one."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
-from nixl_efa.settings.faults import fault, shown, warning
 from nixl_efa.settings.model import SETTING_NAMES, Settings
-from nixl_efa.settings.source import Given, Layer, Source
+from nixl_efa.settings.source import Given, Layer, Source, fault, shown, warning
 
+VARIABLE = "CDKTF_CONTEXT_JSON"
 # The AWS CDK design's name for the proxy's port, the first of service_ports.
 VLLM_PORT = "vllmPort"
 
 _SPELLINGS: dict[str, str] = {
     spelling: setting for setting in SETTING_NAMES for spelling in (setting, names.camel_case(setting))
 } | {VLLM_PORT: "service_ports"}
+
+
+def app_context(environ: Mapping[str, str], cdktf_json: Path) -> Mapping[str, object]:
+    """What CDKTF_CONTEXT_JSON holds (the cdktf CLI sets it), else the context of cdktf.json; empty without either.
+
+    Raises ValueError, with a message for the user, when what is there is no JSON object.
+    """
+    text, source = environ.get(VARIABLE), f"The variable {VARIABLE}"
+    try:
+        if text:
+            context = json.loads(text)
+        elif cdktf_json.is_file():
+            source = f"{cdktf_json.name} (its key context)"
+            context = json.loads(cdktf_json.read_text(encoding="utf-8")).get("context", {})
+        else:
+            context = {}
+    except (OSError, ValueError, AttributeError) as error:
+        raise ValueError(f"{source} can't be read: {error}.") from error
+    if not isinstance(context, dict):
+        raise ValueError(f'{source} must be a JSON object, such as {{"prod": {{"volumeSize": 1000}}}}.')
+    return context
 
 
 @dataclass(slots=True)

@@ -10,9 +10,8 @@ from pathlib import Path
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
-from nixl_efa.settings.faults import fault
 from nixl_efa.settings.model import SETTING_NAMES
-from nixl_efa.settings.source import Given, Layer, Source
+from nixl_efa.settings.source import Given, Layer, Source, fault
 from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME
 
 _SUBJECT = "environments"

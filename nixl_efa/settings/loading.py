@@ -9,15 +9,14 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nixl_efa.findings import Finding, failures
+from nixl_efa.settings.between_environments import shared_places
 from nixl_efa.settings.context import read_context
-from nixl_efa.settings.facts import Facts
 from nixl_efa.settings.files import read_file, select
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.precedence import resolve
-from nixl_efa.settings.rule import apply
+from nixl_efa.settings.rule import Facts, apply
 from nixl_efa.settings.rules import RULES
 from nixl_efa.settings.source import Given, GivenSettings, Source
-from nixl_efa.settings.state_rules import shared_places
 from nixl_efa.settings.validation import faults_of
 from nixl_efa.settings.variables import read_variables
 

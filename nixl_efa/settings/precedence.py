@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nixl_efa.findings import Finding
-from nixl_efa.settings.faults import fault, given, warning
-from nixl_efa.settings.source import Given, GivenSettings
+from nixl_efa.settings.source import Given, GivenSettings, fault, given, warning
 from nixl_efa.settings.text import clears, from_text
 
 # Two ways to say one thing. Given by two sources, the higher one's replaces the other.

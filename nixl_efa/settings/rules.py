@@ -9,11 +9,9 @@ from nixl_efa import instance_types
 from nixl_efa.findings import Finding
 from nixl_efa.image import validate_image
 from nixl_efa.settings.capacity_rules import CAPACITY_RULES
-from nixl_efa.settings.facts import Facts
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG
-from nixl_efa.settings.names import nearest
-from nixl_efa.settings.regions import REGIONS
-from nixl_efa.settings.rule import Rule, rule
+from nixl_efa.settings.names import REGIONS, nearest
+from nixl_efa.settings.rule import Facts, Rule, rule
 
 # EBS user guide, general-purpose: the ratios of a gp3 volume.
 IOPS_PER_GIB = 500

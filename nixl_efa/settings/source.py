@@ -1,10 +1,15 @@
-"""Where a value came from: which kind of source, how high it ranks, and how a message names it."""
+"""Where a value came from: which kind of source and how high it ranks; and how a message words the value and that."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+
+from nixl_efa.findings import Finding, Level
+
+SHOWN_CHARACTERS = 100
 
 
 class Layer(IntEnum):
@@ -38,3 +43,32 @@ class Given:
 GivenSettings = Mapping[str, Given]
 
 DEFAULT = Source(Layer.DEFAULT, "default")
+
+
+def fault(check: str, message: str, remedy: str = "") -> Finding:
+    """A fault: it ends the run of its environment."""
+    return Finding(Level.FAIL, _printable(check), _printable(message), _printable(remedy))
+
+
+def warning(check: str, message: str, remedy: str = "") -> Finding:
+    """A warning: shown, and the run goes on."""
+    return Finding(Level.WARN, _printable(check), _printable(message), _printable(remedy))
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it: as TOML and JSON write it, cut when it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=str)
+    except (ValueError, RecursionError):
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[:SHOWN_CHARACTERS]}..."
+
+
+def given(setting: str, value: object, source: Source) -> str:
+    """A setting, its value and where it came from: `spot = true (environments/dev.toml: spot)`."""
+    return f"{setting} = {shown(value)} ({source.label})"
+
+
+def _printable(text: str) -> str:
+    """The text on one line, so that nothing that a user wrote can steer a terminal."""
+    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -11,10 +11,9 @@ from pydantic_core import ErrorDetails
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
 from nixl_efa.settings.backend import BACKENDS, as_table
-from nixl_efa.settings.faults import fault, given, shown
 from nixl_efa.settings.model import Settings
-from nixl_efa.settings.regions import REGIONS
-from nixl_efa.settings.source import Given, Layer, Source
+from nixl_efa.settings.names import REGIONS
+from nixl_efa.settings.source import Given, Layer, Source, fault, given, shown
 from nixl_efa.settings.values import allowed
 
 # How pydantic marks an error of a table's key rather than of its value.

@@ -18,7 +18,7 @@ VOLUME_SIZE_GIB = (8, 65536)
 VOLUME_IOPS = (3000, 80000)
 VOLUME_THROUGHPUT_MIBPS = (125, 2000)
 
-# Room for an environment's name beside it, see `rules.names_fit`.
+# Room for an environment's name beside it, see `rules`.
 MAX_PROJECT_PREFIX = 24
 MAX_ENVIRONMENT_NAME = 24
 
@@ -182,7 +182,7 @@ BucketArn = Annotated[
     Allowed("the ARN of a bucket without a path, such as arn:aws:s3:::my-artifacts"),
 ]
 # It begins the names of buckets, roles, security groups and placement groups. It may not begin with what S3
-# (user guide, bucketnamingrules) and EC2 (CreateSecurityGroup) keep to themselves, see `rules.names_fit`.
+# (user guide, bucketnamingrules) and EC2 (CreateSecurityGroup) keep to themselves, see `rules`.
 ProjectPrefix = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=MAX_PROJECT_PREFIX),

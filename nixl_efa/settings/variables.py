@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
-from nixl_efa.settings.faults import fault, shown
 from nixl_efa.settings.model import SETTING_NAMES
-from nixl_efa.settings.source import Given, Layer, Source
+from nixl_efa.settings.source import Given, Layer, Source, fault, shown
 
 
 @dataclass(slots=True)

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from nixl_efa.findings import failures
 from nixl_efa.settings import SETTING_NAMES, Settings, load
-from nixl_efa.settings.names import OTHER_VARIABLES, camel_case, variable
-from nixl_efa.settings.regions import REGIONS
+from nixl_efa.settings.names import OTHER_VARIABLES, REGIONS, camel_case, variable
 
 anything: st.SearchStrategy[Any] = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=30),

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings.backend import CloudBackend, S3Backend
-from nixl_efa.settings.faults import fault
 from nixl_efa.settings.model import Settings
+from nixl_efa.settings.source import fault
 
 Place = tuple[str, ...]
 

@@ -1,0 +1,89 @@
+"""What is Terraform's own: the names of elements in its state and plans, `terraform_data`, and values frozen in one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+from cdktf import Precondition, TerraformElement, TerraformResource, TerraformResourceLifecycle
+from constructs import Construct
+
+Element = TypeVar("Element", bound=TerraformElement)
+
+
+def named(element: Element, name: str) -> Element:
+    """Give an element a readable name in Terraform: "aws_instance.producer", not a path and a hash."""
+    element.override_logical_id(name.replace("-", "_"))
+    return element
+
+
+def reference(kind: str, name: str, attribute: str) -> str:
+    """A Terraform expression, without its braces, for an attribute of an element that `named` has named."""
+    return f"{kind}.{name.replace('-', '_')}.{attribute}"
+
+
+def token(kind: str, name: str, attribute: str) -> str:
+    """The same as text that may stand in any argument.
+
+    Equal to the element's own property, without the question to jsii's process that each such property is.
+    """
+    return f"${{{reference(kind, name, attribute)}}}"
+
+
+def terraform_data(
+    scope: Construct,
+    name: str,
+    value: Mapping[str, object],
+    *,
+    triggers_replace: Mapping[str, str] | None = None,
+    ignore_changes: Sequence[str] | None = None,
+    preconditions: Sequence[Precondition] = (),
+) -> str:
+    """Add the resource; its address is returned, and `<address>.output` is its value.
+
+    cdktf's own DataResource runs `terraform version` for each of them at synthesis (cdktf, validate-binary-version):
+    45 ms each, and synthesis should need no Terraform. `nixl-efa check` looks at Terraform's version (1.4 or newer).
+    """
+    lifecycle = TerraformResourceLifecycle(
+        ignore_changes=list(ignore_changes) if ignore_changes else None,
+        precondition=list(preconditions) or None,
+    )
+    resource = TerraformResource(
+        scope,
+        f"{name}_data",
+        terraform_resource_type="terraform_data",
+        lifecycle=lifecycle if ignore_changes or preconditions else None,
+    )
+    resource.add_override("input", dict(value))
+    if triggers_replace:
+        resource.add_override("triggers_replace", dict(triggers_replace))
+    named(resource, name)
+    return f"terraform_data.{name}"
+
+
+def frozen(
+    scope: Construct,
+    name: str,
+    value: str,
+    *,
+    until: Mapping[str, str],
+    preconditions: Sequence[Precondition] = (),
+) -> str:
+    """A token for `value` as it was at creation; it is taken anew when an entry of `until` changes.
+
+    For what moves by itself (a newest image, a first zone), which Terraform reads anew at each plan. Without this, a
+    newer image would replace both running nodes: in a Capacity Block that cost tens of thousands of dollars, on a plan
+    that was meant to change a tag.
+
+    until: what the user chose and the value follows from: choosing otherwise must take effect.
+    preconditions: checked at every plan, before the value is used.
+    """
+    address = terraform_data(
+        scope,
+        name,
+        {"value": value},
+        triggers_replace=until,
+        ignore_changes=["input"],
+        preconditions=preconditions,
+    )
+    return f"${{{address}.output.value}}"
