@@ -103,7 +103,7 @@ class RemoteFaults:
         self._control = control
 
     def add(self, action: str = "*", **fault: Any) -> None:
-        """Add a fault: code, throttle, delay or lose_answer, for the next `times` calls of `action`."""
+        """Add a fault for the next `times` calls of `action`; `Fault` says what each member means."""
         self._control.request("POST", "faults", {"action": action, **fault})
 
     def clear(self) -> None:

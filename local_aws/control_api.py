@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from local_aws.clock import SPEED_LIMIT
+from local_aws.faults import Answer
 from local_aws.quotas import QUOTAS
 from local_aws.world import CommandOutput, world
 
@@ -41,7 +42,11 @@ class _Fault(_Body):
     status: int = 0
     throttle: bool = False
     delay: float = 0
+    late: float = 0
+    simulated: bool = False
     lose_answer: bool = False
+    answer: Answer = ""
+    effect: bool = True
     times: int | None = 1
 
 

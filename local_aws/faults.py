@@ -5,7 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from dataclasses import dataclass
+from typing import Any, Literal
 
+Answer = Literal["", "html", "empty", "endless"]
 LONGEST_DELAY = 3600  # seconds
 
 
@@ -20,8 +22,16 @@ class Fault:
     status:      the HTTP status of the error; 0 chooses 400, 500 for internal errors, 503 for throttling.
     throttle:    the service's own throttling error is answered and the action is not carried out.
     delay:       seconds to wait before the action is carried out.
+    late:        seconds to wait after it, before the answer.
+    simulated:   delay and late move the local clock in place of waiting.
     lose_answer: the action is carried out, then the connection is closed without an answer.
+    answer:      the action is carried out, and its answer is another one with the status 200:
+                 "html", a page as a proxy sends it; "empty", an answer without its result element;
+                 "endless", a page that another follows, each with a new NextToken (EC2, services that speak JSON).
+    effect:      False: what loses or replaces the answer keeps the action from being carried out as well.
     times:       for how many calls; None is for all that follow.
+
+    ValueError for one that could never happen.
     """
 
     action: str = "*"
@@ -31,8 +41,30 @@ class Fault:
     status: int = 0
     throttle: bool = False
     delay: float = 0.0
+    late: float = 0.0
+    simulated: bool = False
     lose_answer: bool = False
+    answer: Answer = ""
+    effect: bool = True
     times: int | None = 1
+
+    def __post_init__(self) -> None:
+        if self.only_slow and not (self.delay or self.late):
+            raise ValueError("a fault needs one of code, throttle, delay, late, lose_answer and answer")
+        if self.times is not None and self.times < 1:
+            raise ValueError(f"times is at least 1, or None for all calls that follow, not {self.times}")
+        for name, seconds in (("delay", self.delay), ("late", self.late)):
+            if not 0 <= seconds <= LONGEST_DELAY:
+                raise ValueError(f"{name} is from 0 to {LONGEST_DELAY} seconds, not {seconds}")
+        if self.status != 0 and not 400 <= self.status <= 599:
+            raise ValueError(f"status is an error's, from 400 to 599, not {self.status}")
+        if not self.effect and not (self.lose_answer or self.answer in ("html", "empty")):
+            raise ValueError("effect false goes with lose_answer, and with the answers html and empty")
+
+    @property
+    def only_slow(self) -> bool:
+        """Whether the action is carried out and answered as ever, if later."""
+        return not (self.code or self.throttle or self.lose_answer or self.answer)
 
     def matches(self, service: str, action: str) -> bool:
         """Whether this fault is meant for a call of `action` on `service`."""
@@ -46,31 +78,11 @@ class Faults:
         self._lock = threading.Lock()
         self._faults: deque[tuple[Fault, int | None]] = deque()
 
-    def add(
-        self,
-        action: str = "*",
-        *,
-        service: str = "",
-        code: str = "",
-        message: str = "",
-        status: int = 0,
-        throttle: bool = False,
-        delay: float = 0.0,
-        lose_answer: bool = False,
-        times: int | None = 1,
-    ) -> None:
-        """Add a fault; `Fault` says what each argument means. ValueError for one that could never happen."""
-        if not (code or throttle or delay or lose_answer):
-            raise ValueError("a fault needs one of code, throttle, delay and lose_answer")
-        if times is not None and times < 1:
-            raise ValueError(f"times is at least 1, or None for all calls that follow, not {times}")
-        if not 0 <= delay <= LONGEST_DELAY:
-            raise ValueError(f"delay is from 0 to {LONGEST_DELAY} seconds, not {delay}")
-        if status != 0 and not 400 <= status <= 599:
-            raise ValueError(f"status is an error's, from 400 to 599, not {status}")
-        fault = Fault(action, service, code, message, status, throttle, delay, lose_answer, times)
+    def add(self, action: str = "*", **members: Any) -> None:
+        """Add a fault; `Fault` says what each member means. ValueError for one that could never happen."""
+        fault = Fault(action, **members)
         with self._lock:
-            self._faults.append((fault, times))
+            self._faults.append((fault, fault.times))
 
     def clear(self) -> None:
         """Take all faults back."""
@@ -89,10 +101,9 @@ class Faults:
         with self._lock:
             left: deque[tuple[Fault, int | None]] = deque()
             for fault, times in self._faults:
-                only_slow = not (fault.code or fault.throttle or fault.lose_answer)
-                if fault.matches(service, action) and (only_slow or not broken):
+                if fault.matches(service, action) and (fault.only_slow or not broken):
                     taken.append(fault)
-                    broken = broken or not only_slow
+                    broken = broken or not fault.only_slow
                     times = None if times is None else times - 1
                 if times is None or times > 0:
                     left.append((fault, times))
@@ -102,7 +113,10 @@ class Faults:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call that reached the local AWS; `code` is the error's code, empty when it went well or was lost."""
+    """One call that reached the local AWS; `code` is the error's code, empty when it went well or was lost.
+
+    `status` is that of AWS's own answer; 0 for a call that a fault kept from being carried out.
+    """
 
     service: str
     action: str

@@ -7,6 +7,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterable
+from datetime import timedelta
 from time import sleep
 from typing import Any
 
@@ -49,25 +50,41 @@ class Gate:
                     empty()
                     return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
                 return self._application(environ, start_response)
-        return self._call(environ, start_response, requests.parse(environ, body))
+        return self._call(environ, start_response, requests.parse(environ, body), body)
 
     def _call(
-        self, environ: dict[str, Any], start_response: StartResponse, request: requests.Request
+        self, environ: dict[str, Any], start_response: StartResponse, request: requests.Request, body: bytes
     ) -> Iterable[bytes]:
         faults = world().faults.take(request.service, request.action)
-        delay = sum(fault.delay for fault in faults)
-        if delay:
-            sleep(delay)
+        for fault in faults:
+            _wait(fault.delay, fault.simulated)
         for fault in faults:
             if fault.code or fault.throttle:
                 code = fault.code or requests.throttling_code(request.service)
                 status = fault.status or requests.error_status(code)
                 return _refuse(start_response, request, code, fault.message or "Asked for by a test.", status)
-        with self._lock:
-            status, headers, answer = self._carry_out(environ, request)
-            world().calls.add(_call_of(request, status, answer))
+        endless = any(fault.answer == "endless" for fault in faults)
+        if endless:
+            _give_body(environ, requests.without_token(request, body))
+        if all(fault.effect for fault in faults):
+            with self._lock:
+                status, headers, answer = self._carry_out(environ, request)
+                world().calls.add(_call_of(request, status, answer))
+        else:
+            status, headers, answer = 200, [], b""
+            world().calls.add(Call(request.service, request.action, request.region, 0))
+        for fault in faults:
+            _wait(fault.late, fault.simulated)
         if any(fault.lose_answer for fault in faults):
             _hang_up(environ)
+        if endless:
+            return _answer(
+                start_response, status, dict(headers)["Content-Type"], requests.with_token(request, answer)
+            )
+        for fault in faults:
+            if fault.answer:
+                kind, text = requests.replaced_answer(request, fault.answer)
+                return _answer(start_response, 200, kind, text.encode())
         start_response(f"{status} local", headers)
         return [answer]
 
@@ -144,8 +161,19 @@ def _read_body(environ: dict[str, Any]) -> bytes:
     if not length:
         return b""
     body: bytes = environ["wsgi.input"].read(int(length))
-    environ["wsgi.input"] = io.BytesIO(body)
+    _give_body(environ, body)
     return body
+
+
+def _give_body(environ: dict[str, Any], body: bytes) -> None:
+    environ["wsgi.input"], environ["CONTENT_LENGTH"] = io.BytesIO(body), str(len(body))
+
+
+def _wait(seconds: float, simulated: bool) -> None:
+    if simulated:
+        world().clock.advance(timedelta(seconds=seconds))
+    elif seconds:
+        sleep(seconds)
 
 
 def _hang_up(environ: dict[str, Any]) -> None:

@@ -6,7 +6,8 @@ import json
 import re
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import parse_qs
+from urllib.parse import parse_qs, parse_qsl, urlencode
+from uuid import uuid4
 from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
@@ -102,3 +103,41 @@ def error_code(body: bytes) -> str:
         return str(json.loads(body).get("__type", "")).rpartition("#")[2]
     except (ValueError, AttributeError):
         return ""
+
+
+# Well-formed, as XML too: a client that looks at no more than that finds an answer without a result in it.
+_PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>Sign in to go on.</p></body></html>"
+_NEXT_TOKEN = re.compile(rb"<nextToken>[^<]*</nextToken>|<nextToken ?/>")
+
+
+def replaced_answer(request: Request, answer: str) -> tuple[str, str]:
+    """What comes with the status 200 in place of an answer: content type and body. `answer` is "html" or "empty"."""
+    if answer == "html":
+        return "text/html; charset=utf-8", _PAGE
+    if request.service in _JSON_SERVICES:
+        return "application/x-amz-json-1.1", "{}"
+    if request.service == "ec2":
+        namespace, inner = "http://ec2.amazonaws.com/doc/2016-11-15/", "<requestId>local</requestId>"
+    else:
+        namespace = f"https://{request.service}.amazonaws.com/doc/"
+        inner = "<ResponseMetadata><RequestId>local</RequestId></ResponseMetadata>"
+    return "text/xml", f'<{request.action}Response xmlns="{namespace}">{inner}</{request.action}Response>'
+
+
+def without_token(request: Request, body: bytes) -> bytes:
+    """The body of a request for the first page."""
+    if request.service in _JSON_SERVICES:
+        given = json.loads(body)
+        given.pop("NextToken", None)
+        return json.dumps(given).encode()
+    pairs = parse_qsl(body.decode(), keep_blank_values=True)
+    return urlencode([pair for pair in pairs if pair[0] != "NextToken"]).encode()
+
+
+def with_token(request: Request, answer: bytes) -> bytes:
+    """The answer of EC2, or of a service that speaks JSON, with a NextToken that was not there before."""
+    token = uuid4().hex
+    if request.service in _JSON_SERVICES:
+        return json.dumps({**json.loads(answer), "NextToken": token}).encode()
+    head, end, tail = _NEXT_TOKEN.sub(b"", answer).rpartition(b"</")
+    return head + f"<nextToken>{token}</nextToken>".encode() + end + tail

@@ -100,6 +100,8 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
         ("POST", "faults", {"code": "X", "times": 0}, "times is at least 1"),
         ("POST", "faults", {"code": 5}, "code: Input should be a valid string"),
         ("POST", "faults", {"delay": -1}, "delay is from 0"),
+        ("POST", "faults", {"late": 3601}, "late is from 0"),
+        ("POST", "faults", {"answer": "nice"}, "answer: Input should be '', 'html', 'empty' or 'endless'"),
         ("POST", "faults", {"code": "X", "status": 200}, "from 400 to 599"),
         ("POST", "settings", {"payment_fails": "false"}, "payment_fails: Input should be a valid boolean"),
         ("POST", "settings", {"payment_minutes": 1e300}, "payment_minutes: Input should be less than"),

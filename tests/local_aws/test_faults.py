@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import suppress
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -7,6 +9,7 @@ from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_aws import LocalAws
 from local_aws.faults import Faults
+from tests.local_aws.conftest import NOW
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -39,7 +42,7 @@ def test_delays_add_to_the_next_other_fault_and_other_faults_wait_their_turn() -
 
 
 def test_a_fault_without_an_effect_is_refused() -> None:
-    with pytest.raises(ValueError, match="code, throttle, delay and lose_answer"):
+    with pytest.raises(ValueError, match="code, throttle, delay, late, lose_answer and answer"):
         Faults().add("X")
 
 
@@ -120,3 +123,107 @@ def test_a_delay_is_waited_for_outside_the_lock(
     ec2.describe_subnets()
     assert waited == [0.25]
     assert aws.calls.actions() == ("DescribeVpcs", "DescribeSubnets")
+
+
+def test_an_answer_can_be_late_after_the_action_took_effect(
+    aws: LocalAws, ec2: EC2Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        assert [group["GroupName"] for group in ec2.describe_placement_groups()["PlacementGroups"]] == [
+            "pair"
+        ]
+
+    monkeypatch.setattr("local_aws.gate.sleep", sleep)
+    aws.faults.add("CreatePlacementGroup", late=120)
+    ec2.create_placement_group(GroupName="pair")
+    assert waited == [120]
+
+
+def test_delays_can_pass_on_the_local_clock_alone(aws: LocalAws, ec2: EC2Client) -> None:
+    aws.faults.add("DescribeVpcs", delay=20, late=100, simulated=True)
+    ec2.describe_vpcs()
+    assert aws.clock.now() == NOW + timedelta(seconds=120)
+
+
+@pytest.mark.parametrize("answer", ["html", "empty"])
+@pytest.mark.parametrize(
+    ("service", "action", "member"),
+    [
+        ("ec2", "describe_capacity_reservations", "CapacityReservations"),
+        ("ec2", "create_internet_gateway", "InternetGateway"),
+        ("ssm", "describe_parameters", "Parameters"),
+        ("iam", "list_account_aliases", "AccountAliases"),
+    ],
+)
+def test_another_answer_with_the_status_200_comes_in_place_of_the_right_one(
+    aws: LocalAws, client: Any, answer: str, service: str, action: str, member: str
+) -> None:
+    """botocore takes it for an answer without the member; one that found nothing has an empty list there.
+
+    For IAM and STS it raises a bare KeyError, with the name of the element that is missing.
+    """
+    call = getattr(client(service, checked=False), action)
+    assert call()[member] is not None
+    aws.faults.add("*", answer=answer)
+    if service == "iam":
+        with pytest.raises(KeyError, match="ListAccountAliasesResult"):
+            call()
+        return
+    found = call()
+    assert (found["ResponseMetadata"]["HTTPStatusCode"], found.get(member)) == (200, None)
+
+
+@pytest.mark.parametrize(
+    ("fault", "effect"),
+    [
+        ({"lose_answer": True}, True),
+        ({"lose_answer": True, "effect": False}, False),
+        ({"answer": "html"}, True),
+        ({"answer": "html", "effect": False}, False),
+        ({"answer": "empty"}, True),
+        ({"answer": "empty", "effect": False}, False),
+    ],
+)
+def test_what_spoils_the_answer_lets_the_action_happen_or_keeps_it_from_happening(
+    aws: LocalAws, client: Any, fault: dict[str, Any], effect: bool
+) -> None:
+    ec2 = client("ec2", checked=False)
+    aws.faults.add("CreatePlacementGroup", **fault)
+    with suppress(ConnectionClosedError):
+        ec2.create_placement_group(GroupName="pair")
+    assert bool(ec2.describe_placement_groups()["PlacementGroups"]) is effect
+    assert aws.calls.all()[0].status == (200 if effect else 0)
+
+
+@pytest.mark.parametrize(
+    ("service", "action", "given"),
+    [
+        (
+            "ec2",
+            "describe_capacity_block_offerings",
+            {"InstanceType": "p5.48xlarge", "InstanceCount": 2, "CapacityDurationHours": 24},
+        ),
+        ("ec2", "describe_capacity_reservations", {}),
+        ("ssm", "get_parameters_by_path", {"Path": "/journal"}),
+    ],
+)
+def test_pages_can_have_no_end(
+    aws: LocalAws, client: Any, service: str, action: str, given: dict[str, Any]
+) -> None:
+    aws.faults.add("*", answer="endless", times=None)
+    call = getattr(client(service), action)
+    tokens: list[str] = []
+    for _ in range(20):
+        tokens.append(call(**given, **({"NextToken": tokens[-1]} if tokens else {}))["NextToken"])
+    assert len(set(tokens)) == 20
+
+
+@pytest.mark.parametrize(
+    "fault", [{"delay": 1, "effect": False}, {"answer": "endless", "effect": False}, {"effect": False}]
+)
+def test_only_what_spoils_the_answer_can_keep_an_action_from_happening(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        Faults().add("X", **fault)
