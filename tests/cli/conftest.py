@@ -9,7 +9,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
+from local_aws.gate import Gate
 from nixl_efa import aws as seam
 from nixl_efa.cli import main
 
@@ -167,3 +169,35 @@ def stored(name: str) -> str:
     """A parameter's value; empty when there is none."""
     found = boto3.client("ssm", region_name=REGION).get_parameters(Names=[name])["Parameters"]
     return found[0]["Value"] if found else ""
+
+
+def journal(state: Path) -> list[dict[str, Any]]:
+    """The entries of a machine's journal, the directory of which is named by XDG_STATE_HOME."""
+    return [
+        json.loads(path.read_text(encoding="utf-8"))
+        for path in sorted((state / "nixl-efa" / "purchases").glob("*.json"))
+    ]
+
+
+def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+    """Waits for something that the process does, as long as it runs."""
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+
+
+def answer_instead(
+    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str]]
+) -> None:
+    """Answers an action in place of the local AWS, with status 200: a content type and a body."""
+    carry_out = Gate._carry_out
+
+    def answered(
+        self: Gate, environ: dict[str, Any], request: Any
+    ) -> tuple[int, list[tuple[str, str]], bytes]:
+        if request.action != action:
+            return carry_out(self, environ, request)
+        kind, body = answer()
+        return 200, [("Content-Type", kind)], body.encode()
+
+    monkeypatch.setattr(Gate, "_carry_out", answered)
