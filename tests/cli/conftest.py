@@ -187,17 +187,19 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def answer_instead(
-    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str]]
+    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str] | None]
 ) -> None:
-    """Answers an action in place of the local AWS, with status 200: a content type and a body."""
+    """Answers an action in place of the local AWS, with status 200: a content type and a body. None lets the local AWS
+    answer."""
     carry_out = Gate._carry_out
 
     def answered(
         self: Gate, environ: dict[str, Any], request: Any
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        if request.action != action:
+        instead = answer() if request.action == action else None
+        if instead is None:
             return carry_out(self, environ, request)
-        kind, body = answer()
+        kind, body = instead
         return 200, [("Content-Type", kind)], body.encode()
 
     monkeypatch.setattr(Gate, "_carry_out", answered)
