@@ -161,8 +161,8 @@ def locked(environment: str = "prod", region: str = LOCK_REGION) -> bool:
     """Whether an entry of the environment's shared journal is open."""
     ssm = boto3.client("ssm", region_name=region)
     found = ssm.get_parameters_by_path(Path=f"/nixl-efa/{environment}/purchases")["Parameters"]
-    states = [json.loads(one["Value"])["state"] for one in found]
-    return any(state not in ("done", "not-bought") for state in states)
+    names = {one["Name"] for one in found}
+    return any(not name.endswith("-closed") and f"{name}-closed" not in names for name in names)
 
 
 def stored(name: str) -> str:
