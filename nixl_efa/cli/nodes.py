@@ -49,7 +49,6 @@ def verify(
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import SystemClock
-    from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -61,7 +60,7 @@ def verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
         pair,
-        launch=launch_of(settings),
+        region=settings.region,
         install_nixl=settings.install_nixl,
         measure=transfer,
         clock=SystemClock(),
@@ -86,7 +85,6 @@ def status(
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import SystemClock
-    from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -94,8 +92,7 @@ def status(
     clients = Clients(profile, settings.region)
     _require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
-    ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
-    report = look.status(ec2, ssm, pair, launch_of(settings), SystemClock())
+    report = look.status(clients.ec2(settings.region), pair, settings.region, SystemClock())
     nodes_view.show(report, "status", as_json)
     _exit([finding.level for finding in report.all_findings], strict)
 

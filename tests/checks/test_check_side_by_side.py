@@ -28,7 +28,6 @@ FIRST = [
     "GetParameter",
     "GetParameter",
     "GetParameter",
-    "GetParameter",
     "DescribeVpcs",
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
@@ -40,7 +39,7 @@ FIRST = [
 ]
 ROUNDS = [
     FIRST,
-    ["DescribeSubnets", "DescribeImages", "DescribeCapacityBlockExtensionHistory", "GetParametersByPath"],
+    ["DescribeSubnets", "DescribeImages"],
     [
         "DescribeRouteTables",
         "DescribeVpcEndpoints",
@@ -69,8 +68,7 @@ ON_DEMAND_ROUNDS = [
         "DescribeSecurityGroups",
         "DescribeKeyPairs",
     ],
-    ["DescribeSubnets", "DescribeImages"],
-    ROUNDS[2],
+    *ROUNDS[1:],
 ]
 
 
@@ -149,8 +147,7 @@ class RegionRounds(Rounds):
         """For botocore's event before-call."""
         with self._lock:
             self.seen[model.name] += 1
-        # The journal of purchases is in one region for all.
-        if context["client_region"] != REGION and model.name != "GetParametersByPath":
+        if context["client_region"] != REGION:
             self._regions.wait(timeout=60)
 
 

@@ -161,8 +161,8 @@ def locked(environment: str = "prod", region: str = LOCK_REGION) -> bool:
     """Whether an entry of the environment's shared journal is open."""
     ssm = boto3.client("ssm", region_name=region)
     found = ssm.get_parameters_by_path(Path=f"/nixl-efa/{environment}/purchases")["Parameters"]
-    names = {one["Name"] for one in found}
-    return any(not name.endswith("-closed") and f"{name}-closed" not in names for name in names)
+    states = [json.loads(one["Value"])["state"] for one in found]
+    return any(state not in ("done", "not-bought") for state in states)
 
 
 def stored(name: str) -> str:
@@ -187,19 +187,17 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def answer_instead(
-    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str] | None]
+    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str]]
 ) -> None:
-    """Answers an action in place of the local AWS, with status 200: a content type and a body. None lets the local AWS
-    answer."""
+    """Answers an action in place of the local AWS, with status 200: a content type and a body."""
     carry_out = Gate._carry_out
 
     def answered(
         self: Gate, environ: dict[str, Any], request: Any
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        instead = answer() if request.action == action else None
-        if instead is None:
+        if request.action != action:
             return carry_out(self, environ, request)
-        kind, body = instead
+        kind, body = answer()
         return 200, [("Content-Type", kind)], body.encode()
 
     monkeypatch.setattr(Gate, "_carry_out", answered)

@@ -13,7 +13,6 @@ from nixl_efa.checks.rules import (
     machine,
     network,
     placement,
-    purchase,
     quota,
     reservation,
     security_group,
@@ -29,7 +28,6 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
     reservation.check,
-    purchase.check,
     instance_type.check,
     quota.check,
     placement.check,

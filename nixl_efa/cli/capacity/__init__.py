@@ -5,8 +5,7 @@ from __future__ import annotations
 import typer
 
 from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch
-from nixl_efa.cli.capacity.look import cancel, list_, show, wait
-from nixl_efa.cli.capacity.search import search
+from nixl_efa.cli.capacity.look import cancel, list_, search, show, wait
 
 app = typer.Typer(
     name="capacity",

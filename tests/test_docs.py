@@ -1,0 +1,164 @@
+"""Every command and snippet that a page prints: what can run is run on a local AWS, the rest is looked up."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local_aws import LocalAws
+from nixl_efa.cli.capacity import app as capacity
+from nixl_efa.clock import SystemClock
+from tests.cli.conftest import _clients_are_made_once  # noqa: F401
+from tests.known_commands import all_options, fault
+from tests.printed import PAGES, ROOT, User, blocks, mentioned, scripts, sessions
+from tests.synthesis import settings_of, synthesize_settings
+
+REGION = "us-east-2"
+# When the sessions of the pages begin.
+BEGIN = datetime.fromisoformat("2026-12-01T08:00+00:00")
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[LocalAws]:
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalAws]:
+    """An empty account, whose clock is also this machine's and moves only by waiting; and a copy of the project."""
+    running.reset()
+    running.clock.set(BEGIN)
+    monkeypatch.setattr(SystemClock, "now", lambda _: running.clock.now())
+    monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: running.advance(timedelta(seconds=seconds)))
+    for name, value in running.environ(REGION).items():
+        if name.startswith("AWS_") or name.lower() == "no_proxy":
+            monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    folder = tmp_path / "project"
+    shutil.copytree(ROOT / "environments", folder / "environments")
+    shutil.copy(ROOT / "cdktf.json", folder)
+    (folder / "node_modules").symlink_to(ROOT / "node_modules")
+    monkeypatch.chdir(folder)
+    yield running
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def user(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> User:
+    return User(monkeypatch)
+
+
+@pytest.mark.parametrize("page", ["docs/capacity.md"])
+def test_a_session_goes_as_it_is_printed(page: str, user: User, pytestconfig: pytest.Config) -> None:
+    """`--snapshot-update` writes the page anew."""
+    path = ROOT / page
+    before = after = path.read_text(encoding="utf-8")
+    for block in blocks(before, "console"):
+        after = after.replace(block.text, user.replayed(block))
+    if pytestconfig.option.update_snapshots:
+        path.write_text(after, encoding="utf-8")
+    else:
+        assert after == before
+
+
+def test_the_commands_of_the_readme_go_from_search_to_check(aws: LocalAws, user: User) -> None:
+    names = {"cb-...": "", "cr-...": ""}
+    ran = []
+    for command in scripts(README):
+        if not command.startswith(("nixl-efa capacity", "nixl-efa check")):
+            continue
+        for shown, real in names.items():
+            command = command.replace(shown, real or shown)
+        code, seen = user.types(command)
+        assert code == 0, f"{command}\n{seen}"
+        ran.append(command.split()[1:3])
+        for shown in names:
+            found = re.findall(rf"^{shown[:3]}\w+", seen, re.MULTILINE)
+            names[shown] = names[shown] or (found[0] if found else "")
+    assert [one[1] for one in ran] == ["search", "buy", "wait", "prod"]
+
+
+# What begins a command in the text, where backticks hold other things, too.
+OURS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdktf|python|pip|scripts/\S+|\.(?:venv|tools)/\S+) ")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_every_command_of_a_page_is_there_with_its_options(path: Path, aws: LocalAws) -> None:
+    page = path.read_text(encoding="utf-8")
+    told = [*scripts(page), *sessions(page), *(one for one in mentioned(page) if OURS.match(f"{one} "))]
+    faults = {command: fault(command, aws.endpoint) for command in told}
+    assert {command: why for command, why in faults.items() if why} == {}
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "nixl-efa capcity list",
+        "nixl-efa capacity list --al",
+        "nixl-efa deploy prod --auto-aprove",
+        "make tset",
+        "make test TSETS=tests/nodes",
+        "cdktf deploy nixl-efa-prud",
+        "cdktf deploy nixl-efa-prod --auto-aprove",
+        "NIXL_EFA_DEV_VOLUME_SIZE=big cdktf deploy nixl-efa-dev",
+        "NIXL_EFA_DEV_VOLUM_SIZE=500 cdktf deploy nixl-efa-dev",
+        "python -m benchmarks.nothing",
+        "scripts/nothing.sh list",
+        "aws ec2 describe-nothing",
+        "aws ec2 describe-vpcs --vpc-idz vpc-1",
+        "curl -s $AWS_ENDPOINT_URL/nixl-efa-api/nothing",
+        "unheard-of command",
+    ],
+)
+def test_a_command_that_is_not_there_is_found(command: str, aws: LocalAws) -> None:
+    assert fault(command, aws.endpoint)
+
+
+def test_the_table_of_commands_has_every_one_with_its_words(aws: LocalAws) -> None:
+    page = (ROOT / "docs" / "capacity.md").read_text(encoding="utf-8")
+    table = page.partition("\n| command |")[2].partition("\n\n")[0]
+    cells = [row.split("|")[1] for row in table.splitlines()[2:]]
+    told = [command for cell in cells for command in re.findall(r"`([^`]+)`", cell)]
+    assert {command.split()[0] for command in told} == {one.name for one in capacity.registered_commands}
+    assert [why for command in told if (why := fault(f"nixl-efa capacity {command}", aws.endpoint))] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_an_option_in_the_text_is_one_of_some_command(path: Path) -> None:
+    told = [one.split()[0] for one in mentioned(path.read_text(encoding="utf-8")) if one.startswith("--")]
+    assert [one for one in told if one not in all_options()] == []
+
+
+def _given() -> dict[str, Any]:
+    """What snippets take as given."""
+    settings = settings_of("dev")
+    return {"settings": settings, "snapshot": synthesize_settings(settings), "json": json}
+
+
+@pytest.mark.parametrize("page", ["docs/capacity.md", "docs/check.md", "docs/design.md"])
+def test_a_snippet_runs(page: str, aws: LocalAws) -> None:
+    snippets = blocks((ROOT / page).read_text(encoding="utf-8"), "python")
+    assert snippets
+    for snippet in snippets:
+        exec(compile(snippet.text, page, "exec"), _given())
+    bought = [one for one in aws.calls.actions() if one == "PurchaseCapacityBlock"]
+    assert len(bought) == (page == "docs/capacity.md")
+
+
+def test_no_other_page_has_a_snippet_but_that_of_the_local_aws() -> None:
+    pages = {path.name for path in PAGES if blocks(path.read_text(encoding="utf-8"), "python")}
+    assert pages == {"capacity.md", "check.md", "design.md", "local-aws.md"}
