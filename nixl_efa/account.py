@@ -2,28 +2,55 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from nixl_efa.aws_calls import result
 from nixl_efa.findings import Finding, failed, passed
-from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
+    from nixl_efa.launch import Launch
+
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """account: the account's 12 digits; arn: the identity, a user or an assumed role."""
+    """Who the credentials belong to, and who pays.
 
-    account: str
+    id:       the account's 12 digits. arn: the identity, a user or an assumed role.
+    alias:    the account's name; empty where it has none or it may not be read.
+    profile:  the AWS profile; empty for none.
+    endpoint: where EC2 is asked when that is not AWS's own; else empty.
+    """
+
+    id: str
     arn: str
+    alias: str = ""
+    profile: str = ""
+    endpoint: str = ""
+
+    @property
+    def partition(self) -> str:
+        """The partition of the account: "aws", "aws-cn", "aws-us-gov", ..."""
+        return self.arn.split(":")[1] if self.arn.count(":") > 1 else "aws"
+
+    def text(self) -> str:
+        """The account in a few words."""
+        alias = f" ({self.alias})" if self.alias else ""
+        return f"{self.id}{alias}, as {self.arn}" + (f", profile {self.profile}" if self.profile else "")
 
 
 def caller(sts: STSClient) -> Account:
-    """The account and the identity of the credentials. Needs no permission."""
-    answer = sts.get_caller_identity()
-    return Account(account=answer["Account"], arn=answer["Arn"])
+    """The account and the identity of the credentials. Needs no permission. NoResultError for an answer that is not
+    the service's."""
+    try:
+        answer: Mapping[str, Any] = sts.get_caller_identity()
+    except KeyError:
+        # What botocore makes of an answer with status 200 that is not the service's (botocore.parsers, QueryParser).
+        answer = {}
+    return Account(id=str(result(answer, "Account")), arn=str(result(answer, "Arn")))
 
 
 def account_finding(launch: Launch, found: Account, by_hand: str = "") -> Finding | None:
@@ -33,10 +60,10 @@ def account_finding(launch: Launch, found: Account, by_hand: str = "") -> Findin
     """
     if not launch.account_id:
         return None
-    if found.account != launch.account_id:
+    if found.id != launch.account_id:
         return failed(
             "account",
-            f"The credentials are of account {found.account} ({found.arn}), but account_id is {launch.account_id} "
+            f"The credentials are of account {found.text()}, but account_id is {launch.account_id} "
             f"({launch.account_set_by}).",
             f"Choose credentials of account {launch.account_id} (--profile or AWS_PROFILE), or change account_id.",
             by_hand,

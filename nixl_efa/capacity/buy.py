@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from nixl_efa.account import Account, account_finding
 from nixl_efa.capacity import environment, parameters, purchase
 from nixl_efa.capacity.agreement import Agreement, ask_for_fee, ask_for_nodes, check_limit, money
-from nixl_efa.capacity.buyer import Account, Buyer
+from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.finish import finish, finish_others, settle_earlier
 from nixl_efa.capacity.journal import machine_lock
@@ -129,7 +130,9 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
             Finding(Level.WARN, "environment", message, "`nixl-efa capacity save ID --env ENV` does that.")
         )
         return Proposal(order, tuple(findings), None, None, number)
-    findings += judge_purchase(offering, launch, buyer.account, now)
+    subnet_zone, found_subnets = environment.subnets(buyer, launch, offering.zone)
+    findings += judge_purchase(offering, launch, buyer.account, now, subnet_zone)
+    findings += found_subnets
     own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
     held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *own])
     slot, found = environment.slot_for(offering, held, now, replace=request.agreed.replace)
@@ -221,18 +224,23 @@ def offering_findings(offering: Offering, agreed: Agreement) -> list[Finding]:
     return findings
 
 
-def judge_purchase(offering: Offering, launch: Launch, account: Account, now: datetime) -> list[Finding]:
-    """Whether the block would fit the environment, and whether the right account pays. Pure."""
-    findings = judge(offering.reservation(), launch, now, account=account.id)
-    if launch.account_id and launch.account_id != account.id:
-        findings.append(account_fault(launch.environment, launch.account_id, account))
-    return findings
+def judge_purchase(
+    offering: Offering, launch: Launch, account: Account, now: datetime, subnet_zone: str = ""
+) -> list[Finding]:
+    """Whether the block would fit the environment, and whether the right account pays. Pure.
 
-
-def account_fault(name: str, account_id: str, account: Account) -> Finding:
-    """That these credentials are of another account than the environment's. Pure."""
-    message = f"account_id of {name} is {account_id}, and these credentials are of {account.text()}."
-    return Finding(Level.FAIL, "account", message, "Use that account's credentials (--profile).")
+    subnet_zone: of the subnet that the settings name, where that is known.
+    """
+    findings = judge(
+        offering.reservation(),
+        launch,
+        now,
+        subnet_id=launch.subnet_id,
+        subnet_zone=subnet_zone,
+        account=account.id,
+    )
+    whose = account_finding(launch, account)
+    return [*findings, whose] if whose else findings
 
 
 def holdings_findings(offering: Offering, launch: Launch, held: Holdings) -> list[Finding]:

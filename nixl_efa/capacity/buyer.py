@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
-from nixl_efa.aws_calls import result
+from nixl_efa.account import Account, caller
 from nixl_efa.capacity.journal import Journal, SharedJournal
 from nixl_efa.capacity.order import Entry, Order, Place
 from nixl_efa.clock import Clock
@@ -87,24 +87,6 @@ class Talk(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """Who pays: the account's number and alias (empty where there is none or it may not be read), the role or
-    user, the profile (empty for none). endpoint: see Place."""
-
-    id: str
-    arn: str
-    partition: str = "aws"
-    alias: str = ""
-    profile: str = ""
-    endpoint: str = ""
-
-    def text(self) -> str:
-        """The account in a few words."""
-        alias = f" ({self.alias})" if self.alias else ""
-        return f"{self.id}{alias}, as {self.arn}" + (f", profile {self.profile}" if self.profile else "")
-
-
-@dataclass(frozen=True, slots=True)
 class WaitingRule:
     """How long a purchase whose answer was lost is looked for, in seconds.
 
@@ -176,8 +158,7 @@ class Buyer:
     def shared_journal(self, lock_name: str, region: str = "") -> SharedJournal:
         """The journal that all machines share, in the lock's region or in another one."""
         where = region or self.lock_region
-        ssm, once = self.clients.ssm(where), self.clients.ssm_once(where)
-        return SharedJournal(ssm, once, where, lock_name, self.clock.sleep)
+        return SharedJournal(self.clients.ssm(where), where, lock_name, self.clock.sleep)
 
     def shared_journal_of(self, order: Order) -> SharedJournal:
         """The shared journal that an order is in."""
@@ -186,25 +167,14 @@ class Buyer:
 
 def identify(clients: AwsClients, region: str, profile: str) -> Account:
     """Whose credentials these are. The alias is left out where it may not be read."""
-    try:
-        answer = clients.sts(region).get_caller_identity()
-    except KeyError:
-        # What botocore makes of an answer with status 200 that is not the service's (botocore.parsers, QueryParser).
-        answer = {}  # type: ignore[typeddict-item]
-    arn = str(result(answer, "Arn"))
+    found = caller(clients.sts(region))
     try:
         aliases = clients.iam().list_account_aliases().get("AccountAliases") or [""]
     except Exception:
         # Only for the eyes: a missing permission or a service out of reach must not stop anything.
         aliases = [""]
-    return Account(
-        id=str(result(answer, "Account")),
-        arn=arn,
-        partition=arn.split(":")[1] if arn.count(":") > 1 else "aws",
-        alias=aliases[0],
-        profile=profile,
-        endpoint=_own_endpoint(clients.ec2(region).meta.endpoint_url),
-    )
+    endpoint = own_endpoint(clients.ec2(region).meta.endpoint_url)
+    return replace(found, alias=aliases[0], profile=profile, endpoint=endpoint)
 
 
 def lock_region(account: Account, environ: Mapping[str, str]) -> str:
@@ -223,7 +193,7 @@ def lock_region(account: Account, environ: Mapping[str, str]) -> str:
     return known
 
 
-def _own_endpoint(url: str) -> str:
+def own_endpoint(url: str) -> str:
     """The endpoint when it is not AWS's own: what is bought there has nothing to do with what is bought at AWS."""
     host = urlsplit(url).hostname or ""
     aws = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")

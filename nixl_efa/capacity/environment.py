@@ -16,6 +16,7 @@ from nixl_efa.aws_calls import all_items, ask_all, enabled_regions
 from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.capacity import parameters
 from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.judge import judge
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.order import Entry, State
 from nixl_efa.capacity.parameters import Change, Stored
@@ -27,8 +28,8 @@ from nixl_efa.capacity.reservation import (
     reservations_in,
 )
 from nixl_efa.failure import Failure
-from nixl_efa.findings import Finding, Level
-from nixl_efa.launch import ReservationSource
+from nixl_efa.findings import Finding, Level, failures
+from nixl_efa.launch import Launch, ReservationSource
 from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
@@ -194,6 +195,20 @@ def slot_for(
     return Slot.NEXT, [_next(name, offering, current)]
 
 
+def next_finding(following: Reservation, launch: Launch, now: datetime) -> Finding:
+    """What an environment's next block is, and whether it will fit. Pure."""
+    check, name = "next block", launch.environment
+    faults = failures(judge(following, launch, now))
+    if faults:
+        message = f"{name}'s next block {_named(following)} does not fit: {faults[0].message}"
+        return Finding(Level.WARN, check, message, faults[0].remedy)
+    if following.state == "active":
+        remedy = f"`nixl-efa capacity switch {name}` makes it the current one."
+        return Finding(Level.WARN, check, f"{name}'s next block {_named(following)} can be used.", remedy)
+    starts = f", and starts at {moment(following.start)}" if following.start is not None else ""
+    return Finding(Level.PASS, check, f"{name}'s next block is {_named(following)}{starts}.")
+
+
 def overlap(offering: Offering, current: Reservation | None) -> timedelta:
     """For how long both are paid for at once."""
     if current is None or current.end is None:
@@ -227,6 +242,41 @@ def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: st
             f"Set that to {reservation_id}, or to capacity_reservation_parameter = {held.source.id_parameter!r}."
         )
     return [change.old.name for change in planned]
+
+
+def subnets(buyer: Buyer, launch: Launch, zone: str) -> tuple[str, list[Finding]]:
+    """The zone of the subnet that the settings name (empty when they name none), and what is wrong with the subnets for
+    a block in `zone`."""
+    wanted = (
+        ("subnet-id", launch.subnet_id)
+        if launch.subnet_id
+        else ("vpc-id", launch.vpc_id)
+        if launch.vpc_id
+        else ("default-for-az", "true")
+    )
+    ec2 = buyer.clients.ec2(launch.region)
+    request = {"Filters": [{"Name": wanted[0], "Values": [wanted[1]]}]}
+    try:
+        found = [
+            one["AvailabilityZone"]
+            for one in all_items(ec2.describe_subnets, "Subnets", buyer.clock.sleep, request)
+        ]
+    except Exception as error:
+        if not missing_permission(error):
+            raise
+        return "", [
+            _warn(f"The subnets could not be looked at: {explain(error)}", "Look whether one is in the zone.")
+        ]
+    if launch.subnet_id and not found:
+        return "", [
+            _fail(f"subnet_id {launch.subnet_id} is not in {launch.region}.", "Set one that is there.")
+        ]
+    if launch.subnet_id:
+        return found[0], []
+    if zone in found:
+        return "", []
+    where = launch.vpc_id or "the default VPC"
+    return "", [_warn(f"{where} has no subnet in {zone}.", "Create one there before the block starts.")]
 
 
 def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence[str]) -> int:

@@ -4,27 +4,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nixl_efa.account import account_finding
 from nixl_efa.capacity import extension, purchase
 from nixl_efa.capacity.agreement import Agreement
-from nixl_efa.capacity.buy import Outcome, Proposal, account_fault, agree, show
+from nixl_efa.capacity.buy import Outcome, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.finish import finish, finish_others, settle_earlier
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.order import UNBOUND, Order
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import Failure
+from nixl_efa.launch import Launch
 
 
 @dataclass(frozen=True, slots=True)
 class ExtendRequest:
-    """How many hours more, and for which block. environment: empty takes the one in the block's tag. account_id: the
-    only account that may pay for it; empty: any."""
+    """How many hours more, and for which block. environment: empty takes the one in the block's tag. launch: the
+    environment's, where it is known."""
 
     block: Reservation
     hours: int
     agreed: Agreement
     environment: str = ""
-    account_id: str = ""
+    launch: Launch | None = None
     dry_run: bool = False
 
 
@@ -82,7 +84,7 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
             f"AWS offers no extension of {block.id} by {request.hours} hours. Try other --hours; a block can be extended from about 56 days before its end."  # noqa: E501
         )
     findings = extension.offer_findings(offered[0], now)
-    if request.account_id and request.account_id != buyer.account.id:
-        findings.append(account_fault(name, request.account_id, buyer.account))
+    whose = account_finding(request.launch, buyer.account) if request.launch else None
+    findings += [whose] if whose else []
     order = Order(name, offered[0], buyer.by, buyer.lock_region)
     return Proposal(order, tuple(findings), None, None, number)

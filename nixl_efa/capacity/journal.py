@@ -4,8 +4,8 @@ Each machine has one on its disk, a file an order. All machines share one for ea
 /nixl-efa/<environment>/purchases/000001, 000002, ... It is the environment's lock, too. The environment is locked
 while the highest entry is open, so who wants to buy first makes the next one. Parameter Store makes a parameter only
 once (PutParameter without Overwrite is its one conditional write), so of two buyers one gets the number and the other
-is told who has it. Nothing is ever deleted, so nobody can take away a lock that somebody else has made since; an entry
-is closed by its owner or by `recover`, and never opened again.
+is told who has it. An entry is closed the same way, by 000001-closed beside it, which its owner or `recover` makes.
+Nothing is ever deleted, so nobody can take away a lock that somebody else has made since, or open what is closed.
 """
 
 from __future__ import annotations
@@ -22,9 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, result
 from nixl_efa.aws_errors import error_code
-from nixl_efa.capacity import parameters
 from nixl_efa.capacity.order import Entry, Order, Place, State, from_json, to_json
-from nixl_efa.capacity.parameters import Change, Changed
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.files import make_directory, write_durably
@@ -33,7 +31,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 _DIGITS = 6
+_CLOSED = "-closed"
 _WRITE_TRIES = 5
+_WRITE_PAUSE_SECONDS = 1.0
 
 
 class Busy(Failure):
@@ -123,19 +123,19 @@ class Journal:
 class SharedJournal:
     """The orders of all machines for one environment, in Parameter Store."""
 
-    def __init__(self, ssm: SSMClient, once: SSMClient, region: str, lock_name: str, sleep: Sleep) -> None:
-        """`once` is a client that does not retry."""
+    def __init__(self, ssm: SSMClient, region: str, lock_name: str, sleep: Sleep) -> None:
         self._ssm = ssm
-        self._once = once
         self._sleep = sleep
         self.region = region
         self.path = f"/nixl-efa/{lock_name}/purchases"
 
     def entries(self) -> list[Entry]:
-        """Every order, the oldest first. Failure when a parameter holds something else."""
+        """Every order as far as it has come, the oldest first. Failure when a parameter holds something else."""
         found = all_items(self._ssm.get_parameters_by_path, "Parameters", self._sleep, {"Path": self.path})
-        entries = [self._entry(parameter["Name"], parameter["Value"]) for parameter in found]
-        return sorted(entries, key=lambda entry: entry.number)
+        stored = {parameter["Name"]: parameter["Value"] for parameter in found}
+        # "000001" stands before "000001-closed", which counts where it is.
+        entries = [self._entry(name, stored[name]) for name in sorted(stored)]
+        return list({entry.number: entry for entry in entries}.values())
 
     def take(self, entry: Entry, known: int) -> Entry:
         """Makes the next number for this entry, which locks the environment; returns it with its number.
@@ -152,34 +152,32 @@ class SharedJournal:
                 raise Busy(self._told(holder), holder)
             number += 1
 
-    def find(self, entry: Entry) -> Entry | None:
-        """What stands here under the entry's tag; None when nothing does."""
-        if not entry.number:
-            return next((one for one in self.entries() if one.tag == entry.tag), None)
-        stored = parameters.read(self._ssm, self._name(entry.number))
-        return self._entry(stored.name, stored.value) if stored.version else None
+    def find(self, tag: str) -> Entry | None:
+        """The order with this tag; None when it has no number here."""
+        return next((entry for entry in self.entries() if entry.tag == tag), None)
 
     def write(self, entry: Entry) -> None:
-        """Writes the entry over its number, or over the one that its tag has here; nothing where it has none.
+        """Writes how far the order has come; nothing where it has no number here.
 
-        What is closed is never opened, and what another machine has written in between is not overwritten.
+        It is closed by a parameter of its own, which is made once: what is closed is never opened again, whoever
+        writes at the same moment.
         """
-        there = self.find(entry)
         for _ in range(_WRITE_TRIES):
-            if there is None:
+            there = self.find(entry.tag)
+            if there is None or later_of(there, entry) == there:
                 return
-            stored = parameters.read(self._ssm, self._name(there.number))
-            there = self._entry(stored.name, stored.value)
-            newer = replace(later_of(there, entry), number=there.number)
-            if newer == there:
-                return
+            newer = replace(entry, number=there.number)
             try:
-                change = Change(stored, json.dumps(to_json(newer)))
-                parameters.write(self._once, change, self._sleep)
+                self._put(newer, overwrite=newer.is_open or not there.is_open)
                 return
-            except Changed:
-                continue
-        raise Failure(f"{self.path} in {self.region} is written by others all the time")
+            except Exception as error:
+                if error_code(error) != "ParameterAlreadyExists":
+                    raise
+            # Somebody has closed it at the same moment. As not bought, that is not the last word.
+            self._sleep(_WRITE_PAUSE_SECONDS)
+        raise Failure(
+            f"{self.path} in {self.region} was written by somebody else at the same moment, again and again"
+        )
 
     def check_free(self, own: Callable[[str], Entry | None]) -> int:
         """The highest number there is, 0 for none. Busy when an entry is open.
@@ -199,28 +197,38 @@ class SharedJournal:
     def _create(self, entry: Entry) -> Entry:
         """Who has the entry's number: this entry, or the one that was quicker."""
         try:
-            answer = self._ssm.put_parameter(
-                Name=self._name(entry.number),
-                Value=json.dumps(to_json(entry)),
-                Type="String",
-                Overwrite=False,
-            )
-            result(answer, "Version")
+            self._put(entry, overwrite=False)
         except Exception as error:
             if error_code(error) != "ParameterAlreadyExists":
                 raise
             # Also when the answer to our own write was lost and the call was repeated.
-            name = self._name(entry.number)
-            parameter = result(self._ssm.get_parameter(Name=name), "Parameter")
-            return self._entry(name, parameter["Value"])
+            return self._holder(entry.number)
         return entry
 
-    def _name(self, number: int) -> str:
-        return f"{self.path}/{number:0{_DIGITS}}"
+    def _holder(self, number: int) -> Entry:
+        """Who has a number that is known to be taken. Busy when Parameter Store does not show it yet."""
+        name = f"{self.path}/{number:0{_DIGITS}}"
+        answer = self._ssm.get_parameters(Names=[name, name + _CLOSED])
+        found = {one["Name"]: one["Value"] for one in result(answer, "Parameters")}
+        for known in (name + _CLOSED, name):
+            if known in found:
+                return self._entry(known, found[known])
+        raise Busy(f"somebody has just made {name} in {self.region}: nothing was bought here. Try again.")
+
+    def _put(self, entry: Entry, *, overwrite: bool) -> None:
+        answer = self._ssm.put_parameter(
+            Name=f"{self.path}/{entry.number:0{_DIGITS}}{'' if entry.is_open else _CLOSED}",
+            Value=json.dumps(to_json(entry)),
+            Type="String",
+            Overwrite=overwrite,
+        )
+        result(answer, "Version")
 
     def _entry(self, name: str, value: str) -> Entry:
         try:
-            return replace(from_json(json.loads(value)), number=int(name.rpartition("/")[2]))
+            return replace(
+                from_json(json.loads(value)), number=int(name.rpartition("/")[2].removesuffix(_CLOSED))
+            )
         except (ValueError, KeyError, TypeError) as error:
             raise Failure(
                 f"the parameter {name} in {self.region} holds no purchase ({value!r}), so nothing is bought. "
@@ -241,6 +249,15 @@ class SharedJournal:
             f"a purchase for {whom} was begun by {holder.text()}: nothing was bought here. "
             f"Wait for it to end. If its command has ended, run {recover}: it finds out what became of it."
         )
+
+
+def open_entries(shared: SharedJournal, own: Journal, lock_name: str) -> tuple[Entry, ...]:
+    """The open orders of an environment, of this machine and of all others; each once. One that is closed in either
+    journal is closed."""
+    there = {entry.tag: entry for entry in shared.entries()}
+    here = {entry.tag: entry for entry in own.entries() if entry.order.lock_name == lock_name}
+    closed = {entry.tag for entry in (*there.values(), *here.values()) if not entry.is_open}
+    return tuple(entry for tag, entry in (here | there).items() if tag not in closed)
 
 
 @contextlib.contextmanager

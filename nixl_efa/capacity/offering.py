@@ -27,8 +27,10 @@ from nixl_efa.capacity.reservation import CAPACITY_BLOCK, OFFERED, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.times import utc
 
-# cb- or cbr-, then letters and digits (EC2 API reference, PurchaseCapacityBlock; AWS's examples have both).
-_ID = re.compile(r"cbr?-[0-9A-Za-z]+")
+# cb-, or cbr- and the like, then letters and digits (EC2 API reference, PurchaseCapacityBlock and its extension).
+_ID = re.compile(r"cb[a-z]*-[0-9A-Za-z]+")
+# Python's Decimal reads more than digits and a point: 1_600, 1e3, digits of other scripts.
+_FEE = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,23 +142,17 @@ def hours_of(length: timedelta) -> Decimal:
 
 def fee_of(text: object, offering_id: str) -> Decimal:
     """The fee that EC2 wrote as a string. Failure when it is none or negative: a price is never guessed."""
-    try:
-        fee = Decimal(str(text))
-    except InvalidOperation:
-        fee = Decimal("NaN")
-    if not fee.is_finite() or fee < 0:
+    if not _FEE.fullmatch(str(text)):
         raise Failure(
             f"EC2 sent {text!r} as the fee of {offering_id}, which is no amount: nothing is bought at it."
         )
-    return fee
+    return Decimal(str(text))
 
 
 def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offering:
     """An offering from its payload, the region that sent it and the hours that were asked for. Failure for one
     without an id or with a fee that is no amount."""
-    offering_id = str(payload.get("CapacityBlockOfferingId", ""))
-    if not is_offering_id(offering_id):
-        raise Failure(f"EC2 sent an offering with the id {offering_id!r}, which is none: nothing is bought.")
+    offering_id = _checked_id(payload.get("CapacityBlockOfferingId"))
     segments = tuple(_segment(part, payload) for part in payload.get("CapacityBlockOfferingSegments") or ())
     start = payload.get("StartDate") or min(segment.start for segment in segments)
     end = payload.get("EndDate") or _end(start, payload)
@@ -179,7 +175,7 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
 def extension_from_api(payload: Mapping[str, Any], region: str, block_id: str, hours: int) -> Offering:
     """An offering of DescribeCapacityBlockExtensionOfferings, and the block and hours that were asked for. Failure
     for a fee that is no amount."""
-    offering_id = str(payload["CapacityBlockExtensionOfferingId"])
+    offering_id = _checked_id(payload.get("CapacityBlockExtensionOfferingId"))
     return Offering(
         id=offering_id,
         region=region,
@@ -193,6 +189,12 @@ def extension_from_api(payload: Mapping[str, Any], region: str, block_id: str, h
         asked_hours=hours,
         extends=block_id,
     )
+
+
+def _checked_id(text: object) -> str:
+    if not isinstance(text, str) or not is_offering_id(text):
+        raise Failure(f"EC2 sent an offering with the id {text!r}, which is none: nothing is bought.")
+    return text
 
 
 def to_json(offering: Offering) -> dict[str, Any]:

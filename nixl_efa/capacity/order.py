@@ -115,13 +115,18 @@ class Entry:
         """The entry in a few words: who, when, what."""
         return f"{self.order.by} at {self.changed_at:%Y-%m-%d %H:%M:%S} UTC ({self.order.offering.text()})"
 
-    def told(self) -> str:
-        """What is still to be done about an open entry, with how."""
-        recover = f"`nixl-efa capacity recover{self.order.env_option}`"
+    def state_text(self) -> str:
+        """What an open entry is about, as a sentence."""
         if self.reservation_ids:
             bought = ", ".join(self.reservation_ids)
-            return f"{bought} was bought for {self.order.whom} by {self.text()}, and is not told and saved yet. {recover} does that."  # noqa: E501
-        return f"A purchase for {self.order.whom} was begun by {self.text()}, and what became of it is not known yet. {recover} finds out."  # noqa: E501
+            return (
+                f"{bought} was bought for {self.order.whom} by {self.text()}, and is not told and saved yet."
+            )
+        return f"What became of a purchase for {self.order.whom} by {self.text()} is not known yet."
+
+    def recover_text(self) -> str:
+        """What to do about an open entry, as a sentence."""
+        return f"`nixl-efa capacity recover{self.order.env_option}` settles it."
 
 
 def to_json(entry: Entry) -> dict[str, Any]:

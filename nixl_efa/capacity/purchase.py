@@ -169,7 +169,7 @@ def settle(buyer: Buyer, entry: Entry) -> Entry:
 
     Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.
     """
-    there = buyer.shared_journal_of(entry.order).find(entry)
+    there = buyer.shared_journal_of(entry.order).find(entry.tag)
     if there is not None and there.reservation_ids:
         return buyer.journal.write(there)
     if entry.state is State.BOUGHT:

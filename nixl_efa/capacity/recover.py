@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from nixl_efa.aws_calls import ask_all
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.finish import finish
@@ -67,17 +66,6 @@ def recover(
 def known_names(buyer: Buyer) -> set[str]:
     """The environments of this machine's journal, and what stands for none."""
     return {UNBOUND, *(entry.order.lock_name for entry in buyer.journal.entries())}
-
-
-def open_purchases(buyer: Buyer, names: Iterable[str]) -> list[Entry]:
-    """The open purchases of these environments, of this machine and of all others, asked side by side; each once, as
-    far as the one who knows more has it. Raises what a journal that can't be read gives."""
-    shared, errors = ask_all(names, lambda name: buyer.shared_journal(name).entries())
-    for error in errors.values():
-        raise error
-    known = {entry.tag: entry for entries in shared.values() for entry in entries}
-    known |= {entry.tag: entry for entry in buyer.journal.entries() if entry.order.lock_name in {*names}}
-    return [entry for entry in known.values() if entry.is_open]
 
 
 def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:

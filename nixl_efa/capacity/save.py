@@ -107,5 +107,6 @@ def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:
     shared = [one for lock in (name, UNBOUND) for one in buyer.shared_journal(lock).entries()]
     everything: dict[str, Entry] = {one.tag: one for one in (*shared, *buyer.journal.entries())}
     for entry in everything.values():
-        if entry.state is State.BOUGHT and reservation_id in entry.reservation_ids:
+        is_purchase = reservation_id in entry.reservation_ids and not entry.order.is_extension
+        if entry.state is State.BOUGHT and is_purchase:
             write_both(buyer, buyer.journal.moved(entry, State.DONE), f"{reservation_id} is saved, but ")

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import TypeVar, Union
 
 from nixl_efa.account import Account
+from nixl_efa.capacity.extension import Extension
+from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.launch import Market
 
@@ -236,6 +238,9 @@ class Facts:
     reservations: Answer[tuple[Reservation, ...]] = ()
     elsewhere: Answer[Elsewhere | None] = None
     block_health: Answer[tuple[BlockHealth, ...]] = ()
+    next_id: Answer[str | None] = None
+    extension: Answer[Extension | None] = None
+    purchases: Answer[tuple[Entry, ...]] = ()
     offered_zones: Answer[tuple[str, ...]] = ()
     type_in_ec2: Answer[TypeInEc2 | None] = None
     running: Answer[tuple[Running, ...]] = ()

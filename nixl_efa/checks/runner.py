@@ -43,7 +43,7 @@ def run(
                search path in `environ`.
     """
     launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile or "")
-    with Gatherer(launch, clients) as gatherer:
+    with Gatherer(launch, clients, environ or {}, clock) as gatherer:
         programs = None if project is None else gatherer.begin(lambda: machine(project, environ or {}))
         facts = gatherer.facts()
         if programs is not None:

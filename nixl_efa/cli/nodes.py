@@ -49,6 +49,7 @@ def verify(
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import SystemClock
+    from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -60,7 +61,7 @@ def verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
         pair,
-        region=settings.region,
+        launch=launch_of(settings),
         install_nixl=settings.install_nixl,
         measure=transfer,
         clock=SystemClock(),
@@ -85,6 +86,7 @@ def status(
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import SystemClock
+    from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -92,7 +94,8 @@ def status(
     clients = Clients(profile, settings.region)
     _require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
-    report = look.status(clients.ec2(settings.region), pair, settings.region, SystemClock())
+    ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
+    report = look.status(ec2, ssm, pair, launch_of(settings), SystemClock())
     nodes_view.show(report, "status", as_json)
     _exit([finding.level for finding in report.all_findings], strict)
 

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING
 
 from nixl_efa.aws_calls import result
 from nixl_efa.aws_errors import error_code, missing_permission
+from nixl_efa.capacity import extension, parameters
+from nixl_efa.capacity.environment import next_finding
 from nixl_efa.capacity.judge import command, state_finding, stops_at
 from nixl_efa.capacity.reservation import ON_DEMAND, Reservation, from_api, unknown
+from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
+from nixl_efa.launch import Launch
 from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
 
 CHECK = "capacity"
 WARN_BELOW = timedelta(hours=2)
@@ -38,10 +43,34 @@ def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Find
     return from_api(found[0], region) if found else unknown(reservation_id, region)
 
 
-def findings(
-    reservation: Reservation | Finding | None, now: datetime, extension: Finding | None = None
+def read_more(
+    ec2: EC2Client, ssm: SSMClient, reservation: Reservation | Finding | None, launch: Launch, clock: Clock
 ) -> tuple[Finding, ...]:
-    """The state and the time that is left as one finding, then that on an extension of the block, if there is one."""
+    """What else is to be known of a Capacity Block: its extension, and the block that follows it. What may not be
+    looked at is said."""
+    if not isinstance(reservation, Reservation) or not reservation.is_block:
+        return ()
+    source, found = launch.reservation, []
+    try:
+        last = extension.newest(extension.extensions_of(ec2, [reservation.id], clock.sleep), reservation.id)
+        found.append(extension.finding(last))
+        next_id = parameters.read(ssm, source.next_id_parameter).value.strip()
+        if next_id and next_id != reservation.id:
+            following = read(ec2, next_id, launch.region)
+            if isinstance(following, Reservation):
+                found.append(next_finding(following, launch, clock.now()))
+    except Exception as error:
+        permission = missing_permission(error)
+        if not permission:
+            raise
+        found.append(skipped(CHECK, f"no permission to look: {permission}."))
+    return tuple(one for one in found if one is not None)
+
+
+def findings(
+    reservation: Reservation | Finding | None, now: datetime, more: tuple[Finding, ...] = ()
+) -> tuple[Finding, ...]:
+    """The state and the time that is left as one finding, then what else is known of the block."""
     if reservation is None:
         found = passed(CHECK, "no reservation: nothing ends by itself.")
     elif isinstance(reservation, Finding):
@@ -49,7 +78,7 @@ def findings(
     else:
         by_hand = command(reservation.id, reservation.region)
         found = replace(_of_running(reservation, now), check=CHECK, command=by_hand)
-    return (found,) if extension is None else (found, extension)
+    return (found, *more)
 
 
 def _of_running(reservation: Reservation, now: datetime) -> Finding:

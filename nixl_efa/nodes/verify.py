@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nixl_efa import instance_types
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
+from nixl_efa.launch import Launch
 from nixl_efa.nodes import block, instances, pair_rules, rules, run_command, transfer, transfer_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
 from nixl_efa.nodes.instances import Instance
@@ -50,12 +51,13 @@ class PairReport:
         return (*(one for report in self.nodes for one in report.findings), *self.findings)
 
 
-def status(ec2: EC2Client, pair: PairOutputs, region: str, clock: Clock) -> PairReport:
-    """What AWS says of the pair: the instances' state, and the reservation's with the time left.
+def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, clock: Clock) -> PairReport:
+    """What AWS says of the pair: the instances' state, and the reservation's with the time left, its extension and the
+    block that follows it.
 
     Failure, in one line, when an instance is gone or was replaced.
     """
-    found = instances.read(ec2, pair)
+    found, region = instances.read(ec2, pair), launch.region
     instances.require_both(pair, found)
     reports = tuple(
         NodeReport(node, instance, (instances.state_finding(instance, region),))
@@ -64,7 +66,8 @@ def status(ec2: EC2Client, pair: PairOutputs, region: str, clock: Clock) -> Pair
     )
     reservation_id = reports[0].instance.reservation_id or pair.capacity_reservation_id
     reservation = block.read(ec2, reservation_id, region)
-    return PairReport(pair, reports, block.findings(reservation, clock.now()))
+    more = block.read_more(ec2, ssm, reservation, launch, clock)
+    return PairReport(pair, reports, block.findings(reservation, clock.now(), more))
 
 
 def verify(
@@ -72,14 +75,14 @@ def verify(
     ssm: SSMClient,
     pair: PairOutputs,
     *,
-    region: str,
+    launch: Launch,
     install_nixl: bool,
     measure: bool,
     clock: Clock,
     say: Say,
 ) -> PairReport:
     """`status`, then both nodes' own facts, then, with `measure`, a transfer. say: told what takes time."""
-    seen = status(ec2, pair, region, clock)
+    seen = status(ec2, ssm, pair, launch, clock)
     wanted = _planned(seen, install_nixl)
     if any(report.instance.state != "running" for report in seen.nodes):
         return seen

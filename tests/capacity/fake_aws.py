@@ -174,6 +174,12 @@ class FakeEc2:
             pass
         return {"Regions": [{"RegionName": REGION}]}
 
+    def describe_subnets(self, **request: Any) -> dict[str, Any]:
+        validated("ec2", "DescribeSubnets", request)
+        for _ in self._aws.script.around("DescribeSubnets"):
+            pass
+        return {"Subnets": [{"SubnetId": "subnet-1", "AvailabilityZone": f"{REGION}a"}]}
+
     def describe_capacity_reservations(self, **request: Any) -> dict[str, Any]:
         validated("ec2", "DescribeCapacityReservations", request)
         for _ in self._aws.script.around("DescribeCapacityReservations"):

@@ -180,7 +180,7 @@ def test_a_purchase_that_is_found_while_the_disk_is_full_is_not_made_again(
 ) -> None:
     assert run(buyer, {PURCHASE: "kill-after"}) == ()
     found = buyer.buy({2: "disk-full"})
-    assert aws.script.passed[:2] == ["GetParameter", "DescribeCapacityReservations"]
+    assert aws.script.passed[:2] == ["GetParametersByPath", "DescribeCapacityReservations"]
     assert len(aws.reservations) == 1
     assert found.entry
     assert found.entry.reservation_ids == (aws.reservations[0]["payload"]["CapacityReservationId"],)

@@ -19,7 +19,7 @@ from nixl_efa.capacity.request import (
     moment,
     nearest_allowed,
 )
-from nixl_efa.cli.capacity.timeline import timeline
+from nixl_efa.cli.capacity.search import timeline
 from nixl_efa.failure import BadInput, Failure
 from tests.capacity.fake_aws import refusal
 

@@ -269,7 +269,7 @@ def test_the_account_is_the_one_that_the_settings_name(project: Project, account
 def test_another_account_is_named_with_the_setting_and_the_way_out(project: Project) -> None:
     project.environment("dev", instance_type="g7e.8xlarge", account_id="999999999999")
     found = by_check(project.run("check", "dev", "--json"))["account"]
-    assert found["message"].startswith("The credentials are of account 123456789012 (arn:aws:")
+    assert found["message"].startswith("The credentials are of account 123456789012, as arn:aws:")
     assert found["message"].endswith("but account_id is 999999999999 (environments/dev.toml: account_id).")
     assert "--profile" in found["remedy"]
     assert found["command"].startswith("aws sts get-caller-identity")

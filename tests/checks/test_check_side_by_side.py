@@ -28,6 +28,7 @@ FIRST = [
     "GetParameter",
     "GetParameter",
     "GetParameter",
+    "GetParameter",
     "DescribeVpcs",
     "DescribeInstanceTypeOfferings",
     "DescribeInstanceTypes",
@@ -39,7 +40,7 @@ FIRST = [
 ]
 ROUNDS = [
     FIRST,
-    ["DescribeSubnets", "DescribeImages"],
+    ["DescribeSubnets", "DescribeImages", "DescribeCapacityBlockExtensionHistory", "GetParametersByPath"],
     [
         "DescribeRouteTables",
         "DescribeVpcEndpoints",
@@ -68,7 +69,8 @@ ON_DEMAND_ROUNDS = [
         "DescribeSecurityGroups",
         "DescribeKeyPairs",
     ],
-    *ROUNDS[1:],
+    ["DescribeSubnets", "DescribeImages"],
+    ROUNDS[2],
 ]
 
 
@@ -147,7 +149,8 @@ class RegionRounds(Rounds):
         """For botocore's event before-call."""
         with self._lock:
             self.seen[model.name] += 1
-        if context["client_region"] != REGION:
+        # The journal of purchases is in one region for all.
+        if context["client_region"] != REGION and model.name != "GetParametersByPath":
             self._regions.wait(timeout=60)
 
 

@@ -161,8 +161,8 @@ def locked(environment: str = "prod", region: str = LOCK_REGION) -> bool:
     """Whether an entry of the environment's shared journal is open."""
     ssm = boto3.client("ssm", region_name=region)
     found = ssm.get_parameters_by_path(Path=f"/nixl-efa/{environment}/purchases")["Parameters"]
-    states = [json.loads(one["Value"])["state"] for one in found]
-    return any(state not in ("done", "not-bought") for state in states)
+    names = {one["Name"] for one in found}
+    return any(not name.endswith("-closed") and f"{name}-closed" not in names for name in names)
 
 
 def stored(name: str) -> str:
@@ -187,17 +187,19 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
 
 
 def answer_instead(
-    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str]]
+    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str] | None]
 ) -> None:
-    """Answers an action in place of the local AWS, with status 200: a content type and a body."""
+    """Answers an action in place of the local AWS, with status 200: a content type and a body. None lets the local AWS
+    answer."""
     carry_out = Gate._carry_out
 
     def answered(
         self: Gate, environ: dict[str, Any], request: Any
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        if request.action != action:
+        instead = answer() if request.action == action else None
+        if instead is None:
             return carry_out(self, environ, request)
-        kind, body = answer()
+        kind, body = instead
         return 200, [("Content-Type", kind)], body.encode()
 
     monkeypatch.setattr(Gate, "_carry_out", answered)

@@ -69,7 +69,6 @@ def test_what_is_useless_for_its_environment_is_refused_before_the_money(
     assert actions(aws, PURCHASE) == 0
 
 
-@pytest.mark.xfail(strict=True, reason="buy does not look where the subnet is")
 def test_a_block_outside_of_the_subnet_s_zone_is_refused_before_the_money(cli: Cli, aws: LocalAws) -> None:
     offering = search(cli)[0]
     ec2 = boto3.client("ec2", region_name=REGION)

@@ -57,7 +57,7 @@ def test_another_account_ends_with_1_before_anything_is_asked(
     aws.calls.clear()
     code, out, err = run(command, "prod")
     assert (code, out, aws.calls.actions()) == (1, "", ("GetCallerIdentity",))
-    assert "The credentials are of account 123456789012 (arn:aws:" in err
+    assert "The credentials are of account 123456789012, as arn:aws:" in err
     assert "account_id is 999999999999 (variable NIXL_EFA_PROD_ACCOUNT_ID)." in err
 
 

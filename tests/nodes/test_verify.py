@@ -9,6 +9,7 @@ import pytest
 
 from nixl_efa.bootstrap.files import node_files
 from nixl_efa.findings import Finding, Level
+from nixl_efa.launch import launch_of
 from nixl_efa.nodes import verify as look
 from nixl_efa.nodes.bench import Row
 from nixl_efa.nodes.counters import Moved
@@ -16,6 +17,7 @@ from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.transfer import Attempt, Result, attempts
 from nixl_efa.nodes.transfer_rules import fabric, findings, rate
+from nixl_efa.settings import Settings
 from tests.nodes.stand_in import (
     CONSUMER_ID,
     GIB,
@@ -29,6 +31,7 @@ from tests.nodes.stand_in import (
 )
 
 Nodes = dict[str, StandIn]
+LAUNCH = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region="us-east-1"))
 
 
 @pytest.fixture
@@ -37,7 +40,7 @@ def verify(ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock) -> Any:
 
     def run(**changes: Any) -> look.PairReport:
         options: dict[str, Any] = {
-            "region": "us-east-1",
+            "launch": LAUNCH,
             "install_nixl": True,
             "measure": True,
             "clock": clock,
@@ -241,8 +244,8 @@ def test_no_attempt_gives_no_finding(p5_plan: Planned) -> None:
 
 
 def test_the_reservation_of_the_instance_is_the_one_whose_time_counts(
-    ec2: Any, pair: PairOutputs, clock: FakeClock
+    ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock
 ) -> None:
     ec2.instances[0]["CapacityReservationId"] = "cr-gone"
-    report = look.status(ec2, replace(pair, capacity_reservation_id="cr-other"), "us-east-1", clock)
+    report = look.status(ec2, ssm, replace(pair, capacity_reservation_id="cr-other"), LAUNCH, clock)
     assert report.findings[0].message == "EC2 does not know cr-gone in us-east-1 (yet)."

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from nixl_efa.account import caller
-from nixl_efa.aws_calls import NoResultError
+from nixl_efa.account import Account, caller
 from nixl_efa.aws_errors import explain, missing_permission
 from nixl_efa.block_end import is_ultra_server
+from nixl_efa.capacity.buyer import lock_region, own_endpoint
+from nixl_efa.capacity.extension import Extension, extensions_of, newest
+from nixl_efa.capacity.journal import Journal, SharedJournal, open_entries
 from nixl_efa.capacity.judge import is_well_formed
+from nixl_efa.capacity.order import Entry, Place
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import (
     Answer,
@@ -28,6 +31,9 @@ from nixl_efa.checks.facts import (
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.checks.gather import network, reservation, usage
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
+from nixl_efa.clock import Clock
+from nixl_efa.failure import Failure
+from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
@@ -65,8 +71,12 @@ class ClientsFactory(Protocol):
 class Gatherer:
     """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
-    def __init__(self, launch: Launch, clients: ClientsFactory) -> None:
+    def __init__(
+        self, launch: Launch, clients: ClientsFactory, environ: Mapping[str, str], clock: Clock
+    ) -> None:
         self._launch = launch
+        self._environ = environ
+        self._clock = clock
         self._clients = clients
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="gather")
         self._own_ec2: EC2Client | None = None
@@ -120,6 +130,10 @@ class Gatherer:
             lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result())
         )
         health = self.begin(self._health)
+        in_block = launch.market == "capacity-block"
+        next_id = self._parameter("", source.next_id_parameter if in_block else "")
+        extension = self.begin(lambda: self._extension(_known(reservation_id.result())))
+        purchases = self.begin(lambda: self._purchases(account.result()))
         subnets = self.begin(lambda: self._subnets(vpc.result()))
         subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
@@ -136,6 +150,9 @@ class Gatherer:
             reservations=reservations.result(),
             elsewhere=elsewhere.result(),
             block_health=health.result(),
+            next_id=next_id.result(),
+            extension=extension.result(),
+            purchases=purchases.result(),
             offered_zones=offered.result(),
             type_in_ec2=type_in_ec2.result(),
             running=running.result(),
@@ -248,6 +265,28 @@ class Gatherer:
             return ()
         return answer_of("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
 
+    def _extension(self, block_id: str | None) -> Answer[Extension | None]:
+        if self._launch.market != "capacity-block" or not block_id or not is_well_formed(block_id):
+            return None
+        return answer_of(
+            "ec2:DescribeCapacityBlockExtensionHistory",
+            lambda: newest(extensions_of(self._ec2(), [block_id], self._clock.sleep), block_id),
+        )
+
+    def _purchases(self, account: Answer[Account]) -> Answer[tuple[Entry, ...]]:
+        if self._launch.market != "capacity-block" or isinstance(account, NoAnswer):
+            return ()
+        name = self._launch.environment
+
+        def ask() -> tuple[Entry, ...]:
+            region = lock_region(account, self._environ)
+            place = Place(account.id, own_endpoint(self._ec2().meta.endpoint_url))
+            own = Journal(state_directory(self._environ) / "purchases", place, self._clock)
+            ssm = self._clients.ssm(region)
+            return open_entries(SharedJournal(ssm, region, name, self._clock.sleep), own, name)
+
+        return answer_of("ssm:GetParametersByPath", ask)
+
     def _subnets(self, vpc: Answer[Vpc | None]) -> Answer[tuple[Subnet, ...]]:
         """The given subnet, or those to choose from: of the given VPC, else of the default one."""
         vpc_id = self._launch.vpc_id or (vpc.id if isinstance(vpc, Vpc) else "")
@@ -308,5 +347,5 @@ def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
         return NoAnswer(refused, explain(error), denied=bool(missing_permission(error)))
     except (BotoCoreError, OSError) as error:
         return NoAnswer(permission, explain(error))
-    except NoResultError as error:
+    except Failure as error:
         return NoAnswer(permission, error.message.rstrip("."))

@@ -13,6 +13,7 @@ from nixl_efa.checks.rules import (
     machine,
     network,
     placement,
+    purchase,
     quota,
     reservation,
     security_group,
@@ -28,6 +29,7 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
     reservation.check,
+    purchase.check,
     instance_type.check,
     quota.check,
     placement.check,

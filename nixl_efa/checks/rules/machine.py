@@ -37,9 +37,7 @@ def _credentials(launch: Launch, facts: Facts) -> list[Finding]:
     if isinstance(facts.account, NoAnswer):
         return [no_answer("credentials", facts.account, by_hand)]
     account = facts.account
-    found = passed(
-        "credentials", f"Account {account.account}, {account.arn}, region {launch.region}.", by_hand
-    )
+    found = passed("credentials", f"Account {account.id}, {account.arn}, region {launch.region}.", by_hand)
     of_settings = account_finding(launch, account, by_hand)
     return [found] if of_settings is None else [found, of_settings]
 

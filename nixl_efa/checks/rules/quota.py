@@ -78,7 +78,7 @@ def in_unused_reservations(launch: Launch, facts: Facts, vcpu: int) -> int:
         return 0
     kind = quota_class(launch.instance_type)
     zone = facts.subnet.zone if facts.subnet is not None else None
-    owner = None if isinstance(facts.account, NoAnswer) else facts.account.account
+    owner = None if isinstance(facts.account, NoAnswer) else facts.account.id
     return sum(
         each.free * _vcpu_of(each.instance_type, launch, vcpu)
         for each in facts.reservations
@@ -103,7 +103,7 @@ def _held_by_reservation(facts: Facts) -> str:
     found = reservation.of(facts)
     if found is None or found.is_block or isinstance(facts.account, NoAnswer):
         return ""
-    if found.owner != facts.account.account:
+    if found.owner != facts.account.id:
         return ""
     return f"{found.id} counts against the quota already; a launch into it takes nothing more."
 

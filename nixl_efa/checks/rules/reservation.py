@@ -59,7 +59,7 @@ def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> 
         zone="" if isinstance(facts.zone, NoAnswer) else facts.zone or "",
         subnet_id=facts.subnet.id if facts.subnet is not None else "",
         subnet_zone=facts.subnet.zone if facts.subnet is not None else "",
-        account="" if isinstance(facts.account, NoAnswer) else facts.account.account,
+        account="" if isinstance(facts.account, NoAnswer) else facts.account.id,
         use=None if isinstance(facts.running, NoAnswer) else _use(facts.running, found.id),
     )
 
@@ -95,7 +95,7 @@ def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Fin
         message += f", nor in any of the {counted(len(elsewhere.asked), 'other region')} that were asked"
         if elsewhere.not_asked:
             message += f" (no answer from {listed(elsewhere.not_asked)})"
-    account = "" if isinstance(facts.account, NoAnswer) else f" {facts.account.account}"
+    account = "" if isinstance(facts.account, NoAnswer) else f" {facts.account.id}"
     remedy = (
         "EC2 shows a new reservation only after some minutes: check again if it was bought just now."
         f" Else check the id and that account{account} is the right one."

@@ -131,9 +131,7 @@ def extend(
     named = run.launch(environment) if environment else None
     block = run.locate(reservation_id)
     launch = named or run.launches().get(block.tags.get(ENVIRONMENT_TAG, ""))
-    request = library.ExtendRequest(
-        block, hours, agreed, environment or "", launch.account_id if launch else "", dry_run
-    )
+    request = library.ExtendRequest(block, hours, agreed, environment or "", launch, dry_run)
     buyer = run.buyer(block.region, as_json=as_json, rule=rule)
     with interruptible():
         _end(library.extend(request, buyer), as_json=as_json)

@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from nixl_efa.capacity.buyer import Account
+from nixl_efa.account import Account
 from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import Entry, Order

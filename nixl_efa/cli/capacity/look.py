@@ -1,11 +1,9 @@
-"""`nixl-efa capacity search`, `list`, `show`, `wait` and `cancel`."""
+"""`nixl-efa capacity list`, `show`, `wait` and `cancel`."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from datetime import timedelta
-from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -27,7 +25,6 @@ from nixl_efa.cli.output import (
     Failure,
     ask,
     both_times,
-    console,
     data,
     length,
     print_json,
@@ -39,162 +36,11 @@ from nixl_efa.cli.output import (
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.extension import Extension
-    from nixl_efa.capacity.offering import Offering
-    from nixl_efa.capacity.request import Request
     from nixl_efa.capacity.reservation import Reservation
-    from nixl_efa.capacity.search import Found
 
 # What `wait --for` can wait for.
 STATES = ("scheduled", "active", "expired")
-DEFAULT_HOURS = 24
-SORTS = ("fee", "start", "rate")
 Users = dict[str, tuple[tuple[str, str], ...]]
-
-
-def search(
-    instance_type: Annotated[str, typer.Argument(metavar="TYPE", help="For example p5.48xlarge.")],
-    count: Annotated[
-        int, typer.Argument(metavar="[COUNT]", help="Instances, 1 to 64.", show_default=True)
-    ] = 2,
-    hours: Annotated[
-        int | None,
-        typer.Argument(
-            metavar="[HOURS]", help="Length: 24-hour steps to 336, then 168 to 4368 (default: 24)."
-        ),
-    ] = None,
-    region: Regions = None,
-    hours_list: Annotated[
-        str | None, typer.Option("--hours", metavar="LIST", help="Several lengths: 24,48,168.")
-    ] = None,
-    earliest: Annotated[
-        str | None, typer.Option("--from", metavar="WHEN", help="Earliest start: a date, a time or +7d.")
-    ] = None,
-    latest: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Latest end; as late as AWS sells without it.")
-    ] = None,
-    sort: Annotated[str, typer.Option(metavar="|".join(SORTS), help="Order of the table.")] = "fee",
-    as_json: AsJson = False,
-    profile: Profile = None,
-) -> None:
-    """Search for Capacity Blocks to buy, in one region, several or all.
-
-    The cheapest come first, those that are shorter than asked after those that fit. Fees are totals for all instances
-    and the whole time.
-    """
-    from nixl_efa.aws_calls import chosen_regions
-    from nixl_efa.capacity.request import Request, checked, earliest_start, latest_end
-
-    if sort not in SORTS:
-        raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
-    run = session(profile)
-    now = run.clock.now()
-    lengths = _lengths(hours, hours_list)
-    request = checked(
-        Request(instance_type, count, lengths, earliest_start(earliest, now), latest_end(latest, now))
-    )
-    found = _ask(run, chosen_regions(region or (), run.clients, run.clock.sleep), request)
-    _report(run, request, found, sort, as_json)
-
-
-def _lengths(hours: int | None, listed: str | None) -> tuple[int, ...]:
-    if listed is None:
-        return (DEFAULT_HOURS if hours is None else hours,)
-    if hours is not None:
-        raise BadInput(f"HOURS {hours} and --hours {listed} exclude each other: give one of them")
-    try:
-        return tuple(dict.fromkeys(int(part) for part in listed.split(",")))
-    except ValueError:
-        raise BadInput(f"--hours {listed!r}: give numbers of hours with commas between, 24,48,168") from None
-
-
-def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
-    from nixl_efa.capacity import search as library
-
-    total = len(regions) * len(request.hours)
-    if not sys.stderr.isatty() or total == 1:
-        return library.search(run.clients.ec2, regions, request, run.clock.sleep)
-    from rich.progress import Progress
-
-    with Progress(console=console(sys.stderr), transient=True) as progress:
-        task = progress.add_task(f"{len(regions)} regions", total=total)
-        return library.search(
-            run.clients.ec2, regions, request, run.clock.sleep, lambda _: progress.advance(task)
-        )
-
-
-def _report(run: Session, request: Request, found: Found, sort: str, as_json: bool) -> None:
-    from nixl_efa.capacity.search import ORDERS, remember
-    from nixl_efa.cli.capacity import forms
-    from nixl_efa.instance_types import find
-
-    tell_failed(found.failed)
-    if found.failed and not found.answered:
-        raise Failure("no region answered")
-    now = run.clock.now()
-    offerings = sorted(found.offerings, key=ORDERS[sort])
-    try:
-        remember(run.searches, offerings, request, now)
-    except OSError as error:
-        say(f"the search could not be kept for `buy` in {run.searches}: {error.strerror}")
-    facts = find(request.instance_type)
-    accelerators = facts.accelerator_count if facts else 0
-    if as_json:
-        body = {
-            "offerings": [forms.offering_form(offering, accelerators, now) for offering in offerings],
-            "failed_regions": failed_regions(found.failed),
-        }
-        print_json("capacity-search", body)
-    elif offerings:
-        _print_offerings(offerings, accelerators, run)
-        if any(not offering.unusable for offering in offerings):
-            say("buy one with: nixl-efa capacity buy OFFERING --env ENV")
-    else:
-        lengths = ", ".join(map(str, request.hours))
-        say(
-            f"no block of {request.count} x {request.instance_type} for {lengths} hours is on offer. "
-            "Try --region all, other hours, fewer instances or a wider --from and --to."
-        )
-
-
-def _print_offerings(offerings: Sequence[Offering], accelerators: int, run: Session) -> None:
-    from rich.table import Table
-
-    from nixl_efa.capacity.agreement import money
-    from nixl_efa.cli.capacity.timeline import timeline
-
-    now = run.clock.now()
-    currency = offerings[0].currency
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("OFFERING", "ZONE", times_heading("START", now), times_heading("END", now)):
-        table.add_column(title, no_wrap=True)
-    for title in ("LENGTH", f"FEE {currency}", f"{currency}/INSTANCE-H", f"{currency}/ACCEL-H", "STARTS IN"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("FOR A PAIR", no_wrap=True)
-    for offering in offerings:
-        per_accelerator = offering.fee_per_accelerator_hour(accelerators)
-        table.add_row(
-            offering.id,
-            offering.zone,
-            short_times(offering.start),
-            short_times(offering.end),
-            length(offering.length),
-            money(offering.fee) + ("" if offering.currency == currency else f" {offering.currency}"),
-            f"{offering.fee_per_instance_hour:.2f}",
-            "-" if per_accelerator is None else f"{per_accelerator:.2f}",
-            length(max(offering.start - now, timedelta(0))),
-            _for_a_pair(offering),
-            style="dim" if offering.unusable or offering.is_short else None,
-        )
-    print_table(table)
-    data("")
-    for line in timeline(offerings, now, min(get_terminal_size((110, 24)).columns, 110)):
-        data(line)
-
-
-def _for_a_pair(offering: Offering) -> str:
-    if offering.unusable:
-        return f"no: {offering.unusable}"
-    return f"{length(offering.length)} of the {offering.asked_hours}h asked" if offering.is_short else "yes"
 
 
 def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = None) -> None:
@@ -269,14 +115,22 @@ def _tell_extensions(extensions: dict[str, Extension]) -> None:
 def _tell_open(run: Session, region: str) -> None:
     """Names the purchases whose outcome nobody was told, or that are not saved. That they can't be looked for is said,
     and stops nothing."""
+    from nixl_efa.aws_calls import ask_all
     from nixl_efa.aws_errors import explain
-    from nixl_efa.capacity.recover import known_names, open_purchases
+    from nixl_efa.capacity.journal import open_entries
+    from nixl_efa.capacity.recover import known_names
     from nixl_efa.cli.environments import environment_names
 
     try:
         buyer = run.buyer(region)
-        for entry in open_purchases(buyer, {*environment_names(run.project), *known_names(buyer)}):
-            say(f"WARN: {entry.told()}")
+        names = {*environment_names(run.project), *known_names(buyer)}
+        found, failed = ask_all(
+            sorted(names), lambda name: open_entries(buyer.shared_journal(name), buyer.journal, name)
+        )
+        for error in failed.values():
+            raise error
+        for entry in (one for entries in found.values() for one in entries):
+            say(f"WARN: {entry.state_text()} {entry.recover_text()}")
     except Exception as error:
         say(f"open purchases could not be looked for: {explain(error)}")
 

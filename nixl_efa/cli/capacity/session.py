@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nixl_efa.account import Account
 from nixl_efa.aws import Clients
 from nixl_efa.aws_errors import explain
-from nixl_efa.capacity.buyer import Account, Buyer, WaitingRule, identify, lock_region
+from nixl_efa.capacity.buyer import Buyer, WaitingRule, identify, lock_region
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation, locate
 from nixl_efa.cli import output
