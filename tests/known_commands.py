@@ -7,6 +7,7 @@ import io
 import re
 import shlex
 import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from functools import cache
@@ -20,10 +21,13 @@ from botocore import xform_name
 from nixl_efa.cli import main
 from nixl_efa.cli.app import COMMANDS
 from nixl_efa.cli.capacity import app as capacity
+from nixl_efa.cli.instance_types import app as instance_types
 from nixl_efa.findings import failures
 from nixl_efa.settings import load
 from tests.printed import ROOT
 
+# The commands that have commands of their own.
+GROUPS = {"capacity": capacity, "instance-types": instance_types}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
 
@@ -42,7 +46,7 @@ def fault(command: str, endpoint: str) -> str:
         return why
     if program == "curl":
         return _control_fault(rest, endpoint)
-    rule = RULES.get(program)
+    rule = RULES.get(program.removeprefix(".venv/bin/"))
     if rule is not None:
         return rule(rest)
     return "" if "/" in program and _is_ours(program) else f"no rule for {program}"
@@ -84,13 +88,22 @@ def _help(*words: str) -> str:
 
 
 @cache
+def _pytest_help() -> str:
+    command = [sys.executable, "-m", "pytest", "--help"]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
+@cache
 def all_options() -> frozenset[str]:
-    """Every option of the project's commands, and those of `cdktf deploy`."""
-    names = [one.name or "" for one in capacity.registered_commands]
-    helps = [_help("nixl-efa", name) for name in COMMANDS] + [
-        _help("nixl-efa", "capacity", name) for name in names
+    """Every option of the project's commands, of `cdktf deploy` and of pytest."""
+    paths = [(name,) for name in COMMANDS]
+    below = [(group, str(one.name)) for group, app in GROUPS.items() for one in app.registered_commands]
+    helps = [
+        _pytest_help(),
+        _help("cdktf", "deploy"),
+        *(_help("nixl-efa", *path) for path in (*paths, *below)),
     ]
-    return frozenset(re.findall(r"(?<![\w-])--[a-z][\w-]*", "".join([*helps, _help("cdktf", "deploy")])))
+    return frozenset(re.findall(r"(?<![\w-])--[a-z][\w-]*", "".join(helps)))
 
 
 def _unknown(words: list[str], text: str) -> list[str]:
@@ -100,7 +113,7 @@ def _unknown(words: list[str], text: str) -> list[str]:
 
 
 def _nixl_efa(words: list[str]) -> str:
-    depth = 2 if words[0] == "capacity" else 1
+    depth = 2 if words[0] in GROUPS else 1
     path = [word for word in words[:depth] if not word.startswith("-")]
     text = _help("nixl-efa", *path)
     if not text:
@@ -128,6 +141,10 @@ def _make(words: list[str]) -> str:
 
 
 def _python(words: list[str]) -> str:
+    if words[:2] == ["-m", "pytest"]:
+        unknown = _unknown(words[2:], _pytest_help())
+        missing = [word for word in words[2:] if word.startswith("tests") and not (ROOT / word).exists()]
+        return f"unknown: {unknown + missing}" if unknown or missing else ""
     if words[0] == "-m":
         return "" if importlib.util.find_spec(words[1]) else f"there is no module {words[1]}"
     return "" if (ROOT / words[0]).exists() else f"there is no {words[0]}"

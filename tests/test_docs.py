@@ -117,6 +117,8 @@ def test_every_command_of_a_page_is_there_with_its_options(path: Path, aws: Loca
         "NIXL_EFA_DEV_VOLUME_SIZE=big cdktf deploy nixl-efa-dev",
         "NIXL_EFA_DEV_VOLUM_SIZE=500 cdktf deploy nixl-efa-dev",
         "python -m benchmarks.nothing",
+        ".venv/bin/python -m pytest tests/nothing",
+        ".venv/bin/python -m pytest tests/nodes --snapshot-updaet",
         "scripts/nothing.sh list",
         "aws ec2 describe-nothing",
         "aws ec2 describe-vpcs --vpc-idz vpc-1",
@@ -141,6 +143,15 @@ def test_the_table_of_commands_has_every_one_with_its_words(aws: LocalAws) -> No
 def test_an_option_in_the_text_is_one_of_some_command(path: Path) -> None:
     told = [one.split()[0] for one in mentioned(path.read_text(encoding="utf-8")) if one.startswith("--")]
     assert [one for one in told if one not in all_options()] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_a_file_that_a_page_names_is_there(path: Path) -> None:
+    page = path.read_text(encoding="utf-8")
+    ours = re.compile(r"(?:nixl_efa|local_aws|constructs_lib|stacks|tests|docs|scripts|benchmarks)/[\w./-]+")
+    named = [ROOT / one for one in mentioned(page) if ours.fullmatch(one)]
+    linked = [path.parent / one for one in re.findall(r"\]\((?!https?:)([^)#]+)", page)]
+    assert [str(one) for one in (*named, *linked) if not one.exists()] == []
 
 
 def _given() -> dict[str, Any]:
