@@ -55,9 +55,13 @@ class Gate:
     def _call(
         self, environ: dict[str, Any], start_response: StartResponse, request: requests.Request, body: bytes
     ) -> Iterable[bytes]:
+        emptied = world().emptied
         faults = world().faults.take(request.service, request.action)
         for fault in faults:
             _wait(fault.delay, fault.simulated)
+        if world().emptied != emptied:
+            # Emptied in the meantime: what was on its way belongs to what is gone.
+            _hang_up(environ)
         for fault in faults:
             if fault.code or fault.throttle:
                 code = fault.code or requests.throttling_code(request.service)

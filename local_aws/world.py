@@ -56,6 +56,7 @@ class World:
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
     launches:         what every RunInstances asked for, in order.
+    emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -74,6 +75,7 @@ class World:
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)
+    emptied: int = 0
 
 
 _world = World()
@@ -88,8 +90,9 @@ def reset() -> World:
     """Begin anew: real time, no faults, no calls, default knobs. Callers' references stay good."""
     fresh = World()
     for name in World.__slots__:
-        if name not in ("clock", "faults", "calls"):
+        if name not in ("clock", "faults", "calls", "emptied"):
             setattr(_world, name, getattr(fresh, name))
+    _world.emptied += 1
     _world.clock.reset()
     _world.faults.clear()
     _world.calls.clear()

@@ -101,7 +101,6 @@ def test_no_imports_go_in_a_circle() -> None:
         pytest.fail(" <- ".join(error.args[1]))
 
 
-@pytest.mark.xfail(reason="nixl_efa/cli/capacity/look.py is being taken apart", strict=False)
 def test_every_module_is_short_enough_to_be_read() -> None:
     lines = {module: len(path.read_text(encoding="utf-8").splitlines()) for module, path in modules().items()}
     assert {module: count for module, count in lines.items() if count > MOST_LINES} == {}

@@ -252,12 +252,13 @@ class SharedJournal:
 
 
 def open_entries(shared: SharedJournal, own: Journal, lock_name: str) -> tuple[Entry, ...]:
-    """The open orders of an environment, of this machine and of all others; each once. One that is closed in either
-    journal is closed."""
-    there = {entry.tag: entry for entry in shared.entries()}
-    here = {entry.tag: entry for entry in own.entries() if entry.order.lock_name == lock_name}
-    closed = {entry.tag for entry in (*there.values(), *here.values()) if not entry.is_open}
-    return tuple(entry for tag, entry in (here | there).items() if tag not in closed)
+    """The open orders of an environment, of this machine and of all others; each once, as far as the journal has it
+    that knows more."""
+    known = {entry.tag: entry for entry in shared.entries()}
+    for entry in own.entries():
+        if entry.order.lock_name == lock_name:
+            known[entry.tag] = later_of(known.get(entry.tag, entry), entry)
+    return tuple(entry for entry in known.values() if entry.is_open)
 
 
 @contextlib.contextmanager

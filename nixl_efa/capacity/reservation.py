@@ -23,7 +23,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import Sleep, all_items, ask_all, patiently, result
+from nixl_efa.aws_calls import NoResultError, Sleep, all_items, ask_all
 from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import Failure
 from nixl_efa.times import utc
@@ -176,17 +176,20 @@ def reservations_of(
 
 
 def find_reservation(ec2: EC2Client, region: str, reservation_id: str, sleep: Sleep) -> Reservation | None:
-    """The reservation with this id in this region; None when the region has none."""
+    """The reservation with this id in this region; None when EC2 says that there is none. NoResultError for an answer
+    that says neither."""
+    request = {"CapacityReservationIds": [reservation_id]}
     try:
-        answer = patiently(
-            lambda: ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id]), sleep
-        )
+        found = list(all_items(ec2.describe_capacity_reservations, "CapacityReservations", sleep, request))
     except Exception as error:
         if error_code(error) == "InvalidCapacityReservationId.NotFound":
             return None
         raise
-    found = [from_api(payload, region) for payload in result(answer, "CapacityReservations")]
-    return found[0] if found else None
+    if not found:
+        raise NoResultError(
+            f"EC2 was asked for {reservation_id} and answered with nothing: that says nothing."
+        )
+    return from_api(found[0], region)
 
 
 def locate(
