@@ -216,9 +216,11 @@ def look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
     ec2 = buyer.clients.ec2(entry.order.offering.region)
     looks = 0
     while True:
+        # Before the question: an answer that comes late tells of the time at which it was asked for.
+        asked_at = buyer.clock.now()
         found = find_purchase(ec2, entry, buyer.clock.sleep)
         looks += 1
-        if found or (looks >= LOOKS and buyer.clock.now() >= until):
+        if found or (looks >= LOOKS and asked_at >= until):
             return found
         buyer.clock.sleep(buyer.rule.pause_seconds)
 

@@ -4,7 +4,9 @@ switch`)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+from nixl_efa.aws_errors import explain
 from nixl_efa.capacity import environment
 from nixl_efa.capacity.agreement import ask_for_nodes
 from nixl_efa.capacity.buyer import Buyer
@@ -13,11 +15,14 @@ from nixl_efa.capacity.finish import slot_of_bought
 from nixl_efa.capacity.judge import judge
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import write_both
-from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.findings import failures, warnings
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2.type_defs import TagTypeDef
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +50,7 @@ def save(reservation: Reservation, launch: Launch, buyer: Buyer, *, replace: boo
         raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
     slot = _agreed_slot(reservation, held, launch, buyer, replace=replace)
+    _tag(reservation, name, buyer)
     names = environment.save(buyer, held, slot, reservation.id, reservation.zone)
     _close_entries(reservation.id, name, buyer)
     return Saved(slot, tuple(names))
@@ -74,6 +80,42 @@ def switch(launch: Launch, buyer: Buyer) -> Holdings:
     _ask_for_running(held, launch, buyer)
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return environment.holdings(buyer, launch.reservation, regions=[launch.region])
+
+
+def switch_when_free(launch: Launch, buyer: Buyer) -> str:
+    """Makes the environment's next block its current one where nobody has to be asked: it is active and fits, and no
+    node runs in a current one that lives. Returns its id; empty when nothing was switched."""
+    if launch.market != "capacity-block" or launch.reservation.id:
+        return ""
+    now = buyer.clock.now()
+    held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
+    current, following = held.current, held.next
+    if following is None or following.state != "active":
+        return ""
+    if failures(judge(following, launch, now, account=buyer.account.id)):
+        return ""
+    if (
+        current is not None
+        and current.lives(now)
+        and environment.nodes_running(buyer, current, launch.node_names)
+    ):
+        return ""
+    environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
+    return following.id
+
+
+def _tag(reservation: Reservation, name: str, buyer: Buyer) -> None:
+    """Puts the environment's name on the reservation, by which it is found in every region."""
+    if reservation.tags.get(ENVIRONMENT_TAG) == name:
+        return
+    tags: list[TagTypeDef] = [{"Key": ENVIRONMENT_TAG, "Value": name}]
+    try:
+        buyer.clients.ec2(reservation.region).create_tags(Resources=[reservation.id], Tags=tags)
+    except Exception as error:
+        buyer.talk.tell(
+            f"WARN: {reservation.id} could not be tagged as {name}'s ({explain(error)}). "
+            f"A purchase for {name} in another region will not see it."
+        )
 
 
 def _agreed_slot(

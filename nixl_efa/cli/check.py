@@ -81,6 +81,7 @@ def check_deploy_verify(
     project = Path.cwd()
     settings = _settings(environment)
     wanted = deployment.deployment(settings, project, os.environ, context.args, profile)
+    _switch(settings, profile)
     findings = _run(settings, min_hours=min_hours, profile=profile, at_once=True)
     _show(findings, brief=True)
     if rendering.stops(findings, strict=strict):
@@ -88,6 +89,19 @@ def check_deploy_verify(
     deployment.deploy(wanted, project, deployment.execute)
     if verify:
         _verify(settings, boot_minutes, strict=strict, profile=profile)
+
+
+def _switch(settings: Settings, profile: str | None) -> None:
+    """Goes over to the next block where the current one is over, and says so."""
+    from nixl_efa.capacity.save import switch_when_free
+    from nixl_efa.cli.capacity.session import session
+    from nixl_efa.launch import launch_of
+
+    launch = launch_of(settings)
+    if launch.market == "capacity-block":
+        taken = switch_when_free(launch, session(profile, settings.region).buyer(settings.region))
+        if taken:
+            output.say(f"{settings.name}'s next block {taken} is its current one now.")
 
 
 def _settings(environment: str) -> Settings:
