@@ -9,8 +9,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -186,20 +188,36 @@ def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def answer_instead(
-    monkeypatch: pytest.MonkeyPatch, action: str, answer: Callable[[], tuple[str, str] | None]
-) -> None:
-    """Answers an action in place of the local AWS, with status 200: a content type and a body. None lets the local AWS
-    answer."""
-    carry_out = Gate._carry_out
+@contextmanager
+def holding(action: str, after: Callable[[], bool]) -> Iterator[None]:
+    """Lets calls of an action that come after something else wait until the block ends; they have no effect."""
+    ended = threading.Event()
+    call = Gate._call
 
-    def answered(
-        self: Gate, environ: dict[str, Any], request: Any
-    ) -> tuple[int, list[tuple[str, str]], bytes]:
-        instead = answer() if request.action == action else None
-        if instead is None:
-            return carry_out(self, environ, request)
-        kind, body = instead
-        return 200, [("Content-Type", kind)], body.encode()
+    def held(self: Gate, environ: Any, start_response: Any, request: Any, *more: Any) -> Iterable[bytes]:
+        if request.action != action or not after():
+            return call(self, environ, start_response, request, *more)
+        ended.wait(120)
+        start_response("400 local", [("Content-Type", "text/plain")])
+        return [b""]
 
-    monkeypatch.setattr(Gate, "_carry_out", answered)
+    with patch.object(Gate, "_call", held):
+        try:
+            yield
+        finally:
+            ended.set()
+
+
+def usable(cli: Cli, *words: str) -> list[dict[str, Any]]:
+    """What prod can use, the earliest start first."""
+    found = cli("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *words)
+    return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
+
+
+def names_of(aws: LocalAws) -> list[str]:
+    """All blocks that there are, wherever they are, by EC2's own word."""
+    found = []
+    for region in ("us-east-1", "us-east-2", "us-west-2", "ap-south-1", "eu-north-1"):
+        answer = boto3.client("ec2", region_name=region).describe_capacity_reservations()
+        found += [one["CapacityReservationId"] for one in answer["CapacityReservations"]]
+    return found

@@ -3,13 +3,11 @@ answers in AWS's place."""
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Callable
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,20 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa import aws_calls
 from tests.cli.conftest import (
     BLOCK,
     ID_NAME,
     REGION,
+    ROOT,
     Cli,
     actions,
-    answer_instead,
+    holding,
     journal,
     locked,
+    names_of,
     stored,
     until,
+    usable,
     write_environment,
 )
 from tests.conftest import Disk
@@ -36,12 +36,6 @@ from tests.conftest import Disk
 PURCHASE = "PurchaseCapacityBlock"
 # A process that is slow to start on a busy machine must not be taken for one that has bought nothing.
 SETTLE = ("--look-seconds", "0", "--settle-seconds", "3")
-
-
-def usable(cli: Cli, *words: str) -> list[dict[str, Any]]:
-    """What prod can use, the earliest start first."""
-    found = cli("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *words)
-    return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
 
 
 def buying(cli: Cli, offering: dict[str, Any], *more: str) -> subprocess.Popen[str]:
@@ -58,15 +52,6 @@ def another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
 
 
-def names_of(aws: LocalAws) -> list[str]:
-    """All blocks that there are, wherever they are, by EC2's own word."""
-    found = []
-    for region in ("us-east-1", "us-east-2", "us-west-2", "ap-south-1", "eu-north-1"):
-        answer = boto3.client("ec2", region_name=region).describe_capacity_reservations()
-        found += [one["CapacityReservationId"] for one in answer["CapacityReservations"]]
-    return found
-
-
 ENDS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
@@ -77,15 +62,12 @@ def ended(
     """A buyer that was ended between "bought" in its journal and the parameters: the block, how the process ended, and
     another offering."""
     first, *others = usable(cli)
-    # The lock is a parameter, too: only what follows the purchase is slow.
-    aws.faults.add(PURCHASE, delay=1)
-    process = buying(cli, first)
-    until(lambda: [one["state"] for one in journal(tmp_path / "state")] == ["calling"], process)
-    aws.faults.add("PutParameter", delay=8, times=None)
-    until(lambda: [one["state"] for one in journal(tmp_path / "state")] == ["bought"], process)
-    process.send_signal(request.param)
-    out, err = process.communicate(timeout=120)
-    aws.faults.clear()
+    # The lock is a parameter, too: what follows the purchase is held.
+    with holding("PutParameter", after=lambda: actions(aws, PURCHASE) == 1):
+        process = buying(cli, first)
+        until(lambda: [one["state"] for one in journal(tmp_path / "state")] == ["bought"], process)
+        process.send_signal(request.param)
+        out, err = process.communicate(timeout=120)
     (entry,) = journal(tmp_path / "state")
     assert entry["state"] == "bought"
     assert stored(ID_NAME) == ""
@@ -208,7 +190,7 @@ def test_two_folders_and_regions_are_one_lock(
     another_machine(monkeypatch, tmp_path)
     asked = ("--type", "p5.48xlarge", "--count", "2", "--hours", "24", "--region", REGION)
     refused = cli.buy(offering, *asked)
-    assert (refused.code, "was begun by" in refused.err) == (1, True)
+    assert (refused.code, "was begun by" in refused.err) == (1, True), refused.err
     assert actions(aws, PURCHASE) == 1
 
 
@@ -251,98 +233,6 @@ def test_a_region_that_does_not_answer_stops_a_purchase(cli: Cli, aws: LocalAws)
     assert actions(aws, PURCHASE) == 0
 
 
-def html() -> tuple[str, str]:
-    return "text/html", "<html><body>Please log in.</body></html>"
-
-
-def no_result(action: str) -> Callable[[], tuple[str, str]]:
-    """An answer of the service without its result."""
-    if action.startswith("GetParameter"):
-        return lambda: ("application/x-amz-json-1.1", "{}")
-    body = f'<{action}Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>1</requestId></{action}Response>'
-    return lambda: ("text/xml", body)
-
-
-def endless(action: str, *, same: bool) -> Callable[[], tuple[str, str]]:
-    """Pages without end, each empty; with the same token, or each with another one."""
-    number = itertools.count()
-    lists = {
-        "DescribeCapacityReservations": "capacityReservationSet",
-        "DescribeCapacityBlockOfferings": "capacityBlockOfferingSet",
-    }
-
-    def page() -> tuple[str, str]:
-        token = "again" if same else f"page-{next(number)}"
-        if action == "GetParametersByPath":
-            return "application/x-amz-json-1.1", json.dumps({"Parameters": [], "NextToken": token})
-        inner = f"<{lists[action]}/><nextToken>{token}</nextToken>"
-        return "text/xml", f"<{action}Response>{inner}</{action}Response>"
-
-    return page
-
-
-LISTS = ["DescribeCapacityReservations", "GetParametersByPath", "DescribeCapacityBlockOfferings"]
-ASKED = [*LISTS, "GetParameters", "DescribeRegions", "GetCallerIdentity"]
-NO_ANSWERS = [
-    *((action, html) for action in ASKED),
-    *((action, no_result(action)) for action in ASKED if action != "GetCallerIdentity"),
-    *((action, endless(action, same=same)) for action in LISTS for same in (True, False)),
-]
-
-
-@pytest.mark.parametrize(("action", "answer"), NO_ANSWERS)
-def test_an_answer_that_is_none_of_aws_buys_nothing(
-    cli: Cli,
-    aws: LocalAws,
-    monkeypatch: pytest.MonkeyPatch,
-    action: str,
-    answer: Callable[[], tuple[str, str]],
-) -> None:
-    offering = usable(cli)[0]
-    monkeypatch.setattr(aws_calls, "MOST_PAGES", 5)
-    answer_instead(monkeypatch, action, answer)
-    refused = cli.buy(offering)
-    assert refused.code == 1, refused.err
-    assert actions(aws, PURCHASE) == 0
-    assert stored(ID_NAME) == "" if action != "GetParameters" else True
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        html,
-        no_result("DescribeCapacityReservations"),
-        endless("DescribeCapacityReservations", same=True),
-        endless("DescribeCapacityReservations", same=False),
-    ],
-)
-def test_an_answer_that_is_none_is_no_proof_that_nothing_was_bought(
-    cli: Cli,
-    aws: LocalAws,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-    answer: Callable[[], tuple[str, str]],
-) -> None:
-    offering = usable(cli)[0]
-    aws.faults.add(PURCHASE, lose_answer=True)
-    with monkeypatch.context() as patched:
-        patched.setattr(aws_calls, "MOST_PAGES", 5)
-        # Before the purchase EC2 itself answers.
-        answer_instead(
-            patched,
-            "DescribeCapacityReservations",
-            lambda: answer() if actions(aws, PURCHASE) else None,
-        )
-        for command in (cli.buy, cli.buy):
-            assert command(offering, "--look-seconds", "0", "--settle-seconds", "0").code == 1
-        assert cli("capacity", "recover", "--settle-seconds", "0").code == 1
-        assert cli("capacity", "list").code == 1
-    assert [one["state"] for one in journal(tmp_path / "state")] == ["calling"]
-    assert actions(aws, PURCHASE) == 1
-    again = cli.buy(offering, *SETTLE)
-    assert (again.code, names_of(aws)) == (0, [again.out.strip()])
-
-
 def test_a_full_disk_buys_nothing(
     cli: Cli, aws: LocalAws, disk: Disk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -380,4 +270,43 @@ def test_what_is_bought_while_the_disk_fills_is_told_and_every_file_is_whole(
     again = cli.buy(offering, *SETTLE)
     assert (again.code, again.out.strip()) == (0, block), again.err
     assert [one["state"] for one in journal(disk.folder)] == ["done"]
+    assert actions(aws, PURCHASE) == 1
+
+
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_could_not_be_told_is_told_by_the_next_command(
+    cli: Cli, aws: LocalAws, tmp_path: Path, stream: str
+) -> None:
+    offering = usable(cli)[0]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "nixl_efa", "capacity", "buy", offering["offering_id"], "--env", "prod"]
+    with Path("/dev/full").open("w", encoding="utf-8") as full, (tmp_path / "said").open("w+") as said:
+        process = subprocess.run(
+            [*command, "--yes", "--max-fee", "99999"],
+            env=environ,
+            check=False,
+            timeout=120,
+            stdout=full if stream == "stdout" else said,
+            stderr=full if stream == "stderr" else said,
+        )
+        said.seek(0)
+        assert "Traceback" not in said.read()
+    assert process.returncode != 0
+    open_ones = [one for one in journal(tmp_path / "state") if one["state"] not in ("done", "not-bought")]
+    assert [one["state"] for one in open_ones] == ["bought"] * len(names_of(aws))
+    recovered = cli("capacity", "recover")
+    assert [block for block in names_of(aws) if block not in recovered.out] == []
+    assert actions(aws, PURCHASE) == (1 if stream == "stdout" else 0)
+
+
+def test_a_block_that_was_saved_for_an_environment_stops_it_from_buying_in_another_region(
+    cli: Cli, aws: LocalAws
+) -> None:
+    text = (Path("environments") / "prod.toml").read_text(encoding="utf-8")
+    write_environment(Path(), "prod", text.replace(REGION, "ap-south-1"))
+    block = cli.buy(usable(cli, "--region", "ap-south-1")[0], "--unbound").out.strip()
+    assert cli("capacity", "save", block, "--env", "prod").code == 0
+    write_environment(Path(), "prod", text)
+    refused = cli.buy(usable(cli)[0])
+    assert (refused.code, block in refused.err) == (1, True)
     assert actions(aws, PURCHASE) == 1

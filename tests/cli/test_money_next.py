@@ -1,0 +1,290 @@
+"""A block that follows a living one is kept as the next: nothing is destroyed for it before it can be used."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local_aws import LocalAws
+from nixl_efa.clock import SystemClock
+from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored
+
+PURCHASE = "PurchaseCapacityBlock"
+ZONE_NAME = "/nixl-efa/prod/availability-zone"
+IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+NODES = ("nixl-efa-prod-producer", "nixl-efa-prod-consumer")
+
+
+@pytest.fixture(autouse=True)
+def _one_clock(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's time is the local AWS's, so that blocks end for both."""
+    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
+
+
+def offerings(cli: Cli, *words: str) -> list[dict[str, Any]]:
+    """What prod can use, the earliest start first."""
+    found = cli("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *words)
+    return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
+
+
+def at(aws: LocalAws, moment: str, minutes: int = 0) -> None:
+    """Lets the time come."""
+    aws.advance(datetime.fromisoformat(moment) + timedelta(minutes=minutes) - aws.clock.now())
+
+
+def run_nodes(block: dict[str, Any], names: tuple[str, ...] = NODES) -> list[str]:
+    """Launches instances with these names into an active block."""
+    ec2 = boto3.client("ec2", region_name=REGION)
+    image = boto3.client("ssm", region_name=REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
+    subnets = ec2.describe_subnets()["Subnets"]
+    zone = block["availability_zone"]
+    subnet = next(one["SubnetId"] for one in subnets if one["AvailabilityZone"] == zone)
+    return [
+        ec2.run_instances(
+            ImageId=image,
+            InstanceType="p5.48xlarge",
+            SubnetId=subnet,
+            MinCount=1,
+            MaxCount=1,
+            InstanceMarketOptions={"MarketType": "capacity-block"},
+            CapacityReservationSpecification={
+                "CapacityReservationTarget": {"CapacityReservationId": block["reservation_id"]}
+            },
+            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}],
+        )["Instances"][0]["InstanceId"]
+        for name in names
+    ]
+
+
+@pytest.fixture
+def current(cli: Cli, aws: LocalAws) -> dict[str, Any]:
+    """prod's block, which is active."""
+    offering = offerings(cli)[0]
+    bought = cli.buy(offering)
+    assert bought.code == 0, bought.err
+    at(aws, offering["start"], 1)
+    (one,) = cli.reservations()
+    assert one["state"] == "active"
+    return one
+
+
+@pytest.fixture
+def following(cli: Cli, current: dict[str, Any]) -> dict[str, Any]:
+    """A block for prod that begins at its current one's end or later."""
+    bought = cli.buy(offerings(cli, "--from", current["end"])[0], "--json")
+    assert bought.code == 0, bought.err
+    assert bought.json["kept_as"] == "next"
+    return next(one for one in cli.reservations() if one["reservation_id"] != current["reservation_id"])
+
+
+@pytest.fixture
+def overlapping(cli: Cli, aws: LocalAws, current: dict[str, Any]) -> dict[str, Any]:
+    """A block for prod that is active before its current one's end, as the current one is: an hour before that."""
+    from_when = (datetime.fromisoformat(current["end"]) - timedelta(hours=3)).isoformat()
+    offering = offerings(cli, "--from", from_when)[0]
+    bought = cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin=offering["fee"] + "\n")
+    assert bought.code == 0, bought.err
+    assert (stored(ID_NAME), stored(f"{ID_NAME}-next")) == (current["reservation_id"], bought.out.strip())
+    at(aws, current["end"], -60)
+    return next(one for one in cli.reservations() if one["reservation_id"] == bought.out.strip())
+
+
+def test_a_purchase_while_the_current_block_lives_is_kept_as_next_in_parameters_of_its_own(
+    cli: Cli, current: dict[str, Any], following: dict[str, Any]
+) -> None:
+    assert (stored(ID_NAME), stored(ZONE_NAME)) == (current["reservation_id"], current["availability_zone"])
+    assert stored(f"{ID_NAME}-next") == following["reservation_id"]
+    assert stored(f"{ZONE_NAME}-next") == following["availability_zone"]
+
+
+def test_before_the_fee_it_is_said_that_it_will_be_the_next(cli: Cli, current: dict[str, Any]) -> None:
+    offering = offerings(cli, "--from", current["end"])[0]
+    shown = cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin="no\n")
+    before, asked, _ = shown.err.partition("type the fee")
+    assert asked
+    assert current["reservation_id"] in before
+    assert "next" in before
+
+
+def test_list_and_load_show_both(cli: Cli, current: dict[str, Any], following: dict[str, Any]) -> None:
+    table = cli("capacity", "list").out.splitlines()
+    rows = {line.split()[0]: line for line in table if line.startswith("cr-")}
+    assert rows[current["reservation_id"]].endswith("prod")
+    assert rows[following["reservation_id"]].endswith("prod (next)")
+    used = {one["reservation_id"]: one["used_by"] for one in cli.reservations()}
+    assert used[current["reservation_id"]] == [{"environment": "prod", "as": "current"}]
+    assert used[following["reservation_id"]] == [{"environment": "prod", "as": "next"}]
+    loaded = cli("capacity", "load", "--env", "prod")
+    assert current["reservation_id"] in loaded.out
+    assert following["reservation_id"] in loaded.out
+    document = cli("capacity", "load", "--env", "prod", "--json").json
+    assert document["reservation_id"] == current["reservation_id"]
+    assert document["next_reservation_id"] == following["reservation_id"]
+
+
+def test_check_shows_both(cli: Cli, current: dict[str, Any], following: dict[str, Any]) -> None:
+    checked = cli("check", "prod")
+    assert current["reservation_id"] in checked.out
+    assert following["reservation_id"] in checked.out
+
+
+def test_status_shows_both(
+    cli: Cli,
+    current: dict[str, Any],
+    following: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": current["reservation_id"]}
+    for name, instance in zip(("producer", "consumer"), run_nodes(current), strict=True):
+        values |= {f"{name}_instance_id": instance, f"{name}_private_ip": "10.0.0.1"}
+    (tmp_path / "outputs.json").write_text(
+        json.dumps({name: {"value": value} for name, value in values.items()})
+    )
+    program(monkeypatch, tmp_path, "terraform", f'[ "$1" = output ] && cat {tmp_path}/outputs.json')
+    Path("cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
+    said = cli("status", "prod")
+    assert current["reservation_id"] in said.out, said
+    assert following["reservation_id"] in said.out
+
+
+def test_what_follows_is_switched_to_when_it_is_active_and_not_before(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], following: dict[str, Any]
+) -> None:
+    refused = cli("capacity", "switch", "prod")
+    assert (refused.code, following["reservation_id"] in refused.err) == (1, True)
+    assert stored(ID_NAME) == current["reservation_id"]
+    at(aws, following["start"], 1)
+    switched = cli("capacity", "switch", "prod")
+    assert (switched.code, switched.out.strip()) == (0, following["reservation_id"]), switched.err
+    assert (stored(ID_NAME), stored(ZONE_NAME)) == (
+        following["reservation_id"],
+        following["availability_zone"],
+    )
+    one = next(one for one in cli.reservations() if one["reservation_id"] == following["reservation_id"])
+    assert one["used_by"] == [{"environment": "prod", "as": "current"}]
+
+
+@pytest.mark.parametrize("answer", ["", "\n", "y\n", "yes\n", "1\n", "3\n"])
+def test_switching_away_from_running_nodes_needs_their_number(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], overlapping: dict[str, Any], answer: str
+) -> None:
+    run_nodes(current)
+    assert cli("capacity", "switch", "prod", stdin=answer).code == 1
+    assert stored(ID_NAME) == current["reservation_id"]
+    switched = cli("capacity", "switch", "prod", stdin="2\n")
+    assert switched.code == 0, switched.err
+    assert stored(ID_NAME) == overlapping["reservation_id"]
+
+
+def test_only_the_environment_s_own_nodes_are_counted(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], overlapping: dict[str, Any]
+) -> None:
+    run_nodes(current, ("nixl-efa-prod-producer", "somebody-else"))
+    assert cli("capacity", "switch", "prod", stdin="2\n").code == 1
+    assert cli("capacity", "switch", "prod", stdin="1\n").code == 0
+
+
+@pytest.mark.parametrize("answer", ["", "y\n", "1\n"])
+def test_replace_needs_the_number_of_running_nodes_even_with_yes(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], answer: str
+) -> None:
+    run_nodes(current)
+    buy = ("capacity", "buy", offerings(cli)[-1]["offering_id"], "--env", "prod", "--replace")
+    agreed = ("--yes", "--max-fee", "99999")
+    assert cli(*buy, *agreed, stdin=answer).code == 1
+    assert actions(aws, PURCHASE) == 1
+    assert stored(ID_NAME) == current["reservation_id"]
+    bought = cli(*buy, *agreed, stdin="2\n")
+    assert (bought.code, stored(ID_NAME)) == (0, bought.out.strip()), bought.err
+
+
+def test_saving_over_running_nodes_needs_their_number(
+    cli: Cli, aws: LocalAws, current: dict[str, Any]
+) -> None:
+    run_nodes(current)
+    other = cli.buy(offerings(cli)[-1], "--unbound").out.strip()
+    assert cli("capacity", "save", other, "--env", "prod", "--replace", stdin="y\n").code == 1
+    assert stored(ID_NAME) == current["reservation_id"]
+    assert cli("capacity", "save", other, "--env", "prod", "--replace", stdin="2\n").code == 0
+    assert stored(ID_NAME) == other
+
+
+def test_a_block_that_is_saved_while_the_current_one_lives_becomes_the_next(
+    cli: Cli, aws: LocalAws, current: dict[str, Any]
+) -> None:
+    other = cli.buy(offerings(cli, "--from", current["end"])[0], "--unbound").out.strip()
+    saved = cli("capacity", "save", other, "--env", "prod", "--json")
+    assert (saved.code, saved.json["kept_as"]) == (0, "next"), saved.err
+    assert (stored(ID_NAME), stored(f"{ID_NAME}-next")) == (current["reservation_id"], other)
+
+
+def test_there_is_one_next_block(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], following: dict[str, Any]
+) -> None:
+    refused = cli.buy(offerings(cli, "--from", following["end"])[0])
+    assert (refused.code, following["reservation_id"] in refused.err) == (1, True)
+    assert actions(aws, PURCHASE) == 2
+
+
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, script: str) -> None:
+    """A program that stands in for the real one."""
+    path = tmp_path / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
+
+
+@pytest.fixture
+def deployed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The file that tells how cdktf was run."""
+    program(monkeypatch, tmp_path, "cdktf", f'echo "$@" >> {tmp_path}/cdktf.log')
+    program(monkeypatch, tmp_path, "terraform", """echo '{"terraform_version": "1.11.4"}'""")
+    program(monkeypatch, tmp_path, "node", "echo v20.20.2")
+    return tmp_path / "cdktf.log"
+
+
+def test_deploy_makes_the_next_block_the_current_one_when_it_is_active(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], following: dict[str, Any], deployed: Path
+) -> None:
+    at(aws, following["start"], 1)
+    ran = cli("deploy", "prod", "--no-verify")
+    assert ran.code == 0, ran
+    assert stored(ID_NAME) == following["reservation_id"]
+    assert deployed.read_text(encoding="utf-8").startswith("deploy nixl-efa-prod")
+
+
+def test_deploy_stays_in_the_current_block_while_the_next_one_has_not_started(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], following: dict[str, Any], deployed: Path
+) -> None:
+    ran = cli("deploy", "prod", "--no-verify")
+    assert ran.code == 0, ran
+    assert stored(ID_NAME) == current["reservation_id"]
+
+
+@pytest.mark.parametrize("command", [("check",), ("deploy", "--no-verify")], ids=lambda one: str(one[0]))
+def test_nodes_that_run_in_another_living_block_stop_a_deployment_whoever_wrote_the_parameter(
+    cli: Cli,
+    aws: LocalAws,
+    current: dict[str, Any],
+    following: dict[str, Any],
+    deployed: Path,
+    command: tuple[str, ...],
+) -> None:
+    run_nodes(current)
+    ssm = boto3.client("ssm", region_name=REGION)
+    for name, value in ((ID_NAME, "reservation_id"), (ZONE_NAME, "availability_zone")):
+        ssm.put_parameter(Name=name, Value=following[value], Type="String", Overwrite=True)
+    ran = cli(*command, "prod")
+    assert ran.code == 1
+    (line,) = [line for line in ran.out.splitlines() if line.startswith("FAIL") and "destroy" in line]
+    assert current["reservation_id"] in line
+    assert following["reservation_id"] in line
+    assert not deployed.exists()
