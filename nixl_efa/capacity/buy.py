@@ -151,7 +151,7 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         f", as its {proposal.slot.value} block"
         if proposal.slot
         else ", not saved for it"
-        if order.environment
+        if order.environment and not order.is_extension
         else ""
     )
     what = f"Extension of {offering.extends}" if offering.extends else "Capacity Block"
