@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from unittest.mock import patch
 
@@ -209,3 +210,41 @@ def test_a_process_that_slept_until_just_before_the_call_does_not_buy(buyer: Buy
         buyer.buy({PURCHASE - 1: "other-buyer"})
     assert not aws.reservations
     assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT]
+
+
+def in_between(buyer: Buyer, plan: dict[int, str], then: Callable[[], None]) -> Callable[[], None]:
+    """A whole run of this buyer's command at a point of another's; `then` runs where the plan says "other-buyer"."""
+
+    def meanwhile() -> None:
+        script = buyer.aws.script
+        kept = (script.plan, script.point, script.passed, script.meanwhile)
+        script.meanwhile = then
+        script.begin(plan)
+        with contextlib.suppress(Failure):
+            buyer.run()
+        script.plan, script.point, script.passed, script.meanwhile = kept
+
+    return meanwhile
+
+
+@pytest.mark.parametrize("first", ["buys", "is refused"])
+def test_three_buyers_interleaved_at_every_call_buy_one_block(first: str) -> None:
+    """Bob's whole command at every call of Ada's, and Carol's at every call of Bob's: also while Ada closes what she
+    has not bought, when the environment is free for one of them and must be locked for the other."""
+    refused = {PURCHASE: "refuse"} if first == "is refused" else {}
+    who_bought: set[str] = set()
+    for hers in range(len(PASSED) + 4):
+        for his in range(len(PASSED) + 4):
+            aws = FakeAws(FakeClock())
+            with tempfile.TemporaryDirectory() as state:
+                ada, bob, carol = (Buyer(aws, Path(state) / name, name) for name in ("ada", "bob", "carol"))
+                last = in_between(carol, {}, lambda: None)
+                aws.script.meanwhile = in_between(bob, {his: "other-buyer"}, last)
+                run(ada, {**refused, hers: refused.get(hers, "other-buyer")})
+                reported = {name: one.person.reported for name, one in (("a", ada), ("b", bob), ("c", carol))}
+                told = {ids for one in reported.values() for _, ids in one}
+                who_bought |= {name for name, one in reported.items() if one}
+                assert len(aws.reservations) <= 1, (hers, his)
+                assert told == {(one["payload"]["CapacityReservationId"],) for one in aws.reservations}
+                assert not ada.locked()
+    assert who_bought == ({"a", "b", "c"} if first == "buys" else {"b", "c"})
