@@ -154,10 +154,11 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         if order.environment and not order.is_extension
         else ""
     )
-    what = f"Extension of {offering.extends}" if offering.extends else "Capacity Block"
+    what = "extension" if offering.extends else "Capacity Block"
+    block = f" of {offering.extends}" if offering.extends else ""
     rows = {
         "offering": offering.id,
-        what: f"{offering.count} x {offering.instance_type} in {offering.zone} ({offering.region})",
+        what: f"{offering.count} x {offering.instance_type} in {offering.zone} ({offering.region}){block}",
         "start": moment(offering.start),
         "end": f"{moment(offering.end)} ({span(offering.length)})",
         "fee": f"{money(offering.fee)} {offering.currency}, all instances, whole time, charged now",

@@ -310,7 +310,7 @@ def users(
         named.setdefault(following, {})[source.environment] = Slot.NEXT.value
         named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
     for one in found:
-        if owner := one.tags.get(ENVIRONMENT_TAG, ""):
+        if (owner := one.tags.get(ENVIRONMENT_TAG, "")) and not one.is_dead:
             named.setdefault(one.id, {}).setdefault(owner, "not saved")
     named.pop("", None)
     return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}

@@ -50,7 +50,7 @@ def wait_for(
             if found.state in DEAD_STATES:
                 raise Failure(f"{found.id} is {found.state}: it will never be {wanted}")
         elif clock.now() - began >= timedelta(seconds=UNSEEN_SECONDS):
-            raise Failure("there is no such reservation")
+            raise Failure("there is no such reservation here: look at its id and --region")
         return None, f"still {found.state if found else 'not to be seen'}"
 
     return _repeat(check, clock, wanted, timeout_seconds, poll_seconds)

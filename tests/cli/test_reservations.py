@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.cli.conftest import REGION, Cli, actions
+from tests.cli.conftest import BLOCK, ID_NAME, REGION, Cli, actions, write_environment
 
 
 @pytest.fixture
@@ -186,3 +187,14 @@ def test_a_block_is_not_cancelled_because_aws_does_not_allow_it(cli: Cli, aws: L
     refused = cli("capacity", "cancel", block, "--yes")
     assert (refused.code, "AWS does not allow to cancel one" in refused.err) == (1, True)
     assert actions(aws, "CancelCapacityReservation") == 0
+
+
+def test_the_list_says_what_speaks_against_a_reservation_for_who_uses_it(
+    cli: Cli, aws: LocalAws, block: str
+) -> None:
+    assert "FAIL" not in cli("capacity", "list").err
+    write_environment(Path(), "prod", BLOCK.format(name="prod", parameter=ID_NAME).replace("p5.", "p5e."))
+    assert (
+        f"FAIL: prod: {block} is for p5.48xlarge, but instance_type is p5e.48xlarge"
+        in cli("capacity", "list").err
+    )

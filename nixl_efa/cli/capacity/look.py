@@ -68,6 +68,7 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
     elif found:
         _print_list(found, users, run)
         _tell_extensions(extensions)
+        _tell_misfits(found, users, run)
     else:
         say(f"there are no reservations in {', '.join(regions)}")
 
@@ -110,6 +111,19 @@ def _tell_extensions(extensions: dict[str, Extension]) -> None:
         told = finding(one)
         if told is not None and told.level is not Level.PASS:
             say(f"{told.level.value}: {told.line()}")
+
+
+def _tell_misfits(found: Sequence[Reservation], users: Users, run: Session) -> None:
+    """Says what the judge finds against a living reservation for the environment that uses it."""
+    from nixl_efa.capacity.judge import judge
+    from nixl_efa.findings import failures
+
+    launches, now = run.launches(), run.clock.now()
+    for one in found:
+        for name, kept in users.get(one.id, ()):
+            if name in launches and kept != "not saved" and one.lives(now):
+                for fault in failures(judge(one, launches[name], now)):
+                    say(f"FAIL: {name}: {fault.line()}")
 
 
 def _tell_open(run: Session, region: str) -> None:
