@@ -119,22 +119,26 @@ def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
 
 
 def _put_back(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> None:
-    """Restores what somebody else wrote between our reading and our writing."""
+    """Restores what somebody else wrote between our reading and our writing, and tells of it: Changed."""
     name = change.old.name
-    theirs = [
-        (entry["Value"], entry.get("LastModifiedUser", "somebody"))
-        for entry in all_items(ssm.get_parameter_history, "Parameters", sleep, {"Name": name})
-        if entry["Version"] == version - 1
-    ]
+    try:
+        history = list(all_items(ssm.get_parameter_history, "Parameters", sleep, {"Name": name}))
+    except Exception:
+        # The user must hear that a value was overwritten, whatever keeps us from reading which.
+        history = []
+    theirs = [one for one in history if one["Version"] == version - 1]
     if not theirs:
         raise Changed(
             f"{name}: somebody else wrote it at the same moment, and was overwritten with {change.new!r}. "
             f"Look at `aws ssm get-parameter-history --name {name}`."
         )
-    value, user = theirs[0]
+    value, user = theirs[0]["Value"], theirs[0].get("LastModifiedUser", "somebody")
     if value == change.new:
         return
-    _put(ssm, Change(Stored(name), value), overwrite=True)
+    restored = _put(ssm, Change(Stored(name), value), overwrite=True)
+    if restored != version + 1:
+        # They wrote once more before theirs was back: that stands then.
+        _put_back(ssm, Change(Stored(name), value), restored, sleep)
     raise Changed(
         f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not kept. "
         "Run the command again if yours is the right one."
