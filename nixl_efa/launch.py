@@ -112,7 +112,7 @@ class Launch:
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
     service_ports:   TCP ports of the nodes that the VPC may reach.
     min_hours:       hours that a reservation must still last.
-    at_once:         the launch follows this look, so capacity that starts later is no use.
+    must_be_active:  the launch follows this look, so capacity that starts later is no use.
     profile:         the AWS profile that the commands to look by hand name; empty: none.
     """
 
@@ -143,7 +143,7 @@ class Launch:
     nixl_version: str = ""
     service_ports: tuple[int, ...] = ()
     min_hours: float = 1.0
-    at_once: bool = False
+    must_be_active: bool = False
     profile: str = ""
 
     @property
@@ -181,12 +181,12 @@ def launch_of(
     producers: int = 1,
     consumers: int = 1,
     min_hours: float | None = None,
-    at_once: bool = False,
+    must_be_active: bool = False,
     profile: str = "",
 ) -> Launch:
     """The launch that an environment's settings describe.
 
-    min_hours: in place of the setting; at_once, profile: see Launch.
+    min_hours: in place of the setting; must_be_active, profile: see Launch.
     """
     facts = instance_types.find(settings.instance_type)
     market: Market = (
@@ -219,7 +219,7 @@ def launch_of(
         nixl_version=settings.nixl_version if settings.install_nixl else "",
         service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
-        at_once=at_once,
+        must_be_active=must_be_active,
         profile=profile,
     )
 

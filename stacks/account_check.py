@@ -31,8 +31,10 @@ def look_at_accounts(environments: Iterable[Settings]) -> Mapping[str, list[Find
 
 def _look(settings: Settings) -> list[Finding]:
     # Where a FAIL stops, a block that has not started yet stops too: a deployment would fail in it.
-    at_once = settings.check == "error"
-    findings = checks.run(settings, Clients(None, settings.region), SystemClock(), at_once=at_once)
+    must_be_active = settings.check == "error"
+    findings = checks.run(
+        settings, Clients(None, settings.region), SystemClock(), must_be_active=must_be_active
+    )
     return [_as_asked(finding, settings) for finding in findings if finding.level in (Level.FAIL, Level.WARN)]
 
 

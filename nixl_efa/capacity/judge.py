@@ -94,7 +94,7 @@ def judge(
             *_others(reservation, launch, use),
             *_time(reservation, launch, now),
         ]
-    findings.append(state_finding(reservation, now, at_once=launch.at_once))
+    findings.append(state_finding(reservation, now, must_be_active=launch.must_be_active))
     # EC2 shows no single offering by its id.
     by_hand = "" if offered else command(reservation.id, reservation.region, launch.profile)
     return [each if each.command else replace(each, command=by_hand) for each in findings]
@@ -155,8 +155,11 @@ def parameter_command(launch: Launch) -> str:
     return aws_call("ssm", "get-parameter", "--name", name, region=launch.region, profile=launch.profile)
 
 
-def state_finding(reservation: Reservation, now: datetime, *, at_once: bool) -> Finding:
-    """Whether instances are let in, by its state alone. One that may still become active is a FAIL only `at_once`."""
+def state_finding(reservation: Reservation, now: datetime, *, must_be_active: bool) -> Finding:
+    """Whether instances are let in, by its state alone.
+
+    must_be_active: one that may still become active is a FAIL, else a WARN.
+    """
     check, name, state = "reservation state", reservation.id, reservation.state
     starts = ""
     if reservation.start is not None and reservation.start > now:
@@ -178,7 +181,7 @@ def state_finding(reservation: Reservation, now: datetime, *, at_once: bool) -> 
         return failed(check, message, remedy)
     if starts:
         message += f"{starts} EC2 refuses a launch before that."
-    judged = failed if at_once else warned
+    judged = failed if must_be_active else warned
     return judged(check, message, f"`nixl-efa capacity wait {name}` waits until it is active.")
 
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 PLATFORM = "Linux/UNIX"
 # Looks that must find nothing before a purchase counts as not made.
-LOOKS = 3
+TRIES = 3
 # A process that slept before the call (a closed laptop, a disk that hangs) must not wake up and buy: by then
 # somebody may have decided that its purchase was never made. One that sleeps after this was looked at has signed its
 # request, and AWS refuses a signature older than 5 minutes (IAM user guide, signing elements).
@@ -211,16 +211,16 @@ def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:
     return {one.get("CapacityBlockExtensionOfferingId", "") for one in history}
 
 
-def look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
-    """Looks again and again until the purchase is found, or `until` has passed and it was looked for LOOKS times."""
+def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
+    """Looks again and again until the purchase is found, or `until` has passed and it was looked for TRIES times."""
     ec2 = buyer.clients.ec2(entry.order.offering.region)
-    looks = 0
+    tries = 0
     while True:
         # Before the question: an answer that comes late tells of the time at which it was asked for.
         asked_at = buyer.clock.now()
         found = find_purchase(ec2, entry, buyer.clock.sleep)
-        looks += 1
-        if found or (looks >= LOOKS and asked_at >= until):
+        tries += 1
+        if found or (tries >= TRIES and asked_at >= until):
             return found
         buyer.clock.sleep(buyer.rule.pause_seconds)
 
@@ -312,7 +312,7 @@ def _send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
 
 def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
     try:
-        return look_until(buyer, entry, until)
+        return find_until(buyer, entry, until)
     except Exception as error:
         buyer.talk.tell(f"could not look for it: {explain(error)}")
         raise Unclear(entry, buyer.rule.settled_at(entry)) from error

@@ -11,10 +11,10 @@ from nixl_efa.capacity.finish import finish
 from nixl_efa.capacity.journal import SharedJournal, machine_lock
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import (
-    LOOKS,
+    TRIES,
     as_foreign_call,
     close_unbought,
-    look_until,
+    find_until,
     record_bought,
     settle,
 )
@@ -95,7 +95,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     if entry.state is State.BOUGHT:
         return entry
     latest = as_foreign_call(entry)
-    found = look_until(buyer, latest, buyer.clock.now())
+    found = find_until(buyer, latest, buyer.clock.now())
     if found:
         # The machine that bought it may be gone for good.
         return record_bought(buyer, latest, found)
@@ -129,7 +129,7 @@ def _declare_unbought(buyer: Buyer, tag: str) -> Entry:
         )
     with machine_lock(buyer.locks, entry.order.lock_name):
         try:
-            found = entry.reservation_ids or look_until(buyer, entry, buyer.clock.now())
+            found = entry.reservation_ids or find_until(buyer, entry, buyer.clock.now())
         except Failure:
             raise
         except Exception as error:
@@ -139,6 +139,6 @@ def _declare_unbought(buyer: Buyer, tag: str) -> Entry:
                 f"--not-bought {tag}: it was bought, as {', '.join(found)}. "
                 f"Run `nixl-efa capacity recover{entry.order.env_option}`."
             )
-        closed = close_unbought(buyer, entry, f"closed by hand after {LOOKS} looks")
+        closed = close_unbought(buyer, entry, f"closed by hand after {TRIES} looks")
     buyer.talk.report(closed, "not-bought")
     return closed

@@ -29,7 +29,7 @@ def run(
     clock: Clock,
     *,
     min_hours: float | None = None,
-    at_once: bool = False,
+    must_be_active: bool = False,
     profile: str | None = None,
     project: Path | None = None,
     environ: Mapping[str, str] | None = None,
@@ -37,12 +37,12 @@ def run(
     """Every finding on the launch that the settings describe; raises nothing that AWS or the network does.
 
     min_hours: hours that a reservation must still last; None takes the setting.
-    at_once:   a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
+    must_be_active: a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
     profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
                search path in `environ`.
     """
-    launch = launch_of(settings, min_hours=min_hours, at_once=at_once, profile=profile or "")
+    launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
     with Gatherer(launch, clients, environ or {}, clock) as gatherer:
         programs = None if project is None else gatherer.begin(lambda: machine(project, environ or {}))
         facts = gatherer.facts()

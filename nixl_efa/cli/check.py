@@ -47,7 +47,7 @@ def check(
     from nixl_efa.checks import rendering
 
     settings = _settings(environment)
-    findings = _run(settings, min_hours=min_hours, profile=profile, at_once=False)
+    findings = _run(settings, min_hours=min_hours, profile=profile, must_be_active=False)
     if as_json:
         output.print_json("check", rendering.document(settings, findings, strict=strict))
     else:
@@ -82,7 +82,7 @@ def check_deploy_verify(
     settings = _settings(environment)
     wanted = deployment.deployment(settings, project, os.environ, context.args, profile)
     _switch(settings, profile)
-    findings = _run(settings, min_hours=min_hours, profile=profile, at_once=True)
+    findings = _run(settings, min_hours=min_hours, profile=profile, must_be_active=True)
     _show(findings, brief=True)
     if rendering.stops(findings, strict=strict):
         raise output.Failure(f"{settings.stack_name} was not deployed: the check found what would stop it")
@@ -110,7 +110,9 @@ def _settings(environment: str) -> Settings:
     return environment_settings(environment, os.environ, Path())
 
 
-def _run(settings: Settings, *, min_hours: float | None, profile: str | None, at_once: bool) -> list[Finding]:
+def _run(
+    settings: Settings, *, min_hours: float | None, profile: str | None, must_be_active: bool
+) -> list[Finding]:
     from nixl_efa import checks
     from nixl_efa.aws import Clients
     from nixl_efa.clock import SystemClock
@@ -120,7 +122,7 @@ def _run(settings: Settings, *, min_hours: float | None, profile: str | None, at
         Clients(profile, settings.region),
         SystemClock(),
         min_hours=min_hours,
-        at_once=at_once,
+        must_be_active=must_be_active,
         profile=profile,
         project=Path.cwd(),
         environ=os.environ,

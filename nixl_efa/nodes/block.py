@@ -84,7 +84,7 @@ def findings(
 def _of_running(reservation: Reservation, now: datetime) -> Finding:
     """What the reservation means for nodes that run in it. As for a launch at once, its state must be active; but
     the end of an On-Demand one terminates nothing (EC2 user guide, capacity-reservations-using)."""
-    state = state_finding(reservation, now, at_once=True)
+    state = state_finding(reservation, now, must_be_active=True)
     if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
         remedy = "A stopped node may not come back: make another reservation."
         return warned(CHECK, f"{state.message} The pair goes on without reserved capacity.", remedy)

@@ -53,7 +53,7 @@ def test_a_fitting_reservation_passes_with_one_finding_on_each_subject() -> None
 
 @pytest.mark.parametrize("kind", ["capacity-block", "on-demand"])
 @pytest.mark.parametrize(
-    ("state", "level", "at_once", "words"),
+    ("state", "level", "must_be_active", "words"),
     [
         ("active", PASS, PASS, "is active"),
         ("scheduled", WARN, FAIL, "is scheduled: it has not started yet"),
@@ -72,11 +72,11 @@ def test_a_fitting_reservation_passes_with_one_finding_on_each_subject() -> None
         ("a-state-of-tomorrow", WARN, FAIL, f"{ID} is a-state-of-tomorrow: EC2 lets nothing into it"),
     ],
 )
-def test_each_state(kind: str, state: str, level: Level, at_once: Level, words: str) -> None:
+def test_each_state(kind: str, state: str, level: Level, must_be_active: Level, words: str) -> None:
     reservation = replace(BLOCK, kind=kind, state=state)
     calm = of(judge(reservation, LAUNCH, NOW), "state")
-    urgent = of(judge(reservation, replace(LAUNCH, at_once=True), NOW), "state")
-    assert (calm.level, urgent.level) == (level, at_once)
+    urgent = of(judge(reservation, replace(LAUNCH, must_be_active=True), NOW), "state")
+    assert (calm.level, urgent.level) == (level, must_be_active)
     assert words in calm.message
     assert calm.message == urgent.message
     assert bool(calm.remedy) == (level is not PASS)
@@ -99,7 +99,7 @@ def test_one_that_starts_later_says_when() -> None:
 
 
 def test_an_offering_is_judged_before_it_is_bought() -> None:
-    findings = judge(OFFERING, replace(LAUNCH, at_once=True), NOW)
+    findings = judge(OFFERING, replace(LAUNCH, must_be_active=True), NOW)
     assert {each.level for each in findings} == {PASS}
     assert (
         of(findings, "state").message

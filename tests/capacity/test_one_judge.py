@@ -22,7 +22,7 @@ from tests.checks.in_order import ACCOUNT, BLOCK, BLOCK_ID, BLOCK_LAUNCH, NOW
 
 KINDS = ("capacity-block", "on-demand")
 # At once, and for no longer than a minute: all that may differ between those who ask is how much time they want.
-AT_ONCE = replace(BLOCK_LAUNCH, at_once=True, min_hours=0.0)
+AT_ONCE = replace(BLOCK_LAUNCH, must_be_active=True, min_hours=0.0)
 ODD: dict[str, dict[str, Any]] = {
     "a state of tomorrow": {"state": "a-state-of-tomorrow"},
     "over by the clock": {"end": NOW - timedelta(minutes=1)},

@@ -163,7 +163,7 @@ OWN = (instance(own=True), instance(own=True))
             "has not started",
         ),
         (
-            {"at_once": True},
+            {"must_be_active": True},
             {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},
             FAIL,
             "has not started",

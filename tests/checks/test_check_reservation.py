@@ -150,7 +150,7 @@ def test_each_difference_from_a_fitting_reservation(
     ("launch", "facts", "check", "level"),
     [
         ({}, block(state="scheduled", free=0, start=NOW + timedelta(hours=3)), "reservation state", WARN),
-        ({"at_once": True}, block(state="scheduled", free=0), "reservation state", FAIL),
+        ({"must_be_active": True}, block(state="scheduled", free=0), "reservation state", FAIL),
         ({}, block(state="expired"), "reservation state", FAIL),
         ({}, block(end=NOW + timedelta(minutes=89)), "reservation time", FAIL),
         ({"min_hours": 0.5}, block(end=NOW + timedelta(minutes=89)), "reservation time", PASS),

@@ -75,7 +75,7 @@ def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun, now: datetim
     found = reservation.of(facts)
     if found is None or not answer.code.startswith("InvalidCapacityReservationState"):
         return False
-    return state_finding(found, now, at_once=launch.at_once).level is Level.WARN
+    return state_finding(found, now, must_be_active=launch.must_be_active).level is Level.WARN
 
 
 def _key_pair(launch: Launch, name: str, pair: KeyPair | NoAnswer | None) -> Finding:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch
-from nixl_efa.cli.capacity.look import cancel, list_, show, wait
+from nixl_efa.cli.capacity.reservations import cancel, list_, show, wait
 from nixl_efa.cli.capacity.search import search
 
 app = typer.Typer(

@@ -10,7 +10,7 @@ import pytest
 
 from nixl_efa.aws_calls import ask_all, patiently
 from nixl_efa.capacity import purchase
-from nixl_efa.capacity.purchase import look_until
+from nixl_efa.capacity.purchase import find_until
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.capacity.wait import TimedOut, reached, wait_for
 from nixl_efa.failure import Failure
@@ -152,6 +152,6 @@ def test_a_purchase_is_looked_for_until_it_is_seen_or_the_time_is_over_and_three
 
     monkeypatch.setattr(purchase, "find_purchase", find)
     until = began + timedelta(seconds=slept if looks > 3 else -3600)
-    found = look_until(buyer.program(), entry, until if seen_at_look == 9 else began + timedelta(seconds=20))
+    found = find_until(buyer.program(), entry, until if seen_at_look == 9 else began + timedelta(seconds=20))
     assert found == (("cr-1",) if looks == seen_at_look else ())
     assert (count, aws.clock.now() - began) == (looks, timedelta(seconds=slept))
