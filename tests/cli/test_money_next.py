@@ -13,7 +13,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.clock import SystemClock
-from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored
+from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored, usable
 
 PURCHASE = "PurchaseCapacityBlock"
 ZONE_NAME = "/nixl-efa/prod/availability-zone"
@@ -25,12 +25,6 @@ NODES = ("nixl-efa-prod-producer", "nixl-efa-prod-consumer")
 def _one_clock(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
     """The command line's time is the local AWS's, so that blocks end for both."""
     monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
-
-
-def offerings(cli: Cli, *words: str) -> list[dict[str, Any]]:
-    """What prod can use, the earliest start first."""
-    found = cli("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *words)
-    return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
 
 
 def at(aws: LocalAws, moment: str, minutes: int = 0) -> None:
@@ -65,7 +59,7 @@ def run_nodes(block: dict[str, Any], names: tuple[str, ...] = NODES) -> list[str
 @pytest.fixture
 def current(cli: Cli, aws: LocalAws) -> dict[str, Any]:
     """prod's block, which is active."""
-    offering = offerings(cli)[0]
+    offering = usable(cli)[0]
     bought = cli.buy(offering)
     assert bought.code == 0, bought.err
     at(aws, offering["start"], 1)
@@ -77,7 +71,7 @@ def current(cli: Cli, aws: LocalAws) -> dict[str, Any]:
 @pytest.fixture
 def following(cli: Cli, current: dict[str, Any]) -> dict[str, Any]:
     """A block for prod that begins at its current one's end or later."""
-    bought = cli.buy(offerings(cli, "--from", current["end"])[0], "--json")
+    bought = cli.buy(usable(cli, "--from", current["end"])[0], "--json")
     assert bought.code == 0, bought.err
     assert bought.json["kept_as"] == "next"
     return next(one for one in cli.reservations() if one["reservation_id"] != current["reservation_id"])
@@ -87,7 +81,7 @@ def following(cli: Cli, current: dict[str, Any]) -> dict[str, Any]:
 def overlapping(cli: Cli, aws: LocalAws, current: dict[str, Any]) -> dict[str, Any]:
     """A block for prod that is active before its current one's end, as the current one is: an hour before that."""
     from_when = (datetime.fromisoformat(current["end"]) - timedelta(hours=3)).isoformat()
-    offering = offerings(cli, "--from", from_when)[0]
+    offering = usable(cli, "--from", from_when)[0]
     bought = cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin=offering["fee"] + "\n")
     assert bought.code == 0, bought.err
     assert (stored(ID_NAME), stored(f"{ID_NAME}-next")) == (current["reservation_id"], bought.out.strip())
@@ -104,7 +98,7 @@ def test_a_purchase_while_the_current_block_lives_is_kept_as_next_in_parameters_
 
 
 def test_before_the_fee_it_is_said_that_it_will_be_the_next(cli: Cli, current: dict[str, Any]) -> None:
-    offering = offerings(cli, "--from", current["end"])[0]
+    offering = usable(cli, "--from", current["end"])[0]
     shown = cli("capacity", "buy", offering["offering_id"], "--env", "prod", stdin="no\n")
     before, asked, _ = shown.err.partition("type the fee")
     assert asked
@@ -134,6 +128,20 @@ def test_check_shows_both(cli: Cli, current: dict[str, Any], following: dict[str
     assert following["reservation_id"] in checked.out
 
 
+def status(cli: Cli, current: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """What `status` says of nodes that run in the current block."""
+    values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": current["reservation_id"]}
+    for name, instance in zip(("producer", "consumer"), run_nodes(current), strict=True):
+        values |= {f"{name}_instance_id": instance, f"{name}_private_ip": "10.0.0.1"}
+    outputs = tmp_path / "outputs.json"
+    outputs.write_text(json.dumps({name: {"value": value} for name, value in values.items()}))
+    program(monkeypatch, tmp_path, "terraform", f'[ "$1" = output ] && cat {outputs}')
+    Path("cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
+    said = cli("status", "prod")
+    assert current["reservation_id"] in said.out, said
+    return said.out
+
+
 def test_status_shows_both(
     cli: Cli,
     current: dict[str, Any],
@@ -141,17 +149,26 @@ def test_status_shows_both(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> None:
-    values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": current["reservation_id"]}
-    for name, instance in zip(("producer", "consumer"), run_nodes(current), strict=True):
-        values |= {f"{name}_instance_id": instance, f"{name}_private_ip": "10.0.0.1"}
-    (tmp_path / "outputs.json").write_text(
-        json.dumps({name: {"value": value} for name, value in values.items()})
-    )
-    program(monkeypatch, tmp_path, "terraform", f'[ "$1" = output ] && cat {tmp_path}/outputs.json')
-    Path("cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
-    said = cli("status", "prod")
-    assert current["reservation_id"] in said.out, said
-    assert following["reservation_id"] in said.out
+    assert following["reservation_id"] in status(cli, current, monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize("state", ["pending", "failed"])
+def test_status_shows_an_extension_with_both_ends(
+    cli: Cli,
+    aws: LocalAws,
+    current: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    state: str,
+) -> None:
+    aws.world.payment_fails = state == "failed"
+    extend = ("capacity", "extend", current["reservation_id"], "--hours", "24", "--yes", "--max-fee", "99999")
+    assert cli(*extend).code == 0
+    aws.advance(timedelta(minutes=0 if state == "pending" else 6))
+    said = status(cli, current, monkeypatch, tmp_path)
+    end = datetime.fromisoformat(current["end"])
+    for part in (state, f"{end:%Y-%m-%d %H:%M}", f"{end + timedelta(hours=24):%Y-%m-%d %H:%M}"):
+        assert part in said
 
 
 def test_what_follows_is_switched_to_when_it_is_active_and_not_before(
@@ -196,7 +213,7 @@ def test_replace_needs_the_number_of_running_nodes_even_with_yes(
     cli: Cli, aws: LocalAws, current: dict[str, Any], answer: str
 ) -> None:
     run_nodes(current)
-    buy = ("capacity", "buy", offerings(cli)[-1]["offering_id"], "--env", "prod", "--replace")
+    buy = ("capacity", "buy", usable(cli)[-1]["offering_id"], "--env", "prod", "--replace")
     agreed = ("--yes", "--max-fee", "99999")
     assert cli(*buy, *agreed, stdin=answer).code == 1
     assert actions(aws, PURCHASE) == 1
@@ -209,7 +226,7 @@ def test_saving_over_running_nodes_needs_their_number(
     cli: Cli, aws: LocalAws, current: dict[str, Any]
 ) -> None:
     run_nodes(current)
-    other = cli.buy(offerings(cli)[-1], "--unbound").out.strip()
+    other = cli.buy(usable(cli)[-1], "--unbound").out.strip()
     assert cli("capacity", "save", other, "--env", "prod", "--replace", stdin="y\n").code == 1
     assert stored(ID_NAME) == current["reservation_id"]
     assert cli("capacity", "save", other, "--env", "prod", "--replace", stdin="2\n").code == 0
@@ -219,7 +236,7 @@ def test_saving_over_running_nodes_needs_their_number(
 def test_a_block_that_is_saved_while_the_current_one_lives_becomes_the_next(
     cli: Cli, aws: LocalAws, current: dict[str, Any]
 ) -> None:
-    other = cli.buy(offerings(cli, "--from", current["end"])[0], "--unbound").out.strip()
+    other = cli.buy(usable(cli, "--from", current["end"])[0], "--unbound").out.strip()
     saved = cli("capacity", "save", other, "--env", "prod", "--json")
     assert (saved.code, saved.json["kept_as"]) == (0, "next"), saved.err
     assert (stored(ID_NAME), stored(f"{ID_NAME}-next")) == (current["reservation_id"], other)
@@ -228,7 +245,7 @@ def test_a_block_that_is_saved_while_the_current_one_lives_becomes_the_next(
 def test_there_is_one_next_block(
     cli: Cli, aws: LocalAws, current: dict[str, Any], following: dict[str, Any]
 ) -> None:
-    refused = cli.buy(offerings(cli, "--from", following["end"])[0])
+    refused = cli.buy(usable(cli, "--from", following["end"])[0])
     assert (refused.code, following["reservation_id"] in refused.err) == (1, True)
     assert actions(aws, PURCHASE) == 2
 
@@ -288,3 +305,13 @@ def test_nodes_that_run_in_another_living_block_stop_a_deployment_whoever_wrote_
     assert current["reservation_id"] in line
     assert following["reservation_id"] in line
     assert not deployed.exists()
+
+
+def test_deploy_does_not_leave_running_nodes_for_the_next_block_unasked(
+    cli: Cli, aws: LocalAws, current: dict[str, Any], overlapping: dict[str, Any], deployed: Path
+) -> None:
+    run_nodes(current)
+    ran = cli("deploy", "prod", "--no-verify", "--auto-approve")
+    assert "Traceback" not in ran.err
+    assert stored(ID_NAME) == current["reservation_id"]
+    assert overlapping["reservation_id"] in ran.out + ran.err
