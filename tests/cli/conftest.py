@@ -75,8 +75,7 @@ class Cli:
             cwd=os.getcwd(),
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdin=subprocess.DEVNULL,
-            # Where a shell has started the tests in the background, it has told them to ignore SIGINT.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+            preexec_fn=_signals_as_ever,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -99,6 +98,12 @@ class Cli:
         """What `list` shows."""
         found: list[dict[str, Any]] = self("capacity", "list", "--json").json["reservations"]
         return found
+
+
+def _signals_as_ever() -> None:
+    """A shell that starts the tests in the background tells them to ignore SIGINT, nohup to ignore SIGHUP."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="module", autouse=True)
