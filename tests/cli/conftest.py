@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -133,9 +132,8 @@ def running() -> Iterator[LocalAws]:
 def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalAws:
     """An empty account. Payments take five simulated minutes."""
     running.reset()
-    # In the middle of a half hour, so that no offering's start passes while a test runs.
-    now = running.clock.now()
-    running.clock.advance(timedelta(minutes=10) if now.minute % 30 >= 25 else timedelta(0))
+    # Its clock stands still, so that no offering's start passes while a test runs.
+    running.clock.set(running.clock.now())
     for name, value in running.environ(REGION).items():
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)
