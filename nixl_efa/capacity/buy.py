@@ -22,6 +22,7 @@ from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import UNBOUND, Entry, Order, State
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
+from nixl_efa.capacity.users import node_names
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
 from nixl_efa.launch import Launch
@@ -35,7 +36,7 @@ MOST_INSTANCES = 256
 class BuyRequest:
     """What to buy, and for whom.
 
-    launches:    of every environment that could take it, by name.
+    launches:    of every environment of the project, by name.
     environment: empty: the one that fits; UNBOUND: none.
     save:        whether it is written to the environment's parameters.
     """
@@ -53,8 +54,8 @@ class Proposal:
     """A purchase before it is agreed to.
 
     findings: what speaks for and against it. held, slot: what the environment has, and as what the block is kept; None
-    for one that is for no environment. number: the highest of the shared journal. running: nodes of the environment in
-    the block that is put aside.
+    for one that is for no environment. number: the highest of the shared journal. running: instances in the block that
+    is put aside. both: how long it and another block of the environment are paid for at once.
     """
 
     order: Order
@@ -63,6 +64,7 @@ class Proposal:
     slot: Slot | None
     number: int
     running: int = 0
+    both: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +138,14 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
     own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
     held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *own])
     slot, found = environment.slot_for(offering, held, now, replace=request.agreed.replace)
-    findings += found if request.save else []
+    findings += found if request.save else environment.not_saved_findings(held, now)
     findings += holdings_findings(offering, launch, held)
     running = 0
     if slot is Slot.CURRENT and request.agreed.replace:
-        running = environment.nodes_running(buyer, held.current, launch.node_names)
-    return Proposal(order, tuple(findings), held, slot if request.save else None, number, running)
+        names = node_names(launch, request.launches.values())
+        running = environment.nodes_running(buyer, held.current, names)
+    both = environment.overlap(offering, held.current) if slot is Slot.NEXT else timedelta(0)
+    return Proposal(order, tuple(findings), held, slot if request.save else None, number, running, both)
 
 
 def show(proposal: Proposal, buyer: Buyer) -> None:
@@ -176,9 +180,7 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
     faults = failures(found)
     if faults:
-        raise Failure(
-            f"nothing was bought: {len(faults)} FAIL above. Nothing overrules what makes the block useless."
-        )
+        raise Failure(f"nothing was bought: {len(faults)} FAIL above")
 
 
 def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
@@ -190,14 +192,14 @@ def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
             f"{offering.id} is shorter than the {offering.asked_hours} h asked: nothing was bought. "
             f"--yes takes it with --min-hours {int(hours_of(offering.length))}."
         )
-    both = environment.overlap(offering, proposal.held.current if proposal.held else None)
-    if agreed.yes and proposal.slot is Slot.NEXT and both > environment.LONGEST_OVERLAP:
+    if agreed.yes and proposal.both > environment.LONGEST_OVERLAP:
         raise Failure(
-            f"{offering.id} begins {span(both)} before the current block ends: nothing was bought. "
-            "Both would be paid for in that time; --yes does not agree to it. Choose one that begins later."
+            f"{offering.id} and another block of {proposal.order.whom} would both be paid for {span(proposal.both)} at once: nothing was bought. "  # noqa: E501
+            "--yes does not agree to that. Choose one that overlaps less."
         )
-    why = f"The next deployment destroys {proposal.running} running nodes of {proposal.order.whom}."
-    ask_for_nodes(proposal.running, why, buyer.talk)
+    current = proposal.held.current if proposal.held else None
+    if proposal.running and current is not None:
+        ask_for_nodes(proposal.running, environment.running_text(proposal.running, current), buyer.talk)
     ask_for_fee(offering.fee, agreed, buyer.talk)
 
 
@@ -266,6 +268,9 @@ def holdings_findings(offering: Offering, launch: Launch, held: Holdings) -> lis
                 f"Set capacity_reservation_parameter = {source.id_parameter!r}.",
             )
         )
+    if offering.count > launch.count:
+        message = f"It holds {offering.count} instances, and {source.environment} launches {launch.count}."
+        findings.append(Finding(Level.WARN, "instances", message, "The others are paid for, too."))
     if held.living_instances + offering.count > MOST_INSTANCES:
         message = (
             f"The account's living blocks hold {held.living_instances} instances; with this one more than the "
@@ -317,6 +322,7 @@ def _earlier_environment(request: BuyRequest, buyer: Buyer) -> str:
 def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome | None:
     """What an earlier run of this command has bought and can still be used. Failure when another one was left open
     and turns out to be bought."""
+    _check_others(offering_id, lock_name, buyer)
     bought = settle_earlier(buyer, lock_name)
     mine = [entry for entry in bought if entry.order.offering.id == offering_id]
     finish_others([entry for entry in bought if entry not in mine], buyer)
@@ -336,6 +342,23 @@ def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome |
     finished = finish(mine[0], buyer, "already-bought")
     order = finished.entry.order
     return Outcome("already-bought", order, buyer.account, finished.entry, finished.slot, finished.problem)
+
+
+def _check_others(offering_id: str, lock_name: str, buyer: Buyer) -> None:
+    """Failure when this offering was bought, or may have been, for another environment or for none."""
+    unbound = [] if lock_name == UNBOUND else buyer.shared_journal(UNBOUND).entries()
+    for entry in (*unbound, *buyer.journal.entries()):
+        same = entry.order.offering.id == offering_id and entry.order.lock_name != lock_name
+        if not same or entry.state is State.NOT_BOUGHT:
+            continue
+        if not entry.reservation_ids:
+            raise Failure(f"{entry.state_text()} Nothing was bought now. {entry.recover_text()}")
+        if entry.is_open or _is_usable(entry, buyer):
+            bought = entry.reservation_ids[0]
+            raise Failure(
+                f"{offering_id} was bought before, for {entry.order.whom}: {bought}. Nothing was bought now. "
+                f"`nixl-efa capacity save {bought} --env ENV` keeps it for another environment."
+            )
 
 
 def _is_usable(entry: Entry, buyer: Buyer) -> bool:

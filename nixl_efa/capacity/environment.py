@@ -6,7 +6,7 @@ parameters with "-next" behind. What lives is looked for in every region, since 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,12 +28,12 @@ from nixl_efa.capacity.reservation import (
     reservations_in,
 )
 from nixl_efa.failure import Failure
-from nixl_efa.findings import Finding, Level, failures
+from nixl_efa.findings import Finding, Level, counted, failures
 from nixl_efa.launch import Launch, ReservationSource
 from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
-    from mypy_boto3_ssm import SSMClient
+    pass
 
 CHECK = "environment"
 # A successor may begin before the current block's end; longer than this, both are paid for at once for no reason.
@@ -195,13 +195,29 @@ def slot_for(
     return Slot.NEXT, [_next(name, offering, current)]
 
 
-def next_finding(following: Reservation, launch: Launch, now: datetime) -> Finding:
-    """What an environment's next block is, and whether it will fit. Pure."""
+def not_saved_findings(held: Holdings, now: datetime) -> list[Finding]:
+    """What speaks against a purchase for the environment that is not to be saved for it. Pure."""
+    return [
+        _fail(
+            f"{held.source.environment} has {_named(one)} already, and --no-save keeps the new block nowhere.",
+            "Leave --no-save away to keep it as the next block, or buy it for no environment (--unbound).",
+        )
+        for one in held.living(now)
+    ]
+
+
+def next_finding(
+    following: Reservation, launch: Launch, now: datetime, current: Reservation | None = None
+) -> Finding:
+    """What an environment's next block is, and whether it will fit and last longer than the current one. Pure."""
     check, name = "next block", launch.environment
     faults = failures(judge(following, launch, now))
     if faults:
         message = f"{name}'s next block {_named(following)} does not fit: {faults[0].message}"
         return Finding(Level.WARN, check, message, faults[0].remedy)
+    if current is not None and current.end and following.end and following.end <= current.end:
+        message = f"{name}'s next block {_named(following)} ends no later than the current {_named(current)}."
+        return Finding(Level.WARN, check, message, "It adds no time; another environment may use it.")
     if following.state == "active":
         remedy = f"`nixl-efa capacity switch {name}` makes it the current one."
         return Finding(Level.WARN, check, f"{name}'s next block {_named(following)} can be used.", remedy)
@@ -214,6 +230,26 @@ def overlap(offering: Offering, current: Reservation | None) -> timedelta:
     if current is None or current.end is None:
         return timedelta(0)
     return max(current.end - offering.start, timedelta(0))
+
+
+def overlap_of_extension(
+    extension: Offering, held: Holdings, now: datetime
+) -> tuple[timedelta, list[Finding]]:
+    """For how long a block that is extended and the one that follows it are paid for at once, and what to say of it.
+    Pure."""
+    both = [
+        (one, extension.end - one.start)
+        for one in held.living(now)
+        if one.id != extension.extends and one.start is not None and extension.end > one.start
+    ]
+    found = [
+        _warn(
+            f"{held.source.environment} has {_named(one)}, too: both are paid for at once for {span(length)}.",
+            "Extend by less, or not at all.",
+        )
+        for one, length in both
+    ]
+    return max((length for _, length in both), default=timedelta(0)), found
 
 
 def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[Change]:
@@ -295,43 +331,9 @@ def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence
     return sum(len(one["Instances"]) for one in found)
 
 
-def users(
-    found: Iterable[Reservation], sources: Iterable[ReservationSource], stored: Mapping[tuple[str, str], str]
-) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Which environments use each reservation, and as what, by its id: "current", "next", or "not saved" for one that
-    was bought for the environment and is neither. Pure.
-
-    stored: the parameters' values by region and name.
-    """
-    named: dict[str, dict[str, str]] = {}
-    for source in sources:
-        current = source.id or stored.get((source.region, source.id_parameter), "").strip()
-        following = stored.get((source.region, source.next_id_parameter), "").strip()
-        named.setdefault(following, {})[source.environment] = Slot.NEXT.value
-        named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
-    for one in found:
-        if (owner := one.tags.get(ENVIRONMENT_TAG, "")) and not one.is_dead:
-            named.setdefault(one.id, {}).setdefault(owner, "not saved")
-    named.pop("", None)
-    return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}
-
-
-def stored_values(
-    ssm_of: Callable[[str], SSMClient], sources: Sequence[ReservationSource]
-) -> tuple[dict[tuple[str, str], str], dict[str, Exception]]:
-    """The values of the sources' parameters by region and name, asked region by region side by side, and the regions
-    that failed."""
-    names: dict[str, list[str]] = {}
-    for source in sources:
-        names.setdefault(source.region, []).extend([source.id_parameter, source.next_id_parameter])
-
-    def ask(region: str) -> dict[str, Stored]:
-        return parameters.read_many(ssm_of(region), names[region])
-
-    answers, errors = ask_all(names, ask)
-    return {
-        (region, name): one.value for region, found in answers.items() for name, one in found.items()
-    }, errors
+def running_text(count: int, reservation: Reservation) -> str:
+    """What becomes of the nodes in a reservation that is put aside, as a sentence."""
+    return f"The next deployment destroys {counted(count, 'running node')} in {reservation.id}."
 
 
 def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservation:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from nixl_efa.account import account_finding
-from nixl_efa.capacity import extension, purchase
+from nixl_efa.capacity import environment, extension, purchase
 from nixl_efa.capacity.agreement import Agreement
 from nixl_efa.capacity.buy import Outcome, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
-from nixl_efa.capacity.finish import finish, finish_others, settle_earlier
+from nixl_efa.capacity.finish import finish, settle_earlier
 from nixl_efa.capacity.journal import machine_lock
-from nixl_efa.capacity.order import UNBOUND, Order
+from nixl_efa.capacity.order import Order, extension_lock
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
-from nixl_efa.failure import Failure
+from nixl_efa.failure import BadInput, Failure
 from nixl_efa.launch import Launch
 
 
@@ -35,22 +36,23 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
 
     Failure when nothing was bought, with the reason; Unclear when that isn't known yet.
     """
-    name = request.environment or request.block.tags.get(ENVIRONMENT_TAG, "")
+    tagged, lock = request.block.tags.get(ENVIRONMENT_TAG, ""), extension_lock(request.block.id)
+    name = request.environment or tagged
+    if tagged and name != tagged:
+        raise BadInput(f"--env {name}: {request.block.id} is {tagged}'s. Leave --env away.")
     if request.dry_run:
         proposal = propose(request, name, buyer)
         show(proposal, buyer)
         purchase.dry_run(buyer.clients.ec2_purchases(request.block.region), proposal.order)
         buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
         return Outcome("dry-run", proposal.order, buyer.account)
-    with machine_lock(buyer.locks, name or UNBOUND):
+    with machine_lock(buyer.locks, lock):
         # The offerings of an extended block are new ones, so an offering does not tell that it is the same command
         # again; that its entry is open does.
-        bought = settle_earlier(buyer, name or UNBOUND)
-        mine = [entry for entry in bought if entry.order.offering.extends == request.block.id]
-        finish_others([entry for entry in bought if entry not in mine], buyer)
-        if mine:
+        bought = settle_earlier(buyer, lock)
+        if bought:
             buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")
-            finished = finish(mine[0], buyer, "already-bought")
+            finished = finish(bought[0], buyer, "already-bought")
             return Outcome("already-bought", finished.entry.order, buyer.account, finished.entry)
         proposal = propose(request, name, buyer)
         ec2, block, sleep = buyer.clients.ec2(request.block.region), request.block.id, buyer.clock.sleep
@@ -75,7 +77,7 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
     buying for the environment."""
     block, now = request.block, buyer.clock.now()
     ec2 = buyer.clients.ec2(block.region)
-    number = buyer.shared_journal(name or UNBOUND).check_free(buyer.journal.find)
+    number = buyer.shared_journal(extension_lock(block.id)).check_free(buyer.journal.find)
     history = extension.extensions_of(ec2, [block.id], buyer.clock.sleep)
     extension.check_extendable(block, history, request.hours, now)
     offered = extension.offered(ec2, block, request.hours, buyer.clock.sleep)
@@ -87,4 +89,9 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
     whose = account_finding(request.launch, buyer.account) if request.launch else None
     findings += [whose] if whose else []
     order = Order(name, offered[0], buyer.by, buyer.lock_region)
-    return Proposal(order, tuple(findings), None, None, number)
+    both = timedelta(0)
+    if request.launch is not None:
+        held = environment.holdings(buyer, request.launch.reservation, regions=[block.region])
+        both, found = environment.overlap_of_extension(offered[0], held, now)
+        findings += found
+    return Proposal(order, tuple(findings), None, None, number, both=both)

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -22,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, result
 from nixl_efa.aws_errors import error_code
-from nixl_efa.capacity.order import Entry, Order, Place, State, from_json, to_json
+from nixl_efa.capacity.order import Entry, Order, Place, State, from_json, locked_for, to_json
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.files import make_directory, write_durably
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _CLOSED = "-closed"
+_ENTRY_NAME = re.compile(r"/nixl-efa/([^/]+)/purchases/\d+(-closed)?")
 _WRITE_TRIES = 5
 _WRITE_PAUSE_SECONDS = 1.0
 
@@ -97,6 +99,9 @@ class Journal:
 
     def entries(self) -> list[Entry]:
         """Every order of this place, the oldest first. Failure when a file can't be read: it may be an order."""
+        return [entry for entry in self._all() if entry.place == self._place]
+
+    def _all(self) -> list[Entry]:
         try:
             paths = sorted(self._directory.glob("*.json")) if self._directory.is_dir() else []
             found = [from_json(json.loads(path.read_text(encoding="utf-8"))) for path in paths]
@@ -105,9 +110,17 @@ class Journal:
                 f"the journal of purchases in {self._directory} can't be read ({error}), so nothing is bought. "
                 "Look there, and at `nixl-efa capacity list`, by hand."
             ) from error
-        return sorted(
-            (entry for entry in found if entry.place == self._place), key=lambda entry: entry.changed_at
-        )
+        return sorted(found, key=lambda entry: entry.changed_at)
+
+    def open_in_other_accounts(self) -> list[Entry]:
+        """The open orders of other accounts at the same endpoint: these credentials can't settle them."""
+        return [
+            entry
+            for entry in self._all()
+            if entry.is_open
+            and entry.place.account != self._place.account
+            and entry.place.endpoint == self._place.endpoint
+        ]
 
     def open_entries(self, lock_name: str | None = None) -> list[Entry]:
         """The open orders, of one environment or of all."""
@@ -251,6 +264,13 @@ class SharedJournal:
         )
 
 
+def shared_names(ssm: SSMClient, sleep: Sleep) -> set[str]:
+    """The environments (and what stands for none) that have a shared journal in this region."""
+    request = {"Path": "/nixl-efa", "Recursive": True}
+    found = all_items(ssm.get_parameters_by_path, "Parameters", sleep, request)
+    return {match[1] for one in found if (match := _ENTRY_NAME.fullmatch(one["Name"]))}
+
+
 def open_entries(shared: SharedJournal, own: Journal, lock_name: str) -> tuple[Entry, ...]:
     """The open orders of an environment, of this machine and of all others; each once, as far as the journal has it
     that knows more."""
@@ -281,9 +301,8 @@ def machine_lock(directory: Path, lock_name: str) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
-            whom = "no environment" if lock_name.startswith("_") else f"environment {lock_name!r}"
             raise Busy(
-                f"process {holder} on this machine is buying for {whom} right now: nothing was bought here. "
+                f"process {holder} on this machine is buying for {locked_for(lock_name)} right now: nothing was bought here. "  # noqa: E501
                 "Wait for it to end."
             ) from None
         # Only a help for the reader; the lock itself is flock's.

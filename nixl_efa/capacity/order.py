@@ -47,8 +47,9 @@ class Order:
 
     @property
     def lock_name(self) -> str:
-        """The name of its lock: the environment's, or one for all that is bought for none."""
-        return self.environment or UNBOUND
+        """The name of its lock: the environment's, or one for all that is bought for none; of an extension the block's,
+        which stays the same whoever the block is for."""
+        return extension_lock(self.offering.extends) if self.is_extension else self.environment or UNBOUND
 
     @property
     def is_extension(self) -> bool:
@@ -63,12 +64,24 @@ class Order:
     @property
     def env_option(self) -> str:
         """The option of a command that names the environment, with a space before it."""
-        return f" --env {self.environment}" if self.environment else ""
+        return f" --env {self.environment}" if self.environment and not self.is_extension else ""
 
     @property
     def whom(self) -> str:
         """For whom it is, in words."""
         return f"environment {self.environment!r}" if self.environment else "no environment"
+
+
+def extension_lock(block_id: str) -> str:
+    """The name of the lock of a block's extensions."""
+    return f"_{block_id}"
+
+
+def locked_for(lock_name: str) -> str:
+    """What a lock is for, in words."""
+    if lock_name == UNBOUND:
+        return "no environment"
+    return lock_name[1:] if lock_name.startswith("_") else f"environment {lock_name!r}"
 
 
 class State(StrEnum):

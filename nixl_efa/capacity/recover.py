@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.finish import finish
-from nixl_efa.capacity.journal import SharedJournal, machine_lock
+from nixl_efa.capacity.journal import SharedJournal, machine_lock, shared_names
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import (
     TRIES,
@@ -64,8 +64,9 @@ def recover(
 
 
 def known_names(buyer: Buyer) -> set[str]:
-    """The environments of this machine's journal, and what stands for none."""
-    return {UNBOUND, *(entry.order.lock_name for entry in buyer.journal.entries())}
+    """The environments of this machine's journal and of the shared ones, and what stands for none."""
+    own = {entry.order.lock_name for entry in buyer.journal.entries()}
+    return {UNBOUND, *own, *shared_names(buyer.clients.ssm(buyer.lock_region), buyer.clock.sleep)}
 
 
 def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:

@@ -1,8 +1,12 @@
 """Keeping a reservation for an environment (`capacity save`), and making its next block the current one (`capacity
-switch`)."""
+switch`).
+
+`names` are the Name tags of the nodes that are lost when a living reservation is put aside (users.node_names).
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,7 +37,9 @@ class Saved:
     parameters: tuple[str, ...]
 
 
-def save(reservation: Reservation, launch: Launch, buyer: Buyer, *, replace: bool) -> Saved:
+def save(
+    reservation: Reservation, launch: Launch, names: Sequence[str], buyer: Buyer, *, replace: bool
+) -> Saved:
     """Writes the reservation's id and zone to where the environment's stack reads them; a later block than the living
     current one becomes the next.
 
@@ -49,14 +55,14 @@ def save(reservation: Reservation, launch: Launch, buyer: Buyer, *, replace: boo
         reasons = " ".join(fault.line() for fault in faults)
         raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
-    slot = _agreed_slot(reservation, held, launch, buyer, replace=replace)
+    slot = _agreed_slot(reservation, held, names, buyer, replace=replace)
     _tag(reservation, name, buyer)
-    names = environment.save(buyer, held, slot, reservation.id, reservation.zone)
+    written = environment.save(buyer, held, slot, reservation.id, reservation.zone)
     _close_entries(reservation.id, name, buyer)
-    return Saved(slot, tuple(names))
+    return Saved(slot, tuple(written))
 
 
-def switch(launch: Launch, buyer: Buyer) -> Holdings:
+def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
     """Makes the environment's next block its current one; returns what it has then. Failure when there is none, when it
     can't be used yet, and when the user does not agree to lose running nodes."""
     name, now = launch.environment, buyer.clock.now()
@@ -77,12 +83,12 @@ def switch(launch: Launch, buyer: Buyer) -> Holdings:
             f"{name} is set to {held.source.id} ({held.source.set_by}), which no command changes. "
             f"Set it to {following.id}."
         )
-    _ask_for_running(held, launch, buyer)
+    _ask_for_running(held, names, buyer)
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return environment.holdings(buyer, launch.reservation, regions=[launch.region])
 
 
-def switch_when_free(launch: Launch, buyer: Buyer) -> str:
+def switch_when_free(launch: Launch, names: Sequence[str], buyer: Buyer) -> str:
     """Makes the environment's next block its current one where nobody has to be asked: it is active and fits, and no
     node runs in a current one that lives. Returns its id; empty when nothing was switched."""
     if launch.market != "capacity-block" or launch.reservation.id:
@@ -94,11 +100,7 @@ def switch_when_free(launch: Launch, buyer: Buyer) -> str:
         return ""
     if failures(judge(following, launch, now, account=buyer.account.id)):
         return ""
-    if (
-        current is not None
-        and current.lives(now)
-        and environment.nodes_running(buyer, current, launch.node_names)
-    ):
+    if current is not None and current.lives(now) and environment.nodes_running(buyer, current, names):
         return ""
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return following.id
@@ -119,7 +121,7 @@ def _tag(reservation: Reservation, name: str, buyer: Buyer) -> None:
 
 
 def _agreed_slot(
-    reservation: Reservation, held: Holdings, launch: Launch, buyer: Buyer, *, replace: bool
+    reservation: Reservation, held: Holdings, names: Sequence[str], buyer: Buyer, *, replace: bool
 ) -> Slot:
     try:
         slot = slot_of_bought(reservation, held, buyer, replace_living=replace)
@@ -130,18 +132,17 @@ def _agreed_slot(
     current = held.current
     if slot is Slot.NEXT and current is not None:
         buyer.talk.tell(
-            f"{launch.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
+            f"{held.source.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
         )
     elif current is not None and current.id != reservation.id:
-        _ask_for_running(held, launch, buyer)
+        _ask_for_running(held, names, buyer)
     return slot
 
 
-def _ask_for_running(held: Holdings, launch: Launch, buyer: Buyer) -> None:
-    running = environment.nodes_running(buyer, held.current, launch.node_names)
-    where = f" in {held.current.id}" if held.current else ""
-    why = f"The next deployment destroys {running} running nodes of {launch.environment}{where}."
-    ask_for_nodes(running, why, buyer.talk)
+def _ask_for_running(held: Holdings, names: Sequence[str], buyer: Buyer) -> None:
+    running = environment.nodes_running(buyer, held.current, names)
+    if running and held.current is not None:
+        ask_for_nodes(running, environment.running_text(running, held.current), buyer.talk)
 
 
 def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:

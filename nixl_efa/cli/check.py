@@ -99,7 +99,8 @@ def _switch(settings: Settings, profile: str | None) -> None:
 
     launch = launch_of(settings)
     if launch.market == "capacity-block":
-        taken = switch_when_free(launch, session(profile, settings.region).buyer(settings.region))
+        run = session(profile, settings.region)
+        taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
         if taken:
             output.say(f"{settings.name}'s next block {taken} is its current one now.")
 

@@ -58,7 +58,7 @@ def read_more(
         if next_id and next_id != reservation.id:
             following = read(ec2, next_id, launch.region)
             if isinstance(following, Reservation):
-                found.append(next_finding(following, launch, clock.now()))
+                found.append(next_finding(following, launch, clock.now(), reservation))
     except Exception as error:
         permission = missing_permission(error)
         if not permission:

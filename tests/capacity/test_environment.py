@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.capacity.environment import Holdings, Slot, overlap, slot_for, users
+from nixl_efa.capacity.environment import (
+    Holdings,
+    Slot,
+    next_finding,
+    overlap,
+    overlap_of_extension,
+    slot_for,
+)
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, UNKNOWN, Reservation
+from nixl_efa.capacity.users import node_names, users
 from nixl_efa.findings import Level
-from nixl_efa.launch import ReservationSource, reservation_source
+from nixl_efa.launch import Launch, ReservationSource, launch_of, reservation_source
 from nixl_efa.settings import Settings
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
@@ -113,3 +121,41 @@ def test_a_reservation_is_used_by_whoever_reads_it_wherever_that_stands_and_by_w
         "cr-00000003": (("lab", "current"),),
         "cr-00000004": (("dev", "not saved"),),
     }
+
+
+def test_the_nodes_of_every_environment_that_reads_the_same_parameter_are_lost_with_it() -> None:
+    def launch(name: str, parameter: str) -> Launch:
+        return launch_of(
+            Settings(name=name, instance_type="p5.48xlarge", capacity_reservation_parameter=parameter)
+        )
+
+    prod, copy, other = launch("prod", "/block"), launch("qa", "/block"), launch("dev", "/other")
+    assert node_names(copy, [prod, copy, other]) == (*copy.node_names, *prod.node_names)
+
+
+def test_a_next_block_that_adds_no_time_is_said_to_be_useless() -> None:
+    launch = launch_of(
+        Settings(
+            name="prod",
+            instance_type="p5.48xlarge",
+            use_capacity_block=True,
+            capacity_reservation_id="cr-00000001",
+        )
+    )
+    following = block(id="cr-00000002", state="scheduled", start=NOW + DAY)
+    said = next_finding(following, launch, NOW, block(id="cr-00000001"))
+    assert (said.level, "ends no later than the current cr-00000001" in said.message) == (Level.WARN, True)
+    longer = next_finding(replace(following, end=NOW + 5 * DAY), launch, NOW, block(id="cr-00000001"))
+    assert longer.level is Level.PASS
+
+
+def test_an_extension_over_the_next_block_is_paid_for_twice() -> None:
+    following = block(id="cr-2", state="scheduled", start=NOW + 2 * DAY, end=NOW + 3 * DAY)
+    extension = replace(OFFERING, extends="cr-1", start=NOW + 2 * DAY, end=NOW + 4 * DAY)
+    both, said = overlap_of_extension(extension, held(block(), following), NOW)
+    assert both == 2 * DAY
+    assert (
+        "cr-2 (scheduled, until 2026-12-04 08:00 UTC), too: both are paid for at once for 2 d 0 h"
+        in said[0].message
+    )
+    assert overlap_of_extension(extension, held(block()), NOW) == (timedelta(0), [])

@@ -216,9 +216,14 @@ GONE = {"elsewhere": Elsewhere((), ())}
             {"reservation": BY_PARAMETER},
             IN_OLD,
             FAIL,
-            f"`nixl-efa capacity save {OLD} --env prod` puts the current",
+            f"`nixl-efa capacity save {OLD} --env prod --replace` puts the current",
         ),
-        ({"reservation": BY_PARAMETER}, IN_OLD, FAIL, "`nixl-efa capacity switch prod`"),
+        (
+            {"reservation": BY_PARAMETER},
+            IN_OLD,
+            FAIL,
+            f"`nixl-efa capacity save {NEW} --env prod` then keeps the other one as the next",
+        ),
         ({"reservation": BY_PARAMETER}, {**IN_OLD, "running": OWN[:1]}, FAIL, "1 node runs in"),
         ({}, IN_OLD, FAIL, f"Set capacity_reservation_id = {OLD!r} until {NEW} is active."),
         # Whatever is stored: one that is over, that EC2 does not know, that is no id; or nothing.

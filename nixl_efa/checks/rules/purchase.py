@@ -9,6 +9,7 @@ from nixl_efa.capacity import extension
 from nixl_efa.capacity.environment import next_finding
 from nixl_efa.capacity.reservation import unknown
 from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import no_answer, parameter_call
 from nixl_efa.findings import Finding, passed, warned
 from nixl_efa.launch import Launch
@@ -45,4 +46,5 @@ def _next(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     if not facts.next_id or facts.next_id == facts.reservation_id or isinstance(facts.reservations, NoAnswer):
         return []
     found = next((each for each in facts.reservations if each.id == facts.next_id), None)
-    return [next_finding(found or unknown(facts.next_id, launch.region), launch, now)]
+    following = found or unknown(facts.next_id, launch.region)
+    return [next_finding(following, launch, now, reservation.of(facts))]

@@ -160,8 +160,8 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     if named is not None:
         there = f"{_with_end(named)} is {named.state}"
     remedy = (
-        f"`nixl-efa capacity save {current.id} --env {launch.environment}` puts the current one back;"
-        f" `nixl-efa capacity switch {launch.environment}` takes the next one when it is active."
+        f"`nixl-efa capacity save {current.id} --env {launch.environment} --replace` puts the current one back."
+        f" `nixl-efa capacity save {facts.reservation_id or 'ID'} --env {launch.environment}` then keeps the other one as the next."  # noqa: E501
     )
     if launch.reservation.id:
         remedy = f"Set capacity_reservation_id = {current.id!r} until {launch.reservation.id} is active."

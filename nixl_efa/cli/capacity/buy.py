@@ -195,7 +195,9 @@ def recover(
         for entry in done.entries:
             data(_line(entry))
     if not done.entries and not done.problems:
-        say("no purchase is open")
+        say(f"no purchase is open in account {buyer.account.id}")
+    for entry in buyer.journal.open_in_other_accounts():
+        say(f"WARN: account {entry.place.account}: {entry.state_text()} Its credentials can settle it.")
     if done.problems:
         raise Failure("; ".join(done.problems))
 
@@ -219,7 +221,8 @@ def save(
     launch = run.launch(environment)
     run = session(profile, region or launch.region)
     found = run.locate(reservation_id)
-    saved = library.save(found, launch, run.buyer(launch.region), replace=replace)
+    names = run.node_names(launch)
+    saved = library.save(found, launch, names, run.buyer(launch.region), replace=replace)
     if as_json:
         body = {
             "environment": environment,
@@ -241,7 +244,7 @@ def switch(environment: Annotated[str, typer.Argument(metavar="ENV")], profile: 
 
     run = session(profile)
     launch = run.launch(environment)
-    held = library.switch(launch, run.buyer(launch.region))
+    held = library.switch(launch, run.node_names(launch), run.buyer(launch.region))
     data(held.current.id if held.current else "-")
     say(f"`nixl-efa deploy {environment}` launches into it.")
 
@@ -341,7 +344,8 @@ def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[s
             "there are no environments here to buy for: run this in the project's folder. "
             "--unbound buys for none."
         )
-    return run.launches() if environment is None else {environment: run.launch(environment)}
+    named = {} if environment is None else {environment: run.launch(environment)}
+    return {**run.launches(), **named}
 
 
 def _end(outcome: Outcome, *, as_json: bool) -> None:

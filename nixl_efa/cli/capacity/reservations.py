@@ -76,7 +76,7 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
 def _users(run: Session, found: Sequence[Reservation]) -> Users:
     """Which environments use which reservation, and as what. Where Parameter Store can't be read, the settings and the
     tags alone tell."""
-    from nixl_efa.capacity.environment import stored_values, users
+    from nixl_efa.capacity.users import stored_values, users
 
     sources = [launch.reservation for launch in run.launches().values()]
     stored, failed = stored_values(run.clients.ssm, sources)

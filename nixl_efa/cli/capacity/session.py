@@ -96,6 +96,12 @@ class Session:
 
         return launches(self.environ, self.project, self.profile, output.say)
 
+    def node_names(self, launch: Launch) -> tuple[str, ...]:
+        """The nodes that are lost when the launch's reservation is put aside (users.node_names)."""
+        from nixl_efa.capacity.users import node_names
+
+        return node_names(launch, self.launches().values())
+
     def locate(self, reservation_id: str) -> Reservation:
         """The reservation with this id in the chosen region. Failure when it has none."""
         check_reservation_id(reservation_id)

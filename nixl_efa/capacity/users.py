@@ -1,0 +1,67 @@
+"""Who uses which reservation: by what each environment's settings say, and by what was bought for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from nixl_efa.aws_calls import ask_all
+from nixl_efa.capacity import parameters
+from nixl_efa.capacity.environment import Slot
+from nixl_efa.capacity.parameters import Stored
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.launch import Launch, ReservationSource
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+
+def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
+    """The Name tags of the nodes that leave a reservation when this environment's is replaced: its own, and those of
+    every environment that reads the same parameter. Pure."""
+    source = launch.reservation
+    same = [
+        one
+        for one in launches
+        if (one.reservation.region, one.reservation.id_parameter) == (source.region, source.id_parameter)
+    ]
+    return tuple(dict.fromkeys(name for one in (launch, *same) for name in one.node_names))
+
+
+def users(
+    found: Iterable[Reservation], sources: Iterable[ReservationSource], stored: Mapping[tuple[str, str], str]
+) -> dict[str, tuple[tuple[str, str], ...]]:
+    """Which environments use each reservation, and as what, by its id: "current", "next", or "not saved" for one that
+    was bought for the environment and is neither. Pure.
+
+    stored: the parameters' values by region and name.
+    """
+    named: dict[str, dict[str, str]] = {}
+    for source in sources:
+        current = source.id or stored.get((source.region, source.id_parameter), "").strip()
+        following = stored.get((source.region, source.next_id_parameter), "").strip()
+        named.setdefault(following, {})[source.environment] = Slot.NEXT.value
+        named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
+    for one in found:
+        if (owner := one.tags.get(ENVIRONMENT_TAG, "")) and not one.is_dead:
+            named.setdefault(one.id, {}).setdefault(owner, "not saved")
+    named.pop("", None)
+    return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}
+
+
+def stored_values(
+    ssm_of: Callable[[str], SSMClient], sources: Sequence[ReservationSource]
+) -> tuple[dict[tuple[str, str], str], dict[str, Exception]]:
+    """The values of the sources' parameters by region and name, asked region by region side by side, and the regions
+    that failed."""
+    names: dict[str, list[str]] = {}
+    for source in sources:
+        names.setdefault(source.region, []).extend([source.id_parameter, source.next_id_parameter])
+
+    def ask(region: str) -> dict[str, Stored]:
+        return parameters.read_many(ssm_of(region), names[region])
+
+    answers, errors = ask_all(names, ask)
+    return {
+        (region, name): one.value for region, found in answers.items() for name, one in found.items()
+    }, errors
