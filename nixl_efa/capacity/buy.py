@@ -262,10 +262,11 @@ def holdings_findings(offering: Offering, launch: Launch, held: Holdings) -> lis
         reads = f"reads the fixed {source.id} ({source.set_by})" if source.id else "reads no reservation"
         findings.append(
             Finding(
-                Level.WARN,
+                # What is fixed is changed with one word; a stack that reads none can't use the block at all.
+                Level.WARN if source.id else Level.FAIL,
                 "environment",
                 f"{source.environment} {reads}, so what is saved is not used.",
-                f"Set capacity_reservation_parameter = {source.id_parameter!r}.",
+                f"Set capacity_reservation_parameter = {source.id_parameter!r} and availability_zone_parameter = {source.zone_parameter!r}, or buy it for none (--unbound).",  # noqa: E501
             )
         )
     if offering.count > launch.count:

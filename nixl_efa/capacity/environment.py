@@ -86,8 +86,9 @@ def holdings(
     found, not_asked = reservations_everywhere(buyer, everywhere)
     by_id = {one.id: one for one in found}
     bought = {one: entry for entry in entries for one in entry.reservation_ids}
-    current_id = source.id or stored[source.id_parameter].value.strip()
-    next_id = stored[source.next_id_parameter].value.strip()
+    # As they stand: Terraform takes white space with them, too.
+    current_id = source.id or stored[source.id_parameter].value
+    next_id = stored[source.next_id_parameter].value
     now = buyer.clock.now()
     named = {one for one in (current_id, next_id) if one}
     tagged = [one for one in found if one.tags.get(ENVIRONMENT_TAG) == source.environment]
@@ -316,19 +317,25 @@ def subnets(buyer: Buyer, launch: Launch, zone: str) -> tuple[str, list[Finding]
 
 
 def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence[str]) -> int:
-    """How many instances with these Name tags run in the reservation."""
-    if reservation is None or not names:
+    """How many instances run in the reservation whose tag Name or Environment is one of the names."""
+    if reservation is None:
         return 0
     ec2 = buyer.clients.ec2(reservation.region)
     request = {
         "Filters": [
             {"Name": "capacity-reservation-id", "Values": [reservation.id]},
-            {"Name": "tag:Name", "Values": list(names)},
             {"Name": "instance-state-name", "Values": ["pending", "running"]},
         ]
     }
     found = all_items(ec2.describe_instances, "Reservations", buyer.clock.sleep, request)
-    return sum(len(one["Instances"]) for one in found)
+    return sum(
+        any(
+            tag["Key"] in ("Name", "Environment") and tag["Value"] in names
+            for tag in instance.get("Tags", ())
+        )
+        for one in found
+        for instance in one["Instances"]
+    )
 
 
 def running_text(count: int, reservation: Reservation) -> str:

@@ -20,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import Sleep, all_items, is_throttling
+from nixl_efa.aws_calls import NoResultError, Sleep, all_items, is_throttling
 from nixl_efa.aws_errors import error_code, error_status, explain
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.journal import JournalFull
@@ -150,9 +150,11 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
             raise Failure("the preparation took too long: nothing was bought. Run the same command again.")
     except (Exception, KeyboardInterrupt) as error:
         close_unbought(buyer, entry, f"stopped before the call: {error}")
-        if isinstance(error, JournalFull):
-            raise Failure(f"nothing was bought: {error.message}") from error
-        raise
+        if isinstance(error, KeyboardInterrupt) or (
+            isinstance(error, Failure) and not isinstance(error, JournalFull | NoResultError)
+        ):
+            raise
+        raise Failure(f"nothing was bought: {explain(error)}") from error
     ids: tuple[str, ...] = ()
     try:
         ids = _sent(buyer, entry)

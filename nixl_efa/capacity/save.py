@@ -55,6 +55,12 @@ def save(
         reasons = " ".join(fault.line() for fault in faults)
         raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
+    source = launch.reservation
+    if not source.is_named:
+        buyer.talk.tell(
+            f"WARN: {name} reads no reservation, so what is saved is not used. "
+            f"Set capacity_reservation_parameter = {source.id_parameter!r} and availability_zone_parameter = {source.zone_parameter!r}."  # noqa: E501
+        )
     slot = _agreed_slot(reservation, held, names, buyer, replace=replace)
     _tag(reservation, name, buyer)
     written = environment.save(buyer, held, slot, reservation.id, reservation.zone)

@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
 
 def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
-    """The Name tags of the nodes that leave a reservation when this environment's is replaced: its own, and those of
-    every environment that reads the same parameter. Pure."""
+    """The tags Name and Environment of the nodes that leave a reservation when this environment's is replaced: its own,
+    and those of every environment that reads the same parameter. Pure.
+
+    The tag Environment stays the same when project_prefix changes.
+    """
     source = launch.reservation
     same = [
         one
         for one in launches
         if (one.reservation.region, one.reservation.id_parameter) == (source.region, source.id_parameter)
     ]
-    return tuple(dict.fromkeys(name for one in (launch, *same) for name in one.node_names))
+    names = (name for one in (launch, *same) for name in (*one.node_names, one.environment))
+    return tuple(dict.fromkeys(names))
 
 
 def users(

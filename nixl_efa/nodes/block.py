@@ -54,7 +54,7 @@ def read_more(
     try:
         last = extension.newest(extension.extensions_of(ec2, [reservation.id], clock.sleep), reservation.id)
         found.append(extension.finding(last))
-        next_id = parameters.read(ssm, source.next_id_parameter).value.strip()
+        next_id = parameters.read(ssm, source.next_id_parameter).value
         if next_id and next_id != reservation.id:
             following = read(ec2, next_id, launch.region)
             if isinstance(following, Reservation):

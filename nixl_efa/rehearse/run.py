@@ -205,7 +205,7 @@ class _Rehearsal:
     def _explain_keep(self) -> None:
         environ = self._programs.environ
         self._step("Kept, as you asked. Look around in another shell:")
-        for name in ("AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"):
+        for name in sorted(name for name in environ if name.startswith("AWS_")):
             self._tell(f"  export {name}={environ[name]}")
         self._tell(
             "  aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'"

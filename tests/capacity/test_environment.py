@@ -130,7 +130,7 @@ def test_the_nodes_of_every_environment_that_reads_the_same_parameter_are_lost_w
         )
 
     prod, copy, other = launch("prod", "/block"), launch("qa", "/block"), launch("dev", "/other")
-    assert node_names(copy, [prod, copy, other]) == (*copy.node_names, *prod.node_names)
+    assert node_names(copy, [prod, copy, other]) == (*copy.node_names, "qa", *prod.node_names, "prod")
 
 
 def test_a_next_block_that_adds_no_time_is_said_to_be_useless() -> None:

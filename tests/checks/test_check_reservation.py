@@ -251,3 +251,10 @@ def test_a_deploy_that_would_destroy_nodes_in_a_living_reservation_is_stopped(
 def test_a_launch_without_a_reservation_switches_none() -> None:
     found = judge(DEMAND_LAUNCH, replace(DEMAND_FACTS, running=OWN), NOW)
     assert "reservation switch" not in {each.check for each in found}
+
+
+@pytest.mark.parametrize("held", [f"{BLOCK_ID}\n", f" {BLOCK_ID}", "\n"])
+def test_white_space_in_a_parameter_fails_since_terraform_takes_it_along(held: str) -> None:
+    facts = {"reservation_id": held}
+    said = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation", {"reservation": BY_PARAMETER}, facts)
+    assert_says(said, FAIL, "is no reservation's id")

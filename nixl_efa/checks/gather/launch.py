@@ -20,7 +20,7 @@ _ABSENT = {"ParameterNotFound", "ParameterVersionNotFound"}
 
 
 def parameter(ssm: SSMClient, name: str) -> str | None:
-    """A parameter's value without spaces around it, None when there is no such parameter."""
+    """A parameter's value as Terraform takes it, white space too; None when there is no such parameter."""
     from botocore.exceptions import ClientError
 
     try:
@@ -29,7 +29,7 @@ def parameter(ssm: SSMClient, name: str) -> str | None:
         if error_code(error) in _ABSENT:
             return None
         raise
-    return answer["Parameter"].get("Value", "").strip()
+    return answer["Parameter"].get("Value", "")
 
 
 def type_in_ec2(ec2: EC2Client, name: str) -> TypeInEc2 | None:

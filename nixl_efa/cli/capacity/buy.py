@@ -268,14 +268,12 @@ def load(
     held = library.holdings(buyer, source, regions=[launch.region])
     now = run.clock.now()
     stored_id = held.current.id if held.current else ""
-    stored_zone = held.stored[source.zone_parameter].value.strip()
-    named = id_finding(launch, stored_id) if held.current is None or source.is_named else None
-    if named is not None:
-        findings = [named]
-    elif held.current is not None:
-        findings = worst_first(judge(held.current, launch, now, zone=stored_zone, account=buyer.account.id))
-    else:
-        findings = []
+    stored_zone = held.stored[source.zone_parameter].value
+    named = id_finding(launch, stored_id)
+    findings = [named] if named is not None else []
+    if held.current is not None and (named is None or not source.is_named):
+        findings += judge(held.current, launch, now, zone=stored_zone, account=buyer.account.id)
+    findings = worst_first(findings)
     if as_json:
         users = ((environment, "current"),)
         known = held.current if held.current and held.current.state != "unknown" else None
