@@ -140,6 +140,16 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
     slot, found = environment.slot_for(offering, held, now, replace=request.agreed.replace)
     findings += found if request.save else environment.not_saved_findings(held, now)
     findings += holdings_findings(offering, launch, held)
+    findings += [
+        Finding(
+            Level.WARN,
+            "environment",
+            f"{block} lives and was bought for {owner!r}, which is no environment here.",
+            f"If that was renamed: `nixl-efa capacity save {block} --env {name}`.",
+        )
+        for block, owner in held.owners.items()
+        if owner not in request.launches
+    ]
     running = 0
     if slot is Slot.CURRENT and request.agreed.replace:
         names = node_names(launch, request.launches.values())

@@ -7,7 +7,7 @@ parameters with "-next" behind. What lives is looked for in every region, since 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -53,7 +53,8 @@ class Holdings:
 
     current, next: living or not; None when none is stored. others: living ones that were bought for it and are
     neither. stored: its four parameters as they were read. not_asked: regions that may not be looked into, with why.
-    living_instances: the size of all living blocks of the account together.
+    living_instances: the size of all living blocks of the account together. owners: for whom each living block was
+    bought, by its id.
     """
 
     source: ReservationSource
@@ -63,6 +64,7 @@ class Holdings:
     stored: Mapping[str, Stored]
     not_asked: Mapping[str, str]
     living_instances: int = 0
+    owners: Mapping[str, str] = field(default_factory=dict)
 
     def living(self, now: datetime) -> list[Reservation]:
         """All that can still be used, now or later."""
@@ -113,6 +115,11 @@ def holdings(
         stored=stored,
         not_asked=not_asked,
         living_instances=sum(one.size for one in found if one.is_block and one.lives(now)),
+        owners={
+            one.id: one.tags[ENVIRONMENT_TAG]
+            for one in found
+            if ENVIRONMENT_TAG in one.tags and one.lives(now)
+        },
     )
 
 

@@ -183,8 +183,15 @@ def checked_question(
     if not offerings.is_offering_id(offering_id):
         raise BadInput(f"OFFERING {offering_id!r}: an offering's id begins with cb- and comes from a search")
     if recalled is not None:
-        if region not in (None, recalled.region):
-            raise BadInput(f"--region {region}: {offering_id} is an offering of {recalled.region}")
+        shown = recalled.request
+        for option, given, known in (
+            ("--region", region, recalled.region),
+            ("--type", instance_type, shown.instance_type),
+            ("--count", count, shown.count),
+            ("--hours", hours, shown.hours[0]),
+        ):
+            if given not in (None, known):
+                raise BadInput(f"{option} {given}: the search that showed {offering_id} had {known}")
         return recalled
     if instance_type is None or count is None or hours is None or region is None:
         raise BadInput(

@@ -293,3 +293,28 @@ def test_the_lock_s_region_is_shown_and_written_to_the_journal(
         Path="/nixl-efa/prod/purchases"
     )
     assert [one["Name"].rpartition("/")[2] for one in shared["Parameters"]] == ["000001", "000001-closed"]
+
+
+def test_a_living_block_of_an_environment_that_was_renamed_is_named_before_the_fee(
+    cli: Cli, aws: LocalAws
+) -> None:
+    block = cli.buy(search(cli)[0], "--env", "dev").out.strip()
+    text = (Path("environments") / "dev.toml").read_text(encoding="utf-8")
+    write_environment(Path(), "trial", text.replace("dev", "trial"))
+    (Path("environments") / "dev.toml").unlink()
+    shown = cli("capacity", "buy", search(cli)[1]["offering_id"], "--env", "trial", "--dry-run")
+    assert (
+        f"WARN: environment: {block} lives and was bought for 'dev', which is no environment here."
+        in shown.err
+    )
+
+
+@pytest.mark.parametrize("option", [("--type", "p5e.48xlarge"), ("--count", "4"), ("--hours", "48")])
+def test_an_option_that_contradicts_the_search_is_refused(
+    cli: Cli, aws: LocalAws, option: tuple[str, str]
+) -> None:
+    offering = search(cli)[0]["offering_id"]
+    aws.calls.clear()
+    refused = cli("capacity", "buy", offering, "--env", "prod", *option)
+    assert (refused.code, f"{option[0]} {option[1]}: the search" in refused.err) == (2, True)
+    assert not aws.calls.all()
