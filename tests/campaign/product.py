@@ -22,6 +22,7 @@ from nixl_efa.capacity.recover import known_names, recover
 from nixl_efa.capacity.reservation import locate
 from nixl_efa.capacity.save import save, switch
 from nixl_efa.capacity.search import checked_question
+from nixl_efa.capacity.users import node_names
 from nixl_efa.failure import Failure
 from nixl_efa.launch import Launch
 from nixl_efa.launch import launch_of as launch_of_settings
@@ -98,11 +99,13 @@ class Machine:
     def save(self, step: Step, block: str, region: str) -> None:
         """`nixl-efa capacity save ID --env ENV`."""
         found = locate(cast(Any, self.clients.ec2), [region], block, self.clock.sleep)
-        save(found, self.launches[step.environment], self.buyer(), replace=step.replace)
+        launch = self.launches[step.environment]
+        save(found, launch, node_names(launch, self.launches.values()), self.buyer(), replace=step.replace)
 
     def switch(self, step: Step) -> None:
         """`nixl-efa capacity switch ENV`."""
-        switch(self.launches[step.environment], self.buyer())
+        launch = self.launches[step.environment]
+        switch(launch, node_names(launch, self.launches.values()), self.buyer())
 
 
 def _agreed(step: Step) -> Agreement:
