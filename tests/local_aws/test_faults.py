@@ -6,14 +6,12 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError, ConnectionClosedError
 
 from local_aws import LocalAws
 from local_aws.faults import Faults
-from tests.local_aws.conftest import NOW
+from tests.local_aws.conftest import NOW, MakeClient
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -233,12 +231,15 @@ def test_only_what_spoils_the_answer_can_keep_an_action_from_happening(fault: di
         Faults().add("X", **fault)
 
 
-def test_a_call_that_was_on_its_way_when_all_was_emptied_leaves_nothing(aws: LocalAws) -> None:
-    ssm = boto3.client("ssm", region_name="us-east-1", config=Config(retries={"total_max_attempts": 1}))
+def test_a_call_that_was_on_its_way_when_all_was_emptied_leaves_nothing(
+    aws: LocalAws, client: MakeClient
+) -> None:
+    ssm = client("ssm", checked=False)
     aws.faults.add("PutParameter", delay=1)
     with ThreadPoolExecutor(1) as pool:
         late = pool.submit(ssm.put_parameter, Name="/late", Value="x", Type="String")
         while aws.faults.pending():
+            assert not late.done()
             time.sleep(0.01)
         aws.reset()
         assert isinstance(late.exception(timeout=30), ConnectionClosedError)
