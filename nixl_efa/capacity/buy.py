@@ -112,6 +112,8 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
     gone, when somebody else is buying for the environment, and when a region does not answer."""
     question, now = request.question, buyer.clock.now()
     launch = request.launches.get(name)
+    if name and launch is None:
+        raise BadInput(f"there is no environment {name!r} here: nothing was bought. Give --env or --unbound.")
     ec2 = buyer.clients.ec2(question.region)
     shared = buyer.shared_journal(name or UNBOUND)
     number = shared.check_free(buyer.journal.find)
@@ -161,13 +163,6 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
 def show(proposal: Proposal, buyer: Buyer) -> None:
     """Says what is bought, who pays, and what speaks against it. Failure when something makes it useless."""
     order, offering = proposal.order, proposal.order.offering
-    kept = (
-        f", as its {proposal.slot.value} block"
-        if proposal.slot
-        else ", not saved for it"
-        if order.environment and not order.is_extension
-        else ""
-    )
     what = "extension" if offering.extends else "Capacity Block"
     block = f" of {offering.extends}" if offering.extends else ""
     rows = {
@@ -177,7 +172,7 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         "end": f"{moment(offering.end)} ({span(offering.length)})",
         "fee": f"{money(offering.fee)} {offering.currency}, all instances, whole time, charged now",
         "paid by": f"account {buyer.account.text()}",
-        "for": order.whom + kept,
+        "for": order.whom + _kept(proposal),
         "lock": f"{buyer.shared_journal_of(order).path} in {order.lock_region}",
     }
     for key, value in rows.items():
@@ -191,6 +186,13 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
     faults = failures(found)
     if faults:
         raise Failure(f"nothing was bought: {len(faults)} FAIL above")
+
+
+def _kept(proposal: Proposal) -> str:
+    if proposal.slot is not None:
+        return f", as its {proposal.slot.value} block"
+    order = proposal.order
+    return ", not saved for it" if order.environment and not order.is_extension else ""
 
 
 def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
