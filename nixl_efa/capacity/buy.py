@@ -210,9 +210,12 @@ def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
             "--yes does not agree to that. Choose one that overlaps less."
         )
     current = proposal.held.current if proposal.held else None
-    if proposal.running and current is not None:
-        ask_for_nodes(proposal.running, environment.running_text(proposal.running, current), buyer.talk)
-    ask_for_fee(offering.fee, agreed, buyer.talk)
+    try:
+        if proposal.running and current is not None:
+            ask_for_nodes(proposal.running, environment.running_text(proposal.running, current), buyer.talk)
+        ask_for_fee(offering.fee, agreed, buyer.talk)
+    except KeyboardInterrupt:
+        raise Failure("interrupted at the question: nothing was bought", exit_code=130) from None
 
 
 def offering_findings(offering: Offering, agreed: Agreement) -> list[Finding]:

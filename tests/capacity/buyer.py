@@ -69,6 +69,7 @@ class Buyer:
         self.aws = aws
         self.state = state
         self.save = save
+        self.yes = True
         self.person = Person()
         self._rule = rule or WaitingRule()
         self._clients = cast(Any, FakeClients(aws, user))
@@ -89,7 +90,7 @@ class Buyer:
         """The command itself."""
         request = Request("p5.48xlarge", 2, (24,), self.aws.clock.now())
         question = Question(OFFERING_ID, REGION, request)
-        agreed = Agreement(yes=True, max_fee=Decimal(5000))
+        agreed = Agreement(yes=self.yes, max_fee=Decimal(5000))
         return buy(
             BuyRequest(question, {ENVIRONMENT: LAUNCH}, ENVIRONMENT, agreed, self.save), self.program()
         )

@@ -214,6 +214,21 @@ def test_a_process_that_slept_until_just_before_the_call_does_not_buy(buyer: Buy
     assert [entry.state for entry in buyer.journal()] == [State.NOT_BOUGHT]
 
 
+def test_ctrl_c_at_the_question_says_that_nothing_was_bought(
+    buyer: Buyer, aws: FakeAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(_question: str) -> str:
+        raise KeyboardInterrupt
+
+    buyer.yes = False
+    monkeypatch.setattr(buyer.person, "ask", interrupt)
+    with pytest.raises(Failure, match="interrupted at the question: nothing was bought") as ended:
+        buyer.buy()
+    assert ended.value.exit_code == 130
+    assert not aws.reservations
+    assert buyer.journal() == []
+
+
 def in_between(buyer: Buyer, plan: dict[int, str], then: Callable[[], None]) -> Callable[[], None]:
     """A whole run of this buyer's command at a point of another's; `then` runs where the plan says "other-buyer"."""
 
