@@ -2,8 +2,8 @@
 
 Parameter Store has no compare-and-swap. What comes nearest, and is done here: a parameter that did not exist
 is made with Overwrite=False, which fails when somebody else has made it since; one that existed is read
-again just before it is written, and the version that the write returns must be the next one. If it isn't,
-somebody wrote in between: their value is put back from the parameter's history and the command stops.
+again just before it is written, and what the write replaced is looked up in the parameter's history. If that
+isn't what was read, somebody wrote in between: their value is put back and the command stops.
 """
 
 from __future__ import annotations
@@ -105,40 +105,63 @@ def _create(ssm: SSMClient, change: Change) -> None:
 
 
 def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
-    name = change.old.name
     check_unchanged(ssm, [change.old])
     try:
         version = _put(ssm, change, overwrite=True)
-    except Exception:
+    except Exception as error:
+        version = _version_written(ssm, change, error)
+    _keep_theirs(ssm, change, version, sleep)
+
+
+def _version_written(ssm: SSMClient, change: Change, error: Exception) -> int:
+    """The version of our write, whose answer was lost. Raises `error` when nothing was written."""
+    name = change.old.name
+    try:
         now = read(ssm, name)
-        if now.value != change.new:
-            raise
-        version = now.version
-    if version != change.old.version + 1:
-        _put_back(ssm, change, version, sleep)
+    except Exception as unread:
+        raise Changed(
+            f"{name}: it is not known whether {change.new!r} was written ({error}). If somebody else wrote it at the "
+            f"same moment, theirs may have been overwritten. Look at `aws ssm get-parameter-history --name {name}`."
+        ) from unread
+    if now.value != change.new:
+        raise error
+    return now.version
 
 
-def _put_back(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> None:
-    """Restores what somebody else wrote between our reading and our writing, and tells of it: Changed."""
+def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> None:
+    """Restores what somebody else wrote between our reading and our writing, and tells of it: Changed.
+
+    `version` is that of our write. The history tells what it replaced: the number alone would not, because
+    a parameter that was deleted and made again counts from 1 again.
+    """
     name = change.old.name
     try:
         history = list(all_items(ssm.get_parameter_history, "Parameters", sleep, {"Name": name}))
     except Exception:
         # The user must hear that a value was overwritten, whatever keeps us from reading which.
         history = []
-    theirs = [one for one in history if one["Version"] == version - 1]
-    if not theirs:
+    replaced = [one for one in history if one["Version"] == version - 1]
+    if not replaced:
+        if version == change.old.version + 1:
+            return
         raise Changed(
             f"{name}: somebody else wrote it at the same moment, and was overwritten with {change.new!r}. "
             f"Look at `aws ssm get-parameter-history --name {name}`."
         )
-    value, user = theirs[0]["Value"], theirs[0].get("LastModifiedUser", "somebody")
-    if value == change.new:
+    value, user = replaced[0]["Value"], replaced[0].get("LastModifiedUser", "somebody")
+    if value == change.new or (value == change.old.value and version == change.old.version + 1):
         return
-    restored = _put(ssm, Change(Stored(name), value), overwrite=True)
-    if restored != version + 1:
+    restored = Change(Stored(name, change.new, version), value)
+    try:
+        restored_version = _put(ssm, restored, overwrite=True)
+    except Exception as error:
+        raise Changed(
+            f"{name}: {user} wrote {value!r} at the same moment, and was overwritten with {change.new!r}. "
+            f"Putting it back failed ({error}). Look at `aws ssm get-parameter-history --name {name}`."
+        ) from error
+    if restored_version != version + 1:
         # They wrote once more before theirs was back: that stands then.
-        _put_back(ssm, Change(Stored(name), value), restored, sleep)
+        _keep_theirs(ssm, restored, restored_version, sleep)
     raise Changed(
         f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not kept. "
         "Run the command again if yours is the right one."

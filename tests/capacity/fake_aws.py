@@ -243,6 +243,8 @@ class FakeSsm:
 
     def get_parameter_history(self, **request: Any) -> dict[str, Any]:
         validated("ssm", "GetParameterHistory", request)
+        for _ in self._aws.script.around("GetParameterHistory"):
+            pass
         values = self._aws.parameters.get(request["Name"], [])
         entries = [{"Version": place, "Value": value} for place, value in enumerate(values, 1)]
         return {"Parameters": [{**entry, "LastModifiedUser": "arn:somebody"} for entry in entries]}

@@ -57,6 +57,52 @@ def test_a_change_at_the_very_moment_of_ours_is_put_back(aws: FakeAws, ssm: Any)
     assert aws.parameters[NAME] == ["cr-old", "cr-theirs", "cr-ours", "cr-theirs"]
 
 
+def test_a_parameter_made_anew_at_the_very_moment_of_ours_is_put_back(aws: FakeAws, ssm: Any) -> None:
+    """Deleted and made again it has the same version as before: the number alone does not tell."""
+    aws.parameters[NAME] = ["cr-old"]
+    before = read(ssm, NAME)
+
+    def make_anew() -> None:
+        aws.parameters[NAME] = ["cr-theirs"]
+
+    aws.script.meanwhile = make_anew
+    aws.script.begin({1: "other-buyer"})
+    with pytest.raises(Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. That was put back"):
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
+    assert aws.parameters[NAME] == ["cr-theirs", "cr-ours", "cr-theirs"]
+
+
+@pytest.mark.parametrize(
+    ("script", "told"),
+    [
+        (
+            {1: "other-buyer", 3: "refuse"},
+            r"wrote 'cr-theirs' .* was overwritten with 'cr-ours'\. Putting it back",
+        ),
+        ({1: "other-buyer", 2: "refuse"}, r"somebody else wrote it .* was overwritten with 'cr-ours'"),
+    ],
+)
+def test_an_overwritten_value_that_can_not_be_put_back_is_told(
+    aws: FakeAws, ssm: Any, script: dict[int, str], told: str
+) -> None:
+    aws.parameters[NAME] = ["cr-old"]
+    before = read(ssm, NAME)
+    aws.script.meanwhile = lambda: aws.parameters[NAME].append("cr-theirs")
+    aws.script.begin(script)
+    with pytest.raises(Changed, match=told):
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
+
+
+def test_a_write_of_which_neither_answer_nor_look_comes_back_is_told_as_unknown(
+    aws: FakeAws, ssm: Any
+) -> None:
+    aws.parameters[NAME] = ["cr-old"]
+    before = read(ssm, NAME)
+    aws.script.begin({1: "lose-answer", 2: "refuse"})
+    with pytest.raises(Changed, match=r"not known whether 'cr-ours' was written .* get-parameter-history"):
+        write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
+
+
 @pytest.mark.parametrize("existing", [[], ["cr-old"]])
 def test_a_write_whose_answer_is_lost_counts_when_it_is_found(
     aws: FakeAws, ssm: Any, existing: list[str]
