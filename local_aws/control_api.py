@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from local_aws.clock import SPEED_LIMIT
-from local_aws.faults import Answer
+from local_aws.faults import Fault
 from local_aws.quotas import QUOTAS
 from local_aws.world import CommandOutput, world
 
@@ -34,20 +34,9 @@ class _Clock(_Body):
     speed: float | None = Field(default=None, ge=0, le=SPEED_LIMIT)
 
 
-class _Fault(_Body):
-    action: str = "*"
-    service: str = ""
-    code: str = ""
-    message: str = ""
-    status: int = 0
-    throttle: bool = False
-    delay: float = 0
-    late: float = 0
-    simulated: bool = False
-    lose_answer: bool = False
-    answer: Answer = ""
-    effect: bool = True
-    times: int | None = 1
+_FAULT_TYPES = get_type_hints(Fault)
+_FAULT_MEMBERS: dict[str, Any] = {one.name: (_FAULT_TYPES[one.name], one.default) for one in fields(Fault)}
+_Fault = create_model("_Fault", __base__=_Body, **_FAULT_MEMBERS)
 
 
 class _Settings(_Body):
