@@ -7,7 +7,7 @@ import json
 import signal
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,21 @@ SHORT = ("--look-seconds", "0", "--settle-seconds", "5")
 # Longer than the slowest call of these tests.
 PATIENT = ("--look-seconds", "2", "--settle-seconds", "10")
 QUICK = ("--look-seconds", "2", "--settle-seconds", "2")
+
+
+def purchase_of(offering: Mapping[str, Any]) -> tuple[str, ...]:
+    """The command that buys the offering for prod without a question."""
+    return (
+        "capacity",
+        "buy",
+        offering["offering_id"],
+        "--env",
+        "prod",
+        "--yes",
+        "--max-fee",
+        "99999",
+        *PATIENT,
+    )
 
 
 def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
@@ -133,17 +148,7 @@ def test_kill_9_and_the_same_command_again_buy_exactly_one(
     offering = cli.offer()
     # Each of the writes after the purchase is slow, too.
     aws.faults.add(action, delay=3 if journal_says != "bought" else 1, times=None)
-    command = (
-        "capacity",
-        "buy",
-        offering["offering_id"],
-        "--env",
-        "prod",
-        "--yes",
-        "--max-fee",
-        "99999",
-        *PATIENT,
-    )
+    command = purchase_of(offering)
     process = cli.start(*command)
     journal = tmp_path / "state" / "nixl-efa" / "purchases"
 
@@ -171,17 +176,7 @@ def test_ctrl_c_during_the_call_says_what_to_do_and_the_same_command_finds_the_p
 ) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", delay=3)
-    command = (
-        "capacity",
-        "buy",
-        offering["offering_id"],
-        "--env",
-        "prod",
-        "--yes",
-        "--max-fee",
-        "99999",
-        *PATIENT,
-    )
+    command = purchase_of(offering)
     process = cli.start(*command)
     until(locked, process)
     time.sleep(0.7)
