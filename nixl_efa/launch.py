@@ -15,7 +15,7 @@ from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.settings import Settings
-from nixl_efa.settings.model import NAME_TAG, ROLE_TAG
+from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 
 Market = Literal["on-demand", "spot", "capacity-block"]
 PRODUCER = "producer"
@@ -109,6 +109,7 @@ class Launch:
     placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
     image_id:        given by the settings; empty where the public parameter `image_parameter` names the image.
     tags:            of everything in the stack; a node's own come on top (tags_of).
+    stack_identity:  the nodes' tag STACK_TAG, by which a node is known to belong to this very stack.
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
     service_ports:   TCP ports of the nodes that the VPC may reach.
     min_hours:       hours that a reservation must still last.
@@ -140,6 +141,7 @@ class Launch:
     security_group_id: str = ""
     elastic_ip: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+    stack_identity: str = ""
     nixl_version: str = ""
     service_ports: tuple[int, ...] = ()
     min_hours: float = 1.0
@@ -172,7 +174,12 @@ class Launch:
 
     def tags_of(self, node: Node) -> dict[str, str]:
         """The tags of a node and of what belongs to it: volume, interfaces, address."""
-        return {**self.tags, NAME_TAG: node.tag_name, ROLE_TAG: node.role}
+        return {
+            **self.tags,
+            NAME_TAG: node.tag_name,
+            ROLE_TAG: node.role,
+            STACK_TAG: self.stack_identity,
+        }
 
 
 def launch_of(
@@ -216,6 +223,7 @@ def launch_of(
         security_group_id=settings.security_group_id or "",
         elastic_ip=settings.elastic_ip,
         tags=settings.stack_tags,
+        stack_identity=settings.stack_identity,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
         service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),

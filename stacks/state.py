@@ -12,39 +12,33 @@ from cdktf import (
 )
 
 from nixl_efa.settings import Settings
-from nixl_efa.settings import backend as choice
+from nixl_efa.state import STATE_FOLDER, backend_block
 
 
 def keep_state(stack: TerraformStack, settings: Settings) -> None:
     """Give the stack the backend that its settings choose."""
-    chosen = settings.backend
-    if isinstance(chosen, choice.S3Backend):
-        S3Backend(
-            stack,
-            bucket=chosen.bucket,
-            key=settings.state_key,
-            region=chosen.region or settings.region,
-            encrypt=chosen.encrypt,
-            dynamodb_table=chosen.dynamodb_table,
-        )
-        if chosen.use_lockfile:
-            # cdktf 0.21 has no argument for it.
-            stack.add_override("terraform.backend.s3.use_lockfile", True)
-    elif isinstance(chosen, choice.CloudBackend):
+    # Relative to the stack's folder in cdktf.out, and outside of it: `cdktf.out` may be deleted, state may not.
+    block = backend_block(settings, local_path=f"../../../{STATE_FOLDER}/{settings.stack_name}.tfstate")
+    if "cloud" in block:
+        chosen = block["cloud"]
         CloudBackend(
             stack,
-            hostname=chosen.hostname,
-            organization=chosen.organization,
-            workspaces=_workspaces(chosen, settings),
+            hostname=chosen["hostname"],
+            organization=chosen["organization"],
+            workspaces=_workspaces(**chosen["workspaces"]),
         )
-    else:
-        # Relative to the stack's folder in cdktf.out, and outside of it: `cdktf.out` may be deleted, state may not.
-        LocalBackend(stack, path=f"../../../state/{settings.stack_name}.tfstate")
+        return
+    [(kind, values)] = block["backend"].items()
+    # cdktf 0.21 has no argument for it.
+    use_lockfile = values.pop("use_lockfile", False)
+    {"s3": S3Backend, "local": LocalBackend}[kind](stack, **values)
+    if use_lockfile:
+        stack.add_override("terraform.backend.s3.use_lockfile", True)
 
 
 def _workspaces(
-    chosen: choice.CloudBackend, settings: Settings
+    name: str | None = None, tags: list[str] | None = None, project: str | None = None
 ) -> NamedCloudWorkspace | TaggedCloudWorkspaces:
-    if chosen.tags:
-        return TaggedCloudWorkspaces(list(chosen.tags), project=chosen.project)
-    return NamedCloudWorkspace(settings.cloud_workspace, project=chosen.project)
+    if tags:
+        return TaggedCloudWorkspaces(tags, project=project)
+    return NamedCloudWorkspace(str(name), project=project)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nixl_efa.failure import Failure
+from nixl_efa.terraform import first_error
 
 PRODUCER, CONSUMER = "producer", "consumer"
 
@@ -64,7 +65,7 @@ def read(environment: str, cdktf_out: Path, run: Run, environ: Mapping[str, str]
             f"{binary} is not on PATH: install Terraform, or set TERRAFORM_BINARY_NAME=tofu for OpenTofu."
         ) from None
     if code != 0:
-        raise Failure(f"`{binary} output` failed in {folder}: {_error(err)}. {_remedy(err, stack)}")
+        raise Failure(f"`{binary} output` failed in {folder}: {first_error(err)}. {_remedy(err, stack)}")
     return parse(environment, out)
 
 
@@ -111,14 +112,6 @@ def parse(environment: str, text: str) -> PairOutputs:
         int(values.get("efa_interfaces") or 0),
         values.get("capacity_reservation_id") or "",
     )
-
-
-def _error(stderr: str) -> str:
-    """Terraform's error in one line: its first "Error:" line without the frame, else the first line."""
-    lines = [line.strip(" │╷╵").strip() for line in stderr.splitlines()]
-    lines = [line for line in lines if line]
-    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error:")]
-    return (errors or lines or ["no message"])[0].rstrip(".")
 
 
 def _remedy(stderr: str, stack: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
@@ -19,8 +21,8 @@ Owner = Annotated[
 ]
 
 
-# The tags that a node has beside the stack's (nixl_efa.launch).
-NAME_TAG, ROLE_TAG = "Name", "Role"
+# The tags that a node has beside the stack's (nixl_efa.launch). STACK_TAG says to which state it belongs.
+NAME_TAG, ROLE_TAG, STACK_TAG = "Name", "Role", "nixl-efa:stack"
 
 
 class Settings(BaseModel):
@@ -127,6 +129,28 @@ class Settings(BaseModel):
         """The workspace that holds the state when it lives in Terraform Cloud and no tags choose it."""
         chosen = self.backend.workspace if isinstance(self.backend, CloudBackend) else None
         return chosen or self.stack_name
+
+    @property
+    def state_place(self) -> str:
+        """Where the state lives: "local", "s3://bucket/key", "app.terraform.io/acme/nixl-efa-prod"."""
+        if isinstance(self.backend, S3Backend):
+            return f"s3://{self.backend.bucket}/{self.state_key}"
+        if isinstance(self.backend, CloudBackend):
+            workspace = "+".join(self.backend.tags) if self.backend.tags else self.cloud_workspace
+            return f"{self.backend.hostname}/{self.backend.organization}/{workspace}"
+        return "local"
+
+    @property
+    def stack_identity(self) -> str:
+        """The value of the nodes' tag STACK_TAG: the stack and where its state lives, which no other stack shares.
+
+        Two working copies with local states are told apart by nothing; EC2 refuses the second one's names.
+        """
+        identity = f"{self.stack_name} {self.state_place}"
+        # EC2 user guide, Using_Tags: at most 256 of these characters.
+        if re.fullmatch(r"[\w .:/=+@-]{1,256}", identity, re.ASCII):
+            return identity
+        return f"{self.stack_name} {hashlib.sha256(identity.encode()).hexdigest()[:32]}"
 
     @property
     def volume_gib(self) -> int:

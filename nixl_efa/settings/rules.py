@@ -9,7 +9,7 @@ from nixl_efa import instance_types
 from nixl_efa.findings import Finding
 from nixl_efa.image import validate_image
 from nixl_efa.settings.capacity_rules import CAPACITY_RULES
-from nixl_efa.settings.model import NAME_TAG, ROLE_TAG
+from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 from nixl_efa.settings.names import REGIONS, nearest
 from nixl_efa.settings.rule import Facts, Rule, rule
 
@@ -117,7 +117,7 @@ def _project_prefix(facts: Facts) -> Iterator[Finding]:
 def _tags(facts: Facts) -> Iterator[Finding]:
     """IAM takes keys that differ in case alone for one and refuses to make the role (IAM API reference, TagRole)."""
     first: dict[str, str] = {}
-    for key in (*facts.settings.stack_tags, NAME_TAG, ROLE_TAG):
+    for key in (*facts.settings.stack_tags, NAME_TAG, ROLE_TAG, STACK_TAG):
         other = first.setdefault(key.casefold(), key)
         if other == key:
             continue

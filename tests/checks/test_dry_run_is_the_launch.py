@@ -67,7 +67,6 @@ AROUND_THE_LAUNCH = {
     "elastic_ip",
     "mlflow_tracking_server_arn",
     "mlflow_artifact_bucket_arn",
-    "backend",
     "check",
     "min_hours",
 }

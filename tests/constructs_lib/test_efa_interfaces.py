@@ -52,6 +52,7 @@ def test_instances_volumes_and_every_interface_carry_the_tags() -> None:
         "CostCenter": "42",
         "Name": "nixl-efa-dev-producer",
         "Role": "producer",
+        "nixl-efa:stack": "nixl-efa-dev local",
     }
 
     instance = resources(stack, "aws_instance")["producer"]

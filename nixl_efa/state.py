@@ -1,0 +1,138 @@
+"""An environment's Terraform state, read through its backend: local, S3 or Terraform Cloud alike.
+
+Read in a folder of its own that names the backend and nothing else: no synthesis, no provider, cdktf.out untouched.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import CloudBackend, S3Backend
+from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
+
+STATE_FOLDER = "state"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One managed resource of a state. `id` is empty where it has none; `attributes` as the provider wrote them."""
+
+    address: str
+    type: str
+    name: str
+    id: str
+    tainted: bool
+    attributes: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """A state. `document` is the whole of it, {} when there is none; resources are by address."""
+
+    document: Mapping[str, Any]
+    resources: Mapping[str, Resource]
+
+    @property
+    def nodes(self) -> dict[str, Resource]:
+        """The nodes' instances by the node's name in Terraform ("producer")."""
+        return {one.name: one for one in self.resources.values() if one.type == "aws_instance"}
+
+    @property
+    def outputs(self) -> dict[str, Any]:
+        """The outputs' values by name."""
+        return {name: one.get("value") for name, one in self.document.get("outputs", {}).items()}
+
+
+def parse(document: Mapping[str, Any]) -> State:
+    """A State from the stored form, version 4 (Terraform's `state pull`)."""
+    resources = {}
+    for one in document.get("resources", ()):
+        if one["mode"] != "managed":
+            continue
+        for instance in one["instances"]:
+            key = instance.get("index_key")
+            index = "" if key is None else f"[{json.dumps(key)}]"
+            module = f"{one['module']}." if one.get("module") else ""
+            address = f"{module}{one['type']}.{one['name']}{index}"
+            attributes = instance.get("attributes") or {}
+            resources[address] = Resource(
+                address=address,
+                type=one["type"],
+                name=one["name"],
+                id=attributes.get("id") or "",
+                tainted=instance.get("status") == "tainted",
+                attributes=attributes,
+            )
+    return State(document, resources)
+
+
+def read(settings: Settings, project: Path, environ: Mapping[str, str], run: Capture = capture) -> State:
+    """The environment's state as its backend holds it. Failure when the backend does not answer.
+
+    project: the folder of cdktf.json, below which a local state lives.
+    """
+    with tempfile.TemporaryDirectory(prefix="nixl-efa-state-") as folder:
+        terraform = at_backend(settings, project, Path(folder), environ, run)
+        return parse(terraform.state())
+
+
+def at_backend(
+    settings: Settings, project: Path, folder: Path, environ: Mapping[str, str], run: Capture = capture
+) -> Terraform:
+    """Terraform in `folder`, made ready for the commands that read or change the state and need no provider
+    (`state pull`, `state push`, `force-unlock`)."""
+    block = backend_block(settings, local_path=str(local_state(settings, project).resolve()))
+    (folder / "main.tf.json").write_text(json.dumps({"terraform": block}), encoding="utf-8")
+    terraform = Terraform(folder, environ, capture=run)
+    # Terraform readies the backend first, then looks for the providers of the resources in the state. Those commands
+    # need none: an empty folder in place of the registry ends the search at once.
+    providers = folder / "providers"
+    providers.mkdir()
+    try:
+        terraform.ask("init", "-input=false", "-no-color", f"-plugin-dir={providers}")
+    except TerraformError:
+        if not (folder / ".terraform" / "terraform.tfstate").exists():
+            raise
+    return terraform
+
+
+def local_state(settings: Settings, project: Path) -> Path:
+    """Where the environment's state lies with a local backend."""
+    return project / STATE_FOLDER / f"{settings.stack_name}.tfstate"
+
+
+def backend_block(settings: Settings, *, local_path: str) -> dict[str, Any]:
+    """The members of Terraform's `terraform` block that say where the state lives."""
+    chosen = settings.backend
+    if isinstance(chosen, S3Backend):
+        values: dict[str, Any] = {
+            "bucket": chosen.bucket,
+            "key": settings.state_key,
+            "region": chosen.region or settings.region,
+            "encrypt": chosen.encrypt,
+        }
+        if chosen.dynamodb_table:
+            values["dynamodb_table"] = chosen.dynamodb_table
+        if chosen.use_lockfile:
+            values["use_lockfile"] = True
+        return {"backend": {"s3": values}}
+    if isinstance(chosen, CloudBackend):
+        workspaces: dict[str, Any] = (
+            {"tags": list(chosen.tags)} if chosen.tags else {"name": settings.cloud_workspace}
+        )
+        if chosen.project:
+            workspaces["project"] = chosen.project
+        return {
+            "cloud": {
+                "hostname": chosen.hostname,
+                "organization": chosen.organization,
+                "workspaces": workspaces,
+            }
+        }
+    return {"backend": {"local": {"path": local_path}}}

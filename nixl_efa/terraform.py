@@ -1,0 +1,133 @@
+"""Terraform, run in a stack's folder: its plans and its state as data, and the few steps that change them.
+
+The same program that the cdktf command line runs: TERRAFORM_BINARY_NAME chooses another (OpenTofu).
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from nixl_efa.failure import Failure
+
+T = TypeVar("T")
+
+# Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program.
+#   Capture: exit code, stdout, stderr.    Show: exit code; the program's output goes where ours goes.
+Capture = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str, str]]
+Show = Callable[[Sequence[str], Path, Mapping[str, str]], int]
+
+
+class TerraformError(Failure):
+    """Terraform did not end well. `text` is all that it said, `message` the one line of it."""
+
+    def __init__(self, message: str, text: str) -> None:
+        super().__init__(message)
+        self.text = text
+
+
+def capture(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
+    """A Capture that runs the program for real."""
+    ran = _while_it_runs(
+        lambda: subprocess.run(
+            list(command), cwd=folder, env=dict(environ), check=False, capture_output=True, text=True
+        )
+    )
+    return ran.returncode, ran.stdout, ran.stderr
+
+
+def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
+    """A Show that runs the program for real."""
+    return _while_it_runs(
+        lambda: subprocess.run(list(command), cwd=folder, env=dict(environ), check=False)
+    ).returncode
+
+
+def _while_it_runs(run: Callable[[], T]) -> T:
+    """Ctrl-C reaches the program from the terminal, too, and Terraform then ends what it has begun and frees the
+    state's lock: the program is waited for, never killed."""
+    # A handler that does nothing, where SIG_IGN would be handed on to the program.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return run()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@dataclass(frozen=True)
+class Terraform:
+    """Terraform in one folder that holds a configuration.
+
+    environ: of the program; it names the credentials, the endpoint and the provider's mirror.
+    """
+
+    folder: Path
+    environ: Mapping[str, str]
+    capture: Capture = capture
+    show: Show = show
+
+    @property
+    def program(self) -> str:
+        """The program's name or path."""
+        return self.environ.get("TERRAFORM_BINARY_NAME") or "terraform"
+
+    def ask(self, *words: str) -> str:
+        """What a command prints. TerraformError when it does not end well."""
+        code, out, err = self._run(
+            lambda command, environ: self.capture(command, self.folder, environ), words
+        )
+        if code:
+            text = f"{err}\n{out}"
+            raise TerraformError(f"`{self.program} {words[0]}` failed: {first_error(text)}.", text)
+        return out
+
+    def run(self, *words: str) -> int:
+        """Runs a command whose output the user sees; its exit code."""
+        return self._run(lambda command, environ: self.show(command, self.folder, environ), words)
+
+    def init(self) -> None:
+        """Makes the folder ready: providers and backend. Never forgets another backend's state (no -reconfigure)."""
+        self.ask("init", "-input=false", "-no-color")
+
+    def plan(self, file: Path, *options: str) -> dict[str, Any]:
+        """Plans into `file` and returns the plan (Terraform's documentation, JSON output format: `resource_changes`,
+        `resource_drift`, `prior_state`)."""
+        self.ask("plan", "-input=false", "-no-color", f"-out={file}", *options)
+        return self._object("show", "-json", "-no-color", str(file))
+
+    def state(self) -> dict[str, Any]:
+        """The state as it is stored (version 4); {} when there is none."""
+        text = self.ask("state", "pull")
+        return json.loads(text) if text.strip() else {}
+
+    def _object(self, *words: str) -> dict[str, Any]:
+        text = self.ask(*words)
+        try:
+            document = json.loads(text)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise TerraformError(f"`{self.program} {' '.join(words)}` printed no JSON object.", text)
+        return document
+
+    def _run(self, run: Callable[[Sequence[str], Mapping[str, str]], T], words: Sequence[str]) -> T:
+        environ = {**self.environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
+        try:
+            return run([self.program, *words], environ)
+        except FileNotFoundError:
+            raise Failure(
+                f"{self.program} is not on PATH: install Terraform, or set TERRAFORM_BINARY_NAME=tofu for OpenTofu."
+            ) from None
+
+
+def first_error(text: str) -> str:
+    """Terraform's error in one line: its first "Error:" line without the frame, else the first line."""
+    lines = [line.strip(" │╷╵").strip() for line in text.splitlines()]
+    lines = [line for line in lines if line]
+    errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error:")]
+    return (errors or lines or ["no message"])[0].rstrip(".")

@@ -1,0 +1,135 @@
+"""The state of an environment: read through its backend by the real Terraform, and parsed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from nixl_efa import state
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import CloudBackend, S3Backend
+
+LOCAL = Settings(name="prod", instance_type="p5.48xlarge")
+S3 = LOCAL.model_copy(update={"backend": S3Backend(bucket="states", dynamodb_table="locks")})
+CLOUD = LOCAL.model_copy(update={"backend": CloudBackend(organization="acme", project="kv")})
+
+INSTANCE = {
+    "mode": "managed",
+    "type": "aws_instance",
+    "name": "producer",
+    "provider": 'provider["registry.terraform.io/hashicorp/aws"]',
+    "instances": [{"schema_version": 1, "status": "tainted", "attributes": {"id": "i-1", "ami": "ami-1"}}],
+}
+DOCUMENT = {
+    "version": 4,
+    "terraform_version": "1.11.4",
+    "serial": 7,
+    "lineage": "0c5a1f8e-0000-0000-0000-000000000000",
+    "outputs": {"producer_instance_id": {"value": "i-1", "type": "string"}},
+    "resources": [
+        INSTANCE,
+        {**INSTANCE, "mode": "data", "type": "aws_vpc", "name": "vpc"},
+        {
+            **INSTANCE,
+            "type": "aws_eip",
+            "name": "a",
+            "module": "module.m",
+            "instances": [{"index_key": 0, "attributes": None}],
+        },
+    ],
+}
+
+
+def test_managed_resources_are_known_by_their_addresses() -> None:
+    found = state.parse(DOCUMENT)
+    assert list(found.resources) == ["aws_instance.producer", "module.m.aws_eip.a[0]"]
+    assert found.nodes["producer"].id == "i-1"
+    assert found.nodes["producer"].tainted
+    assert found.outputs == {"producer_instance_id": "i-1"}
+
+
+def test_a_local_state_is_read_by_terraform_and_left_as_it_is(tmp_path: Path) -> None:
+    file = state.local_state(LOCAL, tmp_path)
+    file.parent.mkdir()
+    file.write_text(json.dumps(DOCUMENT))
+    before = file.read_bytes()
+    assert state.read(LOCAL, tmp_path, os.environ).nodes["producer"].id == "i-1"
+    assert file.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["nixl-efa-prod.tfstate", "state"]
+
+
+def test_without_a_state_there_is_nothing(tmp_path: Path) -> None:
+    found = state.read(LOCAL, tmp_path, os.environ)
+    assert (found.document, found.resources) == ({}, {})
+
+
+@pytest.mark.parametrize(
+    ("settings", "place", "block"),
+    [
+        (LOCAL, "local", {"backend": {"local": {"path": "P"}}}),
+        (
+            S3,
+            "s3://states/nixl-efa/prod.tfstate",
+            {
+                "backend": {
+                    "s3": {
+                        "bucket": "states",
+                        "key": "nixl-efa/prod.tfstate",
+                        "region": "us-east-2",
+                        "encrypt": True,
+                        "dynamodb_table": "locks",
+                        "use_lockfile": True,
+                    }
+                }
+            },
+        ),
+        (
+            CLOUD,
+            "app.terraform.io/acme/nixl-efa-prod",
+            {
+                "cloud": {
+                    "hostname": "app.terraform.io",
+                    "organization": "acme",
+                    "workspaces": {"name": "nixl-efa-prod", "project": "kv"},
+                }
+            },
+        ),
+    ],
+)
+def test_each_backend_has_its_place_and_its_block(
+    settings: Settings, place: str, block: dict[str, object]
+) -> None:
+    assert state.backend_block(settings, local_path="P") == block
+    assert settings.state_place == place
+    assert settings.stack_identity == f"nixl-efa-prod {place}"
+
+
+def test_an_identity_that_ec2_would_refuse_as_a_tag_is_a_digest() -> None:
+    long = LOCAL.model_copy(update={"backend": S3Backend(bucket="states", key="k" * 300)})
+    odd = LOCAL.model_copy(update={"backend": S3Backend(bucket="states", key="kv(1).tfstate")})
+    for one in (long, odd):
+        assert one.stack_identity.startswith("nixl-efa-prod ")
+        assert len(one.stack_identity) == len("nixl-efa-prod ") + 32
+    assert long.stack_identity != odd.stack_identity
+
+
+def test_a_backend_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
+    from nixl_efa.failure import Failure
+
+    def run(command: object, folder: Path, environ: object) -> tuple[int, str, str]:
+        return 1, "", "╷\n│ Error: Error loading state\n│\n│ 403\n╵\n"
+
+    with pytest.raises(Failure, match="`terraform init` failed: Error loading state"):
+        state.read(S3, tmp_path, {}, run)
+
+
+def test_a_missing_terraform_names_the_variable_for_opentofu(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"no-such-program is not on PATH.*TERRAFORM_BINARY_NAME=tofu"):
+        state.read(LOCAL, tmp_path, {"TERRAFORM_BINARY_NAME": "no-such-program"}, subprocess_run)
+
+
+def subprocess_run(command: object, folder: Path, environ: object) -> tuple[int, str, str]:
+    raise FileNotFoundError(str(command))
