@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from moto.ec2 import urls
+from moto.ec2.exceptions import OperationNotPermitted4
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
@@ -130,6 +131,29 @@ class Backend(EC2Backend):  # type: ignore[misc]
         """Stop; what has been terminated stays so."""
         _refuse_ended(self.get_multi_instances_by_id(instance_ids), "stopped")
         return super().stop_instances(instance_ids)
+
+    def terminate_instances(self, instance_ids: list[str]) -> list[Any]:
+        """Terminate, save the instances of each zone in which one that was named is protected.
+
+        EC2 API reference, TerminateInstances: the call fails, and what is in other zones is terminated all the same.
+        """
+        instances = self.get_multi_instances_by_id(instance_ids)
+        held = {one.placement.zone: one for one in instances if one.is_protected}
+        ended = [(one, one.terminate()) for one in instances if one.placement.zone not in held]
+        for instance in held.values():
+            raise OperationNotPermitted4(instance.id)
+        return ended
+
+    def modify_instance_attribute(self, instance_id: str, key: str, value: Any) -> Any:
+        """moto's, with a truth that came as a word; a Spot Instance's protection can't be modified."""
+        if key == "disable_api_termination":
+            if self.get_instance(instance_id).lifecycle == "spot":
+                raise refuse(
+                    "UnsupportedOperation",
+                    "Modifying 'disableApiTermination' is not supported for spot instances.",
+                )
+            value = str(value).lower() == "true"
+        return super().modify_instance_attribute(instance_id, key, value)
 
     def describe_launch_templates(
         self, template_names: Any = None, template_ids: Any = None, filters: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from moto.ec2.models.instances import Instance as MotoInstance
@@ -118,6 +119,11 @@ class Instance(MotoInstance):  # type: ignore[misc]
             )
 
     @property
+    def is_protected(self) -> bool:
+        """Whether the API may not terminate it."""
+        return bool(self.disable_api_termination) and self.state != "terminated"
+
+    @property
     def ena_support(self) -> bool:
         """Every image here supports ENA."""
         return True
@@ -153,7 +159,12 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return super().stop()
 
     def terminate(self) -> Any:
-        """Terminate: interfaces with delete_on_termination go, the others are detached and stay."""
+        """Terminate: interfaces with delete_on_termination go, the others are detached and stay.
+
+        What is terminated already stays as it ended (EC2 API reference: the call is idempotent).
+        """
+        if self.state == "terminated":
+            return copy.copy(self._state)
         self._free_slot()
         interfaces = list(self.nics.values())
         self.nics = {}

@@ -55,6 +55,7 @@ class LaunchActions:
         check_offered(backend, instance_type["InstanceType"], zone)
         check_interfaces(instance_type, interfaces)
         _check_existing(backend, interfaces, zone, count)
+        _check_protection(request)
         devices = _devices(request, image)
         reservation = reservation_for(backend, request, instance_type, zone, count)
         group = check_placement(backend, request, instance_type, reservation)
@@ -128,6 +129,12 @@ def _count(least: int, most: int) -> int:
 def _check_key_pair(backend: Any, name: str | None) -> None:
     if name and name not in (pair.key_name for pair in backend.key_pairs.values()):
         raise refuse("InvalidKeyPair.NotFound", f"The key pair '{name}' does not exist")
+
+
+def _check_protection(request: Mapping[str, Any]) -> None:
+    # EC2 user guide, Using_ChangingDisableAPITermination: not for Spot Instances. (Code and words not seen.)
+    if request.get("DisableApiTermination") and market_of(request) == "spot":
+        raise refuse("UnsupportedOperation", "Termination protection can't be enabled for Spot Instances.")
 
 
 def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any) -> None:
