@@ -51,7 +51,7 @@ def test_what_is_in_another_zone_is_terminated_all_the_same(
 
 
 def test_a_launch_template_protects_too(ec2: EC2Client, launch: Launch, subnet: str) -> None:
-    ec2.create_launch_template(LaunchTemplateName="node", LaunchTemplateData=PROTECTED)
+    ec2.create_launch_template(LaunchTemplateName="node", LaunchTemplateData={"DisableApiTermination": True})
     instance = launch(LaunchTemplate={"LaunchTemplateName": "node"}, SubnetId=subnet)["InstanceId"]
     assert is_protected(ec2, instance)
 
