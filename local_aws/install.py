@@ -32,8 +32,13 @@ from local_aws.quotas import ServiceQuotas
 from local_aws.ssm import PublicParameters, Ssm
 from local_aws.world import world
 
-# CreateTags refuses ids whose prefix it does not know.
-_PREFIXES = {"capacity-reservation": "cr", "placement-group": "pg", "capacity-block": "cb"}
+# CreateTags refuses ids whose prefix it does not know; DescribeTags names the type in moto's own words.
+_PREFIXES = {
+    "capacity-reservation": "cr",
+    "placement-group": "pg",
+    "capacity-block": "cb",
+    "elastic-ip": "eipalloc",
+}
 # AWS's managed policies, as many as a node's role may want: moto's 1,400 take a second and a half to make.
 _POLICIES = ("AmazonSSM", "AmazonS3", "AmazonEC2", "AmazonSageMaker", "CloudWatchAgent")
 

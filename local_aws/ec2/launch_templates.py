@@ -1,4 +1,7 @@
-"""Launch templates that come back as they were written: moto adds the template's own tags and an empty UserData."""
+"""Launch templates that come back as they were written: moto adds the template's own tags and an empty UserData.
+
+Their own tags are those of today: moto keeps the first ones for ever.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ec2.utils import parse_user_data
 
-from local_aws.ec2.api import dry_run, only_tags_for, tag_list
+from local_aws.ec2.api import dry_run, only_tags_for, page, tag_list
 
 
 class LaunchTemplateActions:
@@ -18,6 +21,7 @@ class LaunchTemplateActions:
     partition: str
     current_account: str
     _get_param: Callable[..., Any]
+    _filters_from_querystring: Callable[[], dict[str, list[str]]]
 
     def create_launch_template(self) -> ActionResult:
         """Version 1 of a template."""
@@ -61,6 +65,20 @@ class LaunchTemplateActions:
                     "VersionNumber": version.number,
                 }
             }
+        )
+
+    def describe_launch_templates(self) -> ActionResult:
+        """Templates by name, id or filter, in pages."""
+        found = self.ec2_backend.describe_launch_templates(
+            self._get_param("LaunchTemplateNames", []),
+            self._get_param("LaunchTemplateIds", []),
+            self._filters_from_querystring(),
+        )
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 200)
+        return ActionResult(
+            {"LaunchTemplates": [self._describe(template) for template in shown], "NextToken": token}
         )
 
     def _describe(self, template: Any) -> dict[str, Any]:

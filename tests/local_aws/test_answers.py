@@ -102,6 +102,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "create_launch_template_version": lambda it: it.ec2.create_launch_template_version(
         LaunchTemplateId=it.template(), LaunchTemplateData={"InstanceType": "p5.48xlarge"}
     ),
+    "describe_launch_templates": lambda it: (it.template(), it.ec2.describe_launch_templates()),
     "create_network_interface": lambda it: it.interface(),
     "describe_network_interfaces": lambda it: (
         it.interface(),
