@@ -6,7 +6,10 @@ import json
 import urllib.error
 import urllib.request
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from local_aws.world import Cause
 
 
 class Control:
@@ -26,6 +29,10 @@ class Control:
         """What every RunInstances asked for, its launch template merged in: region, dry_run, count, request."""
         found: list[dict[str, Any]] = self.request("GET", "launches")["launches"]
         return found
+
+    def end(self, instance_id: str, cause: Cause) -> None:
+        """End an instance without a call of its user, before the next call of EC2 is answered."""
+        self.request("POST", "endings", {"instance_id": instance_id, "cause": cause})
 
     def command_output(
         self,

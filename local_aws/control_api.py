@@ -14,9 +14,9 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from local_aws.clock import SPEED_LIMIT
-from local_aws.faults import Fault
+from local_aws.faults import LONGEST_DELAY, Fault
 from local_aws.quotas import QUOTAS
-from local_aws.world import CommandOutput, world
+from local_aws.world import Cause, CommandOutput, world
 
 PREFIX = "/nixl-efa-api/"
 
@@ -49,6 +49,7 @@ class _Settings(_Body):
     visible_delay_minutes: _Minutes = 0
     account_alias: str = Field(default="", pattern=r"^([a-z0-9](-?[a-z0-9]){2,62})?$")
     image_generation: int = 1
+    pending_seconds: float = Field(default=0, ge=0, le=LONGEST_DELAY)
     quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
 
 
@@ -60,6 +61,11 @@ class _Command(_Body):
     status: Literal["Success", "Failed", "TimedOut", "Cancelled", "InProgress", "Pending", "Delayed"] = (
         "Success"
     )
+
+
+class _Ending(_Body):
+    instance_id: str = Field(pattern=r"^i-[0-9a-f]{8,17}$")
+    cause: Cause
 
 
 T = TypeVar("T", bound=_Body)
@@ -148,7 +154,14 @@ _MINUTES = {
     "offering_life_minutes": "offering_life",
     "visible_delay_minutes": "visible_delay",
 }
-_PLAIN = ("payment_fails", "price_factor", "visible_after", "account_alias", "image_generation")
+_PLAIN = (
+    "payment_fails",
+    "price_factor",
+    "visible_after",
+    "account_alias",
+    "image_generation",
+    "pending_seconds",
+)
 
 
 def _read_settings() -> Mapping[str, Any]:
@@ -179,6 +192,15 @@ def _write_commands(body: bytes) -> None:
     world().command_outputs[instance] = CommandOutput(**given)
 
 
+def _read_endings() -> Mapping[str, Any]:
+    return {"endings": dict(world().endings)}
+
+
+def _write_endings(body: bytes) -> None:
+    given = _read_body(_Ending, body)
+    world().endings[given.instance_id] = given.cause
+
+
 def _nothing() -> None:
     raise ValueError("there is nothing to clear here")
 
@@ -190,5 +212,6 @@ _RESOURCES: dict[str, _Resource] = {
     "calls": (_read_calls, _no_write, lambda: world().calls.clear()),
     "launches": (_read_launches, _no_write, lambda: world().launches.clear()),
     "settings": (_read_settings, _write_settings, _nothing),
+    "endings": (_read_endings, _write_endings, lambda: world().endings.clear()),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),
 }

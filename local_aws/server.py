@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
-from local_aws.world import CommandOutput, World, world
+from local_aws.world import Cause, CommandOutput, World, world
 
 if TYPE_CHECKING:
     from werkzeug.serving import BaseWSGIServer
@@ -113,6 +113,10 @@ class LocalAws:
         """What Run Command answers for an instance ("*": for every one without its own)."""
         status = "Failed" if code else "Success"
         world().command_outputs[instance_id] = CommandOutput(stdout, stderr, code, status)
+
+    def end(self, instance_id: str, cause: Cause) -> None:
+        """End an instance without a call of its user, before the next call of EC2 is answered."""
+        world().endings[instance_id] = cause
 
     def advance(self, delta: timedelta) -> None:
         """Move the clock by `delta`."""

@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
+
+# What ends an instance without a call of its user: a shutdown by its operating system, a Spot reclaim, and an EBS key
+# that may not be used, which ends it while it is pending.
+Cause = Literal["shutdown", "spot", "volume-key"]
 
 
 @dataclass(slots=True)
@@ -55,6 +59,8 @@ class World:
     closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
+    pending_seconds:  how long on this machine's clock a launched instance is pending.
+    endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches:         what every RunInstances asked for, in order.
     emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
     """
@@ -74,6 +80,8 @@ class World:
     closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
+    pending_seconds: float = 0.0
+    endings: dict[str, Cause] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)
     emptied: int = 0
 

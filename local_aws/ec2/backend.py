@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from typing import Any
 
 from moto.ec2 import urls
@@ -17,6 +18,7 @@ from local_aws import quotas
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import Shown
 from local_aws.ec2.cards import EFA_TYPES, check_attachment
+from local_aws.ec2.endings import BLOCK_ENDS
 from local_aws.ec2.interfaces import NetworkInterface
 from local_aws.ec2.launch_capacity import take_up_again
 from local_aws.ec2.placement_groups import PlacementGroup
@@ -24,6 +26,8 @@ from local_aws.ec2.reservation import Reservation
 from local_aws.ec2.reservations import known_type
 from local_aws.world import world
 
+_DAY = timedelta(days=1)
+_MODIFICATIONS_A_DAY = 4
 _RUNNING = ("pending", "running")
 
 
@@ -38,6 +42,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.shown_extensions: dict[str, Any] = {}
         self.placement_groups: dict[str, PlacementGroup] = {}
         self.launches: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self._modified: dict[str, list[datetime]] = {}
         self.spot_launches: dict[str, Any] = {}
         super().__init__(region_name, account_id)
         self._give_default_vpc_a_way_out()
@@ -168,6 +173,28 @@ class Backend(EC2Backend):  # type: ignore[misc]
         found: list[Any] = super().describe_launch_templates(template_names, template_ids, filters)
         return found
 
+    # volumes
+
+    def modify_volume(self, volume_id: str, target_size: int | None = None, *others: Any) -> Any:
+        """Modify; EC2 knows the most recent modification alone (EC2 API, DescribeVolumesModifications).
+
+        Four within 24 hours: EC2 API, ModifyVolume. (The code: errors-overview; its words were not seen.)
+        """
+        volume = self.get_volume(volume_id)
+        if target_size and target_size < volume.size:
+            raise refuse("InvalidParameterValue", "New size cannot be smaller than existing size")
+        now = world().clock.now()
+        recent = [moment for moment in self._modified.get(volume_id, []) if moment > now - _DAY]
+        if len(recent) == _MODIFICATIONS_A_DAY:
+            raise refuse(
+                "VolumeModificationRateExceeded",
+                f"You've reached the maximum modification rate of volume {volume_id}: "
+                f"{_MODIFICATIONS_A_DAY} modifications within 24 hours.",
+            )
+        self._modified[volume_id] = [*recent, now]
+        volume.modifications = []
+        return super().modify_volume(volume_id, target_size, *others)
+
     # reservations
 
     def add_reservation(self, reservation: Reservation, tags: dict[str, str]) -> None:
@@ -189,16 +216,27 @@ class Backend(EC2Backend):  # type: ignore[misc]
         return [instance for instance in assigned if instance.capacity_reservation_id == reservation_id]
 
     def settle(self) -> None:
-        """Carry out what the clock brought: the instances of a block that nears its end are terminated."""
+        """Carry out what time and tests brought: instances come up, end with their block or as asked, are forgotten."""
         now = world().clock.now()
+        for instance in self.all_instances():
+            instance.come_up()
+            if instance.id in world().endings:
+                instance.end_as_asked(world().endings.pop(instance.id))
         for reservation in self.capacity_reservations.values():
             moment = reservation.terminates_at(now)
             if moment is None or now < moment:
                 continue
             for instance in self._of(reservation.id):
-                if instance.state != "terminated":
-                    instance.terminate()
-                    instance.reclaimed()
+                instance.end(BLOCK_ENDS, moment)
+        self._forget(now)
+
+    def _forget(self, now: datetime) -> None:
+        for launch in list(self.reservations.values()):
+            for instance in [one for one in launch.instances if one.is_forgotten(now)]:
+                launch.instances.remove(instance)
+                self.tags.pop(instance.id, None)
+            if not launch.instances:
+                del self.reservations[launch.id]
 
     # regions, types, zones, groups, quotas
 

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+from datetime import datetime, timedelta
+from time import monotonic
 from typing import Any
 
 from moto.ec2.models.instances import Instance as MotoInstance
+from moto.ec2.models.instances import InstanceState, StateReason
 from moto.ec2.utils import random_eni_attach_id
 
 from local_aws.ec2.cards import place_of, type_of
-from local_aws.world import world
+from local_aws.ec2.endings import ASKED_FOR, BY_CALL, Ending
+from local_aws.world import Cause, world
 
 _DEVICES_A_CARD = 1000
+# "Terminated instances remain visible after termination (for approximately one hour)": EC2 API, TerminateInstances.
+_STAYS_VISIBLE = timedelta(hours=1)
 # DescribeInstances' filters that moto lacks, by the attribute that each looks at.
 INSTANCE_FILTERS = {
     "instance-lifecycle": "lifecycle",
@@ -42,8 +48,12 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self.spot_instance_request_id: str | None = None
         self.spot_price = ""
         self.spot_request_open = True
+        self.ended: datetime | None = None
         super().__init__(ec2_backend, *args, **kwargs)
         self.launch_time = world().clock.now()
+        self._runs_at = monotonic() + world().pending_seconds
+        if world().pending_seconds:
+            self._state = InstanceState()
 
     @property
     def attached(self) -> list[Any]:
@@ -156,7 +166,9 @@ class Instance(MotoInstance):  # type: ignore[misc]
     def stop(self) -> Any:
         """Stop; a reserved slot comes back after a while."""
         self._free_slot()
-        return super().stop()
+        previous = super().stop()
+        self._tell(BY_CALL, world().clock.now())
+        return previous
 
     def terminate(self) -> Any:
         """Terminate: interfaces with delete_on_termination go, the others are detached and stay.
@@ -169,6 +181,8 @@ class Instance(MotoInstance):  # type: ignore[misc]
         interfaces = list(self.nics.values())
         self.nics = {}
         previous = super().terminate()
+        self.ended = world().clock.now()
+        self._tell(BY_CALL, self.ended)
         for interface in interfaces:
             interface.stop()
             self.detach_eni(interface)
@@ -176,10 +190,36 @@ class Instance(MotoInstance):  # type: ignore[misc]
                 self.ec2_backend.drop_network_interface(interface)
         return previous
 
-    def reclaimed(self) -> None:
-        """Say that EC2 ended it, not its user."""
-        self.state_reason.message = "Server.CapacityBlockExpiration: the Capacity Block is about to end"
-        self.state_reason.code = "Server.CapacityBlockExpiration"
+    def end(self, ending: Ending, moment: datetime) -> None:
+        """End it at `moment` without a call of its user."""
+        if self.state == "terminated":
+            return
+        self.terminate()
+        self.ended = moment
+        self._tell(ending, moment)
+
+    def end_as_asked(self, cause: Cause) -> None:
+        """End it for a cause that a test has asked for; a shutdown stops it where it was launched to stop then."""
+        now = world().clock.now()
+        if cause == "shutdown" and self.instance_initiated_shutdown_behavior == "stop":
+            if self.state != "terminated":
+                self.stop()
+                self._tell(ASKED_FOR[cause], now)
+        else:
+            self.end(ASKED_FOR[cause], now)
+
+    def come_up(self) -> None:
+        """Run, once a launch has been pending for as long as was asked for."""
+        if self.state == "pending" and monotonic() >= self._runs_at:
+            self._state = InstanceState("running", 16)
+
+    def is_forgotten(self, now: datetime) -> bool:
+        """Whether EC2 shows it no more."""
+        return self.ended is not None and now >= self.ended + _STAYS_VISIBLE
+
+    def _tell(self, ending: Ending, moment: datetime) -> None:
+        self._reason = ending.transition_at(moment)
+        self.state_reason = StateReason(ending.message, ending.code)
 
     def _free_slot(self) -> None:
         if self.capacity_reservation_id and self._state.name in ("running", "pending"):

@@ -8,6 +8,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 
 from local_aws.ec2.api import refuse, tag_list
+from local_aws.ec2.endings import ASKED_FOR
 
 
 class SpotActions:
@@ -47,6 +48,11 @@ _STATUS = {
     "cancelled": ("request-canceled-and-instance-running", "Your Spot request is canceled."),
     "closed": ("instance-terminated-by-user", "Your Spot instance was terminated by you."),
 }
+# EC2 user guide, spot-request-status.
+_RECLAIMED = (
+    "instance-terminated-no-capacity",
+    "Your Spot instance was terminated because there is no Spot capacity available that matches your request.",
+)
 
 
 def _state(instance: Any) -> str:
@@ -57,7 +63,8 @@ def _state(instance: Any) -> str:
 
 def _describe(backend: Any, identifier: str, instance: Any) -> dict[str, Any]:
     state = _state(instance)
-    code, message = _STATUS[state]
+    reclaimed = instance.state_reason.code == ASKED_FOR["spot"].code
+    code, message = _RECLAIMED if reclaimed else _STATUS[state]
     return {
         "SpotInstanceRequestId": identifier,
         "InstanceId": instance.id,

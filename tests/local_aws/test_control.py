@@ -58,6 +58,7 @@ def test_knobs_are_turned_and_read_back(control: Control, aws: LocalAws) -> None
         "visible_after": 3,
         "visible_delay_minutes": 5.0,
         "account_alias": "kv-transfer",
+        "pending_seconds": 0.5,
         "image_generation": 2,
         "quotas": {"L-417A185B": 0.0},
     }
@@ -116,7 +117,7 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
         ("POST", "calls", {}, "not written"),
         ("DELETE", "settings", None, "nothing to clear"),
         ("PUT", "clock", {}, "GET, POST, DELETE"),
-        ("GET", "weather", None, "there are calls, clock, commands, faults, launches, settings"),
+        ("GET", "weather", None, "there are calls, clock, commands, endings, faults, launches, settings"),
     ],
 )
 def test_a_wrong_request_is_refused_with_a_reason(
