@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from nixl_efa.aws_calls import all_items, ask_all, enabled_regions
 from nixl_efa.aws_errors import explain, missing_permission
@@ -31,9 +30,6 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level, counted, failures
 from nixl_efa.launch import Launch, ReservationSource
 from nixl_efa.times import moment, span
-
-if TYPE_CHECKING:
-    pass
 
 CHECK = "environment"
 # A successor may begin before the current block's end; longer than this, both are paid for at once for no reason.
@@ -276,8 +272,8 @@ def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: st
     """Writes the reservation as the environment's current or next one; returns the parameters that hold it. Changed
     when somebody else has written since `held` was read."""
     planned = changes(held, slot, reservation_id, zone)
+    parameters.write_together(buyer.clients.ssm_once(held.source.region), planned, buyer.clock.sleep)
     for change in planned:
-        parameters.write(buyer.clients.ssm_once(held.source.region), change, buyer.clock.sleep)
         as_before = "" if change.needed else " (as before)"
         buyer.talk.tell(f"{change.old.name} = {change.new}{as_before}")
     if held.source.id and slot is Slot.CURRENT and held.source.id != reservation_id:

@@ -3,7 +3,8 @@
 Parameter Store has no compare-and-swap. What comes nearest, and is done here: a parameter that did not exist
 is made with Overwrite=False, which fails when somebody else has made it since; one that existed is read
 again just before it is written, and what the write replaced is looked up in the parameter's history. If that
-isn't what was read, somebody wrote in between: their value is put back and the command stops.
+isn't what was read, somebody wrote in between: their value is put back and the command stops. An id and its zone
+are kept together: when the second can't be written, the first is taken back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nixl_efa.aws_calls import Sleep, all_items, result
-from nixl_efa.aws_errors import error_code
+from nixl_efa.aws_errors import error_code, explain
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:
@@ -79,38 +80,68 @@ def check_unchanged(ssm: SSMClient, stored: Iterable[Stored]) -> None:
             raise Changed(_since(old, now))
 
 
-def write(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
-    """Writes one parameter. `ssm` must not retry, or the version would count the retries.
+def write_together(ssm: SSMClient, changes: Sequence[Change], sleep: Sleep) -> None:
+    """Writes parameters that belong together. `ssm` must not retry, or the version would count the retries.
+
+    All are written when one has to be: a value that stands there already gets a new version, so that whoever wrote it
+    does not take it back. When one can't be written, those before it are taken back. Raises Changed when somebody else
+    has written one since it was read; then theirs stands.
+    """
+    if not any(change.needed for change in changes):
+        check_unchanged(ssm, [change.old for change in changes])
+        return
+    written: list[tuple[Change, int]] = []
+    for change in changes:
+        try:
+            written.append((change, write(ssm, change, sleep)))
+        except Exception as error:
+            for earlier, version in reversed(written):
+                _take_back(ssm, earlier, version, sleep, error)
+            raise
+
+
+def write(ssm: SSMClient, change: Change, sleep: Sleep) -> int:
+    """Writes one parameter and returns the version of the write, 0 when somebody else may have written the same.
 
     Raises Changed when somebody else has written it since it was read; then theirs stands.
     """
-    if not change.needed:
+    return _create(ssm, change) if change.old.version == 0 else _replace(ssm, change, sleep)
+
+
+def _take_back(ssm: SSMClient, change: Change, version: int, sleep: Sleep, why: Exception) -> None:
+    """Puts the old value back where our write of that version still stands. Changed, with why, when that fails."""
+    if change.old.version == 0 or not change.needed:
         return
-    if change.old.version == 0:
-        _create(ssm, change)
-    else:
-        _replace(ssm, change, sleep)
-
-
-def _create(ssm: SSMClient, change: Change) -> None:
     try:
-        _put(ssm, change, overwrite=False)
+        now = read(ssm, change.old.name)
+        if (now.value, now.version) == (change.new, version):
+            _replace(ssm, Change(now, change.old.value), sleep)
+    except Exception as error:
+        raise Changed(
+            f"{explain(why)}. {change.old.name} = {change.new!r} was written before that, and could not be taken back "
+            f"({explain(error)}): it was {change.old.value!r}."
+        ) from error
+
+
+def _create(ssm: SSMClient, change: Change) -> int:
+    try:
+        return _put(ssm, change, overwrite=False)
     except Exception as error:
         now = read(ssm, change.old.name)
         if now.value == change.new:
-            return  # our own write, whose answer was lost, or the same by somebody else
+            return 0  # our own write, whose answer was lost, or the same by somebody else
         if error_code(error) == "ParameterAlreadyExists":
             raise Changed(_since(change.old, now)) from error
         raise
 
 
-def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> None:
+def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> int:
     check_unchanged(ssm, [change.old])
     try:
         version = _put(ssm, change, overwrite=True)
     except Exception as error:
         version = _version_written(ssm, change, error)
-    _keep_theirs(ssm, change, version, sleep)
+    return _keep_theirs(ssm, change, version, sleep)
 
 
 def _version_written(ssm: SSMClient, change: Change, error: Exception) -> int:
@@ -128,11 +159,12 @@ def _version_written(ssm: SSMClient, change: Change, error: Exception) -> int:
     return now.version
 
 
-def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> None:
+def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> int:
     """Restores what somebody else wrote between our reading and our writing, and tells of it: Changed.
 
-    `version` is that of our write. The history tells what it replaced: the number alone would not, because
-    a parameter that was deleted and made again counts from 1 again.
+    `version` is that of our write; it is returned, or 0 when somebody else has written the same. The history tells
+    what it replaced: the number alone would not, because a parameter that was deleted and made again counts from 1
+    again.
     """
     name = change.old.name
     try:
@@ -143,14 +175,21 @@ def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> 
     replaced = [one for one in history if one["Version"] == version - 1]
     if not replaced:
         if version == change.old.version + 1:
-            return
+            return version
+        if version == 1:
+            raise Changed(
+                f"{name}: somebody else deleted it at the same moment, and it was made again with {change.new!r}. "
+                "Run the command again if that is right."
+            )
         raise Changed(
             f"{name}: somebody else wrote it at the same moment, and was overwritten with {change.new!r}. "
             f"Look at `aws ssm get-parameter-history --name {name}`."
         )
     value, user = replaced[0]["Value"], replaced[0].get("LastModifiedUser", "somebody")
-    if value == change.new or (value == change.old.value and version == change.old.version + 1):
-        return
+    if value == change.old.value and version == change.old.version + 1:
+        return version
+    if value == change.new:
+        return 0
     restored = Change(Stored(name, change.new, version), value)
     try:
         restored_version = _put(ssm, restored, overwrite=True)
