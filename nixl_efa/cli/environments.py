@@ -30,7 +30,9 @@ def environment_settings(name: str, environ: Mapping[str, str], project: Path) -
     except ValueError as error:
         raise BadInput(str(error)) from error
     loaded = load(directory, environ, context, only=[name])
-    if faults := failures(loaded.findings):
+    # What is wrong between two environments is seen only with all of them.
+    beside = load(directory, environ, context, only=environment_names(project)).by_environment.get(name, ())
+    if faults := failures(dict.fromkeys((*loaded.findings, *beside))):
         raise BadInput("\n".join(fault.line() for fault in faults))
     return loaded.environments[0]
 

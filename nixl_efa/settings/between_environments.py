@@ -1,4 +1,5 @@
-"""What must hold between environments: no two keep their Terraform state in one place, or share their names in AWS."""
+"""What must hold between environments: no two keep their Terraform state in one place, or share their names in AWS, and
+what is saved for one does not change what another one reads."""
 
 from __future__ import annotations
 
@@ -13,12 +14,17 @@ Place = tuple[str, ...]
 
 
 def shared_places(environments: Iterable[Settings]) -> Iterator[tuple[str, Finding]]:
-    """Each environment that is in the same place as another one before it, and the fault."""
+    """Each environment that is in the same place as another one before it, and the fault; of two that mix up their
+    parameters both."""
     environments = tuple(environments)
     for settings, other, place in _second(environments, _state):
         yield settings.name, _one_state(settings, other, place)
     for settings, other, place in _second(environments, _names):
         yield settings.name, _one_name(settings, other, place)
+    for settings in environments:
+        for other in environments:
+            if name := _mixed_parameter(settings, other):
+                yield settings.name, _one_parameter(settings, other, name)
 
 
 def _second(
@@ -64,4 +70,50 @@ def _one_name(settings: Settings, other: Settings, place: Place) -> Finding:
         f"{settings.name}: its names in AWS begin with {place[-1]}, as those of {other.name} do ({sources}). "
         "AWS refuses the second of a name.",
         "Give each environment a project_prefix with which its names differ.",
+    )
+
+
+def _mixed_parameter(settings: Settings, other: Settings) -> str:
+    """The parameter that both keep, each something else in it; empty for none. One reservation and its zone, read by
+    both, is nothing else."""
+    if (settings.account_id or "", settings.region) != (other.account_id or "", other.region):
+        return ""
+    mine, theirs = _parameters(settings), _parameters(other)
+    block, zones = (
+        settings.capacity_reservation_parameter,
+        {one.availability_zone_parameter for one in (settings, other)},
+    )
+    if block and block == other.capacity_reservation_parameter and len(zones - {None}) == 2:
+        return block
+    return next((name for name, kept in mine.items() if theirs.get(name, kept) != kept), "")
+
+
+def _parameters(settings: Settings) -> dict[str, tuple[str, str]]:
+    """What is kept in each parameter of the environment's reservations, those of the next one among them."""
+    block, zone = settings.capacity_reservation_parameter, settings.availability_zone_parameter
+    reservation = settings.capacity_reservation_id or block
+    if reservation is None:
+        return {}
+    return {
+        f"{name}{which}": (f"{what}{which}", reservation)
+        for what, name in (("id", block), ("zone", zone))
+        if name
+        for which in ("", "-next")
+    }
+
+
+def _one_parameter(settings: Settings, other: Settings, name: str) -> Finding:
+    setting = "capacity_reservation_parameter"
+    sources = " and ".join(
+        dict.fromkeys(
+            one.source(setting if one.capacity_reservation_parameter else "availability_zone_parameter").label
+            for one in (settings, other)
+        )
+    )
+    return fault(
+        setting,
+        f"{settings.name}: the parameter {name} would be written for {other.name}, too, and would not fit both: what "
+        f"is saved for one would change what the other reads ({sources}).",
+        "Give each environment a capacity_reservation_parameter and an availability_zone_parameter of its own, "
+        "or both the same two.",
     )

@@ -117,6 +117,19 @@ def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _one_parameter(facts: Facts) -> Iterator[Finding]:
+    """The id and the zone, each also of the next block, are four parameters."""
+    first, second = "capacity_reservation_parameter", "availability_zone_parameter"
+    block, zone = facts.settings.capacity_reservation_parameter, facts.settings.availability_zone_parameter
+    if block and zone and (block == zone or f"{block}-next" == zone or f"{zone}-next" == block):
+        yield facts.fault(
+            first,
+            f"{facts.shown(first)} and {facts.shown(second)} exclude each other: the next block's id and zone are "
+            "kept in the same names with -next behind, and each needs a parameter of its own.",
+            "Change one of them.",
+        )
+
+
 _RESERVATION = ("capacity_reservation_id", "capacity_reservation_parameter")
 
 CAPACITY_RULES: tuple[Rule, ...] = (
@@ -127,5 +140,6 @@ CAPACITY_RULES: tuple[Rule, ...] = (
     rule(_placement_strategy, "placement_group", "instance_type"),
     rule(_block_type, "use_capacity_block", "instance_type"),
     rule(_block_without_reservation, "use_capacity_block", *_RESERVATION),
+    rule(_one_parameter, "capacity_reservation_parameter", "availability_zone_parameter"),
     rule(_reservation_left_behind, "use_capacity_block", *_RESERVATION),
 )

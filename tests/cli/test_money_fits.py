@@ -80,6 +80,20 @@ def test_a_block_outside_of_the_subnet_s_zone_is_refused_before_the_money(cli: C
     assert actions(aws, PURCHASE) == 0
 
 
+@pytest.mark.parametrize("name", ["dev", "prod"])
+def test_a_purchase_that_would_change_what_another_environment_reads_is_refused_before_any_call(
+    cli: Cli, aws: LocalAws, name: str
+) -> None:
+    for each in ("dev", "prod"):
+        environment(each, availability_zone_parameter="/team/zone")
+    offering = search(cli)[0]
+    calls = len(aws.calls.actions())
+    refused = cli("capacity", "buy", offering["offering_id"], "--env", name, "--yes", "--max-fee", "99999")
+    assert refused.code == 2
+    assert f"{name}: the parameter /team/zone would be written for" in refused.err
+    assert len(aws.calls.actions()) == calls
+
+
 @pytest.mark.parametrize(
     "flags", [("--replace",), ("--no-save",), ("--min-hours", "0"), ("--replace", "--no-save")]
 )
