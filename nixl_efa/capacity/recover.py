@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer
@@ -21,6 +22,10 @@ from nixl_efa.capacity.purchase import (
 from nixl_efa.failure import Failure
 
 Agree = Callable[[str], bool]
+
+# By how much the clocks of two machines can differ while both buy: AWS refuses what is signed more than 5 minutes
+# before or after its own time (IAM user guide, signing elements).
+CLOCKS_DIFFER = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     if found:
         # The machine that bought it may be gone for good.
         return record_bought(buyer, latest, found)
-    settled_at = buyer.rule.settled_at(latest)
+    settled_at = buyer.rule.settled_at(latest) + CLOCKS_DIFFER
     if buyer.clock.now() < settled_at:
         raise Failure(
             f"the purchase of {order.by} is not to be found, but it may still be going on. "

@@ -62,6 +62,11 @@ def save(
             f"Set capacity_reservation_parameter = {source.id_parameter!r} and availability_zone_parameter = {source.zone_parameter!r}."  # noqa: E501
         )
     slot = _agreed_slot(reservation, held, names, buyer, replace=replace)
+    owner = reservation.tags.get(ENVIRONMENT_TAG, name)
+    if owner != name:
+        buyer.talk.tell(
+            f"WARN: {reservation.id} was {owner}'s until now. Where {owner} still reads it, both launch into it."
+        )
     _tag(reservation, name, buyer)
     written = environment.save(buyer, held, slot, reservation.id, reservation.zone)
     _close_entries(reservation.id, name, buyer)

@@ -57,6 +57,16 @@ def test_what_is_stored_already_is_not_written_again(cli: Cli, aws: LocalAws, bl
     assert ssm.get_parameter(Name=ID_NAME)["Parameter"]["Version"] == 1
 
 
+def test_a_block_that_another_environment_reads_is_not_taken_over_without_a_word(
+    cli: Cli, aws: LocalAws, block: str
+) -> None:
+    assert "until now" not in cli("capacity", "save", block, "--env", "dev").err
+    dev = (Path("environments") / "dev.toml").read_text(encoding="utf-8")
+    write_environment(Path(), "trial", dev.replace("/dev", "/trial"))
+    saved = cli("capacity", "save", block, "--env", "trial")
+    assert f"WARN: {block} was dev's until now. Where dev still reads it, both launch into it." in saved.err
+
+
 def test_a_reservation_that_has_ended_is_not_saved(cli: Cli, aws: LocalAws, block: str) -> None:
     aws.advance(timedelta(days=70))
     refused = cli("capacity", "save", block, "--env", "dev")

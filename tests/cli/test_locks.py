@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from local_aws import LocalAws
 from nixl_efa.capacity.journal import SharedJournal
+from nixl_efa.clock import SystemClock
 from tests.cli.conftest import LOCK_REGION, Cli, actions, locked
 
 
@@ -49,6 +51,22 @@ def test_a_fresh_lock_of_another_machine_is_left_alone(
     refused = cli("capacity", "recover", "--env", "prod", "--yes", "--settle-seconds", "5")
     assert (refused.code, "may still be going on" in refused.err) == (1, True)
     assert locked()
+
+
+@pytest.mark.parametrize(("minutes", "closed"), [(12, False), (22, True)])
+def test_a_lock_of_a_machine_whose_clock_is_behind_is_not_taken_for_an_old_one(
+    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, minutes: int, closed: bool
+) -> None:
+    """AWS takes what is signed 5 minutes before its time, and 5 minutes after: two clocks can be 10 apart."""
+    aws.faults.add("PurchaseCapacityBlock", code="InternalError", status=500)
+    assert cli.buy(cli.offer(), *SHORT).code == 1
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
+    ahead = datetime.now(UTC) + timedelta(minutes=minutes)
+    monkeypatch.setattr(SystemClock, "now", lambda _: ahead)
+    monkeypatch.setattr(SystemClock, "sleep", lambda *_: None)
+    recovered = cli("capacity", "recover", "--env", "prod", "--yes")
+    assert (recovered.code, locked()) == ((0, False) if closed else (1, True))
+    assert closed or "may still be going on" in recovered.err
 
 
 def test_a_lock_whose_answer_is_lost_is_held_by_who_made_it(cli: Cli, aws: LocalAws) -> None:

@@ -131,7 +131,7 @@ def check_reservation_id(text: str) -> None:
     from nixl_efa.capacity.judge import is_well_formed
 
     if not is_well_formed(text):
-        raise BadInput(f"ID {text!r}: a reservation's id is cr- and 17 digits or letters a to f")
+        raise BadInput(f"ID {text!r}: a reservation's id is cr- and 8 or 17 hexadecimal digits")
 
 
 @contextlib.contextmanager
