@@ -154,9 +154,10 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
     found = next((one for one in offered if one.id == question.offering_id), None)
     if found is None and shown is not None:
         # The same block under another id: the same question gets new ids. It is still bought under the id that was
-        # named: if that one is no longer valid, EC2 refuses it.
+        # named: if that one is no longer valid, EC2 refuses it. A lower fee is the other id's: it is not counted on.
         same = next((one for one in offered if shown.is_same_block(one) and not one.segments), None)
-        found = replace(same, id=question.offering_id) if same is not None else None
+        if same is not None:
+            found = replace(same, id=question.offering_id, fee=max(same.fee, shown.fee))
     if found is None:
         raise Failure(
             f"{question.offering_id} is gone: AWS does not offer it any more. Nothing was bought. Search again."

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -19,9 +20,10 @@ from nixl_efa.capacity.request import (
     moment,
     nearest_allowed,
 )
+from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.cli.capacity.search import timeline
 from nixl_efa.failure import BadInput, Failure
-from tests.capacity.fake_aws import refusal
+from tests.capacity.fake_aws import REGION, FakeAws, FakeClock, FakeEc2, refusal
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -254,3 +256,15 @@ def test_only_a_request_that_never_left_proves_that_nothing_was_bought(name: str
 def test_an_answer_that_can_not_be_read_proves_nothing() -> None:
     assert not certainly_not_bought(ValueError("not XML"))
     assert not certainly_not_bought(KeyboardInterrupt())
+
+
+@pytest.mark.parametrize(("now_at", "fee"), [("1888.42", "1888.42"), ("1500.00", "1888.42")])
+def test_a_block_under_another_id_is_not_taken_to_cost_less_under_the_one_that_is_bought(
+    now_at: str, fee: str
+) -> None:
+    aws = FakeAws(FakeClock())
+    aws.fee = now_at
+    shown = offering.from_api({**aws.offering(), "UpfrontFee": "1888.42"}, REGION, 24)
+    question = Question("cb-0shown", REGION, request(), replace(shown, id="cb-0shown"))
+    found = find_again(cast(Any, FakeEc2(aws)), question, NOW, aws.clock.sleep)
+    assert (found.id, found.fee) == ("cb-0shown", Decimal(fee))
