@@ -15,6 +15,10 @@ from nixl_efa.capacity.offering import Offering
 # have this name: theirs begin with a letter.
 UNBOUND = "_unbound"
 
+# An error's text can be a proxy's whole page, and a standard parameter holds 4 KB (Systems Manager user guide,
+# parameter-store-advanced-parameters): an entry that is longer could not be closed.
+LONGEST_NOTE = 300
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -148,6 +152,7 @@ def to_json(entry: Entry) -> dict[str, Any]:
         **asdict(entry),
         "state": entry.state.value,
         "changed_at": entry.changed_at.isoformat(),
+        "note": entry.note[:LONGEST_NOTE],
         "reservation_ids": list(entry.reservation_ids),
         "order": {**asdict(entry.order), "offering": offerings.to_json(entry.order.offering)},
     }

@@ -24,6 +24,8 @@ ACCOUNT = "123456789012"
 START = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
 OFFERING_ID = "cb-0123456789abcdef0"
 FEE = "1888.42"
+# Of a standard parameter (Systems Manager user guide, parameter-store-advanced-parameters).
+LONGEST_VALUE = 4096
 
 
 class Killed(BaseException):
@@ -64,7 +66,7 @@ class FakeClock:
 
 
 # What can happen at a point. The first group before an effect, the second after it.
-BEFORE = ("refuse", "throttle", "fail-500", "time-out", "kill")
+BEFORE = ("refuse", "throttle", "fail-500", "page-403", "time-out", "kill")
 AFTER = ("lose-500", "lose-answer", "lose-time-out", "kill-after")
 
 
@@ -94,6 +96,8 @@ class Script:
             "refuse": refusal("UnauthorizedOperation", operation, 403),
             "throttle": refusal("RequestLimitExceeded", operation, 503),
             "fail-500": refusal("InternalError", operation, 500),
+            # A proxy's whole page becomes the message where botocore can't read it.
+            "page-403": refusal("403", operation, 403, message=f"<html>{'x' * 5000}</html>"),
             "time-out": ReadTimeoutError(endpoint_url="https://aws"),
             "lose-500": refusal("InternalError", operation, 500),
             "lose-answer": ConnectionClosedError(endpoint_url="https://aws"),
@@ -215,6 +219,8 @@ class FakeSsm:
             # The page of a proxy, with status 200.
             return {"message": "<html>"}
         for _ in self._aws.script.around("PutParameter"):
+            if len(request["Value"]) > LONGEST_VALUE:
+                raise refusal("ValidationException", "PutParameter")
             values = self._aws.parameters.setdefault(request["Name"], [])
             if values and not request.get("Overwrite"):
                 raise refusal("ParameterAlreadyExists", "PutParameter")

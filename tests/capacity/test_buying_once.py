@@ -119,6 +119,15 @@ def test_of_two_buyers_at_once_for_one_environment_only_one_buys(point: int, pla
         assert not told or "nothing was bought here" in told[0] or "has" in told[0]
 
 
+@pytest.mark.parametrize("point", [PASSED.index("PutParameter") + 1, PURCHASE])
+def test_a_proxy_s_page_in_place_of_an_answer_does_not_keep_the_environment_locked(
+    buyer: Buyer, aws: FakeAws, point: int
+) -> None:
+    """The page becomes the error's text, and that the entry's note: a parameter holds 4 KB."""
+    assert run(buyer, {point: "page-403"}) == ()
+    assert not buyer.locked()
+
+
 @pytest.mark.parametrize("fault", [*AFTER, "fail-500", "time-out"])
 def test_a_lost_answer_ends_with_one_reservation_and_success(buyer: Buyer, aws: FakeAws, fault: str) -> None:
     first = run(buyer, {PURCHASE: fault})
