@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -12,6 +13,8 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 from local_aws import images
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
+
+_PUBLIC = "/aws/service/"
 
 
 class PublicParameters(ParameterDict):  # type: ignore[misc]
@@ -25,6 +28,12 @@ class PublicParameters(ParameterDict):  # type: ignore[misc]
         ):
             for listed in (*images.LISTED, name):
                 self._publish(listed)
+
+    def get_keys_beginning_with(self, path: str, recursive: bool) -> Iterator[str]:
+        """The names below a path: public ones only below their own, as an account's own are listed without them."""
+        for name in super().get_keys_beginning_with(path, recursive):
+            if path.startswith(_PUBLIC) or not name.startswith(_PUBLIC):
+                yield name
 
     def _publish(self, name: str) -> None:
         image = images.image_for(self.region_name, name)
@@ -52,6 +61,18 @@ class PublicParameters(ParameterDict):  # type: ignore[misc]
 
 class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
     """One request to Systems Manager."""
+
+    def get_parameters_by_path(self) -> ActionResult:
+        """The parameters below a path, which begins with a slash; a path without any has an empty list."""
+        path = self._get_param("Path")
+        if not path.startswith("/"):
+            raise JsonError(
+                "ValidationException",
+                "The parameter doesn't meet the parameter name requirements. The parameter name must begin with a "
+                'forward slash "/".',
+            )
+        answer: ActionResult = super().get_parameters_by_path()
+        return answer
 
     def describe_instance_information(self) -> ActionResult:
         """The running instances with an instance profile: their agents have reported."""

@@ -150,6 +150,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "cancel_spot_instance_requests": lambda it: it.ec2.cancel_spot_instance_requests(
         SpotInstanceRequestIds=it.spot()
     ),
+    "get_parameters_by_path": lambda it: it.ssm.get_parameters_by_path(Path="/aws/service", Recursive=True),
     "describe_instance_information": lambda it: (it.managed(), it.ssm.describe_instance_information()),
     "send_command": lambda it: it.command(),
     "get_command_invocation": lambda it: it.ssm.get_command_invocation(**it.command()),

@@ -48,6 +48,20 @@ def test_a_versioned_bucket_can_be_emptied_of_versions_and_delete_markers(s3: An
     assert s3.list_buckets()["Buckets"] == []
 
 
+def test_a_bucket_that_holds_an_object_is_not_deleted(s3: Any, refused: Any) -> None:
+    s3.put_object(Bucket="scripts", Key="k", Body=b"text")
+    with refused("BucketNotEmpty"):
+        s3.delete_bucket(Bucket="scripts")
+
+
+def test_an_object_is_put_only_where_none_is_when_that_is_asked(s3: Any, refused: Any) -> None:
+    """Terraform's S3 backend takes its lock so."""
+    s3.put_object(Bucket="scripts", Key="k.tflock", Body=b"first", IfNoneMatch="*")
+    with refused("PreconditionFailed"):
+        s3.put_object(Bucket="scripts", Key="k.tflock", Body=b"second", IfNoneMatch="*")
+    assert s3.get_object(Bucket="scripts", Key="k.tflock")["Body"].read() == b"first"
+
+
 def test_aws_managed_policies_for_a_node_can_be_attached(client: Any) -> None:
     iam = client("iam", checked=False)
     iam.create_role(

@@ -78,6 +78,33 @@ def test_public_parameters_are_listed_by_path(ssm: SSMClient) -> None:
     assert NVIDIA in [parameter["Name"] for page in pages for parameter in page["Parameters"]]
 
 
+@pytest.mark.parametrize(
+    ("path", "recursive", "found"),
+    [
+        (NVIDIA.rpartition("/")[0], False, [NVIDIA]),
+        (NVIDIA.rpartition("/")[0] + "/", True, [NVIDIA]),
+        ("/aws/service/deeplearning/ami", False, []),
+        ("/nixl-efa", False, ["/nixl-efa/shared"]),
+        ("/nixl-efa", True, ["/nixl-efa/prod/zone", "/nixl-efa/shared"]),
+        ("/", True, ["/nixl-efa/prod/zone", "/nixl-efa/shared"]),
+        ("/nothing/here", True, []),
+    ],
+)
+def test_a_path_lists_what_is_below_it_and_public_parameters_below_their_own(
+    ssm: SSMClient, path: str, recursive: bool, found: list[str]
+) -> None:
+    ssm.get_parameter(Name=NVIDIA)
+    for name in ("/nixl-efa/prod/zone", "/nixl-efa/shared"):
+        ssm.put_parameter(Name=name, Value="x", Type="String")
+    answer = ssm.get_parameters_by_path(Path=path, Recursive=recursive)
+    assert sorted(one["Name"] for one in answer["Parameters"]) == found
+
+
+def test_a_path_begins_with_a_slash(ssm: SSMClient, refused: Any) -> None:
+    with refused("ValidationException", "forward slash"):
+        ssm.get_parameters_by_path(Path="nixl-efa")
+
+
 def test_own_parameters_are_written_and_read(ssm: SSMClient, refused: Any) -> None:
     name = "/nixl-efa/prod/capacity-reservation-id"
     with refused("ParameterNotFound"):
