@@ -52,6 +52,9 @@ resource "aws_instance" "node" {{
   root_block_device {{
     volume_size = var.size
   }}
+  lifecycle {{
+    ignore_changes = [launch_template]
+  }}
 }}
 """
 STATE = """
