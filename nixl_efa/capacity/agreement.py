@@ -1,13 +1,20 @@
-"""The user's agreement to a purchase: amounts of money as people write them, and what is asked before it."""
+"""What is put before the user before a purchase, and their agreement: amounts of money are as people write them."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 
-from nixl_efa.capacity.buyer import Talk
+from nixl_efa.capacity.buyer import Buyer, Talk
+from nixl_efa.capacity.environment import LONGEST_OVERLAP, Holdings, Slot
+from nixl_efa.capacity.offering import hours_of
+from nixl_efa.capacity.order import Order
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.failure import BadInput, Failure
+from nixl_efa.findings import Finding, counted, failures, warnings, worst_first
+from nixl_efa.times import moment, span
 
 # A comma stands only before groups of three digits: 500,75 and 1.555,58 are amounts elsewhere, and mean other ones.
 _AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?", re.ASCII)
@@ -55,27 +62,92 @@ def money(value: Decimal) -> str:
     return f"{cents:,}" if cents == value else f"{value:,}"
 
 
-def check_limit(fee: Decimal, agreed: Agreement) -> None:
-    """Failure when the fee is above the limit."""
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A purchase before it is agreed to.
+
+    findings: what speaks for and against it. held, slot: what the environment has, and as what the block is kept; None
+    for one that is for no environment. number: the highest of the shared journal. running: instances in the block that
+    is put aside. both: how long it and another block of the environment are paid for at once.
+    """
+
+    order: Order
+    findings: tuple[Finding, ...]
+    held: Holdings | None
+    slot: Slot | None
+    number: int
+    running: int = 0
+    both: timedelta = timedelta(0)
+
+
+def show(proposal: Proposal, buyer: Buyer) -> None:
+    """Says what is bought, who pays, and what speaks against it. Failure when something makes it useless."""
+    order, offering = proposal.order, proposal.order.offering
+    what = "extension" if offering.extends else "Capacity Block"
+    block = f" of {offering.extends}" if offering.extends else ""
+    if proposal.slot is not None:
+        kept = f", as its {proposal.slot.value} block"
+    else:
+        kept = ", not saved for it" if order.environment and not order.is_extension else ""
+    rows = {
+        "offering": offering.id,
+        what: f"{offering.count} x {offering.instance_type} in {offering.zone} ({offering.region}){block}",
+        "start": moment(offering.start),
+        "end": f"{moment(offering.end)} ({span(offering.length)})",
+        "fee": f"{money(offering.fee)} {offering.currency}, all instances, whole time, charged now",
+        "paid by": f"account {buyer.account.text()}",
+        "for": order.whom + kept,
+        "lock": f"{buyer.shared_journal_of(order).path} in {order.lock_region}",
+    }
+    for key, value in rows.items():
+        buyer.talk.tell(f"  {key:<16} {value}")
+    buyer.talk.tell(
+        "  A Capacity Block can't be cancelled, changed, moved or split: the fee is not paid back."
+    )
+    found = worst_first([*failures(proposal.findings), *warnings(proposal.findings)])
+    for finding in found:
+        buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
+    faults = failures(found)
+    if faults:
+        raise Failure(f"nothing was bought: {len(faults)} FAIL above")
+
+
+def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
+    """Asks the user for what was not agreed to beforehand, last of all to type the fee. Failure when they don't
+    agree."""
+    offering, fee = proposal.order.offering, proposal.order.offering.fee
     if agreed.max_fee is not None and fee > agreed.max_fee:
         raise Failure(
             f"the fee is {money(fee)}, more than --max-fee {money(agreed.max_fee)}: nothing was bought"
         )
+    if agreed.yes and offering.is_short and agreed.min_hours is None:
+        raise Failure(
+            f"{offering.id} is shorter than the {offering.asked_hours} h asked: nothing was bought. "
+            f"--yes takes it with --min-hours {int(hours_of(offering.length))}."
+        )
+    if agreed.yes and proposal.both > LONGEST_OVERLAP:
+        raise Failure(
+            f"{offering.id} and another block of {proposal.order.whom} would both be paid for {span(proposal.both)} at once: nothing was bought. "  # noqa: E501
+            "--yes does not agree to that. Choose one that overlaps less."
+        )
+    try:
+        if proposal.held is not None:
+            ask_for_nodes(proposal.running, proposal.held.current, buyer.talk)
+        if agreed.yes:
+            return
+        typed = buyer.talk.ask(f"To buy, type the fee ({money(fee)}); anything else stops:")
+        if not _AMOUNT.fullmatch(typed.strip()) or amount(typed, "the fee") != fee:
+            raise Failure(f"{typed!r} is not the fee: nothing was bought")
+    except KeyboardInterrupt:
+        raise Failure("interrupted at the question: nothing was bought", exit_code=130) from None
 
 
-def ask_for_fee(fee: Decimal, agreed: Agreement, talk: Talk) -> None:
-    """The user types the fee, unless agreed beforehand. Failure when they don't."""
-    if agreed.yes:
+def ask_for_nodes(running: int, current: Reservation | None, talk: Talk) -> None:
+    """The user types how many nodes run in the block that is put aside; no option answers that. Failure when they
+    don't."""
+    if not running or current is None:
         return
-    typed = talk.ask(f"To buy, type the fee ({money(fee)}); anything else stops:")
-    if not _AMOUNT.fullmatch(typed.strip()) or amount(typed, "the fee") != fee:
-        raise Failure(f"{typed!r} is not the fee: nothing was bought")
-
-
-def ask_for_nodes(count: int, why: str, talk: Talk) -> None:
-    """The user types how many running nodes are lost; no option answers that. Failure when they don't."""
-    if not count:
-        return
-    typed = talk.ask(f"{why} To go on, type how many ({count}); anything else stops:")
-    if typed.strip() != str(count):
-        raise Failure(f"{typed!r} is not {count}: nothing was done")
+    why = f"The next deployment destroys {counted(running, 'running node')} in {current.id}."
+    typed = talk.ask(f"{why} To go on, type how many ({running}); anything else stops:")
+    if typed.strip() != str(running):
+        raise Failure(f"{typed!r} is not {running}: nothing was done")

@@ -6,30 +6,36 @@ at all that matters, `agree` shows it and asks, `purchase.buy_once` buys, `finis
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nixl_efa.account import Account, account_finding
 from nixl_efa.capacity import environment, parameters, purchase
-from nixl_efa.capacity.agreement import Agreement, ask_for_fee, ask_for_nodes, check_limit, money
+from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
-from nixl_efa.capacity.finish import finish, finish_others, settle_earlier
+from nixl_efa.capacity.finish import Outcome, finish
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.judge import judge
-from nixl_efa.capacity.offering import Offering, hours_of
+from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.order import UNBOUND, Entry, Order, State
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.capacity.users import node_names
 from nixl_efa.failure import BadInput, Failure
-from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
+from nixl_efa.findings import Finding, Level, failures
 from nixl_efa.launch import Launch
-from nixl_efa.times import moment, span
+from nixl_efa.times import span
 
 # The instances of all blocks together (EC2 user guide, capacity-blocks-purchase).
 MOST_INSTANCES = 256
+FOR_NONE = Finding(
+    Level.WARN,
+    "environment",
+    "It is bought for no environment: nothing is launched into it before it is saved for one.",
+    "`nixl-efa capacity save ID --env ENV` does that.",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,75 +55,48 @@ class BuyRequest:
     dry_run: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """A purchase before it is agreed to.
-
-    findings: what speaks for and against it. held, slot: what the environment has, and as what the block is kept; None
-    for one that is for no environment. number: the highest of the shared journal. running: instances in the block that
-    is put aside. both: how long it and another block of the environment are paid for at once.
-    """
-
-    order: Order
-    findings: tuple[Finding, ...]
-    held: Holdings | None
-    slot: Slot | None
-    number: int
-    running: int = 0
-    both: timedelta = timedelta(0)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a purchase ended. kind: "bought", "already-bought" or "dry-run". problem: what went wrong after a purchase
-    that itself went well, with what to do."""
-
-    kind: str
-    order: Order
-    account: Account
-    entry: Entry | None = None
-    slot: Slot | None = None
-    problem: str = ""
-
-
 def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
     """Buys the offering, unless an earlier run of the command has bought it.
 
     Failure when nothing was bought, with the reason; Unclear when that isn't known yet.
     """
     chosen = request.environment or _earlier_environment(request, buyer) or choose_environment(request, buyer)
-    name = "" if chosen == UNBOUND else chosen
     if request.dry_run:
-        proposal = propose(request, name, buyer)
+        proposal = propose(request, chosen, buyer)
         show(proposal, buyer)
-        purchase.dry_run(buyer.clients.ec2_purchases(proposal.order.offering.region), proposal.order)
-        buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
-        return Outcome("dry-run", proposal.order, buyer.account, slot=proposal.slot)
+        purchase.dry_run(proposal.order, buyer)
+        return Outcome("dry-run", proposal.order, slot=proposal.slot)
     with machine_lock(buyer.locks, chosen):
         earlier = _bought_earlier(request.question.offering_id, chosen, buyer)
         if earlier is not None:
             return earlier
-        proposal = propose(request, name, buyer)
+        proposal = propose(request, chosen, buyer)
         show(proposal, buyer)
         agree(proposal, request.agreed, buyer)
-        entry = purchase.buy_once(
-            proposal.order, buyer, proposal.number, lambda: _check_unchanged(proposal, buyer)
-        )
-        finished = finish(entry, buyer, "bought", held=proposal.held, slot=proposal.slot)
-    return Outcome("bought", entry.order, buyer.account, finished.entry, finished.slot, finished.problem)
+
+        def check_unchanged() -> None:
+            if proposal.held is not None:
+                ssm = buyer.clients.ssm(proposal.held.source.region)
+                parameters.check_unchanged(ssm, proposal.held.stored.values())
+
+        entry = purchase.buy_once(proposal.order, buyer, proposal.number, check_unchanged)
+        return finish(entry, buyer, "bought", held=proposal.held, slot=proposal.slot)
 
 
-def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
+def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
     """The purchase with all that speaks for and against it; everything is asked anew. Failure when the offering is
-    gone, when somebody else is buying for the environment, and when a region does not answer."""
-    question, now = request.question, buyer.clock.now()
+    gone, when somebody else is buying for the environment, and when a region does not answer.
+
+    chosen: an environment, or UNBOUND.
+    """
+    name, agreed, now = "" if chosen == UNBOUND else chosen, request.agreed, buyer.clock.now()
     launch = request.launches.get(name)
     if name and launch is None:
         raise BadInput(f"there is no environment {name!r} here: nothing was bought. Give --env or --unbound.")
-    ec2 = buyer.clients.ec2(question.region)
-    shared = buyer.shared_journal(name or UNBOUND)
+    shared = buyer.shared_journal(chosen)
     number = shared.check_free(buyer.journal.find)
-    offering = find_again(ec2, question, now, buyer.clock.sleep)
+    ec2 = buyer.clients.ec2(request.question.region)
+    offering = find_again(ec2, request.question, now, buyer.clock.sleep)
     saved = launch.reservation if launch is not None and request.save else None
     order = Order(
         environment=name,
@@ -127,95 +106,27 @@ def propose(request: BuyRequest, name: str, buyer: Buyer) -> Proposal:
         id_parameter=saved.id_parameter if saved else "",
         zone_parameter=saved.zone_parameter if saved else "",
     )
-    findings = offering_findings(offering, request.agreed)
     if launch is None:
-        message = "It is bought for no environment: nothing is launched into it before it is saved for one."
-        findings.append(
-            Finding(Level.WARN, "environment", message, "`nixl-efa capacity save ID --env ENV` does that.")
-        )
-        return Proposal(order, tuple(findings), None, None, number)
-    subnet_zone, found_subnets = environment.subnets(buyer, launch, offering.zone)
-    findings += judge_purchase(offering, launch, buyer.account, now, subnet_zone)
-    findings += found_subnets
+        return Proposal(order, (*offering_findings(offering, agreed), FOR_NONE), None, None, number)
+    subnet_zone, subnet_findings = environment.subnets(buyer, launch, offering.zone)
     own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
     held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *own])
-    slot, found = environment.slot_for(offering, held, now, replace=request.agreed.replace)
-    findings += found if request.save else environment.not_saved_findings(held, now)
-    findings += holdings_findings(offering, launch, held)
-    findings += [
-        Finding(
-            Level.WARN,
-            "environment",
-            f"{block} lives and was bought for {owner!r}, which is no environment here.",
-            f"If that was renamed: `nixl-efa capacity save {block} --env {name}`.",
-        )
-        for block, owner in held.owners.items()
-        if owner not in request.launches
-    ]
+    slot, slot_findings = environment.slot_for(offering, held, now, replace=agreed.replace)
+    if not request.save:
+        slot_findings = environment.not_saved_findings(held, now)
     running = 0
-    if slot is Slot.CURRENT and request.agreed.replace:
+    if slot is Slot.CURRENT and agreed.replace:
         names = node_names(launch, request.launches.values())
         running = environment.nodes_running(buyer, held.current, names)
     both = environment.overlap(offering, held.current) if slot is Slot.NEXT else timedelta(0)
-    return Proposal(order, tuple(findings), held, slot if request.save else None, number, running, both)
-
-
-def show(proposal: Proposal, buyer: Buyer) -> None:
-    """Says what is bought, who pays, and what speaks against it. Failure when something makes it useless."""
-    order, offering = proposal.order, proposal.order.offering
-    what = "extension" if offering.extends else "Capacity Block"
-    block = f" of {offering.extends}" if offering.extends else ""
-    rows = {
-        "offering": offering.id,
-        what: f"{offering.count} x {offering.instance_type} in {offering.zone} ({offering.region}){block}",
-        "start": moment(offering.start),
-        "end": f"{moment(offering.end)} ({span(offering.length)})",
-        "fee": f"{money(offering.fee)} {offering.currency}, all instances, whole time, charged now",
-        "paid by": f"account {buyer.account.text()}",
-        "for": order.whom + _kept(proposal),
-        "lock": f"{buyer.shared_journal_of(order).path} in {order.lock_region}",
-    }
-    for key, value in rows.items():
-        buyer.talk.tell(f"  {key:<16} {value}")
-    buyer.talk.tell(
-        "  A Capacity Block can't be cancelled, changed, moved or split: the fee is not paid back."
+    findings = (
+        *offering_findings(offering, agreed),
+        *judge_purchase(offering, launch, buyer.account, now, subnet_zone),
+        *subnet_findings,
+        *slot_findings,
+        *holdings_findings(offering, launch, held, request.launches),
     )
-    found = worst_first([*failures(proposal.findings), *warnings(proposal.findings)])
-    for finding in found:
-        buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
-    faults = failures(found)
-    if faults:
-        raise Failure(f"nothing was bought: {len(faults)} FAIL above")
-
-
-def _kept(proposal: Proposal) -> str:
-    if proposal.slot is not None:
-        return f", as its {proposal.slot.value} block"
-    order = proposal.order
-    return ", not saved for it" if order.environment and not order.is_extension else ""
-
-
-def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
-    """Asks the user for what was not agreed to beforehand. Failure when they don't agree."""
-    offering = proposal.order.offering
-    check_limit(offering.fee, agreed)
-    if agreed.yes and offering.is_short and agreed.min_hours is None:
-        raise Failure(
-            f"{offering.id} is shorter than the {offering.asked_hours} h asked: nothing was bought. "
-            f"--yes takes it with --min-hours {int(hours_of(offering.length))}."
-        )
-    if agreed.yes and proposal.both > environment.LONGEST_OVERLAP:
-        raise Failure(
-            f"{offering.id} and another block of {proposal.order.whom} would both be paid for {span(proposal.both)} at once: nothing was bought. "  # noqa: E501
-            "--yes does not agree to that. Choose one that overlaps less."
-        )
-    current = proposal.held.current if proposal.held else None
-    try:
-        if proposal.running and current is not None:
-            ask_for_nodes(proposal.running, environment.running_text(proposal.running, current), buyer.talk)
-        ask_for_fee(offering.fee, agreed, buyer.talk)
-    except KeyboardInterrupt:
-        raise Failure("interrupted at the question: nothing was bought", exit_code=130) from None
+    return Proposal(order, findings, held, slot if request.save else None, number, running, both)
 
 
 def offering_findings(offering: Offering, agreed: Agreement) -> list[Finding]:
@@ -261,8 +172,13 @@ def judge_purchase(
     return [*findings, whose] if whose else findings
 
 
-def holdings_findings(offering: Offering, launch: Launch, held: Holdings) -> list[Finding]:
-    """What the environment's other reservations, and where it reads them, say about the purchase. Pure."""
+def holdings_findings(
+    offering: Offering, launch: Launch, held: Holdings, known: Container[str]
+) -> list[Finding]:
+    """What the environment's other reservations, and where it reads them, say about the purchase. Pure.
+
+    known: the names of the project's environments.
+    """
     source = launch.reservation
     findings = [
         Finding(
@@ -293,6 +209,16 @@ def holdings_findings(offering: Offering, launch: Launch, held: Holdings) -> lis
             f"{MOST_INSTANCES} that AWS allows across blocks on one day."
         )
         findings.append(Finding(Level.WARN, "instances", message, "AWS may refuse it."))
+    findings += [
+        Finding(
+            Level.WARN,
+            "environment",
+            f"{block} lives and was bought for {owner!r}, which is no environment here.",
+            f"If that was renamed: `nixl-efa capacity save {block} --env {source.environment}`.",
+        )
+        for block, owner in held.owners.items()
+        if owner not in known
+    ]
     return findings
 
 
@@ -337,11 +263,21 @@ def _earlier_environment(request: BuyRequest, buyer: Buyer) -> str:
 
 def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome | None:
     """What an earlier run of this command has bought and can still be used. Failure when another one was left open
-    and turns out to be bought."""
+    and turns out to be bought: whoever asks for another purchase should know of the first."""
     _check_others(offering_id, lock_name, buyer)
-    bought = settle_earlier(buyer, lock_name)
+    bought = purchase.settle_earlier(buyer, lock_name)
     mine = [entry for entry in bought if entry.order.offering.id == offering_id]
-    finish_others([entry for entry in bought if entry not in mine], buyer)
+    others = [entry for entry in bought if entry not in mine]
+    for entry in others:
+        finished = finish(entry, buyer, "bought")
+        if finished.problem:
+            buyer.talk.tell(finished.problem)
+    if others:
+        order, ids = others[0].order, ", ".join(others[0].reservation_ids)
+        raise Failure(
+            f"an earlier purchase for {order.whom} was made after all: {ids} ({order.offering.text()}). "
+            "Nothing was bought now. Run the command again if you want another one."
+        )
     done = [
         entry
         for entry in buyer.journal.entries()
@@ -352,12 +288,10 @@ def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome |
     if not mine and not done:
         return None
     buyer.talk.tell(f"this command has bought {offering_id} before; nothing was bought now")
-    if not mine:
-        buyer.talk.report(done[0], "already-bought")
-        return Outcome("already-bought", done[0].order, buyer.account, done[0])
-    finished = finish(mine[0], buyer, "already-bought")
-    order = finished.entry.order
-    return Outcome("already-bought", order, buyer.account, finished.entry, finished.slot, finished.problem)
+    if mine:
+        return finish(mine[0], buyer, "already-bought")
+    buyer.talk.report(done[0], "already-bought")
+    return Outcome("already-bought", done[0].order, done[0])
 
 
 def _check_others(offering_id: str, lock_name: str, buyer: Buyer) -> None:
@@ -383,9 +317,3 @@ def _is_usable(entry: Entry, buyer: Buyer) -> bool:
     found = find_reservation(buyer.clients.ec2(region), region, entry.reservation_ids[0], buyer.clock.sleep)
     now = buyer.clock.now()
     return found.lives(now) if found is not None else now < buyer.rule.settled_at(entry)
-
-
-def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
-    if proposal.held is not None:
-        ssm = buyer.clients.ssm(proposal.held.source.region)
-        parameters.check_unchanged(ssm, proposal.held.stored.values())

@@ -27,7 +27,7 @@ from nixl_efa.capacity.reservation import (
     reservations_in,
 )
 from nixl_efa.failure import Failure
-from nixl_efa.findings import Finding, Level, counted, failures
+from nixl_efa.findings import Finding, Level, failures
 from nixl_efa.launch import Launch, ReservationSource
 from nixl_efa.times import moment, span
 
@@ -339,11 +339,6 @@ def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence
         for one in found
         for instance in one["Instances"]
     )
-
-
-def running_text(count: int, reservation: Reservation) -> str:
-    """What becomes of the nodes in a reservation that is put aside, as a sentence."""
-    return f"The next deployment destroys {counted(count, 'running node')} in {reservation.id}."
 
 
 def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservation:

@@ -7,10 +7,9 @@ from datetime import timedelta
 
 from nixl_efa.account import account_finding
 from nixl_efa.capacity import environment, extension, purchase
-from nixl_efa.capacity.agreement import Agreement
-from nixl_efa.capacity.buy import Outcome, Proposal, agree, show
+from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
-from nixl_efa.capacity.finish import finish, settle_earlier
+from nixl_efa.capacity.finish import Outcome, finish
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.order import Order, extension_lock
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
@@ -43,17 +42,15 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
     if request.dry_run:
         proposal = propose(request, name, buyer)
         show(proposal, buyer)
-        purchase.dry_run(buyer.clients.ec2_purchases(request.block.region), proposal.order)
-        buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
-        return Outcome("dry-run", proposal.order, buyer.account)
+        purchase.dry_run(proposal.order, buyer)
+        return Outcome("dry-run", proposal.order)
     with machine_lock(buyer.locks, lock):
         # The offerings of an extended block are new ones, so an offering does not tell that it is the same command
         # again; that its entry is open does.
-        bought = settle_earlier(buyer, lock)
+        bought = purchase.settle_earlier(buyer, lock)
         if bought:
             buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")
-            finished = finish(bought[0], buyer, "already-bought")
-            return Outcome("already-bought", finished.entry.order, buyer.account, finished.entry)
+            return finish(bought[0], buyer, "already-bought")
         proposal = propose(request, name, buyer)
         ec2, block, sleep = buyer.clients.ec2(request.block.region), request.block.id, buyer.clock.sleep
         known = purchase.extensions_bought(ec2, block, sleep)
@@ -68,8 +65,7 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
         show(proposal, buyer)
         agree(proposal, request.agreed, buyer)
         entry = purchase.buy_once(proposal.order, buyer, proposal.number, guard)
-        finished = finish(entry, buyer, "bought")
-    return Outcome("bought", entry.order, buyer.account, finished.entry, None, finished.problem)
+        return finish(entry, buyer, "bought")
 
 
 def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:

@@ -118,8 +118,9 @@ def extension_request(order: Order) -> dict[str, Any]:
     }
 
 
-def dry_run(ec2: EC2Client, order: Order) -> None:
-    """Asks EC2 whether the purchase would be allowed; raises its refusal. Buys nothing."""
+def dry_run(order: Order, buyer: Buyer) -> None:
+    """Asks EC2 whether the purchase would be allowed, and says so; raises its refusal. Buys nothing."""
+    ec2 = buyer.clients.ec2_purchases(order.offering.region)
     try:
         if order.is_extension:
             ec2.purchase_capacity_block_extension(**extension_request(order), DryRun=True)
@@ -128,6 +129,7 @@ def dry_run(ec2: EC2Client, order: Order) -> None:
     except Exception as error:
         if error_code(error) != "DryRunOperation":
             raise
+    buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
 
 
 def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) -> Entry:
@@ -163,6 +165,12 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
         if ids:
             raise Interrupted(entry.order, ids) from None
         raise Unclear(entry, buyer.rule.settled_at(entry), exit_code=130) from None
+
+
+def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
+    """What this machine's open orders for an environment turn out to have bought: still to be finished."""
+    settled = [settle(buyer, entry) for entry in buyer.journal.open_entries(lock_name)]
+    return [entry for entry in settled if entry.state is State.BOUGHT]
 
 
 def settle(buyer: Buyer, entry: Entry) -> Entry:

@@ -57,7 +57,7 @@ def recover(
                         buyer.talk.report(entry, "already-bought")
                     elif entry.state is State.BOUGHT:
                         finished = finish(entry, buyer, "bought", replace_living=replace_living)
-                        entries[-1] = finished.entry
+                        entries[-1] = finished.entry or entry
                         problems += [finished.problem] if finished.problem else []
                     else:
                         buyer.talk.report(entry, "not-bought")

@@ -94,7 +94,7 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
             f"{name} is set to {held.source.id} ({held.source.set_by}), which no command changes. "
             f"Set it to {following.id}."
         )
-    _ask_for_running(held, names, buyer)
+    ask_for_nodes(environment.nodes_running(buyer, held.current, names), held.current, buyer.talk)
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return environment.holdings(buyer, launch.reservation, regions=[launch.region])
 
@@ -146,14 +146,8 @@ def _agreed_slot(
             f"{held.source.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
         )
     elif current is not None and current.id != reservation.id:
-        _ask_for_running(held, names, buyer)
+        ask_for_nodes(environment.nodes_running(buyer, current, names), current, buyer.talk)
     return slot
-
-
-def _ask_for_running(held: Holdings, names: Sequence[str], buyer: Buyer) -> None:
-    running = environment.nodes_running(buyer, held.current, names)
-    if running and held.current is not None:
-        ask_for_nodes(running, environment.running_text(running, held.current), buyer.talk)
 
 
 def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:

@@ -14,9 +14,10 @@ from unittest.mock import patch
 
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.agreement import Agreement
-from nixl_efa.capacity.buy import BuyRequest, Outcome, buy
+from nixl_efa.capacity.buy import BuyRequest, buy
 from nixl_efa.capacity.buyer import Buyer, identify, lock_region
 from nixl_efa.capacity.extend import ExtendRequest, extend
+from nixl_efa.capacity.finish import Outcome
 from nixl_efa.capacity.order import UNBOUND
 from nixl_efa.capacity.recover import known_names, recover
 from nixl_efa.capacity.reservation import locate

@@ -13,9 +13,10 @@ from unittest.mock import patch
 from nixl_efa import files
 from nixl_efa.capacity import journal
 from nixl_efa.capacity.agreement import Agreement
-from nixl_efa.capacity.buy import BuyRequest, Outcome, buy
+from nixl_efa.capacity.buy import BuyRequest, buy
 from nixl_efa.capacity.buyer import Buyer as Program
 from nixl_efa.capacity.buyer import WaitingRule, identify
+from nixl_efa.capacity.finish import Outcome
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.recover import recover
 from nixl_efa.capacity.request import Request

@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.capacity.buy import agree
+from nixl_efa.capacity.agreement import agree
 from tests.cli.conftest import REGION, Cli, actions
 
 PURCHASE = "PurchaseCapacityBlockExtension"

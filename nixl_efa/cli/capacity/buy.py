@@ -29,7 +29,8 @@ from nixl_efa.cli.capacity.session import (
 from nixl_efa.cli.output import BadInput, Failure, ask, both_times, data, print_json, say
 
 if TYPE_CHECKING:
-    from nixl_efa.capacity.buy import Outcome
+    from nixl_efa.account import Account
+    from nixl_efa.capacity.finish import Outcome
     from nixl_efa.capacity.order import Entry
     from nixl_efa.launch import Launch
 
@@ -96,7 +97,7 @@ def buy(
     )
     buyer = run.buyer(question.region, as_json=as_json, rule=rule)
     with interruptible():
-        _end(library.buy(request, buyer), as_json=as_json)
+        _end(library.buy(request, buyer), buyer.account, as_json=as_json)
 
 
 def extend(
@@ -134,7 +135,7 @@ def extend(
     request = library.ExtendRequest(block, hours, agreed, environment or "", launch, dry_run)
     buyer = run.buyer(block.region, as_json=as_json, rule=rule)
     with interruptible():
-        _end(library.extend(request, buyer), as_json=as_json)
+        _end(library.extend(request, buyer), buyer.account, as_json=as_json)
 
 
 def recover(
@@ -346,14 +347,14 @@ def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[s
     return {**run.launches(), **named}
 
 
-def _end(outcome: Outcome, *, as_json: bool) -> None:
+def _end(outcome: Outcome, account: Account, *, as_json: bool) -> None:
     """What to do next. Failure, with the purchase said, when it could not be saved."""
     from nixl_efa.cli.capacity import forms
 
     order = outcome.order
     if outcome.kind == "dry-run" and as_json:
         kept_as = outcome.slot.value if outcome.slot else ""
-        form = forms.purchase_form(order, outcome.account, outcome.kind, kept_as)
+        form = forms.purchase_form(order, account, outcome.kind, kept_as)
         print_json("capacity-purchase", form)
     if outcome.kind == "bought" and order.is_extension:
         block, end = order.offering.extends, both_times(order.offering.end)
