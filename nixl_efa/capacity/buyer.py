@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from nixl_efa.account import Account, caller
-from nixl_efa.capacity.journal import Journal, SharedJournal
-from nixl_efa.capacity.order import Entry, Order, Place
+from nixl_efa.aws_errors import explain
+from nixl_efa.capacity.journal import Journal, JournalFull, SharedJournal
+from nixl_efa.capacity.order import Entry, Order, Place, State
 from nixl_efa.clock import Clock
 from nixl_efa.failure import BadInput
 
@@ -163,6 +164,27 @@ class Buyer:
     def shared_journal_of(self, order: Order) -> SharedJournal:
         """The shared journal that an order is in."""
         return self.shared_journal(order.lock_name, order.lock_region)
+
+    def record(self, entry: Entry, before: str = "") -> bool:
+        """Writes an entry into this machine's journal, then into the shared one; whether this machine has it.
+
+        A failure is said, with `before` in front, and not raised.
+        """
+        try:
+            self.journal.write(entry)
+        except JournalFull as full:
+            self.talk.tell(before + full.message)
+            if entry.state is State.NOT_BOUGHT:
+                return False
+        shared = self.shared_journal_of(entry.order)
+        try:
+            shared.write(entry)
+        except Exception as error:
+            self.talk.tell(
+                f"{before}{shared.path} in {shared.region} could not be written ({explain(error)}). "
+                f"`nixl-efa capacity recover{entry.order.env_option}` writes it."
+            )
+        return True
 
 
 def identify(clients: AwsClients, region: str, profile: str) -> Account:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from nixl_efa.account import account_finding
@@ -19,14 +20,17 @@ from nixl_efa.launch import Launch
 
 @dataclass(frozen=True, slots=True)
 class ExtendRequest:
-    """How many hours more, and for which block. environment: empty takes the one in the block's tag. launch: the
-    environment's, where it is known."""
+    """How many hours more, and for which block.
+
+    environment: empty takes the one in the block's tag.
+    launches:    of the environments that are known, by name.
+    """
 
     block: Reservation
     hours: int
     agreed: Agreement
     environment: str = ""
-    launch: Launch | None = None
+    launches: Mapping[str, Launch] = field(default_factory=dict)
     dry_run: bool = False
 
 
@@ -82,12 +86,13 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
             f"AWS offers no extension of {block.id} by {request.hours} hours. Try other --hours; a block can be extended from about 56 days before its end."  # noqa: E501
         )
     findings = extension.offer_findings(offered[0], now)
-    whose = account_finding(request.launch, buyer.account) if request.launch else None
+    launch = request.launches.get(name)
+    whose = account_finding(launch, buyer.account) if launch else None
     findings += [whose] if whose else []
     order = Order(name, offered[0], buyer.by, buyer.lock_region)
     both = timedelta(0)
-    if request.launch is not None:
-        held = environment.holdings(buyer, request.launch.reservation, regions=[block.region])
+    if launch is not None:
+        held = environment.holdings(buyer, launch.reservation, regions=[block.region])
         both, found = environment.overlap_of_extension(offered[0], held, now)
         findings += found
     return Proposal(order, tuple(findings), None, None, number, both=both)

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items
 from nixl_efa.capacity.offering import Offering, extension_from_api, fee_of
-from nixl_efa.capacity.request import LONGEST_HOURS
 from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.capacity.search import LONGEST_HOURS
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
 from nixl_efa.times import moment, utc

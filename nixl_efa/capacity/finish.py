@@ -12,7 +12,7 @@ from nixl_efa.capacity import environment
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.order import Entry, Order, State
-from nixl_efa.capacity.purchase import Interrupted, write_both
+from nixl_efa.capacity.purchase import Interrupted
 from nixl_efa.capacity.reservation import UNKNOWN, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.launch import ReservationSource
@@ -59,7 +59,7 @@ def finish(
         buyer.talk.report(entry, kind, slot.value if slot else "")
         if not problem:
             entry = buyer.journal.moved(entry, State.DONE)
-            write_both(buyer, entry, f"{ids} was bought, but ")
+            buyer.record(entry, f"{ids} was bought, but ")
         return Outcome(kind, order, entry, slot, problem)
     except KeyboardInterrupt:
         raise Interrupted(entry.order, entry.reservation_ids) from None

@@ -16,7 +16,6 @@ is told and saved. Until it is closed nothing is bought for the environment, by 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +24,7 @@ from nixl_efa.aws_errors import error_code, error_status, explain
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.journal import JournalFull
 from nixl_efa.capacity.order import Entry, Order, State
-from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag, reservations_in
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
         raise Failure(f"nothing was bought: {explain(error)}") from error
     ids: tuple[str, ...] = ()
     try:
-        ids = _sent(buyer, entry)
+        ids = _send(buyer, entry)
         return record_bought(buyer, entry, ids)
     except KeyboardInterrupt:
         if ids:
@@ -205,11 +204,8 @@ def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep) -> tuple[str, ...]
         bought = entry.order.offering.id in extensions_bought(ec2, block, sleep)
         return (block,) if bought else ()
     # DescribeCapacityReservations documents no filter for tags (EC2 API reference), so they are compared here.
-    return tuple(
-        payload["CapacityReservationId"]
-        for payload in all_items(ec2.describe_capacity_reservations, "CapacityReservations", sleep)
-        if {"Key": PURCHASE_TAG, "Value": entry.tag} in (payload.get("Tags") or ())
-    )
+    found = reservations_in(ec2, entry.order.offering.region, sleep)
+    return tuple(one.id for one in found if one.tags.get(PURCHASE_TAG) == entry.tag)
 
 
 def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:
@@ -256,42 +252,20 @@ def record_bought(buyer: Buyer, entry: Entry, ids: tuple[str, ...]) -> Entry:
     """Writes into both journals that the order is bought. What can't be written is said: it is bought all the same,
     and the next command finds the purchase by its tag."""
     bought = buyer.journal.moved(entry, State.BOUGHT, reservation_ids=ids)
-    write_both(buyer, bought, f"{', '.join(ids)} was bought, but ")
+    buyer.record(bought, f"{', '.join(ids)} was bought, but ")
     return bought
 
 
 def close_unbought(buyer: Buyer, entry: Entry, why: str) -> Entry:
     """Writes that nothing was bought. Where the disk does not take it, the environment stays locked."""
     closed = buyer.journal.moved(entry, State.NOT_BOUGHT, note=why)
-    return closed if write_both(buyer, closed, "") else entry
+    return closed if buyer.record(closed) else entry
 
 
-def write_both(buyer: Buyer, entry: Entry, before: str) -> bool:
-    """Writes an entry into this machine's journal, then into the shared one; whether this machine has it.
-
-    A failure is said, with `before` in front, and not raised.
-    """
-    try:
-        buyer.journal.write(entry)
-    except JournalFull as full:
-        buyer.talk.tell(before + full.message)
-        if entry.state is State.NOT_BOUGHT:
-            return False
-    shared = buyer.shared_journal_of(entry.order)
-    try:
-        shared.write(entry)
-    except Exception as error:
-        buyer.talk.tell(
-            f"{before}{shared.path} in {shared.region} could not be written ({explain(error)}). "
-            f"`nixl-efa capacity recover{entry.order.env_option}` writes it."
-        )
-    return True
-
-
-def _sent(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
+def _send(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
     """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
     try:
-        ids = _send(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
+        ids = _call(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
         if ids:
             return ids
         buyer.talk.tell("EC2's answer names no reservation: looking for the purchase by its tag.")
@@ -308,7 +282,7 @@ def _sent(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
     return ids
 
 
-def _send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
+def _call(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
     bought: list[Mapping[str, Any]]
     if entry.order.is_extension:
         extended: Mapping[str, Any] = ec2.purchase_capacity_block_extension(**extension_request(entry.order))
@@ -326,12 +300,3 @@ def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
     except Exception as error:
         buyer.talk.tell(f"could not look for it: {explain(error)}")
         raise Unclear(entry, buyer.rule.settled_at(entry)) from error
-
-
-def as_foreign_call(entry: Entry) -> Entry:
-    """Another machine's entry as if its call had begun at the latest moment at which it may: the shared journal has it
-    from its preparation on."""
-    if entry.state is not State.PREPARED:
-        return entry
-    begun = entry.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS)
-    return replace(entry, state=State.CALLING, changed_at=begun)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from nixl_efa.aws_errors import explain
@@ -12,8 +12,8 @@ from nixl_efa.capacity.finish import finish
 from nixl_efa.capacity.journal import SharedJournal, machine_lock, shared_names
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import (
+    LONGEST_PREPARATION_SECONDS,
     TRIES,
-    as_foreign_call,
     close_unbought,
     find_until,
     record_bought,
@@ -100,7 +100,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     buyer.talk.tell(f"{shared.path} in {shared.region} has an open purchase of {entry.text()}")
     if entry.state is State.BOUGHT:
         return entry
-    latest = as_foreign_call(entry)
+    latest = _as_called(entry)
     found = find_until(buyer, latest, buyer.clock.now())
     if found:
         # The machine that bought it may be gone for good.
@@ -120,6 +120,15 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     closed = buyer.journal.moved(latest, State.NOT_BOUGHT, note="not found by its tag, on another machine")
     shared.write(closed)
     return closed
+
+
+def _as_called(entry: Entry) -> Entry:
+    """Another machine's entry as if its call had begun at the latest moment at which it may: the shared journal has it
+    from its preparation on."""
+    if entry.state is not State.PREPARED:
+        return entry
+    begun = entry.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS)
+    return replace(entry, state=State.CALLING, changed_at=begun)
 
 
 def _declare_unbought(buyer: Buyer, tag: str) -> Entry:

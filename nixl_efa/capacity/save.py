@@ -1,5 +1,5 @@
-"""Keeping a reservation for an environment (`capacity save`), and making its next block the current one (`capacity
-switch`).
+"""Keeping a reservation for an environment (`capacity save`), looking at what is kept (`capacity load`), and making its
+next block the current one (`capacity switch`).
 
 `names` are the Name tags of the nodes that are lost when a living reservation is put aside (users.node_names).
 """
@@ -16,12 +16,11 @@ from nixl_efa.capacity.agreement import ask_for_nodes
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.finish import slot_of_bought
-from nixl_efa.capacity.judge import judge
+from nixl_efa.capacity.judge import id_finding, judge
 from nixl_efa.capacity.order import UNBOUND, Entry, State
-from nixl_efa.capacity.purchase import write_both
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import Failure
-from nixl_efa.findings import failures, warnings
+from nixl_efa.findings import Finding, failures, warnings, worst_first
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
 
@@ -99,6 +98,18 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
     return environment.holdings(buyer, launch.reservation, regions=[launch.region])
 
 
+def load(launch: Launch, buyer: Buyer) -> tuple[Holdings, list[Finding]]:
+    """What is stored for the environment, and whether its current reservation fits, the worst first."""
+    source = launch.reservation
+    held = environment.holdings(buyer, source, regions=[launch.region])
+    named = id_finding(launch, held.current.id if held.current else "")
+    findings = [named] if named is not None else []
+    if held.current is not None and (named is None or not source.is_named):
+        stored_zone = held.stored[source.zone_parameter].value
+        findings += judge(held.current, launch, buyer.clock.now(), zone=stored_zone, account=buyer.account.id)
+    return held, worst_first(findings)
+
+
 def switch_when_free(launch: Launch, names: Sequence[str], buyer: Buyer) -> str:
     """Makes the environment's next block its current one where nobody has to be asked: it is active and fits, and no
     node runs in a current one that lives. Returns its id; empty when nothing was switched."""
@@ -157,4 +168,4 @@ def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:
     for entry in everything.values():
         is_purchase = reservation_id in entry.reservation_ids and not entry.order.is_extension
         if entry.state is State.BOUGHT and is_purchase:
-            write_both(buyer, buyer.journal.moved(entry, State.DONE), f"{reservation_id} is saved, but ")
+            buyer.record(buyer.journal.moved(entry, State.DONE), f"{reservation_id} is saved, but ")

@@ -19,8 +19,7 @@ from nixl_efa.capacity.buyer import WaitingRule, identify
 from nixl_efa.capacity.finish import Outcome
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.recover import recover
-from nixl_efa.capacity.request import Request
-from nixl_efa.capacity.search import Question
+from nixl_efa.capacity.search import Question, Request
 from nixl_efa.launch import launch_of
 from nixl_efa.settings import Settings
 from tests.capacity.fake_aws import OFFERING_ID, REGION, FakeAws, FakeClients

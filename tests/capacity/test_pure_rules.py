@@ -11,16 +11,17 @@ import pytest
 
 from nixl_efa.capacity import offering, reservation
 from nixl_efa.capacity.purchase import certainly_not_bought
-from nixl_efa.capacity.request import (
+from nixl_efa.capacity.search import (
     ALLOWED_HOURS,
+    Question,
     Request,
     checked,
     earliest_start,
+    find_again,
     latest_end,
     moment,
     nearest_allowed,
 )
-from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.cli.capacity.search import timeline
 from nixl_efa.failure import BadInput, Failure
 from tests.capacity.fake_aws import REGION, FakeAws, FakeClock, FakeEc2, refusal

@@ -122,17 +122,15 @@ def extend(
     from nixl_efa.capacity import extend as library
     from nixl_efa.capacity.agreement import agreement
     from nixl_efa.capacity.buyer import checked_rule
-    from nixl_efa.capacity.request import check_hours
-    from nixl_efa.capacity.reservation import ENVIRONMENT_TAG
+    from nixl_efa.capacity.search import check_hours
 
     check_hours(hours, "--hours")
     agreed = agreement(yes=yes, max_fee=max_fee, min_hours=None, replace=False)
     rule = checked_rule(look_seconds, settle_seconds)
     run = session(profile, region)
-    named = run.launch(environment) if environment else None
+    launches = {environment: run.launch(environment)} if environment else run.launches()
     block = run.locate(reservation_id)
-    launch = named or run.launches().get(block.tags.get(ENVIRONMENT_TAG, ""))
-    request = library.ExtendRequest(block, hours, agreed, environment or "", launch, dry_run)
+    request = library.ExtendRequest(block, hours, agreed, environment or "", launches, dry_run)
     buyer = run.buyer(block.region, as_json=as_json, rule=rule)
     with interruptible():
         _end(library.extend(request, buyer), buyer.account, as_json=as_json)
@@ -257,24 +255,17 @@ def load(
 
     Exits with 1 when a launch into it would fail for good.
     """
-    from nixl_efa.capacity import environment as library
-    from nixl_efa.capacity.judge import id_finding, judge
+    from nixl_efa.capacity import save as library
     from nixl_efa.cli.capacity import forms
-    from nixl_efa.findings import failures, worst_first
+    from nixl_efa.findings import failures
 
     run = session(profile, region)
     launch = run.launch(environment)
     source = launch.reservation
-    buyer = run.buyer(launch.region)
-    held = library.holdings(buyer, source, regions=[launch.region])
+    held, findings = library.load(launch, run.buyer(launch.region))
     now = run.clock.now()
     stored_id = held.current.id if held.current else ""
     stored_zone = held.stored[source.zone_parameter].value
-    named = id_finding(launch, stored_id)
-    findings = [named] if named is not None else []
-    if held.current is not None and (named is None or not source.is_named):
-        findings += judge(held.current, launch, now, zone=stored_zone, account=buyer.account.id)
-    findings = worst_first(findings)
     if as_json:
         users = ((environment, "current"),)
         known = held.current if held.current and held.current.state != "unknown" else None

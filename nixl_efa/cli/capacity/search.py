@@ -35,8 +35,7 @@ from nixl_efa.cli.output import (
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
-    from nixl_efa.capacity.request import Request
-    from nixl_efa.capacity.search import Found
+    from nixl_efa.capacity.search import Found, Request
 
 DEFAULT_HOURS = 24
 SORTS = ("fee", "start", "rate")
@@ -77,7 +76,7 @@ def search(
     and the whole time.
     """
     from nixl_efa.aws_calls import chosen_regions
-    from nixl_efa.capacity.request import Request, checked, earliest_start, latest_end
+    from nixl_efa.capacity.search import Request, checked, earliest_start, latest_end
 
     if sort not in SORTS:
         raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
