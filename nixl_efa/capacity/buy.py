@@ -1,7 +1,8 @@
 """Buying a Capacity Block for an environment: what fits, with everything on the table before the fee, exactly once.
 
-The story of `nixl-efa capacity buy`, from top to bottom: `buy` settles what an earlier run left open, `propose` looks
-at all that matters, `agree` shows it and asks, `purchase.buy_once` buys, `finish` saves and tells.
+The story of `nixl-efa capacity buy`, from top to bottom: `_bought_earlier` settles what an earlier run left open,
+`propose` looks at all that matters, `show` and `agree` put it before the user, `buy_once` buys, `finish` saves it and
+tells.
 """
 
 from __future__ import annotations
@@ -11,15 +12,16 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nixl_efa.account import Account, account_finding
-from nixl_efa.capacity import environment, parameters, purchase
+from nixl_efa.capacity import environment, parameters
 from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
-from nixl_efa.capacity.finish import Outcome, finish
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.judge import judge
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.order import UNBOUND, Entry, Order, State
+from nixl_efa.capacity.purchase import Outcome, buy_once, finish, settle_earlier
+from nixl_efa.capacity.purchase_calls import dry_run
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.capacity.users import node_names
@@ -64,7 +66,7 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
     if request.dry_run:
         proposal = propose(request, chosen, buyer)
         show(proposal, buyer)
-        purchase.dry_run(proposal.order, buyer)
+        dry_run(proposal.order, buyer)
         return Outcome("dry-run", proposal.order, slot=proposal.slot)
     with machine_lock(buyer.locks, chosen):
         earlier = _bought_earlier(request.question.offering_id, chosen, buyer)
@@ -79,7 +81,7 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
                 ssm = buyer.clients.ssm(proposal.held.source.region)
                 parameters.check_unchanged(ssm, proposal.held.stored.values())
 
-        entry = purchase.buy_once(proposal.order, buyer, proposal.number, check_unchanged)
+        entry = buy_once(proposal.order, buyer, proposal.number, check_unchanged)
         return finish(entry, buyer, "bought", held=proposal.held, slot=proposal.slot)
 
 
@@ -265,7 +267,7 @@ def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome |
     """What an earlier run of this command has bought and can still be used. Failure when another one was left open
     and turns out to be bought: whoever asks for another purchase should know of the first."""
     _check_others(offering_id, lock_name, buyer)
-    bought = purchase.settle_earlier(buyer, lock_name)
+    bought = settle_earlier(buyer, lock_name)
     mine = [entry for entry in bought if entry.order.offering.id == offering_id]
     others = [entry for entry in bought if entry not in mine]
     for entry in others:

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from nixl_efa.account import account_finding
-from nixl_efa.capacity import environment, extension, purchase
+from nixl_efa.capacity import environment, extension
 from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
-from nixl_efa.capacity.finish import Outcome, finish
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.order import Order, extension_lock
+from nixl_efa.capacity.purchase import Outcome, buy_once, finish, settle_earlier
+from nixl_efa.capacity.purchase_calls import dry_run, extensions_bought
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.launch import Launch
@@ -46,21 +47,21 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
     if request.dry_run:
         proposal = propose(request, name, buyer)
         show(proposal, buyer)
-        purchase.dry_run(proposal.order, buyer)
+        dry_run(proposal.order, buyer)
         return Outcome("dry-run", proposal.order)
     with machine_lock(buyer.locks, lock):
         # The offerings of an extended block are new ones, so an offering does not tell that it is the same command
         # again; that its entry is open does.
-        bought = purchase.settle_earlier(buyer, lock)
+        bought = settle_earlier(buyer, lock)
         if bought:
             buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")
             return finish(bought[0], buyer, "already-bought")
         proposal = propose(request, name, buyer)
         ec2, block, sleep = buyer.clients.ec2(request.block.region), request.block.id, buyer.clock.sleep
-        known = purchase.extensions_bought(ec2, block, sleep)
+        known = extensions_bought(ec2, block, sleep)
 
         def guard() -> None:
-            if purchase.extensions_bought(ec2, block, sleep) - known:
+            if extensions_bought(ec2, block, sleep) - known:
                 raise Failure(
                     f"{block} was extended by somebody else just now: nothing was bought here. "
                     "Run the command again if you want still more time."
@@ -68,7 +69,7 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
 
         show(proposal, buyer)
         agree(proposal, request.agreed, buyer)
-        entry = purchase.buy_once(proposal.order, buyer, proposal.number, guard)
+        entry = buy_once(proposal.order, buyer, proposal.number, guard)
         return finish(entry, buyer, "bought")
 
 

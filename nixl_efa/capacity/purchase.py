@@ -7,7 +7,8 @@ may have bought. Hence the order of things here:
 2. it takes the next number of the environment's shared journal, which locks the environment;
 3. the machine's journal says CALLING;
 4. the call is sent once, without retries, and carries the tag;
-5. both journals say what became of it.
+5. both journals say what became of it: NOT_BOUGHT, or BOUGHT;
+6. what is bought is saved, the user is told, and both journals say DONE.
 
 Wherever this stops, the next command finds the entry: PREPARED is not bought, CALLING is looked for by its tag, BOUGHT
 is told and saved. Until it is closed nothing is bought for the environment, by anybody.
@@ -15,53 +16,28 @@ is told and saved. Until it is closed nothing is bought for the environment, by 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import NoResultError, Sleep, all_items, is_throttling
-from nixl_efa.aws_errors import error_code, error_status, explain
+from nixl_efa.aws_calls import NoResultError
+from nixl_efa.aws_errors import explain
+from nixl_efa.capacity import environment
 from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.journal import JournalFull
 from nixl_efa.capacity.order import Entry, Order, State
-from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag, reservations_in
+from nixl_efa.capacity.purchase_calls import certainly_not_bought, find_purchase, send
+from nixl_efa.capacity.reservation import UNKNOWN, Reservation
 from nixl_efa.failure import Failure
+from nixl_efa.launch import ReservationSource
 
-if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-
-PLATFORM = "Linux/UNIX"
 # Looks that must find nothing before a purchase counts as not made.
 TRIES = 3
 # A process that slept before the call (a closed laptop, a disk that hangs) must not wake up and buy: by then
 # somebody may have decided that its purchase was never made. One that sleeps after this was looked at has signed its
 # request, and AWS refuses a signature older than 5 minutes (IAM user guide, signing elements).
 LONGEST_PREPARATION_SECONDS = 60.0
-
-# No connection was made, or none was even tried, so the request never left. By the class's name: botocore is not
-# imported here. An SSLError or a closed connection can also come after the request was sent, and so can a
-# ProxyConnectionError: http.client closes a connection that breaks while the answer is read, and urllib3 then takes
-# it for one that never reached the proxy.
-_NEVER_SENT = frozenset(
-    {
-        "ParamValidationError",
-        "NoCredentialsError",
-        "PartialCredentialsError",
-        "CredentialRetrievalError",
-        "TokenRetrievalError",
-        "UnauthorizedSSOTokenError",
-        "SSOTokenLoadError",
-        "LoginError",
-        "ProfileNotFound",
-        "NoRegionError",
-        "InvalidRegionError",
-        "EndpointConnectionError",
-        "ConnectTimeoutError",
-    }
-)
-# Client errors that say nothing about the effect: something on the way gave up waiting.
-_GAVE_UP_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "408", "499"})
-_GAVE_UP_STATUS = frozenset({408, 409, 425, 499})
 
 
 class Unclear(Failure):
@@ -88,47 +64,21 @@ class Interrupted(Failure):
         )
 
 
-def block_request(order: Order, tag: str) -> dict[str, Any]:
-    """The whole request of PurchaseCapacityBlock. The tags are the only thing in it that tells two purchases apart
-    afterwards."""
-    tags = {
-        "Name": f"nixl-efa-{order.environment}" if order.environment else "nixl-efa",
-        PURCHASE_TAG: tag,
-        FEE_TAG: fee_tag(order.offering.fee, order.offering.currency),
-        **({ENVIRONMENT_TAG: order.environment} if order.environment else {}),
-    }
-    return {
-        "CapacityBlockOfferingId": order.offering.id,
-        "InstancePlatform": PLATFORM,
-        "TagSpecifications": [
-            {
-                "ResourceType": "capacity-reservation",
-                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
-            }
-        ],
-    }
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a purchase ended.
 
+    kind:    "bought", "already-bought" or "dry-run".
+    entry:   of what is bought. It is open still where there is a problem.
+    slot:    as what it is kept; None when it is not.
+    problem: why it could not be saved, with what to do; empty when all is well.
+    """
 
-def extension_request(order: Order) -> dict[str, Any]:
-    """The whole request of PurchaseCapacityBlockExtension, which takes no tags."""
-    return {
-        "CapacityBlockExtensionOfferingId": order.offering.id,
-        "CapacityReservationId": order.offering.extends,
-    }
-
-
-def dry_run(order: Order, buyer: Buyer) -> None:
-    """Asks EC2 whether the purchase would be allowed, and says so; raises its refusal. Buys nothing."""
-    ec2 = buyer.clients.ec2_purchases(order.offering.region)
-    try:
-        if order.is_extension:
-            ec2.purchase_capacity_block_extension(**extension_request(order), DryRun=True)
-        else:
-            ec2.purchase_capacity_block(**block_request(order, "dry-run"), DryRun=True)
-    except Exception as error:
-        if error_code(error) != "DryRunOperation":
-            raise
-    buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
+    kind: str
+    order: Order
+    entry: Entry | None = None
+    slot: Slot | None = None
+    problem: str = ""
 
 
 def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) -> Entry:
@@ -158,12 +108,43 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
         raise Failure(f"nothing was bought: {explain(error)}") from error
     ids: tuple[str, ...] = ()
     try:
-        ids = _send(buyer, entry)
+        ids = _send_and_find(buyer, entry)
         return record_bought(buyer, entry, ids)
     except KeyboardInterrupt:
         if ids:
             raise Interrupted(entry.order, ids) from None
         raise Unclear(entry, buyer.rule.settled_at(entry), exit_code=130) from None
+
+
+def finish(
+    entry: Entry,
+    buyer: Buyer,
+    kind: str,
+    *,
+    held: Holdings | None = None,
+    slot: Slot | None = None,
+    replace_living: bool = False,
+) -> Outcome:
+    """Saves a BOUGHT entry's reservation, tells the user and closes it. Whatever stops this leaves the entry BOUGHT, so
+    that the next command on this machine, or `recover` on any, does it.
+
+    kind: "bought" or "already-bought". held, slot: what the environment had when the user agreed, and as what it is
+    kept; looked up without. Failure, with what was bought, when it is interrupted.
+    """
+    order, ids, problem = entry.order, ", ".join(entry.reservation_ids), ""
+    try:
+        if order.is_saved:
+            buyer.talk.tell(f"{ids} was bought for {order.whom}; saving it.")
+            slot, problem = _save(entry, buyer, held, slot, replace_living)
+        else:
+            slot = None
+        buyer.talk.report(entry, kind, slot.value if slot else "")
+        if not problem:
+            entry = buyer.journal.moved(entry, State.DONE)
+            buyer.record(entry, f"{ids} was bought, but ")
+        return Outcome(kind, order, entry, slot, problem)
+    except KeyboardInterrupt:
+        raise Interrupted(entry.order, entry.reservation_ids) from None
 
 
 def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
@@ -195,28 +176,6 @@ def settle(buyer: Buyer, entry: Entry) -> Entry:
     return record_bought(buyer, entry, ids) if ids else close_unbought(buyer, entry, "not found by its tag")
 
 
-def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep) -> tuple[str, ...]:
-    """The ids of the reservations that this entry's call has bought or extended, empty when none is visible."""
-    if entry.order.is_extension:
-        # An extension takes no tags; its history names the offering that was bought, and an offering of an extension
-        # is made for one reservation.
-        block = entry.order.offering.extends
-        bought = entry.order.offering.id in extensions_bought(ec2, block, sleep)
-        return (block,) if bought else ()
-    # DescribeCapacityReservations documents no filter for tags (EC2 API reference), so they are compared here.
-    found = reservations_in(ec2, entry.order.offering.region, sleep)
-    return tuple(one.id for one in found if one.tags.get(PURCHASE_TAG) == entry.tag)
-
-
-def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:
-    """The offerings by which this block was extended, by anybody."""
-    request = {"CapacityReservationIds": [block_id]}
-    history = all_items(
-        ec2.describe_capacity_block_extension_history, "CapacityBlockExtensions", sleep, request
-    )
-    return {one.get("CapacityBlockExtensionOfferingId", "") for one in history}
-
-
 def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
     """Looks again and again until the purchase is found, or `until` has passed and it was looked for TRIES times."""
     ec2 = buyer.clients.ec2(entry.order.offering.region)
@@ -229,23 +188,6 @@ def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
         if found or (tries >= TRIES and asked_at >= until):
             return found
         buyer.clock.sleep(buyer.rule.pause_seconds)
-
-
-def certainly_not_bought(error: BaseException) -> bool:
-    """Whether this error of the call proves that nothing was bought.
-
-    A client error (HTTP 4xx) is EC2's refusal. Throttling is a refusal too, although EC2 sends RequestLimitExceeded
-    with status 503 (EC2 API reference, errors-overview: the request was not processed). Every other server error, a
-    timeout, a closed connection or an answer that can't be read proves nothing.
-    """
-    if any(kind.__name__ in _NEVER_SENT for kind in type(error).__mro__):
-        return True
-    if not isinstance(error, Exception) or not (code := error_code(error)):
-        return False
-    if is_throttling(error):
-        return True
-    status = error_status(error)
-    return 400 <= status < 500 and status not in _GAVE_UP_STATUS and code not in _GAVE_UP_CODES
 
 
 def record_bought(buyer: Buyer, entry: Entry, ids: tuple[str, ...]) -> Entry:
@@ -262,10 +204,10 @@ def close_unbought(buyer: Buyer, entry: Entry, why: str) -> Entry:
     return closed if buyer.record(closed) else entry
 
 
-def _send(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
+def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
     """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
     try:
-        ids = _call(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
+        ids = send(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
         if ids:
             return ids
         buyer.talk.tell("EC2's answer names no reservation: looking for the purchase by its tag.")
@@ -282,21 +224,51 @@ def _send(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
     return ids
 
 
-def _call(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
-    bought: list[Mapping[str, Any]]
-    if entry.order.is_extension:
-        extended: Mapping[str, Any] = ec2.purchase_capacity_block_extension(**extension_request(entry.order))
-        bought = list(extended.get("CapacityBlockExtensions", ()))
-    else:
-        answer: Mapping[str, Any] = ec2.purchase_capacity_block(**block_request(entry.order, entry.tag))
-        bought = [answer.get("CapacityReservation", {}), *answer.get("CapacityReservations", ())]
-    ids = [one["CapacityReservationId"] for one in bought if one.get("CapacityReservationId")]
-    return tuple(dict.fromkeys(ids))
-
-
 def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
     try:
         return find_until(buyer, entry, until)
     except Exception as error:
         buyer.talk.tell(f"could not look for it: {explain(error)}")
         raise Unclear(entry, buyer.rule.settled_at(entry)) from error
+
+
+def _save(
+    entry: Entry, buyer: Buyer, held: Holdings | None, slot: Slot | None, replace_living: bool
+) -> tuple[Slot | None, str]:
+    """As what the reservation is kept now; else why it could not be saved, and what to do."""
+    order, reservation_id = entry.order, entry.reservation_ids[0]
+    try:
+        if held is None or slot is None:
+            source = ReservationSource(
+                environment=order.environment,
+                region=order.offering.region,
+                id_parameter=order.id_parameter,
+                zone_parameter=order.zone_parameter,
+                reads_id=True,
+                reads_zone=True,
+            )
+            held = environment.holdings(buyer, source, [entry], regions=[source.region])
+            bought = replace(order.offering.reservation(), id=reservation_id)
+            slot = slot_of_bought(bought, held, buyer.clock.now(), replace=replace_living)
+        environment.save(buyer, held, slot, reservation_id, order.offering.zone)
+    except Exception as error:
+        return None, (
+            f"{reservation_id} was bought, but not saved for {order.environment!r} ({explain(error)}). "
+            f"Run: nixl-efa capacity save {reservation_id} --env {order.environment} --region {order.offering.region}"
+        )
+    return slot, ""
+
+
+def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replace: bool) -> Slot:
+    """As what a reservation that is already bought is kept. Failure when the environment has no place for it. Pure."""
+    current, following = held.current, held.next
+    if current is None or current.id == bought.id or not current.lives(now) or replace:
+        return Slot.CURRENT
+    free = following is None or following.id == bought.id or not following.lives(now)
+    later = current.end is not None and bought.end is not None and bought.end > current.end
+    if free and later:
+        return Slot.NEXT
+    known = "which EC2 does not show" if current.state == UNKNOWN else "which lives"
+    raise Failure(
+        f"{held.source.environment} uses {current.id!r}, {known}: `--replace` puts {bought.id} in its place"
+    )

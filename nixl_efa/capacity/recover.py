@@ -8,7 +8,6 @@ from datetime import timedelta
 
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer
-from nixl_efa.capacity.finish import finish
 from nixl_efa.capacity.journal import SharedJournal, machine_lock, shared_names
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import (
@@ -16,6 +15,7 @@ from nixl_efa.capacity.purchase import (
     TRIES,
     close_unbought,
     find_until,
+    finish,
     record_bought,
     settle,
 )

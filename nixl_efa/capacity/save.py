@@ -15,9 +15,9 @@ from nixl_efa.capacity import environment
 from nixl_efa.capacity.agreement import ask_for_nodes
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
-from nixl_efa.capacity.finish import slot_of_bought
 from nixl_efa.capacity.judge import id_finding, judge
 from nixl_efa.capacity.order import UNBOUND, Entry, State
+from nixl_efa.capacity.purchase import slot_of_bought
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, failures, warnings, worst_first
@@ -146,7 +146,7 @@ def _agreed_slot(
     reservation: Reservation, held: Holdings, names: Sequence[str], buyer: Buyer, *, replace: bool
 ) -> Slot:
     try:
-        slot = slot_of_bought(reservation, held, buyer, replace_living=replace)
+        slot = slot_of_bought(reservation, held, buyer.clock.now(), replace=replace)
     except Failure as refused:
         if buyer.talk.ask(f"{refused.message}. Replace? [y/N]").lower() not in ("y", "yes"):
             raise Failure(f"nothing was written: {refused.message}") from refused

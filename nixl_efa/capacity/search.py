@@ -91,20 +91,15 @@ class Question:
     shown: Offering | None = None
 
 
-def offerings_request(request: Request, hours: int) -> dict[str, Any]:
-    """The whole request of DescribeCapacityBlockOfferings for one length in hours."""
-    return {
+def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, sleep: Sleep) -> list[Offering]:
+    """The offerings of one region and one length in hours, all pages."""
+    body = {
         "InstanceType": request.instance_type,
         "InstanceCount": request.count,
         "CapacityDurationHours": hours,
         "StartDateRange": request.earliest_start,
         "EndDateRange": request.end_for(hours),
     }
-
-
-def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, sleep: Sleep) -> list[Offering]:
-    """The offerings of one region and one length in hours, all pages."""
-    body = offerings_request(request, hours)
     items = all_items(ec2.describe_capacity_block_offerings, "CapacityBlockOfferings", sleep, body)
     return [from_api(payload, region, hours) for payload in items]
 

@@ -17,8 +17,8 @@ from nixl_efa.capacity.agreement import Agreement
 from nixl_efa.capacity.buy import BuyRequest, buy
 from nixl_efa.capacity.buyer import Buyer, identify, lock_region
 from nixl_efa.capacity.extend import ExtendRequest, extend
-from nixl_efa.capacity.finish import Outcome
 from nixl_efa.capacity.order import UNBOUND
+from nixl_efa.capacity.purchase import Outcome
 from nixl_efa.capacity.recover import known_names, recover
 from nixl_efa.capacity.reservation import locate
 from nixl_efa.capacity.save import save, switch

@@ -16,8 +16,8 @@ from nixl_efa.capacity.agreement import Agreement
 from nixl_efa.capacity.buy import BuyRequest, buy
 from nixl_efa.capacity.buyer import Buyer as Program
 from nixl_efa.capacity.buyer import WaitingRule, identify
-from nixl_efa.capacity.finish import Outcome
 from nixl_efa.capacity.order import Entry
+from nixl_efa.capacity.purchase import Outcome
 from nixl_efa.capacity.recover import recover
 from nixl_efa.capacity.search import Question, Request
 from nixl_efa.launch import launch_of

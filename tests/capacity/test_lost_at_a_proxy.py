@@ -10,7 +10,7 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError
 
-from nixl_efa.capacity.purchase import certainly_not_bought
+from nixl_efa.capacity.purchase_calls import certainly_not_bought
 
 
 def test_a_connection_that_a_proxy_closes_after_the_request_proves_nothing() -> None:

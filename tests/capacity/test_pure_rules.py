@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from nixl_efa.capacity import offering, reservation
-from nixl_efa.capacity.purchase import certainly_not_bought
+from nixl_efa.capacity.purchase_calls import certainly_not_bought
 from nixl_efa.capacity.search import (
     ALLOWED_HOURS,
     Question,

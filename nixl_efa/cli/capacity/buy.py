@@ -30,8 +30,8 @@ from nixl_efa.cli.output import BadInput, Failure, ask, both_times, data, print_
 
 if TYPE_CHECKING:
     from nixl_efa.account import Account
-    from nixl_efa.capacity.finish import Outcome
     from nixl_efa.capacity.order import Entry
+    from nixl_efa.capacity.purchase import Outcome
     from nixl_efa.launch import Launch
 
 # The form of an environment's name, which becomes part of names of files and parameters (settings.files).

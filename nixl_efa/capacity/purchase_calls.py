@@ -1,0 +1,136 @@
+"""What EC2 is asked for to buy, what its errors prove, and how a purchase is found afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.aws_calls import Sleep, all_items, is_throttling
+from nixl_efa.aws_errors import error_code, error_status
+from nixl_efa.capacity.buyer import Buyer
+from nixl_efa.capacity.order import Entry, Order
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag, reservations_in
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+PLATFORM = "Linux/UNIX"
+# No connection was made, or none was even tried, so the request never left. By the class's name: botocore is not
+# imported here. An SSLError or a closed connection can also come after the request was sent, and so can a
+# ProxyConnectionError: http.client closes a connection that breaks while the answer is read, and urllib3 then takes
+# it for one that never reached the proxy.
+_NEVER_SENT = frozenset(
+    {
+        "ParamValidationError",
+        "NoCredentialsError",
+        "PartialCredentialsError",
+        "CredentialRetrievalError",
+        "TokenRetrievalError",
+        "UnauthorizedSSOTokenError",
+        "SSOTokenLoadError",
+        "LoginError",
+        "ProfileNotFound",
+        "NoRegionError",
+        "InvalidRegionError",
+        "EndpointConnectionError",
+        "ConnectTimeoutError",
+    }
+)
+# Client errors that say nothing about the effect: something on the way gave up waiting.
+_GAVE_UP_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "408", "499"})
+_GAVE_UP_STATUS = frozenset({408, 409, 425, 499})
+
+
+def block_request(order: Order, tag: str) -> dict[str, Any]:
+    """The whole request of PurchaseCapacityBlock. The tags are the only thing in it that tells two purchases apart
+    afterwards."""
+    tags = {
+        "Name": f"nixl-efa-{order.environment}" if order.environment else "nixl-efa",
+        PURCHASE_TAG: tag,
+        FEE_TAG: fee_tag(order.offering.fee, order.offering.currency),
+        **({ENVIRONMENT_TAG: order.environment} if order.environment else {}),
+    }
+    return {
+        "CapacityBlockOfferingId": order.offering.id,
+        "InstancePlatform": PLATFORM,
+        "TagSpecifications": [
+            {
+                "ResourceType": "capacity-reservation",
+                "Tags": [{"Key": key, "Value": value} for key, value in tags.items()],
+            }
+        ],
+    }
+
+
+def extension_request(order: Order) -> dict[str, Any]:
+    """The whole request of PurchaseCapacityBlockExtension, which takes no tags."""
+    return {
+        "CapacityBlockExtensionOfferingId": order.offering.id,
+        "CapacityReservationId": order.offering.extends,
+    }
+
+
+def dry_run(order: Order, buyer: Buyer) -> None:
+    """Asks EC2 whether the purchase would be allowed, and says so; raises its refusal. Buys nothing."""
+    ec2 = buyer.clients.ec2_purchases(order.offering.region)
+    try:
+        if order.is_extension:
+            ec2.purchase_capacity_block_extension(**extension_request(order), DryRun=True)
+        else:
+            ec2.purchase_capacity_block(**block_request(order, "dry-run"), DryRun=True)
+    except Exception as error:
+        if error_code(error) != "DryRunOperation":
+            raise
+    buyer.talk.tell("EC2 would allow this purchase. Nothing was bought.")
+
+
+def send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
+    """Sends the purchase, once; the ids of the reservations that the answer names. `ec2` must not retry."""
+    bought: list[Mapping[str, Any]]
+    if entry.order.is_extension:
+        extended: Mapping[str, Any] = ec2.purchase_capacity_block_extension(**extension_request(entry.order))
+        bought = list(extended.get("CapacityBlockExtensions", ()))
+    else:
+        answer: Mapping[str, Any] = ec2.purchase_capacity_block(**block_request(entry.order, entry.tag))
+        bought = [answer.get("CapacityReservation", {}), *answer.get("CapacityReservations", ())]
+    ids = [one["CapacityReservationId"] for one in bought if one.get("CapacityReservationId")]
+    return tuple(dict.fromkeys(ids))
+
+
+def certainly_not_bought(error: BaseException) -> bool:
+    """Whether this error of the call proves that nothing was bought.
+
+    A client error (HTTP 4xx) is EC2's refusal. Throttling is a refusal too, although EC2 sends RequestLimitExceeded
+    with status 503 (EC2 API reference, errors-overview: the request was not processed). Every other server error, a
+    timeout, a closed connection or an answer that can't be read proves nothing.
+    """
+    if any(kind.__name__ in _NEVER_SENT for kind in type(error).__mro__):
+        return True
+    if not isinstance(error, Exception) or not (code := error_code(error)):
+        return False
+    if is_throttling(error):
+        return True
+    status = error_status(error)
+    return 400 <= status < 500 and status not in _GAVE_UP_STATUS and code not in _GAVE_UP_CODES
+
+
+def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep) -> tuple[str, ...]:
+    """The ids of the reservations that this entry's call has bought or extended, empty when none is visible."""
+    if entry.order.is_extension:
+        # An extension takes no tags; its history names the offering that was bought, and an offering of an extension
+        # is made for one reservation.
+        block = entry.order.offering.extends
+        bought = entry.order.offering.id in extensions_bought(ec2, block, sleep)
+        return (block,) if bought else ()
+    # DescribeCapacityReservations documents no filter for tags (EC2 API reference), so they are compared here.
+    found = reservations_in(ec2, entry.order.offering.region, sleep)
+    return tuple(one.id for one in found if one.tags.get(PURCHASE_TAG) == entry.tag)
+
+
+def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:
+    """The offerings by which this block was extended, by anybody."""
+    request = {"CapacityReservationIds": [block_id]}
+    history = all_items(
+        ec2.describe_capacity_block_extension_history, "CapacityBlockExtensions", sleep, request
+    )
+    return {one.get("CapacityBlockExtensionOfferingId", "") for one in history}
