@@ -68,7 +68,8 @@ class Proposal:
 
     findings: what speaks for and against it. held, slot: what the environment has, and as what the block is kept; None
     for one that is for no environment. number: the highest of the shared journal. running: instances in the block that
-    is put aside. both: how long it and another block of the environment are paid for at once.
+    is put aside. both: how long it and another block of the environment are paid for at once. extended: the offerings
+    by which a block that is extended was extended before.
     """
 
     order: Order
@@ -78,6 +79,7 @@ class Proposal:
     number: int
     running: int = 0
     both: timedelta = timedelta(0)
+    extended: frozenset[str] = frozenset()
 
 
 def show(proposal: Proposal, buyer: Buyer) -> None:

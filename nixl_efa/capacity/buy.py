@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from nixl_efa.account import Account, account_finding
-from nixl_efa.capacity import environment, parameters
+from nixl_efa.capacity import environment
 from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
@@ -75,13 +75,7 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
         proposal = propose(request, chosen, buyer)
         show(proposal, buyer)
         agree(proposal, request.agreed, buyer)
-
-        def check_unchanged() -> None:
-            if proposal.held is not None:
-                ssm = buyer.clients.ssm(proposal.held.source.region)
-                parameters.check_unchanged(ssm, proposal.held.stored.values())
-
-        entry = buy_once(proposal.order, buyer, proposal.number, check_unchanged)
+        entry = buy_once(proposal, buyer)
         return finish(entry, buyer, "bought", held=proposal.held, slot=proposal.slot)
 
 

@@ -13,7 +13,7 @@ from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.order import Order, extension_lock
 from nixl_efa.capacity.purchase import Outcome, buy_once, finish, settle_earlier
-from nixl_efa.capacity.purchase_calls import dry_run, extensions_bought
+from nixl_efa.capacity.purchase_calls import dry_run
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.launch import Launch
@@ -57,19 +57,9 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
             buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")
             return finish(bought[0], buyer, "already-bought")
         proposal = propose(request, name, buyer)
-        ec2, block, sleep = buyer.clients.ec2(request.block.region), request.block.id, buyer.clock.sleep
-        known = extensions_bought(ec2, block, sleep)
-
-        def guard() -> None:
-            if extensions_bought(ec2, block, sleep) - known:
-                raise Failure(
-                    f"{block} was extended by somebody else just now: nothing was bought here. "
-                    "Run the command again if you want still more time."
-                )
-
         show(proposal, buyer)
         agree(proposal, request.agreed, buyer)
-        entry = buy_once(proposal.order, buyer, proposal.number, guard)
+        entry = buy_once(proposal, buyer)
         return finish(entry, buyer, "bought")
 
 
@@ -96,4 +86,5 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
         held = environment.holdings(buyer, launch.reservation, regions=[block.region])
         both, found = environment.overlap_of_extension(offered[0], held, now)
         findings += found
-    return Proposal(order, tuple(findings), None, None, number, both=both)
+    extended = frozenset(one.offering_id for one in history)
+    return Proposal(order, tuple(findings), None, None, number, both=both, extended=extended)

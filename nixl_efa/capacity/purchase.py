@@ -16,18 +16,18 @@ is told and saved. Until it is closed nothing is bought for the environment, by 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from nixl_efa.aws_calls import NoResultError
 from nixl_efa.aws_errors import explain
-from nixl_efa.capacity import environment
+from nixl_efa.capacity import environment, parameters
+from nixl_efa.capacity.agreement import Proposal
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.journal import JournalFull
 from nixl_efa.capacity.order import Entry, Order, State
-from nixl_efa.capacity.purchase_calls import certainly_not_bought, find_purchase, send
+from nixl_efa.capacity.purchase_calls import certainly_not_bought, extensions_bought, find_purchase, send
 from nixl_efa.capacity.reservation import UNKNOWN, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.launch import ReservationSource
@@ -81,21 +81,21 @@ class Outcome:
     problem: str = ""
 
 
-def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) -> Entry:
-    """Buys the order and returns its entry, which is BOUGHT: what is left is to tell and to save it.
+def buy_once(proposal: Proposal, buyer: Buyer) -> Entry:
+    """Buys what was agreed to and returns its entry, which is BOUGHT: what is left is to save it and to tell.
 
-    known: the highest number of the shared journal when the user was asked. guard: looks, under the lock, whether
-    something else has changed since the user agreed; raises Failure. The caller holds this machine's lock of the
-    environment and has settled its open entries. Raises Failure when nothing was bought, Unclear when that isn't known.
+    The caller holds this machine's lock of the environment and has settled its open entries. Failure when nothing was
+    bought, Unclear when that isn't known.
     """
+    order = proposal.order
     try:
         entry = buyer.journal.prepare(order)
     except JournalFull as full:
         raise Failure(f"nothing was bought: {full.message}") from full
     latest = entry.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS)
     try:
-        entry = buyer.shared_journal_of(order).take(entry, known)
-        guard()
+        entry = buyer.shared_journal_of(order).take(entry, proposal.number)
+        _check_unchanged(proposal, buyer)
         entry = buyer.journal.write(buyer.journal.moved(entry, State.CALLING))
         if buyer.clock.now() > latest:
             raise Failure("the preparation took too long: nothing was bought. Run the same command again.")
@@ -114,6 +114,21 @@ def buy_once(order: Order, buyer: Buyer, known: int, guard: Callable[[], None]) 
         if ids:
             raise Interrupted(entry.order, ids) from None
         raise Unclear(entry, buyer.rule.settled_at(entry), exit_code=130) from None
+
+
+def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
+    """Failure when something has changed, beside the shared journal, since the user was asked."""
+    offering = proposal.order.offering
+    if proposal.held is not None:
+        ssm = buyer.clients.ssm(proposal.held.source.region)
+        parameters.check_unchanged(ssm, proposal.held.stored.values())
+    if proposal.order.is_extension:
+        ec2 = buyer.clients.ec2(offering.region)
+        if extensions_bought(ec2, offering.extends, buyer.clock.sleep) - proposal.extended:
+            raise Failure(
+                f"{offering.extends} was extended by somebody else just now: nothing was bought here. "
+                "Run the command again if you want still more time."
+            )
 
 
 def finish(
