@@ -79,6 +79,103 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
         return finish(entry, buyer, "bought", held=proposal.held, slot=proposal.slot)
 
 
+def _earlier_environment(request: BuyRequest, buyer: Buyer) -> str:
+    """For whom an earlier run of the command has bought this offering, or has begun to; empty when none did."""
+    same = [
+        entry
+        for entry in buyer.journal.entries()
+        if entry.order.offering.id == request.question.offering_id and entry.state is not State.NOT_BOUGHT
+    ]
+    return same[-1].order.lock_name if same else ""
+
+
+def choose_environment(request: BuyRequest, buyer: Buyer) -> str:
+    """The environment that the offering fits. BadInput when there are several and nobody can be asked; Failure when it
+    fits none."""
+    now = buyer.clock.now()
+    offering = find_again(
+        buyer.clients.ec2(request.question.region), request.question, now, buyer.clock.sleep
+    )
+    faults = {
+        name: failures(judge_purchase(offering, launch, buyer.account, now))
+        for name, launch in request.launches.items()
+    }
+    fitting = [name for name, found in faults.items() if not found]
+    if len(fitting) == 1:
+        buyer.talk.tell(f"for environment {fitting[0]!r}, the only one that it fits")
+        return fitting[0]
+    if not fitting:
+        reasons = "; ".join(f"{name}: {found[0].message}" for name, found in faults.items())
+        raise Failure(
+            f"{offering.id} fits no environment, so nothing was bought ({reasons}). "
+            "--env ENV shows all that speaks against one; --unbound buys it for none."
+        )
+    if request.agreed.yes:
+        raise BadInput(f"{offering.id} fits {' and '.join(fitting)}: give --env")
+    typed = buyer.talk.ask(f"It fits {' and '.join(fitting)}. For which environment is it?").strip()
+    if typed not in fitting:
+        raise BadInput(f"{typed!r} is none of {', '.join(fitting)}: nothing was bought")
+    return typed
+
+
+def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome | None:
+    """What an earlier run of this command has bought and can still be used. Failure when another one was left open
+    and turns out to be bought: whoever asks for another purchase should know of the first."""
+    _check_others(offering_id, lock_name, buyer)
+    bought = settle_earlier(buyer, lock_name)
+    mine = [entry for entry in bought if entry.order.offering.id == offering_id]
+    others = [entry for entry in bought if entry not in mine]
+    for entry in others:
+        finished = finish(entry, buyer, "bought")
+        if finished.problem:
+            buyer.talk.tell(finished.problem)
+    if others:
+        order, ids = others[0].order, ", ".join(others[0].reservation_ids)
+        raise Failure(
+            f"an earlier purchase for {order.whom} was made after all: {ids} ({order.offering.text()}). "
+            "Nothing was bought now. Run the command again if you want another one."
+        )
+    done = [
+        entry
+        for entry in buyer.journal.entries()
+        if entry.state is State.DONE
+        and (entry.order.lock_name, entry.order.offering.id) == (lock_name, offering_id)
+        and _is_usable(entry, buyer)
+    ]
+    if not mine and not done:
+        return None
+    buyer.talk.tell(f"this command has bought {offering_id} before; nothing was bought now")
+    if mine:
+        return finish(mine[0], buyer, "already-bought")
+    buyer.talk.report(done[0], "already-bought")
+    return Outcome("already-bought", done[0].order, done[0])
+
+
+def _check_others(offering_id: str, lock_name: str, buyer: Buyer) -> None:
+    """Failure when this offering was bought, or may have been, for another environment or for none."""
+    unbound = [] if lock_name == UNBOUND else buyer.shared_journal(UNBOUND).entries()
+    for entry in (*unbound, *buyer.journal.entries()):
+        same = entry.order.offering.id == offering_id and entry.order.lock_name != lock_name
+        if not same or entry.state is State.NOT_BOUGHT:
+            continue
+        if not entry.reservation_ids:
+            raise Failure(f"{entry.state_text()} Nothing was bought now. {entry.recover_text()}")
+        if entry.is_open or _is_usable(entry, buyer):
+            bought = entry.reservation_ids[0]
+            raise Failure(
+                f"{offering_id} was bought before, for {entry.order.whom}: {bought}. Nothing was bought now. "
+                f"`nixl-efa capacity save {bought} --env ENV` keeps it for another environment."
+            )
+
+
+def _is_usable(entry: Entry, buyer: Buyer) -> bool:
+    """Whether what was bought can still be used. EC2 may not show it for a while; then the journal's word counts."""
+    region = entry.order.offering.region
+    found = find_reservation(buyer.clients.ec2(region), region, entry.reservation_ids[0], buyer.clock.sleep)
+    now = buyer.clock.now()
+    return found.lives(now) if found is not None else now < buyer.rule.settled_at(entry)
+
+
 def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
     """The purchase with all that speaks for and against it; everything is asked anew. Failure when the offering is
     gone, when somebody else is buying for the environment, and when a region does not answer.
@@ -216,100 +313,3 @@ def holdings_findings(
         if owner not in known
     ]
     return findings
-
-
-def choose_environment(request: BuyRequest, buyer: Buyer) -> str:
-    """The environment that the offering fits. BadInput when there are several and nobody can be asked; Failure when it
-    fits none."""
-    now = buyer.clock.now()
-    offering = find_again(
-        buyer.clients.ec2(request.question.region), request.question, now, buyer.clock.sleep
-    )
-    faults = {
-        name: failures(judge_purchase(offering, launch, buyer.account, now))
-        for name, launch in request.launches.items()
-    }
-    fitting = [name for name, found in faults.items() if not found]
-    if len(fitting) == 1:
-        buyer.talk.tell(f"for environment {fitting[0]!r}, the only one that it fits")
-        return fitting[0]
-    if not fitting:
-        reasons = "; ".join(f"{name}: {found[0].message}" for name, found in faults.items())
-        raise Failure(
-            f"{offering.id} fits no environment, so nothing was bought ({reasons}). "
-            "--env ENV shows all that speaks against one; --unbound buys it for none."
-        )
-    if request.agreed.yes:
-        raise BadInput(f"{offering.id} fits {' and '.join(fitting)}: give --env")
-    typed = buyer.talk.ask(f"It fits {' and '.join(fitting)}. For which environment is it?").strip()
-    if typed not in fitting:
-        raise BadInput(f"{typed!r} is none of {', '.join(fitting)}: nothing was bought")
-    return typed
-
-
-def _earlier_environment(request: BuyRequest, buyer: Buyer) -> str:
-    """For whom an earlier run of the command has bought this offering, or has begun to; empty when none did."""
-    same = [
-        entry
-        for entry in buyer.journal.entries()
-        if entry.order.offering.id == request.question.offering_id and entry.state is not State.NOT_BOUGHT
-    ]
-    return same[-1].order.lock_name if same else ""
-
-
-def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome | None:
-    """What an earlier run of this command has bought and can still be used. Failure when another one was left open
-    and turns out to be bought: whoever asks for another purchase should know of the first."""
-    _check_others(offering_id, lock_name, buyer)
-    bought = settle_earlier(buyer, lock_name)
-    mine = [entry for entry in bought if entry.order.offering.id == offering_id]
-    others = [entry for entry in bought if entry not in mine]
-    for entry in others:
-        finished = finish(entry, buyer, "bought")
-        if finished.problem:
-            buyer.talk.tell(finished.problem)
-    if others:
-        order, ids = others[0].order, ", ".join(others[0].reservation_ids)
-        raise Failure(
-            f"an earlier purchase for {order.whom} was made after all: {ids} ({order.offering.text()}). "
-            "Nothing was bought now. Run the command again if you want another one."
-        )
-    done = [
-        entry
-        for entry in buyer.journal.entries()
-        if entry.state is State.DONE
-        and (entry.order.lock_name, entry.order.offering.id) == (lock_name, offering_id)
-        and _is_usable(entry, buyer)
-    ]
-    if not mine and not done:
-        return None
-    buyer.talk.tell(f"this command has bought {offering_id} before; nothing was bought now")
-    if mine:
-        return finish(mine[0], buyer, "already-bought")
-    buyer.talk.report(done[0], "already-bought")
-    return Outcome("already-bought", done[0].order, done[0])
-
-
-def _check_others(offering_id: str, lock_name: str, buyer: Buyer) -> None:
-    """Failure when this offering was bought, or may have been, for another environment or for none."""
-    unbound = [] if lock_name == UNBOUND else buyer.shared_journal(UNBOUND).entries()
-    for entry in (*unbound, *buyer.journal.entries()):
-        same = entry.order.offering.id == offering_id and entry.order.lock_name != lock_name
-        if not same or entry.state is State.NOT_BOUGHT:
-            continue
-        if not entry.reservation_ids:
-            raise Failure(f"{entry.state_text()} Nothing was bought now. {entry.recover_text()}")
-        if entry.is_open or _is_usable(entry, buyer):
-            bought = entry.reservation_ids[0]
-            raise Failure(
-                f"{offering_id} was bought before, for {entry.order.whom}: {bought}. Nothing was bought now. "
-                f"`nixl-efa capacity save {bought} --env ENV` keeps it for another environment."
-            )
-
-
-def _is_usable(entry: Entry, buyer: Buyer) -> bool:
-    """Whether what was bought can still be used. EC2 may not show it for a while; then the journal's word counts."""
-    region = entry.order.offering.region
-    found = find_reservation(buyer.clients.ec2(region), region, entry.reservation_ids[0], buyer.clock.sleep)
-    now = buyer.clock.now()
-    return found.lives(now) if found is not None else now < buyer.rule.settled_at(entry)

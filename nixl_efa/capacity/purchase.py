@@ -131,64 +131,32 @@ def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
             )
 
 
-def finish(
-    entry: Entry,
-    buyer: Buyer,
-    kind: str,
-    *,
-    held: Holdings | None = None,
-    slot: Slot | None = None,
-    replace_living: bool = False,
-) -> Outcome:
-    """Saves a BOUGHT entry's reservation, tells the user and closes it. Whatever stops this leaves the entry BOUGHT, so
-    that the next command on this machine, or `recover` on any, does it.
-
-    kind: "bought" or "already-bought". held, slot: what the environment had when the user agreed, and as what it is
-    kept; looked up without. Failure, with what was bought, when it is interrupted.
-    """
-    order, ids, problem = entry.order, ", ".join(entry.reservation_ids), ""
+def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
+    """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
     try:
-        if order.is_saved:
-            buyer.talk.tell(f"{ids} was bought for {order.whom}; saving it.")
-            slot, problem = _save(entry, buyer, held, slot, replace_living)
-        else:
-            slot = None
-        buyer.talk.report(entry, kind, slot.value if slot else "")
-        if not problem:
-            entry = buyer.journal.moved(entry, State.DONE)
-            buyer.record(entry, f"{ids} was bought, but ")
-        return Outcome(kind, order, entry, slot, problem)
-    except KeyboardInterrupt:
-        raise Interrupted(entry.order, entry.reservation_ids) from None
+        ids = send(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
+        if ids:
+            return ids
+        buyer.talk.tell("EC2's answer names no reservation: looking for the purchase by its tag.")
+    except Exception as error:
+        if certainly_not_bought(error):
+            close_unbought(buyer, entry, explain(error))
+            raise Failure(f"nothing was bought: {explain(error)}") from error
+        cause = " ".join(str(error).split())
+        buyer.talk.tell(f"no clear answer to the purchase ({cause}): looking for it by its tag.")
+    until = entry.changed_at + timedelta(seconds=buyer.rule.look_seconds)
+    ids = _look_until(buyer, entry, until)
+    if not ids:
+        raise Unclear(entry, buyer.rule.settled_at(entry))
+    return ids
 
 
-def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
-    """What this machine's open orders for an environment turn out to have bought: still to be finished."""
-    settled = [settle(buyer, entry) for entry in buyer.journal.open_entries(lock_name)]
-    return [entry for entry in settled if entry.state is State.BOUGHT]
-
-
-def settle(buyer: Buyer, entry: Entry) -> Entry:
-    """Finds out what became of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
-    another machine has told and saved it.
-
-    Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.
-    """
-    there = buyer.shared_journal_of(entry.order).find(entry.tag)
-    if there is not None and there.reservation_ids:
-        return buyer.journal.write(there)
-    if entry.state is State.BOUGHT:
-        return entry
-    if entry.state is State.PREPARED:
-        return close_unbought(buyer, entry, "stopped before the call")
-    settled_at = buyer.rule.settled_at(entry)
-    until = f", until {settled_at:%H:%M:%S} UTC" if settled_at > buyer.clock.now() else ""
-    buyer.talk.tell(
-        f"the outcome of an earlier purchase of {entry.order.offering.id} is not known: looking for its tag "
-        f"{entry.tag}{until}. Ctrl-C is safe."
-    )
-    ids = _look_until(buyer, entry, settled_at)
-    return record_bought(buyer, entry, ids) if ids else close_unbought(buyer, entry, "not found by its tag")
+def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
+    try:
+        return find_until(buyer, entry, until)
+    except Exception as error:
+        buyer.talk.tell(f"could not look for it: {explain(error)}")
+        raise Unclear(entry, buyer.rule.settled_at(entry)) from error
 
 
 def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
@@ -219,32 +187,35 @@ def close_unbought(buyer: Buyer, entry: Entry, why: str) -> Entry:
     return closed if buyer.record(closed) else entry
 
 
-def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
-    """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
-    try:
-        ids = send(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
-        if ids:
-            return ids
-        buyer.talk.tell("EC2's answer names no reservation: looking for the purchase by its tag.")
-    except Exception as error:
-        if certainly_not_bought(error):
-            close_unbought(buyer, entry, explain(error))
-            raise Failure(f"nothing was bought: {explain(error)}") from error
-        cause = " ".join(str(error).split())
-        buyer.talk.tell(f"no clear answer to the purchase ({cause}): looking for it by its tag.")
-    until = entry.changed_at + timedelta(seconds=buyer.rule.look_seconds)
-    ids = _look_until(buyer, entry, until)
-    if not ids:
-        raise Unclear(entry, buyer.rule.settled_at(entry))
-    return ids
+def finish(
+    entry: Entry,
+    buyer: Buyer,
+    kind: str,
+    *,
+    held: Holdings | None = None,
+    slot: Slot | None = None,
+    replace_living: bool = False,
+) -> Outcome:
+    """Saves a BOUGHT entry's reservation, tells the user and closes it. Whatever stops this leaves the entry BOUGHT, so
+    that the next command on this machine, or `recover` on any, does it.
 
-
-def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
+    kind: "bought" or "already-bought". held, slot: what the environment had when the user agreed, and as what it is
+    kept; looked up without. Failure, with what was bought, when it is interrupted.
+    """
+    order, ids, problem = entry.order, ", ".join(entry.reservation_ids), ""
     try:
-        return find_until(buyer, entry, until)
-    except Exception as error:
-        buyer.talk.tell(f"could not look for it: {explain(error)}")
-        raise Unclear(entry, buyer.rule.settled_at(entry)) from error
+        if order.is_saved:
+            buyer.talk.tell(f"{ids} was bought for {order.whom}; saving it.")
+            slot, problem = _save(entry, buyer, held, slot, replace_living)
+        else:
+            slot = None
+        buyer.talk.report(entry, kind, slot.value if slot else "")
+        if not problem:
+            entry = buyer.journal.moved(entry, State.DONE)
+            buyer.record(entry, f"{ids} was bought, but ")
+        return Outcome(kind, order, entry, slot, problem)
+    except KeyboardInterrupt:
+        raise Interrupted(entry.order, entry.reservation_ids) from None
 
 
 def _save(
@@ -287,3 +258,32 @@ def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replac
     raise Failure(
         f"{held.source.environment} uses {current.id!r}, {known}: `--replace` puts {bought.id} in its place"
     )
+
+
+def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
+    """What this machine's open orders for an environment turn out to have bought: still to be finished."""
+    settled = [settle(buyer, entry) for entry in buyer.journal.open_entries(lock_name)]
+    return [entry for entry in settled if entry.state is State.BOUGHT]
+
+
+def settle(buyer: Buyer, entry: Entry) -> Entry:
+    """Finds out what became of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
+    another machine has told and saved it.
+
+    Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.
+    """
+    there = buyer.shared_journal_of(entry.order).find(entry.tag)
+    if there is not None and there.reservation_ids:
+        return buyer.journal.write(there)
+    if entry.state is State.BOUGHT:
+        return entry
+    if entry.state is State.PREPARED:
+        return close_unbought(buyer, entry, "stopped before the call")
+    settled_at = buyer.rule.settled_at(entry)
+    until = f", until {settled_at:%H:%M:%S} UTC" if settled_at > buyer.clock.now() else ""
+    buyer.talk.tell(
+        f"the outcome of an earlier purchase of {entry.order.offering.id} is not known: looking for its tag "
+        f"{entry.tag}{until}. Ctrl-C is safe."
+    )
+    ids = _look_until(buyer, entry, settled_at)
+    return record_bought(buyer, entry, ids) if ids else close_unbought(buyer, entry, "not found by its tag")
