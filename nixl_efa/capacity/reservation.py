@@ -41,6 +41,8 @@ FEE_TAG = "nixl-efa:upfront-fee"
 
 CAPACITY_BLOCK = "capacity-block"
 ON_DEMAND = "on-demand"
+# How instances in an interruptible reservation are launched (botocore, MarketType and InstanceLifecycleType).
+INTERRUPTIBLE = "interruptible-capacity-reservation"
 
 # States that EC2 does not have.
 OFFERED = "offered"
@@ -60,8 +62,10 @@ class Reservation:
     size:  instances it is for, also before it has started; free: instances that can be launched now.
     start, end: None when EC2 names none (an On-Demand reservation without an end).
     owner: the account that it belongs to; another one may share it.
-    fee:   what was paid up front and in which currency ("1888.42 USD"), known only for purchases of this
-           project; empty otherwise.
+    fee:   what the block itself cost up front and in which currency ("1888.42 USD"), known only for purchases of this
+           project; empty otherwise. Extensions are not in it (extension.payments).
+    interruptible: its owner can take the capacity back: its instances are then terminated, with two minutes' notice
+           (EC2 user guide, interruptible-capacity-reservations).
     """
 
     id: str
@@ -79,6 +83,7 @@ class Reservation:
     owner: str = ""
     tenancy: str = "default"
     placement_group_arn: str = ""
+    interruptible: bool = False
 
     @property
     def is_block(self) -> bool:
@@ -145,6 +150,7 @@ def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
         owner=payload.get("OwnerId", ""),
         tenancy=payload.get("Tenancy", "default"),
         placement_group_arn=payload.get("PlacementGroupArn", ""),
+        interruptible=payload.get("Interruptible", False),
     )
 
 

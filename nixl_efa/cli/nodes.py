@@ -112,7 +112,9 @@ def connect(
     """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
     from nixl_efa.aws import Clients
     from nixl_efa.cli.environments import environment_settings
-    from nixl_efa.nodes import instances, outputs
+    from nixl_efa.clock import SystemClock
+    from nixl_efa.nodes import block, instances, outputs
+    from nixl_efa.nodes import verify as look
 
     if node not in (outputs.PRODUCER, outputs.CONSUMER):
         raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
@@ -125,11 +127,13 @@ def connect(
         output.data(shlex.join(command))
         return
     _require_programs()
-    found = instances.read(Clients(profile, settings.region).ec2(settings.region), pair)
-    instances.require_both(pair, found)
-    state = found[wanted.instance_id].state
-    if state != "running":
-        raise output.Failure(f"{node} {wanted.instance_id} is {state}: a session needs a running instance.")
+    ec2 = Clients(profile, settings.region).ec2(settings.region)
+    found = instances.read(ec2, pair)
+    if instances.of(wanted, found).state != instances.RUNNING:
+        reservation = block.read(ec2, look.reservation_id(pair, found), settings.region)
+        reports = look.node_reports(pair, found, reservation, settings.region, SystemClock().now())
+        (finding,) = next(report.findings for report in reports if report.node == wanted)
+        raise output.Failure(f"A session needs a running instance, and the {node} {finding.line()}")
     os.execvp(command[0], command)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.cli import output
 from nixl_efa.findings import Finding, Level
-from nixl_efa.nodes.verify import PairReport
+from nixl_efa.nodes.verify import NodeReport, PairReport
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -39,7 +39,9 @@ def document(report: PairReport) -> dict[str, Any]:
                 "zone": one.instance.zone,
                 "state": one.instance.state,
                 "market": one.instance.market,
-                "launched": output.iso(one.instance.launched),
+                "state_reason": one.instance.reason_code,
+                "cause": one.cause.why if one.cause else "",
+                "launched": output.iso(one.instance.launched) if one.instance.launched else None,
                 "private_ip": one.node.private_ip,
                 "public_ip": one.node.public_ip,
                 "findings": [_plain(finding) for finding in one.findings],
@@ -74,12 +76,12 @@ def _nodes(report: PairReport) -> None:
     for one in report.nodes:
         table.add_column(one.node.name, overflow="fold")
     about = [
-        ("type", [one.instance.instance_type for one in report.nodes]),
-        ("zone", [one.instance.zone for one in report.nodes]),
-        ("market", [one.instance.market for one in report.nodes]),
+        ("type", [one.instance.instance_type or "-" for one in report.nodes]),
+        ("zone", [one.instance.zone or "-" for one in report.nodes]),
+        ("market", [one.instance.market or "-" for one in report.nodes]),
         ("private address", [one.node.private_ip for one in report.nodes]),
         ("public address", [one.node.public_ip or "none" for one in report.nodes]),
-        ("launched", [output.both_times(one.instance.launched) for one in report.nodes]),
+        ("launched", [_launched(one) for one in report.nodes]),
     ]
     for name, cells in about:
         table.add_row(name, *cells)
@@ -88,6 +90,10 @@ def _nodes(report: PairReport) -> None:
         table.add_row(check, *(_cell(found.get(check)) for found in by_node))
     output.console().print(table)
     output.data("")
+
+
+def _launched(one: NodeReport) -> str:
+    return output.both_times(one.instance.launched) if one.instance.launched else "-"
 
 
 def _pair(report: PairReport) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from nixl_efa.capacity.reservation import ON_DEMAND, Reservation, from_api, unkn
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
+from nixl_efa.nodes.causes import is_interruptible
 from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 CHECK = "capacity"
 WARN_BELOW = timedelta(hours=2)
+SPOT = "spot"
 
 
 def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Finding | None:
@@ -68,22 +71,42 @@ def read_more(
 
 
 def findings(
-    reservation: Reservation | Finding | None, now: datetime, more: tuple[Finding, ...] = ()
+    reservation: Reservation | Finding | None,
+    now: datetime,
+    more: tuple[Finding, ...] = (),
+    markets: Collection[str] = (ON_DEMAND,),
 ) -> tuple[Finding, ...]:
-    """The state and the time that is left as one finding, then what else is known of the block."""
-    if reservation is None:
+    """What ends the pair, and when, as one finding; then what else is known of the block.
+
+    markets: of the nodes that run (InstanceLifecycle); none when no node runs.
+    """
+    if reservation is None and SPOT in markets:
+        # EC2 user guide, spot-instance-termination-notices.
+        found = passed(
+            CHECK,
+            "Spot Instances: EC2 can take them back at any time, with two minutes' notice"
+            " (on the node: spot/instance-action of the instance metadata).",
+        )
+    elif reservation is None:
         found = passed(CHECK, "no reservation: nothing ends by itself.")
     elif isinstance(reservation, Finding):
         found = reservation
     else:
         by_hand = command(reservation.id, reservation.region)
-        found = replace(_of_running(reservation, now), check=CHECK, command=by_hand)
+        found = replace(_of_reservation(reservation, now, markets), check=CHECK, command=by_hand)
     return (found, *more)
 
 
-def _of_running(reservation: Reservation, now: datetime) -> Finding:
+def _of_reservation(reservation: Reservation, now: datetime, markets: Collection[str]) -> Finding:
     """What the reservation means for nodes that run in it. As for a launch at once, its state must be active; but
     the end of an On-Demand one terminates nothing (EC2 user guide, capacity-reservations-using)."""
+    if markets and any(is_interruptible(market, reservation) for market in markets):
+        return warned(
+            CHECK,
+            f"{reservation.id} is interruptible: its owner can take the capacity back at any time, and EC2 then"
+            " terminates the nodes, with two minutes' notice.",
+            "Keep on the nodes only what may be lost.",
+        )
     state = state_finding(reservation, now, must_be_active=True)
     if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
         remedy = "A stopped node may not come back: make another reservation."
@@ -99,8 +122,9 @@ def _of_running(reservation: Reservation, now: datetime) -> Finding:
         return skipped(CHECK, f"{name} is active, and EC2 names no end.")
     left = until - now
     if left <= timedelta(0):
-        message = f"{name}: EC2 begins to terminate at {moment(until)}, {span(-left)} ago."
-        return failed(CHECK, message, "Save what you need now.")
+        message = f"{name} is at its end: EC2 began to terminate at {moment(until)}, {span(-left)} ago."
+        save = "Save what you need now. " if markets else ""
+        return failed(CHECK, message, f"{save}`nixl-efa capacity search` finds another block.")
     message = (
         f"{name} is active; EC2 begins to terminate at {moment(until)}, in {span(left)}."
         f" The block ends at {moment(reservation.end)}."

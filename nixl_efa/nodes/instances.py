@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from nixl_efa.block_end import lead
-from nixl_efa.capacity.reservation import CAPACITY_BLOCK
-from nixl_efa.failure import Failure
-from nixl_efa.findings import Finding, Level
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.findings import Finding, aws_call, failed, passed
+from nixl_efa.nodes.causes import GONE, UNKNOWN, Cause, cause
 from nixl_efa.nodes.outputs import Node, PairOutputs
-from nixl_efa.times import span
+from nixl_efa.times import utc
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
 
-_GONE = ("shutting-down", "terminated")
+CHECK = "instance"
+RUNNING = "running"
+# StateTransitionReason of an instance that was ended or stopped through the API (EC2 user guide,
+# troubleshooting-instances-stopping; its zone is GMT).
+_USER_INITIATED = re.compile(r"^User initiated(?: shutdown)? \((\d{4}-\d\d-\d\d \d\d:\d\d:\d\d)")
 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance.
+    """One instance. What EC2 does not say of it is empty, or None.
 
     vpc_id, private_ip: empty when it is gone; reservation_id: empty without one.
-    market: "on-demand", "spot" or "capacity-block".
+    market: InstanceLifecycle, "on-demand" without one.
+    reason_code: StateReason's code: why it is in its state. ended: when a user stopped or terminated it.
     """
 
     id: str
     state: str
-    instance_type: str
-    zone: str
-    vpc_id: str
-    private_ip: str
-    launched: datetime
-    market: str
-    reservation_id: str
+    instance_type: str = ""
+    zone: str = ""
+    vpc_id: str = ""
+    private_ip: str = ""
+    launched: datetime | None = None
+    market: str = ""
+    reservation_id: str = ""
+    reason_code: str = ""
+    ended: datetime | None = None
 
 
 def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
@@ -58,64 +65,76 @@ def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
     return found
 
 
-def require_both(pair: PairOutputs, instances: Mapping[str, Instance]) -> None:
-    """Failure, in one line, when a node of the outputs is gone: terminated, unknown, or replaced since."""
-    faults = [fault for node in pair.nodes if (fault := _fault(node, pair, instances))]
-    if faults:
-        raise Failure(" ".join(faults))
+def of(node: Node, instances: Mapping[str, Instance]) -> Instance:
+    """A node's instance; one in the state UNKNOWN where EC2 shows none of its id."""
+    return instances.get(node.instance_id) or Instance(id=node.instance_id, state=UNKNOWN)
 
 
-def state_finding(instance: Instance, region: str) -> Finding:
-    """Whether the instance runs."""
-    chosen = f"--region {region} --instance-ids {instance.id}"
-    if instance.state == "running":
-        return Finding(Level.PASS, "instance", f"{instance.id} running")
-    return Finding(
-        Level.FAIL,
-        "instance",
-        f"{instance.id} is {instance.state}.",
-        f"Run `aws ec2 start-instances {chosen}`." if instance.state == "stopped" else "Wait until it runs.",
-        f"aws ec2 describe-instances {chosen}",
-    )
-
-
-def _fault(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> str:
-    instance = instances.get(node.instance_id)
-    if instance and instance.state not in _GONE:
-        return ""
-    state = instance.state if instance else "unknown to EC2"
-    heirs = _in_place_of(node, pair, instances)
-    if heirs:
-        return (
-            f"{node.name} {node.instance_id} of the outputs is {state}: it was replaced by {heirs[0].id} since. "
-            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{pair.environment}, or deploy again."
-        )
-    if instance and instance.market == CAPACITY_BLOCK:
-        return (
-            f"{node.name} {node.instance_id} is {state}, as EC2 makes a Capacity Block's instances from "
-            f"{span(lead(instance.instance_type))} before its end (`nixl-efa capacity search` finds another block)."
-        )
-    deploy = f"`cdktf deploy nixl-efa-{pair.environment}`"
-    return f"{node.name} {node.instance_id} is {state}: run {deploy} to build it anew."
-
-
-def _in_place_of(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> list[Instance]:
-    """Who has the node's address now, in the VPC of the other node: another VPC may use the same addresses."""
+def replacement(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> Instance | None:
+    """The instance that took the place of a node that is gone: who has its address now, in the VPC of the other node,
+    since another VPC may use the same addresses."""
+    if of(node, instances).state not in GONE:
+        return None
     others = [
         instances[one.instance_id] for one in pair.nodes if one != node and one.instance_id in instances
     ]
     vpcs = {one.vpc_id for one in others if one.vpc_id}
-    return [
-        one
-        for one in instances.values()
-        if one.private_ip == node.private_ip
-        and one.id != node.instance_id
-        and one.state not in _GONE
-        and (not vpcs or one.vpc_id in vpcs)
-    ]
+    return next(
+        (
+            one
+            for one in instances.values()
+            if one.private_ip == node.private_ip
+            and one.id != node.instance_id
+            and one.state not in GONE
+            and (not vpcs or one.vpc_id in vpcs)
+        ),
+        None,
+    )
+
+
+def cause_of(
+    node: Node,
+    pair: PairOutputs,
+    instances: Mapping[str, Instance],
+    reservation: Reservation | None,
+    region: str,
+    now: datetime,
+) -> Cause | None:
+    """Why a node does not run, and what to do; None when it runs.
+
+    reservation: the one that the pair runs in; None without one, or where it could not be looked at.
+    """
+    instance, environment = of(node, instances), pair.environment
+    if instance.state == RUNNING:
+        return None
+    if heir := replacement(node, pair, instances):
+        return Cause(
+            f"it was replaced by {heir.id} since",
+            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{environment}, or deploy again.",
+        )
+    return cause(
+        environment=environment,
+        state=instance.state,
+        code=instance.reason_code,
+        market=instance.market,
+        reservation=reservation,
+        now=now,
+        ended=instance.ended,
+        start_command=aws_call("ec2", "start-instances", "--instance-ids", instance.id, region=region),
+    )
+
+
+def state_finding(instance: Instance, why: Cause | None, region: str) -> Finding:
+    """Whether the instance runs. why: as cause_of gives it."""
+    if why is None:
+        return passed(CHECK, f"{instance.id} running")
+    by_hand = aws_call("ec2", "describe-instances", "--instance-ids", instance.id, region=region)
+    return failed(CHECK, f"{instance.id} is {instance.state}: {why.why}.", why.remedy, by_hand)
 
 
 def _instance(one: InstanceTypeDef) -> Instance:
+    reason = one.get("StateReason", {})
+    ended = _USER_INITIATED.search(one.get("StateTransitionReason", ""))
     return Instance(
         id=one["InstanceId"],
         state=one["State"]["Name"],
@@ -126,4 +145,6 @@ def _instance(one: InstanceTypeDef) -> Instance:
         launched=one["LaunchTime"],
         market=one.get("InstanceLifecycle", "on-demand"),
         reservation_id=one.get("CapacityReservationId", ""),
+        reason_code=reason.get("Code", ""),
+        ended=utc(datetime.fromisoformat(ended[1])) if ended else None,
     )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nixl_efa import instance_types
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
 from nixl_efa.launch import Launch
 from nixl_efa.nodes import block, instances, pair_rules, rules, run_command, transfer, transfer_rules
+from nixl_efa.nodes.causes import Cause
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
 from nixl_efa.nodes.instances import Instance
 from nixl_efa.nodes.outputs import Node, PairOutputs
@@ -29,11 +32,12 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node: where it is, and what was found on it."""
+    """One node: where it is, and what was found on it. cause: why it does not run; None when it runs."""
 
     node: Node
     instance: Instance
     findings: tuple[Finding, ...]
+    cause: Cause | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +56,37 @@ class PairReport:
 
 
 def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, clock: Clock) -> PairReport:
-    """What AWS says of the pair: the instances' state, and the reservation's with the time left, its extension and the
-    block that follows it.
-
-    Failure, in one line, when an instance is gone or was replaced.
-    """
-    found, region = instances.read(ec2, pair), launch.region
-    instances.require_both(pair, found)
-    reports = tuple(
-        NodeReport(node, instance, (instances.state_finding(instance, region),))
-        for node in pair.nodes
-        for instance in (found[node.instance_id],)
-    )
-    reservation_id = reports[0].instance.reservation_id or pair.capacity_reservation_id
-    reservation = block.read(ec2, reservation_id, region)
+    """What AWS says of the pair: the instances' state and why one of them does not run, and the reservation's with the
+    time left, its extension and the block that follows it."""
+    found = instances.read(ec2, pair)
+    reservation = block.read(ec2, reservation_id(pair, found), launch.region)
+    reports = node_reports(pair, found, reservation, launch.region, clock.now())
     more = block.read_more(ec2, ssm, reservation, launch, clock)
-    return PairReport(pair, reports, block.findings(reservation, clock.now(), more))
+    markets = {report.instance.market for report in reports if report.cause is None}
+    return PairReport(pair, reports, block.findings(reservation, clock.now(), more, markets))
+
+
+def reservation_id(pair: PairOutputs, found: Mapping[str, Instance]) -> str:
+    """The reservation that the pair runs in, by its instances, else by the outputs; empty without one."""
+    by_instance = (instances.of(node, found).reservation_id for node in pair.nodes)
+    return next((one for one in by_instance if one), pair.capacity_reservation_id)
+
+
+def node_reports(
+    pair: PairOutputs,
+    found: Mapping[str, Instance],
+    reservation: Reservation | Finding | None,
+    region: str,
+    now: datetime,
+) -> tuple[NodeReport, ...]:
+    """Both nodes by what EC2 says of them, the producer first."""
+    known = reservation if isinstance(reservation, Reservation) else None
+    reports = []
+    for node in pair.nodes:
+        instance = instances.of(node, found)
+        why = instances.cause_of(node, pair, found, known, region, now)
+        reports.append(NodeReport(node, instance, (instances.state_finding(instance, why, region),), why))
+    return tuple(reports)
 
 
 def verify(
@@ -83,9 +102,9 @@ def verify(
 ) -> PairReport:
     """`status`, then both nodes' own facts, then, with `measure`, a transfer. say: told what takes time."""
     seen = status(ec2, ssm, pair, launch, clock)
-    wanted = _planned(seen, install_nixl)
-    if any(report.instance.state != "running" for report in seen.nodes):
+    if any(report.cause is not None for report in seen.nodes):
         return seen
+    wanted = _planned(seen, install_nixl)
     say("Asking both nodes through Run Command ...")
     facts_script = Script(script("node-facts.sh"))
     outcomes = run_command.run(

@@ -58,10 +58,24 @@ def test_connect_names_the_programs_that_are_missing(
     assert "--print" in err
 
 
-def test_connect_to_a_stopped_node_says_so(project: Project, run: Run) -> None:
+@pytest.mark.parametrize(
+    ("action", "words"),
+    [
+        ("stop_instances", "is stopped: somebody ended it through the EC2 API (Client.UserInitiatedShutdown"),
+        ("terminate_instances", "`nixl-efa deploy prod` builds it anew, at the same address."),
+    ],
+)
+def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reached(
+    action: str, words: str, project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.command("aws", "")
     project.command("session-manager-plugin", "")
-    boto3.client("ec2", REGION).stop_instances(InstanceIds=[project.ids[0]])
-    code, _, err = run("connect", "prod", "producer")
-    assert code == 1
-    assert "a session needs a running instance" in err
+    getattr(boto3.client("ec2", REGION), action)(InstanceIds=[project.ids[0]])
+    code, out, err = run("connect", "prod", "producer")
+    assert (code, out, len(err.splitlines())) == (1, "", 1)
+    assert "A session needs a running instance, and the producer i-" in err
+    assert words in err
+    opened: list[str] = []
+    monkeypatch.setattr("os.execvp", lambda _program, command: opened.extend(command))
+    run("connect", "prod", "consumer")
+    assert opened[-1] == project.ids[1]

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from nixl_efa.failure import Failure
-from nixl_efa.findings import Finding, Level
-from nixl_efa.nodes import block, instances, run_command
+from nixl_efa.findings import Level
+from nixl_efa.nodes import block, instances, run_command, verify
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from tests.nodes.stand_in import CONSUMER_ID, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, instance
@@ -19,81 +18,66 @@ from tests.nodes.stand_in import CONSUMER_ID, PRODUCER_ID, FakeClock, FakeEc2, F
 NOW = FakeClock().now()
 
 
-def read(ec2: Any, pair: PairOutputs) -> Any:
-    found = instances.read(ec2, pair)
-    instances.require_both(pair, found)
-    return found
-
-
 def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
     ec2.instances[0] |= {"InstanceLifecycle": "capacity-block", "CapacityReservationId": "cr-1"}
-    found = read(ec2, pair)
+    found: Any = instances.read(ec2, pair)  # type: ignore[arg-type]
     assert (found[PRODUCER_ID].market, found[PRODUCER_ID].reservation_id) == ("capacity-block", "cr-1")
     assert (found[CONSUMER_ID].market, found[CONSUMER_ID].reservation_id) == ("on-demand", "")
 
 
+def reports(ec2: Any, pair: PairOutputs, reservation: Any = None) -> Any:
+    return verify.node_reports(pair, instances.read(ec2, pair), reservation, "us-east-1", NOW)
+
+
+REASON: Any = {"StateReason": {"Code": "Client.UserInitiatedShutdown", "Message": ""}}
+
+
 @pytest.mark.parametrize(
-    ("consumers", "message"),
+    ("consumers", "state", "message"),
     [
-        ([], f"consumer {CONSUMER_ID} is unknown to EC2: run `cdktf deploy nixl-efa-prod` to build it anew."),
-        (
-            [instance(CONSUMER_ID, "", "terminated")],
-            f"consumer {CONSUMER_ID} is terminated: run `cdktf deploy nixl-efa-prod` to build it anew.",
-        ),
-        (
-            # Another VPC with the same addresses.
-            [instance(CONSUMER_ID, "", "terminated"), instance("i-0far", "10.0.0.12", VpcId="vpc-2")],
-            f"consumer {CONSUMER_ID} is terminated: run `cdktf deploy nixl-efa-prod` to build it anew.",
-        ),
-        (
-            [instance(CONSUMER_ID, "10.0.0.12", "shutting-down", InstanceLifecycle="capacity-block")],
-            f"consumer {CONSUMER_ID} is shutting-down, as EC2 makes a Capacity Block's instances from 30 min before",
-        ),
+        ([], "unknown to EC2", "it ended so long ago that EC2 shows it no more"),
         (
             [
                 instance(
                     CONSUMER_ID,
-                    "10.0.0.12",
+                    "",
                     "terminated",
-                    "trn2u.48xlarge",
-                    InstanceLifecycle="capacity-block",
+                    StateTransitionReason="User initiated (2026-12-01 07:02:03 GMT)",
+                    **REASON,
                 )
             ],
-            f"consumer {CONSUMER_ID} is terminated, as EC2 makes a Capacity Block's instances from 1 h 0 min before",
+            "terminated",
+            "EC2 API (Client.UserInitiatedShutdown, at 2026-12-01 07:02 UTC). `nixl-efa deploy prod` builds it anew",
         ),
+        (
+            # Another VPC with the same addresses.
+            [instance(CONSUMER_ID, "", "terminated"), instance("i-0far", "10.0.0.12", VpcId="vpc-2")],
+            "terminated",
+            "EC2 gives no reason",
+        ),
+        (
+            [instance(CONSUMER_ID, "10.0.0.12", "stopped")],
+            "stopped",
+            f"Start it: `aws ec2 start-instances --region us-east-1 --instance-ids {CONSUMER_ID}`.",
+        ),
+        ([instance(CONSUMER_ID, "10.0.0.12", "pending")], "pending", "Wait until it runs."),
         (
             [instance(CONSUMER_ID, "", "terminated"), instance("i-0new", "10.0.0.12")],
-            f"consumer {CONSUMER_ID} of the outputs is terminated: it was replaced by i-0new since.",
+            "terminated",
+            "it was replaced by i-0new since. Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-prod",
         ),
     ],
 )
-def test_a_node_that_is_gone_or_was_replaced_is_one_line(
-    consumers: list[dict[str, Any]], message: str, ec2: FakeEc2, pair: PairOutputs
+def test_a_node_that_does_not_run_is_a_failure_with_its_cause_beside_the_other_one(
+    consumers: list[dict[str, Any]], state: str, message: str, ec2: FakeEc2, pair: PairOutputs
 ) -> None:
     ec2.instances[1:] = consumers
-    with pytest.raises(Failure) as stopped:
-        read(ec2, pair)
-    assert message in stopped.value.message
-    assert "producer" not in stopped.value.message
-
-
-@pytest.mark.parametrize(
-    ("state", "level", "remedy"),
-    [
-        ("running", Level.PASS, ""),
-        (
-            "stopped",
-            Level.FAIL,
-            f"aws ec2 start-instances --region us-east-1 --instance-ids {PRODUCER_ID}`",
-        ),
-        ("pending", Level.FAIL, "Wait"),
-    ],
-)
-def test_an_instance_must_run(state: str, level: Level, remedy: str, ec2: FakeEc2, pair: PairOutputs) -> None:
-    ec2.instances[0]["State"]["Name"] = state
-    finding = instances.state_finding(read(ec2, pair)[PRODUCER_ID], "us-east-1")
-    assert finding.level is level
-    assert remedy in finding.remedy
+    producer, consumer = reports(ec2, pair)
+    assert (producer.cause, [each.level for each in producer.findings]) == (None, [Level.PASS])
+    (found,) = consumer.findings
+    assert (found.level, consumer.instance.state) == (Level.FAIL, state)
+    assert found.message.startswith(f"{CONSUMER_ID} is {state}: ")
+    assert message in found.line()
 
 
 def reservation(hours: float | None, state: str = "active", **more: Any) -> dict[str, Any]:
@@ -117,7 +101,11 @@ ON_DEMAND = {"ReservationType": "default"}
         (reservation(2.5), Level.PASS, "EC2 begins to terminate at 2026-12-01 11:00 UTC, in 2 h 0 min."),
         (reservation(2.45), Level.WARN, "in 1 h 57 min"),
         (reservation(2.7, InstanceType="trn2u.48xlarge"), Level.WARN, "in 1 h 42 min"),
-        (reservation(0.25), Level.FAIL, "EC2 begins to terminate at 2026-12-01 08:45 UTC, 15 min ago."),
+        (
+            reservation(0.25),
+            Level.FAIL,
+            "is at its end: EC2 began to terminate at 2026-12-01 08:45 UTC, 15 min ago.",
+        ),
         (reservation(-1, "expired"), Level.FAIL, "cr-1 is expired: its time is over."),
         (reservation(30, "scheduled"), Level.FAIL, "is scheduled: it has not started yet."),
         (reservation(None, **ON_DEMAND), Level.PASS, "On-Demand reservation cr-1 is active and has no end."),
@@ -160,11 +148,25 @@ def test_other_errors_of_aws_are_not_swallowed() -> None:
         block.read(ec2, "cr-1", "us-east-1")
 
 
-def test_a_pair_without_a_reservation_has_no_end() -> None:
-    ec2: Any = FakeEc2([])
-    (found,) = block.findings(block.read(ec2, "", "us-east-1"), NOW)
-    assert isinstance(found, Finding)
-    assert found.level is Level.PASS
+@pytest.mark.parametrize(
+    ("payload", "markets", "level", "words"),
+    [
+        (None, {"on-demand"}, Level.PASS, "no reservation: nothing ends by itself."),
+        (None, {"spot"}, Level.PASS, "EC2 can take them back at any time, with two minutes' notice"),
+        (
+            reservation(None, Interruptible=True, **ON_DEMAND),
+            {"interruptible-capacity-reservation"},
+            Level.WARN,
+            "cr-1 is interruptible: its owner can take the capacity back at any time",
+        ),
+        (reservation(0.25), set(), Level.FAIL, "`nixl-efa capacity search` finds another block."),
+    ],
+)
+def test_what_can_end_the_pair_is_said(payload: Any, markets: set[str], level: Level, words: str) -> None:
+    ec2: Any = FakeEc2([], [payload] if payload else [])
+    (found,) = block.findings(block.read(ec2, "cr-1" if payload else "", "us-east-1"), NOW, markets=markets)
+    assert (found.level, words in found.line()) == (level, True), found
+    assert "Save what you need" not in found.remedy
 
 
 SCRIPT = Script('echo "@@ $1 $2 $(hostname >/dev/null)"', ("a b", "$HOME"))

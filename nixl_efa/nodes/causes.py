@@ -1,0 +1,129 @@
+"""Why a node does not run, and what to do about it. Pure.
+
+What is known of it: EC2's StateReason (its codes: EC2 API reference, StateReason), the time in StateTransitionReason,
+the node's reservation and the clock. AWS documents no code for instances that EC2 terminates at a Capacity Block's end,
+nor for those whose interruptible reservation is taken back: both are inferred, and said to be.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from nixl_efa.capacity.judge import stops_at
+from nixl_efa.capacity.reservation import CAPACITY_BLOCK, INTERRUPTIBLE, Reservation
+from nixl_efa.times import moment
+
+# A state that EC2 does not have: the id is not among those that it shows.
+UNKNOWN = "unknown to EC2"
+GONE = ("shutting-down", "terminated", UNKNOWN)
+STOPPED = ("stopping", "stopped")
+
+BY_USER = "Client.UserInitiatedShutdown"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a node does not run, as a clause ("somebody ended it through the EC2 API"), and what to do, as sentences."""
+
+    why: str
+    remedy: str
+
+
+# EC2 API reference, StateReason, in its order; what else is said of launches that end at once: EC2 user guide,
+# troubleshooting-launch.
+REASONS = {
+    "Server.InsufficientInstanceCapacity": "EC2 had no capacity for it",
+    "Server.InternalError": "EC2 ended it, by a fault of EC2's own",
+    "Server.ScheduledStop": "EC2 stopped it, since its host is retired",
+    "Server.SpotInstanceShutdown": "EC2 took the Spot Instance's capacity back and stopped it",
+    "Server.SpotInstanceTermination": "EC2 took the Spot Instance's capacity back",
+    "Client.InstanceInitiatedShutdown": "its own operating system shut down",
+    "Client.InstanceTerminated": "it was ended or rebooted while an image was made of it",
+    "Client.InternalError": "its launch failed, as a rule since the key of its encrypted volume may not be used",
+    "Client.InvalidSnapshot.NotFound": "a snapshot of its image was not found",
+    "Client.UserInitiatedHibernate": "somebody hibernated it through the EC2 API",
+    BY_USER: "somebody ended it through the EC2 API",
+    "Client.VolumeLimitExceeded": "the account's limit of EBS volumes or of their storage was exceeded",
+}
+# What comes before the next try.
+_FIRST = {
+    "Server.InsufficientInstanceCapacity": "Wait until EC2 has capacity in the zone, or buy a Capacity Block.",
+    "Server.SpotInstanceTermination": "Set spot = false where that must not happen again.",
+    "Client.InternalError": "Look at the key: `aws ec2 get-ebs-default-kms-key-id`, and who may use it.",
+    "Client.InvalidSnapshot.NotFound": "Set ami_id to an image whose snapshots are there.",
+    "Client.VolumeLimitExceeded": "Ask for more EBS storage in Service Quotas.",
+}
+
+
+def cause(
+    *,
+    environment: str,
+    state: str,
+    code: str,
+    market: str,
+    reservation: Reservation | None,
+    now: datetime,
+    ended: datetime | None = None,
+    start_command: str = "",
+) -> Cause:
+    """Why a node of `environment` that does not run is in its state, and what to do.
+
+    state:       EC2's word, or UNKNOWN. code: StateReason's, empty where EC2 gives none.
+    market:      the instance's InstanceLifecycle, "on-demand" without one.
+    reservation: the one that it ran in; None without one, or where it could not be looked at.
+    ended:       when a user ended it, by EC2; None where EC2 does not say.
+    start_command: starts a stopped instance.
+    """
+    if state == "pending":
+        return Cause("it is still starting", "Wait until it runs.")
+    in_block = market == CAPACITY_BLOCK or (reservation is not None and reservation.is_block)
+    end = stops_at(reservation) if reservation is not None and in_block else None
+    # A user's call is known to the second. Anything else may have happened at any time until now.
+    happened = ended if ended is not None and code == BY_USER else now
+    if end is not None and reservation is not None and happened >= end:
+        why = f"{reservation.id} is at its end, and EC2 terminates what runs in it from {moment(end)} on"
+        why = _inferred(why, code)
+    elif state == UNKNOWN:
+        why = (
+            "it ended so long ago that EC2 shows it no more, which as a rule is an hour,"
+            " or it belongs to another account or region than was asked"
+        )
+    elif code not in REASONS and is_interruptible(market, reservation):
+        why = _inferred("the owner of its interruptible reservation took the capacity back", code)
+    elif code in REASONS:
+        at = f", at {moment(ended)}" if ended is not None and code == BY_USER else ""
+        why = f"{REASONS[code]} ({code}{at})"
+    else:
+        why = f"EC2 gives the reason {code!r}, which AWS does not document" if code else "EC2 gives no reason"
+    if end is not None and now >= end:
+        remedy = (
+            "Its block takes no node any more: `nixl-efa capacity search` finds another one,"
+            f" and `nixl-efa deploy {environment}` then builds the nodes anew."
+        )
+        return Cause(why, remedy)
+    if state in STOPPED and code != "Server.SpotInstanceShutdown":
+        return Cause(why, f"Start it: `{start_command}`.")
+    return Cause(why, _building(environment, code, reservation))
+
+
+def _building(environment: str, code: str, reservation: Reservation | None) -> str:
+    """How a node is built anew."""
+    deploy = f"`nixl-efa deploy {environment}` builds it anew, at the same address."
+    if code == "Server.SpotInstanceShutdown":
+        return f"EC2 starts it again when it has capacity; or terminate it, and {deploy}"
+    slot = ""
+    if reservation is not None and reservation.is_block and reservation.state == "active":
+        slot = f" Its slot in {reservation.id} is free again some minutes after it ended."
+    first = f"{_FIRST[code]} " if code in _FIRST else ""
+    return f"{first}{deploy}{slot}"
+
+
+def is_interruptible(market: str, reservation: Reservation | None) -> bool:
+    """Whether the owner of the node's reservation can take its capacity back, with two minutes' notice."""
+    return market == INTERRUPTIBLE or (reservation is not None and reservation.interruptible)
+
+
+def _inferred(why: str, code: str) -> str:
+    said = f"its reason is {code}" if code else "it gives no reason"
+    return f"{why} (inferred: AWS documents no reason of its own for that; {said})"
