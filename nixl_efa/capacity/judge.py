@@ -7,12 +7,13 @@ and EC2 API reference, CapacityReservation (the states).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.reservation import OFFERED, UNKNOWN, Reservation
-from nixl_efa.findings import Finding, aws_call, counted, failed, listed, passed, skipped, warned
+from nixl_efa.capacity.room import Use, room_findings
+from nixl_efa.findings import Finding, aws_call, counted, failed, passed, skipped, warned
 from nixl_efa.image import image_parameter
 from nixl_efa.launch import Launch
 from nixl_efa.settings.values import RESERVATION_ID
@@ -41,19 +42,6 @@ MEANINGS = {
     "failed": "AWS could not provide it",
     "unsupported": "AWS can't provide it as asked",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What was seen to run in a reservation.
-
-    own:    running nodes of this environment; they free their places before their successors take them.
-    others: other running instances, in words; ending: instances whose places are free again some minutes later.
-    """
-
-    own: int = 0
-    others: tuple[str, ...] = ()
-    ending: tuple[str, ...] = ()
 
 
 def judge(
@@ -90,8 +78,7 @@ def judge(
         ]
     if reservation.state != UNKNOWN and not reservation.is_dead:
         findings += [
-            _room(reservation, launch, use),
-            *_others(reservation, launch, use),
+            *_room(reservation, launch, use, now),
             *_time(reservation, launch, now),
         ]
     findings.append(state_finding(reservation, now, must_be_active=launch.must_be_active))
@@ -109,12 +96,6 @@ def command(reservation_id: str, region: str, profile: str = "") -> str:
     """The AWS CLI call that shows a reservation."""
     words = ("--capacity-reservation-ids", reservation_id)
     return aws_call("ec2", "describe-capacity-reservations", *words, region=region, profile=profile)
-
-
-def use_command(reservation_id: str, launch: Launch) -> str:
-    """The AWS CLI call that shows what runs in a reservation."""
-    words = ("--filters", f"Name=capacity-reservation-id,Values={reservation_id}")
-    return aws_call("ec2", "describe-instances", *words, region=launch.region, profile=launch.profile)
 
 
 def id_finding(launch: Launch, reservation_id: str) -> Finding | None:
@@ -190,6 +171,12 @@ def stops_at(reservation: Reservation) -> datetime | None:
     if reservation.end is None or not reservation.is_block:
         return reservation.end
     return terminates_at(reservation.end, reservation.instance_type)
+
+
+def is_at_end(found: Reservation, now: datetime) -> bool:
+    """Whether EC2 terminates what runs in a block, and so lets nothing in any more."""
+    stop = stops_at(found)
+    return found.is_block and stop is not None and stop <= now
 
 
 def _place(found: Reservation, launch: Launch, account: str) -> Finding:
@@ -312,33 +299,10 @@ def _placement(found: Reservation, launch: Launch) -> Finding:
     return passed(check, "It belongs to no placement group.")
 
 
-def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
-    check, size = "reservation room", counted(found.size, "instance")
-    own = use.own if use is not None else 0
-    active = found.state == "active"
-    free = found.free + own if active else found.size
-    if free >= launch.count:
-        when = "free" if active else "in it once it is active"
-        held = f", {own} of them held by this stack" if active and own else ""
-        return passed(check, f"{free} of {size} {when}{held}.")
-    message = f"{free} of {size} in {found.id} can be had; the launch takes {launch.count}."
-    if use is None and found.size >= launch.count:
-        remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
-        return warned(check, message, remedy)
-    remedy = "End other instances in it, or take a larger one."
-    if use is not None and use.ending:
-        remedy = f"{listed(use.ending)} is ending; its place is free again some minutes later. {remedy}"
-    return failed(check, message, remedy)
-
-
-def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
-    if use is None:
-        return []
-    check, by_hand = "reservation use", use_command(found.id, launch)
-    if not use.others:
-        return [passed(check, f"No other stack is in {found.id}.", by_hand)]
-    message = f"Others are already in {found.id}: {listed(use.others)}."
-    return [warned(check, message, "Make sure that they are meant to share it with these nodes.", by_hand)]
+def _room(found: Reservation, launch: Launch, use: Use | None, now: datetime) -> list[Finding]:
+    if is_at_end(found, now):
+        return [skipped("reservation room", f"Not looked at: {found.id} is at its end.")]
+    return room_findings(found, launch, use)
 
 
 def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
@@ -353,7 +317,8 @@ def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
             f"EC2 begins to terminate its instances at {moment(stop)} (the block ends at {moment(found.end)})"
         )
     if left <= timedelta(0):
-        return [failed(check, f"No time is left in {found.id}: {when}.", "Take another one.")]
+        remedy = "`nixl-efa capacity search` finds another block." if found.is_block else "Take another one."
+        return [failed(check, f"No time is left in {found.id}: {when}.", remedy)]
     if left >= timedelta(hours=launch.min_hours):
         return [passed(check, f"{span(left)} of use are left: {when}.")]
     if not found.is_block:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.capacity.judge import MEANINGS, Use, id_finding, is_well_formed, judge
+from nixl_efa.capacity.judge import MEANINGS, id_finding, is_well_formed, judge
 from nixl_efa.capacity.reservation import OFFERED, UNKNOWN
+from nixl_efa.capacity.room import Use
 from nixl_efa.findings import Finding, Level
 from nixl_efa.image import image_parameter
 from nixl_efa.launch import nodes_of
@@ -218,18 +219,24 @@ def ends_in(minutes: int) -> dict[str, Any]:
         (ODCR, {**DEMAND, "placement_group": True}, {}, "placement", WARN, "may not agree"),
         # Room: an instance of ours frees its place before its successor takes it.
         ({"size": 1, "free": 1}, {}, {}, "room", FAIL, "1 of 1 instance in"),
-        ({"free": 1}, {}, {"use": Use()}, "room", FAIL, "1 of 2 instances in"),
+        ({"free": 1}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "End other instances in it"),
         ({"free": 1}, {}, {}, "room", WARN, "In order if this environment's own nodes hold the others"),
         ({"free": 0}, {}, {"use": Use(own=2)}, "room", PASS, "2 of them held by this stack"),
-        ({"free": 0}, {}, {"use": Use(ending=("i-9",))}, "room", FAIL, "i-9 is ending"),
+        # A slot is free again only some minutes after its instance ended, whether EC2 still shows that or not.
+        ({"free": 0}, {}, {"use": Use(ending=("i-8", "i-9"))}, "room", WARN, "(i-8, i-9 is ending)"),
+        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "1 place more can be had some minutes after"),
+        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "`nixl-efa deploy prod` waits for it"),
+        ({"free": 0}, {}, {"use": Use(own=1)}, "room", WARN, "1 of 2 instances in"),
+        ({"free": 0}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "1 place more can be had"),
         (
             {"free": 2, "size": 4},
             {"nodes": nodes_of("p", 1, 2)},
-            {"use": Use()},
+            {"use": Use(others=("i-1", "i-2"))},
             "room",
             FAIL,
             "the launch takes 3",
         ),
+        (ends_in(30), {}, {"use": Use()}, "room", SKIP, "is at its end"),
         ({"state": "scheduled", "size": 1, "free": 0}, {}, {}, "room", FAIL, "1 of 1 instance"),
         ({"state": "scheduled", "free": 0}, {}, {}, "room", PASS, "in it once it is active"),
         ({}, {}, {"use": Use(others=("i-1 (theirs)",))}, "use", WARN, "i-1 (theirs)"),
@@ -247,6 +254,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
         (ends_in(89), {}, {}, "time", FAIL, "59 min are left"),
         ({**ends_in(119), **ULTRA}, {}, {}, "time", FAIL, "59 min are left"),
         (ends_in(30), {"min_hours": 0.0}, {}, "time", FAIL, "No time is left"),
+        (ends_in(29), {}, {}, "time", FAIL, "`nixl-efa capacity search` finds another block."),
         ({}, {"min_hours": 48.0}, {}, "time", FAIL, "less than the 48 h of min_hours"),
         (ends_in(60), {"min_hours": 0.5}, {}, "time", PASS, "30 min of use"),
         # What is left of a block that has not started is counted from its start.

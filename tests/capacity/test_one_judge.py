@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from nixl_efa.account import Account
-from nixl_efa.capacity.judge import MEANINGS, Use, judge
+from nixl_efa.capacity.judge import MEANINGS, judge
 from nixl_efa.capacity.reservation import UNKNOWN, Reservation, unknown
+from nixl_efa.capacity.room import Use
 from nixl_efa.checks.facts import Facts
 from nixl_efa.checks.rules import reservation as rules
 from nixl_efa.findings import Finding, Level

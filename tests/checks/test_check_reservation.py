@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.checks.facts import BlockHealth, Elsewhere, NoAnswer
+from nixl_efa.checks.facts import BlockHealth, DryRun, Elsewhere, NoAnswer
 from nixl_efa.checks.rules import judge
 from nixl_efa.findings import Level
 from tests.checks.in_order import (
@@ -124,8 +124,15 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
             {},
             {**block(free=0), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
             "reservation room",
-            FAIL,
-            "i-9 is ending; its place is free again some minutes later",
+            WARN,
+            "2 places more can be had some minutes after the instance there ended (i-9 is ending). Wait some minutes",
+        ),
+        (
+            {},
+            {**block(free=1), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
+            "reservation use",
+            PASS,
+            "No other stack",
         ),
         (
             {},
@@ -163,6 +170,79 @@ def test_the_judge_is_asked_about_the_launch_as_it_is_checked(
     launch: dict[str, Any], facts: dict[str, Any], check: str, level: Level
 ) -> None:
     assert finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, launch, facts).level is level
+
+
+FULL = DryRun(
+    "ReservationCapacityExceeded", "The requested reservation does not have sufficient compatible capacity"
+)
+
+
+def failures_of(**facts: Any) -> list[str]:
+    found = judge(replace(BLOCK_LAUNCH, must_be_active=True), replace(BLOCK_FACTS, **facts), NOW)
+    return [each.line() for each in found if each.level is FAIL]
+
+
+def test_at_a_blocks_end_the_one_failure_is_the_end_and_nobody_is_told_to_end_instances() -> None:
+    (only,) = failures_of(**block(free=0, end=NOW + timedelta(minutes=29)), dry_run=FULL)
+    assert only.startswith(f"No time is left in {BLOCK_ID}: EC2 begins to terminate its instances at")
+    assert only.endswith("`nixl-efa capacity search` finds another block.")
+
+
+@pytest.mark.parametrize("own", [0, 1])
+def test_while_a_slot_comes_back_nothing_fails_and_waiting_is_the_advice(own: int) -> None:
+    running = tuple(instance(id=f"i-{number}", own=True, **INSIDE) for number in range(own))
+    facts = {**block(free=0), "running": running, "dry_run": FULL}
+    assert failures_of(**facts) == []
+    for check in ("reservation room", "dry run"):
+        said = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, {}, facts)
+        assert_says(said, WARN, "`nixl-efa deploy prod` waits for it")
+        assert "larger" not in said.line()
+
+
+def test_a_full_block_fails_since_somebody_else_is_in_it() -> None:
+    others = tuple(instance(id=f"i-{number}", **INSIDE) for number in (1, 2))
+    room, dry_run = failures_of(**block(free=0), running=others, dry_run=FULL)
+    assert "End other instances" in room
+    assert "End other instances" in dry_run
+
+
+CANCELLED = {
+    "reservation_id": BLOCK_ID,
+    "reservations": (replace(ON_DEMAND_RESERVATION, state="cancelled", free=0),),
+    "dry_run": DryRun("InvalidCapacityReservationState", "cancelled"),
+}
+FORGOTTEN = {
+    "reservation_id": BLOCK_ID,
+    "reservations": (),
+    "elsewhere": Elsewhere((), ()),
+    "dry_run": DryRun("InvalidCapacityReservationId.NotFound", "no such reservation"),
+}
+NODES = tuple(instance(id=f"i-{number}", instance_type="g7e.8xlarge", own=True) for number in (1, 2))
+
+
+@pytest.mark.parametrize("gone", [CANCELLED, FORGOTTEN])
+@pytest.mark.parametrize(
+    ("running", "level"),
+    [
+        (NODES, WARN),
+        # Something must be launched.
+        (NODES[:1], FAIL),
+        ((NODES[0], replace(NODES[1], state="shutting-down")), FAIL),
+        ((NODES[0], replace(NODES[1], own=False)), FAIL),
+        ((NODES[0], replace(NODES[1], instance_type="g7e.12xlarge")), FAIL),
+        ((), FAIL),
+        (DENIED, FAIL),
+    ],
+)
+def test_an_on_demand_reservation_that_is_gone_stops_only_what_must_be_launched(
+    gone: dict[str, Any], running: Any, level: Level
+) -> None:
+    launch = replace(DEMAND_LAUNCH, reservation=IN_BLOCK, placement_group=False, must_be_active=True)
+    found = judge(launch, replace(DEMAND_FACTS, **gone, running=running), NOW)
+    about = [each for each in found if each.check in ("reservation", "reservation state", "dry run")]
+    worst = min(about, key=lambda each: each.level.rank)
+    assert worst.level is level, about
+    assert level is FAIL or "A node that is" in " ".join(each.remedy for each in about)
 
 
 def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:

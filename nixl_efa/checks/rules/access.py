@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.capacity.judge import state_finding
+from nixl_efa.capacity.judge import is_at_end, state_finding
 from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, NoAnswer
 from nixl_efa.checks.launch_request import cli_options, request
 from nixl_efa.checks.rules import reservation
@@ -23,6 +23,10 @@ _NO_ROOM = frozenset(
         "MaxSpotInstanceCountExceeded",
         "InsufficientFreeAddressesInSubnet",
     }
+)
+# How EC2 keeps a launch out of a reservation that is full, or in no state to take one.
+_NOT_LET_IN = frozenset(
+    {"ReservationCapacityExceeded", "InvalidCapacityReservationState", "InsufficientInstanceCapacity"}
 )
 
 
@@ -58,7 +62,24 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
             "successors get it when they have ended.",
             by_hand,
         )
+    found = reservation.of(facts)
+    if found is not None and answer.code in _NOT_LET_IN and is_at_end(found, now):
+        return skipped(
+            _CHECK, f"EC2 lets nothing into {found.id} any more, since it is at its end ({answer.code})."
+        )
     message = f"EC2 would refuse the launch: {advice.meaning}. {said}"
+    if answer.code == "ReservationCapacityExceeded" and reservation.awaits_slots(launch, facts):
+        remedy = f"A slot is free again some minutes after its instance ended: wait, or `nixl-efa deploy {launch.environment}` waits for it."  # noqa: E501
+        return warned(
+            _CHECK, f"EC2 would refuse the launch now: a slot is still coming back. {said}", remedy, by_hand
+        )
+    if answer.code.startswith("InvalidCapacityReservation") and reservation.runs_without(
+        launch, facts, found
+    ):
+        remedy = (
+            f"Nothing is launched while all nodes run; a node that is replaced would fail. {advice.remedy}"
+        )
+        return warned(_CHECK, message, remedy, by_hand)
     if _expected_to_wait(launch, facts, answer, now):
         return warned(_CHECK, message, advice.remedy, by_hand)
     return failed(_CHECK, message, advice.remedy, by_hand)

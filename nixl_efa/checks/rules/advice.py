@@ -50,7 +50,7 @@ ADVICE = (
     Advice(
         "ReservationCapacityExceeded",
         "the reservation has no room for the pair, or is for another type",
-        "End other instances in it (a place is free again some minutes later), or name a larger one.",
+        "End other instances in it, or name a larger one.",
     ),
     Advice(
         "InvalidCapacityReservationId.NotFound",

@@ -6,11 +6,12 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.block_end import is_ultra_server
-from nixl_efa.capacity.judge import Use, command, id_finding, judge, parameter_command, use_command
+from nixl_efa.capacity.judge import command, id_finding, judge, parameter_command
 from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.capacity.room import Use, awaits_places, use_command
 from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.rules.common import aws, no_answer
-from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
+from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
 
@@ -35,13 +36,30 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         return [fault, switch]
     found = of(facts)
     if found is None:
-        return [*_missing(launch, facts, name, now), switch]
+        missing = _missing(launch, facts, name, now)
+        if runs_without(launch, facts, None):
+            missing = [_as_warning(each) for each in missing]
+        return [*missing, switch]
     findings = _judged(launch, facts, found, now)
+    if runs_without(launch, facts, found):
+        findings = [_as_warning(each) for each in findings]
     if isinstance(facts.running, NoAnswer):
         findings.append(no_answer("reservation use", facts.running, use_command(found.id, launch)))
     if found.is_block and is_ultra_server(found.instance_type):
         findings.append(_health(launch, facts, found))
     return [*findings, switch]
+
+
+def _as_warning(found: Finding) -> Finding:
+    """What stops a launch, where nothing is launched: all nodes run already."""
+    if found.level is not Level.FAIL:
+        return found
+    return warned(
+        found.check,
+        f"{found.message} The nodes run on without it.",
+        f"A node that is stopped or replaced would not start again. {found.remedy}",
+        found.command,
+    )
 
 
 def of(facts: Facts) -> Reservation | None:
@@ -68,9 +86,41 @@ def _use(running: tuple[Running, ...], reservation_id: str) -> Use:
     inside = [each for each in running if each.reservation_id == reservation_id]
     return Use(
         own=sum(each.own and each.state in _RUNNING_NOW for each in inside),
-        others=tuple(f"{each.id} ({each.name})" if each.name else each.id for each in inside if not each.own),
+        others=tuple(
+            f"{each.id} ({each.name})" if each.name else each.id
+            for each in inside
+            if not each.own and each.state in _RUNNING_NOW
+        ),
         ending=tuple(each.id for each in inside if each.state not in _RUNNING_NOW),
     )
+
+
+def awaits_slots(launch: Launch, facts: Facts) -> bool:
+    """Whether the launch has room as soon as the slots of instances that ended are free again."""
+    found = of(facts)
+    if found is None or isinstance(facts.running, NoAnswer):
+        return False
+    return awaits_places(found, launch, _use(facts.running, found.id))
+
+
+def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> bool:
+    """Whether all nodes of the environment run as they are wanted, and lose nothing when their On-Demand reservation
+    is over: instances in it run on (EC2 user guide, capacity-reservations-release).
+
+    found: the reservation; None for one that EC2 does not know (any more).
+    """
+    if launch.market != "on-demand" or isinstance(facts.running, NoAnswer):
+        return False
+    if found is not None and (found.is_block or found.interruptible or not found.is_dead):
+        return False
+    nodes = [
+        each
+        for each in facts.running
+        if each.own
+        and each.state in _RUNNING_NOW
+        and (each.instance_type, each.market) == (launch.instance_type, launch.market)
+    ]
+    return len(nodes) >= launch.count
 
 
 def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Finding]:

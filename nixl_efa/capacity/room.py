@@ -1,0 +1,87 @@
+"""The room in a reservation: who is in it, which places come back, and whether a launch finds enough. Pure.
+
+Source: EC2 user guide, capacity-blocks-launch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.findings import Finding, aws_call, counted, failed, listed, passed, warned
+from nixl_efa.launch import Launch
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What was seen to run in a reservation.
+
+    own:    running nodes of this environment; they free their places before their successors take them.
+    others: other running instances, in words.
+    ending: instances that are just ending. One that has ended holds its place for some minutes more.
+    """
+
+    own: int = 0
+    others: tuple[str, ...] = ()
+    ending: tuple[str, ...] = ()
+
+
+def coming_back(found: Reservation, use: Use) -> int:
+    """The places that nothing runs in and that can't be had yet: a slot is free again only some minutes after its
+    instance has ended. Other accounts' instances are not seen: where the reservation is shared with them, the places
+    may be theirs."""
+    return max(found.size - found.free - use.own - len(use.others), 0) if found.state == "active" else 0
+
+
+def awaits_places(found: Reservation, launch: Launch, use: Use) -> bool:
+    """Whether the launch has room as soon as the places that come back are free, and not before."""
+    free = found.free + use.own
+    return free < launch.count <= free + coming_back(found, use)
+
+
+def room_findings(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
+    """Whether the launch finds room in a living reservation, and who else is in it (use None: not looked at)."""
+    return [_room(found, launch, use), *_others(found, launch, use)]
+
+
+def use_command(reservation_id: str, launch: Launch) -> str:
+    """The AWS CLI call that shows what runs in a reservation."""
+    words = ("--filters", f"Name=capacity-reservation-id,Values={reservation_id}")
+    return aws_call("ec2", "describe-instances", *words, region=launch.region, profile=launch.profile)
+
+
+def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
+    check, size = "reservation room", counted(found.size, "instance")
+    own = use.own if use is not None else 0
+    active = found.state == "active"
+    free = found.free + own if active else found.size
+    if free >= launch.count:
+        when = "free" if active else "in it once it is active"
+        held = f", {own} of them held by this stack" if active and own else ""
+        return passed(check, f"{free} of {size} {when}{held}.")
+    message = f"{free} of {size} in {found.id} can be had; the launch takes {launch.count}."
+    too_small = "End other instances in it, or take a larger one."
+    if use is None:
+        if found.size < launch.count:
+            return failed(check, message, too_small)
+        remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
+        return warned(check, message, remedy)
+    if back := coming_back(found, use):
+        ending = f" ({listed(use.ending)} is ending)" if use.ending else ""
+        message += (
+            f" {counted(back, 'place')} more can be had some minutes after the instance there ended{ending}."
+        )
+    if awaits_places(found, launch, use):
+        remedy = f"Wait some minutes and check again; `nixl-efa deploy {launch.environment}` waits for it."
+        return warned(check, message, remedy)
+    return failed(check, message, too_small)
+
+
+def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
+    if use is None:
+        return []
+    check, by_hand = "reservation use", use_command(found.id, launch)
+    if not use.others:
+        return [passed(check, f"No other stack is in {found.id}.", by_hand)]
+    message = f"Others are already in {found.id}: {listed(use.others)}."
+    return [warned(check, message, "Make sure that they are meant to share it with these nodes.", by_hand)]
