@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items
 from nixl_efa.capacity.offering import Offering, extension_from_api, fee_of
-from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation, fee_tag
 from nixl_efa.capacity.search import LONGEST_HOURS
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
@@ -32,6 +32,7 @@ PAID_BEFORE_END = timedelta(minutes=35)
 
 PENDING = "payment-pending"
 FAILED = "payment-failed"
+PAID = "payment-succeeded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,47 @@ def newest(extensions: Iterable[Extension], reservation_id: str) -> Extension | 
     return max(
         mine, key=lambda one: (one.start, one.purchased is not None, one.purchased or one.start), default=None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Payments:
+    """What a block costs, with its extensions. Each is an amount with its currency ("3171.5712 USD"), empty for none.
+
+    paid:       the block and its paid extensions; empty where the block's own fee is not known (bought elsewhere).
+    extensions: its paid extensions alone. pending: what is bought and not yet paid.
+    """
+
+    paid: str
+    extensions: str
+    pending: str
+
+
+def payments(block: Reservation, extensions: Iterable[Extension]) -> Payments:
+    """What was paid for a block, and what is still to be paid. A payment that failed is neither. Pure.
+
+    extensions: of this block or of any; those of others are left out.
+    """
+    mine = [one for one in extensions if one.reservation_id == block.id]
+    own = [block.fee] if block.fee else []
+    added = [fee_tag(one.fee, one.currency) for one in mine if one.status == PAID]
+    open_ = [fee_tag(one.fee, one.currency) for one in mine if one.status == PENDING]
+    if block.state == PENDING:
+        open_ = [*own, *open_]
+    is_paid = bool(own) and block.state not in PAYMENT_STATES
+    return Payments(_sum([*own, *added]) if is_paid else "", _sum(added), _sum(open_))
+
+
+def _sum(fees: Iterable[str]) -> str:
+    """Amounts ("1888.42 USD") added up, each currency by itself. What is no amount stands as it is."""
+    totals: dict[str, Decimal] = {}
+    texts = []
+    for fee in fees:
+        number, _, currency = fee.partition(" ")
+        try:
+            totals[currency] = totals.get(currency, Decimal(0)) + Decimal(number)
+        except InvalidOperation:
+            texts.append(fee)
+    return " + ".join([*(fee_tag(total, currency) for currency, total in totals.items()), *texts])
 
 
 def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> list[Offering]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,42 @@ def test_an_active_block_is_extended_once_under_the_same_id(cli: Cli, aws: Local
     aws.advance(timedelta(minutes=6))
     assert cli("capacity", "show", block, "--json").json["end"] > before
     assert actions(aws, "PurchaseCapacityBlockExtension") == 1
+
+
+def test_an_extension_is_in_what_was_paid_once_it_is_paid(cli: Cli, aws: LocalAws, block: str) -> None:
+    def cost() -> tuple[dict[str, Any], str, str]:
+        shown = cli("capacity", "show", block, "--json").json
+        return shown, cli("capacity", "list").out, cli("capacity", "show", block).out
+
+    own = cli.reservations()[0]["fee"].removesuffix(" USD")
+    shown, listed, told = cost()
+    assert (shown["paid"], shown["payment_pending"]) == (None, f"{own} USD")
+    assert f"{own} USD pending" in told
+    start(cli, aws, block)
+    assert extend(cli, block).code == 0
+    shown, listed, told = cost()
+    added = shown["extension"]["fee"]
+    assert (shown["paid"], shown["payment_pending"]) == (f"{own} USD", f"{added} USD")
+    assert f"{own} USD, {added} USD pending" in told
+    aws.advance(timedelta(minutes=6))
+    shown, listed, told = cost()
+    total = f"{Decimal(own) + Decimal(added)} USD"
+    assert (shown["fee"], shown["paid"], shown["payment_pending"]) == (f"{own} USD", total, None)
+    assert f"fee          {total}\n" in told
+    assert total in listed
+    # It stays so when the block is over.
+    aws.advance(timedelta(days=70))
+    shown, listed, _ = cost()
+    assert (shown["state"], shown["paid"]) == ("expired", total)
+    assert total in listed
+
+
+def test_where_extensions_can_not_be_asked_for_the_fee_is_said_to_be_without_them(
+    cli: Cli, aws: LocalAws, block: str
+) -> None:
+    aws.faults.add("DescribeCapacityBlockExtensionHistory", code="UnauthorizedOperation", times=2)
+    assert "USD without extensions" in cli("capacity", "show", block).out
+    assert cli("capacity", "show", block, "--json").json["paid"] is None
 
 
 def test_an_extension_whose_answer_is_lost_is_found_in_its_history(

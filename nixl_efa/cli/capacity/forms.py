@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from nixl_efa.account import Account
-from nixl_efa.capacity.extension import Extension
+from nixl_efa.capacity.extension import Extension, newest, payments
 from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import Entry, Order
 from nixl_efa.capacity.reservation import Reservation
@@ -54,10 +54,18 @@ def rate(value: Decimal) -> str:
 
 
 def reservation_form(
-    found: Reservation, users: Sequence[tuple[str, str]], extension: Extension | None, now: datetime
+    found: Reservation,
+    users: Sequence[tuple[str, str]],
+    extensions: Sequence[Extension] | None,
+    now: datetime,
 ) -> dict[str, Any]:
-    """A reservation, who uses it and as what, and its last extension."""
+    """A reservation, who uses it and as what, what was paid for it, and its last extension.
+
+    extensions: None where they were not asked for: nothing is then said of payments.
+    """
     left = found.time_left(now)
+    extension = newest(extensions or (), found.id)
+    costs = payments(found, extensions) if extensions is not None else None
     return {
         "reservation_id": found.id,
         "region": found.region,
@@ -72,6 +80,8 @@ def reservation_form(
         "end": found.end,
         "seconds_left": None if left is None else int(left.total_seconds()),
         "fee": found.fee or None,
+        "paid": (costs.paid or None) if costs else None,
+        "payment_pending": (costs.pending or None) if costs else None,
         "environments": [name for name, _ in users],
         "used_by": [{"environment": name, "as": kept} for name, kept in users],
         "extension": extension_form(extension) if extension else None,

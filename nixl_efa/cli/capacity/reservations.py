@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,12 +35,15 @@ from nixl_efa.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from nixl_efa.capacity.extension import Extension
     from nixl_efa.capacity.reservation import Reservation
 
 # What `wait --for` can wait for.
 STATES = ("scheduled", "active", "expired")
 Users = dict[str, tuple[tuple[str, str], ...]]
+Extensions = Mapping[str, "list[Extension]"]
 
 
 def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = None) -> None:
@@ -62,12 +65,13 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
     now = run.clock.now()
     if as_json:
         rows = [
-            forms.reservation_form(one, users.get(one.id, ()), extensions.get(one.id), now) for one in found
+            forms.reservation_form(one, users.get(one.id, ()), extensions.get(one.region), now)
+            for one in found
         ]
         print_json("capacity-list", {"reservations": rows, "failed_regions": failed_regions(failed)})
     elif found:
-        _print_list(found, users, run)
-        _tell_extensions(extensions)
+        _print_list(found, users, extensions, run)
+        _tell_extensions(found, extensions, now)
         _tell_misfits(found, users, run)
     else:
         say(f"there are no reservations in {', '.join(regions)}")
@@ -84,33 +88,44 @@ def _users(run: Session, found: Sequence[Reservation]) -> Users:
     return users(found, sources, stored)
 
 
-def _extensions(run: Session, found: Sequence[Reservation]) -> dict[str, Extension]:
-    """The last extension of each living block, as far as they can be asked for."""
+def _extensions(run: Session, found: Sequence[Reservation]) -> Extensions:
+    """Every extension of these blocks, by region; a region that could not be asked for them is left out."""
     from nixl_efa.aws_calls import ask_all
-    from nixl_efa.capacity.extension import extensions_of, newest
+    from nixl_efa.capacity.extension import extensions_of
 
-    now = run.clock.now()
     blocks: dict[str, list[str]] = {}
     for one in found:
-        if one.is_block and one.lives(now):
+        if one.is_block:
             blocks.setdefault(one.region, []).append(one.id)
     answers, failed = ask_all(
         blocks, lambda region: extensions_of(run.clients.ec2(region), blocks[region], run.clock.sleep)
     )
     tell_failed(failed)
-    every = [one for history in answers.values() for one in history]
-    last = {one: newest(every, one) for ids in blocks.values() for one in ids}
-    return {block: one for block, one in last.items() if one is not None}
+    return answers
 
 
-def _tell_extensions(extensions: dict[str, Extension]) -> None:
-    from nixl_efa.capacity.extension import finding
+def _tell_extensions(found: Sequence[Reservation], extensions: Extensions, now: datetime) -> None:
+    """Says of each living block whether its last extension is paid."""
+    from nixl_efa.capacity.extension import finding, newest
     from nixl_efa.findings import Level
 
-    for one in extensions.values():
-        told = finding(one)
+    for one in found:
+        last = newest(extensions.get(one.region, ()), one.id)
+        told = finding(last) if one.lives(now) else None
         if told is not None and told.level is not Level.PASS:
             say(f"{told.level.value}: {told.line()}")
+
+
+def _cost(one: Reservation, extensions: Extensions) -> str:
+    """What was paid for a reservation, and what is still to be paid."""
+    from nixl_efa.capacity.extension import payments
+
+    if one.region not in extensions:
+        return f"{one.fee} without extensions" if one.fee else ""
+    costs = payments(one, extensions[one.region])
+    known = costs.paid or (f"{costs.extensions} for extensions" if costs.extensions else "")
+    pending = f"{costs.pending} pending" if costs.pending else ""
+    return ", ".join(part for part in (known, pending) if part)
 
 
 def _tell_misfits(found: Sequence[Reservation], users: Users, run: Session) -> None:
@@ -149,7 +164,7 @@ def _tell_open(run: Session, region: str) -> None:
         say(f"open purchases could not be looked for: {explain(error)}")
 
 
-def _print_list(found: Sequence[Reservation], users: Users, run: Session) -> None:
+def _print_list(found: Sequence[Reservation], users: Users, extensions: Extensions, run: Session) -> None:
     from rich.table import Table
 
     now = run.clock.now()
@@ -174,7 +189,7 @@ def _print_list(found: Sequence[Reservation], users: Users, run: Session) -> Non
             short_times(one.start) if one.start else "-",
             short_times(one.end) if one.end else "-",
             length(left) if left is not None and not one.is_dead else "-",
-            one.fee or "-",
+            _cost(one, extensions) or "-",
             _used_by(users.get(one.id, ())),
             style="dim" if one.is_dead else None,
         )
@@ -189,15 +204,18 @@ def show(
     reservation_id: ReservationId, region: Region = None, as_json: AsJson = False, profile: Profile = None
 ) -> None:
     """Show one reservation: state, size, times, extension, fee, who uses it."""
+    from nixl_efa.capacity.extension import newest
     from nixl_efa.cli.capacity import forms
 
     run = session(profile, region)
     found = run.locate(reservation_id)
     users = _users(run, [found]).get(found.id, ())
-    extension = _extensions(run, [found]).get(found.id)
+    extensions = _extensions(run, [found])
+    extension = newest(extensions.get(found.region, ()), found.id)
     now = run.clock.now()
     if as_json:
-        print_json("capacity-reservation", forms.reservation_form(found, users, extension, now))
+        form = forms.reservation_form(found, users, extensions.get(found.region), now)
+        print_json("capacity-reservation", form)
         return
     left = found.time_left(now)
     rows = {
@@ -211,7 +229,7 @@ def show(
         "start": both_times(found.start) if found.start else "-",
         "end": both_times(found.end) if found.end else "when it is cancelled",
         "left": length(left) if left is not None else "-",
-        "fee": found.fee or "not known (bought elsewhere)" if found.is_block else "-",
+        "fee": (_cost(found, extensions) or "not known (bought elsewhere)") if found.is_block else "-",
         "used by": _used_by(users),
     }
     if extension is not None:
@@ -221,7 +239,7 @@ def show(
         data(f"{key:<12} {value}")
     for key, value in sorted(found.tags.items()):
         data(f"{'tag':<12} {key} = {value}")
-    _tell_extensions({found.id: extension} if extension else {})
+    _tell_extensions([found], extensions, now)
 
 
 def wait(
