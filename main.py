@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from nixl_efa.files import filled_at_once
-from nixl_efa.findings import Finding, failures, warnings, worst_first
-from nixl_efa.settings import Loaded, app_context, load
+from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
+from nixl_efa.old_states import abandoned, after_a_change
+from nixl_efa.settings import Loaded, app_context, environment_names, load
+from nixl_efa.state import read
 
 ROOT = Path(__file__).resolve().parent
 
@@ -22,35 +26,42 @@ ROOT = Path(__file__).resolve().parent
 def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """Synthesize every chosen environment: every file of it, or none.
 
-    Returns 0; 2 for a wrong setting; 1 when the check refuses, or the disk.
+    Returns 0; 2 for a wrong setting; 1 when the check refuses, a state that a deploy would leave behind, or the disk.
     """
     try:
         context = app_context(environ, ROOT / "cdktf.json")
     except ValueError as error:
         print(f"Error: {error}", file=err)
         return 2
-    loaded = load(ROOT / "environments", environ, context)
+    directory = ROOT / "environments"
+    # The cdktf CLI names the folder, in which Terraform keeps files of its own; beside it lie the local states.
+    outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
+    loaded = load(directory, environ, context)
+    forgotten = abandoned(outdir.resolve().parent, environment_names(directory)).values()
     if failures(loaded.findings):
-        _print(loaded.findings, err)
+        _print([*loaded.findings, *forgotten], err)
         return 2
-    return _synthesize(loaded, environ, out, err)
+    loaded = replace(loaded, findings=(*loaded.findings, *forgotten), general=(*loaded.general, *forgotten))
+    return _synthesize(loaded, outdir, environ, out, err)
 
 
-def _synthesize(loaded: Loaded, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     # Node.js and the AWS bindings are started for settings that are right, only.
     from stacks.app import RefusedError, build_app, under_cdktf_cli
 
-    account = _look_at_accounts(loaded)
-    found = [*loaded.findings, *(finding for findings in account.values() for finding in findings)]
+    seen = _look_at_accounts(loaded)
+    for name, finding in _look_at_states(loaded, outdir, environ):
+        if finding.level is Level.PASS:
+            print(finding.line(), file=out)
+        seen[name] = [*seen.get(name, []), finding]
+    found = [*loaded.findings, *(finding for findings in seen.values() for finding in findings)]
     annotate = under_cdktf_cli(environ)
-    # The cdktf CLI names the folder, in which Terraform keeps files of its own.
-    outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
     try:
         with filled_at_once(outdir, last="manifest.json") as folder:
-            synthesis = build_app(loaded, annotate=annotate, outdir=folder, account=account)
+            synthesis = build_app(loaded, annotate=annotate, outdir=folder, seen=seen)
             synthesis.write()
     except RefusedError:
-        _print(found, err)
+        _print([*failures(found), *warnings(found)], err)
         return 1
     except OSError as error:
         print(f"Error: {outdir} could not be written and is as it was: {error.strerror or error}.", file=err)
@@ -62,12 +73,28 @@ def _synthesize(loaded: Loaded, environ: Mapping[str, str], out: TextIO, err: Te
     return 0
 
 
-def _look_at_accounts(loaded: Loaded) -> Mapping[str, list[Finding]]:
+def _look_at_accounts(loaded: Loaded) -> dict[str, list[Finding]]:
     if all(settings.check == "off" for settings in loaded.environments):
         return {}  # boto3 is not even imported
     from stacks.account_check import look_at_accounts
 
-    return look_at_accounts(loaded.environments)
+    return dict(look_at_accounts(loaded.environments))
+
+
+def _look_at_states(
+    loaded: Loaded, outdir: Path, environ: Mapping[str, str]
+) -> Iterator[tuple[str, Finding]]:
+    """What is to be said of the environments whose backend was changed, by name."""
+    for settings in loaded.environments:
+        project = outdir.resolve().parent
+        found = after_a_change(
+            settings,
+            project,
+            outdir / "stacks" / settings.stack_name,
+            partial(read, settings, project, environ),
+        )
+        if found is not None:
+            yield settings.name, found
 
 
 def _print(findings: Iterable[Finding], err: TextIO) -> None:

@@ -25,7 +25,7 @@ class RefusedError(Exception):
 class Synthesis:
     """An app whose stacks are described and not yet written.
 
-    lines: one for each stack. refused: the stacks that the look at the account refuses.
+    lines: one for each stack. refused: the stacks that a FAIL of `seen` refuses.
     """
 
     app: App
@@ -60,13 +60,13 @@ def build_app(
     *,
     annotate: bool,
     outdir: Path,
-    account: Mapping[str, list[Finding]] | None = None,
+    seen: Mapping[str, list[Finding]] | None = None,
 ) -> Synthesis:
     """Describe every environment's stack.
 
     annotate: attach the warnings to the stacks, where the cdktf CLI shows them.
     outdir:   where to synthesize to. OSError when it can't be made.
-    account:  what a look at the account found, by environment; a FAIL refuses the stack.
+    seen:     what a look at the account and at the states found, by environment; a FAIL refuses the stack.
     """
     # Stack traces would put paths of this machine beside every element.
     with _node_writes():
@@ -77,16 +77,16 @@ def build_app(
         launch = launch_of(settings)
         stack = PairStack(app, settings=settings, launch=launch)
         lines.append(summary(launch))
-        seen = (account or {}).get(settings.name, [])
-        if failures(seen):
+        of_stack = (seen or {}).get(settings.name, [])
+        if failures(of_stack):
             from stacks.account_check import refuse
 
-            refuse(stack, failures(seen))
+            refuse(stack, failures(of_stack))
             refused.append(stack)
         if annotate:
             # What belongs to no environment is said once, on the first stack.
             general = loaded.general if position == 0 else ()
-            found = [*general, *loaded.by_environment.get(settings.name, ()), *seen]
+            found = [*general, *loaded.by_environment.get(settings.name, ()), *of_stack]
             for finding in warnings(found):
                 Annotations.of(stack).add_warning(finding.line())
     return Synthesis(app, tuple(lines), tuple(refused))

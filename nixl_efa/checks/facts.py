@@ -61,7 +61,7 @@ class TypeInEc2:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An instance that takes up capacity. `vcpu` is the size that a quota counts."""
+    """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` its tag STACK_TAG."""
 
     id: str
     instance_type: str
@@ -71,6 +71,7 @@ class Running:
     name: str
     own: bool
     vcpu: int
+    stack: str = ""
 
 
 @dataclass(frozen=True, slots=True)

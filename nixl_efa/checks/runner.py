@@ -16,11 +16,12 @@ from typing import Any
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer
 from nixl_efa.checks.gather.machine import machine
-from nixl_efa.checks.rules import judge
+from nixl_efa.checks.rules import judge, stacks
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch, launch_of
-from nixl_efa.settings import Settings
+from nixl_efa.old_states import abandoned
+from nixl_efa.settings import Settings, environment_names
 
 
 def run(
@@ -40,7 +41,7 @@ def run(
     must_be_active: a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
     profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
-               search path in `environ`.
+               search path in `environ`, and whether other environments have lost their files.
     """
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
     with Gatherer(launch, clients, environ or {}, clock) as gatherer:
@@ -48,7 +49,11 @@ def run(
         facts = gatherer.facts()
         if programs is not None:
             facts = replace(facts, machine=programs.result())
-    return findings(launch, facts, clock.now())
+    found = findings(launch, facts, clock.now())
+    if project is not None:
+        names = environment_names(project / "environments")
+        found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
+    return found
 
 
 def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:

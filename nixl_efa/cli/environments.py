@@ -8,12 +8,8 @@ from pathlib import Path
 from nixl_efa.failure import BadInput
 from nixl_efa.findings import failures
 from nixl_efa.launch import Launch, launch_of
-from nixl_efa.settings import Settings, app_context, load
-
-
-def environment_names(project: Path) -> tuple[str, ...]:
-    """The names of the project's environments; none outside of a project."""
-    return tuple(sorted(path.stem for path in (project / "environments").glob("*.toml")))
+from nixl_efa.old_states import abandoned
+from nixl_efa.settings import Settings, app_context, environment_names, load
 
 
 def environment_settings(name: str, environ: Mapping[str, str], project: Path) -> Settings:
@@ -31,10 +27,22 @@ def environment_settings(name: str, environ: Mapping[str, str], project: Path) -
         raise BadInput(str(error)) from error
     loaded = load(directory, environ, context, only=[name])
     # What is wrong between two environments is seen only with all of them.
-    beside = load(directory, environ, context, only=environment_names(project)).by_environment.get(name, ())
+    beside = load(directory, environ, context, only=environment_names(directory)).by_environment.get(name, ())
     if faults := failures(dict.fromkeys((*loaded.findings, *beside))):
-        raise BadInput("\n".join(fault.line() for fault in faults))
+        raise BadInput("\n".join([*(fault.line() for fault in faults), *left_behind(name, project)]))
     return loaded.environments[0]
+
+
+def left_behind(name: str, project: Path) -> list[str]:
+    """What to do about the state of an environment that has no file any more, as a line; none where it has."""
+    found = abandoned(project, environment_names(project / "environments")).get(name)
+    return [found.line()] if found else []
+
+
+def tell_left_behind(project: Path, tell: Callable[[str], None]) -> None:
+    """Names the states that still hold resources and whose environments have no file any more."""
+    for finding in abandoned(project, environment_names(project / "environments")).values():
+        tell(f"{finding.level.value}: {finding.line()}")
 
 
 def launches(
@@ -43,7 +51,7 @@ def launches(
     """The launch of every environment of the project, by name; none outside of a project. One whose settings have a
     fault is said and left out: a fault there must not stop what is about another one."""
     found: dict[str, Launch] = {}
-    for name in environment_names(project):
+    for name in environment_names(project / "environments"):
         try:
             found[name] = launch_of(environment_settings(name, environ, project), profile=profile)
         except BadInput as fault:

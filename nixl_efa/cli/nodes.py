@@ -47,13 +47,14 @@ def verify(
     """
     from nixl_efa.aws import Clients
     from nixl_efa.cli import nodes_view
-    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import SystemClock
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, Path())
+    tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
     _require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
@@ -84,13 +85,14 @@ def status(
     """
     from nixl_efa.aws import Clients
     from nixl_efa.cli import nodes_view
-    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import SystemClock
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, Path())
+    tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
     _require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.context import app_context
+from nixl_efa.settings.files import environment_names
 from nixl_efa.settings.loading import Loaded, load
 from nixl_efa.settings.model import SETTING_NAMES, Settings, source_of
 
@@ -19,6 +20,7 @@ __all__ = [
     "S3Backend",
     "Settings",
     "app_context",
+    "environment_names",
     "load",
     "source_of",
 ]

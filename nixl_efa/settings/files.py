@@ -28,6 +28,11 @@ class Selection:
     findings: tuple[Finding, ...]
 
 
+def environment_names(directory: Path) -> tuple[str, ...]:
+    """The names of the environments that have a file in the directory, sorted; none where there is no directory."""
+    return tuple(sorted(path.stem for path in directory.glob("*.toml")))
+
+
 def select(directory: Path, environ: Mapping[str, str], only: Sequence[str] = ()) -> Selection:
     """The environments that have a file in the directory, limited to `only`, else by the variable."""
     try:

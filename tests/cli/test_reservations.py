@@ -12,6 +12,7 @@ import pytest
 
 from local_aws import LocalAws
 from tests.cli.conftest import BLOCK, ID_NAME, REGION, Cli, actions, write_environment
+from tests.nodes.test_environments import leave_behind
 
 
 @pytest.fixture
@@ -235,3 +236,15 @@ def test_the_list_says_what_speaks_against_a_reservation_for_who_uses_it(
         f"FAIL: prod: {block} is for p5.48xlarge, but instance_type is p5e.48xlarge"
         in cli("capacity", "list").err
     )
+
+
+def test_the_list_warns_of_a_state_that_lost_its_environment_and_so_does_its_name(
+    cli: Cli, aws: LocalAws
+) -> None:
+    leave_behind(Path(), "old")
+    listed = cli("capacity", "list")
+    assert (listed.code, "WARN: state/nixl-efa-old.tfstate still holds" in listed.err) == (0, True)
+    refused = cli("capacity", "buy", "cb-0123456789abcdef0", "--env", "old")
+    assert refused.code == 2
+    assert "there is no such environment" in refused.err
+    assert "run `cdktf destroy nixl-efa-old`." in refused.err

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from nixl_efa.cli.environments import environment_settings
+from nixl_efa.cli.environments import environment_settings, tell_left_behind
 from nixl_efa.failure import BadInput
 
 
@@ -74,3 +75,35 @@ def test_a_broken_context_is_bad_input(
 def test_outside_of_a_project_the_message_says_where_to_run(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="run nixl-efa in the project's folder"):
         environment_settings("prod", {}, tmp_path)
+
+
+def leave_behind(project: Path, name: str) -> None:
+    """A state that holds a node, of an environment without a file."""
+    (project / "state").mkdir()
+    node = {
+        "mode": "managed",
+        "type": "aws_instance",
+        "name": "producer",
+        "instances": [{"attributes": {"id": "i-1"}}],
+    }
+    text = json.dumps({"version": 4, "resources": [node]})
+    (project / "state" / f"nixl-efa-{name}.tfstate").write_text(text, encoding="utf-8")
+
+
+def test_an_environment_that_lost_its_file_is_named_with_the_way_to_destroy_it(project: Path) -> None:
+    leave_behind(project, "old")
+    with pytest.raises(BadInput) as stopped:
+        environment_settings("old", {}, project)
+    missing, left = stopped.value.message.splitlines()
+    assert missing.startswith('There is no environment "old".')
+    assert left.startswith("state/nixl-efa-old.tfstate still holds 1 resource, the nodes i-1 among them, but")
+    assert left.endswith("run `cdktf destroy nixl-efa-old`.")
+    with pytest.raises(BadInput) as stopped:
+        environment_settings("odl", {}, project)
+    assert "state/" not in stopped.value.message
+    told: list[str] = []
+    tell_left_behind(project, told.append)
+    assert told == [f"WARN: {left}"]
+    (project / "environments/old.toml").write_text('instance_type = "p5.48xlarge"\n', encoding="utf-8")
+    tell_left_behind(project, told.append)
+    assert len(told) == 1

@@ -18,6 +18,7 @@ from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
+from tests.nodes.test_environments import leave_behind
 from tests.offerings import soonest_offering
 
 
@@ -95,6 +96,15 @@ def test_status_shows_the_pair_without_asking_the_nodes(project: Project, aws: L
     assert all(instance_id in out for instance_id in project.ids)
     assert "no reservation: nothing ends by itself" in out
     assert "SendCommand" not in aws.calls.actions()
+
+
+@pytest.mark.parametrize("command", [("status", "prod"), ("verify", "prod", "--no-transfer")])
+def test_a_state_that_lost_its_environment_is_warned_of_beside_the_pair(
+    command: tuple[str, ...], project: Project, run: Run
+) -> None:
+    leave_behind(project.folder, "old")
+    code, _, err = run(*command)
+    assert (code, "WARN: state/nixl-efa-old.tfstate still holds" in err) == (0, True), err
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from nixl_efa import instance_types
 from nixl_efa.aws_errors import error_code
 from nixl_efa.checks.facts import Quota, Running
 from nixl_efa.launch import Market
+from nixl_efa.settings.model import NAME_TAG, STACK_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -34,7 +35,8 @@ def running(ec2: EC2Client, own_names: tuple[str, ...]) -> tuple[Running, ...]:
 
 def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...]) -> Running:
     """An instance from EC2's payload; it is the stack's own when it has the name of one of its nodes."""
-    name = next((tag["Value"] for tag in payload.get("Tags", ()) if tag["Key"] == "Name"), "")
+    tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
+    name = tags.get(NAME_TAG, "")
     known = instance_types.find(payload["InstanceType"])
     options = payload.get("CpuOptions", {})
     return Running(
@@ -46,6 +48,7 @@ def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...]) -> Running:
         name=name,
         own=name in own_names,
         vcpu=known.vcpu if known else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1),
+        stack=tags.get(STACK_TAG, ""),
     )
 
 

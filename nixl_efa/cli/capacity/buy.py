@@ -158,7 +158,7 @@ def recover(
 
     from nixl_efa.capacity import recover as library
     from nixl_efa.capacity.buyer import checked_rule
-    from nixl_efa.cli.environments import environment_names
+    from nixl_efa.settings import environment_names
     from nixl_efa.settings.names import did_you_mean
 
     if not_bought is not None and environment is not None:
@@ -167,7 +167,7 @@ def recover(
         raise BadInput(f"--env {environment!r}: a name has small letters, digits and hyphens, a letter first")
     rule = checked_rule(LOOK_SECONDS, settle_seconds)
     run = session(profile, region)
-    names = environment_names(run.project)
+    names = environment_names(run.project / "environments")
     where = run.clients.region or next((one.region for one in run.launches().values()), None) or run.region()
     found = run.buyer(where, rule=rule)
     buyer = changed(found, talk=_Recovery(found.account))
@@ -323,13 +323,13 @@ def _recovered(entry: Entry) -> dict[str, Any]:
 
 def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[str, Launch]:
     """Who could take the block: the environment that is named, else every one."""
-    from nixl_efa.cli.environments import environment_names
+    from nixl_efa.settings import environment_names
 
     if unbound and environment is not None:
         raise BadInput(f"--env {environment} and --unbound exclude each other: give one of them")
     if unbound:
         return {}
-    if not environment_names(run.project):
+    if not environment_names(run.project / "environments"):
         raise BadInput(
             "there are no environments here to buy for: run this in the project's folder. "
             "--unbound buys for none."

@@ -51,6 +51,7 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
     from nixl_efa.aws_calls import chosen_regions
     from nixl_efa.capacity.reservation import reservations_of
     from nixl_efa.cli.capacity import forms
+    from nixl_efa.cli.environments import tell_left_behind
 
     run = session(profile)
     regions = chosen_regions(region or (), run.clients, run.clock.sleep)
@@ -62,6 +63,7 @@ def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = No
     users = _users(run, found)
     extensions = _extensions(run, found)
     _tell_open(run, regions[0])
+    tell_left_behind(run.project, say)
     now = run.clock.now()
     if as_json:
         rows = [
@@ -148,11 +150,11 @@ def _tell_open(run: Session, region: str) -> None:
     from nixl_efa.aws_errors import explain
     from nixl_efa.capacity.journal import open_entries
     from nixl_efa.capacity.recover import known_names
-    from nixl_efa.cli.environments import environment_names
+    from nixl_efa.settings import environment_names
 
     try:
         buyer = run.buyer(region)
-        names = {*environment_names(run.project), *known_names(buyer)}
+        names = {*environment_names(run.project / "environments"), *known_names(buyer)}
         found, failed = ask_all(
             sorted(names), lambda name: open_entries(buyer.shared_journal(name), buyer.journal, name)
         )

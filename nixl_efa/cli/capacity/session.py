@@ -79,13 +79,15 @@ class Session:
 
     def launch(self, name: str) -> Launch:
         """The launch of an environment. BadInput for one that does not exist, with the nearest name, or has a fault."""
-        from nixl_efa.cli.environments import environment_names, environment_settings
+        from nixl_efa.cli.environments import environment_settings, left_behind
         from nixl_efa.launch import launch_of
+        from nixl_efa.settings import environment_names
         from nixl_efa.settings.names import did_you_mean
 
-        names = environment_names(self.project)
+        names = environment_names(self.project / "environments")
         if names and name not in names:
-            raise BadInput(f"--env {name!r}: there is no such environment. {did_you_mean(name, names)}")
+            message = f"--env {name!r}: there is no such environment. {did_you_mean(name, names)}"
+            raise BadInput("\n".join([message.rstrip(), *left_behind(name, self.project)]))
 
         settings = environment_settings(name, self.environ, self.project)
         return launch_of(settings, profile=self.profile)

@@ -1,0 +1,193 @@
+"""State files on this machine to which the settings no longer lead: of an environment whose file is gone, and of one
+whose backend was changed.
+
+Nobody would see the first, and its nodes would run and be billed for ever. Beside the second, a deploy would begin an
+empty state and build a second pair.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from nixl_efa import state
+from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
+from nixl_efa.settings import LocalBackend, Settings
+from nixl_efa.settings.names import variable
+from nixl_efa.state import STATE_FOLDER, State
+
+CHECK = "state"
+STACK_PREFIX = "nixl-efa-"
+
+
+def abandoned(project: Path, names: Collection[str]) -> dict[str, Finding]:
+    """A WARN for each local state that still holds resources, and whose environment has no file; by environment.
+
+    project: the folder of cdktf.out, below which local states lie. names: of the environments that have a file.
+    """
+    found = {}
+    for path in sorted((project / STATE_FOLDER).glob(f"{STACK_PREFIX}*.tfstate")):
+        name = path.stem.removeprefix(STACK_PREFIX)
+        if name not in names and (old := _load(path)) is not None and old.resources:
+            found[name] = _abandoned(name, path, old)
+    return found
+
+
+def _abandoned(name: str, path: Path, old: State) -> Finding:
+    region = next(_regions(old), "")
+    least = f' (region = "{region}" and any instance_type are enough)' if region else ""
+    return warned(
+        "environments",
+        f"{STATE_FOLDER}/{path.name} still holds {_contents(old)}, but environments/{name}.toml is gone:"
+        " no command reaches them, and what runs is billed.",
+        f"Put environments/{name}.toml back, by this very name{least}, and run `cdktf destroy {STACK_PREFIX}{name}`.",
+    )
+
+
+def after_a_change(
+    settings: Settings,
+    project: Path,
+    stack_folder: Path,
+    read: Callable[[], State],
+) -> Finding | None:
+    """What is to be said, and done, about an environment whose backend was changed; None for any other.
+
+    WARN: Terraform still remembers the old backend in the stack's folder, and refuses to go on before the state is
+    moved. FAIL: nothing keeps a deploy from an empty state. PASS: the state was moved; the old file is put aside here,
+    so that it is never used again unnoticed.
+
+    stack_folder: the stack's folder in cdktf.out. read: the state as the environment's backend holds it, or Failure.
+    """
+    place, was = settings.state_place, remembered_place(stack_folder)
+    if was and was != place:
+        return _not_yet_moved(settings, was)
+    path = state.local_state(settings, project)
+    if isinstance(settings.backend, LocalBackend) or not path.exists():
+        return None
+    old = _load(path)
+    if old is not None and not old.resources:
+        return None
+    if old is None:
+        return _two_states(settings, path, "can't be read")
+    try:
+        new = read()
+    except Failure as error:
+        return _two_states(
+            settings, path, f"holds {_contents(old)}, and the state there can't be read: {error.message}"
+        )
+    if all(_has(new, one.address, one.id) for one in old.resources.values()):
+        aside = next(one for one in _names_aside(path) if not one.exists())
+        path.rename(aside)
+        message = f"{settings.stack_name}: the state is in {place} and holds all that {_shown(path)} held;"
+        return passed(CHECK, f"{message} that file is kept as {_shown(aside)}.")
+    if new.resources:
+        return _two_states(
+            settings, path, f"holds {_contents(old)}, and the state there other ones: {_contents(new)}"
+        )
+    return _never_moved(settings, path, old)
+
+
+def remembered_place(stack_folder: Path) -> str:
+    """Where the state was when Terraform was last made ready in a stack's folder, in the form of Settings.state_place;
+    empty where it was not, or where that can't be told."""
+    document = _json(stack_folder / ".terraform" / "terraform.tfstate") or {}
+    backend = document.get("backend") or {}
+    config: Mapping[str, Any] = backend.get("config") or {}
+    match backend.get("type"):
+        case "local":
+            return "local"
+        case "s3":
+            return f"s3://{config.get('bucket')}/{config.get('key')}"
+        case "cloud":
+            workspaces = config.get("workspaces") or {}
+            name = workspaces.get("name") or "+".join(workspaces.get("tags") or ())
+            return f"{config.get('hostname') or 'app.terraform.io'}/{config.get('organization')}/{name}"
+    return ""
+
+
+def _not_yet_moved(settings: Settings, was: str) -> Finding:
+    name = settings.stack_name
+    return warned(
+        CHECK,
+        f"{name}: the state is in {was}, and {_chosen(settings)} now: nothing can be deployed before it is moved.",
+        f"`cdktf deploy {name} --migrate-state` moves it and deploys; by Terraform alone, after `cdktf synth`:"
+        f" `terraform -chdir=cdktf.out/stacks/{name} init -migrate-state`. Never use Terraform's -reconfigure: it"
+        " begins an empty state, and the next deploy builds a second pair.",
+    )
+
+
+def _never_moved(settings: Settings, path: Path, old: State) -> Finding:
+    name, local = settings.stack_name, f"{variable('backend', settings.name)}=local"
+    return failed(
+        CHECK,
+        f"{name}: {_chosen(settings)}, but {_shown(path)} on this machine holds {_contents(old)}, and the state there"
+        " nothing: a deploy would build a second pair.",
+        f"To move it: `rm -rf cdktf.out`, `{local} cdktf synth`, `terraform -chdir=cdktf.out/stacks/{name} init`, then"
+        f" `cdktf deploy {name} --migrate-state`. If the file is of no use any more: {_put_aside(path)}.",
+    )
+
+
+def _two_states(settings: Settings, path: Path, what: str) -> Finding:
+    local = f"{variable('backend', settings.name)}=local"
+    return failed(
+        CHECK,
+        f"{settings.stack_name}: {_chosen(settings)}, but {_shown(path)} on this machine {what}.",
+        f"Look which of them runs. What only the file knows is destroyed by `rm -rf cdktf.out`,"
+        f" `{local} cdktf destroy {settings.stack_name}`. If the file is of no use any more: {_put_aside(path)}.",
+    )
+
+
+def _chosen(settings: Settings) -> str:
+    return f"backend is {settings.state_place} ({settings.source('backend').label})"
+
+
+def _put_aside(path: Path) -> str:
+    return f"`mv {_shown(path)} {_shown(path)}.moved`"
+
+
+def _names_aside(path: Path) -> Iterator[Path]:
+    yield path.with_name(f"{path.name}.moved")
+    for number in itertools.count(2):
+        yield path.with_name(f"{path.name}.moved-{number}")
+
+
+def _shown(path: Path) -> str:
+    return f"{STATE_FOLDER}/{path.name}"
+
+
+def _contents(held: State) -> str:
+    """What a state holds, in words."""
+    nodes = [one.id for one in held.nodes.values() if one.id]
+    of_those = f", the nodes {listed(nodes)} among them" if nodes else ""
+    return f"{counted(len(held.resources), 'resource')}{of_those}"
+
+
+def _has(held: State, address: str, resource_id: str) -> bool:
+    return address in held.resources and held.resources[address].id == resource_id
+
+
+def _regions(held: State) -> Iterator[str]:
+    """The regions in the ARNs of what runs there: arn:aws:ec2:REGION:ACCOUNT:instance/ID."""
+    for one in held.resources.values():
+        parts = str(one.attributes.get("arn") or "").split(":")
+        if len(parts) > 3 and parts[3]:
+            yield parts[3]
+
+
+def _load(path: Path) -> State | None:
+    document = _json(path)
+    return None if document is None else state.parse(document)
+
+
+def _json(path: Path) -> dict[str, Any] | None:
+    """The JSON object in a file; {} for an empty file, None where there is none or it can't be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if text.strip() else {}
+    except (OSError, ValueError):
+        return None
+    return document if isinstance(document, dict) else None
