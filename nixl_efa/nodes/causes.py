@@ -82,7 +82,8 @@ def cause(
     # A user's call is known to the second. Anything else may have happened at any time until now.
     happened = ended if ended is not None and code == BY_USER else now
     if end is not None and reservation is not None and happened >= end:
-        why = f"{reservation.id} is at its end, and EC2 terminates what runs in it from {moment(end)} on"
+        unseen = "EC2 shows it no more; " if state == UNKNOWN else ""
+        why = f"{unseen}{reservation.id} is at its end, and EC2 terminates what runs in it from {moment(end)} on"
         why = _inferred(why, code)
     elif state == UNKNOWN:
         why = (

@@ -1,4 +1,4 @@
-"""A state that is moved from this machine to S3 and back, and an environment whose file is removed: each by the commands
+"""A state that is moved from this machine to S3 and back, and an environment whose file is removed: by the commands
 that the messages name. One pair lives through all of it."""
 
 from __future__ import annotations

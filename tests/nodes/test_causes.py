@@ -89,7 +89,11 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         ),
         ({"code": "", "now": STOPS}, "is at its end", "finds another one"),
         ({"code": "Server.InternalError", "now": STOPS}, "its reason is Server.InternalError", "another one"),
-        ({"state": UNKNOWN, "code": "", "now": END}, "cr-1 is at its end", "finds another one"),
+        (
+            {"state": UNKNOWN, "code": "", "now": END},
+            "EC2 shows it no more; cr-1 is at its end",
+            "finds another one",
+        ),
         (
             {"code": "", "now": END, "reservation": block(State="expired")},
             "cr-1 is at its end",
