@@ -218,6 +218,13 @@ def _kind(found: Reservation, launch: Launch) -> Finding:
             " EC2 lets nothing into a block without the market type capacity-block.",
             "Set use_capacity_block = true.",
         )
+    if found.interruptible:
+        return warned(
+            check,
+            f"{found.id} is interruptible: its owner can take the capacity back at any time, and EC2 then terminates"
+            " the nodes, with two minutes' notice.",
+            "Take a reservation that is not, or keep on the nodes only what may be lost.",
+        )
     kind = "a Capacity Block" if found.is_block else "an On-Demand Capacity Reservation"
     return passed(check, f"{found.id} is {kind}, as the settings say.")
 

@@ -182,6 +182,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
         (RHEL, {}, {}, "platform", FAIL, "is for Red Hat Enterprise Linux; the nodes run Linux/UNIX"),
         (RHEL, {"image_id": "ami-1"}, {}, "platform", PASS, "Red Hat Enterprise Linux"),
         ({"platform": ""}, {}, {}, "platform", SKIP, "names no platform"),
+        ({**ODCR, "interruptible": True}, DEMAND, {}, "kind", WARN, "with two minutes' notice"),
         ({"tenancy": "dedicated"}, {}, {}, "tenancy", FAIL, "tenancy dedicated"),
         (
             {},

@@ -204,6 +204,28 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
     assert run("verify", "prod")[0] == 1
 
 
+@pytest.mark.parametrize(
+    ("cause", "state", "words"),
+    [
+        ("shutdown", "stopped", "its own operating system shut down (Client.InstanceInitiatedShutdown)"),
+        ("spot", "terminated", "EC2 took the Spot Instance's capacity back (Server.SpotInstanceTermination)"),
+        (
+            "volume-key",
+            "terminated",
+            "the key of its encrypted volume may not be used (Client.InternalError)",
+        ),
+    ],
+)
+def test_what_ends_a_node_without_a_call_is_named(
+    cause: Any, state: str, words: str, project: Project, aws: LocalAws, run: Run
+) -> None:
+    aws.end(project.ids[0], cause)
+    code, out, _ = run("status", "prod", "--json")
+    node = json.loads(out)["nodes"][0]
+    assert (code, node["state"]) == (1, state)
+    assert node["cause"].endswith(words)
+
+
 def test_a_node_that_ec2_shows_no_more_is_shown_with_what_can_be_known(project: Project, run: Run) -> None:
     project.outputs(consumer_instance_id="i-0123456789abcdef0", consumer_private_ip="172.31.250.99")
     code, out, _ = run("status", "prod", "--json")
