@@ -11,6 +11,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
+from nixl_efa.clock import SystemClock
 from tests.checks.local_project import REGION, Project, Ran
 
 # What each look needs, and the check that is then skipped.
@@ -118,6 +119,35 @@ def test_this_stacks_own_nodes_are_no_hindrance_to_it(project: Project, aws: Loc
     ran = project.run("check", "prod", "--json")
     assert ran.code == 0, ran
     assert "2 of them held by this stack" in by_check(ran)["reservation room"]["message"]
+
+
+def test_a_node_that_ended_a_moment_ago_is_waited_for_and_a_block_at_its_end_is_one_failure(
+    project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
+    block = project.buy_block()
+    project.environment("prod", **block)
+    aws.advance(timedelta(hours=2))
+    wanted = (block["capacity_reservation_id"], block["availability_zone"])
+    producer = project.launch("p5.48xlarge", *wanted, name="nixl-efa-prod-producer")
+    project.launch("p5.48xlarge", *wanted, name="nixl-efa-prod-consumer")
+    ec2 = boto3.client("ec2", REGION)
+    ec2.terminate_instances(InstanceIds=[producer])
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 0, ran
+    for check in ("reservation room", "dry run"):
+        found = by_check(ran)[check]
+        assert (found["level"], "`nixl-efa deploy prod` waits for it" in found["remedy"]) == ("WARN", True)
+    # The slot is free again.
+    aws.advance(timedelta(minutes=6))
+    assert by_check(project.run("check", "prod", "--json"))["reservation room"]["level"] == "PASS"
+    (one,) = ec2.describe_capacity_reservations()["CapacityReservations"]
+    aws.advance(one["EndDate"] - timedelta(minutes=29) - aws.clock.now())
+    ran = project.run("check", "prod", "--json")
+    assert ran.code == 1
+    (only,) = [each for each in json.loads(ran.out)["findings"] if each["level"] == "FAIL"]
+    assert only["check"] == "reservation time"
+    assert "End other instances" not in ran.out
 
 
 def test_a_parameter_that_leaves_running_nodes_behind_stops_check_and_deploy(
