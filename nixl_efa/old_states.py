@@ -16,7 +16,7 @@ from typing import Any
 from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
-from nixl_efa.settings import LocalBackend, Settings
+from nixl_efa.settings import CloudBackend, LocalBackend, Settings
 from nixl_efa.settings.names import variable
 from nixl_efa.state import STATE_FOLDER, State
 
@@ -114,9 +114,26 @@ def _not_yet_moved(settings: Settings, was: str) -> Finding:
     return warned(
         CHECK,
         f"{name}: the state is in {was}, and {_chosen(settings)} now: nothing can be deployed before it is moved.",
+        f"{_moving(settings, was)} Never use Terraform's -reconfigure: it begins an empty state, and the next deploy"
+        " builds a second pair.",
+    )
+
+
+def _moving(settings: Settings, was: str) -> str:
+    """How Terraform moves a state that it remembers to where it is wanted now."""
+    name = settings.stack_name
+    init = f"terraform -chdir=cdktf.out/stacks/{name} init"
+    if was != "local" and not was.startswith("s3://"):
+        return (
+            "Terraform moves no state out of Terraform Cloud: set backend back, or write the state to a file there"
+            " (`terraform state pull`) and give that to the new backend (`terraform state push`)."
+        )
+    if isinstance(settings.backend, CloudBackend):
+        # -migrate-state is refused for it.
+        return f"After `cdktf synth`: `{init}` at a terminal asks whether to move it."
+    return (
         f"`cdktf deploy {name} --migrate-state` moves it and deploys; by Terraform alone, after `cdktf synth`:"
-        f" `terraform -chdir=cdktf.out/stacks/{name} init -migrate-state`. Never use Terraform's -reconfigure: it"
-        " begins an empty state, and the next deploy builds a second pair.",
+        f" `{init} -migrate-state`."
     )
 
 
@@ -126,8 +143,9 @@ def _never_moved(settings: Settings, path: Path, old: State) -> Finding:
         CHECK,
         f"{name}: {_chosen(settings)}, but {_shown(path)} on this machine holds {_contents(old)}, and the state there"
         " nothing: a deploy would build a second pair.",
-        f"To move it: `rm -rf cdktf.out`, `{local} cdktf synth`, `terraform -chdir=cdktf.out/stacks/{name} init`, then"
-        f" `cdktf deploy {name} --migrate-state`. If the file is of no use any more: {_put_aside(path)}.",
+        f"To move it, let Terraform remember it first: `rm -rf cdktf.out`, `{local} cdktf synth`,"
+        f" `terraform -chdir=cdktf.out/stacks/{name} init`. Then: {_moving(settings, 'local')}"
+        f" If the file is of no use any more: {_put_aside(path)}.",
     )
 
 

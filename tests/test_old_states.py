@@ -15,6 +15,7 @@ from nixl_efa.old_states import abandoned, after_a_change, remembered_place
 from nixl_efa.settings import Settings, load
 
 S3 = '{"type": "s3", "bucket": "states"}'
+IN_CLOUD = '{"type": "cloud", "organization": "acme", "workspace": "nixl-efa-prod"}'
 PLACE = "s3://states/nixl-efa/prod.tfstate"
 
 
@@ -177,7 +178,6 @@ def test_nothing_is_said_of_an_environment_whose_state_is_where_it_was(
         (S3, LOCAL, f"the state is in local, and backend is {PLACE} (variable NIXL_EFA_PROD_BACKEND) now"),
         (S3, ELSEWHERE, "the state is in s3://old-states/nixl-efa/prod.tfstate, and backend is"),
         ("local", IN_S3, f"the state is in {PLACE}, and backend is local"),
-        ("local", CLOUD, "the state is in app.terraform.io/acme/nixl-efa-prod, and backend is local"),
     ],
 )
 def test_where_terraform_remembers_the_old_place_it_is_said_how_to_move(
@@ -189,6 +189,22 @@ def test_where_terraform_remembers_the_old_place_it_is_said_how_to_move(
     assert "`cdktf deploy nixl-efa-prod --migrate-state`" in found.remedy
     assert "`terraform -chdir=cdktf.out/stacks/nixl-efa-prod init -migrate-state`" in found.remedy
     assert (tmp_path / "state/nixl-efa-prod.tfstate").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "was", "words"),
+    [
+        (IN_CLOUD, LOCAL, "`terraform -chdir=cdktf.out/stacks/nixl-efa-prod init` at a terminal asks"),
+        ("local", CLOUD, "Terraform moves no state out of Terraform Cloud"),
+    ],
+)
+def test_terraform_cloud_has_ways_of_its_own_and_takes_no_migrate_state(
+    backend: str, was: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    found = look(tmp_path, backend, PAIR, None, was)
+    assert found is not None
+    assert (found.level, words in found.remedy) == (Level.WARN, True), found
+    assert "-migrate-state" not in found.remedy
 
 
 @pytest.mark.parametrize("was", [None, IN_S3])
