@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from nixl_efa.capacity.judge import stops_at
-from nixl_efa.capacity.reservation import CAPACITY_BLOCK, INTERRUPTIBLE, Reservation
+from nixl_efa.capacity.reservation import INTERRUPTIBLE, Reservation
 from nixl_efa.times import moment
 
 # A state that EC2 does not have: the id is not among those that it shows.
@@ -24,7 +24,7 @@ BY_USER = "Client.UserInitiatedShutdown"
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why a node does not run, as a clause ("somebody ended it through the EC2 API"), and what to do, as sentences."""
+    """Why a node does not run, as a clause ("its own operating system shut down"), and what to do, as sentences."""
 
     why: str
     remedy: str
@@ -43,7 +43,7 @@ REASONS = {
     "Client.InternalError": "its launch failed, as a rule since the key of its encrypted volume may not be used",
     "Client.InvalidSnapshot.NotFound": "a snapshot of its image was not found",
     "Client.UserInitiatedHibernate": "somebody hibernated it through the EC2 API",
-    BY_USER: "somebody ended it through the EC2 API",
+    BY_USER: "somebody shut it down through the EC2 API",
     "Client.VolumeLimitExceeded": "the account's limit of EBS volumes or of their storage was exceeded",
 }
 # What comes before the next try.
@@ -77,8 +77,7 @@ def cause(
     """
     if state == "pending":
         return Cause("it is still starting", "Wait until it runs.")
-    in_block = market == CAPACITY_BLOCK or (reservation is not None and reservation.is_block)
-    end = stops_at(reservation) if reservation is not None and in_block else None
+    end = stops_at(reservation) if reservation is not None and reservation.is_block else None
     # A user's call is known to the second. Anything else may have happened at any time until now.
     happened = ended if ended is not None and code == BY_USER else now
     if end is not None and reservation is not None and happened >= end:

@@ -126,7 +126,7 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
             "took the capacity back (inferred",
             "anew",
         ),
-        ({"market": "on-demand", "reservation": LENT}, "somebody ended it through the EC2 API", "anew"),
+        ({"market": "on-demand", "reservation": LENT}, "somebody shut it down through the EC2 API", "anew"),
         (
             {"market": "interruptible-capacity-reservation", "reservation": None, "code": ""},
             "the owner of its interruptible reservation",

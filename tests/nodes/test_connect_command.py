@@ -61,7 +61,10 @@ def test_connect_names_the_programs_that_are_missing(
 @pytest.mark.parametrize(
     ("action", "words"),
     [
-        ("stop_instances", "is stopped: somebody ended it through the EC2 API (Client.UserInitiatedShutdown"),
+        (
+            "stop_instances",
+            "is stopped: somebody shut it down through the EC2 API (Client.UserInitiatedShutdown",
+        ),
         ("terminate_instances", "`nixl-efa deploy prod` builds it anew, at the same address."),
     ],
 )

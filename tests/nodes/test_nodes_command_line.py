@@ -188,7 +188,7 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
     assert code == 1
     gone, other = document["nodes"]
     assert (gone["state"], gone["state_reason"]) == ("terminated", "Client.UserInitiatedShutdown")
-    assert gone["cause"].startswith("somebody ended it through the EC2 API (Client.UserInitiatedShutdown")
+    assert gone["cause"].startswith("somebody shut it down through the EC2 API (Client.UserInitiatedShutdown")
     (finding,) = gone["findings"]
     assert finding["remedy"].startswith(
         "`nixl-efa deploy prod` builds it anew, at the same address. Its slot"
