@@ -22,6 +22,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
         key_name="ann",
         security_group_id="sg-1",
         tags={"Team": "kv"},
+        stack_identity="nixl-efa-prod local",
     )
     body = request(launch, subnet_id="subnet-1", image=IMAGE, reservation_id=BLOCK_ID)
     of_stack = [{"Key": "Team", "Value": "kv"}]
@@ -29,6 +30,7 @@ def test_the_whole_request_of_a_dry_run_into_a_block() -> None:
         *of_stack,
         {"Key": "Name", "Value": "nixl-efa-prod-producer"},
         {"Key": "Role", "Value": "producer"},
+        {"Key": "nixl-efa:stack", "Value": "nixl-efa-prod local"},
     ]
     assert body.pop("UserData").startswith("#cloud-config\n")
     assert body == {
