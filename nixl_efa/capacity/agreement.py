@@ -114,9 +114,8 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         raise Failure(f"nothing was bought: {len(faults)} FAIL above")
 
 
-def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
-    """Asks the user for what was not agreed to beforehand, last of all to type the fee. Failure when they don't
-    agree."""
+def check_limits(proposal: Proposal, agreed: Agreement) -> None:
+    """Failure when the purchase is not within what was agreed to beforehand."""
     offering, fee = proposal.order.offering, proposal.order.offering.fee
     if agreed.max_fee is not None and fee > agreed.max_fee:
         raise Failure(
@@ -132,6 +131,13 @@ def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
             f"{offering.id} and another block of {proposal.order.whom} would both be paid for {span(proposal.both)} at once: nothing was bought. "  # noqa: E501
             "--yes does not agree to that. Choose one that overlaps less."
         )
+
+
+def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
+    """Asks the user for what was not agreed to beforehand, last of all to type the fee. Failure when they don't
+    agree."""
+    check_limits(proposal, agreed)
+    fee = proposal.order.offering.fee
     try:
         if proposal.held is not None:
             ask_for_nodes(proposal.running, proposal.held.current, buyer.talk)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from nixl_efa.account import Account, account_finding
 from nixl_efa.capacity import environment
-from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
+from nixl_efa.capacity.agreement import Agreement, Proposal, agree, check_limits, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.journal import machine_lock
@@ -66,6 +66,7 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
     if request.dry_run:
         proposal = propose(request, chosen, buyer)
         show(proposal, buyer)
+        check_limits(proposal, request.agreed)
         dry_run(proposal.order, buyer)
         return Outcome("dry-run", proposal.order, slot=proposal.slot)
     with machine_lock(buyer.locks, chosen):

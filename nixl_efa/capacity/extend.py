@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from nixl_efa.account import account_finding
 from nixl_efa.capacity import environment, extension
-from nixl_efa.capacity.agreement import Agreement, Proposal, agree, show
+from nixl_efa.capacity.agreement import Agreement, Proposal, agree, check_limits, show
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.journal import machine_lock
 from nixl_efa.capacity.order import Order, extension_lock
@@ -47,6 +47,7 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
     if request.dry_run:
         proposal = propose(request, name, buyer)
         show(proposal, buyer)
+        check_limits(proposal, request.agreed)
         dry_run(proposal.order, buyer)
         return Outcome("dry-run", proposal.order)
     with machine_lock(buyer.locks, lock):

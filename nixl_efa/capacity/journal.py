@@ -258,8 +258,10 @@ class SharedJournal:
                 else "Run the command again to buy another."
             )
             return f"{bought} was bought for {whom} by {holder.text()}: nothing was bought here. {end}"
+        block = holder.order.offering.extends
+        what = f"an extension of {block}" if block else f"a purchase for {whom}"
         return (
-            f"a purchase for {whom} was begun by {holder.text()}: nothing was bought here. "
+            f"{what} was begun by {holder.text()}: nothing was bought here. "
             f"Wait for it to end. If its command has ended, run {recover}: it finds out what became of it."
         )
 

@@ -110,6 +110,15 @@ def test_a_dry_run_asks_ec2_and_buys_nothing(cli: Cli, aws: LocalAws) -> None:
     assert cli.reservations() == []
 
 
+def test_a_dry_run_keeps_to_the_limit_of_the_fee(cli: Cli) -> None:
+    tried = cli(
+        *("capacity", "buy", cli.offer()["offering_id"], "--env", "prod"),
+        *("--dry-run", "--yes", "--max-fee", "5"),
+    )
+    assert tried.code == 1
+    assert "more than --max-fee 5.00: nothing was bought" in tried.err
+
+
 def test_a_dry_run_without_permission_names_it(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", code="UnauthorizedOperation", message="no")
