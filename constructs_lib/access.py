@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAtt
 from constructs import Construct
 
 from constructs_lib.scripts_bucket import ScriptsBucket
-from constructs_lib.terraform import named, token
+from constructs_lib.terraform import NAME_STAYS, named, token
 from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
 
@@ -39,6 +39,7 @@ class NodeAccess(Construct):
                 name=name,
                 description=f"NIXL/EFA nodes of {launch.stack_name}",
                 assume_role_policy=json.dumps(ASSUMED_BY_EC2),
+                lifecycle=NAME_STAYS,
             ),
             "node",
         )
@@ -63,7 +64,7 @@ class NodeAccess(Construct):
             "node",
         )
         self.policies: Sequence[ITerraformDependable] = [managed, own]
-        named(IamInstanceProfile(self, "profile", name=name, role=role), "node")
+        named(IamInstanceProfile(self, "profile", name=name, role=role, lifecycle=NAME_STAYS), "node")
         self.instance_profile: str = token("aws_iam_instance_profile", "node", "name")
 
 

@@ -6,7 +6,7 @@ beside the target (EC2 user guide, capacity-blocks-launch).
 
 from __future__ import annotations
 
-from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
+from cdktf import Precondition
 from cdktf_cdktf_provider_aws.instance import (
     InstanceCapacityReservationSpecification,
     InstanceCapacityReservationSpecificationCapacityReservationTarget,
@@ -15,27 +15,36 @@ from cdktf_cdktf_provider_aws.instance import (
 from cdktf_cdktf_provider_aws.placement_group import PlacementGroup
 from constructs import Construct
 
-from constructs_lib.terraform import named, token
+from constructs_lib.parameters import Parameter
+from constructs_lib.terraform import NAME_STAYS, named, terraform_data, token
 from nixl_efa.launch import Launch, ReservationSource
 
 
 class Capacity(Construct):
     """market_options and reservation_specification are arguments of `aws_instance`, each None when not wanted.
 
-    reservation_id is an id, a token for the one that Parameter Store holds at plan time, or "".
+    reservation_id is an id, a token for the one that Parameter Store holds at plan time, or "". preconditions hold
+    when it is there.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self.market: str = "" if launch.market == "on-demand" else launch.market
+        self.preconditions: list[Precondition] = []
         self.reservation_id: str = self._reservation_id(launch.reservation)
 
     def _reservation_id(self, source: ReservationSource) -> str:
         if not source.reads_id:
             return source.id
-        named(DataAwsSsmParameter(self, "reservation", name=source.id_parameter), "reservation")
-        # Not `value`: that one is marked sensitive, and a plan would hide into which block it launches.
-        return token("data.aws_ssm_parameter", "reservation", "insecure_value")
+        parameter = Parameter(
+            self,
+            "reservation",
+            parameter=source.id_parameter,
+            remedy=f"`nixl-efa capacity save ID --env {source.environment}` writes it; or set "
+            "capacity_reservation_id, or capacity_reservation_parameter to another one.",
+        )
+        self.preconditions.append(parameter.exists)
+        return parameter.value
 
     @property
     def market_options(self) -> InstanceInstanceMarketOptions | None:
@@ -53,12 +62,23 @@ class Capacity(Construct):
 
 
 class Placement(Construct):
-    """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings)."""
+    """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings).
+
+    launched_anew_by: address of the resource that changes when the group comes or goes. The provider plans nothing
+    for a node whose group goes, and EC2 keeps a group that has instances (InvalidPlacementGroup.InUse).
+    """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self.group_name: str | None = None
+        self.launched_anew_by: str = terraform_data(self, "placement", {"group": launch.placement_group})
         if launch.placement_group:
-            group = PlacementGroup(self, "group", name=launch.name_of("pair"), strategy="cluster")
+            group = PlacementGroup(
+                self,
+                "group",
+                name=launch.name_of("pair"),
+                strategy="cluster",
+                lifecycle=NAME_STAYS,
+            )
             named(group, "pair")
             self.group_name = token("aws_placement_group", "pair", "id")

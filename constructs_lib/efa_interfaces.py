@@ -14,7 +14,7 @@ from cdktf_cdktf_provider_aws.launch_template import LaunchTemplate, LaunchTempl
 from cdktf_cdktf_provider_aws.network_interface import NetworkInterface
 from constructs import Construct
 
-from constructs_lib.terraform import named, token
+from constructs_lib.terraform import NAME_STAYS, named, token
 from nixl_efa.efa_layout import Interface
 
 
@@ -66,6 +66,7 @@ class EfaInterfaces(Construct):
             tag_specifications=[
                 LaunchTemplateTagSpecifications(resource_type="network-interface", tags=dict(tags))
             ],
+            lifecycle=NAME_STAYS,
         )
         # As Terraform writes them: a typed struct for each of 33 interfaces takes longer than all else in a stack.
         template.add_override(

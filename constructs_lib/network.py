@@ -1,6 +1,9 @@
 """The VPC and the one subnet, in one zone, that both nodes stand in.
 
 EFA does not cross zones, and both ends belong in one subnet (EC2 user guide, efa-start-nccl).
+
+No data source here fails when its thing is gone: `cdktf destroy` reads them all before it destroys. Conditions stop a
+plan instead.
 """
 
 from __future__ import annotations
@@ -10,112 +13,181 @@ from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type_offerings import (
     DataAwsEc2InstanceTypeOfferings,
     DataAwsEc2InstanceTypeOfferingsFilter,
 )
-from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.data_aws_subnet import DataAwsSubnet
 from cdktf_cdktf_provider_aws.data_aws_subnets import DataAwsSubnets, DataAwsSubnetsFilter
 from cdktf_cdktf_provider_aws.data_aws_vpc import DataAwsVpc
+from cdktf_cdktf_provider_aws.data_aws_vpcs import DataAwsVpcs, DataAwsVpcsFilter
 from constructs import Construct
 
-from constructs_lib.terraform import frozen, named, reference, token
+from constructs_lib.parameters import Parameter
+from constructs_lib.terraform import frozen, named, reference
 from nixl_efa.launch import Launch
 
 OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
-SUBNETS_FOUND = reference("data.aws_subnets", "subnets", "ids")
+VPCS_FOUND = reference("data.aws_vpcs", "vpcs", "ids")
+GIVEN_FOUND = reference("data.aws_subnets", "given", "ids")
+# Both are lists of none or one.
+VPC = "data.aws_vpc.vpc"
 GIVEN_SUBNET = "data.aws_subnet.subnet"
+# By zone.
+SUBNETS = "data.aws_subnets.subnets"
+SUBNETS_FOUND = f"sort(flatten(values({SUBNETS})[*].ids))"
+ROLE = reference("aws_iam_role", "node", "name")
+PRESENT_SUBNET = "terraform_data.subnet.output.value"
 
 
 class Network(Construct):
     """Finds the VPC and the subnet, and fails the plan when they don't fit the settings.
 
     vpc_id, vpc_cidr and subnet_id are Terraform tokens. The subnet is the given one, else the first (by id) of the
-    VPC in the wanted zone, else in any zone that offers the type; the choice stays what it was (see frozen).
+    VPC in the wanted zone, else in any zone that offers the type. It stays what it was (see frozen) until the user
+    names another subnet, zone or VPC: neither one that is left out again, nor another type, moves the pair.
+    preconditions: what must hold before the nodes are launched in it.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self._launch = launch
-        zone = self._wanted_zone()
-        offerings = self._offerings()
-        given = self._given_subnet()
-        vpc_id = given.vpc_id if given else launch.vpc_id
-        named(DataAwsVpc(self, "vpc", id=vpc_id or None, default=None if vpc_id else True), "vpc")
-        self.vpc_id: str = token("data.aws_vpc", "vpc", "id")
-        self.vpc_cidr: str = token("data.aws_vpc", "vpc", "cidr_block")
-        if given:
-            value = given.id
-            conditions = [*self._given_fits(zone), self._type_offered(f"{GIVEN_SUBNET}.availability_zone")]
+        self.preconditions: list[Precondition] = []
+        conditions = [self._same_region()]
+        zone = self._wanted_zone(conditions)
+        self._offerings()
+        self._find_vpc()
+        self.vpc_id: str = f'${{try({VPC}[0].id, "")}}'
+        # Without a VPC a condition fails; the rules of the security group need some address until then.
+        self.vpc_cidr: str = f'${{try({VPC}[0].cidr_block, "127.0.0.1/32")}}'
+        if launch.subnet_id:
+            subnet, its_zone = launch.subnet_id, f"{GIVEN_SUBNET}[0].availability_zone"
+            conditions += [self._given_found(), *self._given_fits(zone), self._type_offered(its_zone)]
         else:
-            self._find_subnets([zone] if zone else offerings.locations)
-            value = f'${{try(sort({SUBNETS_FOUND})[0], "")}}'
+            zones = f"compact([{_bare(zone)}])" if zone else OFFERED_ZONES
+            self._find_subnets(zones)
+            subnet = f'${{try({SUBNETS_FOUND}[0], "")}}'
+            its_zone = f"[for zone, found in {SUBNETS} : zone if contains(found.ids, {SUBNETS_FOUND}[0])][0]"
             # Without an offered zone there is no subnet either: the first cause is said first.
-            conditions = [self._type_offered(_bare(zone) if zone else None), self._subnet_found(zone)]
+            conditions += [
+                self._type_offered(_bare(zone) if zone else None),
+                self._vpc_found(),
+                self._subnet_found(zone),
+            ]
+            self.preconditions.append(self._present_fits(zone))
+        user_names = {
+            "availability_zone": zone is not None,
+            "instance_type": False,
+            "subnet_id": bool(launch.subnet_id),
+            "vpc_id": bool(launch.vpc_id),
+        }
         self.subnet_id: str = frozen(
             self,
             "subnet",
-            value,
+            subnet,
             until={
-                "availability_zone": zone or "",
+                "availability_zone": zone or f'${{try({its_zone}, "")}}',
                 "instance_type": launch.instance_type,
-                "subnet_id": launch.subnet_id,
-                "vpc_id": launch.vpc_id,
+                "subnet_id": subnet,
+                "vpc_id": launch.vpc_id or self.vpc_id,
             },
+            kept=[name for name, named_by_user in user_names.items() if not named_by_user],
             preconditions=conditions,
         )
 
-    def _wanted_zone(self) -> str | None:
+    def _same_region(self) -> Precondition:
+        """Whoever changes the region of a pair that runs would lose sight of it: Terraform finds nothing of it in the
+        other region, forgets it, and builds a second one, or says that it has destroyed it.
+
+        The one thing of the pair that every region shows is its role, and its name ends in the region. A condition
+        that is false would let a destroy go on; one that can't be evaluated does not.
+        """
+        message = (
+            f"region is {self._launch.region}, and the pair stands in the region in which the name of its role ends, "
+            f"${{{ROLE}}}: set region back. To move the pair, destroy it there first."
+        )
+        return Precondition(
+            condition=f'${{endswith({ROLE}, "-{self._launch.region}") ? true : tobool("{message}")}}',
+            error_message=message,
+        )
+
+    def _wanted_zone(self, conditions: list[Precondition]) -> str | None:
         """The zone that the user wants, as text or as a token; None when any will do."""
         source = self._launch.reservation
         if not source.reads_zone:
             return source.zone or None
-        named(DataAwsSsmParameter(self, "zone", name=source.zone_parameter), "zone")
-        # Not `value`: that one is marked sensitive, and a plan would hide what it changes.
-        return token("data.aws_ssm_parameter", "zone", "insecure_value")
+        parameter = Parameter(
+            self,
+            "zone",
+            parameter=source.zone_parameter,
+            remedy=f"`nixl-efa capacity save ID --env {source.environment}` writes it; or set availability_zone, or "
+            "availability_zone_parameter to another one.",
+        )
+        conditions.append(parameter.exists)
+        return parameter.value
 
-    def _offerings(self) -> DataAwsEc2InstanceTypeOfferings:
+    def _offerings(self) -> None:
         wanted = DataAwsEc2InstanceTypeOfferingsFilter(
             name="instance-type", values=[self._launch.instance_type]
         )
-        return named(
+        named(
             DataAwsEc2InstanceTypeOfferings(
                 self, "zones", location_type="availability-zone", filter=[wanted]
             ),
             "zones",
         )
 
-    def _given_subnet(self) -> DataAwsSubnet | None:
-        if not self._launch.subnet_id:
-            return None
-        return named(DataAwsSubnet(self, "subnet", id=self._launch.subnet_id), "subnet")
+    def _find_vpc(self) -> None:
+        if self._launch.subnet_id:
+            by_id = DataAwsSubnetsFilter(name="subnet-id", values=[self._launch.subnet_id])
+            named(DataAwsSubnets(self, "given", filter=[by_id]), "given")
+            subnet = named(DataAwsSubnet(self, "subnet", id=f"${{{GIVEN_FOUND}[0]}}"), "subnet")
+            subnet.add_override("count", f"${{length({GIVEN_FOUND})}}")
+            vpcs, vpc_id = GIVEN_FOUND, f"{GIVEN_SUBNET}[0].vpc_id"
+        else:
+            wanted = (
+                DataAwsVpcsFilter(name="vpc-id", values=[self._launch.vpc_id])
+                if self._launch.vpc_id
+                else DataAwsVpcsFilter(name="is-default", values=["true"])
+            )
+            named(DataAwsVpcs(self, "vpcs", filter=[wanted]), "vpcs")
+            vpcs, vpc_id = VPCS_FOUND, f"{VPCS_FOUND}[0]"
+        vpc = named(DataAwsVpc(self, "vpc", id=f"${{{vpc_id}}}"), "vpc")
+        vpc.add_override("count", f"${{length({vpcs})}}")
 
-    def _find_subnets(self, zones: list[str]) -> None:
-        named(
-            DataAwsSubnets(
-                self,
-                "subnets",
-                filter=[
-                    DataAwsSubnetsFilter(name="vpc-id", values=[self.vpc_id]),
-                    DataAwsSubnetsFilter(name="availability-zone", values=zones),
-                ],
-            ),
+    def _find_subnets(self, zones: str) -> None:
+        subnets = DataAwsSubnets(
+            self,
             "subnets",
+            filter=[
+                DataAwsSubnetsFilter(name="vpc-id", values=[f'${{try({VPC}[0].id, "none")}}']),
+                DataAwsSubnetsFilter(name="availability-zone", values=["${each.value}"]),
+            ],
+        )
+        named(subnets, "subnets").add_override("for_each", f"${{toset({zones})}}")
+
+    def _given_found(self) -> Precondition:
+        return Precondition(
+            condition=f"${{length({GIVEN_FOUND}) == 1}}",
+            error_message=f"subnet_id {self._launch.subnet_id} is not there: choose a subnet of {self._launch.region}.",
         )
 
     def _given_fits(self, zone: str | None) -> list[Precondition]:
         subnet, vpc = self._launch.subnet_id, self._launch.vpc_id
+        its_zone, its_vpc = (
+            f'try({GIVEN_SUBNET}[0].availability_zone, "")',
+            f'try({GIVEN_SUBNET}[0].vpc_id, "")',
+        )
         conditions = []
         if zone:
             conditions.append(
                 Precondition(
-                    condition=f"${{{GIVEN_SUBNET}.availability_zone == {_bare(zone)}}}",
-                    error_message=f"subnet_id {subnet} lies in zone ${{{GIVEN_SUBNET}.availability_zone}}, not in the "
+                    condition=f"${{{its_zone} == {_bare(zone)}}}",
+                    error_message=f"subnet_id {subnet} lies in zone ${{{its_zone}}}, not in the "
                     f"wanted {zone}: choose a subnet of that zone, or change availability_zone.",
                 )
             )
         if vpc:
             conditions.append(
                 Precondition(
-                    condition=f'${{{GIVEN_SUBNET}.vpc_id == "{vpc}"}}',
-                    error_message=f"subnet_id {subnet} lies in ${{{GIVEN_SUBNET}.vpc_id}}, not in vpc_id {vpc}: "
+                    condition=f'${{{its_vpc} == "{vpc}"}}',
+                    error_message=f"subnet_id {subnet} lies in ${{{its_vpc}}}, not in vpc_id {vpc}: "
                     "leave vpc_id out, or choose a subnet of that VPC.",
                 )
             )
@@ -130,10 +202,19 @@ class Network(Construct):
                 condition=f"${{length({OFFERED_ZONES}) > 0}}",
                 error_message=f"{wanted} is not offered in {self._launch.region}: change region or instance_type.",
             )
+        zone = f'try({zone}, "")'
         return Precondition(
             condition=f"${{contains({OFFERED_ZONES}, {zone})}}",
             error_message=f"{wanted} is not offered in zone ${{{zone}}}. Zones of {self._launch.region} that offer "
             f"it: {zones}. Change availability_zone, subnet_id, region or instance_type.",
+        )
+
+    def _vpc_found(self) -> Precondition:
+        wanted = self._launch.vpc_id
+        what = f"vpc_id {wanted} is not there" if wanted else f"{self._launch.region} has no default VPC"
+        return Precondition(
+            condition=f"${{length({VPCS_FOUND}) == 1}}",
+            error_message=f"{what}: set vpc_id or subnet_id to one of {self._launch.region}.",
         )
 
     def _subnet_found(self, zone: str | None) -> Precondition:
@@ -142,6 +223,17 @@ class Network(Construct):
             condition=f"${{length({SUBNETS_FOUND}) > 0}}",
             error_message=f"{self.vpc_id} has no subnet in {where}: create one, or set vpc_id, subnet_id or "
             "availability_zone.",
+        )
+
+    def _present_fits(self, zone: str | None) -> Precondition:
+        """The subnet that is kept is one that the settings could choose."""
+        launch = self._launch
+        where = f"in zone {zone}" if zone else f"in a zone that offers {launch.instance_type}"
+        return Precondition(
+            condition=f"${{contains({SUBNETS_FOUND}, {PRESENT_SUBNET})}}",
+            error_message=f"The pair stands in ${{{PRESENT_SUBNET}}}, which is no subnet of {self.vpc_id} {where}. To "
+            "keep it there set subnet_id and an instance_type of its zone. To move it, which replaces both nodes, set "
+            f'subnet_id to one of ${{join(", ", {SUBNETS_FOUND})}}.',
         )
 
 

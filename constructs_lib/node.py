@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cdktf import ITerraformDependable, TerraformResourceLifecycle
-from cdktf_cdktf_provider_aws.data_aws_ssm_parameter import DataAwsSsmParameter
 from cdktf_cdktf_provider_aws.instance import (
     Instance,
     InstanceLaunchTemplate,
@@ -18,8 +17,12 @@ from constructs import Construct
 from constructs_lib.access import NodeAccess
 from constructs_lib.capacity import Capacity, Placement
 from constructs_lib.efa_interfaces import EfaInterfaces
+from constructs_lib.parameters import Parameter
 from constructs_lib.terraform import frozen, named, token
 from nixl_efa.launch import Launch
+
+# The members of Volume that a setting chooses, as `root_block_device` calls them.
+VOLUME_ARGUMENTS = {"gib": "volume_size", "iops": "iops", "throughput": "throughput"}
 
 
 class Image(Construct):
@@ -35,17 +38,27 @@ class Image(Construct):
         if launch.image_id:
             self.ami_id: str = launch.image_id
             return
-        named(DataAwsSsmParameter(self, "image", name=launch.image_parameter), "image")
-        newest = token("data.aws_ssm_parameter", "image", "insecure_value")
-        # AWS publishes a new image every week; it must not replace running nodes.
-        self.ami_id = frozen(self, "image", newest, until={"parameter": launch.image_parameter})
+        newest = Parameter(
+            self,
+            "newest_image",
+            parameter=launch.image_parameter,
+            remedy="set ami_id to an image, or ami_parameter to another parameter.",
+        )
+        # AWS publishes a new image every week, and we may name another parameter: neither replaces running nodes.
+        self.ami_id = frozen(
+            self,
+            "image",
+            newest.value,
+            until={"parameter": launch.image_choice},
+            preconditions=[newest.exists],
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Shared:
     """What both nodes are made from.
 
-    launched_anew_by: address of the resource whose change launches the nodes anew (see NodePair).
+    launched_anew_by: addresses of the resources whose change launches the nodes anew (see NodePair, Placement).
     before: what must stand before a node boots.
     """
 
@@ -54,7 +67,7 @@ class Shared:
     placement: Placement
     access: NodeAccess
     image: Image
-    launched_anew_by: str
+    launched_anew_by: Sequence[str]
     before: Sequence[ITerraformDependable]
 
 
@@ -105,15 +118,24 @@ class Node(Construct):
             tags=dict(tags),
             depends_on=list(shared.before),
             lifecycle=TerraformResourceLifecycle(
+                # Where Terraform would replace or destroy the node, its plan fails. EC2's termination protection would
+                # not do: the provider takes it off before it terminates (aws_instance, provider 5.100).
+                prevent_destroy=launch.protect_nodes or None,
                 # instance_market_options: providers before 6.53 don't read "capacity-block" back and would replace
                 # the node at every plan (hashicorp/terraform-provider-aws, pull request 48701).
                 # launch_template, user_data: a new version for a changed tag, or a newer text of the boot scripts,
                 # is no reason to replace a node, nor to stop and start it, which in a block can lose its slot.
+                # Of the volume, what is our default and not the user's choice: it changes no volume that is there.
                 # What must replace a node stands in `launched_anew_by`. Fixed capacity is never created before it is
                 # destroyed: a slot is free again only some minutes after its old node is gone (EC2 user guide,
                 # capacity-blocks-launch).
-                ignore_changes=["instance_market_options", "launch_template", "user_data"],
-                replace_triggered_by=[shared.launched_anew_by],
+                ignore_changes=[
+                    "instance_market_options",
+                    "launch_template",
+                    "user_data",
+                    *(f"root_block_device[0].{VOLUME_ARGUMENTS[name]}" for name in launch.volume.defaults),
+                ],
+                replace_triggered_by=list(shared.launched_anew_by),
             ),
         )
         named(instance, id)

@@ -36,7 +36,7 @@ class NodePair(Construct):
             placement=self.placement,
             access=access,
             image=Image(self, "image", launch=launch),
-            launched_anew_by=self._launched_anew_by(),
+            launched_anew_by=[self._launched_anew_by(), self.placement.launched_anew_by],
             before=[*self.security_group.rules, *access.policies],
         )
         # Every node's user data names every node, so all interfaces come before the first node.
@@ -57,10 +57,12 @@ class NodePair(Construct):
         }
 
     def _launched_anew_by(self) -> str:
-        """What a node is launched from; a node is replaced when, and only when, one of these changes.
+        """What the user chose that a node is launched from: a change replaces the nodes.
 
         The provider plans nothing when the market changes (hashicorp/terraform-provider-aws, issue 38141), would
         stop and start a node for another type, and a node ignores its template and user data (see Node).
+
+        The conditions are checked here, before the nodes are destroyed that are to be launched anew.
         """
         # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
         return terraform_data(
@@ -78,6 +80,14 @@ class NodePair(Construct):
                 "security_group_id": self.security_group.security_group_id,
                 "subnet_id": self.network.subnet_id,
             },
+            # The interfaces follow from the type. A newer layout of ours is no reason to launch a node anew, and
+            # NIXL can be installed on a running one. They stay members, for a member that goes is a change, too.
+            ignore_changes=["input.interfaces", "input.nixl_version"],
+            preconditions=[
+                *self.capacity.preconditions,
+                *self.network.preconditions,
+                *self.security_group.preconditions,
+            ],
         )
 
     def _interfaces(self, node: NodeOfLaunch) -> EfaInterfaces:

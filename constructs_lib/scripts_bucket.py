@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from cdktf import TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.s3_bucket_policy import S3BucketPolicy
 from cdktf_cdktf_provider_aws.s3_bucket_public_access_block import S3BucketPublicAccessBlock
@@ -21,12 +22,21 @@ from nixl_efa.launch import Launch
 class ScriptsBucket(Construct):
     """Encrypted, closed to the public, reached through TLS only. Its name is completed by AWS at creation.
 
-    A bucket that still holds something stops `cdktf destroy`: results are worth more than a clean end.
+    A bucket that still holds something stops `cdktf destroy`, unless the settings say that it is emptied: results are
+    worth more than a clean end.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
-        named(S3Bucket(self, "bucket", bucket_prefix=launch.name_of("")), "scripts")
+        bucket = S3Bucket(
+            self,
+            "bucket",
+            bucket_prefix=launch.name_of(""),
+            force_destroy=launch.empty_scripts_bucket or None,
+            # Another name would be another, empty bucket: see NAME_STAYS.
+            lifecycle=TerraformResourceLifecycle(ignore_changes=["bucket_prefix"]),
+        )
+        named(bucket, "scripts")
         self.name: str = token("aws_s3_bucket", "scripts", "id")
         self.arn: str = token("aws_s3_bucket", "scripts", "arn")
         named(

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from cdktf import ITerraformDependable
+from cdktf import ITerraformDependable, Precondition, TerraformResourceLifecycle
+from cdktf_cdktf_provider_aws.data_aws_security_groups import (
+    DataAwsSecurityGroups,
+    DataAwsSecurityGroupsFilter,
+)
 from cdktf_cdktf_provider_aws.security_group import SecurityGroup
 from cdktf_cdktf_provider_aws.vpc_security_group_egress_rule import VpcSecurityGroupEgressRule
 from cdktf_cdktf_provider_aws.vpc_security_group_ingress_rule import VpcSecurityGroupIngressRule
 from constructs import Construct
 
 from constructs_lib.network import Network
-from constructs_lib.terraform import named, token
+from constructs_lib.terraform import named, reference, token
 from nixl_efa.launch import Launch
 
 ALL_PROTOCOLS = "-1"
@@ -19,14 +23,17 @@ DESCRIPTION = "NIXL/EFA node pair {}: everything between the nodes, services fro
 class PairSecurityGroup(Construct):
     """The pair's security group, or the one that the settings name.
 
-    security_group_id is a token or an id; rules must stand before a node boots.
+    security_group_id is a token or an id; rules must stand before a node boots. preconditions hold when the given
+    group is one that the nodes can have.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch, network: Network) -> None:
         super().__init__(scope, id)
         self.rules: list[ITerraformDependable] = []
+        self.preconditions: list[Precondition] = []
         if launch.security_group_id:
             self.security_group_id: str = launch.security_group_id
+            self._given(launch, network)
             return
         named(
             SecurityGroup(
@@ -36,6 +43,8 @@ class PairSecurityGroup(Construct):
                 description=DESCRIPTION.format(launch.environment),
                 vpc_id=network.vpc_id,
                 tags={"Name": launch.name_of("pair")},
+                # Neither can be changed: see NAME_STAYS.
+                lifecycle=TerraformResourceLifecycle(ignore_changes=["name", "description"]),
             ),
             "pair",
         )
@@ -43,6 +52,19 @@ class PairSecurityGroup(Construct):
         self._between_the_nodes()
         self._to_the_internet()
         self._services(launch.service_ports, network.vpc_cidr)
+
+    def _given(self, launch: Launch, network: Network) -> None:
+        # In the plural, which does not fail when the group is gone (see network).
+        wanted = DataAwsSecurityGroupsFilter(name="group-id", values=[launch.security_group_id])
+        named(DataAwsSecurityGroups(self, "given", filter=[wanted]), "given")
+        its_vpc = f'try({reference("data.aws_security_groups", "given", "vpc_ids")}[0], "no VPC")'
+        self.preconditions.append(
+            Precondition(
+                condition=f"${{{its_vpc} == {network.vpc_id[2:-1]}}}",
+                error_message=f"security_group_id {launch.security_group_id} is in ${{{its_vpc}}}, and the pair in "
+                f"{network.vpc_id}: choose a security group of that VPC.",
+            )
+        )
 
     def _between_the_nodes(self) -> None:
         """All protocols in both directions, to the group itself.

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TypeVar
 
 from cdktf import Precondition, TerraformElement, TerraformResource, TerraformResourceLifecycle
 from constructs import Construct
 
 Element = TypeVar("Element", bound=TerraformElement)
+
+# AWS renames nothing: another name is another thing. What has a name keeps it, or another project_prefix would
+# replace all that stands around a running pair, and the pair with it.
+NAME_STAYS = TerraformResourceLifecycle(ignore_changes=["name"])
 
 
 def named(element: Element, name: str) -> Element:
@@ -67,6 +71,7 @@ def frozen(
     value: str,
     *,
     until: Mapping[str, str],
+    kept: Collection[str] = (),
     preconditions: Sequence[Precondition] = (),
 ) -> str:
     """A token for `value` as it was at creation; it is taken anew when an entry of `until` changes.
@@ -75,7 +80,8 @@ def frozen(
     newer image would replace both running nodes: in a Capacity Block that cost tens of thousands of dollars, on a plan
     that was meant to change a tag.
 
-    until: what the user chose and the value follows from: choosing otherwise must take effect.
+    until: what the value follows from.
+    kept:  the entries of `until` that are no reason to take it anew: they stay as they were for as long as it does.
     preconditions: checked at every plan, before the value is used.
     """
     address = terraform_data(
@@ -83,7 +89,7 @@ def frozen(
         name,
         {"value": value},
         triggers_replace=until,
-        ignore_changes=["input"],
+        ignore_changes=["input", *(f"triggers_replace.{entry}" for entry in kept)],
         preconditions=preconditions,
     )
     return f"${{{address}.output.value}}"

@@ -8,6 +8,11 @@ from nixl_efa.instance_types import InstanceType
 # Public parameters of AWS Deep Learning AMIs (DLAMI developer guide, ami-id; Neuron documentation, neuron-ami).
 _NVIDIA = "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 _NEURON = "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id"
+# See image_choice. Not to be kept up with the parameters above.
+_NVIDIA_CHOICE = (
+    "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+)
+_NEURON_CHOICE = "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id"
 _COVERED = {"nvidia", "neuron", "none"}
 
 
@@ -16,10 +21,21 @@ def image_parameter(instance_type: InstanceType | None) -> str:
 
     A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds.
     """
+    return _for_type(instance_type, neuron=_NEURON, nvidia=_NVIDIA)
+
+
+def image_choice(instance_type: InstanceType | None) -> str:
+    """What the default image follows from: the type's accelerator and architecture. Its text never changes, or each
+    running pair would get another image; it is that of the parameters that the first version read.
+    """
+    return _for_type(instance_type, neuron=_NEURON_CHOICE, nvidia=_NVIDIA_CHOICE)
+
+
+def _for_type(instance_type: InstanceType | None, *, neuron: str, nvidia: str) -> str:
     if instance_type is not None and instance_type.accelerator_kind == "neuron":
-        return _NEURON
+        return neuron
     architecture = instance_type.architectures[0] if instance_type else "x86_64"
-    return _NVIDIA.format(architecture=architecture)
+    return nvidia.format(architecture=architecture)
 
 
 def validate_image(instance_type: InstanceType | None, *, given: bool) -> list[Finding]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 from nixl_efa import instance_types
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
-from nixl_efa.image import image_parameter
+from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
@@ -72,11 +72,15 @@ class ReservationSource:
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The root volume: gp3, encrypted, gone with its instance. Sizes in GiB, throughput in MiB/s."""
+    """The root volume: gp3, encrypted, gone with its instance. Sizes in GiB, throughput in MiB/s.
+
+    defaults: the members that no setting chooses ("gib", "iops", "throughput").
+    """
 
     gib: int
     iops: int = 3000
     throughput: int = 125
+    defaults: tuple[str, ...] = ()
     kind: str = "gp3"
     encrypted: bool = True
     delete_on_termination: bool = True
@@ -108,7 +112,10 @@ class Launch:
     market:          how EC2 is asked for the instances.
     placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
     image_id:        given by the settings; empty where the public parameter `image_parameter` names the image.
+    image_choice:    what that image follows from: the parameter that the settings name, else what fits the type.
     tags:            of everything in the stack; a node's own come on top (tags_of).
+    protect_nodes:   no plan of Terraform may destroy or replace a node.
+    empty_scripts_bucket: the scripts bucket may be destroyed with what it holds.
     stack_identity:  the nodes' tag STACK_TAG, by which a node is known to belong to this very stack.
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
     service_ports:   TCP ports of the nodes that the VPC may reach.
@@ -133,6 +140,7 @@ class Launch:
     placement_group: bool = False
     image_id: str = ""
     image_parameter: str = ""
+    image_choice: str = ""
     volume: Volume
     metadata: MetadataOptions = MetadataOptions()
     key_name: str = ""
@@ -141,6 +149,8 @@ class Launch:
     security_group_id: str = ""
     elastic_ip: bool = True
     tags: Mapping[str, str] = field(default_factory=dict)
+    protect_nodes: bool = False
+    empty_scripts_bucket: bool = False
     stack_identity: str = ""
     nixl_version: str = ""
     service_ports: tuple[int, ...] = ()
@@ -216,19 +226,32 @@ def launch_of(
         placement_group=settings.wants_placement_group,
         image_id=settings.ami_id or "",
         image_parameter=settings.ami_parameter or image_parameter(facts),
-        volume=Volume(settings.volume_gib, settings.volume_iops, settings.volume_throughput),
+        image_choice=settings.ami_parameter or image_choice(facts),
+        volume=_volume(settings),
         key_name=settings.key_name or "",
         vpc_id=settings.vpc_id or "",
         subnet_id=settings.subnet_id or "",
         security_group_id=settings.security_group_id or "",
         elastic_ip=settings.elastic_ip,
         tags=settings.stack_tags,
+        protect_nodes=settings.protect_nodes,
+        empty_scripts_bucket=settings.empty_scripts_bucket,
         stack_identity=settings.stack_identity,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
         service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
         must_be_active=must_be_active,
         profile=profile,
+    )
+
+
+def _volume(settings: Settings) -> Volume:
+    chosen_by = {"gib": "volume_size", "iops": "volume_iops", "throughput": "volume_throughput"}
+    return Volume(
+        settings.volume_gib,
+        settings.volume_iops,
+        settings.volume_throughput,
+        defaults=tuple(name for name, setting in chosen_by.items() if settings.is_default(setting)),
     )
 
 

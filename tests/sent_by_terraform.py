@@ -139,6 +139,14 @@ def unexplained(sent: Any, asked: Any) -> list[str]:
     ]
 
 
+def parameter_of(stack: Json, expression: str) -> str:
+    """The parameter of Parameter Store whose value a local such as "local.zone" is (constructs_lib/parameters.py)."""
+    text: str = stack["locals"][expression.removeprefix("local.")]
+    found = re.search(r'"(/[^"]+)"', text)
+    assert found, text
+    return found[1]
+
+
 def filled(text: str, value_of: ValueOf) -> str:
     """Text with the values of its Terraform expressions."""
     # "$${" is Terraform's escape for a literal "${".

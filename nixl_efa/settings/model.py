@@ -83,6 +83,12 @@ class Settings(BaseModel):
     elastic_ip: values.YesNo = Field(
         default=True, description="A public address for each node, its way out to Session Manager."
     )
+    protect_nodes: values.YesNo = Field(
+        default=False, description="Terraform refuses every plan that would destroy or replace a node."
+    )
+    empty_scripts_bucket: values.YesNo = Field(
+        default=False, description="`cdktf destroy` deletes what the scripts bucket holds."
+    )
     service_ports: values.Ports = Field(
         default=(8000, 8100, 8200), description="Ports open from the VPC: proxy, producer, consumer."
     )
@@ -199,6 +205,10 @@ class Settings(BaseModel):
     def source(self, setting: str) -> Source:
         """Where a setting's value came from."""
         return self._sources.get(setting, DEFAULT)
+
+    def is_default(self, setting: str) -> bool:
+        """Whether no source gives the setting, or one takes it back: its value is ours."""
+        return getattr(self, setting) is None or self.source(setting) == DEFAULT
 
     def from_sources(self, sources: Mapping[str, Source]) -> Settings:
         """The same settings, knowing where each came from."""

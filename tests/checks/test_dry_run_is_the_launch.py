@@ -6,6 +6,7 @@ provider, that this reading is right.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -19,7 +20,15 @@ from nixl_efa.checks.launch_request import NOT_BEFORE_THE_STACK, request
 from nixl_efa.launch import launch_of
 from nixl_efa.settings import SETTING_NAMES
 from tests.checks.in_order import ACCOUNT, BLOCK_ID, IMAGE
-from tests.sent_by_terraform import comparable, differences, explains, filled, sent_by_terraform, unexplained
+from tests.sent_by_terraform import (
+    comparable,
+    differences,
+    explains,
+    filled,
+    parameter_of,
+    sent_by_terraform,
+    unexplained,
+)
 from tests.synthesis import settings_of, synthesize
 
 BASE = {"instance_type": "g7e.8xlarge"}
@@ -48,6 +57,8 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "ami_id": {"ami_id": "ami-0123456789abcdef0"},
     "ami_parameter": {"ami_parameter": "/team/image"},
     "elastic_ip": {"elastic_ip": False},
+    "protect_nodes": {"protect_nodes": True},
+    "empty_scripts_bucket": {"empty_scripts_bucket": True},
     "service_ports": {"service_ports": [9000]},
     "install_nixl": {"install_nixl": False},
     "nixl_version": {"nixl_version": "1.4.0"},
@@ -60,11 +71,14 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "check": {"check": "warn"},
     "min_hours": {"min_hours": 9},
 }
-# These change what is around the launch (role, addresses, state, checks, where a subnet is looked for), not the launch.
+# These change what is around the launch (role, addresses, state, checks, what a destroy may do, where a
+# subnet is looked for), not the launch.
 AROUND_THE_LAUNCH = {
     "account_id",
     "vpc_id",
     "elastic_ip",
+    "protect_nodes",
+    "empty_scripts_bucket",
     "mlflow_tracking_server_arn",
     "mlflow_artifact_bucket_arn",
     "check",
@@ -89,20 +103,20 @@ def launched(settings: Mapping[str, object]) -> dict[str, Any]:
     stack = synthesize("dev", **{**BASE, **settings})
 
     def value_of(expression: str) -> str:
-        kind, name = expression.removeprefix("data.").split(".")[:2]
-        if kind == "aws_ssm_parameter":
-            return PARAMETERS.get(stack["data"][kind][name]["name"], NEWEST_IMAGE)
+        kind, name = expression.split(".")[:2]
+        if kind == "local":
+            return PARAMETERS.get(parameter_of(stack, expression), NEWEST_IMAGE)
         if (kind, name) == ("terraform_data", "image"):
             return filled(stack["resource"][kind][name]["input"]["value"], value_of)
         if (kind, name) == ("terraform_data", "subnet"):
-            return subnet()
+            return subnet(stack["resource"][kind][name])
         return MADE_BY_THE_STACK.get(expression, f"<{expression}>")
 
-    def subnet() -> str:
-        if given := stack["data"].get("aws_subnet"):
-            return str(given["subnet"]["id"])
-        wanted = stack["data"]["aws_subnets"]["subnets"]["filter"][1]["values"]
-        zone = filled(wanted[0], value_of) if isinstance(wanted, list) else ZONES[0]
+    def subnet(chosen: Mapping[str, Any]) -> str:
+        if "aws_subnets.given" in json.dumps(chosen):
+            return str(chosen["input"]["value"])
+        wanted = filled(chosen["triggers_replace"]["availability_zone"], value_of)
+        zone = wanted if wanted.startswith("us-") else ZONES[0]
         return f"subnet-{zone[-1]}"
 
     return sent_by_terraform(stack, "producer", value_of, IMAGE.root_device)

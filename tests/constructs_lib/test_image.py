@@ -6,6 +6,7 @@ import pytest
 
 from nixl_efa import instance_types
 from nixl_efa.image import image_parameter, validate_image
+from tests.sent_by_terraform import parameter_of
 from tests.synthesis import resources, synthesize
 
 DLAMI = "/aws/service/deeplearning/ami"
@@ -25,7 +26,7 @@ def test_the_image_fits_the_accelerator_and_the_architecture(instance_type: str,
     assert instance_types.find(instance_type) is not None
     assert image_parameter(instance_types.find(instance_type)) == parameter
     stack = synthesize("dev", instance_type=instance_type)
-    assert stack["data"]["aws_ssm_parameter"]["image"]["name"] == parameter
+    assert parameter_of(stack, "local.newest_image") == parameter
 
 
 def test_a_type_that_is_not_known_gets_the_nvidia_image() -> None:
@@ -46,7 +47,7 @@ def test_an_accelerator_without_a_deep_learning_image_is_warned_of_unless_an_ima
 def test_a_newer_image_is_not_taken_until_the_parameter_is_another() -> None:
     frozen = resources(synthesize("dev"), "terraform_data")["image"]
 
-    assert frozen["input"] == {"value": "${data.aws_ssm_parameter.image.insecure_value}"}
+    assert frozen["input"] == {"value": "${local.newest_image}"}
     assert frozen["lifecycle"]["ignore_changes"] == ["input"]
     assert list(frozen["triggers_replace"]) == ["parameter"]
 

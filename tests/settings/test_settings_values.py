@@ -70,6 +70,8 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("ami_id", '"ami-latest"', "an image's id: ami- and 8 to 17 hexadecimal digits."),
     ("ami_parameter", '"/a//b"', f"{PARAMETER}."),
     ("elastic_ip", '"no"', "true or false."),
+    ("protect_nodes", '"on"', "true or false."),
+    ("empty_scripts_bucket", "1", "true or false."),
     ("service_ports", "8000", "a list of ports, in a variable divided by commas."),
     ("install_nixl", "0", "true or false."),
     ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.1".'),

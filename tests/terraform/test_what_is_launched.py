@@ -21,7 +21,7 @@ from nixl_efa.aws import Clients
 from nixl_efa.clock import SystemClock
 from nixl_efa.settings import SETTING_NAMES, Settings, load
 from tests.offerings import soonest_offering
-from tests.sent_by_terraform import comparable, sent_by_terraform, unexplained
+from tests.sent_by_terraform import comparable, parameter_of, sent_by_terraform, unexplained
 from tests.synthesis import synthesize_settings
 from tests.terraform.conftest import Terraform
 
@@ -41,10 +41,14 @@ class Applied:
 
     def value_of(self, expression: str) -> Any:
         """The value that Terraform gave an expression."""
-        words = expression.split(".")
-        of_address = 3 if words[0] == "data" else 2
-        value = self.values[".".join(words[:of_address])]
-        for attribute in words[of_address:]:
+        kind, name, *attributes = expression.split(".")
+        if kind == "local":
+            folder = self.values[f"data.aws_ssm_parameters_by_path.{name}"]
+            return dict(zip(folder["names"], folder["values"], strict=True))[
+                parameter_of(self.stack, expression)
+            ]
+        value = self.values[f"{kind}.{name}"]
+        for attribute in attributes:
             value = value[attribute]
         return value
 
@@ -110,6 +114,8 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
             "volume_iops": 4000,
             "volume_throughput": 250,
             "project_prefix": "kv",
+            "protect_nodes": True,
+            "empty_scripts_bucket": True,
             "owner": "ann",
             "tags": {"Cost Center": "a/b", "Project": "mine"},
             "placement_group": "off",
