@@ -174,11 +174,12 @@ class Network(Construct):
             f'try({GIVEN_SUBNET}[0].availability_zone, "")',
             f'try({GIVEN_SUBNET}[0].vpc_id, "")',
         )
+        # What is not found is empty: another condition says so.
         conditions = []
         if zone:
             conditions.append(
                 Precondition(
-                    condition=f"${{{its_zone} == {_bare(zone)}}}",
+                    condition=f'${{contains(["", {its_zone}], {_bare(zone)})}}',
                     error_message=f"subnet_id {subnet} lies in zone ${{{its_zone}}}, not in the "
                     f"wanted {zone}: choose a subnet of that zone, or change availability_zone.",
                 )
@@ -186,7 +187,7 @@ class Network(Construct):
         if vpc:
             conditions.append(
                 Precondition(
-                    condition=f'${{{its_vpc} == "{vpc}"}}',
+                    condition=f'${{contains(["", "{vpc}"], {its_vpc})}}',
                     error_message=f"subnet_id {subnet} lies in ${{{its_vpc}}}, not in vpc_id {vpc}: "
                     "leave vpc_id out, or choose a subnet of that VPC.",
                 )
@@ -204,7 +205,7 @@ class Network(Construct):
             )
         zone = f'try({zone}, "")'
         return Precondition(
-            condition=f"${{contains({OFFERED_ZONES}, {zone})}}",
+            condition=f'${{contains(concat([""], {OFFERED_ZONES}), {zone})}}',
             error_message=f"{wanted} is not offered in zone ${{{zone}}}. Zones of {self._launch.region} that offer "
             f"it: {zones}. Change availability_zone, subnet_id, region or instance_type.",
         )
@@ -220,7 +221,7 @@ class Network(Construct):
     def _subnet_found(self, zone: str | None) -> Precondition:
         where = f"zone {zone}" if zone else f"a zone that offers {self._launch.instance_type}"
         return Precondition(
-            condition=f"${{length({SUBNETS_FOUND}) > 0}}",
+            condition=f"${{length({VPCS_FOUND}) == 0 || length({SUBNETS_FOUND}) > 0}}",
             error_message=f"{self.vpc_id} has no subnet in {where}: create one, or set vpc_id, subnet_id or "
             "availability_zone.",
         )

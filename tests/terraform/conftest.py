@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,6 +38,46 @@ class Terraform:
         if check:
             assert done.returncode == 0, f"terraform {' '.join(arguments)}\n{done.stdout}\n{done.stderr}"
         return done
+
+    def apply(self) -> None:
+        """`terraform apply`, unasked."""
+        self("apply", "-auto-approve", "-input=false", "-no-color")
+
+    def changes(self, *options: str) -> dict[str, dict[str, Any]]:
+        """What a plan changes: the `change` of each managed resource by address (Terraform, JSON output format)."""
+        self("plan", "-input=false", "-no-color", "-out=plan", *options)
+        return self.planned()
+
+    def planned(self) -> dict[str, dict[str, Any]]:
+        """The same of the plan that was made last."""
+        plan = json.loads(self("show", "-json", "plan").stdout)
+        return {
+            one["address"]: one["change"]
+            for one in plan["resource_changes"]
+            if one["mode"] == "managed" and one["change"]["actions"] != ["no-op"]
+        }
+
+    def ids(self) -> dict[str, str]:
+        """The ids of what the state holds, by address."""
+        root = json.loads(self("show", "-json").stdout)["values"]["root_module"]
+        return {
+            one["address"]: one["values"].get("id", "")
+            for one in root["resources"]
+            if one["mode"] == "managed"
+        }
+
+
+def destroyed(changes: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The addresses of what changes destroy, for good or to replace it."""
+    return [address for address, change in changes.items() if "delete" in change["actions"]]
+
+
+def place(root: Path, stack: Mapping[str, Any], environ: Mapping[str, str], name: str = "stack") -> Terraform:
+    """Terraform in a folder with a stack's JSON, as deep below `root` as cdktf puts it: its state is in root/state."""
+    folder = root / "cdktf.out" / "stacks" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "cdk.tf.json").write_text(json.dumps(stack), encoding="utf-8")
+    return Terraform(folder, environ)
 
 
 def synthesize_to(outdir: Path, **variables: str) -> Path:

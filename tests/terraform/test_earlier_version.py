@@ -1,0 +1,138 @@
+"""A pair that an earlier version has built stays as it is: that version's JSON is applied, then today's.
+
+earlier/*.tf.json is what 7f570d7 synthesized for the repository's environments, without cdktf's notes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local_aws.server import LocalAws
+from nixl_efa import image, instance_types, launch
+from tests.offerings import soonest_offering
+from tests.synthesis import Json, settings_of, synthesize_settings, without_metadata
+from tests.terraform.conftest import Terraform, destroyed, place
+
+EARLIER = Path(__file__).with_name("earlier")
+REGION = "us-east-2"
+ENVIRONMENTS = ("dev", "prod")
+
+
+@pytest.fixture(scope="module")
+def earlier(
+    local_aws: LocalAws, aws_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Terraform]:
+    """Each environment as the earlier version deployed it, prod in its block."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in local_aws.environ(REGION).items():
+            patch.setenv(name, value)
+        ec2, ssm = boto3.client("ec2", REGION), boto3.client("ssm", REGION)
+        offering = soonest_offering(ec2)
+        block = ec2.purchase_capacity_block(
+            CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+        )["CapacityReservation"]
+        local_aws.clock.set(max(offering["StartDate"], local_aws.clock.now()) + timedelta(minutes=5))
+        for name, value in (
+            ("/nixl-efa/capacity-reservation-id", block["CapacityReservationId"]),
+            ("/nixl-efa/prod/availability-zone", block["AvailabilityZone"]),
+        ):
+            ssm.put_parameter(Name=name, Value=value, Type="String")
+
+    def deploy(environment: str) -> Terraform:
+        stack = json.loads((EARLIER / f"{environment}.tf.json").read_text(encoding="utf-8"))
+        terraform = place(tmp_path_factory.mktemp(environment), stack, aws_environ)
+        terraform("init", "-input=false")
+        terraform.apply()
+        return terraform
+
+    with ThreadPoolExecutor() as pool:
+        return dict(zip(ENVIRONMENTS, pool.map(deploy, ENVIRONMENTS), strict=True))
+
+
+def today(environment: str) -> Json:
+    stack: Json = without_metadata(synthesize_settings(settings_of(environment)))
+    return stack
+
+
+def with_other_defaults(environment: str, patch: pytest.MonkeyPatch) -> Json:
+    """The JSON of a version that differs from today's in every default that reaches a node."""
+    settings = settings_of(environment)
+    layout = launch.layout
+    patch.setattr(image, "_NVIDIA", "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id")
+    patch.setattr(instance_types, "default_volume_gib", lambda name: 2345)
+    patch.setattr(launch, "layout", lambda facts: layout(facts)[:1])
+    other = {"nixl_version": "9.9.9", "volume_iops": 7000, "volume_throughput": 700}
+    assert all(settings.is_default(name) for name in other)
+    stack: Json = without_metadata(synthesize_settings(settings.model_copy(update=other)))
+    node = stack["resource"]["aws_instance"]["producer"]
+    assert (node["root_block_device"]["volume_size"], node["root_block_device"]["iops"]) == (2345, 7000)
+    assert len(stack["resource"]["aws_launch_template"]["producer"]["network_interfaces"]) == 1
+    assert stack["resource"]["terraform_data"]["launch"]["input"]["nixl_version"] == "9.9.9"
+    assert "neuron" in stack["locals"]["newest_image"]
+    return stack
+
+
+def without_tags(change: dict[str, Any]) -> tuple[Any, Any]:
+    """A node's values before and after a change, but for the tags on it and on its volume."""
+
+    def kept(node: dict[str, Any]) -> dict[str, Any]:
+        [root] = node["root_block_device"]
+        return {
+            **{name: value for name, value in node.items() if name not in ("tags", "tags_all")},
+            "root_block_device": {
+                name: value for name, value in root.items() if name not in ("tags", "tags_all")
+            },
+        }
+
+    return kept(change["before"]), kept({**change["before"], **change["after"]})
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+@pytest.mark.parametrize("version", [today, with_other_defaults])
+def test_a_newer_version_destroys_nothing_and_changes_tags_alone_of_the_nodes(
+    version: Callable[..., Json],
+    environment: str,
+    earlier: dict[str, Terraform],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    terraform = earlier[environment]
+    stack = version(environment) if version is today else version(environment, monkeypatch)
+    changes = place_over(terraform, stack).changes("-refresh=false")
+
+    assert destroyed(changes) == []
+    created = [address for address, change in changes.items() if change["actions"] == ["create"]]
+    assert created == ["terraform_data.placement"]
+    for node in ("aws_instance.producer", "aws_instance.consumer"):
+        before, after = without_tags(changes[node])
+        assert after == before
+
+
+def place_over(terraform: Terraform, stack: Json) -> Terraform:
+    """The same deployed environment, now with this JSON."""
+    (terraform.folder / "cdk.tf.json").write_text(json.dumps(stack), encoding="utf-8")
+    return terraform
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_applied_it_keeps_every_thing_and_a_second_plan_is_empty_also_with_other_defaults(
+    environment: str, earlier: dict[str, Terraform], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terraform = earlier[environment]
+    before = terraform.ids()
+    place_over(terraform, today(environment)).apply()
+
+    after = terraform.ids()
+    assert {address: after[address] for address in before} == before
+    assert terraform.changes() == {}
+    changes = place_over(terraform, with_other_defaults(environment, monkeypatch)).changes("-refresh=false")
+    # The template is what the next node would be launched from.
+    assert set(changes) == {"aws_launch_template.producer", "aws_launch_template.consumer"}
+    assert destroyed(changes) == []
