@@ -46,10 +46,6 @@ class Terraform:
     def changes(self, *options: str) -> dict[str, dict[str, Any]]:
         """What a plan changes: the `change` of each managed resource by address (Terraform, JSON output format)."""
         self("plan", "-input=false", "-no-color", "-out=plan", *options)
-        return self.planned()
-
-    def planned(self) -> dict[str, dict[str, Any]]:
-        """The same of the plan that was made last."""
         plan = json.loads(self("show", "-json", "plan").stdout)
         return {
             one["address"]: one["change"]

@@ -16,7 +16,8 @@ import boto3
 import pytest
 
 from local_aws.server import LocalAws
-from nixl_efa import image, instance_types, launch
+from nixl_efa import image, instance_types
+from nixl_efa.efa_layout import layout
 from tests.offerings import soonest_offering
 from tests.synthesis import Json, settings_of, synthesize_settings, without_metadata
 from tests.terraform.conftest import Terraform, destroyed, place
@@ -65,10 +66,9 @@ def today(environment: str) -> Json:
 def with_other_defaults(environment: str, patch: pytest.MonkeyPatch) -> Json:
     """The JSON of a version that differs from today's in every default that reaches a node."""
     settings = settings_of(environment)
-    layout = launch.layout
     patch.setattr(image, "_NVIDIA", "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id")
     patch.setattr(instance_types, "default_volume_gib", lambda name: 2345)
-    patch.setattr(launch, "layout", lambda facts: layout(facts)[:1])
+    patch.setattr("nixl_efa.launch.layout", lambda facts: layout(facts)[:1])
     other = {"nixl_version": "9.9.9", "volume_iops": 7000, "volume_throughput": 700}
     assert all(settings.is_default(name) for name in other)
     stack: Json = without_metadata(synthesize_settings(settings.model_copy(update=other)))

@@ -1,0 +1,175 @@
+"""A running pair under a change of mind, with the real cdktf: what is kept, what is refused before anything is
+destroyed, and a destroy that needs nothing of what the pair was built from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from local_aws.server import LocalAws
+from nixl_efa.image import image_parameter
+from nixl_efa.instance_types import find
+from tests.end_to_end.conftest import (
+    Project,
+    assert_nothing_left,
+    client,
+    put_parameter,
+    running,
+)
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+pytestmark = pytest.mark.end_to_end
+
+
+@pytest.fixture(scope="module")
+def dev(make_project: Any, aws: LocalAws, ec2: EC2Client) -> Project:
+    """dev, deployed from a key pair, an image and a zone that will be gone; a result lies in its bucket."""
+    name = image_parameter(find("g7e.8xlarge"))
+    newest = client(aws, "ssm").get_parameter(Name=name)["Parameter"]["Value"]
+    put_parameter(aws, "/team/image", newest)
+    put_parameter(aws, "/team/zone", "us-east-2a")
+    ec2.create_key_pair(KeyName="ann")
+    project: Project = make_project("dev")
+    project.variables = {
+        "NIXL_EFA_DEV_AMI_PARAMETER": "/team/image",
+        "NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER": "/team/zone",
+        "NIXL_EFA_DEV_KEY_NAME": "ann",
+    }
+    project.deploy()
+    client(aws, "s3").put_object(Bucket=project.outputs()["scripts_bucket"], Key="result", Body=b"12 GB/s")
+    return project
+
+
+def ids(ec2: EC2Client) -> set[str]:
+    return {node["InstanceId"] for node in running(ec2, "dev").values()}
+
+
+def test_in_another_region_neither_deploy_nor_destroy_forgets_the_pair(dev: Project, ec2: EC2Client) -> None:
+    before, held = ids(ec2), dev.terraform("state", "list").text
+    # The zone of the parameter would be refused, too.
+    elsewhere = {"NIXL_EFA_DEV_REGION": "us-west-2", "NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER": "none"}
+    usual, dev.variables = dev.variables, {**dev.variables, **elsewhere}
+
+    for done in (dev.deploy(code=1), dev.cdktf("destroy", dev.stack, "--auto-approve", code=1)):
+        said = " ".join(done.text.replace("│", " ").split())
+        assert (
+            "region is us-west-2, and the pair stands in the region in which the name of its role ends"
+            in said
+        )
+
+    dev.variables = usual
+    assert ids(ec2) == before
+    assert dev.terraform("state", "list").text == held
+
+
+def test_another_prefix_keeps_the_nodes_and_what_lies_in_the_bucket(
+    dev: Project, aws: LocalAws, ec2: EC2Client
+) -> None:
+    before, bucket = ids(ec2), dev.outputs()["scripts_bucket"]
+    dev.variables["NIXL_EFA_DEV_PROJECT_PREFIX"] = "kv"
+
+    dev.deploy()
+
+    assert ids(ec2) == before
+    assert dev.outputs()["scripts_bucket"] == bucket
+    assert client(aws, "s3").get_object(Bucket=bucket, Key="result")["Body"].read() == b"12 GB/s"
+    tags = {tag["Key"]: tag["Value"] for node in running(ec2, "dev").values() for tag in node["Tags"]}
+    assert tags["Project"] == "kv"
+    assert dev.plan().code == 0
+
+
+def test_protected_nodes_are_neither_replaced_nor_destroyed(dev: Project, ec2: EC2Client) -> None:
+    before = ids(ec2)
+    dev.variables["NIXL_EFA_DEV_PROTECT_NODES"] = "true"
+    assert "Apply complete! Resources: 0 added, 0 changed, 0 destroyed." in dev.deploy().text
+
+    for done in (
+        dev.cdktf("destroy", dev.stack, "--auto-approve", code=1),
+        deploy_with(dev, NIXL_EFA_DEV_PLACEMENT_GROUP="off", code=1),
+    ):
+        assert "Instance cannot be destroyed" in done.text
+
+    assert ids(ec2) == before
+    del dev.variables["NIXL_EFA_DEV_PROTECT_NODES"]
+
+
+def deploy_with(project: Project, code: int, **variables: str) -> Any:
+    usual, project.variables = project.variables, {**project.variables, **variables}
+    try:
+        return project.deploy(code=code)
+    finally:
+        project.variables = usual
+
+
+def test_a_placement_group_can_go_and_a_subnet_that_is_left_out_again_moves_nothing(
+    dev: Project, ec2: EC2Client
+) -> None:
+    before = ids(ec2)
+    zone: Any = [{"Name": "availability-zone", "Values": ["us-east-2b"]}]
+    [other] = ec2.describe_subnets(Filters=zone)["Subnets"]
+    del dev.variables["NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER"]
+    dev.variables |= {
+        "NIXL_EFA_DEV_PLACEMENT_GROUP": "off",
+        "NIXL_EFA_DEV_SUBNET_ID": other["SubnetId"],
+        "NIXL_EFA_DEV_EMPTY_SCRIPTS_BUCKET": "true",
+    }
+
+    dev.deploy()
+
+    after = running(ec2, "dev")
+    assert not before & ids(ec2)
+    assert {node["SubnetId"] for node in after.values()} == {other["SubnetId"]}
+    assert ec2.describe_placement_groups()["PlacementGroups"] == []
+    del dev.variables["NIXL_EFA_DEV_SUBNET_ID"]
+    dev.synthesize()
+    assert dev.plan().code == 0
+    dev.variables["NIXL_EFA_DEV_AVAILABILITY_ZONE"] = "us-east-2b"
+    dev.synthesize()
+    assert dev.plan().code == 0
+    del dev.variables["NIXL_EFA_DEV_AVAILABILITY_ZONE"]
+
+
+def test_destroy_needs_nothing_of_what_the_pair_was_built_from(
+    dev: Project, aws: LocalAws, ec2: EC2Client
+) -> None:
+    nodes = running(ec2, "dev")
+    image = next(iter(nodes.values()))["ImageId"]
+    for name in ("/team/image", "/team/zone"):
+        client(aws, "ssm").delete_parameter(Name=name)
+    ec2.delete_key_pair(KeyName="ann")
+    ec2.deregister_image(ImageId=image)
+    # As at the end of a block; then somebody tidies up the network.
+    ec2.terminate_instances(InstanceIds=[node["InstanceId"] for node in nodes.values()])
+    for interface in ec2.describe_network_interfaces(
+        Filters=[{"Name": "tag:Environment", "Values": ["dev"]}]
+    )["NetworkInterfaces"]:
+        ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
+    [subnet] = {node["SubnetId"] for node in nodes.values()}
+    ec2.delete_subnet(SubnetId=subnet)
+    dev.variables |= {
+        "NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER": "/team/zone",
+        "NIXL_EFA_DEV_SUBNET_ID": subnet,
+    }
+
+    dev.destroy()
+
+    assert_nothing_left(ec2, "dev")
+
+
+def test_prod_that_ran_on_demand_once_is_destroyed_in_a_new_shell(make_project: Any, ec2: EC2Client) -> None:
+    prod: Project = make_project("prod")
+    prod.variables = {
+        "NIXL_EFA_PROD_USE_CAPACITY_BLOCK": "false",
+        "NIXL_EFA_PROD_CAPACITY_RESERVATION_PARAMETER": "none",
+    }
+    prod.deploy()
+    assert len(running(ec2, "prod")) == 2
+    prod.variables = {}
+
+    prod.destroy()
+
+    assert_nothing_left(ec2, "prod")
