@@ -4,6 +4,8 @@ destroyed, and a destroy that needs nothing of what the pair was built from.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -48,20 +50,29 @@ def ids(ec2: EC2Client) -> set[str]:
     return {node["InstanceId"] for node in running(ec2, "dev").values()}
 
 
+@contextmanager
+def variables(project: Project, **changed: str) -> Iterator[None]:
+    """The project with other variables, for as long as the block runs."""
+    usual, project.variables = project.variables, {**project.variables, **changed}
+    try:
+        yield
+    finally:
+        project.variables = usual
+
+
 def test_in_another_region_neither_deploy_nor_destroy_forgets_the_pair(dev: Project, ec2: EC2Client) -> None:
     before, held = ids(ec2), dev.terraform("state", "list").text
-    # The zone of the parameter would be refused, too.
-    elsewhere = {"NIXL_EFA_DEV_REGION": "us-west-2", "NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER": "none"}
-    usual, dev.variables = dev.variables, {**dev.variables, **elsewhere}
 
-    for done in (dev.deploy(code=1), dev.cdktf("destroy", dev.stack, "--auto-approve", code=1)):
-        said = " ".join(done.text.replace("│", " ").split())
+    # The zone of the parameter would be refused, too.
+    with variables(dev, NIXL_EFA_DEV_REGION="us-west-2", NIXL_EFA_DEV_AVAILABILITY_ZONE_PARAMETER="none"):
+        ends = [dev.deploy(code=1), dev.cdktf("destroy", dev.stack, "--auto-approve", code=1)]
+
+    for done in ends:
+        said = " ".join(done.text.replace(dev.stack, "").replace("│", "").split())
         assert (
             "region is us-west-2, and the pair stands in the region in which the name of its role ends"
             in said
         )
-
-    dev.variables = usual
     assert ids(ec2) == before
     assert dev.terraform("state", "list").text == held
 
@@ -84,25 +95,15 @@ def test_another_prefix_keeps_the_nodes_and_what_lies_in_the_bucket(
 
 def test_protected_nodes_are_neither_replaced_nor_destroyed(dev: Project, ec2: EC2Client) -> None:
     before = ids(ec2)
-    dev.variables["NIXL_EFA_DEV_PROTECT_NODES"] = "true"
-    assert "Apply complete! Resources: 0 added, 0 changed, 0 destroyed." in dev.deploy().text
 
-    for done in (
-        dev.cdktf("destroy", dev.stack, "--auto-approve", code=1),
-        deploy_with(dev, NIXL_EFA_DEV_PLACEMENT_GROUP="off", code=1),
-    ):
+    with variables(dev, NIXL_EFA_DEV_PROTECT_NODES="true"):
+        destroyed = dev.cdktf("destroy", dev.stack, "--auto-approve", code=1)
+        with variables(dev, NIXL_EFA_DEV_PLACEMENT_GROUP="off"):
+            replaced = dev.deploy(code=1)
+
+    for done in (destroyed, replaced):
         assert "Instance cannot be destroyed" in done.text
-
     assert ids(ec2) == before
-    del dev.variables["NIXL_EFA_DEV_PROTECT_NODES"]
-
-
-def deploy_with(project: Project, code: int, **variables: str) -> Any:
-    usual, project.variables = project.variables, {**project.variables, **variables}
-    try:
-        return project.deploy(code=code)
-    finally:
-        project.variables = usual
 
 
 def test_a_placement_group_can_go_and_a_subnet_that_is_left_out_again_moves_nothing(
