@@ -8,16 +8,19 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar
 
 from nixl_efa.failure import Failure
 
 T = TypeVar("T")
 
-# Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program.
+# Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program, and
+# KeyboardInterrupt after the program's end when Ctrl-C was pressed meanwhile.
 #   Capture: exit code, stdout, stderr.    Show: exit code; the program's output goes where ours goes.
 Capture = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str, str]]
 Show = Callable[[Sequence[str], Path, Mapping[str, str]], int]
@@ -43,20 +46,35 @@ def capture(command: Sequence[str], folder: Path, environ: Mapping[str, str]) ->
 
 def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
     """A Show that runs the program for real."""
+    return _shown(command, folder, environ, None)
+
+
+def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
+    """A Show that runs the program for real; its output goes where our talk goes, for stdout holds a document."""
+    return _shown(command, folder, environ, sys.stderr)
+
+
+def _shown(command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: TextIO | None) -> int:
     return _while_it_runs(
-        lambda: subprocess.run(list(command), cwd=folder, env=dict(environ), check=False)
+        lambda: subprocess.run(list(command), cwd=folder, env=dict(environ), stdout=stdout, check=False)
     ).returncode
 
 
 def _while_it_runs(run: Callable[[], T]) -> T:
     """Ctrl-C reaches the program from the terminal, too, and Terraform then ends what it has begun and frees the
-    state's lock: the program is waited for, never killed."""
-    # A handler that does nothing, where SIG_IGN would be handed on to the program.
-    before = signal.signal(signal.SIGINT, lambda *_: None)
+    state's lock: the program is waited for, never killed. KeyboardInterrupt when it has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        return run()  # Python tells the main thread alone of signals.
+    pressed: list[int] = []
+    # A handler, where SIG_IGN would be handed on to the program.
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
-        return run()
+        ended = run()
     finally:
         signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+    return ended
 
 
 @dataclass(frozen=True)

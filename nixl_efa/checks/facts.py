@@ -61,7 +61,11 @@ class TypeInEc2:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` its tag STACK_TAG."""
+    """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` its tag STACK_TAG.
+
+    reservation_id: the one that it runs in; reservation_target: the one that its launch named. EC2 takes an instance
+    whose launch names none into an open reservation by itself.
+    """
 
     id: str
     instance_type: str
@@ -72,6 +76,14 @@ class Running:
     own: bool
     vcpu: int
     stack: str = ""
+    reservation_target: str = ""
+    image_id: str = ""
+    key_name: str = ""
+    subnet_id: str = ""
+    vpc_id: str = ""
+    zone: str = ""
+    group_ids: tuple[str, ...] = ()
+    placement_group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer
 from nixl_efa.checks.gather.machine import machine
-from nixl_efa.checks.rules import judge, stacks
+from nixl_efa.checks.rules import judge, pending, stacks
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch, launch_of
@@ -31,6 +31,7 @@ def run(
     *,
     min_hours: float | None = None,
     must_be_active: bool = False,
+    replace_nodes: bool = False,
     profile: str | None = None,
     project: Path | None = None,
     environ: Mapping[str, str] | None = None,
@@ -39,6 +40,7 @@ def run(
 
     min_hours: hours that a reservation must still last; None takes the setting.
     must_be_active: a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
+    replace_nodes: a replacement of running nodes is agreed, or asked for elsewhere: it is no FAIL.
     profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
                search path in `environ`, and whether other environments have lost their files.
@@ -53,7 +55,7 @@ def run(
     if project is not None:
         names = environment_names(project / "environments")
         found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
-    return found
+    return pending.agreed(found) if replace_nodes else found
 
 
 def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:

@@ -30,7 +30,7 @@ COMMANDS: dict[str, Target] = {
     "check": Target(
         "nixl_efa.cli.check", "check", "Look for what would stop a deployment, before it starts."
     ),
-    "deploy": Target("nixl_efa.cli.check", "deploy", "Check an environment, then deploy it with cdktf."),
+    "deploy": Target("nixl_efa.cli.deploy", "app", "Check an environment, deploy it, then verify the pair."),
     "verify": Target("nixl_efa.cli.nodes", "verify", "Measure whether the deployed pair talks over EFA."),
     "status": Target(
         "nixl_efa.cli.nodes", "status", "Show an environment's nodes and the time that is left."

@@ -1,10 +1,9 @@
-"""`nixl-efa check` and `nixl-efa deploy`: the look before the launch, and the launch between two looks."""
+"""`nixl-efa check`: the look before the launch."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -27,14 +26,14 @@ Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop on a WARN, too.")]
 _STYLES = {Level.FAIL: "bold red", Level.WARN: "yellow", Level.SKIP: "cyan", Level.PASS: "green"}
 
-# An app of its own, since a plain function can't say that options it does not know are cdktf's.
-deploy = typer.Typer(add_completion=False, rich_markup_mode=None)
-
 
 def check(
     environment: Environment,
     min_hours: MinHours = None,
     strict: Strict = False,
+    replace_nodes: Annotated[
+        bool, typer.Option("--replace-nodes", help="Nodes that the next deployment replaces are in order.")
+    ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave out what is in order.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     profile: Profile = None,
@@ -46,74 +45,38 @@ def check(
     """
     from nixl_efa.checks import rendering
 
-    settings = _settings(environment)
-    findings = _run(settings, min_hours=min_hours, profile=profile, must_be_active=False)
+    settings = settings_of(environment)
+    findings = findings_of(
+        settings,
+        min_hours=min_hours,
+        profile=profile,
+        must_be_active=False,
+        replace_nodes=replace_nodes,
+    )
     if as_json:
         output.print_json("check", rendering.document(settings, findings, strict=strict))
     else:
-        _show(findings, brief=brief)
+        show_findings(findings, brief=brief)
     if rendering.stops(findings, strict=strict):
         raise typer.Exit(1)
 
 
-@deploy.command("deploy", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def check_deploy_verify(
-    context: typer.Context,
-    environment: Environment,
-    min_hours: MinHours = None,
-    strict: Strict = False,
-    verify: Annotated[
-        bool, typer.Option("--verify/--no-verify", help="Verify the pair when it has booted.")
-    ] = True,
-    boot_minutes: Annotated[
-        int, typer.Option("--boot-minutes", min=1, help="How long to wait for the nodes' first boot.")
-    ] = 20,
-    profile: Profile = None,
-) -> None:
-    """Check an environment, deploy it with cdktf, then verify the pair.
-
-    Stops before anything is deployed when the check FAILs. Further arguments go to `cdktf deploy`,
-    for example --auto-approve.
-    """
-    from nixl_efa import deploy as deployment
-    from nixl_efa.checks import rendering
-
-    project = Path.cwd()
-    settings = _settings(environment)
-    wanted = deployment.deployment(settings, project, os.environ, context.args, profile)
-    _switch(settings, profile)
-    findings = _run(settings, min_hours=min_hours, profile=profile, must_be_active=True)
-    _show(findings, brief=True)
-    if rendering.stops(findings, strict=strict):
-        raise output.Failure(f"{settings.stack_name} was not deployed: the check found what would stop it")
-    deployment.deploy(wanted, project, deployment.execute)
-    if verify:
-        _verify(settings, boot_minutes, strict=strict, profile=profile)
-
-
-def _switch(settings: Settings, profile: str | None) -> None:
-    """Goes over to the next block where the current one is over, and says so."""
-    from nixl_efa.capacity.save import switch_when_free
-    from nixl_efa.cli.capacity.session import session
-    from nixl_efa.launch import launch_of
-
-    launch = launch_of(settings)
-    if launch.market == "capacity-block":
-        run = session(profile, settings.region)
-        taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
-        if taken:
-            output.say(f"{settings.name}'s next block {taken} is its current one now.")
-
-
-def _settings(environment: str) -> Settings:
+def settings_of(environment: str) -> Settings:
+    """The settings of an environment of the project in the current folder. BadInput for a fault in them."""
     from nixl_efa.cli.environments import environment_settings
 
     return environment_settings(environment, os.environ, Path())
 
 
-def _run(
-    settings: Settings, *, min_hours: float | None, profile: str | None, must_be_active: bool
+def findings_of(
+    settings: Settings,
+    *,
+    min_hours: float | None,
+    profile: str | None,
+    must_be_active: bool,
+    replace_nodes: bool,
 ) -> list[Finding]:
+    """The check of an environment (see checks.run)."""
     from nixl_efa import checks
     from nixl_efa.aws import Clients
     from nixl_efa.clock import SystemClock
@@ -124,13 +87,15 @@ def _run(
         SystemClock(),
         min_hours=min_hours,
         must_be_active=must_be_active,
+        replace_nodes=replace_nodes,
         profile=profile,
         project=Path.cwd(),
         environ=os.environ,
     )
 
 
-def _show(findings: Sequence[Finding], *, brief: bool) -> None:
+def show_findings(findings: Sequence[Finding], *, brief: bool) -> None:
+    """A line for each, and how many there are of each level."""
     from rich.text import Text
 
     from nixl_efa.checks import rendering
@@ -145,23 +110,3 @@ def _show(findings: Sequence[Finding], *, brief: bool) -> None:
         # Never folded by us: a command that is cut into lines can't be copied.
         console.print(text, soft_wrap=True)
     output.data(rendering.summary(findings))
-
-
-def _verify(settings: Settings, boot_minutes: int, *, strict: bool, profile: str | None) -> None:
-    from nixl_efa.aws import Clients
-    from nixl_efa.cli import nodes
-    from nixl_efa.clock import SystemClock
-    from nixl_efa.deploy import wait_for_boot
-    from nixl_efa.nodes import outputs
-
-    pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, outputs.run_command, os.environ)
-    booted = wait_for_boot(
-        Clients(profile, settings.region).ssm(settings.region),
-        [node.instance_id for node in pair.nodes],
-        SystemClock(),
-        timedelta(minutes=boot_minutes),
-        output.say,
-    )
-    if not booted:
-        output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")
-    nodes.verify(settings.name, strict=strict, profile=profile)

@@ -39,6 +39,8 @@ def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...]) -> Running:
     name = tags.get(NAME_TAG, "")
     known = instance_types.find(payload["InstanceType"])
     options = payload.get("CpuOptions", {})
+    placement = payload.get("Placement", {})
+    target = payload.get("CapacityReservationSpecification", {}).get("CapacityReservationTarget", {})
     return Running(
         id=payload["InstanceId"],
         instance_type=payload["InstanceType"],
@@ -49,6 +51,14 @@ def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...]) -> Running:
         own=name in own_names,
         vcpu=known.vcpu if known else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1),
         stack=tags.get(STACK_TAG, ""),
+        reservation_target=target.get("CapacityReservationId", ""),
+        image_id=payload.get("ImageId", ""),
+        key_name=payload.get("KeyName", ""),
+        subnet_id=payload.get("SubnetId", ""),
+        vpc_id=payload.get("VpcId", ""),
+        zone=placement.get("AvailabilityZone", ""),
+        group_ids=tuple(group["GroupId"] for group in payload.get("SecurityGroups", ())),
+        placement_group=placement.get("GroupName", ""),
     )
 
 

@@ -12,6 +12,7 @@ from nixl_efa.checks.rules import (
     instance_type,
     machine,
     network,
+    pending,
     placement,
     purchase,
     quota,
@@ -28,6 +29,7 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 # agrees.
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
+    pending.check,
     reservation.check,
     purchase.check,
     instance_type.check,

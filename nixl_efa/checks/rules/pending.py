@@ -1,0 +1,92 @@
+"""Nodes that run and are not as the settings say: the next deployment replaces them, destroyed first.
+
+Held against each other without a plan of Terraform's: what the user chose and what EC2 says of the running nodes. What
+only Terraform's state knows, such as which parameter named the image, is seen by `nixl-efa deploy` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, NoAnswer, Running
+from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.findings import Finding, Level, counted, failed, listed, passed
+from nixl_efa.launch import Launch
+
+_CHECK = "running nodes"
+_RUNNING_NOW = ("pending", "running")
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """One finding: the nodes that run are as the settings say, or not."""
+    by_hand = aws(
+        launch,
+        "ec2",
+        "describe-instances",
+        "--filters",
+        f"Name=tag:Name,Values={','.join(launch.node_names)}",
+    )
+    if isinstance(facts.running, NoAnswer):
+        return [no_answer(_CHECK, facts.running, by_hand)]
+    nodes = [each for each in facts.running if each.own and each.state in _RUNNING_NOW]
+    if not nodes:
+        return [passed(_CHECK, f"No node of {launch.environment} runs.", by_hand)]
+    found = {each.name: [*differences(launch, facts, each)] for each in nodes}
+    if not any(found.values()):
+        return [passed(_CHECK, f"{counted(len(nodes), 'node')} run as the settings say.", by_hand)]
+    # Usually both differ in the same way.
+    each_once = dict.fromkeys(words for differing in found.values() for words in differing)
+    names = listed(name for name, differing in found.items() if differing)
+    return [
+        failed(
+            _CHECK,
+            f"The next deployment replaces running nodes ({names}): {'; '.join(each_once)}.",
+            "Put that back; a variable of another shell may be missing here. If you mean it, save what is on the "
+            f"nodes and run `nixl-efa deploy {launch.environment} --replace-nodes`.",
+            by_hand,
+        )
+    ]
+
+
+def agreed(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings where the replacement is agreed, or asked for elsewhere."""
+    return [
+        replace(each, level=Level.PASS, remedy="")
+        if each.check == _CHECK and each.level is Level.FAIL
+        else each
+        for each in findings
+    ]
+
+
+def differences(launch: Launch, facts: Facts, node: Running) -> Iterator[str]:
+    """How a running node is not what would be launched, each in words; a choice that is left open fits anything."""
+    if node.instance_type != launch.instance_type:
+        yield f"instance_type is {launch.instance_type}, and {node.instance_type} runs"
+    if node.market != launch.market:
+        yield f"the settings ask for {launch.market}, and {node.market} runs"
+    # By the target of the launch, as Terraform does: EC2 takes an instance that named none into an open reservation.
+    reservation = None if isinstance(facts.reservation_id, NoAnswer) else facts.reservation_id
+    if reservation != (node.reservation_target or None) and (reservation or not launch.reservation.is_named):
+        yield f"the reservation is {reservation or 'none'}, and they are in {node.reservation_target or 'none'}"
+    chosen = (
+        ("key_name", launch.key_name, (node.key_name,)),
+        ("ami_id", launch.image_id, (node.image_id,)),
+        ("subnet_id", launch.subnet_id, (node.subnet_id,)),
+        ("availability_zone", _zone(launch, facts), (node.zone,)),
+        ("vpc_id", launch.vpc_id, (node.vpc_id,)),
+        ("security_group_id", launch.security_group_id, node.group_ids),
+    )
+    for setting, wanted, has in chosen:
+        if wanted and wanted not in has:
+            yield f"{setting} is {wanted}, and they have {listed(one for one in has if one)}"
+    if launch.placement_group != bool(node.placement_group):
+        group = node.placement_group or "no placement group"
+        yield f"the settings ask for {'a' if launch.placement_group else 'no'} placement group, and they run in {group}"
+
+
+def _zone(launch: Launch, facts: Facts) -> str:
+    if isinstance(facts.zone, NoAnswer):
+        return ""
+    return launch.reservation.zone or facts.zone or ""

@@ -1,0 +1,216 @@
+"""`nixl-efa deploy`: the check, the plan in words, consent, the apply of that very plan, and verify."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nixl_efa.aws_errors import explain
+from nixl_efa.cli import output
+from nixl_efa.cli.check import Environment, MinHours, Profile, Strict, findings_of, settings_of, show_findings
+from nixl_efa.failure import BadInput, Failure
+from nixl_efa.findings import Finding, listed
+from nixl_efa.settings import Settings
+
+if TYPE_CHECKING:
+    from nixl_efa.deploy.outcome import Outcome
+    from nixl_efa.deploy.run import Deployment
+
+# An app of its own, since a plain function can't say that it answers for options that it does not know.
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+
+
+@dataclass
+class _Course:
+    """How far a deployment has come, for the document of one that stops on the way."""
+
+    settings: Settings
+    findings: list[Finding] = field(default_factory=list)
+    deployment: Deployment | None = None
+    applied: bool = False
+    verified: Mapping[str, Any] | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether anything may have been changed in AWS."""
+        return self.deployment is not None and self.deployment.changed
+
+
+@app.command("deploy", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def deploy(
+    context: typer.Context,
+    environment: Environment,
+    min_hours: MinHours = None,
+    strict: Strict = False,
+    auto_approve: Annotated[
+        bool, typer.Option("--auto-approve", help="Agree to any plan that destroys no running node.")
+    ] = False,
+    replace_nodes: Annotated[
+        bool, typer.Option("--replace-nodes", help="Agree to the nodes' being destroyed or replaced.")
+    ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify/--no-verify", help="Verify the pair when it has booted.")
+    ] = True,
+    boot_minutes: Annotated[
+        int, typer.Option("--boot-minutes", min=1, help="How long to wait for the nodes' first boot.")
+    ] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+    _skip_provider_lock: Annotated[
+        bool, typer.Option("--skip-provider-lock", help="Accepted, as cdktf has it: nothing is locked here.")
+    ] = False,
+    profile: Profile = None,
+) -> None:
+    """Check an environment, deploy it, then verify the pair.
+
+    Terraform's plan is read before it is applied: what happens to the nodes is said, and why. Exits with 1 when
+    nothing was changed, 3 when the apply failed, 4 when the pair was built and verify FAILs.
+    """
+    from nixl_efa.deploy.outcome import Outcome, document
+
+    if context.args:
+        raise BadInput(
+            f"deploy takes no {context.args[0]!r}: `nixl-efa deploy --help` shows what it takes. An option of cdktf's "
+            f"goes to `cdktf deploy nixl-efa-{environment}`, which asks nothing about the nodes that it replaces"
+        )
+    course = _Course(settings_of(environment))
+
+    def end(outcome: Outcome, message: str) -> None:
+        if message:
+            output.say(f"nixl-efa: {message}")
+        if as_json:
+            plan = course.deployment.plan if course.deployment else None
+            found = document(course.settings, outcome, message, course.findings, plan, course.verified)
+            output.print_json("deploy", found)
+        raise typer.Exit(outcome.exit_code)
+
+    try:
+        _check(course, min_hours=min_hours, strict=strict, profile=profile, as_json=as_json)
+        _apply(
+            course, auto_approve=auto_approve, replace_nodes=replace_nodes, profile=profile, as_json=as_json
+        )
+        course.applied = True
+        if verify:
+            _verify(course, boot_minutes, strict=strict, profile=profile, as_json=as_json)
+    except BadInput:
+        raise
+    except KeyboardInterrupt:
+        end(Outcome.INTERRUPTED, f"interrupted. {_what_is_left(course)}")
+    except Exception as error:
+        message = error.message if isinstance(error, Failure) else explain(error)
+        outcome = Outcome.APPLY_FAILED if course.changed else Outcome.STOPPED
+        outcome = Outcome.VERIFY_FAILED if course.applied else outcome
+        end(outcome, f"{message.rstrip('.')}. {_what_is_left(course)}")
+    end(Outcome.DONE, "")
+
+
+def _check(
+    course: _Course, *, min_hours: float | None, strict: bool, profile: str | None, as_json: bool
+) -> None:
+    from nixl_efa.checks import rendering
+
+    settings = course.settings
+    _switch(settings, profile)
+    course.findings = findings_of(
+        settings, min_hours=min_hours, profile=profile, must_be_active=True, replace_nodes=True
+    )
+    if not as_json:
+        show_findings(course.findings, brief=True)
+    if rendering.stops(course.findings, strict=strict):
+        found = [one.check for one in course.findings if rendering.stops([one], strict=strict)]
+        raise Failure(
+            f"{settings.stack_name} was not deployed: the check found what would stop it ({listed(found)})"
+        )
+
+
+def _switch(settings: Settings, profile: str | None) -> None:
+    """Goes over to the next block where the current one is over, and says so."""
+    from nixl_efa.capacity.save import switch_when_free
+    from nixl_efa.cli.capacity.session import session
+    from nixl_efa.launch import launch_of
+
+    launch = launch_of(settings)
+    if launch.market == "capacity-block":
+        run = session(profile, settings.region)
+        taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
+        if taken:
+            output.say(f"{settings.name}'s next block {taken} is its current one now.")
+
+
+def _apply(
+    course: _Course, *, auto_approve: bool, replace_nodes: bool, profile: str | None, as_json: bool
+) -> None:
+    from nixl_efa import terraform
+    from nixl_efa.aws import Clients
+    from nixl_efa.clock import SystemClock
+    from nixl_efa.deploy.run import Deployment, Site
+    from nixl_efa.launch import launch_of
+
+    settings = course.settings
+    site = Site(
+        settings=settings,
+        launch=launch_of(settings),
+        project=Path.cwd(),
+        environ={**os.environ, **({"AWS_PROFILE": profile} if profile else {})},
+        ec2=Clients(profile, settings.region).ec2(settings.region),
+        clock=SystemClock(),
+        show=terraform.show_on_stderr if as_json else terraform.show,
+        say=output.say,
+        tell=output.say if as_json else output.data,
+        ask=lambda question: output.ask(question) if sys.stdin.isatty() else None,
+    )
+    course.deployment = Deployment(site)
+    course.deployment.run(auto_approve=auto_approve, replace_nodes=replace_nodes)
+
+
+def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | None, as_json: bool) -> None:
+    from nixl_efa.aws import Clients
+    from nixl_efa.checks import rendering
+    from nixl_efa.cli import nodes, nodes_view
+    from nixl_efa.clock import SystemClock
+    from nixl_efa.deploy.boot import wait_for_boot
+    from nixl_efa.launch import launch_of
+    from nixl_efa.nodes import outputs
+    from nixl_efa.nodes import verify as look
+
+    settings, clock = course.settings, SystemClock()
+    clients = Clients(profile, settings.region)
+    ssm = clients.ssm(settings.region)
+    pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, outputs.run_command, os.environ)
+    limit = timedelta(minutes=boot_minutes)
+    if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
+        output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")
+    report = look.verify(
+        clients.ec2(settings.region),
+        ssm,
+        pair,
+        launch=launch_of(settings),
+        install_nixl=settings.install_nixl,
+        measure=True,
+        clock=clock,
+        say=output.say,
+    )
+    course.verified = nodes_view.document(report)
+    if not as_json:
+        nodes_view.show(report, "verify", as_json=False)
+    if rendering.stops(report.all_findings, strict=strict):
+        raise Failure("verify found what is not in order")
+
+
+def _what_is_left(course: _Course) -> str:
+    """What runs, and the next command."""
+    name, deployment = course.settings.name, course.deployment
+    if deployment is None or not (course.applied or deployment.changed):
+        return "Nothing was changed."
+    if course.applied:
+        return f"The pair is built: it runs and is billed. `nixl-efa verify {name}` looks again."
+    return (
+        f"{deployment.what_runs()} `nixl-efa mend {name}` shows what Terraform's state lacks and mends it; "
+        f"`nixl-efa deploy {name}` goes on from here."
+    )

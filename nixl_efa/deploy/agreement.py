@@ -1,0 +1,45 @@
+"""What a user must agree to before a plan is applied. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixl_efa.deploy.plan import Plan
+from nixl_efa.findings import counted
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked on a terminal, the answer that agrees, and what is said where nobody can be asked."""
+
+    text: str
+    agrees: str
+    unasked: str
+
+
+def question(plan: Plan, environment: str, *, auto_approve: bool, replace_nodes: bool) -> Question | None:
+    """The question that a plan needs; None when all is agreed already, or nothing is to be done.
+
+    Nodes that live are destroyed only for their number, typed, or --replace-nodes; --auto-approve alone agrees to all
+    the rest, as with cdktf.
+    """
+    if plan.is_empty:
+        return None
+    alive = [node for node in plan.ending() if node.alive]
+    command = f"`nixl-efa deploy {environment} --auto-approve"
+    if alive and not replace_nodes:
+        nodes = ", ".join(f"{node.name} {node.instance_id}" for node in alive)
+        return Question(
+            text=f"{counted(len(alive), 'running node')} and what is on {'it' if len(alive) == 1 else 'them'} "
+            f"will be destroyed. Type {len(alive)} to agree:",
+            agrees=str(len(alive)),
+            unasked=f"the plan destroys {counted(len(alive), 'running node')} ({nodes}), and that was not agreed. "
+            f"Put the setting back, or run {command} --replace-nodes`",
+        )
+    if auto_approve:
+        return None
+    return Question(
+        text="Type yes to apply this plan:",
+        agrees="yes",
+        unasked=f"there is no terminal to ask on: run {command}{' --replace-nodes' if replace_nodes else ''}`",
+    )

@@ -1,0 +1,225 @@
+"""Why a plan replaces a node, or what it changes on one, by the settings that went from one value to another. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nixl_efa.settings import Settings
+from nixl_efa.settings.model import SETTING_NAMES
+from nixl_efa.settings.source import shown
+
+# A plan's resource changes by address.
+Resources = Mapping[str, Mapping[str, Any]]
+
+# The settings behind the attributes of aws_instance, of its root volume, and the keys of terraform_data.launch.
+_SETTINGS = {
+    "volume_size": "volume_size",
+    "iops": "volume_iops",
+    "throughput": "volume_throughput",
+    "key_name": "key_name",
+    "placement_group": "placement_group",
+}
+_UNKNOWN = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """One thing that went from one value to another.
+
+    what:   a setting's name, else what it is called in words.
+    before, after: the values as text, "none" for none, "new" for one that is not known yet.
+    source: where the setting's value came from; empty where no setting decides it.
+    note:   what else is to be known; then before and after may be empty.
+    """
+
+    what: str
+    before: str = ""
+    after: str = ""
+    source: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        text = self.what
+        if self.before or self.after:
+            text += f" went from {self.before} to {self.after}"
+        if self.source:
+            text += f" ({self.source})"
+        return f"{text}: {self.note}" if self.note else text
+
+
+def in_place(change: Mapping[str, Any], settings: Settings) -> Iterator[Cause]:
+    """What a node's change in place changes."""
+    before, after = change["change"]["before"], change["change"]["after"]
+    unknown = change["change"].get("after_unknown") or {}
+    for name in sorted(after):
+        if name == "tags_all" or unknown.get(name) is True or before.get(name) == after[name]:
+            continue
+        if name == "root_block_device" and before.get(name) and after[name]:
+            was, becomes = before[name][0], after[name][0]
+            for inner in sorted(becomes):
+                if inner not in ("tags", "tags_all") and was.get(inner) != becomes[inner]:
+                    yield _named(inner, was.get(inner), becomes[inner], settings)
+        elif name == "tags":
+            was, becomes = before[name] or {}, after[name] or {}
+            for key in sorted({*was, *becomes}):
+                if was.get(key) != becomes.get(key):
+                    yield Cause(f"the tag {key}", _text(was.get(key)), _text(becomes.get(key)))
+        else:
+            yield _named(name, before.get(name), after[name], settings)
+
+
+def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Settings) -> list[Cause]:
+    """Why a node is destroyed, or replaced; the first causes, not what follows from them."""
+    reason = change.get("action_reason", "")
+    if reason == "replace_because_tainted":
+        note = (
+            "an apply was cut off while it was being built, and it may run all the same; "
+            f"`nixl-efa mend {settings.name}` keeps it"
+        )
+        return [Cause("Terraform holds it for half-built (tainted)", note=note)]
+    if reason.startswith("delete_"):
+        return [Cause(f"{change['name']} is no node of {settings.stack_name} any more")]
+    found = [*_of_paths(change, resources, settings), *_of_triggers(resources, settings)]
+    # Several ways can lead to one setting.
+    return [*dict.fromkeys(found)] or [Cause(reason.replace("_", " ") or "Terraform names no reason")]
+
+
+def _of_paths(change: Mapping[str, Any], resources: Resources, settings: Settings) -> Iterator[Cause]:
+    """By the attributes that EC2 can't change on an instance."""
+    before, after = change["change"]["before"], change["change"]["after"]
+    for name in dict.fromkeys(path[0] for path in change["change"].get("replace_paths", ()) if path):
+        value = after.get(name) if name in after else _UNKNOWN
+        if name == "ami":
+            yield from _of_image(before.get("ami"), value, resources, settings)
+        else:
+            yield _named(str(name), before.get(name), value, settings)
+
+
+def _of_image(before: Any, after: Any, resources: Resources, settings: Settings) -> Iterator[Cause]:
+    """The image: given, or what a parameter named when it was frozen (constructs_lib.terraform.frozen)."""
+    if settings.ami_id:
+        yield _setting("ami_id", before, after, settings)
+        return
+    if not settings.ami_parameter and _launch_changes(resources, "instance_type"):
+        return  # It follows from the type, which is told.
+    frozen = resources.get("terraform_data.image")
+    changed = [*_of_choices(frozen, settings)] if frozen else []
+    yield from changed or [_setting("ami_id", before, after, settings)]
+
+
+def _of_triggers(resources: Resources, settings: Settings) -> Iterator[Cause]:
+    """By the terraform_data that launch the nodes anew (constructs_lib.node_pair)."""
+    for one in resources.values():
+        actions = set(one["change"]["actions"])
+        if one["type"] != "terraform_data" or one["name"] in ("image", "subnet") or "update" not in actions:
+            continue
+        before, after = _input(one, "before"), _input(one, "after")
+        unknown = (one["change"].get("after_unknown") or {}).get("input") or {}
+        if not isinstance(unknown, Mapping):
+            unknown = dict.fromkeys(before, True)
+        for key in sorted({*before, *after}):
+            value = _UNKNOWN if unknown.get(key) is True else after.get(key)
+            if value != before.get(key):
+                yield from _of_input(key, before.get(key), value, resources, settings)
+
+
+def _of_input(key: str, before: Any, after: Any, resources: Resources, settings: Settings) -> Iterator[Cause]:
+    if key == "market":
+        yield from _of_market(before or "", after or "", settings)
+    elif key == "capacity_reservation_id":
+        yield _of_reservation(before, after, settings)
+    elif key == "subnet_id":
+        frozen = resources.get("terraform_data.subnet")
+        changed = [*_of_choices(frozen, settings)] if frozen else []
+        yield from changed or [_setting(key, before, after, settings)]
+    elif key == "interfaces":
+        # They follow from the type where that changes, too.
+        if not _launch_changes(resources, "instance_type"):
+            yield Cause("the layout of the EFA interfaces", shown(before), shown(after))
+    elif key == "group":
+        # Under "auto" it follows from the capacity, which is then the cause.
+        if settings.placement_group != "auto" or not _capacity_changes(resources):
+            words = {True: "a group", False: "no group"}
+            yield Cause(
+                "placement_group",
+                words[bool(before)],
+                words[bool(after)],
+                _source("placement_group", settings),
+            )
+    elif key == "security_group_id" and not settings.security_group_id:
+        yield Cause(key, _text(before), "one of the stack's own", _source(key, settings))
+    else:
+        yield _named(key, before, after, settings)
+
+
+def _launch_changes(resources: Resources, key: str) -> bool:
+    """Whether a key of terraform_data.launch gets another value."""
+    launch = resources.get("terraform_data.launch")
+    return launch is not None and _input(launch, "before").get(key) != _input(launch, "after").get(key)
+
+
+def _capacity_changes(resources: Resources) -> bool:
+    return any(_launch_changes(resources, key) for key in ("market", "capacity_reservation_id"))
+
+
+def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> Iterator[Cause]:
+    """What the user chose otherwise, so that a frozen value is taken anew."""
+    before = frozen["change"].get("before") or {}
+    after = frozen["change"].get("after") or {}
+    was, becomes = before.get("triggers_replace"), after.get("triggers_replace")
+    if not isinstance(was, Mapping) or not isinstance(becomes, Mapping):
+        return
+    unknown = (frozen["change"].get("after_unknown") or {}).get("triggers_replace") or {}
+    for key in sorted({*was, *becomes}):
+        value = _UNKNOWN if isinstance(unknown, Mapping) and unknown.get(key) is True else becomes.get(key)
+        if was.get(key) == value:
+            continue
+        if frozen["name"] == "image":
+            yield _setting("ami_parameter", was.get(key), value, settings)
+        else:
+            yield _named(key, was.get(key), value, settings)
+
+
+def _of_market(before: str, after: str, settings: Settings) -> Iterator[Cause]:
+    words = {"capacity-block": "use_capacity_block", "spot": "spot"}
+    for value, setting in words.items():
+        if value in (before, after):
+            yield _setting(setting, before == value, after == value, settings)
+
+
+def _of_reservation(before: Any, after: Any, settings: Settings) -> Cause:
+    if settings.capacity_reservation_parameter:
+        name = "capacity_reservation_parameter"
+        what = f"the reservation in {settings.capacity_reservation_parameter}"
+        return Cause(what, _text(before), _text(after), _source(name, settings))
+    return _setting("capacity_reservation_id", before, after, settings)
+
+
+def _named(name: str, before: Any, after: Any, settings: Settings) -> Cause:
+    setting = _SETTINGS.get(name, name)
+    if setting in SETTING_NAMES:
+        return _setting(setting, before, after, settings)
+    return Cause(name, _text(before), _text(after))
+
+
+def _setting(setting: str, before: Any, after: Any, settings: Settings) -> Cause:
+    return Cause(setting, _text(before), _text(after), _source(setting, settings))
+
+
+def _source(setting: str, settings: Settings) -> str:
+    return settings.source(setting).label
+
+
+def _input(change: Mapping[str, Any], moment: str) -> Mapping[str, Any]:
+    value = (change["change"].get(moment) or {}).get("input")
+    return value if isinstance(value, Mapping) else {}
+
+
+def _text(value: Any) -> str:
+    if value is _UNKNOWN:
+        return "a new one"
+    if value in (None, "", [], {}):
+        return "none"
+    return value if isinstance(value, str) else shown(value)

@@ -1,0 +1,202 @@
+"""What a plan of Terraform does to the nodes, and which settings are the cause. Pure.
+
+The plan is Terraform's JSON (its documentation, JSON output format, plan representation): of each of `resource_changes`
+the `change` (actions, before, after, after_unknown, replace_paths) and the `action_reason`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from nixl_efa.deploy.causes import Cause, Resources, in_place, of_replacement
+from nixl_efa.settings import Settings
+
+NODE = "aws_instance"
+_ENDED = ("terminated", "shutting-down")
+# What is missed when it is gone, beside a node: by type, what it is called and the attribute that names it.
+_MISSED = {
+    "aws_s3_bucket": ("scripts bucket", "bucket"),
+    "aws_eip": ("public address", "public_ip"),
+    "aws_network_interface": ("private address", "private_ip"),
+}
+
+
+class Action(StrEnum):
+    """What happens to a node."""
+
+    BUILD = "build"
+    CHANGE = "change"
+    REPLACE = "replace"
+    DESTROY = "destroy"
+    KEEP = "keep"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeChange:
+    """One node of a plan.
+
+    name:           the node's name in Terraform ("producer").
+    instance_id:    the instance that it is now; of a node to be built the one that is gone, empty when there was none.
+    reservation_id: in which that instance runs; target_id: into which the new one is launched. Empty for none.
+    alive:          that instance has not begun to end.
+    causes:         why, for an action that destroys; what is changed, for one in place.
+    launch:         what the new instance is launched from, as far as the plan knows it.
+    """
+
+    name: str
+    action: Action
+    instance_id: str = ""
+    reservation_id: str = ""
+    target_id: str = ""
+    alive: bool = False
+    causes: tuple[Cause, ...] = ()
+    launch: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def address(self) -> str:
+        """Its address in Terraform."""
+        return f"{NODE}.{self.name}"
+
+    @property
+    def ends(self) -> bool:
+        """Whether its instance is destroyed."""
+        return self.action in (Action.REPLACE, Action.DESTROY)
+
+    @property
+    def begins(self) -> bool:
+        """Whether an instance is launched for it."""
+        return self.action in (Action.REPLACE, Action.BUILD)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan. added, changed, destroyed count resources, nodes and all; a replaced one is in the first and the last.
+
+    nodes:  the producers first. missed: what is destroyed or replaced and would be missed, by kind and name.
+    ended:  the address of every resource that is destroyed or replaced.
+    is_empty: nothing is to be done, not even an output is written.
+    """
+
+    nodes: tuple[NodeChange, ...]
+    added: int
+    changed: int
+    destroyed: int
+    missed: tuple[str, ...]
+    ended: frozenset[str]
+    is_empty: bool
+
+    def ending(self) -> tuple[NodeChange, ...]:
+        """The nodes whose instances are destroyed."""
+        return tuple(node for node in self.nodes if node.ends)
+
+    def beginning(self) -> tuple[NodeChange, ...]:
+        """The nodes for which an instance is launched."""
+        return tuple(node for node in self.nodes if node.begins)
+
+
+def read(document: Mapping[str, Any], settings: Settings) -> Plan:
+    """A Plan from Terraform's JSON."""
+    managed = [one for one in document.get("resource_changes", ()) if one["mode"] == "managed"]
+    by_address = {one["address"]: one for one in managed}
+    gone = {
+        one["address"]: (one["change"].get("before") or {}).get("id", "")
+        for one in document.get("resource_drift", ())
+        if one["change"]["actions"] == ["delete"]
+    }
+    nodes = [
+        _node(one, by_address, gone.get(one["address"], ""), settings)
+        for one in managed
+        if one["type"] == NODE
+    ]
+    actions = [set(one["change"]["actions"]) for one in managed]
+    outputs = document.get("output_changes", {}).values()
+    ended = [one for one in managed if "delete" in one["change"]["actions"]]
+    return Plan(
+        nodes=tuple(sorted(nodes, key=lambda node: (not node.name.startswith("producer"), node.name))),
+        added=sum("create" in one for one in actions),
+        changed=sum("update" in one for one in actions),
+        destroyed=sum("delete" in one for one in actions),
+        missed=tuple(_missed(ended)),
+        ended=frozenset(one["address"] for one in ended),
+        is_empty=all(one <= {"no-op", "read"} for one in actions)
+        and all(one["actions"] == ["no-op"] for one in outputs),
+    )
+
+
+def beyond(agreed: Plan, second: Plan) -> tuple[str, ...]:
+    """What a plan that was made after the agreed one's nodes were destroyed does beyond what was agreed, in words.
+
+    It may build what was agreed, from what was agreed, and destroy nothing else.
+    """
+    found = []
+    by_name = {node.name: node for node in agreed.nodes}
+    for node in second.nodes:
+        before = by_name.get(node.name)
+        if node.ends:
+            found.append(f"it destroys {node.name} {node.instance_id}")
+        elif node.begins and (before is None or not before.begins):
+            found.append(f"it builds {node.name}")
+        elif node.begins and before is not None:
+            was = dict(before.launch)
+            found += [
+                f"{name} of {node.name} is {value} and was {was[name]}"
+                for name, value in node.launch
+                if name in was and was[name] != value
+            ]
+    others = {address for address in second.ended - agreed.ended if not address.startswith(f"{NODE}.")}
+    return (*found, *(f"it destroys {address}" for address in sorted(others)))
+
+
+def _node(change: Mapping[str, Any], resources: Resources, gone: str, settings: Settings) -> NodeChange:
+    action = _action(change["change"]["actions"])
+    before, after = change["change"].get("before") or {}, change["change"].get("after") or {}
+    causes: Iterable[Cause] = ()
+    if action is Action.CHANGE:
+        causes = in_place(change, settings)
+    elif action in (Action.REPLACE, Action.DESTROY):
+        causes = of_replacement(change, resources, settings)
+    begins = action in (Action.REPLACE, Action.BUILD)
+    return NodeChange(
+        name=change["name"],
+        action=action,
+        instance_id=before.get("id") or gone,
+        reservation_id=_reservation(before),
+        target_id=_reservation(after) if begins else "",
+        alive=before.get("instance_state", _ENDED[0]) not in _ENDED,
+        causes=tuple(causes),
+        launch=tuple(_launched_from(after)) if begins else (),
+    )
+
+
+def _action(actions: list[str]) -> Action:
+    done = set(actions)
+    if {"create", "delete"} <= done:
+        return Action.REPLACE
+    words = {"create": Action.BUILD, "delete": Action.DESTROY, "update": Action.CHANGE}
+    return next((action for word, action in words.items() if word in done), Action.KEEP)
+
+
+def _reservation(values: Mapping[str, Any]) -> str:
+    for specification in values.get("capacity_reservation_specification") or ():
+        for target in specification.get("capacity_reservation_target") or ():
+            return target.get("capacity_reservation_id") or ""
+    return ""
+
+
+def _launched_from(after: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for name in ("instance_type", "ami", "key_name", "placement_group"):
+        if after.get(name):
+            yield name, after[name]
+    if target := _reservation(after):
+        yield "reservation", target
+
+
+def _missed(ended: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    for one in ended:
+        if one["type"] in _MISSED:
+            kind, attribute = _MISSED[one["type"]]
+            name = (one["change"].get("before") or {}).get(attribute) or one["address"]
+            yield f"{kind} {name} of the {one['name']}" if kind.endswith("address") else f"{kind} {name}"

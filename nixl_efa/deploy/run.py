@@ -1,0 +1,220 @@
+"""The deployment of one stack: synthesize, plan, say it, have it agreed, apply that very plan.
+
+Fixed capacity, a Capacity Block or a reservation, has no room for a new node beside the old one, and its slot is free
+again only some minutes after that one is gone. Where that is so, the nodes are destroyed by a plan of their own, the
+slots are waited for, and a second plan may then build what was agreed and nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nixl_efa.aws_errors import missing_permission
+from nixl_efa.capacity.reservation import Reservation, find_reservation
+from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.checks.gather.usage import running
+from nixl_efa.clock import Clock
+from nixl_efa.deploy import words
+from nixl_efa.deploy.agreement import Question, question
+from nixl_efa.deploy.plan import NodeChange, Plan, beyond, read
+from nixl_efa.deploy.slots import wait_for_slots
+from nixl_efa.failure import Failure
+from nixl_efa.findings import listed
+from nixl_efa.launch import Launch
+from nixl_efa.settings import Settings
+from nixl_efa.settings.names import variable
+from nixl_efa.terraform import Capture, Show, Terraform, TerraformError, capture
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
+# The cdktf CLI draws a spinner even where there is no terminal.
+_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where a deployment happens and whom it talks to.
+
+    project: the folder of cdktf.json. environ: of the programs that are run.
+    show:    runs Terraform's apply, whose output the user sees. capture: runs all other programs.
+    say:     one line of talk. tell: one line about the plan.
+    ask:     puts a question and gives the answer; None where there is no terminal to ask on.
+    """
+
+    settings: Settings
+    launch: Launch
+    project: Path
+    environ: Mapping[str, str]
+    ec2: EC2Client
+    clock: Clock
+    show: Show
+    say: Callable[[str], None]
+    tell: Callable[[str], None]
+    ask: Callable[[str], str | None]
+    capture: Capture = capture
+
+
+class Deployment:
+    """One deployment. `plan` is what was planned, `changed` whether anything may have been changed in AWS."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._terraform = Terraform(
+            site.project / "cdktf.out" / "stacks" / site.settings.stack_name,
+            site.environ,
+            capture=site.capture,
+            show=site.show,
+        )
+        self.plan: Plan | None = None
+        self.changed = False
+
+    def run(self, *, auto_approve: bool, replace_nodes: bool) -> None:
+        """Does it. Failure when it can't be done or was not agreed; KeyboardInterrupt when Terraform, told to stop,
+        has ended."""
+        site = self._site
+        synthesize(site.settings, site.project, site.environ, site.say, site.capture)
+        with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
+            file = Path(folder) / "plan"
+            plan = self.plan = self._planned(file)
+            reservations = self._reservations(plan)
+            for line in words.lines(plan, reservations, site.clock.now()):
+                site.tell(line)
+            _agree(
+                question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes),
+                site.ask,
+            )
+            if not plan.is_empty:
+                self._apply(plan, file, reservations)
+
+    def what_runs(self) -> str:
+        """Which nodes run now, in one sentence; how to look, where EC2 does not say."""
+        site = self._site
+        try:
+            seen = running(site.ec2, site.launch.node_names)
+        except Exception as error:
+            return f"Which nodes run could not be seen ({error}): look with `nixl-efa status {site.settings.name}`."
+        nodes = [f"{one.name} {one.id}" for one in seen if one.own and one.state in ("pending", "running")]
+        if not nodes:
+            return "No node runs."
+        return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."
+
+    def _apply(self, plan: Plan, file: Path, reservations: Mapping[str, Reservation]) -> None:
+        needed: dict[str, int] = {}
+        for node in plan.beginning():
+            if node.target_id in reservations:
+                needed[node.target_id] = needed.get(node.target_id, 0) + 1
+        full = {one: count for one, count in needed.items() if reservations[one].free < count}
+        ending = [node for node in plan.ending() if node.alive]
+        if any(node.reservation_id in full for node in ending):
+            self._destroy(ending)
+            self._wait(full)
+            second = self._planned(file)
+            if found := beyond(plan, second):
+                raise Failure(
+                    f"the plan for building the nodes does more than was agreed: {listed(found)}. "
+                    f"Run `nixl-efa deploy {self._site.settings.name}` to see it"
+                )
+        else:
+            self._wait(full)
+        self._run(file)
+
+    def _destroy(self, nodes: Sequence[NodeChange]) -> None:
+        """These nodes and nothing else."""
+        addresses = {node.address for node in nodes}
+        with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
+            file = Path(folder) / "plan"
+            targets = [f"-target={address}" for address in sorted(addresses)]
+            found = self._planned(file, "-destroy", *targets)
+            if found.ended != addresses or found.added or found.changed:
+                others = (
+                    listed(sorted(found.ended - addresses)) if found.ended - addresses else "other changes"
+                )
+                raise Failure(f"destroying the nodes by themselves would bring {others} with it")
+            self._site.say(
+                f"Destroying {listed(node.name for node in nodes)} first: their slots are then waited for."
+            )
+            self._run(file)
+
+    def _wait(self, full: Mapping[str, int]) -> None:
+        site = self._site
+        for reservation_id, count in full.items():
+            wait_for_slots(
+                lambda wanted=reservation_id: self._reservation(wanted),  # type: ignore[misc]
+                count,
+                site.clock,
+                site.say,
+            )
+
+    def _run(self, file: Path) -> None:
+        self.changed = True
+        code = self._terraform.run("apply", "-input=false", str(file))
+        if code:
+            raise Failure(f"terraform apply ended with exit code {code}")
+
+    def _planned(self, file: Path, *options: str) -> Plan:
+        try:
+            self._terraform.init()
+            return read(self._terraform.plan(file, *options), self._site.settings)
+        except TerraformError as error:
+            # A precondition's own words are below Terraform's first line.
+            self._site.say(error.text.strip())
+            raise
+
+    def _reservations(self, plan: Plan) -> dict[str, Reservation]:
+        """Those of the nodes, by id; none where EC2 may not be asked for them."""
+        ids = {one for node in plan.nodes for one in (node.reservation_id, node.target_id) if one}
+        try:
+            found = {one: self._reservation(one) for one in sorted(ids)}
+        except Exception as error:
+            if not missing_permission(error):
+                raise
+            return {}
+        return {name: one for name, one in found.items() if one is not None}
+
+    def _reservation(self, reservation_id: str) -> Reservation | None:
+        site = self._site
+        return find_reservation(site.ec2, site.settings.region, reservation_id, site.clock.sleep)
+
+
+def synthesize(
+    settings: Settings,
+    project: Path,
+    environ: Mapping[str, str],
+    say: Callable[[str], None],
+    run: Capture = capture,
+) -> None:
+    """Writes one environment's stack to cdktf.out with the cdktf command line. Failure when it does not end well.
+
+    The other environments are left out, so that a fault of theirs does not stop this one; and the check at synthesis
+    is off, since it has just been made. Warnings are said.
+    """
+    program = cdktf_path(project, environ.get("PATH", ""))
+    if not program:
+        raise Failure("the cdktf command line is not installed: run `make install`")
+    chosen = {"NIXL_EFA_ENVIRONMENTS": settings.name, variable("check", settings.name): "off"}
+    try:
+        code, out, err = run((program, "synth"), project, {**environ, **chosen})
+    except OSError as error:
+        raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
+    said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
+    for line in said:
+        if line and (code or line.startswith("WARN")):
+            say(line)
+    if code:
+        raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
+
+
+def _agree(asked: Question | None, ask: Callable[[str], str | None]) -> None:
+    if asked is None:
+        return
+    answer = ask(asked.text)
+    if answer is None:
+        raise Failure(asked.unasked)
+    if answer != asked.agrees:
+        raise Failure(f"{answer!r} is not {asked.agrees!r}: nothing was changed")

@@ -1,0 +1,56 @@
+"""Waiting until a reservation has room again for the nodes that are launched into it.
+
+"It takes several minutes to clean up your instance before you can launch another instance to replace it" (EC2 user
+guide, capacity-blocks-launch).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from nixl_efa.capacity.judge import stops_at
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.clock import Clock
+from nixl_efa.failure import Failure
+from nixl_efa.times import moment, span
+
+# AWS says "several minutes" and names no limit: a slot that is not back after this long needs a person to look.
+LIMIT = timedelta(minutes=30)
+_BETWEEN_LOOKS_SECONDS = 15.0
+
+
+def wait_for_slots(
+    look: Callable[[], Reservation | None],
+    needed: int,
+    clock: Clock,
+    say: Callable[[str], None],
+    limit: timedelta = LIMIT,
+) -> None:
+    """Waits until `needed` instances can be launched into the reservation that `look` shows.
+
+    Failure when it is not active, after `limit`, and when EC2 begins to terminate what runs in it.
+    """
+    began, told = clock.now(), ""
+    while True:
+        found, now = look(), clock.now()
+        if found is None or found.state != "active":
+            raise Failure(f"the reservation is {found.state if found else 'not known to EC2'}, not active")
+        if found.free >= needed:
+            return
+        stop = stops_at(found) if found.is_block else None
+        if stop is not None and now >= stop:
+            raise Failure(f"{found.id} is at its end: EC2 terminates its instances since {moment(stop)}")
+        waited = now - began
+        if waited >= limit:
+            raise Failure(
+                f"{found.free} of the {needed} slots that are needed in {found.id} are free after {span(limit)}"
+            )
+        line = (
+            f"Waiting for the slots of {found.id}: {found.free} of {needed} are free after {span(waited)}. AWS needs "
+            f"several minutes; at most {span(limit)} are waited. Ctrl-C leaves it, the same command goes on."
+        )
+        if line != told:
+            say(line)
+        told = line
+        clock.sleep(_BETWEEN_LOOKS_SECONDS)

@@ -1,0 +1,72 @@
+"""A plan in words: what happens to each node and why, in which capacity it runs, and what happens to the rest. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from nixl_efa.capacity.judge import stops_at
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.deploy.plan import Action, NodeChange, Plan
+from nixl_efa.times import moment, span
+
+_HAPPENS = {
+    Action.BUILD: "is built",
+    Action.CHANGE: "is changed in place",
+    Action.REPLACE: "is REPLACED: destroyed, then built anew",
+    Action.DESTROY: "is DESTROYED",
+    Action.KEEP: "stays as it is",
+}
+
+
+def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) -> list[str]:
+    """The plan, a line for each node and each cause.
+
+    reservations: those that the nodes run in or are launched into, by id.
+    """
+    if plan.is_empty:
+        return ["Nothing is to be done: the pair is as the settings say."]
+    return [*(line for node in plan.nodes for line in _node(node, reservations, now)), *_rest(plan)]
+
+
+def _node(node: NodeChange, reservations: Mapping[str, Reservation], now: datetime) -> Iterator[str]:
+    name = " ".join(word for word in (node.name, node.instance_id) if word)
+    happens = _HAPPENS[node.action]
+    if node.action is Action.BUILD and node.instance_id:
+        name, happens = node.name, f"is built anew: {node.instance_id} is gone"
+    yield f"{name} {happens}{_where(node, reservations, now)}."
+    reason = "in place" if node.action is Action.CHANGE else "because"
+    for cause in node.causes:
+        yield f"    {reason}: {cause}"
+
+
+def _where(node: NodeChange, reservations: Mapping[str, Reservation], now: datetime) -> str:
+    if node.action in (Action.CHANGE, Action.KEEP):
+        return ""
+    runs = _in(node.reservation_id, reservations, now)
+    target = _in(node.target_id, reservations, now) if node.target_id != node.reservation_id else ""
+    if runs and target:
+        return f"; it runs in {runs}, its successor in {target}"
+    return f", in {runs or target}" if runs or target else ""
+
+
+def _in(reservation_id: str, reservations: Mapping[str, Reservation], now: datetime) -> str:
+    found = reservations.get(reservation_id)
+    if found is None:
+        return reservation_id
+    stop = stops_at(found)
+    if not found.is_block or stop is None:
+        return f"the reservation {found.id}"
+    if stop <= now:
+        return f"Capacity Block {found.id}, whose instances EC2 terminates since {moment(stop)}"
+    return f"Capacity Block {found.id} with {span(stop - now)} left (EC2 terminates from {moment(stop)})"
+
+
+def _rest(plan: Plan) -> Iterator[str]:
+    nodes = plan.nodes
+    added = plan.added - sum(node.begins for node in nodes)
+    changed = plan.changed - sum(node.action is Action.CHANGE for node in nodes)
+    destroyed = plan.destroyed - sum(node.ends for node in nodes)
+    yield f"Beside the nodes: {added} added, {changed} changed, {destroyed} destroyed."
+    for name in plan.missed:
+        yield f"    gone: the {name}"

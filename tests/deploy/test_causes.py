@@ -1,0 +1,86 @@
+"""Why a node is replaced or changed: recorded plans of the real Terraform, and what a deployment says of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nixl_efa.deploy import plan
+from nixl_efa.deploy.plan import Plan
+from nixl_efa.settings import Settings, load
+from tests.deploy.cases import CASES, Case, recorded
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def settings_of(case: Case) -> Settings:
+    stand_ins = {
+        "<image>": "ami-0123456789abcdef0",
+        "<group>": "sg-01234567",
+        "<other subnet>": "subnet-01234567",
+    }
+    variables = {
+        f"NIXL_EFA_DEV_{name.upper()}": stand_ins.get(value, value) for name, value in case.variables.items()
+    }
+    return load(ROOT / "environments", variables, {}, only=["dev"]).environments[0]
+
+
+def assert_told(found: Plan, case: Case) -> None:
+    assert [node.name for node in found.nodes] == ["producer", "consumer"]
+    for node in found.nodes:
+        assert node.action.value == case.action
+        told = [str(cause) for cause in node.causes]
+        assert len(told) == len(case.causes), told
+        for words, text in zip(case.causes, told, strict=True):
+            assert words in text
+        # Whoever is told of a setting is told where its value stands.
+        assert all(cause.source or cause.what.startswith("the tag") for cause in node.causes)
+    assert found.is_empty == (case.name == "nothing")
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_change_has_its_cause(case: Case) -> None:
+    assert_told(plan.read(recorded(case.name), settings_of(case)), case)
+
+
+def test_addresses_that_go_are_named() -> None:
+    found = plan.read(recorded("addresses"), settings_of(CASES[-1]))
+    assert [words.split()[:2] for words in found.missed] == [["public", "address"]] * 2
+    assert (found.added, found.destroyed) == (0, 2)
+
+
+def change(document: Any, address: str) -> Any:
+    (one,) = [one for one in document["resource_changes"] if one["address"] == address]
+    return one
+
+
+def test_a_tainted_node_is_told_with_the_command_that_keeps_it() -> None:
+    document = recorded("key")
+    for name in ("producer", "consumer"):
+        change(document, f"aws_instance.{name}")["action_reason"] = "replace_because_tainted"
+    found = plan.read(document, settings_of(CASES[0]))
+    for node in found.nodes:
+        (cause,) = node.causes
+        assert "tainted" in str(cause)
+        assert "`nixl-efa mend dev` keeps it" in str(cause)
+
+
+def test_a_node_that_ended_outside_of_terraform_is_built_anew_and_is_no_running_one() -> None:
+    document = recorded("nothing")
+    producer = change(document, "aws_instance.producer")
+    gone = {**producer, "change": {**producer["change"], "actions": ["delete"]}}
+    document["resource_drift"] = [gone]
+    producer["change"] = {"actions": ["create"], "before": None, "after": producer["change"]["before"]}
+    found = plan.read(document, settings_of(CASES[0])).nodes[0]
+    assert (found.action.value, found.alive) == ("build", False)
+    assert found.instance_id == gone["change"]["before"]["id"]
+
+
+@pytest.mark.parametrize(("state", "alive"), [("running", True), ("stopped", True), ("shutting-down", False)])
+def test_a_node_that_has_begun_to_end_is_no_running_one(state: str, alive: bool) -> None:
+    document = recorded("key")
+    change(document, "aws_instance.producer")["change"]["before"]["instance_state"] = state
+    found = plan.read(document, settings_of(CASES[1])).nodes
+    assert [node.alive for node in found] == [alive, True]
