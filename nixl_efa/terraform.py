@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO, TypeVar
+from typing import Any, TypeVar
 
 from nixl_efa.failure import Failure
 
 T = TypeVar("T")
+
+_STDERR = 2
 
 # Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program, and
 # KeyboardInterrupt after the program's end when Ctrl-C was pressed meanwhile.
@@ -51,10 +52,10 @@ def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> in
 
 def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
     """A Show that runs the program for real; its output goes where our talk goes, for stdout holds a document."""
-    return _shown(command, folder, environ, sys.stderr)
+    return _shown(command, folder, environ, _STDERR)
 
 
-def _shown(command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: TextIO | None) -> int:
+def _shown(command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: int | None) -> int:
     return _while_it_runs(
         lambda: subprocess.run(list(command), cwd=folder, env=dict(environ), stdout=stdout, check=False)
     ).returncode

@@ -1,7 +1,11 @@
-"""`nixl-efa deploy`: the check, then cdktf, then verify; each only when the one before it went well."""
+"""`nixl-efa deploy`: the check, the plan in words, consent, the apply of that very plan, verify, and the exit codes.
+
+cdktf and Terraform are stand-ins that note how they were run; the plans are those that the real ones made.
+"""
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -15,91 +19,281 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa import deploy
-from nixl_efa.failure import Failure
-from nixl_efa.settings import Settings
+from nixl_efa.deploy.boot import wait_for_boot
 from tests.checks.in_order import NOW
 from tests.checks.local_project import IMAGE, REGION, Project
+from tests.deploy.cases import recorded
+
+STACK = "nixl-efa-dev"
+# Notes how it is run; `show` prints the next of the plans that there are, the last one again and again.
+TERRAFORM = """
+echo "$@" >> terraform.log.$$; cat terraform.log.$$ >> "$ROOT/terraform.log"; rm terraform.log.$$
+case "$1" in
+version) echo '{"terraform_version": "1.11.4"}' ;;
+show) ls "$ROOT"/plan.* | head -1 | { read file; cat "$file"; [ $(ls "$ROOT"/plan.* | wc -l) = 1 ] || rm "$file"; } ;;
+output) cat "$ROOT/outputs.json" ;;
+apply) echo "Apply complete"; exit $(cat "$ROOT/apply.code") ;;
+esac
+"""
 
 
-def log(project: Project) -> list[str]:
-    """How cdktf was run, a line a run."""
-    file = project.folder / "cdktf.log"
-    return file.read_text(encoding="utf-8").splitlines() if file.exists() else []
+class Terminal(io.StringIO):
+    """A terminal on which an answer is typed."""
+
+    def isatty(self) -> bool:
+        return True
 
 
-def test_a_good_check_is_followed_by_cdktf_with_its_arguments(project: Project) -> None:
-    ran = project.run("deploy", "dev", "--no-verify", "--auto-approve", "--outputs-file", "out.json")
-    assert ran.code == 0, ran
-    assert log(project) == ["deploy nixl-efa-dev --auto-approve --outputs-file out.json"]
-    environ = (project.folder / "cdktf.env").read_text(encoding="utf-8").splitlines()
-    assert "NIXL_EFA_ENVIRONMENTS=dev" in environ
-    # The check was just made: it is not made again at synthesis.
-    assert "NIXL_EFA_DEV_CHECK=off" in environ
+class Deploying:
+    """A project whose Terraform makes a recorded plan."""
+
+    def __init__(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.project = project
+        self._monkeypatch = monkeypatch
+        monkeypatch.setenv("ROOT", str(project.folder))
+        project.program("bin/terraform", TERRAFORM.strip())
+        project.program(
+            "node_modules/cdktf-cli/bundle/bin/cdktf",
+            f'echo "$@" >> cdktf.log; env > cdktf.env; mkdir -p cdktf.out/stacks/{STACK}',
+        )
+        self.applies(0)
+        self.plans("nothing")
+        self.types("")
+
+    def plans(self, *names: str) -> None:
+        """What Terraform plans, one after the other."""
+        for number, name in enumerate(names):
+            document = recorded(name)
+            (self.project.folder / f"plan.{number}").write_text(json.dumps(document), encoding="utf-8")
+
+    def applies(self, code: int) -> None:
+        """How an apply ends."""
+        (self.project.folder / "apply.code").write_text(str(code), encoding="utf-8")
+
+    def types(self, answer: str | None) -> None:
+        """The answer on the terminal; "" without one."""
+        stdin = Terminal(f"{answer}\n") if answer else io.StringIO()
+        self._monkeypatch.setattr(sys, "stdin", stdin)
+
+    def terraform(self) -> list[str]:
+        """What Terraform was told to do, without options and files."""
+        log = self.project.folder / "terraform.log"
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        return [line.split()[0] for line in lines if not line.startswith("version")]
+
+    def cdktf(self) -> list[str]:
+        """How cdktf was run."""
+        log = self.project.folder / "cdktf.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
 
-def test_a_failed_check_stops_before_cdktf(project: Project, aws: LocalAws) -> None:
+@pytest.fixture
+def deploying(project: Project, monkeypatch: pytest.MonkeyPatch) -> Deploying:
+    return Deploying(project, monkeypatch)
+
+
+PLANNED = ["init", "plan", "show"]
+APPLIED = [*PLANNED, "apply"]
+
+
+@pytest.mark.parametrize(
+    ("plan", "options", "typed", "code", "said"),
+    [
+        ("nothing", (), "", 0, ""),
+        ("owner", ("--auto-approve",), "", 0, ""),
+        ("owner", ("--auto-approve", "--skip-provider-lock"), "", 0, ""),
+        ("owner", (), "yes", 0, ""),
+        ("owner", (), "no", 1, "'no' is not 'yes': nothing was changed"),
+        ("owner", (), "", 1, "there is no terminal to ask on: run `nixl-efa deploy dev --auto-approve`"),
+        ("key", ("--auto-approve",), "", 1, "the plan destroys 2 running nodes (producer i-"),
+        ("key", ("--auto-approve",), "yes", 1, "'yes' is not '2'"),
+        ("key", ("--auto-approve",), "2", 0, ""),
+        ("key", (), "2", 0, ""),
+        ("key", ("--replace-nodes",), "", 1, "run `nixl-efa deploy dev --auto-approve --replace-nodes`"),
+        ("key", ("--replace-nodes",), "yes", 0, ""),
+        ("key", ("--replace-nodes", "--auto-approve"), "", 0, ""),
+    ],
+)
+def test_only_what_was_agreed_is_applied(
+    plan: str, options: tuple[str, ...], typed: str, code: int, said: str, deploying: Deploying
+) -> None:
+    deploying.plans(plan)
+    deploying.types(typed)
+    ran = deploying.project.run("deploy", "dev", "--no-verify", *options)
+    assert (ran.code, said in ran.err) == (code, True), ran
+    assert deploying.terraform() == (PLANNED if code or plan == "nothing" else APPLIED)
+    assert "Nothing was changed" in ran.err or not code
+
+
+def test_the_plan_that_was_shown_is_the_one_that_is_applied(deploying: Deploying) -> None:
+    deploying.plans("owner")
+    assert deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve").code == 0
+    lines = (deploying.project.folder / "terraform.log").read_text(encoding="utf-8").splitlines()
+    (planned,) = [word for line in lines for word in line.split() if word.startswith("-out=")]
+    (applied,) = [line for line in lines if line.startswith("apply")]
+    assert applied == f"apply -input=false {planned.removeprefix('-out=')}"
+
+
+def test_the_plan_is_told_in_words(deploying: Deploying) -> None:
+    deploying.plans("type")
+    ran = deploying.project.run("deploy", "dev")
+    lines = ran.out.splitlines()
+    producer = next(number for number, line in enumerate(lines) if line.startswith("producer i-"))
+    assert lines[producer].endswith("is REPLACED: destroyed, then built anew.")
+    assert lines[producer + 1].startswith("    because: instance_type went from g7e.8xlarge to g7e.12xlarge")
+    assert any(line.startswith("Beside the nodes: ") for line in lines)
+
+
+def test_the_other_environments_and_the_check_are_left_out_of_the_synthesis(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = deploying.project.folder / "config"
+    config.write_text("[profile ann]\naws_access_key_id = a\naws_secret_access_key = b\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(config))
+    assert deploying.project.run("deploy", "dev", "--no-verify", "--profile", "ann").code == 0
+    assert deploying.cdktf() == ["synth"]
+    environ = (deploying.project.folder / "cdktf.env").read_text(encoding="utf-8").splitlines()
+    assert {"NIXL_EFA_ENVIRONMENTS=dev", "NIXL_EFA_DEV_CHECK=off", "AWS_PROFILE=ann"} <= set(environ)
+
+
+def test_a_failed_check_stops_before_cdktf(deploying: Deploying, aws: LocalAws) -> None:
     aws.faults.add(action="RunInstances", code="InsufficientInstanceCapacity", message="No capacity.")
-    ran = project.run("deploy", "dev")
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
     assert ran.code == 1
     assert "FAIL  dry run" in ran.out
-    assert "nixl-efa-dev was not deployed" in ran.err
-    assert log(project) == []
+    assert "nixl-efa-dev was not deployed: the check found what would stop it (dry run)" in ran.err
+    assert (deploying.cdktf(), deploying.terraform()) == ([], [])
 
 
-def test_another_account_stops_a_deployment(project: Project) -> None:
-    project.environment("dev", instance_type="g7e.8xlarge", account_id="999999999999")
-    ran = project.run("deploy", "dev")
+def test_another_account_stops_a_deployment(deploying: Deploying) -> None:
+    deploying.project.environment("dev", instance_type="g7e.8xlarge", account_id="999999999999")
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
     assert ran.code == 1
     assert "FAIL  account " in ran.out
-    assert log(project) == []
+    assert deploying.cdktf() == []
 
 
-def test_a_block_that_starts_later_stops_a_deployment(project: Project, aws: LocalAws) -> None:
-    project.environment("prod", **project.buy_block())
+def test_a_block_that_starts_later_stops_a_deployment(deploying: Deploying, aws: LocalAws) -> None:
+    deploying.project.environment("prod", **deploying.project.buy_block())
     aws.advance(timedelta(minutes=10))
-    ran = project.run("deploy", "prod")
+    ran = deploying.project.run("deploy", "prod", "--auto-approve")
     assert ran.code == 1
     assert "FAIL  reservation state" in ran.out
-    assert log(project) == []
+    assert deploying.cdktf() == []
 
 
-def test_strict_stops_on_a_warning(project: Project) -> None:
-    project.environment("dev", instance_type="g7e.2xlarge")
-    assert project.run("deploy", "dev", "--no-verify").code == 0
-    assert len(log(project)) == 1
-    assert project.run("deploy", "dev", "--no-verify", "--strict").code == 1
-    assert len(log(project)) == 1
+def test_strict_stops_on_a_warning(deploying: Deploying) -> None:
+    deploying.project.environment("dev", instance_type="g7e.2xlarge")
+    assert deploying.project.run("deploy", "dev", "--no-verify").code == 0
+    assert len(deploying.cdktf()) == 1
+    assert deploying.project.run("deploy", "dev", "--no-verify", "--strict").code == 1
+    assert len(deploying.cdktf()) == 1
 
 
-def test_a_failure_of_cdktf_is_told_with_its_code(project: Project) -> None:
-    project.program("node_modules/cdktf-cli/bundle/bin/cdktf", "exit 3")
-    ran = project.run("deploy", "dev")
+def test_a_failed_synthesis_is_told_with_its_words(deploying: Deploying) -> None:
+    deploying.project.program("node_modules/cdktf-cli/bundle/bin/cdktf", "echo the disk is full; exit 3")
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
     assert ran.code == 1
-    assert "cdktf deploy ended with exit code 3; nothing was verified" in ran.err
+    assert "the disk is full" in ran.err
+    assert "cdktf synth ended with exit code 3" in ran.err
+    assert deploying.terraform() == []
 
 
-def test_without_cdktf_nothing_is_checked(project: Project, aws: LocalAws) -> None:
-    (project.folder / "node_modules/.bin/cdktf").unlink()
-    aws.calls.clear()
-    ran = project.run("deploy", "dev")
+def test_without_cdktf_nothing_is_deployed(deploying: Deploying) -> None:
+    (deploying.project.folder / "node_modules/.bin/cdktf").unlink()
+    ran = deploying.project.run("deploy", "dev")
     assert ran.code == 1
-    assert "make install" in ran.err
-    assert aws.calls.actions() == ()
+    assert "make install" in ran.out
+    assert deploying.terraform() == []
 
 
-def test_after_cdktf_the_pair_is_verified(
-    project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("option", ["--outputs-file", "--refresh-only", "--auto-aprove"])
+def test_an_option_that_is_not_known_is_bad_input(option: str, deploying: Deploying) -> None:
+    ran = deploying.project.run("deploy", "dev", option)
+    assert ran.code == 2
+    assert f"deploy takes no {option!r}" in ran.err
+    assert deploying.cdktf() == []
+
+
+def test_a_plan_that_fails_is_told_with_all_its_words(deploying: Deploying) -> None:
+    deploying.project.program(
+        "bin/terraform",
+        """case "$1" in version) echo '{"terraform_version": "1.11.4"}' ;; plan)
+        echo "Error: Resource precondition failed"; echo "the subnet lies elsewhere"; exit 1 ;; esac""",
+    )
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
+    assert ran.code == 1
+    assert "the subnet lies elsewhere" in ran.err
+    assert "Nothing was changed." in ran.err
+
+
+def test_a_failed_apply_says_what_runs_and_what_comes_next(deploying: Deploying) -> None:
+    deployed(deploying.project)
+    deploying.plans("owner")
+    deploying.applies(1)
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
+    assert ran.code == 3
+    assert "terraform apply ended with exit code 1. nixl-efa-dev-producer i-" in ran.err
+    assert "run and are billed" in ran.err
+    assert "`nixl-efa mend dev`" in ran.err
+    assert "`nixl-efa deploy dev` goes on from here" in ran.err
+
+
+def test_after_the_apply_the_pair_is_verified(
+    deploying: Deploying, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("nixl_efa.nodes.run_command.POLL_SECONDS", 0.01)
-    deployed(project)
-    ran = project.run("deploy", "dev")
+    deployed(deploying.project)
+    ran = deploying.project.run("deploy", "dev")
     # Run Command of the local AWS prints nothing here, and verify says so.
     assert "Waiting for the nodes' first boot" in ran.err
     assert "Asking both nodes through Run Command" in ran.err
     assert "FAIL" in ran.out
-    assert ran.code == 1
+    assert ran.code == 4
+    assert "The pair is built: it runs and is billed." in ran.err
     assert "SendCommand" in aws.calls.actions()
+
+
+@pytest.mark.parametrize(
+    ("plan", "options", "apply_code", "outcome", "code"),
+    [
+        ("nothing", ("--no-verify",), 0, "done", 0),
+        ("key", ("--auto-approve",), 0, "stopped", 1),
+        ("owner", ("--auto-approve",), 1, "apply-failed", 3),
+        ("owner", ("--auto-approve",), 0, "verify-failed", 4),
+    ],
+)
+def test_the_document_says_how_it_ended(
+    plan: str,
+    options: tuple[str, ...],
+    apply_code: int,
+    outcome: str,
+    code: int,
+    deploying: Deploying,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("nixl_efa.nodes.run_command.POLL_SECONDS", 0.01)
+    deployed(deploying.project)
+    deploying.plans(plan)
+    deploying.applies(apply_code)
+    ran = deploying.project.run("deploy", "dev", "--json", *options)
+    document = json.loads(ran.out)
+    assert document["schema"] == "nixl-efa/deploy/1"
+    assert (ran.code, document["exit_code"], document["outcome"]) == (code, code, outcome)
+    assert (document["message"] == "") == (outcome == "done")
+    assert (document["verify"] is not None) == (outcome == "verify-failed")
+    assert {finding["level"] for finding in document["findings"]} == {"PASS"}
+    assert [node["name"] for node in document["nodes"]] == ["producer", "consumer"]
+    if plan == "key":
+        (cause,) = document["nodes"][0]["causes"]
+        assert (cause["what"], cause["before"], cause["after"]) == ("key_name", "none", "ann")
+
+
+def test_a_failed_check_has_a_document_without_a_plan(deploying: Deploying, aws: LocalAws) -> None:
+    aws.faults.add(action="RunInstances", code="InsufficientInstanceCapacity", message="No capacity.")
+    document = json.loads(deploying.project.run("deploy", "dev", "--json").out)
+    assert (document["outcome"], document["nodes"], document["verify"]) == ("stopped", [], None)
+    assert "FAIL" in {finding["level"] for finding in document["findings"]}
 
 
 def deployed(project: Project) -> None:
@@ -108,6 +302,7 @@ def deployed(project: Project) -> None:
     iam.create_instance_profile(InstanceProfileName="nodes")
     ec2 = boto3.client("ec2", REGION)
     image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
+    ec2.create_placement_group(GroupName="nixl-efa-dev-pair", Strategy="cluster")
     outputs: dict[str, Any] = {"efa_interfaces": 1, "capacity_reservation_id": ""}
     for node in ("producer", "consumer"):
         launched = ec2.run_instances(
@@ -115,6 +310,7 @@ def deployed(project: Project) -> None:
             InstanceType="g7e.8xlarge",
             MinCount=1,
             MaxCount=1,
+            Placement={"GroupName": "nixl-efa-dev-pair"},
             IamInstanceProfile={"Name": "nodes"},
             TagSpecifications=[
                 {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": f"nixl-efa-dev-{node}"}]}
@@ -122,13 +318,8 @@ def deployed(project: Project) -> None:
         )["Instances"][0]
         outputs[f"{node}_instance_id"] = launched["InstanceId"]
         outputs[f"{node}_private_ip"] = launched["PrivateIpAddress"]
-    (project.folder / "cdktf.out/stacks/nixl-efa-dev").mkdir(parents=True)
     said = project.folder / "outputs.json"
     said.write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}), encoding="utf-8")
-    project.program(
-        "bin/terraform",
-        f"""if [ "$1" = output ]; then cat {said}; else echo '{{"terraform_version": "1.11.4"}}'; fi""",
-    )
 
 
 class MovingClock:
@@ -173,49 +364,36 @@ class Registering:
 def test_the_boot_is_waited_for_until_the_limit(at_try: int, minutes: int, booted: bool) -> None:
     clock, ssm = MovingClock(), Registering(at_try)
     limit = timedelta(minutes=minutes)
-    assert deploy.wait_for_boot(ssm, ["i-1"], clock, limit, lambda _: None) is booted  # type: ignore[arg-type]
+    assert wait_for_boot(ssm, ["i-1"], clock, limit, lambda _: None) is booted  # type: ignore[arg-type]
     assert clock.now() <= NOW + limit
     assert ssm.tries == (at_try if booted else len(clock.waits) + 1)
 
 
-def test_a_cdktf_that_cannot_be_run_is_a_failure(tmp_path: Path) -> None:
-    wanted = deploy.Deployment(command=(str(tmp_path / "gone"),), environ={})
-    with pytest.raises(Failure, match=r"gone can't be run: No such file"):
-        deploy.deploy(wanted, tmp_path, deploy.execute)
-
-
-INTERRUPTED = """
-import os, sys
-from pathlib import Path
-from nixl_efa.deploy import execute
-print("ended with", execute([sys.argv[1]], Path.cwd(), os.environ))
-"""
-
-
-def test_cdktf_ends_in_order_when_it_is_interrupted(project: Project) -> None:
+def test_ctrl_c_during_the_apply_lets_terraform_end_and_says_what_runs(deploying: Deploying) -> None:
+    deployed(deploying.project)
+    deploying.plans("owner")
     # As Terraform does: told to stop, it still writes its state, which takes longer than Python waits by itself.
-    stopping = "trap 'kill $!; sleep 1; echo saved > state; exit 3' INT"
-    project.program("slow", f"{stopping}\nsleep 60 > /dev/null &\necho begun\nwait")
+    stopping = "trap 'kill $!; sleep 1; echo saved > \"$ROOT/state\"; exit 1' INT"
+    waiting = f"{stopping}; sleep 60 > /dev/null & echo begun; wait"
+    script = TERRAFORM.replace('echo "Apply complete"', waiting)
+    deploying.project.program("bin/terraform", script.strip())
     process = subprocess.Popen(
-        [sys.executable, "-c", INTERRUPTED, str(project.folder / "slow")],
-        cwd=project.folder,
+        [sys.executable, "-m", "nixl_efa", "deploy", "dev", "--auto-approve"],
+        cwd=deploying.project.folder,
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
     assert process.stdout is not None
-    assert process.stdout.readline() == "begun\n"
+    while process.stdout.readline() not in ("begun\n", ""):
+        pass
     # What a terminal does at Ctrl-C: the whole group is told.
     os.killpg(process.pid, signal.SIGINT)
-    said, _ = process.communicate(timeout=60)
-    assert said == "ended with 3\n"
-    assert (project.folder / "state").read_text(encoding="utf-8") == "saved\n"
-
-
-def test_the_profile_reaches_cdktf(project: Project) -> None:
-    settings = Settings(name="dev", instance_type="g7e.8xlarge")
-    wanted = deploy.deployment(settings, project.folder, {"PATH": "/bin", "A": "1"}, ["-y"], "ann")
-    assert wanted.environ["AWS_PROFILE"] == "ann"
-    assert wanted.environ["A"] == "1"
-    assert wanted.command[1:] == ("deploy", "nixl-efa-dev", "-y")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "nixl-efa: interrupted. nixl-efa-dev-producer i-" in said
+    assert "`nixl-efa mend dev`" in said
+    assert (deploying.project.folder / "state").read_text(encoding="utf-8") == "saved\n"

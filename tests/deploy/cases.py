@@ -26,7 +26,6 @@ _READ = {
         "capacity_reservation_specification",
         "root_block_device",
         "tags",
-        "iam_instance_profile",
     ),
     "aws_s3_bucket": ("bucket",),
     "aws_eip": ("public_ip",),
@@ -97,7 +96,11 @@ def trimmed(document: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "format_version": document["format_version"],
         "terraform_version": document["terraform_version"],
-        "resource_changes": [_change(one) for one in document.get("resource_changes", ())],
+        "resource_changes": [
+            _change(one)
+            for one in document.get("resource_changes", ())
+            if one["type"] in ("aws_instance", "terraform_data") or one["change"]["actions"] != ["no-op"]
+        ],
         "resource_drift": [
             _change(one)
             for one in document.get("resource_drift", ())
