@@ -8,7 +8,7 @@ from typing import Any
 
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import SETTING_NAMES
-from nixl_efa.settings.source import shown
+from nixl_efa.settings.source import DEFAULT, shown
 
 # A plan's resource changes by address.
 Resources = Mapping[str, Mapping[str, Any]]
@@ -105,7 +105,7 @@ def _of_image(before: Any, after: Any, resources: Resources, settings: Settings)
     if not settings.ami_parameter and _launch_changes(resources, "instance_type"):
         return  # It follows from the type, which is told.
     frozen = resources.get("terraform_data.image")
-    changed = [*_of_choices(frozen, settings)] if frozen else []
+    changed = _of_choices(frozen, settings) if frozen else []
     yield from changed or [_setting("ami_id", before, after, settings)]
 
 
@@ -132,7 +132,7 @@ def _of_input(key: str, before: Any, after: Any, resources: Resources, settings:
         yield _of_reservation(before, after, settings)
     elif key == "subnet_id":
         frozen = resources.get("terraform_data.subnet")
-        changed = [*_of_choices(frozen, settings)] if frozen else []
+        changed = _of_choices(frozen, settings) if frozen else []
         yield from changed or [_setting(key, before, after, settings)]
     elif key == "interfaces":
         # They follow from the type where that changes, too.
@@ -164,22 +164,28 @@ def _capacity_changes(resources: Resources) -> bool:
     return any(_launch_changes(resources, key) for key in ("market", "capacity_reservation_id"))
 
 
-def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> Iterator[Cause]:
-    """What the user chose otherwise, so that a frozen value is taken anew."""
+def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> list[Cause]:
+    """What the user chose otherwise, so that a frozen value is taken anew; not what follows from that."""
     before = frozen["change"].get("before") or {}
     after = frozen["change"].get("after") or {}
     was, becomes = before.get("triggers_replace"), after.get("triggers_replace")
     if not isinstance(was, Mapping) or not isinstance(becomes, Mapping):
-        return
+        return []
     unknown = (frozen["change"].get("after_unknown") or {}).get("triggers_replace") or {}
+    found = []
     for key in sorted({*was, *becomes}):
         value = _UNKNOWN if isinstance(unknown, Mapping) and unknown.get(key) is True else becomes.get(key)
         if was.get(key) == value:
             continue
         if frozen["name"] == "image":
-            yield _setting("ami_parameter", was.get(key), value, settings)
+            found.append(_setting("ami_parameter", was.get(key), value, settings))
+        elif key == "availability_zone" and settings.availability_zone_parameter:
+            what = f"the zone in {settings.availability_zone_parameter}"
+            source = _source("availability_zone_parameter", settings)
+            found.append(Cause(what, _text(was.get(key)), _text(value), source))
         else:
-            yield _named(key, was.get(key), value, settings)
+            found.append(_named(key, was.get(key), value, settings))
+    return [cause for cause in found if cause.source != DEFAULT.label] or found
 
 
 def _of_market(before: str, after: str, settings: Settings) -> Iterator[Cause]:

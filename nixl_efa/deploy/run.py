@@ -11,6 +11,7 @@ import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,7 @@ class Deployment:
         """Does it. Failure when it can't be done or was not agreed; KeyboardInterrupt when Terraform, told to stop,
         has ended."""
         site = self._site
-        synthesize(site.settings, site.project, site.environ, site.say, site.capture)
+        self._synthesize()
         with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
             file = Path(folder) / "plan"
             plan = self.plan = self._planned(file)
@@ -92,11 +93,33 @@ class Deployment:
             if not plan.is_empty:
                 self._apply(plan, file, reservations)
 
+    def _synthesize(self) -> None:
+        """Writes the stack to cdktf.out with the cdktf command line.
+
+        The other environments are left out, so that a fault of theirs does not stop this one; and the check at
+        synthesis is off, since it has just been made. Warnings are said.
+        """
+        site, name = self._site, self._site.settings.name
+        program = cdktf_path(site.project, site.environ.get("PATH", ""))
+        if not program:
+            raise Failure("the cdktf command line is not installed: run `make install`")
+        chosen = {"NIXL_EFA_ENVIRONMENTS": name, variable("check", name): "off"}
+        try:
+            code, out, err = site.capture((program, "synth"), site.project, {**site.environ, **chosen})
+        except OSError as error:
+            raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
+        said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
+        for line in said:
+            if line and (code or line.startswith("WARN")):
+                site.say(line)
+        if code:
+            raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
+
     def what_runs(self) -> str:
         """Which nodes run now, in one sentence; how to look, where EC2 does not say."""
         site = self._site
         try:
-            seen = running(site.ec2, site.launch.node_names)
+            seen = running(site.ec2, site.launch.node_names, site.launch.stack_identity)
         except Exception as error:
             return f"Which nodes run could not be seen ({error}): look with `nixl-efa status {site.settings.name}`."
         nodes = [f"{one.name} {one.id}" for one in seen if one.own and one.state in ("pending", "running")]
@@ -122,7 +145,7 @@ class Deployment:
                 )
         else:
             self._wait(full)
-        self._run(file)
+        self._apply_file(file)
 
     def _destroy(self, nodes: Sequence[NodeChange]) -> None:
         """These nodes and nothing else."""
@@ -139,19 +162,14 @@ class Deployment:
             self._site.say(
                 f"Destroying {listed(node.name for node in nodes)} first: their slots are then waited for."
             )
-            self._run(file)
+            self._apply_file(file)
 
     def _wait(self, full: Mapping[str, int]) -> None:
         site = self._site
         for reservation_id, count in full.items():
-            wait_for_slots(
-                lambda wanted=reservation_id: self._reservation(wanted),  # type: ignore[misc]
-                count,
-                site.clock,
-                site.say,
-            )
+            wait_for_slots(partial(self._reservation, reservation_id), count, site.clock, site.say)
 
-    def _run(self, file: Path) -> None:
+    def _apply_file(self, file: Path) -> None:
         self.changed = True
         code = self._terraform.run("apply", "-input=false", str(file))
         if code:
@@ -180,34 +198,6 @@ class Deployment:
     def _reservation(self, reservation_id: str) -> Reservation | None:
         site = self._site
         return find_reservation(site.ec2, site.settings.region, reservation_id, site.clock.sleep)
-
-
-def synthesize(
-    settings: Settings,
-    project: Path,
-    environ: Mapping[str, str],
-    say: Callable[[str], None],
-    run: Capture = capture,
-) -> None:
-    """Writes one environment's stack to cdktf.out with the cdktf command line. Failure when it does not end well.
-
-    The other environments are left out, so that a fault of theirs does not stop this one; and the check at synthesis
-    is off, since it has just been made. Warnings are said.
-    """
-    program = cdktf_path(project, environ.get("PATH", ""))
-    if not program:
-        raise Failure("the cdktf command line is not installed: run `make install`")
-    chosen = {"NIXL_EFA_ENVIRONMENTS": settings.name, variable("check", settings.name): "off"}
-    try:
-        code, out, err = run((program, "synth"), project, {**environ, **chosen})
-    except OSError as error:
-        raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
-    said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
-    for line in said:
-        if line and (code or line.startswith("WARN")):
-            say(line)
-    if code:
-        raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
 
 
 def _agree(asked: Question | None, ask: Callable[[str], str | None]) -> None:

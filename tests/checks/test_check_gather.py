@@ -112,7 +112,7 @@ def test_a_running_instance(changes: dict[str, Any], expected: dict[str, Any]) -
         own=True,
         vcpu=192,
     )
-    found = usage.parsed({**INSTANCE, **changes}, BLOCK_LAUNCH.node_names)
+    found = usage.parsed({**INSTANCE, **changes}, BLOCK_LAUNCH.node_names, "nixl-efa-prod local")
     assert found == replace(whole, **expected)
 
 

@@ -118,7 +118,14 @@ def test_each_fault_of_the_image(
 
 PENDING = DryRun("InvalidCapacityReservationState.PendingActivation", "not active yet")
 FULL = DryRun("ReservationCapacityExceeded", "no room")
-OWN = (instance(own=True), instance(own=True))
+STRANGERS = (instance(reservation_id=BLOCK_ID), instance(reservation_id=BLOCK_ID))
+OWN = tuple(replace(each, own=True) for each in STRANGERS)
+ELSEWHERE = tuple(replace(each, reservation_id="cr-fedcba98765432100") for each in OWN)
+
+
+def room(free: int) -> dict[str, Any]:
+    """The facts where the block has so many free slots."""
+    return {"reservations": (replace(BLOCK, free=free),)}
 
 
 @pytest.mark.parametrize(
@@ -153,8 +160,16 @@ OWN = (instance(own=True), instance(own=True))
         ),
         ({}, {"dry_run": DryRun("InvalidAMIID.NotFound", "gone")}, FAIL, "the image is not there"),
         ({}, {"dry_run": FULL}, FAIL, "no room for the pair"),
-        ({}, {"dry_run": FULL, "running": OWN}, PASS, "This stack's own nodes take up the room"),
-        ({}, {"dry_run": FULL, "running": OWN[:1]}, FAIL, "no room for the pair"),
+        ({}, {"dry_run": FULL, "running": OWN, **room(0)}, PASS, "This stack's own nodes take up the room"),
+        # One is gone, and its slot is back: the dry run asks for both.
+        (
+            {},
+            {"dry_run": FULL, "running": OWN[:1], **room(1)},
+            PASS,
+            "This stack's own nodes take up the room",
+        ),
+        ({}, {"dry_run": FULL, "running": (*ELSEWHERE, *STRANGERS), **room(0)}, FAIL, "no room for the pair"),
+        ({}, {"dry_run": FULL, "running": STRANGERS, **room(0)}, FAIL, "no room for the pair"),
         ({}, {"dry_run": PENDING}, FAIL, "has not started"),
         (
             {},

@@ -190,7 +190,13 @@ def test_at_a_blocks_end_the_one_failure_is_the_end_and_nobody_is_told_to_end_in
 
 @pytest.mark.parametrize("own", [0, 1])
 def test_while_a_slot_comes_back_nothing_fails_and_waiting_is_the_advice(own: int) -> None:
-    running = tuple(instance(id=f"i-{number}", own=True, **INSIDE) for number in range(own))
+    node = {
+        "own": True,
+        "instance_type": "p5.48xlarge",
+        "market": "capacity-block",
+        "reservation_target": BLOCK_ID,
+    }
+    running = tuple(instance(id=f"i-{number}", **INSIDE, **node) for number in range(own))
     facts = {**block(free=0), "running": running, "dry_run": FULL}
     assert failures_of(**facts) == []
     for check in ("reservation room", "dry run"):
@@ -311,8 +317,8 @@ GONE = {"elsewhere": Elsewhere((), ())}
         ({}, {**IN_OLD, "reservations": (CURRENT,), **GONE}, FAIL, f"{NEW} is not known to EC2"),
         ({}, {**IN_OLD, "reservation_id": "cr-xyz"}, FAIL, "cr-xyz is not known to EC2"),
         ({"reservation": BY_PARAMETER}, {**IN_OLD, "reservation_id": None}, FAIL, "no reservation is stored"),
-        # An active one takes the nodes, at a price.
-        ({}, {**IN_OLD, "reservations": (CURRENT, BLOCK)}, WARN, f"the next deploy moves to {NEW}"),
+        # An active one takes the nodes; that they are replaced is told with the running nodes.
+        ({}, {**IN_OLD, "reservations": (CURRENT, BLOCK)}, PASS, f"the next deploy moves to {NEW}"),
         # Nothing is lost: the other one is over, or others' nodes run in it, or ours are ending, or run here.
         ({}, {**IN_OLD, "reservations": (replace(CURRENT, state="expired"), NEXT)}, PASS, "No node of prod"),
         ({}, {**IN_OLD, "reservations": (replace(CURRENT, end=NOW), NEXT)}, PASS, "No node of prod"),

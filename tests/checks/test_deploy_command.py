@@ -20,18 +20,20 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.deploy.boot import wait_for_boot
+from nixl_efa.settings.model import STACK_TAG
 from tests.checks.in_order import NOW
 from tests.checks.local_project import IMAGE, REGION, Project
 from tests.deploy.cases import recorded
 
 STACK = "nixl-efa-dev"
-# Notes how it is run; `show` prints the next of the plans that there are, the last one again and again.
+# Notes how it is run in a stack's folder; `show` prints the next of the plans, the last one again and again.
 TERRAFORM = """
-echo "$@" >> terraform.log.$$; cat terraform.log.$$ >> "$ROOT/terraform.log"; rm terraform.log.$$
+case "$PWD" in */stacks/*) echo "$@" >> "$ROOT/terraform.log" ;; esac
 case "$1" in
 version) echo '{"terraform_version": "1.11.4"}' ;;
 show) ls "$ROOT"/plan.* | head -1 | { read file; cat "$file"; [ $(ls "$ROOT"/plan.* | wc -l) = 1 ] || rm "$file"; } ;;
 output) cat "$ROOT/outputs.json" ;;
+state) [ ! -e "$ROOT/state.json" ] || cat "$ROOT/state.json" ;;
 apply) echo "Apply complete"; exit $(cat "$ROOT/apply.code") ;;
 esac
 """
@@ -297,13 +299,14 @@ def test_a_failed_check_has_a_document_without_a_plan(deploying: Deploying, aws:
 
 
 def deployed(project: Project) -> None:
-    """Two running nodes, and outputs that name them."""
+    """Two running nodes, and a state and outputs that name them."""
     iam = boto3.client("iam", REGION)
     iam.create_instance_profile(InstanceProfileName="nodes")
     ec2 = boto3.client("ec2", REGION)
     image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
     ec2.create_placement_group(GroupName="nixl-efa-dev-pair", Strategy="cluster")
     outputs: dict[str, Any] = {"efa_interfaces": 1, "capacity_reservation_id": ""}
+    resources: list[dict[str, Any]] = []
     for node in ("producer", "consumer"):
         launched = ec2.run_instances(
             ImageId=image,
@@ -313,11 +316,27 @@ def deployed(project: Project) -> None:
             Placement={"GroupName": "nixl-efa-dev-pair"},
             IamInstanceProfile={"Name": "nodes"},
             TagSpecifications=[
-                {"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": f"nixl-efa-dev-{node}"}]}
+                {
+                    "ResourceType": "instance",
+                    "Tags": [
+                        {"Key": "Name", "Value": f"nixl-efa-dev-{node}"},
+                        {"Key": STACK_TAG, "Value": f"{STACK} local"},
+                    ],
+                }
             ],
         )["Instances"][0]
         outputs[f"{node}_instance_id"] = launched["InstanceId"]
         outputs[f"{node}_private_ip"] = launched["PrivateIpAddress"]
+        resources.append(
+            {
+                "mode": "managed",
+                "type": "aws_instance",
+                "name": node,
+                "instances": [{"attributes": {"id": launched["InstanceId"]}}],
+            }
+        )
+    state = {"version": 4, "outputs": {}, "resources": resources}
+    (project.folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     said = project.folder / "outputs.json"
     said.write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}), encoding="utf-8")
 

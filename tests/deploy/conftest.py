@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -93,24 +93,21 @@ def deployed(
 
     ec2, ssm = client("ec2"), client("ssm")
     [vpc] = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"]
-    subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [f"{REGION}b"]}])
     image = ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
     others = [one["ImageId"] for one in ec2.describe_images(Owners=["amazon"])["Images"]]
     ec2.create_key_pair(KeyName="ann")
     other = next(one for one in sorted(others) if one != image)
     ssm.put_parameter(Name="/team/image", Value=other, Type="String")
+    group = ec2.create_security_group(GroupName="given", Description="given", VpcId=vpc["VpcId"])["GroupId"]
     found = Deployed(
-        tmp_path_factory.mktemp("dev"),
-        terraform_variables,
-        {
-            "<image>": other,
-            "<group>": ec2.create_security_group(GroupName="given", Description="given", VpcId=vpc["VpcId"])[
-                "GroupId"
-            ],
-            "<other subnet>": subnets["Subnets"][0]["SubnetId"],
-        },
+        tmp_path_factory.mktemp("dev"), terraform_variables, {"<image>": other, "<group>": group}
     )
     found.synthesize({})
     found.terraform.init()
     found.terraform.ask("apply", "-auto-approve", "-input=false", "-no-color")
-    return found
+    [node, _] = [one["Instances"][0] for one in ec2.describe_instances()["Reservations"]]
+    # Both offer the type.
+    zone = next(one for one in (f"{REGION}a", f"{REGION}b") if one != node["Placement"]["AvailabilityZone"])
+    wanted: Any = [{"Name": "availability-zone", "Values": [zone]}]
+    subnet = ec2.describe_subnets(Filters=wanted)["Subnets"][0]["SubnetId"]
+    return replace(found, things={**found.things, "<other zone>": zone, "<other subnet>": subnet})

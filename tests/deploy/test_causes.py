@@ -20,6 +20,7 @@ def settings_of(case: Case) -> Settings:
         "<image>": "ami-0123456789abcdef0",
         "<group>": "sg-01234567",
         "<other subnet>": "subnet-01234567",
+        "<other zone>": "us-east-2b",
     }
     variables = {
         f"NIXL_EFA_DEV_{name.upper()}": stand_ins.get(value, value) for name, value in case.variables.items()
@@ -42,6 +43,13 @@ def assert_told(found: Plan, case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_each_change_has_its_cause(case: Case) -> None:
+    assert_told(plan.read(recorded(case.name), settings_of(case)), case)
+
+
+def test_an_image_that_follows_from_the_type_is_no_cause_of_its_own() -> None:
+    case = Case(
+        "another-accelerator", {"instance_type": "trn1.32xlarge"}, "replace", ("instance_type went from",)
+    )
     assert_told(plan.read(recorded(case.name), settings_of(case)), case)
 
 

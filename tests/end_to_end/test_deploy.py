@@ -77,7 +77,8 @@ def dev(make_project: Any) -> Deployer:
 def other_image(aws: LocalAws) -> str:
     images = client(aws, "ec2").describe_images(Owners=["amazon"])["Images"]
     used = {node["ImageId"] for node in running(client(aws, "ec2"), "dev").values()}
-    return next(one["ImageId"] for one in images if one["ImageId"] not in used)
+    other: str = next(one["ImageId"] for one in images if one["ImageId"] not in used)
+    return other
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ class Gatherer:
         reservations = self.begin(self._reservations)
         running = self._of_ec2(
             "ec2:DescribeInstances",
-            lambda ec2: usage.running(ec2, launch.node_names),
+            lambda ec2: usage.running(ec2, launch.node_names, launch.stack_identity),
         )
         quota = self.begin(lambda: self._quota(vcpu_quota(launch.instance_type, launch.market)))
         address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))

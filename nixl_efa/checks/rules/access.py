@@ -86,9 +86,15 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
 
 
 def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
-    """The pair runs already, and EC2 counts what it takes against its own successors."""
+    """The pair runs, or one node of it, and EC2 counts what it takes against the whole pair of the dry run. The
+    quotas' and the subnet's own rules count what is missing."""
     running = () if isinstance(facts.running, NoAnswer) else facts.running
-    return answer.code in _NO_ROOM and sum(each.own for each in running) >= launch.count
+    own = [each for each in running if each.own]
+    found = reservation.of(facts)
+    if answer.code != "ReservationCapacityExceeded" or found is None:
+        return answer.code in _NO_ROOM and bool(own)
+    inside = sum(each.reservation_id == found.id for each in own)
+    return inside > 0 and found.free + inside >= launch.count
 
 
 def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun, now: datetime) -> bool:

@@ -196,11 +196,9 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     run = "1 node runs" if len(nodes) == 1 else f"{len(nodes)} nodes run"
     where = f"{run} in {_with_end(current)}"
     if named is not None and named.state == "active":
-        return warned(
-            check,
-            f"{where}, and the next deploy moves to {_with_end(named)}: it destroys them and builds new ones.",
-            "Save what is on the nodes before you deploy.",
-            by_hand,
+        # That it replaces them is told with the running nodes.
+        return passed(
+            check, f"{where}; the next deploy moves to {_with_end(named)}, which is active.", by_hand
         )
     there = (
         "no reservation is stored"
