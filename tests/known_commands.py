@@ -118,8 +118,6 @@ def _nixl_efa(words: list[str]) -> str:
     text = _help("nixl-efa", *path)
     if not text:
         return f"there is no nixl-efa {' '.join(path)}"
-    if words[0] == "deploy":
-        text += _help("cdktf", "deploy")
     return f"unknown: {unknown}" if (unknown := _unknown(words, text)) else ""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -286,9 +287,20 @@ def test_the_document_says_how_it_ended(
     assert (document["verify"] is not None) == (outcome == "verify-failed")
     assert {finding["level"] for finding in document["findings"]} == {"PASS"}
     assert [node["name"] for node in document["nodes"]] == ["producer", "consumer"]
+    assert set(document) == documented("`nixl-efa/deploy/1`")
+    assert set(document["nodes"][0]) == documented("one of `nodes`")
     if plan == "key":
         (cause,) = document["nodes"][0]["causes"]
+        assert set(cause) == documented("one of `causes`")
         assert (cause["what"], cause["before"], cause["after"]) == ("key_name", "none", "ann")
+
+
+def documented(form: str) -> set[str]:
+    """The members of a form by docs/deploy.md."""
+    page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| {form} |")]
+    # What stands in brackets tells of a member.
+    return set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row.split("|")[2])))
 
 
 def test_a_failed_check_has_a_document_without_a_plan(deploying: Deploying, aws: LocalAws) -> None:
