@@ -77,6 +77,10 @@ class Clients:
         """S3 in a region."""
         return cast("S3Client", self._client("s3", region))
 
+    def dynamodb(self, region: str | None = None) -> Any:
+        """DynamoDB in a region, where a state's lock may be."""
+        return self._client("dynamodb", region)
+
     def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
         """Service Quotas in a region."""
         return cast("ServiceQuotasClient", self._client("service-quotas", region))

@@ -15,6 +15,7 @@ from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.launch import Market
+from nixl_efa.mend.compare import Difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +274,4 @@ class Facts:
     image: Answer[Image | None] = None
     dry_run: Answer[DryRun | None] = None
     machine: Machine | None = None
+    differences: Answer[tuple[Difference, ...] | None] = None

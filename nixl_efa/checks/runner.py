@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from nixl_efa.checks.facts import Facts, NoAnswer
-from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer
+from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer, answer_of
 from nixl_efa.checks.gather.machine import machine
 from nixl_efa.checks.rules import judge, pending, stacks
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch, launch_of
+from nixl_efa.mend.look import differences
 from nixl_efa.old_states import abandoned
 from nixl_efa.settings import Settings, environment_names
 
@@ -43,18 +44,26 @@ def run(
     replace_nodes: a replacement of running nodes is agreed, or asked for elsewhere: it is no FAIL.
     profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
     project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
-               search path in `environ`, and whether other environments have lost their files.
+               search path in `environ`, the environment's state is compared with what runs, and other
+               environments that have lost their files are told.
     """
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
+    if project is None:
+        with Gatherer(launch, clients, environ or {}, clock) as gatherer:
+            found = findings(launch, gatherer.facts(), clock.now())
+        return pending.agreed(found) if replace_nodes else found
     with Gatherer(launch, clients, environ or {}, clock) as gatherer:
-        programs = None if project is None else gatherer.begin(lambda: machine(project, environ or {}))
-        facts = gatherer.facts()
-        if programs is not None:
-            facts = replace(facts, machine=programs.result())
+        programs = gatherer.begin(lambda: machine(project, environ or {}))
+        compared = gatherer.begin(
+            lambda: answer_of(
+                "ec2:DescribeInstances",
+                lambda: differences(settings, launch, clients, project, environ or {}),
+            )
+        )
+        facts = replace(gatherer.facts(), machine=programs.result(), differences=compared.result())
+    names = environment_names(project / "environments")
     found = findings(launch, facts, clock.now())
-    if project is not None:
-        names = environment_names(project / "environments")
-        found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
+    found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
     return pending.agreed(found) if replace_nodes else found
 
 

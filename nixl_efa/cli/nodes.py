@@ -56,7 +56,7 @@ def verify(
     settings = environment_settings(environment, os.environ, Path())
     tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
-    _require_account(settings, clients)
+    require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     report = look.verify(
         clients.ec2(settings.region),
@@ -94,7 +94,7 @@ def status(
     settings = environment_settings(environment, os.environ, Path())
     tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
-    _require_account(settings, clients)
+    require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
     ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
     report = look.status(ec2, ssm, pair, launch_of(settings), SystemClock())
@@ -139,7 +139,7 @@ def connect(
     os.execvp(command[0], command)
 
 
-def _require_account(settings: Settings, clients: Clients) -> None:
+def require_account(settings: Settings, clients: Clients) -> None:
     """Failure with another account than the settings allow: there may be a pair of the same name."""
     from nixl_efa.account import account_finding, caller
     from nixl_efa.launch import launch_of

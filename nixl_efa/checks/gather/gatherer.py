@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nixl_efa.account import Account, caller
 from nixl_efa.aws_errors import explain, missing_permission
@@ -38,6 +38,7 @@ from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_service_quotas import ServiceQuotasClient
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
@@ -61,6 +62,14 @@ class ClientsFactory(Protocol):
 
     def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
         """Service Quotas in a region."""
+        ...
+
+    def s3(self, region: str | None = None) -> S3Client:
+        """S3 in a region, where a state's lock may be."""
+        ...
+
+    def dynamodb(self, region: str | None = None) -> Any:
+        """DynamoDB in a region, where it may be, too."""
         ...
 
     def sts(self) -> STSClient:

@@ -18,6 +18,7 @@ from nixl_efa.checks.rules import (
     quota,
     reservation,
     security_group,
+    state,
     way_out,
 )
 from nixl_efa.findings import Finding
@@ -30,6 +31,7 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
     pending.check,
+    state.check,
     reservation.check,
     purchase.check,
     instance_type.check,

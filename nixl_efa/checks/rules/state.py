@@ -1,0 +1,20 @@
+"""What Terraform's state says against what runs: what an interrupted deployment left behind."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
+from nixl_efa.mend.compare import findings, not_compared
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """One finding for each difference; none where the state was not looked at, or nothing was deployed."""
+    found = facts.differences
+    if found is None:
+        return []
+    if isinstance(found, NoAnswer):
+        return [not_compared(found.permission if found.denied else "", found.reason)]
+    return findings(found, launch)

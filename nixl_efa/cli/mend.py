@@ -1,0 +1,84 @@
+"""`nixl-efa mend`: joins the state with what runs, after a run that was interrupted."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nixl_efa.cli import output
+
+if TYPE_CHECKING:
+    from nixl_efa.mend.run import Plan
+
+
+def mend(
+    environment: Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Do the steps without asking.")] = False,
+    take_over: Annotated[
+        bool,
+        typer.Option(
+            "--take-over", help="Take nodes that another state may hold. No other state must hold them."
+        ),
+    ] = False,
+    profile: Annotated[str | None, typer.Option(help="The AWS profile.")] = None,
+) -> None:
+    """Join Terraform's state with what runs, after a deployment that was interrupted.
+
+    Shows the steps, asks, and does them: takes marks of half-made resources away, takes what runs into the state,
+    frees a lock that was left behind. Builds and destroys nothing. Then says what a deployment would do.
+    """
+    from nixl_efa.aws import Clients
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.cli.nodes import require_account
+    from nixl_efa.findings import listed
+    from nixl_efa.launch import launch_of
+    from nixl_efa.mend.run import Mender
+
+    settings = environment_settings(environment, os.environ, Path())
+    clients = Clients(profile, settings.region)
+    require_account(settings, clients)
+    launch = launch_of(settings, profile=profile or "")
+    mender = Mender(settings, launch, clients, Path.cwd(), os.environ, output.say)
+    plan = mender.prepare(take_over=take_over)
+    if plan.steps:
+        _show(plan, mender.terraform.program, mender.terraform.folder)
+        _agree(plan, launch.region, yes=yes, take_over=take_over)
+        mender.do(plan)
+    else:
+        output.say(
+            "There is nothing to mend: the state knows all that runs, and nothing is tainted or locked."
+        )
+    for note in plan.notes:
+        output.say(note)
+    counts, destroyed = mender.what_follows()
+    what = f"{counts['create']} to add, {counts['update']} to change, {counts['delete']} to destroy"
+    output.data(f"{settings.stack_name}: a deployment would now have {what}.")
+    if destroyed:
+        raise output.Failure(
+            f"the next deployment would destroy {listed(destroyed)}: read `terraform plan` in "
+            f"{mender.terraform.folder} before it. Settings that differ from those of the nodes do this."
+        )
+    output.say(f"Next: nixl-efa deploy {environment}")
+
+
+def _show(plan: Plan, program: str, folder: Path) -> None:
+    output.say(f"In {folder}:")
+    for number, step in enumerate(plan.steps, 1):
+        output.say(f"{number:3}. {step.what}\n       {step.command(program)}")
+
+
+def _agree(plan: Plan, region: str, *, yes: bool, take_over: bool) -> None:
+    """Failure when the user does not agree."""
+    if plan.is_taken_over and not take_over:
+        warning = (
+            f"The state is empty, and what runs in {region} may be another working copy's, whose state is on another "
+            "machine. If one holds it, stop here: two states over one pair destroy it."
+        )
+        if yes:
+            raise output.Failure(f"nothing was done. {warning} If none does: --take-over beside --yes.")
+        output.say(warning)
+    if not yes and output.ask("Type yes to do these steps:") != "yes":
+        raise output.Failure("nothing was done: the answer was not yes")

@@ -1,0 +1,255 @@
+"""A stack's state against the instances that EC2 shows: each difference, and what to do about it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from nixl_efa.findings import Finding, aws_call, failed, passed, skipped, warned
+from nixl_efa.launch import Launch, Node
+from nixl_efa.state import State
+from nixl_efa.times import moment
+
+CHECK = "state"
+# EC2 user guide, ec2-instance-lifecycle: the states from which an instance does not come back are the other two.
+ALIVE = ("pending", "running", "stopping", "stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """An instance as EC2 shows it.
+
+    name, stack: its tags Name and STACK_TAG, empty without them.
+    interface:   the id of its primary network interface, empty when it has none any more.
+    """
+
+    id: str
+    name: str
+    stack: str
+    state: str
+    launched: datetime
+    interface: str = ""
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it runs, is about to, or can be started again."""
+        return self.state in ALIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock of the state that a run of Terraform left or still holds.
+
+    who:     "user@host" as Terraform writes it. own: that is this user on this machine.
+    created: when, as Terraform writes it.
+    """
+
+    id: str
+    who: str
+    operation: str
+    created: str
+    own: bool
+
+
+class Kind(StrEnum):
+    """What differs."""
+
+    TAINTED = "tainted"
+    UNKNOWN = "unknown"
+    GONE = "gone"
+    SEVERAL = "several"
+    FOREIGN = "foreign"
+    LOCKED = "locked"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing in which the state and EC2 differ.
+
+    kind:      TAINTED: it is there, and the next plan would replace it.
+               UNKNOWN: a node runs that the state does not know. GONE: the state knows a node that is no more.
+               SEVERAL: more instances than one run as one node. FOREIGN: a node's name is on an instance of
+               another stack. LOCKED: the state is locked.
+    address:   of the resource in Terraform; empty with LOCKED.
+    ids:       the resource in AWS; with SEVERAL those that the state does not know.
+    known:     the id that the state has in its place; empty for none.
+    stack:     with FOREIGN the tag STACK_TAG of the instance, empty without one.
+    text:      what more is to be said of it: an instance's state or launch.
+    """
+
+    kind: Kind
+    address: str = ""
+    ids: tuple[str, ...] = ()
+    known: str = ""
+    stack: str = ""
+    text: str = ""
+    lock: Lock | None = None
+
+    @property
+    def can_be_mended(self) -> bool:
+        """Whether `nixl-efa mend` has a step for it. One of GONE needs none: a deployment builds it anew."""
+        if self.lock is not None:
+            return self.lock.own
+        return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE)
+
+
+def address_of(node: Node) -> str:
+    """A node's instance in Terraform: "aws_instance.producer"."""
+    return f"aws_instance.{_terraform_name(node)}"
+
+
+def compare(
+    state: State, seen: Sequence[Seen], launch: Launch, lock: Lock | None = None, *, take_over: bool = False
+) -> tuple[Difference, ...]:
+    """All differences, the lock first.
+
+    seen:      the instances with a node's name, with the stack's tag, or with an id of the state.
+    take_over: instances of another stack count as this one's.
+    """
+    found = [Difference(Kind.LOCKED, lock=lock)] if lock is not None else []
+    by_id = {one.id: one for one in seen}
+    for address, resource in state.resources.items():
+        instance = by_id.get(resource.id)
+        if resource.tainted and (
+            resource.type != "aws_instance" or (instance is not None and instance.is_alive)
+        ):
+            text = instance.state if instance is not None else ""
+            found.append(Difference(Kind.TAINTED, address, (resource.id,), text=text))
+    known = {resource.id for resource in state.resources.values()}
+    for node in launch.nodes:
+        found += _of_node(node, state, by_id, known, launch, take_over=take_over)
+    found += _without_a_place(seen, known, launch)
+    return tuple(found)
+
+
+def _of_node(
+    node: Node, state: State, by_id: dict[str, Seen], known: set[str], launch: Launch, *, take_over: bool
+) -> Iterator[Difference]:
+    address = address_of(node)
+    recorded = state.nodes.get(_terraform_name(node))
+    in_state = by_id.get(recorded.id) if recorded is not None else None
+    lives = in_state is not None and in_state.is_alive
+    strangers = [
+        one for one in by_id.values() if one.name == node.tag_name and one.is_alive and one.id not in known
+    ]
+    unknown = [one for one in strangers if one.stack == launch.stack_identity or take_over]
+    for one in strangers:
+        if one not in unknown:
+            yield Difference(Kind.FOREIGN, address, (one.id,), stack=one.stack, text=one.state)
+    if len(unknown) + lives > 1:
+        ids = tuple(one.id for one in unknown)
+        yield Difference(Kind.SEVERAL, address, ids, known=in_state.id if in_state and lives else "")
+    elif unknown:
+        [one] = unknown
+        text = f"{one.state}, launched {moment(one.launched)}"
+        yield Difference(Kind.UNKNOWN, address, (one.id,), known=recorded.id if recorded else "", text=text)
+    elif recorded is not None and recorded.id and not lives:
+        text = in_state.state if in_state is not None else "unknown to EC2"
+        yield Difference(Kind.GONE, address, (recorded.id,), text=text)
+
+
+def _without_a_place(seen: Iterable[Seen], known: set[str], launch: Launch) -> Iterator[Difference]:
+    """Instances with the stack's tag under a name that no node has: a prefix was changed, or a node left out."""
+    for one in seen:
+        if one.is_alive and one.id not in known and one.name not in launch.node_names:
+            yield Difference(Kind.SEVERAL, one.name or "an instance without a name", (one.id,))
+
+
+def _terraform_name(node: Node) -> str:
+    return node.name.replace("-", "_")
+
+
+def findings(differences: Iterable[Difference], launch: Launch) -> list[Finding]:
+    """What they mean, as findings; one that is in order when there are none."""
+    found = [_finding(one, launch) for one in differences]
+    return found or [passed(CHECK, "Terraform's state and EC2 agree on what runs.")]
+
+
+def not_compared(permission: str, reason: str) -> Finding:
+    """What a look without an answer means. It stops nothing: the deployment itself reads the state, too.
+
+    permission: the one that is missing; empty for another reason.
+    """
+    if permission:
+        return skipped(CHECK, f"No permission to look: {permission} is not allowed.")
+    message = f"The state was not compared with EC2: {reason.rstrip('.')}."
+    return warned(CHECK, message, "Check the backend and the credentials for it.")
+
+
+def _finding(difference: Difference, launch: Launch) -> Finding:
+    mend = f"`nixl-efa mend {launch.environment}`"
+    what, ids = difference.address.removeprefix("aws_instance."), " and ".join(difference.ids)
+    by_hand = _look(difference.ids, launch)
+    if difference.lock is not None:
+        return _locked(difference.lock, launch, mend)
+    match difference.kind:
+        case Kind.TAINTED:
+            message = f"{what} {ids} is there and tainted in the state: a deploy would destroy it and build another."
+            return failed(CHECK, message, f"{mend} keeps it: it takes the mark away.", by_hand)
+        case Kind.UNKNOWN:
+            message = (
+                f"{what} {ids} is {difference.text}, and the state does not know it: a deploy would fail."
+            )
+            return failed(CHECK, message, f"{mend} puts it into the state.", by_hand)
+        case Kind.GONE:
+            message = f"{what} {ids} of the state is gone ({difference.text})."
+            if launch.must_be_active:
+                return warned(CHECK, message, "This deployment builds it anew.", by_hand)
+            return failed(CHECK, message, f"`nixl-efa deploy {launch.environment}` builds it anew.", by_hand)
+        case Kind.SEVERAL:
+            beside = f" beside {difference.known}, which is the state's" if difference.known else ""
+            run = "run" if len(difference.ids) > 1 else "runs"
+            message = f"{what}: {ids} {run}{beside}; the state does not know it."
+            spare = difference.ids if difference.known or len(difference.ids) == 1 else ("THE-ONE-TO-END",)
+            end = aws_call(
+                "ec2",
+                "terminate-instances",
+                "--instance-ids",
+                *spare,
+                region=launch.region,
+                profile=launch.profile,
+            )
+            return failed(CHECK, message, f"Each is billed. End what you don't want: `{end}`.", by_hand)
+        case _:
+            belongs = f"belongs to {difference.stack!r}" if difference.stack else "has no tag of a stack"
+            message = (
+                f"{what}: {ids} runs under its name and {belongs}; this stack is {launch.stack_identity!r}."
+            )
+            remedy = (
+                "Is it a colleague's, or another copy's? Then change this environment's name or project_prefix. "
+                f"When no other state holds it, `nixl-efa mend {launch.environment} --take-over` puts it into this one."
+            )
+            return failed(CHECK, message, remedy, by_hand)
+
+
+def _locked(lock: Lock, launch: Launch, mend: str) -> Finding:
+    message = f"The state is locked by {lock.who} since {lock.created} ({lock.operation})."
+    if lock.own:
+        return failed(CHECK, f"{message} That run is over, the lock was left behind.", f"{mend} unlocks it.")
+    return warned(
+        CHECK,
+        message,
+        f"Wait for that run. If it was killed, {lock.who} runs {mend}; where that machine is gone: "
+        f"`terraform force-unlock {lock.id}` in cdktf.out/stacks/{launch.stack_name}.",
+    )
+
+
+def _look(ids: Iterable[str], launch: Launch) -> str:
+    instances = [one for one in ids if one.startswith("i-")]
+    if not instances:
+        return ""
+    return aws_call(
+        "ec2",
+        "describe-instances",
+        "--instance-ids",
+        *instances,
+        region=launch.region,
+        profile=launch.profile,
+    )
+
+
+def stop_message(differences: Iterable[Difference], launch: Launch) -> str:
+    """What `mend` can't mend, in one message; empty when it can mend all."""
+    return "\n".join(_finding(one, launch).line() for one in differences if not one.can_be_mended)

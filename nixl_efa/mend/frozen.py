@@ -1,0 +1,136 @@
+"""The values that a stack froze when its nodes were made (see constructs_lib.terraform.frozen), put into a state that
+lost them: as the nodes have them, so that a newer image or another first subnet does not replace what runs. Pure.
+
+Terraform can't import a `terraform_data` with its value, but takes it as a part of a pushed state.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from nixl_efa.mend.parts import Part
+from nixl_efa.state import State
+
+Json = Any
+_TYPE = "terraform_data"
+
+
+def lost(parts: Sequence[Part], state: State, present: Collection[str]) -> list[Part]:
+    """The frozen values of the stack that the state does not have while it has, or will have, what was made with them.
+
+    present: the addresses that are in the state or come into it.
+    """
+    return [
+        part
+        for part in parts
+        if part.type == _TYPE
+        and "input" in (part.body.get("lifecycle") or {}).get("ignore_changes", ())
+        and part.address not in state.resources
+        and any(
+            other.address in present and any(True for _ in _references(other.body, part.name))
+            for other in parts
+        )
+    ]
+
+
+def in_use(part: Part, parts: Sequence[Part], state: State) -> dict[str, Json]:
+    """The members of the frozen value as the resources that were made with them have them; a member that they don't
+    agree on, or that stands in no argument by itself, is left out."""
+    found: dict[str, list[Json]] = {}
+    for other in parts:
+        resource = state.resources.get(other.address)
+        if resource is None:
+            continue
+        for path, member in _references(other.body, part.name):
+            value = _at(resource.attributes, path)
+            if value not in (None, ""):
+                found.setdefault(member, []).append(value)
+    return {member: values[0] for member, values in found.items() if all(one == values[0] for one in values)}
+
+
+def with_frozen(
+    document: Mapping[str, Json],
+    frozen: Mapping[str, Mapping[str, Json]],
+    planned: Sequence[Mapping[str, Json]],
+) -> dict[str, Json]:
+    """The state with the frozen values added. Those whose other members Terraform does not know yet are left out.
+
+    document: the stored state. frozen: in_use by address. planned: `resource_changes` of a plan that would make them.
+    """
+    by_address = {one["address"]: one["change"] for one in planned}
+    added = []
+    for address, values in frozen.items():
+        change = by_address.get(address, {})
+        unknown, after = change.get("after_unknown") or {}, change.get("after") or {}
+        if change.get("actions") != ["create"] or unknown.get("triggers_replace") is True:
+            continue
+        value = {**(after.get("input") or {}), **values}
+        added.append(_resource(address.partition(".")[2], value, after.get("triggers_replace")))
+    return {
+        **document,
+        "serial": document["serial"] + 1,
+        "resources": [*document.get("resources", ()), *added],
+    }
+
+
+def _resource(name: str, value: Json, triggers: Json) -> dict[str, Json]:
+    """A terraform_data as Terraform 1.11 stores it: a value and its type for each of its members of any type."""
+    attributes = {
+        "id": str(uuid.uuid4()),
+        "input": _typed(value),
+        "output": _typed(value),
+        "triggers_replace": None if triggers is None else _typed(triggers),
+    }
+    return {
+        "mode": "managed",
+        "type": _TYPE,
+        "name": name,
+        "provider": 'provider["terraform.io/builtin/terraform"]',
+        "instances": [{"schema_version": 0, "attributes": attributes, "sensitive_attributes": []}],
+    }
+
+
+def _typed(value: Json) -> dict[str, Json]:
+    return {"value": value, "type": _type_of(value)}
+
+
+def _type_of(value: Json) -> Json:
+    """Terraform's type of a JSON value."""
+    if isinstance(value, Mapping):
+        return ["object", {name: _type_of(one) for name, one in value.items()}]
+    if isinstance(value, list):
+        return ["tuple", [_type_of(one) for one in value]]
+    if isinstance(value, bool):
+        return "bool"
+    return "number" if isinstance(value, int | float) else "string"
+
+
+def _references(
+    body: Json, name: str, path: tuple[str | int, ...] = ()
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Where a resource's arguments are a member of the frozen value and nothing else: path, member."""
+    if isinstance(body, Mapping):
+        for key, value in body.items():
+            yield from _references(value, name, (*path, key))
+    elif isinstance(body, list):
+        for position, value in enumerate(body):
+            yield from _references(value, name, (*path, position))
+    elif isinstance(body, str):
+        whole = re.fullmatch(rf"\$\{{{_TYPE}\.{re.escape(name)}\.output\.(\w+)\}}", body)
+        if whole:
+            yield path, whole.group(1)
+
+
+def _at(attributes: Json, path: Sequence[str | int]) -> Json:
+    """The value at a path. A block that is one object in the arguments is a list of one in the state."""
+    for step in path:
+        if isinstance(attributes, list) and isinstance(step, str):
+            attributes = attributes[0] if attributes else None
+        try:
+            attributes = attributes[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return attributes

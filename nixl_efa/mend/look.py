@@ -1,0 +1,206 @@
+"""Asks for what `compare` compares: the state through its backend, the instances in EC2, the state's lock."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nixl_efa import state
+from nixl_efa.aws_errors import error_code, explain, missing_permission
+from nixl_efa.findings import Finding
+from nixl_efa.launch import Launch
+from nixl_efa.mend.compare import Difference, Lock, Seen, compare, not_compared
+from nixl_efa.mend.compare import findings as findings_of
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import S3Backend
+from nixl_efa.settings.model import STACK_TAG
+from nixl_efa.state import State
+from nixl_efa.terraform import Capture, capture
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
+
+
+class ClientsFactory(Protocol):
+    """Makes the clients (nixl_efa.aws.Clients is one)."""
+
+    def ec2(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region."""
+        ...
+
+    def s3(self, region: str | None = None) -> S3Client:
+        """S3 in a region."""
+        ...
+
+    def dynamodb(self, region: str | None = None) -> Any:
+        """DynamoDB in a region."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was seen: the state, the instances, the state's lock (None: it is free)."""
+
+    state: State
+    seen: tuple[Seen, ...]
+    lock: Lock | None
+
+
+def look(
+    settings: Settings,
+    launch: Launch,
+    clients: ClientsFactory,
+    project: Path,
+    environ: Mapping[str, str],
+    run: Capture = capture,
+) -> Look:
+    """The state, the instances and the lock, side by side. Failure when the state can't be read; raises what AWS does.
+
+    project: the folder of cdktf.json. environ: Terraform's.
+    """
+    ec2 = clients.ec2(launch.region)
+    with ThreadPoolExecutor(3) as pool:
+        reading = pool.submit(state.read, settings, project, terraform_environ(environ, launch), run)
+        locked = pool.submit(_lock, settings, launch, clients, project)
+        by_tags = [
+            *pool.map(
+                lambda tag: list(_instances(ec2, *tag)),
+                [("tag:Name", *launch.node_names), (f"tag:{STACK_TAG}", launch.stack_identity)],
+            )
+        ]
+        found = {one.id: one for seen in by_tags for one in seen}
+        read = reading.result()
+        others = {one.id for one in read.nodes.values() if one.id} - found.keys()
+        if others:
+            found |= {one.id: one for one in _instances(ec2, "instance-id", *sorted(others))}
+        return Look(read, tuple(found.values()), locked.result())
+
+
+def differences(
+    settings: Settings, launch: Launch, clients: ClientsFactory, project: Path, environ: Mapping[str, str]
+) -> tuple[Difference, ...] | None:
+    """What differs; None where nothing was deployed and nothing runs."""
+    found = look(settings, launch, clients, project, environ)
+    if not found.state.resources and not found.seen and found.lock is None:
+        return None
+    return compare(found.state, found.seen, launch, found.lock)
+
+
+def findings(
+    settings: Settings, launch: Launch, clients: ClientsFactory, project: Path, environ: Mapping[str, str]
+) -> list[Finding]:
+    """The differences as findings; none where nothing was deployed."""
+    try:
+        found = differences(settings, launch, clients, project, environ)
+    except Exception as error:
+        return [not_compared(missing_permission(error), explain(error))]
+    return [] if found is None else findings_of(found, launch)
+
+
+def terraform_environ(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:
+    """Terraform's environment with the credentials that the clients have."""
+    return {**environ, **({"AWS_PROFILE": launch.profile} if launch.profile else {})}
+
+
+def _instances(ec2: EC2Client, name: str, *values: str) -> Iterator[Seen]:
+    for page in ec2.get_paginator("describe_instances").paginate(
+        Filters=[{"Name": name, "Values": list(values)}]
+    ):
+        for reservation in page["Reservations"]:
+            yield from (seen_of(one) for one in reservation["Instances"])
+
+
+def seen_of(payload: Mapping[str, Any]) -> Seen:
+    """An instance from EC2's payload."""
+    tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
+    primary = [
+        one["NetworkInterfaceId"]
+        for one in payload.get("NetworkInterfaces", ())
+        if one["Attachment"]["DeviceIndex"] == 0 and one["Attachment"].get("NetworkCardIndex", 0) == 0
+    ]
+    return Seen(
+        id=payload["InstanceId"],
+        name=tags.get("Name", ""),
+        stack=tags.get(STACK_TAG, ""),
+        state=payload["State"]["Name"],
+        launched=payload["LaunchTime"],
+        interface=primary[0] if primary else "",
+    )
+
+
+def _lock(settings: Settings, launch: Launch, clients: ClientsFactory, project: Path) -> Lock | None:
+    """The lock of a state in S3, from the bucket or the table. A local state's is the kernel's and ends with its
+    process; Terraform Cloud keeps its own."""
+    backend = settings.backend
+    if not isinstance(backend, S3Backend):
+        return None
+    region, key = backend.region or settings.region, settings.state_key
+    try:
+        if backend.use_lockfile:
+            answer = clients.s3(region).get_object(Bucket=backend.bucket, Key=f"{key}.tflock")
+            return lock_of(answer["Body"].read().decode(), launch, project)
+        if backend.dynamodb_table:
+            wanted = {"LockID": {"S": f"{backend.bucket}/{key}"}}
+            item = clients.dynamodb(region).get_item(TableName=backend.dynamodb_table, Key=wanted).get("Item")
+            return lock_of(item["Info"]["S"], launch, project) if item else None
+    except Exception as error:
+        # Without s3:ListBucket, S3 answers for a missing object as for one that may not be read.
+        if error_code(error) in ("NoSuchKey", "NoSuchBucket", "AccessDenied", "403"):
+            return None
+        raise
+    return None
+
+
+def lock_of(text: str, launch: Launch, project: Path) -> Lock:
+    """A lock from the JSON that Terraform writes (statemgr.LockInfo)."""
+    info = json.loads(text)
+    own = info["Who"] == _whoami() and not at_work(project, launch.stack_name)
+    return Lock(info["ID"], info["Who"], info["Operation"], info["Created"], own)
+
+
+def _whoami() -> str:
+    """As Terraform names the holder of a lock (statemgr.NewLockInfo)."""
+    import pwd
+
+    return f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
+
+
+def at_work(project: Path, stack_name: str) -> list[int]:
+    """The processes of Terraform that work in the stack's folder on this machine, by their ids.
+
+    Where the system does not tell a process's folder, every Terraform counts.
+    """
+    folder = (project / "cdktf.out" / "stacks" / stack_name).resolve()
+    return [
+        number
+        for number, command, works_in in _processes()
+        # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
+        if Path(command).name.startswith(("terraform", "tofu")) and works_in in (None, folder)
+    ]
+
+
+def _processes() -> Iterator[tuple[int, str, Path | None]]:
+    """This machine's processes: id, command, folder (None where the system does not tell it)."""
+    if not Path("/proc/self").exists():
+        shown = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True, check=True)
+        for line in shown.stdout.splitlines():
+            number, _, command = line.strip().partition(" ")
+            yield int(number), command.strip(), None
+        return
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            yield (
+                int(process.name),
+                (process / "comm").read_text(encoding="utf-8").strip(),
+                (process / "cwd").readlink(),
+            )
+        except OSError:
+            continue  # it has ended, or is another user's

@@ -1,0 +1,213 @@
+"""Which thing in AWS is a resource of the stack that its state does not know, and the id by which Terraform imports it.
+
+Known by what Terraform itself would collide with: a name, a tag, or the node's own links. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nixl_efa.mend.compare import Seen
+from nixl_efa.settings.model import STACK_TAG
+
+Payload = Mapping[str, Any]
+
+# What the provider (helper/id of Terraform's plugin SDK) puts behind a `bucket_prefix`: a moment of 18
+# digits and a counter of 8 hexadecimal ones.
+_UNIQUE = "[0-9]{18}[0-9a-f]{8}"
+# Written over what is there (PutBucketPolicy, PutRolePolicy, ...), so a deployment creates them without a collision;
+# terraform_data is nothing in AWS (see `frozen`).
+MADE_ANEW = frozenset(
+    {
+        "aws_iam_role_policy",
+        "aws_iam_role_policy_attachment",
+        "aws_s3_bucket_policy",
+        "aws_s3_bucket_public_access_block",
+        "aws_s3_bucket_server_side_encryption_configuration",
+        "terraform_data",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A resource of the stack's synthesized JSON; `body` are its arguments there."""
+
+    type: str
+    name: str
+    body: Payload
+
+    @property
+    def address(self) -> str:
+        """Its address in Terraform."""
+        return f"{self.type}.{self.name}"
+
+    @property
+    def tag_name(self) -> str:
+        """Its tag Name; empty without one."""
+        return str(self.body.get("tags", {}).get("Name", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What there is in AWS under the stack's names and tags, as the API answers it.
+
+    identity:  the tag STACK_TAG of what is the stack's; empty takes what any stack has.
+    nodes:     the nodes that live, by their tag Name.
+    user_data: of one of the nodes, which names the bucket; empty without nodes.
+    """
+
+    identity: str
+    nodes: Mapping[str, Seen] = field(default_factory=dict)
+    interfaces: tuple[Payload, ...] = ()
+    addresses: tuple[Payload, ...] = ()
+    templates: tuple[Payload, ...] = ()
+    groups: tuple[Payload, ...] = ()
+    rules: tuple[Payload, ...] = ()
+    placement_groups: tuple[Payload, ...] = ()
+    roles: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+    buckets: tuple[str, ...] = ()
+    user_data: str = ""
+
+    def owns(self, payload: Payload) -> bool:
+        """Whether a thing with tags belongs to the stack."""
+        return not self.identity or tags_of(payload).get(STACK_TAG) == self.identity
+
+
+def tags_of(payload: Payload) -> dict[str, str]:
+    """A payload's tags; addresses and interfaces call them differently."""
+    return {tag["Key"]: tag["Value"] for tag in payload.get("Tags", payload.get("TagSet", ()))}
+
+
+def parts_of(stack: Payload) -> list[Part]:
+    """The resources of a stack's JSON."""
+    return [
+        Part(kind, name, body)
+        for kind, named in stack.get("resource", {}).items()
+        for name, body in named.items()
+    ]
+
+
+def import_ids(part: Part, seen: Surroundings) -> list[str]:
+    """The ids by which Terraform would import the part: none when it is not there (or of no kind that can collide),
+    more than one when it can't be told which is the stack's."""
+    find = _FINDERS.get(part.type)
+    return find(part, seen) if find else []
+
+
+def _instance(part: Part, seen: Surroundings) -> list[str]:
+    node = seen.nodes.get(part.tag_name)
+    return [node.id] if node else []
+
+
+def _interface(part: Part, seen: Surroundings) -> list[str]:
+    node = seen.nodes.get(part.tag_name)
+    if node and node.interface:
+        return [node.interface]
+    # The node's EFA interfaces carry the same tags; only this one has the description.
+    return [
+        one["NetworkInterfaceId"]
+        for one in seen.interfaces
+        if one.get("Description") == part.body["description"] and seen.owns(one)
+    ]
+
+
+def _address(part: Part, seen: Surroundings) -> list[str]:
+    own = [one for one in seen.addresses if tags_of(one).get("Name") == part.tag_name and seen.owns(one)]
+    node = seen.nodes.get(part.tag_name)
+    attached = [one for one in own if node and one.get("NetworkInterfaceId") == node.interface]
+    return [one["AllocationId"] for one in attached or own]
+
+
+def _template(part: Part, seen: Surroundings) -> list[str]:
+    return [
+        one["LaunchTemplateId"] for one in seen.templates if one["LaunchTemplateName"] == part.body["name"]
+    ]
+
+
+def _group(part: Part, seen: Surroundings) -> list[str]:
+    own = [one for one in seen.groups if one["GroupName"] == part.body["name"]]
+    # A name is unique in a VPC alone.
+    used = {group["GroupId"] for one in seen.interfaces if seen.owns(one) for group in one.get("Groups", ())}
+    return [one["GroupId"] for one in own if one["GroupId"] in used] or [one["GroupId"] for one in own]
+
+
+def _rule(part: Part, seen: Surroundings) -> list[str]:
+    """By what makes two rules collide: direction, protocol, ports and peer. A group that was just made has EC2's own
+    rule to 0.0.0.0/0, which is the stack's `to_anywhere` in all but its description."""
+    body = part.body
+    own = [
+        one
+        for one in seen.rules
+        if one["IsEgress"] == (part.type == "aws_vpc_security_group_egress_rule")
+        and one["IpProtocol"] == body["ip_protocol"]
+        and (
+            body["ip_protocol"] == "-1"
+            or (one.get("FromPort"), one.get("ToPort")) == (body["from_port"], body["to_port"])
+        )
+        and ("ReferencedGroupInfo" in one) == ("referenced_security_group_id" in body)
+        and _same(body.get("cidr_ipv4"), one.get("CidrIpv4"))
+    ]
+    return [one["SecurityGroupRuleId"] for one in own]
+
+
+def _placement_group(part: Part, seen: Surroundings) -> list[str]:
+    return [one["GroupName"] for one in seen.placement_groups if one["GroupName"] == part.body["name"]]
+
+
+def _role(part: Part, seen: Surroundings) -> list[str]:
+    return [name for name in seen.roles if name == part.body["name"]]
+
+
+def _profile(part: Part, seen: Surroundings) -> list[str]:
+    return [name for name in seen.profiles if name == part.body["name"]]
+
+
+def _bucket(part: Part, seen: Surroundings) -> list[str]:
+    pattern = re.compile(re.escape(part.body["bucket_prefix"]) + _UNIQUE)
+    own = [name for name in seen.buckets if pattern.fullmatch(name)]
+    return [name for name in own if name in seen.user_data] or own
+
+
+def _same(wanted: str | None, there: str | None) -> bool:
+    """A value that Terraform fills in ("${...}") is equal to any."""
+    return wanted == there or (there is not None and wanted is not None and "${" in wanted)
+
+
+_FINDERS: Mapping[str, Callable[[Part, Surroundings], list[str]]] = {
+    "aws_instance": _instance,
+    "aws_network_interface": _interface,
+    "aws_eip": _address,
+    "aws_launch_template": _template,
+    "aws_security_group": _group,
+    "aws_vpc_security_group_egress_rule": _rule,
+    "aws_vpc_security_group_ingress_rule": _rule,
+    "aws_placement_group": _placement_group,
+    "aws_iam_role": _role,
+    "aws_iam_instance_profile": _profile,
+    "aws_s3_bucket": _bucket,
+}
+IMPORTED = frozenset(_FINDERS)
+
+
+def foreign(seen: Surroundings, known: Collection[str]) -> list[str]:
+    """The interfaces and addresses under the nodes' names that are neither the stack's by their tag nor in its state.
+
+    known: the ids of the state. What a node of the state has, was made with it.
+    """
+    attached = {one.interface for one in seen.nodes.values() if one.id in known}
+    others = {
+        str(one.get("AllocationId") or one["NetworkInterfaceId"])
+        for one in (*seen.interfaces, *seen.addresses)
+        if not seen.owns(one) and one.get("Attachment", {}).get("InstanceId") not in known
+    }
+    return sorted(others - attached - set(known))
+
+
+def names(parts: Iterable[Part], kind: str, member: str = "name") -> list[str]:
+    """What the parts of a kind are called."""
+    return [str(part.body[member]) for part in parts if part.type == kind and part.body.get(member)]

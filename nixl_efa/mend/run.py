@@ -1,0 +1,226 @@
+"""`nixl-efa mend`: from what differs to the steps, and the steps done one after the other.
+
+Every step is one command of Terraform in the stack's folder, so each can be done by hand, and a run that is interrupted
+is mended by the next one.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nixl_efa import state
+from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.failure import Failure
+from nixl_efa.findings import listed
+from nixl_efa.launch import Launch
+from nixl_efa.mend import frozen, look
+from nixl_efa.mend.compare import Difference, Kind, compare, stop_message
+from nixl_efa.mend.look import Look
+from nixl_efa.mend.parts import Part, Surroundings, foreign, import_ids, parts_of
+from nixl_efa.mend.surroundings import ClientsFactory as OfSurroundings
+from nixl_efa.mend.surroundings import surroundings
+from nixl_efa.settings import Settings
+from nixl_efa.settings.names import variable
+from nixl_efa.state import State
+from nixl_efa.terraform import Capture, Terraform, capture
+
+if TYPE_CHECKING:
+    from nixl_efa.aws import Clients
+
+Say = Callable[[str], None]
+
+
+class ClientsFactory(look.ClientsFactory, OfSurroundings, Protocol):
+    """Makes the clients (nixl_efa.aws.Clients is one)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step: what it does and why, and Terraform's words for it; freezes: the values that it puts into the state."""
+
+    what: str
+    words: tuple[str, ...]
+    freezes: tuple[Part, ...] = ()
+
+    def command(self, program: str) -> str:
+        """The step as a command for a shell."""
+        return shlex.join([program, *self.words])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The steps, and what a user must know before agreeing.
+
+    notes:     what can't be told, and is left alone.
+    is_taken_over: the state knows nothing of what runs, and nothing but the user knows that it is this stack's.
+    """
+
+    steps: tuple[Step, ...]
+    notes: tuple[str, ...] = ()
+    is_taken_over: bool = False
+
+
+def plan_steps(
+    differences: Sequence[Difference],
+    parts: Sequence[Part],
+    known: State,
+    there: Surroundings,
+    *,
+    shared_identity: bool,
+) -> Plan:
+    """The steps that join the state with what runs. Pure.
+
+    known:  the state. there: what is in AWS under the stack's names.
+    shared_identity: other working copies have the same identity (a local state has no place of its own).
+    """
+    steps, notes = [], []
+    for one in differences:
+        if one.lock is not None:
+            what = f"Unlock the state, which {one.lock.who} locked at {one.lock.created}; that run is over."
+            steps.append(Step(what, ("force-unlock", "-force", one.lock.id)))
+        elif one.kind is Kind.TAINTED:
+            what = f"Keep {one.address} ({one.ids[0]}): it is there, and tainted since its creation was interrupted."
+            steps.append(Step(what, ("untaint", one.address)))
+        elif one.kind is Kind.UNKNOWN and one.known:
+            what = f"Forget {one.known}, which is gone: {one.ids[0]} runs in its place."
+            steps.append(Step(what, ("state", "rm", one.address)))
+    replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
+    imported = []
+    for part in parts:
+        if part.address in known.resources and part.address not in replaced:
+            continue
+        ids = import_ids(part, there)
+        if len(ids) == 1:
+            imported.append(part.address)
+            what = f"Take {ids[0]} into the state as {part.address}."
+            steps.append(Step(what, ("import", "-input=false", "-no-color", part.address, ids[0])))
+        elif ids:
+            notes.append(
+                f"{part.address} may be any of {listed(ids)}: not taken over. Delete those that are left over, or "
+                f"`terraform import {part.address} ID` in the stack's folder."
+            )
+    lost = frozen.lost(parts, known, {*known.resources, *imported})
+    if lost:
+        names = listed(part.address for part in lost)
+        what = f"Keep what was chosen when the nodes were made, as they have it: {names}."
+        steps.append(Step(what, ("state", "push", "-"), freezes=tuple(lost)))
+    return Plan(tuple(steps), tuple(notes), bool(imported) and shared_identity and not known.resources)
+
+
+class Mender:
+    """Mends one environment. `say` gets what is done, a line at a time.
+
+    project: the folder of cdktf.json. environ: of Terraform and cdktf.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        launch: Launch,
+        clients: ClientsFactory | Clients,
+        project: Path,
+        environ: Mapping[str, str],
+        say: Say,
+        run: Capture = capture,
+    ) -> None:
+        self._settings = settings
+        self._launch = launch
+        self._clients = clients
+        self._project = project
+        self._say = say
+        self._run = run
+        # The other environments are left out, so that a fault of theirs does not stop this one.
+        self._environ = {
+            **look.terraform_environ(environ, launch),
+            "NIXL_EFA_ENVIRONMENTS": settings.name,
+            variable("check", settings.name): "off",
+        }
+        folder = project / "cdktf.out" / "stacks" / settings.stack_name
+        self.terraform = Terraform(folder, self._environ, capture=run)
+
+    def prepare(self, *, take_over: bool) -> Plan:
+        """Looks, synthesizes and decides; changes nothing in AWS nor in the state. Failure for what can't be mended."""
+        if processes := look.at_work(self._project, self._settings.stack_name):
+            raise Failure(
+                f"Terraform is still at work in {self.terraform.folder} (process {listed(map(str, processes))}): "
+                "wait until it has ended, then mend."
+            )
+        seen = look.look(self._settings, self._launch, self._clients, self._project, self._environ, self._run)
+        found = compare(seen.state, seen.seen, self._launch, seen.lock, take_over=take_over)
+        if message := stop_message(found, self._launch):
+            raise Failure(message)
+        self._synthesize()
+        self._parts = parts_of(
+            json.loads((self.terraform.folder / "cdk.tf.json").read_text(encoding="utf-8"))
+        )
+        there = self._there(seen, take_over=take_over)
+        shared = self._settings.backend.type == "local"
+        return plan_steps(found, self._parts, seen.state, there, shared_identity=shared)
+
+    def _there(self, seen: Look, *, take_over: bool) -> Surroundings:
+        known = {one.id for one in seen.state.nodes.values()}
+        names = self._launch.node_names
+        # Where two live under one name, `compare` has stopped.
+        living = sorted(
+            (one for one in seen.seen if one.is_alive and one.name in names),
+            key=lambda one: one.id in known,
+        )
+        identity = "" if take_over else self._launch.stack_identity
+        there = surroundings(self._parts, living, self._clients, self._launch.region, identity)
+        if theirs := foreign(there, {one.id for one in seen.state.resources.values()}):
+            raise Failure(
+                f"{listed(theirs)} carry this stack's names and not its tag ({self._launch.stack_identity!r}). "
+                f"Change this environment's name or project_prefix; when no other state holds them: "
+                f"`nixl-efa mend {self._launch.environment} --take-over`."
+            )
+        return there
+
+    def _synthesize(self) -> None:
+        program = cdktf_path(self._project, self._environ.get("PATH", ""))
+        if not program:
+            raise Failure("the cdktf command line is not installed: run `make install`")
+        self._say(f"Synthesizing {self._settings.stack_name} ...")
+        code, out, err = self._run([program, "synth"], self._project, self._environ)
+        if code:
+            said = [line.strip() for line in f"{err}\n{out}".splitlines() if line.strip()]
+            raise Failure(f"`cdktf synth` failed: {' '.join(said[-3:])}")
+        self.terraform.init()
+
+    def do(self, plan: Plan) -> None:
+        """Does the steps in their order. TerraformError at the first that fails: the next run goes on from there."""
+        for number, step in enumerate(plan.steps, 1):
+            self._say(f"Step {number} of {len(plan.steps)} ...")
+            if step.freezes:
+                self._freeze(step.freezes)
+            else:
+                self.terraform.ask(*step.words)
+
+    def _freeze(self, lost: Sequence[Part]) -> None:
+        document = self.terraform.state()
+        known = state.parse(document)
+        values = {part.address: frozen.in_use(part, self._parts, known) for part in lost}
+        with tempfile.TemporaryDirectory(prefix="nixl-efa-mend-") as folder:
+            planned = self.terraform.plan(Path(folder) / "plan")
+            file = Path(folder) / "state.json"
+            pushed = frozen.with_frozen(document, values, planned["resource_changes"])
+            file.write_text(json.dumps(pushed), encoding="utf-8")
+            self.terraform.ask("state", "push", str(file))
+
+    def what_follows(self) -> tuple[dict[str, int], list[str]]:
+        """What a deployment would do now: how many are created, updated and deleted; what would be deleted."""
+        with tempfile.TemporaryDirectory(prefix="nixl-efa-mend-") as folder:
+            changes: list[Mapping[str, Any]] = self.terraform.plan(Path(folder) / "plan").get(
+                "resource_changes", []
+            )
+        managed = [one for one in changes if one.get("mode") == "managed"]
+        counts = {
+            action: sum(action in one["change"]["actions"] for one in managed)
+            for action in ("create", "update", "delete")
+        }
+        return counts, [one["address"] for one in managed if "delete" in one["change"]["actions"]]
