@@ -35,9 +35,7 @@ COMMANDS: dict[str, Target] = {
     "status": Target(
         "nixl_efa.cli.nodes", "status", "Show an environment's nodes and the time that is left."
     ),
-    "mend": Target(
-        "nixl_efa.cli.mend", "mend", "Join the state with what runs, after an interrupted deployment."
-    ),
+    "mend": Target("nixl_efa.cli.mend", "mend", "Mend what an interrupted deployment left behind."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
     "instance-types": Target(
         "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -88,6 +89,7 @@ def status(
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import SystemClock
     from nixl_efa.launch import launch_of
+    from nixl_efa.mend.look import beside
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -95,9 +97,18 @@ def status(
     tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
     require_account(settings, clients)
-    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    launch = launch_of(settings, profile=profile or "")
+    pair, differences = beside(
+        lambda: outputs.read(environment, cdktf_out, outputs.run_command, os.environ),
+        settings,
+        launch,
+        clients,
+        Path(),
+        os.environ,
+    )
     ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
-    report = look.status(ec2, ssm, pair, launch_of(settings), SystemClock())
+    report = look.status(ec2, ssm, pair, launch, SystemClock())
+    report = replace(report, findings=(*report.findings, *differences))
     nodes_view.show(report, "status", as_json)
     _exit([finding.level for finding in report.all_findings], strict)
 

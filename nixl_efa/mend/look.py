@@ -6,15 +6,16 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from nixl_efa import state
 from nixl_efa.aws_errors import error_code, explain, missing_permission
-from nixl_efa.findings import Finding
+from nixl_efa.failure import Failure
+from nixl_efa.findings import Finding, failures
 from nixl_efa.launch import Launch
 from nixl_efa.mend.compare import Difference, Lock, Seen, compare, not_compared
 from nixl_efa.mend.compare import findings as findings_of
@@ -27,6 +28,8 @@ from nixl_efa.terraform import Capture, capture
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_s3 import S3Client
+
+T = TypeVar("T")
 
 
 class ClientsFactory(Protocol):
@@ -103,6 +106,30 @@ def findings(
     except Exception as error:
         return [not_compared(missing_permission(error), explain(error))]
     return [] if found is None else findings_of(found, launch)
+
+
+def beside(
+    read: Callable[[], T],
+    settings: Settings,
+    launch: Launch,
+    clients: ClientsFactory,
+    project: Path,
+    environ: Mapping[str, str],
+) -> tuple[T, list[Finding]]:
+    """What `read` returns, and the findings, looked for beside it.
+
+    Failure of `read`, or what FAILs in the state where that is its true cause: a tainted node gives no output.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        looking = pool.submit(findings, settings, launch, clients, project, environ)
+        try:
+            answer = read()
+        except Failure as failure:
+            faults = failures(looking.result())
+            if not faults:
+                raise
+            raise Failure("\n".join(fault.line() for fault in faults)) from failure
+        return answer, looking.result()
 
 
 def terraform_environ(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:

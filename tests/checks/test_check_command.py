@@ -109,13 +109,16 @@ def test_this_stacks_own_nodes_are_no_hindrance_to_it(project: Project, aws: Loc
     block = project.buy_block()
     project.environment("prod", **block)
     aws.advance(timedelta(hours=2))
-    for node in ("producer", "consumer"):
-        project.launch(
+    nodes = {
+        node: project.launch(
             "p5.48xlarge",
             block["capacity_reservation_id"],
             block["availability_zone"],
             name=f"nixl-efa-prod-{node}",
         )
+        for node in ("producer", "consumer")
+    }
+    project.terraform(**nodes)
     ran = project.run("check", "prod", "--json")
     assert ran.code == 0, ran
     assert "2 of them held by this stack" in by_check(ran)["reservation room"]["message"]

@@ -31,7 +31,7 @@ class Project:
         (folder / "environments").mkdir()
         (folder / "environments/prod.toml").write_text(SETTINGS, encoding="utf-8")
         (folder / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
-        self.command("terraform", f'[ "$1" = output ] && cat {folder}/outputs.json')
+        self.command("terraform", f'[ "$1" = init ] || cat {folder}/$1.json')
         self.outputs()
 
     def command(self, name: str, text: str) -> None:
@@ -43,8 +43,18 @@ class Project:
         values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": ""}
         for name, instance_id in zip(ADDRESSES, self.ids, strict=True):
             values |= {f"{name}_instance_id": instance_id, f"{name}_private_ip": ADDRESSES[name]}
+        resources = [
+            {
+                "mode": "managed",
+                "type": "aws_instance",
+                "name": name,
+                "instances": [{"attributes": {"id": one}}],
+            }
+            for name, one in zip(ADDRESSES, self.ids, strict=True)
+        ]
+        (self.folder / "state.json").write_text(json.dumps({"resources": resources}), encoding="utf-8")
         document = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
-        (self.folder / "outputs.json").write_text(json.dumps(document), encoding="utf-8")
+        (self.folder / "output.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:

@@ -280,7 +280,7 @@ def test_bad_input_and_half_built_stacks_are_one_line(
 
 
 def test_no_permission_to_look_at_instances_is_one_line(project: Project, aws: LocalAws, run: Run) -> None:
-    aws.faults.add("DescribeInstances", code="UnauthorizedOperation")
+    aws.faults.add("DescribeInstances", code="UnauthorizedOperation", times=None)
     code, _, err = run("status", "prod")
     assert code == 1
     assert "ec2:DescribeInstances is not allowed" in err

@@ -1,0 +1,87 @@
+"""A deployment that Ctrl-C or a lost machine ended in its middle: after `nixl-efa mend` and another deployment the same
+instances run, the plan is empty and nothing is left over.
+
+Real processes of the real programs. Four runs, or MOMENTS=all: ten moments, each by both signals, with a state on this
+machine and in S3.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.rehearse.plugin_mirror import terraform_environ
+from tests.mend.interrupted import CDKTF, DEPLOYED, ENVIRONMENT, Backend, Moment, Project, project
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
+
+COMMANDS = {"cdktf": CDKTF}
+MOMENTS = (
+    Moment("CreateRole"),
+    Moment("CreateSecurityGroup"),
+    Moment("CreateNetworkInterface"),
+    Moment("AuthorizeSecurityGroupEgress"),
+    Moment("AllocateAddress", 2),
+    Moment("CreateInstanceProfile"),
+    Moment("CreateLaunchTemplate", 2),
+    Moment("RunInstances", 1, in_flight=True),
+    Moment("RunInstances", 2, after=0.5, in_flight=True),
+    Moment("RunInstances", 2, after=3),
+)
+# Those that cost money when they are not mended: nodes run that the state does not know, or knows as tainted.
+FEW: list[tuple[Backend, signal.Signals, Moment]] = [
+    ("local", signal.SIGINT, MOMENTS[9]),
+    ("local", signal.SIGKILL, MOMENTS[7]),
+    ("s3", signal.SIGINT, MOMENTS[8]),
+    ("s3", signal.SIGKILL, MOMENTS[9]),
+]
+BACKENDS: tuple[Backend, ...] = ("local", "s3")
+ALL = [
+    (backend, how, moment)
+    for backend in BACKENDS
+    for how in (signal.SIGINT, signal.SIGKILL)
+    for moment in MOMENTS
+]
+
+
+@pytest.fixture(scope="module")
+def environ() -> Iterator[dict[str, str]]:
+    with terraform_environ(os.environ) as found:
+        yield found
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize(
+    ("backend", "how", "moment"), ALL if os.environ.get("MOMENTS") == "all" else FEW, ids=str
+)
+def test_after_mend_and_another_deployment_the_same_nodes_run_and_nothing_is_left_over(
+    backend: Backend,
+    how: signal.Signals,
+    moment: Moment,
+    command: str,
+    tmp_path: Path,
+    environ: dict[str, str],
+) -> None:
+    with project(tmp_path / "project", backend, environ) as one:
+        # Every call is answered a little late, so that some are under way at each moment.
+        one.control.faults.add("*", late=0.2, times=None)
+        one.interrupt(COMMANDS[command], moment, how)
+        ran = one.instances()
+        if ran:
+            assert "FAIL  state" in one.cli("check", ENVIRONMENT, "--brief", code=1), one.story()
+        said = one.mend()
+        assert "0 to destroy" in said, one.story()
+        assert_whole(one, ran)
+
+
+def assert_whole(one: Project, ran: dict[str, str]) -> None:
+    """Another deployment keeps what ran, and gives what a single one would have given."""
+    one.run(CDKTF)
+    assert ran.items() <= one.instances().items(), one.story()
+    assert one.inventory() == DEPLOYED, one.story()
+    assert one.plan_is_empty(), one.story()
+    assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief", code=None), one.story()
