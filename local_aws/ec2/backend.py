@@ -117,6 +117,13 @@ class Backend(EC2Backend):  # type: ignore[misc]
                 break
         super().detach_network_interface(attachment_id)
 
+    def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
+        """Ports belong to TCP and UDP alone (EC2 API, SecurityGroupRuleRequest); moto wants them of all protocols."""
+        for rule in rules.values():
+            if rule.get("IpProtocol") == "-1":
+                rule.update(FromPort=-1, ToPort=-1)
+        super().modify_security_group_rules(group_id, rules)
+
     def check_groups(self, groups: Iterable[str]) -> None:
         """Refuse a security group that is not there; moto makes one up."""
         for group in groups:

@@ -249,3 +249,18 @@ def test_interfaces_are_found_by_public_address_and_by_what_becomes_of_them(
     assert found("association.public-ip", address["PublicIp"]) == [kept]
     assert found("attachment.delete-on-termination", "false") == [kept]
     assert len(found("attachment.delete-on-termination", "true")) == 1
+
+
+def test_a_rule_of_all_protocols_is_changed_without_ports(ec2: EC2Client) -> None:
+    group = ec2.create_security_group(GroupName="g", Description="g")["GroupId"]
+    of_group: Any = [{"Name": "group-id", "Values": [group]}]
+    [rule] = ec2.describe_security_group_rules(Filters=of_group)["SecurityGroupRules"]
+    changed: Any = {"IpProtocol": "-1", "CidrIpv4": "0.0.0.0/0", "Description": "out"}
+    ec2.modify_security_group_rules(
+        GroupId=group,
+        SecurityGroupRules=[
+            {"SecurityGroupRuleId": rule["SecurityGroupRuleId"], "SecurityGroupRule": changed}
+        ],
+    )
+    [after] = ec2.describe_security_group_rules(Filters=of_group)["SecurityGroupRules"]
+    assert (after["Description"], after["FromPort"], after["ToPort"]) == ("out", -1, -1)

@@ -120,7 +120,7 @@ class Project:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        until = time.monotonic() + 180
+        until = time.monotonic() + 600
         while not self._is_at(moment):
             assert process.poll() is None, self._deploy_log()
             assert time.monotonic() < until, self._deploy_log()
@@ -133,7 +133,7 @@ class Project:
         else:
             os.killpg(process.pid, how)
         control.faults.clear()
-        process.wait(timeout=240)
+        process.wait(timeout=600)
         wait_for_end_of(self.stack_folder)
         self.log.append(f"{how.name} at {moment}:\n{self._deploy_log()}")
 
@@ -240,7 +240,7 @@ def descendants(process: int) -> list[int]:
     return found
 
 
-def wait_for_end_of(folder: Path, seconds: float = 120.0) -> None:
+def wait_for_end_of(folder: Path, seconds: float = 600.0) -> None:
     """Until no Terraform works in a folder any more."""
     until = time.monotonic() + seconds
     while time.monotonic() < until:

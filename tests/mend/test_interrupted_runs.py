@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from tests.mend.interrupted import CDKTF, DEPLOYED, ENVIRONMENT, Backend, Moment, Project, project
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
@@ -48,12 +46,6 @@ ALL = [
 ]
 
 
-@pytest.fixture(scope="module")
-def environ() -> Iterator[dict[str, str]]:
-    with terraform_environ(os.environ) as found:
-        yield found
-
-
 @pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
     ("backend", "how", "moment"), ALL if os.environ.get("MOMENTS") == "all" else FEW, ids=str
@@ -75,13 +67,44 @@ def test_after_mend_and_another_deployment_the_same_nodes_run_and_nothing_is_lef
             assert "FAIL  state" in one.cli("check", ENVIRONMENT, "--brief", code=1), one.story()
         said = one.mend()
         assert "0 to destroy" in said, one.story()
+        # What cdktf would run, without another synthesis.
+        apply = ["terraform", "apply", "-input=false", "-no-color", "-auto-approve"]
+        assert "0 destroyed" in one.run(apply, folder=one.stack_folder), one.story()
         assert_whole(one, ran)
 
 
 def assert_whole(one: Project, ran: dict[str, str]) -> None:
-    """Another deployment keeps what ran, and gives what a single one would have given."""
-    one.run(CDKTF)
+    """What ran before still runs, and all is as a single deployment makes it."""
     assert ran.items() <= one.instances().items(), one.story()
     assert one.inventory() == DEPLOYED, one.story()
     assert one.plan_is_empty(), one.story()
-    assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief", code=None), one.story()
+
+
+def test_the_pair_of_a_lost_machine_is_taken_over_in_a_fresh_clone(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with project(tmp_path / "project", "local", environ) as one:
+        one.run(CDKTF)
+        ran = one.instances()
+        one.fresh_clone()
+        # A newer image than that of the nodes: it must replace nothing afterwards.
+        one.control.settings(image_generation=2)
+        assert "put" in one.cli("check", ENVIRONMENT, "--brief", code=1), one.story()
+        said = one.cli("mend", ENVIRONMENT, "--yes", code=1)
+        assert "may be another working copy's" in said
+        assert "If one holds it, stop here" in said
+        assert "0 to destroy" in one.cli("mend", ENVIRONMENT, "--yes", "--take-over")
+        one.run(CDKTF)
+        assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief"), one.story()
+        assert_whole(one, ran)
+
+
+def test_what_is_whole_is_left_as_it_is(tmp_path: Path, environ: dict[str, str]) -> None:
+    with project(tmp_path / "project", "local", environ) as one:
+        one.run(CDKTF)
+        state = one.folder / "state" / "nixl-efa-dev.tfstate"
+        before = state.read_bytes()
+        said = one.mend()
+        assert "There is nothing to mend" in said
+        assert "0 to add, 0 to change, 0 to destroy" in said
+        assert state.read_bytes() == before

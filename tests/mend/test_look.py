@@ -1,0 +1,139 @@
+"""What is asked, and who holds a lock."""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local_aws import LocalAws
+from nixl_efa.aws import Clients
+from nixl_efa.failure import Failure
+from nixl_efa.launch import Launch, launch_of
+from nixl_efa.mend import look
+from nixl_efa.mend.compare import Lock
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import S3Backend
+from tests.mend.conftest import REGION
+
+SETTINGS = Settings(name="dev", instance_type="g7e.8xlarge", backend=S3Backend(bucket="states"))
+LAUNCH = launch_of(SETTINGS)
+ME = f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def info(who: str = ME) -> str:
+    """As Terraform 1.11 writes it."""
+    return json.dumps(
+        {
+            "ID": "4ad2ecb4",
+            "Operation": "OperationTypeApply",
+            "Info": "",
+            "Who": who,
+            "Version": "1.11.4",
+            "Created": "2026-11-26T01:42:55.803478614Z",
+            "Path": "states/nixl-efa/dev.tfstate",
+        }
+    )
+
+
+@pytest.mark.parametrize(("who", "own"), [(ME, True), ("ann@elsewhere", False)])
+def test_a_lock_is_own_by_user_and_machine(who: str, own: bool, tmp_path: Path) -> None:
+    found = look.lock_of(info(who), LAUNCH, tmp_path)
+    assert found == Lock("4ad2ecb4", who, "OperationTypeApply", "2026-11-26T01:42:55.803478614Z", own)
+
+
+def test_a_lock_is_not_left_behind_while_terraform_works_in_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name
+    folder.mkdir(parents=True)
+    # A process whose command is Terraform's.
+    program = tmp_path / "terraform"
+    program.symlink_to("/bin/sleep")
+    elsewhere = subprocess.Popen([program, "60"], cwd=tmp_path)
+    assert look.at_work(tmp_path, LAUNCH.stack_name) == []
+    process = subprocess.Popen([program, "60"], cwd=folder)
+    try:
+        assert look.at_work(tmp_path, LAUNCH.stack_name) == [process.pid]
+        assert not look.lock_of(info(), LAUNCH, tmp_path).own
+    finally:
+        for one in (process, elsewhere):
+            one.kill()
+            one.wait()
+
+
+@pytest.fixture
+def clients(aws: LocalAws) -> Clients:
+    where: Any = {"LocationConstraint": REGION}
+    boto3.client("s3", REGION).create_bucket(Bucket="states", CreateBucketConfiguration=where)
+    return Clients(None, REGION)
+
+
+def no_state(command: Any, folder: Path, environ: Any) -> tuple[int, str, str]:
+    """A Terraform whose state is empty."""
+    return 0, "", ""
+
+
+def seen(settings: Settings, launch: Launch, clients: Clients, project: Path) -> look.Look:
+    return look.look(settings, launch, clients, project, os.environ, no_state)
+
+
+def test_the_lock_of_a_state_in_s3_is_read_from_the_bucket(clients: Clients, tmp_path: Path) -> None:
+    assert seen(SETTINGS, LAUNCH, clients, tmp_path).lock is None
+    clients.s3(REGION).put_object(Bucket="states", Key="nixl-efa/dev.tfstate.tflock", Body=info().encode())
+    found = seen(SETTINGS, LAUNCH, clients, tmp_path).lock
+    assert found is not None
+    assert found.own
+
+
+def test_the_lock_of_a_state_in_s3_is_read_from_the_table(clients: Clients, tmp_path: Path) -> None:
+    backend = S3Backend(bucket="states", use_lockfile=False, dynamodb_table="locks")
+    settings = SETTINGS.model_copy(update={"backend": backend})
+    table: Any = clients.dynamodb(REGION)
+    table.create_table(
+        TableName="locks",
+        KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    assert seen(settings, LAUNCH, clients, tmp_path).lock is None
+    item = {"LockID": {"S": "states/nixl-efa/dev.tfstate"}, "Info": {"S": info()}}
+    table.put_item(TableName="locks", Item=item)
+    assert seen(settings, LAUNCH, clients, tmp_path).lock is not None
+
+
+def test_nothing_deployed_is_no_difference(clients: Clients, tmp_path: Path) -> None:
+    local = Settings(name="dev", instance_type="g7e.8xlarge")
+    assert look.differences(local, launch_of(local), clients, tmp_path, os.environ) is None
+
+
+def test_what_may_not_be_looked_at_stops_nothing(aws: LocalAws, clients: Clients, tmp_path: Path) -> None:
+    local = Settings(name="dev", instance_type="g7e.8xlarge")
+    aws.faults.add("DescribeInstances", code="UnauthorizedOperation", times=None)
+    [found] = look.findings(local, launch_of(local), clients, tmp_path, os.environ)
+    assert (found.level, found.check) == ("SKIP", "state")
+    assert "ec2:DescribeInstances" in found.message
+
+
+def test_a_tainted_node_is_the_cause_of_a_missing_output(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from nixl_efa.findings import failed
+
+    def missing() -> str:
+        raise Failure("environment 'dev' is half-built")
+
+    clients: Any = None
+    faults = [failed("state", "producer i-1 is tainted.", "`nixl-efa mend dev` keeps it.")]
+    monkeypatch.setattr(look, "findings", lambda *_: faults)
+    with pytest.raises(Failure, match=r"^producer i-1 is tainted. `nixl-efa mend dev` keeps it.$"):
+        look.beside(missing, SETTINGS, LAUNCH, clients, tmp_path, {})
+    assert look.beside(lambda: 1, SETTINGS, LAUNCH, clients, tmp_path, {}) == (1, faults)
+    monkeypatch.setattr(look, "findings", lambda *_: [])
+    with pytest.raises(Failure, match="half-built"):
+        look.beside(missing, SETTINGS, LAUNCH, clients, tmp_path, {})

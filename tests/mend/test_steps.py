@@ -1,0 +1,151 @@
+"""The steps and their order, and what is asked before they are done."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nixl_efa.cli import main
+from nixl_efa.failure import Failure
+from nixl_efa.mend import look
+from nixl_efa.mend.compare import compare
+from nixl_efa.mend.parts import Surroundings, parts_of
+from nixl_efa.mend.run import Mender, Plan, Step, plan_steps
+from nixl_efa.state import State
+from tests.mend.test_compare import LAUNCH, LOCK, PAIR, PRODUCER, WHOLE, runs, stored
+from tests.synthesis import synthesize
+
+PARTS = parts_of(synthesize("prod"))
+IDENTITY = LAUNCH.stack_identity
+
+
+def steps(state: State, seen: list[Any], **there: Any) -> Plan:
+    """The plan for these."""
+    living = {one.name: one for one in seen if one.is_alive}
+    found = compare(state, seen, LAUNCH, there.pop("lock", None))
+    surroundings = Surroundings(IDENTITY, nodes=living, **there)
+    return plan_steps(found, PARTS, state, surroundings, shared_identity=there.pop("shared_identity", False))
+
+
+def words(plan: Plan) -> list[str]:
+    return [" ".join(step.words) for step in plan.steps]
+
+
+def test_the_lock_comes_first_and_what_was_frozen_last() -> None:
+    found = steps(stored("producer", **WHOLE), PAIR, lock=LOCK)
+    assert words(found)[:2] == ["force-unlock -force 1234", "untaint aws_instance.producer"]
+    assert words(found)[-1] == "state push -"
+    assert {part.address for part in found.steps[-1].freezes} >= {
+        "terraform_data.image",
+        "terraform_data.subnet",
+    }
+
+
+def test_a_node_that_took_anothers_place_is_forgotten_before_it_is_imported() -> None:
+    seen = [runs("i-p", state="terminated"), runs("i-q"), PAIR[1]]
+    found = words(steps(stored(**WHOLE), seen))
+    assert found.index("state rm aws_instance.producer") < found.index(
+        "import -input=false -no-color aws_instance.producer i-q"
+    )
+
+
+def test_what_can_not_be_told_apart_is_said_and_left_alone() -> None:
+    addresses = tuple(
+        {
+            "AllocationId": name,
+            "Tags": [{"Key": "Name", "Value": PRODUCER}, {"Key": "nixl-efa:stack", "Value": IDENTITY}],
+        }
+        for name in ("eipalloc-1", "eipalloc-2")
+    )
+    found = steps(stored(**WHOLE), PAIR, addresses=addresses)
+    assert "aws_eip.producer may be any of eipalloc-1, eipalloc-2" in found.notes[0]
+    assert not any("aws_eip" in one for one in words(found))
+
+
+@pytest.mark.parametrize(
+    ("state", "shared", "taken_over"),
+    [(stored(), True, True), (stored(), False, False), (stored(consumer="i-c"), True, False)],
+)
+def test_only_an_empty_state_without_a_place_of_its_own_needs_to_be_told_whose_the_pair_is(
+    state: State, shared: bool, taken_over: bool
+) -> None:
+    found = compare(state, PAIR, LAUNCH)
+    there = Surroundings(IDENTITY, nodes={one.name: one for one in PAIR})
+    assert plan_steps(found, PARTS, state, there, shared_identity=shared).is_taken_over is taken_over
+
+
+STEP = Step("Keep it.", ("untaint", "aws_instance.producer"))
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What a Mender would do, which does nothing here."""
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments/prod.toml").write_text('instance_type = "p5.48xlarge"\n')
+    monkeypatch.chdir(tmp_path)
+    did: list[str] = []
+    monkeypatch.setattr(Mender, "do", lambda self, plan: did.extend(words(plan)))
+    monkeypatch.setattr(Mender, "what_follows", lambda self: ({"create": 0, "update": 1, "delete": 0}, []))
+    return did
+
+
+@pytest.mark.parametrize(
+    ("plan", "arguments", "typed", "code", "says"),
+    [
+        (Plan(()), [], "", 0, "There is nothing to mend"),
+        (Plan((STEP,)), [], "yes\n", 0, "0 to add, 1 to change, 0 to destroy"),
+        (Plan((STEP,)), [], "y\n", 1, "nothing was done: the answer was not yes"),
+        (Plan((STEP,)), [], "", 1, "stdin has ended"),
+        (Plan((STEP,)), ["--yes"], "", 0, "terraform untaint aws_instance.producer"),
+        (Plan((STEP,), is_taken_over=True), [], "yes\n", 0, "another working copy's"),
+        (Plan((STEP,), is_taken_over=True), ["--yes"], "", 1, "--take-over beside --yes"),
+        (Plan((STEP,), is_taken_over=True), ["--yes", "--take-over"], "", 0, "Next: nixl-efa deploy prod"),
+    ],
+)
+def test_nothing_is_done_before_somebody_agrees(
+    plan: Plan,
+    arguments: list[str],
+    typed: str,
+    code: int,
+    says: str,
+    done: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    import io
+
+    monkeypatch.setattr(Mender, "prepare", lambda self, *, take_over: plan)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(typed))
+    assert main(["mend", "prod", *arguments]) == code
+    printed = capsys.readouterr()
+    assert says in printed.out + printed.err
+    assert done == (words(plan) if code == 0 else [])
+
+
+def test_a_plan_that_would_still_destroy_is_an_error_that_names_what(
+    done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(Mender, "prepare", lambda self, *, take_over: Plan(()))
+    monkeypatch.setattr(
+        Mender,
+        "what_follows",
+        lambda self: ({"create": 1, "update": 0, "delete": 1}, ["aws_instance.producer"]),
+    )
+    assert main(["mend", "prod"]) == 1
+    assert "would destroy aws_instance.producer" in capsys.readouterr().err
+
+
+def test_nothing_is_mended_while_terraform_is_at_work(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from tests.synthesis import settings_of
+
+    monkeypatch.setattr(look, "at_work", lambda *_: [4711])
+    clients: Any = None
+    mender = Mender(settings_of("dev"), replace(LAUNCH), clients, tmp_path, {}, print)
+    with pytest.raises(Failure, match=r"still at work in .* \(process 4711\)"):
+        mender.prepare(take_over=False)
