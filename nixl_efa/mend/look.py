@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from nixl_efa.aws_errors import error_code, explain, missing_permission
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, failures
 from nixl_efa.launch import Launch
+from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Difference, Lock, Seen, compare, not_compared
 from nixl_efa.mend.compare import findings as findings_of
 from nixl_efa.settings import Settings
@@ -72,7 +72,7 @@ def look(
     ec2 = clients.ec2(launch.region)
     with ThreadPoolExecutor(3) as pool:
         reading = pool.submit(state.read, settings, project, terraform_environ(environ, launch), run)
-        locked = pool.submit(_lock, settings, launch, clients, project)
+        locked = pool.submit(_lock, settings, clients, project)
         by_tags = [
             *pool.map(
                 lambda tag: list(_instances(ec2, *tag)),
@@ -163,7 +163,7 @@ def seen_of(payload: Mapping[str, Any]) -> Seen:
     )
 
 
-def _lock(settings: Settings, launch: Launch, clients: ClientsFactory, project: Path) -> Lock | None:
+def _lock(settings: Settings, clients: ClientsFactory, project: Path) -> Lock | None:
     """The lock of a state in S3, from the bucket or the table. A local state's is the kernel's and ends with its
     process; Terraform Cloud keeps its own."""
     backend = settings.backend
@@ -173,11 +173,11 @@ def _lock(settings: Settings, launch: Launch, clients: ClientsFactory, project: 
     try:
         if backend.use_lockfile:
             answer = clients.s3(region).get_object(Bucket=backend.bucket, Key=f"{key}.tflock")
-            return lock_of(answer["Body"].read().decode(), launch, project)
+            return lock_of(answer["Body"].read().decode(), settings, project)
         if backend.dynamodb_table:
             wanted = {"LockID": {"S": f"{backend.bucket}/{key}"}}
             item = clients.dynamodb(region).get_item(TableName=backend.dynamodb_table, Key=wanted).get("Item")
-            return lock_of(item["Info"]["S"], launch, project) if item else None
+            return lock_of(item["Info"]["S"], settings, project) if item else None
     except Exception as error:
         # Without s3:ListBucket, S3 answers for a missing object as for one that may not be read.
         if error_code(error) in ("NoSuchKey", "NoSuchBucket", "AccessDenied", "403"):
@@ -186,10 +186,10 @@ def _lock(settings: Settings, launch: Launch, clients: ClientsFactory, project: 
     return None
 
 
-def lock_of(text: str, launch: Launch, project: Path) -> Lock:
+def lock_of(text: str, settings: Settings, project: Path) -> Lock:
     """A lock from the JSON that Terraform writes (statemgr.LockInfo)."""
     info = json.loads(text)
-    own = info["Who"] == _whoami() and not at_work(project, launch.stack_name)
+    own = info["Who"] == _whoami() and not at_work(settings, project)
     return Lock(info["ID"], info["Who"], info["Operation"], info["Created"], own)
 
 
@@ -198,36 +198,3 @@ def _whoami() -> str:
     import pwd
 
     return f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"
-
-
-def at_work(project: Path, stack_name: str) -> list[int]:
-    """The processes of Terraform that work in the stack's folder on this machine, by their ids.
-
-    Where the system does not tell a process's folder, every Terraform counts.
-    """
-    folder = (project / "cdktf.out" / "stacks" / stack_name).resolve()
-    return [
-        number
-        for number, command, works_in in _processes()
-        # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
-        if Path(command).name.startswith(("terraform", "tofu")) and works_in in (None, folder)
-    ]
-
-
-def _processes() -> Iterator[tuple[int, str, Path | None]]:
-    """This machine's processes: id, command, folder (None where the system does not tell it)."""
-    if not Path("/proc/self").exists():
-        shown = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True, check=True)
-        for line in shown.stdout.splitlines():
-            number, _, command = line.strip().partition(" ")
-            yield int(number), command.strip(), None
-        return
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            yield (
-                int(process.name),
-                (process / "comm").read_text(encoding="utf-8").strip(),
-                (process / "cwd").readlink(),
-            )
-        except OSError:
-            continue  # it has ended, or is another user's

@@ -20,6 +20,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch
 from nixl_efa.mend import frozen, look
+from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Difference, Kind, compare, stop_message
 from nixl_efa.mend.look import Look
 from nixl_efa.mend.parts import Part, Surroundings, foreign, import_ids, parts_of
@@ -146,9 +147,9 @@ class Mender:
 
     def prepare(self, *, take_over: bool) -> Plan:
         """Looks, synthesizes and decides; changes nothing in AWS nor in the state. Failure for what can't be mended."""
-        if processes := look.at_work(self._project, self._settings.stack_name):
+        if processes := at_work(self._settings, self._project):
             raise Failure(
-                f"Terraform is still at work in {self.terraform.folder} (process {listed(map(str, processes))}): "
+                f"Terraform is still at work on {self._settings.stack_name} (process {listed(map(str, processes))}): "
                 "wait until it has ended, then mend."
             )
         seen = look.look(self._settings, self._launch, self._clients, self._project, self._environ, self._run)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
 import signal
 import subprocess
 import sys
@@ -22,7 +23,7 @@ from local_aws.server import client_environ
 from nixl_efa.rehearse import server
 
 ROOT = Path(__file__).resolve().parents[2]
-REGION, ENVIRONMENT, STATES = "us-east-2", "dev", "terraform-states"
+REGION, ENVIRONMENT, STATES = "us-east-2", "dev", "terraform-states-"
 STACK = f"nixl-efa-{ENVIRONMENT}"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 Backend = Literal["local", "s3"]
@@ -185,7 +186,7 @@ class Project:
             "placement groups": len(ec2.describe_placement_groups()["PlacementGroups"]),
             "roles": len(iam.list_roles()["Roles"]),
             "profiles": len(iam.list_instance_profiles()["InstanceProfiles"]),
-            "buckets": sum(one["Name"] != STATES for one in s3.list_buckets()["Buckets"]),
+            "buckets": sum(not one["Name"].startswith(STATES) for one in s3.list_buckets()["Buckets"]),
         }
 
     def plan_is_empty(self) -> bool:
@@ -275,8 +276,10 @@ def project(folder: Path, backend: Backend, environ: dict[str, str]) -> Iterator
             "NIXL_EFA_ENVIRONMENTS": ENVIRONMENT,
             "JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION": "20",
         }
+        # Of this run alone: another one beside it on this machine must not seem to work on the same state.
+        bucket = f"{STATES}{secrets.token_hex(6)}"
         if backend == "s3":
-            variables["NIXL_EFA_DEV_BACKEND"] = json.dumps({"type": "s3", "bucket": STATES})
+            variables["NIXL_EFA_DEV_BACKEND"] = json.dumps({"type": "s3", "bucket": bucket})
         made = Project(
             folder,
             {**kept, **client_environ(started.endpoint, REGION), **variables},
@@ -284,7 +287,7 @@ def project(folder: Path, backend: Backend, environ: dict[str, str]) -> Iterator
         )
         if backend == "s3":
             made.client("s3").create_bucket(
-                Bucket=STATES, CreateBucketConfiguration={"LocationConstraint": REGION}
+                Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION}
             )
         yield made
     finally:

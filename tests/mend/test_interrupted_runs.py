@@ -40,9 +40,9 @@ FEW: list[tuple[Backend, signal.Signals, Moment]] = [
 BACKENDS: tuple[Backend, ...] = ("local", "s3")
 ALL = [
     (backend, how, moment)
+    for moment in reversed(MOMENTS)
     for backend in BACKENDS
     for how in (signal.SIGINT, signal.SIGKILL)
-    for moment in MOMENTS
 ]
 
 

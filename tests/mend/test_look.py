@@ -18,6 +18,7 @@ from nixl_efa.aws import Clients
 from nixl_efa.failure import Failure
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.mend import look
+from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Lock
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
@@ -45,24 +46,35 @@ def info(who: str = ME) -> str:
 
 @pytest.mark.parametrize(("who", "own"), [(ME, True), ("ann@elsewhere", False)])
 def test_a_lock_is_own_by_user_and_machine(who: str, own: bool, tmp_path: Path) -> None:
-    found = look.lock_of(info(who), LAUNCH, tmp_path)
+    found = look.lock_of(info(who), SETTINGS, tmp_path)
     assert found == Lock("4ad2ecb4", who, "OperationTypeApply", "2026-11-26T01:42:55.803478614Z", own)
 
 
-def test_a_lock_is_not_left_behind_while_terraform_works_in_the_folder(tmp_path: Path) -> None:
-    folder = tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name
-    folder.mkdir(parents=True)
+def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: Path) -> None:
+    def initialized(folder: Path, key: str) -> Path:
+        """A folder as `terraform init` leaves it."""
+        (folder / ".terraform").mkdir(parents=True)
+        backend = {"type": "s3", "config": {"bucket": "states", "key": key}}
+        (folder / ".terraform/terraform.tfstate").write_text(json.dumps({"version": 3, "backend": backend}))
+        return folder
+
     # A process whose command is Terraform's.
     program = tmp_path / "terraform"
     program.symlink_to("/bin/sleep")
-    elsewhere = subprocess.Popen([program, "60"], cwd=tmp_path)
-    assert look.at_work(tmp_path, LAUNCH.stack_name) == []
-    process = subprocess.Popen([program, "60"], cwd=folder)
+    folders = {
+        "own": tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name,
+        "clone": initialized(tmp_path / "clone", "nixl-efa/dev.tfstate"),
+        "other": initialized(tmp_path / "other", "nixl-efa/prod.tfstate"),
+        "plain": tmp_path,
+    }
+    folders["own"].mkdir(parents=True)
+    processes = {name: subprocess.Popen([program, "60"], cwd=one) for name, one in folders.items()}
     try:
-        assert look.at_work(tmp_path, LAUNCH.stack_name) == [process.pid]
-        assert not look.lock_of(info(), LAUNCH, tmp_path).own
+        working = {processes["own"].pid, processes["clone"].pid}
+        assert set(at_work(SETTINGS, tmp_path)) == working
+        assert not look.lock_of(info(), SETTINGS, tmp_path).own
     finally:
-        for one in (process, elsewhere):
+        for one in processes.values():
             one.kill()
             one.wait()
 

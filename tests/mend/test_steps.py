@@ -11,7 +11,7 @@ import pytest
 
 from nixl_efa.cli import main
 from nixl_efa.failure import Failure
-from nixl_efa.mend import look
+from nixl_efa.mend import run as mend_run
 from nixl_efa.mend.compare import compare
 from nixl_efa.mend.parts import Surroundings, parts_of
 from nixl_efa.mend.run import Mender, Plan, Step, plan_steps
@@ -144,8 +144,8 @@ def test_nothing_is_mended_while_terraform_is_at_work(
 ) -> None:
     from tests.synthesis import settings_of
 
-    monkeypatch.setattr(look, "at_work", lambda *_: [4711])
+    monkeypatch.setattr(mend_run, "at_work", lambda *_: [4711])
     clients: Any = None
     mender = Mender(settings_of("dev"), replace(LAUNCH), clients, tmp_path, {}, print)
-    with pytest.raises(Failure, match=r"still at work in .* \(process 4711\)"):
+    with pytest.raises(Failure, match=r"still at work on nixl-efa-dev \(process 4711\)"):
         mender.prepare(take_over=False)

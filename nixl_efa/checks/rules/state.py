@@ -5,9 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.rules.common import no_answer
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch
-from nixl_efa.mend.compare import findings, not_compared
+from nixl_efa.mend.compare import CHECK, findings, not_compared
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -16,5 +17,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if found is None:
         return []
     if isinstance(found, NoAnswer):
+        if found.told_elsewhere:
+            return [no_answer(CHECK, found)]
         return [not_compared(found.permission if found.denied else "", found.reason)]
     return findings(found, launch)
