@@ -41,7 +41,7 @@ def mend(
     clients = Clients(profile, settings.region)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    mender = Mender(settings, launch, clients, Path.cwd(), os.environ, output.say)
+    mender = Mender(settings, launch, clients, Path(), os.environ, output.say)
     plan = mender.prepare(take_over=take_over)
     if plan.steps:
         _show(plan, mender.terraform.program, mender.terraform.folder)

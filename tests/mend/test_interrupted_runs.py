@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mend.interrupted import CDKTF, DEPLOYED, ENVIRONMENT, Backend, Moment, Project, project
+from tests.mend.interrupted import CDKTF, DEPLOYED, ENVIRONMENT, STACK, Backend, Moment, Project, project
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
@@ -80,31 +80,28 @@ def assert_whole(one: Project, ran: dict[str, str]) -> None:
     assert one.plan_is_empty(), one.story()
 
 
-def test_the_pair_of_a_lost_machine_is_taken_over_in_a_fresh_clone(
+def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_over_in_a_fresh_clone(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
     with project(tmp_path / "project", "local", environ) as one:
         one.run(CDKTF)
         ran = one.instances()
-        one.fresh_clone()
-        # A newer image than that of the nodes: it must replace nothing afterwards.
-        one.control.settings(image_generation=2)
-        assert "put" in one.cli("check", ENVIRONMENT, "--brief", code=1), one.story()
-        said = one.cli("mend", ENVIRONMENT, "--yes", code=1)
-        assert "may be another working copy's" in said
-        assert "If one holds it, stop here" in said
-        assert "0 to destroy" in one.cli("mend", ENVIRONMENT, "--yes", "--take-over")
-        one.run(CDKTF)
-        assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief"), one.story()
-        assert_whole(one, ran)
-
-
-def test_what_is_whole_is_left_as_it_is(tmp_path: Path, environ: dict[str, str]) -> None:
-    with project(tmp_path / "project", "local", environ) as one:
-        one.run(CDKTF)
-        state = one.folder / "state" / "nixl-efa-dev.tfstate"
+        state = one.folder / "state" / f"{STACK}.tfstate"
         before = state.read_bytes()
         said = one.mend()
         assert "There is nothing to mend" in said
         assert "0 to add, 0 to change, 0 to destroy" in said
         assert state.read_bytes() == before
+
+        one.fresh_clone()
+        # A newer image than that of the nodes: it must replace nothing afterwards.
+        one.control.settings(image_generation=2)
+        assert "the state does not know it" in one.cli("check", ENVIRONMENT, "--brief", code=1)
+        said = one.cli("mend", ENVIRONMENT, "--yes", code=1)
+        assert "may be another working copy's" in said
+        assert "If one holds it, stop here" in said
+        assert not state.exists()
+        assert "0 to destroy" in one.cli("mend", ENVIRONMENT, "--yes", "--take-over"), one.story()
+        one.run(CDKTF)
+        assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief"), one.story()
+        assert_whole(one, ran)
