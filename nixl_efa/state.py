@@ -17,6 +17,8 @@ from nixl_efa.settings.backend import CloudBackend, S3Backend
 from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
 
 STATE_FOLDER = "state"
+# Of the folders in which a state is only read.
+READERS_PREFIX = "nixl-efa-state-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ def read(settings: Settings, project: Path, environ: Mapping[str, str], run: Cap
 
     project: the folder of cdktf.json, below which a local state lives.
     """
-    with tempfile.TemporaryDirectory(prefix="nixl-efa-state-") as folder:
+    with tempfile.TemporaryDirectory(prefix=READERS_PREFIX) as folder:
         terraform = at_backend(settings, project, Path(folder), environ, run)
         return parse(terraform.state())
 

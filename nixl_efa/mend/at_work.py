@@ -7,8 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from nixl_efa import state
 from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import S3Backend
+from nixl_efa.state import READERS_PREFIX
 
 
 def at_work(settings: Settings, project: Path) -> list[int]:
@@ -17,30 +18,31 @@ def at_work(settings: Settings, project: Path) -> list[int]:
     project: the folder of cdktf.json. Where the system does not tell a process's folder, every Terraform counts.
     """
     folder = (project / "cdktf.out" / "stacks" / settings.stack_name).resolve()
-    block = state.backend_block(settings, local_path=str(state.local_state(settings, project).resolve()))
+    backend = settings.backend
+    place = (backend.bucket, settings.state_key) if isinstance(backend, S3Backend) else None
     return [
         number
         for number, command, works_in in _processes()
         # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
         if Path(command).name.startswith(("terraform", "tofu"))
-        and (works_in in (None, folder) or (works_in is not None and _backend_of(works_in) == _place(block)))
+        and (works_in is None or works_in == folder or (place is not None and _s3_place(works_in) == place))
     ]
 
 
-def _place(block: dict[str, dict[str, dict[str, object]]]) -> tuple[object, ...] | None:
-    """What tells a state in S3 from others; None for other backends: a local state is told by its folder, and
-    Terraform Cloud runs elsewhere."""
-    values = block.get("backend", {}).get("s3")
-    return (values["bucket"], values["key"]) if values else None
+def _s3_place(folder: Path) -> tuple[str, str] | None:
+    """Bucket and key of the state in S3 that a folder was initialized for, as Terraform notes it there; None for
+    another backend. A local state is told by its folder, and Terraform Cloud runs elsewhere.
 
-
-def _backend_of(folder: Path) -> tuple[object, ...] | None:
-    """The same of the backend that a folder was initialized for, as Terraform notes it there."""
+    Who only reads a state (nixl_efa.state.read, any of our commands) locks nothing and works on nothing.
+    """
+    if folder.name.startswith(READERS_PREFIX):
+        return None
     try:
         noted = json.loads((folder / ".terraform" / "terraform.tfstate").read_text(encoding="utf-8"))
-        return _place({"backend": {noted["backend"]["type"]: noted["backend"]["config"]}})
+        config = noted["backend"]["config"]
+        return config["bucket"], config["key"]
     except (OSError, ValueError, KeyError, TypeError):
-        return ()
+        return None
 
 
 def _processes() -> Iterator[tuple[int, str, Path | None]]:

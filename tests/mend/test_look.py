@@ -21,7 +21,8 @@ from nixl_efa.mend import look
 from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Lock
 from nixl_efa.settings import Settings
-from nixl_efa.settings.backend import S3Backend
+from nixl_efa.settings.backend import LocalBackend, S3Backend
+from nixl_efa.state import READERS_PREFIX
 from tests.mend.conftest import REGION
 
 SETTINGS = Settings(name="dev", instance_type="g7e.8xlarge", backend=S3Backend(bucket="states"))
@@ -65,6 +66,7 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
         "own": tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name,
         "clone": initialized(tmp_path / "clone", "nixl-efa/dev.tfstate"),
         "other": initialized(tmp_path / "other", "nixl-efa/prod.tfstate"),
+        "reader": initialized(tmp_path / f"{READERS_PREFIX}1", "nixl-efa/dev.tfstate"),
         "plain": tmp_path,
     }
     folders["own"].mkdir(parents=True)
@@ -73,6 +75,9 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
         working = {processes["own"].pid, processes["clone"].pid}
         assert set(at_work(SETTINGS, tmp_path)) == working
         assert not look.lock_of(info(), SETTINGS, tmp_path).own
+        # A local state is nobody else's, and other folders have states of their own.
+        local = SETTINGS.model_copy(update={"backend": LocalBackend()})
+        assert at_work(local, tmp_path) == [processes["own"].pid]
     finally:
         for one in processes.values():
             one.kill()
