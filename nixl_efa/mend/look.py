@@ -17,7 +17,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, failures
 from nixl_efa.launch import Launch
 from nixl_efa.mend.at_work import at_work
-from nixl_efa.mend.compare import Difference, Lock, Seen, compare, not_compared
+from nixl_efa.mend.compare import Difference, Kind, Lock, Seen, compare, not_compared
 from nixl_efa.mend.compare import findings as findings_of
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
@@ -100,12 +100,13 @@ def differences(
 def findings(
     settings: Settings, launch: Launch, clients: ClientsFactory, project: Path, environ: Mapping[str, str]
 ) -> list[Finding]:
-    """The differences as findings; none where nothing was deployed."""
+    """The differences as findings, for those who tell themselves of a node that is gone; none where nothing was
+    deployed."""
     try:
         found = differences(settings, launch, clients, project, environ)
     except Exception as error:
         return [not_compared(missing_permission(error), explain(error))]
-    return [] if found is None else findings_of(found, launch)
+    return [] if found is None else findings_of([one for one in found if one.kind is not Kind.GONE], launch)
 
 
 def beside(

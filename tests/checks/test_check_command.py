@@ -133,7 +133,7 @@ def test_a_node_that_ended_a_moment_ago_is_waited_for_and_a_block_at_its_end_is_
     aws.advance(timedelta(hours=2))
     wanted = (block["capacity_reservation_id"], block["availability_zone"])
     producer = project.launch("p5.48xlarge", *wanted, name="nixl-efa-prod-producer")
-    project.launch("p5.48xlarge", *wanted, name="nixl-efa-prod-consumer")
+    project.terraform(consumer=project.launch("p5.48xlarge", *wanted, name="nixl-efa-prod-consumer"))
     ec2 = boto3.client("ec2", REGION)
     ec2.terminate_instances(InstanceIds=[producer])
     ran = project.run("check", "prod", "--json")

@@ -19,7 +19,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.mend import look
 from nixl_efa.mend.at_work import at_work
-from nixl_efa.mend.compare import Lock
+from nixl_efa.mend.compare import Difference, Kind, Lock
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import LocalBackend, S3Backend
 from nixl_efa.state import READERS_PREFIX
@@ -135,6 +135,16 @@ def test_what_may_not_be_looked_at_stops_nothing(aws: LocalAws, clients: Clients
     [found] = look.findings(local, launch_of(local), clients, tmp_path, os.environ)
     assert (found.level, found.check) == ("SKIP", "state")
     assert "ec2:DescribeInstances" in found.message
+
+
+def test_who_tells_of_a_gone_node_by_itself_is_not_told_twice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    gone = Difference(Kind.GONE, "aws_instance.producer", ("i-1",))
+    monkeypatch.setattr(look, "differences", lambda *_: (gone,))
+    clients: Any = None
+    [found] = look.findings(SETTINGS, LAUNCH, clients, tmp_path, {})
+    assert found.level == "PASS"
 
 
 def test_a_tainted_node_is_the_cause_of_a_missing_output(
