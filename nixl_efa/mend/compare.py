@@ -197,7 +197,9 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             message = f"{what} {ids} of the state is gone ({difference.text})."
             if launch.must_be_active:
                 return warned(CHECK, message, "This deployment builds it anew.", by_hand)
-            return failed(CHECK, message, f"`nixl-efa deploy {launch.environment}` builds it anew.", by_hand)
+            name = launch.environment
+            remedy = f"`nixl-efa status {name}` says why; `nixl-efa deploy {name}` builds it anew."
+            return failed(CHECK, message, remedy, by_hand)
         case Kind.SEVERAL:
             beside = f" beside {difference.known}, which is the state's" if difference.known else ""
             run = "run" if len(difference.ids) > 1 else "runs"
