@@ -78,8 +78,16 @@ class Deployment:
     def run(self, *, auto_approve: bool, replace_nodes: bool) -> None:
         """Does it. Failure when it can't be done or was not agreed; KeyboardInterrupt when Terraform, told to stop,
         has ended."""
+        try:
+            self._run(auto_approve=auto_approve, replace_nodes=replace_nodes)
+        finally:
+            if self._site.settings.protect_nodes:
+                self._synthesize(protected=True)
+
+    def _run(self, *, auto_approve: bool, replace_nodes: bool) -> None:
         site = self._site
-        self._synthesize()
+        # Protected, Terraform could not even plan what is then asked.
+        self._synthesize(protected=False)
         with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
             file = Path(folder) / "plan"
             plan = self.plan = self._planned(file)
@@ -90,11 +98,13 @@ class Deployment:
                 question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes),
                 site.ask,
             )
+            if site.settings.protect_nodes and plan.ending():
+                site.say("protect_nodes is set, and left aside for what was agreed.")
             if not plan.is_empty:
                 self._apply(plan, file, reservations)
 
-    def _synthesize(self) -> None:
-        """Writes the stack to cdktf.out with the cdktf command line.
+    def _synthesize(self, *, protected: bool) -> None:
+        """Writes the stack to cdktf.out with the cdktf command line; without protect_nodes unless `protected`.
 
         The other environments are left out, so that a fault of theirs does not stop this one; and the check at
         synthesis is off, since it has just been made. Warnings are said.
@@ -104,6 +114,8 @@ class Deployment:
         if not program:
             raise Failure("the cdktf command line is not installed: run `make install`")
         chosen = {"NIXL_EFA_ENVIRONMENTS": name, variable("check", name): "off"}
+        if site.settings.protect_nodes and not protected:
+            chosen[variable("protect_nodes", name)] = "false"
         try:
             code, out, err = site.capture((program, "synth"), site.project, {**site.environ, **chosen})
         except OSError as error:

@@ -57,7 +57,7 @@ class Deploying:
         project.program("bin/terraform", TERRAFORM.strip())
         project.program(
             "node_modules/cdktf-cli/bundle/bin/cdktf",
-            f'echo "$@" >> cdktf.log; env > cdktf.env; mkdir -p cdktf.out/stacks/{STACK}',
+            f'echo "$@" >> cdktf.log; env >> cdktf.env; mkdir -p cdktf.out/stacks/{STACK}',
         )
         self.applies(0)
         self.plans("nothing")
@@ -157,6 +157,17 @@ def test_the_other_environments_and_the_check_are_left_out_of_the_synthesis(
     assert deploying.cdktf() == ["synth"]
     environ = (deploying.project.folder / "cdktf.env").read_text(encoding="utf-8").splitlines()
     assert {"NIXL_EFA_ENVIRONMENTS=dev", "NIXL_EFA_DEV_CHECK=off", "AWS_PROFILE=ann"} <= set(environ)
+
+
+def test_protect_nodes_is_left_aside_for_what_is_agreed_and_put_back(deploying: Deploying) -> None:
+    deploying.project.environment("dev", instance_type="g7e.8xlarge", protect_nodes=True)
+    deploying.plans("key")
+    ran = deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve", "--replace-nodes")
+    assert ran.code == 0, ran
+    assert "protect_nodes is set, and left aside for what was agreed." in ran.err
+    assert deploying.cdktf() == ["synth", "synth"]
+    environ = (deploying.project.folder / "cdktf.env").read_text(encoding="utf-8").splitlines()
+    assert [line for line in environ if "PROTECT_NODES" in line] == ["NIXL_EFA_DEV_PROTECT_NODES=false"]
 
 
 def test_a_failed_check_stops_before_cdktf(deploying: Deploying, aws: LocalAws) -> None:
