@@ -191,7 +191,6 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
         ssm,
         pair,
         launch=launch_of(settings),
-        install_nixl=settings.install_nixl,
         measure=True,
         clock=clock,
         say=output.say,

@@ -64,7 +64,6 @@ def verify(
         clients.ssm(settings.region),
         pair,
         launch=launch_of(settings),
-        install_nixl=settings.install_nixl,
         measure=transfer,
         clock=SystemClock(),
         say=output.say,

@@ -20,7 +20,7 @@ class Planned:
     efa_interfaces:      EFA interfaces of the launch, from the stack's outputs.
     accelerator_kind:    "nvidia", "neuron", others; only these two are counted.
     instance_storage_gb: 0 when the type has no local disks.
-    install_nixl:        whether the node installs NIXL by itself.
+    nixl_version:        of the NIXL that a node installs by itself; empty: none.
     """
 
     instance_type: str
@@ -29,7 +29,7 @@ class Planned:
     accelerator_kind: str
     instance_storage_gb: int
     network_gbps: float
-    install_nixl: bool
+    nixl_version: str
 
     @property
     def backend(self) -> str:
@@ -37,7 +37,7 @@ class Planned:
         return "LIBFABRIC" if self.efa_interfaces else "UCX"
 
 
-def planned(name: str, one: InstanceType | None, efa_interfaces: int, install_nixl: bool) -> Planned:
+def planned(name: str, one: InstanceType | None, efa_interfaces: int, nixl_version: str) -> Planned:
     """What is planned, from the instance type's facts; zeros for a type that the data doesn't know."""
     return Planned(
         instance_type=name,
@@ -46,7 +46,7 @@ def planned(name: str, one: InstanceType | None, efa_interfaces: int, install_ni
         accelerator_kind=one.accelerator_kind if one else "none",
         instance_storage_gb=one.instance_storage_gb if one else 0,
         network_gbps=one.network_gbps if one else 0.0,
-        install_nixl=install_nixl,
+        nixl_version=nixl_version,
     )
 
 

@@ -152,8 +152,17 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
     """NIXL imports and its backend's plugin loads."""
     seen = facts.nixl
     if seen.loaded and seen.backend == planned.backend:
+        if _is_other_version(seen.version, planned.nixl_version):
+            # A node is never launched anew for it: the version is read at a node's first boot alone.
+            return Finding(
+                Level.WARN,
+                "NIXL",
+                f"{seen.version} with {seen.backend}, and nixl_version is {planned.nixl_version}.",
+                f"Run /opt/nixl-efa/bin/install-nixl {planned.nixl_version} on the node, or set nixl_version = {seen.version!r}.",  # noqa: E501
+                f"/opt/nixl-efa/bin/nixl-probe {planned.backend}",
+            )
         return Finding(Level.PASS, "NIXL", f"{seen.version} with {seen.backend}")
-    if not planned.install_nixl:
+    if not planned.nixl_version:
         return Finding(Level.SKIP, "NIXL", "install_nixl is false: an own installation is not looked at.")
     message = f"{planned.backend} does not load: {seen.message or f'the node uses {seen.backend}'}."
     command = f"/opt/nixl-efa/bin/nixl-probe {planned.backend}"
@@ -165,6 +174,11 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
         return Finding(Level.WARN, "NIXL", message, remedy, command)
     remedy = "Run /opt/nixl-efa/bin/install-nixl VERSION on the node and read what it prints."
     return Finding(Level.FAIL, "NIXL", message, remedy, command)
+
+
+def _is_other_version(seen: str, planned: str) -> bool:
+    """Whether both are versions, and not the same. A node that is simulated tells none."""
+    return bool(planned) and seen[:1].isdigit() and seen != planned
 
 
 def _of(seen: int, planned: int, what: str = "") -> str:

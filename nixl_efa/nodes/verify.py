@@ -95,7 +95,6 @@ def verify(
     pair: PairOutputs,
     *,
     launch: Launch,
-    install_nixl: bool,
     measure: bool,
     clock: Clock,
     say: Say,
@@ -104,7 +103,7 @@ def verify(
     seen = status(ec2, ssm, pair, launch, clock)
     if any(report.cause is not None for report in seen.nodes):
         return seen
-    wanted = _planned(seen, install_nixl)
+    wanted = _planned(seen, launch)
     say("Asking both nodes through Run Command ...")
     facts_script = Script(script("node-facts.sh"))
     outcomes = run_command.run(
@@ -136,9 +135,9 @@ def verify(
     return PairReport(pair, tuple(reports), tuple(findings), results)
 
 
-def _planned(seen: PairReport, install_nixl: bool) -> Planned:
+def _planned(seen: PairReport, launch: Launch) -> Planned:
     name = seen.nodes[0].instance.instance_type
-    return planned(name, instance_types.find(name), seen.pair.efa_interfaces, install_nixl)
+    return planned(name, instance_types.find(name), seen.pair.efa_interfaces, launch.nixl_version)
 
 
 def _measure(

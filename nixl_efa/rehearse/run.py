@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from local_aws.control import Control
 from nixl_efa import instance_types
 from nixl_efa.failure import Failure
+from nixl_efa.launch import launch_of
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse import server, workspace
@@ -175,7 +176,7 @@ class _Rehearsal:
             wanted.instance_type,
             instance_types.find(wanted.instance_type),
             pair.efa_interfaces,
-            wanted.install_nixl,
+            launch_of(wanted).nixl_version,
         )
         answer_as_planned(self._control, pair, facts)
 

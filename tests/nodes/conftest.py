@@ -75,7 +75,7 @@ def p5_plan() -> Planned:
         accelerator_kind="nvidia",
         instance_storage_gb=30400,
         network_gbps=3200.0,
-        install_nixl=True,
+        nixl_version="1.5.1",
     )
 
 

@@ -298,6 +298,6 @@ def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
     pair = outputs.read("prod", project.folder / "cdktf.out", outputs.run_command, {})
-    answer_as_planned(aws, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True))
+    answer_as_planned(aws, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
     seen, out, _ = run("verify", "prod", *arguments)
     assert (seen, words in out) == (code, True), out

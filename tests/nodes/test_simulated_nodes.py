@@ -29,7 +29,7 @@ class Answers(dict[str, str]):
 def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: str, pair: PairOutputs) -> None:
     known = instance_types.find(name)
     assert known is not None
-    plan = planned(name, known, known.efa_interfaces, install_nixl=True)
+    plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.1")
     answers = Answers()
     answer_as_planned(answers, pair, plan)
     assert set(answers) == {node.instance_id for node in pair.nodes}
@@ -45,7 +45,7 @@ def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: st
 
 def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     answers = Answers()
-    answer_as_planned(answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True))
+    answer_as_planned(answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     attempt = transfer.Attempt(transfer.FI_PINGPONG, "LIBFABRIC", transfer.DRAM)
     measured = transfer.result(attempt, ends)
@@ -55,7 +55,7 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
 
 def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:
     answers = Answers()
-    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, True)
+    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1")
     moved = PairOutputs(pair.environment, pair.producer, Node("consumer", "i-0", "10.0.0.99", ""), 32, "")
     answer_as_planned(answers, moved, plan)
     facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}

@@ -41,7 +41,6 @@ def verify(ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock) -> Any:
     def run(**changes: Any) -> look.PairReport:
         options: dict[str, Any] = {
             "launch": LAUNCH,
-            "install_nixl": True,
             "measure": True,
             "clock": clock,
             "say": print,
