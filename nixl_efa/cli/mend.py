@@ -33,6 +33,8 @@ def mend(
     from nixl_efa.aws import Clients
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.cli.nodes import require_account
+    from nixl_efa.clock import SystemClock
+    from nixl_efa.deploy import words
     from nixl_efa.findings import listed
     from nixl_efa.launch import launch_of
     from nixl_efa.mend.run import Mender
@@ -53,13 +55,15 @@ def mend(
         )
     for note in plan.notes:
         output.say(note)
-    counts, destroyed = mender.what_follows()
-    what = f"{counts['create']} to add, {counts['update']} to change, {counts['delete']} to destroy"
+    planned = mender.what_follows()
+    for line in words.lines(planned, {}, SystemClock().now()):
+        output.say(line)
+    what = f"{planned.added} to add, {planned.changed} to change, {planned.destroyed} to destroy"
     output.data(f"{settings.stack_name}: a deployment would now have {what}.")
-    if destroyed:
+    if planned.ended:
         raise output.Failure(
-            f"the next deployment would destroy {listed(destroyed)}: read `terraform plan` in "
-            f"{mender.terraform.folder} before it. Settings that differ from those of the nodes do this."
+            f"the next deployment would destroy {listed(sorted(planned.ended))}: `nixl-efa deploy {environment}` asks "
+            "before it does."
         )
     output.say(f"Next: nixl-efa deploy {environment}")
 

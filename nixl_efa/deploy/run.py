@@ -7,7 +7,6 @@ slots are waited for, and a second plan may then build what was agreed and nothi
 
 from __future__ import annotations
 
-import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from typing import TYPE_CHECKING
 
 from nixl_efa.aws_errors import missing_permission
 from nixl_efa.capacity.reservation import Reservation, find_reservation
-from nixl_efa.checks.gather.machine import cdktf_path
 from nixl_efa.checks.gather.usage import running
 from nixl_efa.clock import Clock
 from nixl_efa.deploy import words
@@ -28,14 +26,11 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
-from nixl_efa.settings.names import variable
+from nixl_efa.synthesis import synthesize
 from nixl_efa.terraform import Capture, Show, Terraform, TerraformError, capture
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-# The cdktf CLI draws a spinner even where there is no terminal.
-_ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -104,28 +99,11 @@ class Deployment:
                 self._apply(plan, file, reservations)
 
     def _synthesize(self, *, protected: bool) -> None:
-        """Writes the stack to cdktf.out with the cdktf command line; without protect_nodes unless `protected`.
-
-        The other environments are left out, so that a fault of theirs does not stop this one; and the check at
-        synthesis is off, since it has just been made. Warnings are said.
-        """
-        site, name = self._site, self._site.settings.name
-        program = cdktf_path(site.project, site.environ.get("PATH", ""))
-        if not program:
-            raise Failure("the cdktf command line is not installed: run `make install`")
-        chosen = {"NIXL_EFA_ENVIRONMENTS": name, variable("check", name): "off"}
-        if site.settings.protect_nodes and not protected:
-            chosen[variable("protect_nodes", name)] = "false"
-        try:
-            code, out, err = site.capture((program, "synth"), site.project, {**site.environ, **chosen})
-        except OSError as error:
-            raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
-        said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
-        for line in said:
-            if line and (code or line.startswith("WARN")):
-                site.say(line)
-        if code:
-            raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
+        """Without protect_nodes unless `protected`."""
+        site = self._site
+        unprotected = site.settings.protect_nodes and not protected
+        changes = {"protect_nodes": "false"} if unprotected else None
+        synthesize(site.settings, site.project, site.environ, site.say, site.capture, changes)
 
     def what_runs(self) -> str:
         """Which nodes run now, in one sentence; how to look, where EC2 does not say."""

@@ -12,10 +12,11 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from nixl_efa import state
-from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.deploy.plan import Plan as Planned
+from nixl_efa.deploy.plan import read
 from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch
@@ -27,8 +28,8 @@ from nixl_efa.mend.parts import Part, Surroundings, foreign, import_ids, parts_o
 from nixl_efa.mend.surroundings import ClientsFactory as OfSurroundings
 from nixl_efa.mend.surroundings import surroundings
 from nixl_efa.settings import Settings
-from nixl_efa.settings.names import variable
 from nixl_efa.state import State
+from nixl_efa.synthesis import synthesize
 from nixl_efa.terraform import Capture, Terraform, capture
 
 if TYPE_CHECKING:
@@ -136,12 +137,7 @@ class Mender:
         self._project = project
         self._say = say
         self._run = run
-        # The other environments are left out, so that a fault of theirs does not stop this one.
-        self._environ = {
-            **look.terraform_environ(environ, launch),
-            "NIXL_EFA_ENVIRONMENTS": settings.name,
-            variable("check", settings.name): "off",
-        }
+        self._environ = look.terraform_environ(environ, launch)
         folder = project / "cdktf.out" / "stacks" / settings.stack_name
         self.terraform = Terraform(folder, self._environ, capture=run)
 
@@ -156,7 +152,9 @@ class Mender:
         found = compare(seen.state, seen.seen, self._launch, seen.lock, take_over=take_over)
         if message := stop_message(found, self._launch):
             raise Failure(message)
-        self._synthesize()
+        self._say(f"Synthesizing {self._settings.stack_name} ...")
+        synthesize(self._settings, self._project, self._environ, self._say, self._run)
+        self.terraform.init()
         self._parts = parts_of(
             json.loads((self.terraform.folder / "cdk.tf.json").read_text(encoding="utf-8"))
         )
@@ -182,17 +180,6 @@ class Mender:
             )
         return there
 
-    def _synthesize(self) -> None:
-        program = cdktf_path(self._project, self._environ.get("PATH", ""))
-        if not program:
-            raise Failure("the cdktf command line is not installed: run `make install`")
-        self._say(f"Synthesizing {self._settings.stack_name} ...")
-        code, out, err = self._run([program, "synth"], self._project, self._environ)
-        if code:
-            said = [line.strip() for line in f"{err}\n{out}".splitlines() if line.strip()]
-            raise Failure(f"`cdktf synth` failed: {' '.join(said[-3:])}")
-        self.terraform.init()
-
     def do(self, plan: Plan) -> None:
         """Does the steps in their order. TerraformError at the first that fails: the next run goes on from there."""
         for number, step in enumerate(plan.steps, 1):
@@ -207,21 +194,14 @@ class Mender:
         known = state.parse(document)
         values = {part.address: frozen.in_use(part, self._parts, known) for part in lost}
         with tempfile.TemporaryDirectory(prefix="nixl-efa-mend-") as folder:
-            planned = self.terraform.plan(Path(folder) / "plan")
+            # These alone: without them the nodes would be replaced, which protect_nodes lets Terraform not even plan.
+            planned = self.terraform.plan(Path(folder) / "plan", *(f"-target={one}" for one in values))
             file = Path(folder) / "state.json"
             pushed = frozen.with_frozen(document, values, planned["resource_changes"])
             file.write_text(json.dumps(pushed), encoding="utf-8")
             self.terraform.ask("state", "push", str(file))
 
-    def what_follows(self) -> tuple[dict[str, int], list[str]]:
-        """What a deployment would do now: how many are created, updated and deleted; what would be deleted."""
+    def what_follows(self) -> Planned:
+        """What a deployment would do now."""
         with tempfile.TemporaryDirectory(prefix="nixl-efa-mend-") as folder:
-            changes: list[Mapping[str, Any]] = self.terraform.plan(Path(folder) / "plan").get(
-                "resource_changes", []
-            )
-        managed = [one for one in changes if one.get("mode") == "managed"]
-        counts = {
-            action: sum(action in one["change"]["actions"] for one in managed)
-            for action in ("create", "update", "delete")
-        }
-        return counts, [one["address"] for one in managed if "delete" in one["change"]["actions"]]
+            return read(self.terraform.plan(Path(folder) / "plan"), self._settings)

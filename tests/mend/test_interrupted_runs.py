@@ -2,13 +2,14 @@
 instances run, the plan is empty and nothing is left over.
 
 Real processes of the real programs. Four runs, or MOMENTS=all: ten moments, each by both signals, with a state on this
-machine and in S3.
+machine and in S3, of both commands that deploy.
 """
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from tests.mend.interrupted import CDKTF, DEPLOYED, ENVIRONMENT, STACK, Backend,
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1800)]
 
-COMMANDS = {"cdktf": CDKTF}
+COMMANDS = {
+    "cdktf": CDKTF,
+    "nixl-efa": (
+        *(sys.executable, "-m", "nixl_efa", "deploy", ENVIRONMENT),
+        *("--auto-approve", "--no-verify"),
+    ),
+}
 MOMENTS = (
     Moment("CreateRole"),
     Moment("CreateSecurityGroup"),
@@ -31,30 +38,30 @@ MOMENTS = (
     Moment("RunInstances", 2, after=3),
 )
 # Those that cost money when they are not mended: nodes run that the state does not know, or knows as tainted.
-FEW: list[tuple[Backend, signal.Signals, Moment]] = [
-    ("local", signal.SIGINT, MOMENTS[9]),
-    ("local", signal.SIGKILL, MOMENTS[7]),
-    ("s3", signal.SIGINT, MOMENTS[8]),
-    ("s3", signal.SIGKILL, MOMENTS[9]),
+FEW: list[tuple[str, Backend, signal.Signals, Moment]] = [
+    ("cdktf", "local", signal.SIGINT, MOMENTS[9]),
+    ("nixl-efa", "local", signal.SIGKILL, MOMENTS[7]),
+    ("nixl-efa", "s3", signal.SIGINT, MOMENTS[8]),
+    ("cdktf", "s3", signal.SIGKILL, MOMENTS[9]),
 ]
 BACKENDS: tuple[Backend, ...] = ("local", "s3")
 ALL = [
-    (backend, how, moment)
+    (command, backend, how, moment)
+    for command in COMMANDS
     for moment in reversed(MOMENTS)
     for backend in BACKENDS
     for how in (signal.SIGINT, signal.SIGKILL)
 ]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
 @pytest.mark.parametrize(
-    ("backend", "how", "moment"), ALL if os.environ.get("MOMENTS") == "all" else FEW, ids=str
+    ("command", "backend", "how", "moment"), ALL if os.environ.get("MOMENTS") == "all" else FEW, ids=str
 )
 def test_after_mend_and_another_deployment_the_same_nodes_run_and_nothing_is_left_over(
+    command: str,
     backend: Backend,
     how: signal.Signals,
     moment: Moment,
-    command: str,
     tmp_path: Path,
     environ: dict[str, str],
 ) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.cli import main
+from nixl_efa.deploy.plan import Plan as Planned
 from nixl_efa.failure import Failure
 from nixl_efa.mend import run as mend_run
 from nixl_efa.mend.compare import compare
@@ -78,6 +79,7 @@ def test_only_an_empty_state_without_a_place_of_its_own_needs_to_be_told_whose_t
     assert plan_steps(found, PARTS, state, there, shared_identity=shared).is_taken_over is taken_over
 
 
+CHANGES = Planned((), added=0, changed=1, destroyed=0, missed=(), ended=frozenset(), is_empty=False)
 STEP = Step("Keep it.", ("untaint", "aws_instance.producer"))
 
 
@@ -89,7 +91,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.chdir(tmp_path)
     did: list[str] = []
     monkeypatch.setattr(Mender, "do", lambda self, plan: did.extend(words(plan)))
-    monkeypatch.setattr(Mender, "what_follows", lambda self: ({"create": 0, "update": 1, "delete": 0}, []))
+    monkeypatch.setattr(Mender, "what_follows", lambda self: CHANGES)
     return did
 
 
@@ -130,11 +132,8 @@ def test_a_plan_that_would_still_destroy_is_an_error_that_names_what(
     done: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(Mender, "prepare", lambda self, *, take_over: Plan(()))
-    monkeypatch.setattr(
-        Mender,
-        "what_follows",
-        lambda self: ({"create": 1, "update": 0, "delete": 1}, ["aws_instance.producer"]),
-    )
+    destroys = replace(CHANGES, destroyed=1, ended=frozenset({"aws_instance.producer"}))
+    monkeypatch.setattr(Mender, "what_follows", lambda self: destroys)
     assert main(["mend", "prod"]) == 1
     assert "would destroy aws_instance.producer" in capsys.readouterr().err
 
