@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixl_efa.aws_errors import missing_permission
+from nixl_efa.capacity.judge import is_at_end
 from nixl_efa.capacity.reservation import Reservation, find_reservation
 from nixl_efa.checks.gather.usage import running
 from nixl_efa.clock import Clock
@@ -89,6 +90,7 @@ class Deployment:
             reservations = self._reservations(plan)
             for line in words.lines(plan, reservations, site.clock.now()):
                 site.tell(line)
+            self._must_let_in(plan, reservations)
             _agree(
                 question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes),
                 site.ask,
@@ -96,6 +98,9 @@ class Deployment:
             if site.settings.protect_nodes and plan.ending():
                 site.say("protect_nodes is set, and left aside for what was agreed.")
             if not plan.is_empty:
+                # The question may have stood for hours.
+                reservations = self._reservations(plan)
+                self._must_let_in(plan, reservations)
                 self._apply(plan, file, reservations)
 
     def _synthesize(self, *, protected: bool) -> None:
@@ -116,6 +121,27 @@ class Deployment:
         if not nodes:
             return "No node runs."
         return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."
+
+    def _must_let_in(self, plan: Plan, reservations: Mapping[str, Reservation]) -> None:
+        """Failure where nodes that live would be destroyed for successors that EC2 lets in nowhere."""
+        if not any(node.alive for node in plan.ending()):
+            return
+        for name in dict.fromkeys(node.target_id for node in plan.beginning() if node.target_id):
+            found = reservations.get(name)
+            if found is None:
+                why = (
+                    f"{name} is not known to EC2, or may not be looked at (ec2:DescribeCapacityReservations)"
+                )
+            elif found.state != "active":
+                why = f"{name} is {found.state}, not active"
+            elif is_at_end(found, self._site.clock.now()):
+                why = f"{name} is at its end"
+            else:
+                continue
+            raise Failure(
+                f"{why}: the running nodes would be destroyed, and their successors would not be let in. "
+                "Name a reservation that is active"
+            )
 
     def _apply(self, plan: Plan, file: Path, reservations: Mapping[str, Reservation]) -> None:
         needed: dict[str, int] = {}

@@ -128,6 +128,64 @@ def test_only_what_was_agreed_is_applied(
     assert "Nothing was changed" in ran.err or not code
 
 
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        ("cancelled", " is cancelled, not active"),
+        ("denied", "may not be looked at (ec2:DescribeCapacityReservations)"),
+        ("unknown", " is not known to EC2"),
+    ],
+)
+def test_running_nodes_are_not_destroyed_for_a_reservation_that_lets_nothing_in(
+    seen: str, said: str, deploying: Deploying, aws: LocalAws
+) -> None:
+    ec2 = boto3.client("ec2", REGION)
+    made = ec2.create_capacity_reservation(
+        InstanceType="g7e.8xlarge",
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=f"{REGION}a",
+        InstanceCount=2,
+    )["CapacityReservation"]["CapacityReservationId"]
+    if seen == "cancelled":
+        ec2.cancel_capacity_reservation(CapacityReservationId=made)
+    if seen == "denied":
+        aws.faults.add("DescribeCapacityReservations", code="UnauthorizedOperation", times=None)
+    deploying.plans("reservation")
+    if seen != "unknown":
+        plan = deploying.project.folder / "plan.0"
+        text = plan.read_text(encoding="utf-8")
+        plan.write_text(text.replace("cr-0123456789abcdef0", made), encoding="utf-8")
+    ran = deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve", "--replace-nodes")
+    assert (ran.code, said in ran.err) == (1, True), ran
+    assert "their successors would not be let in" in ran.err
+    assert deploying.terraform() == PLANNED
+
+
+def test_a_reservation_that_is_lost_while_the_question_stands_is_seen(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ec2 = boto3.client("ec2", REGION)
+    made = ec2.create_capacity_reservation(
+        InstanceType="g7e.8xlarge",
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=f"{REGION}a",
+        InstanceCount=2,
+    )["CapacityReservation"]["CapacityReservationId"]
+    deploying.plans("reservation")
+    plan = deploying.project.folder / "plan.0"
+    plan.write_text(plan.read_text(encoding="utf-8").replace("cr-0123456789abcdef0", made), encoding="utf-8")
+
+    def answers_late(_: str) -> str:
+        ec2.cancel_capacity_reservation(CapacityReservationId=made)
+        return "2"
+
+    deploying.types("2")
+    monkeypatch.setattr("nixl_efa.cli.output.ask", answers_late)
+    ran = deploying.project.run("deploy", "dev", "--no-verify")
+    assert (ran.code, " is cancelled, not active" in ran.err) == (1, True), ran
+    assert deploying.terraform() == PLANNED
+
+
 def test_the_plan_that_was_shown_is_the_one_that_is_applied(deploying: Deploying) -> None:
     deploying.plans("owner")
     assert deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve").code == 0
