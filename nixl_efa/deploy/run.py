@@ -175,6 +175,11 @@ class Deployment:
                     listed(sorted(found.ended - addresses)) if found.ended - addresses else "other changes"
                 )
                 raise Failure(f"destroying the nodes by themselves would bring {others} with it")
+            if {node.instance_id for node in found.ending()} != {node.instance_id for node in nodes}:
+                raise Failure(
+                    "the nodes are not those any more whose end was agreed: somebody has replaced them meanwhile. "
+                    f"Run `nixl-efa deploy {self._site.settings.name}` to see the plan for these"
+                )
             self._site.say(
                 f"Destroying {listed(node.name for node in nodes)} first: their slots are then waited for."
             )

@@ -186,6 +186,31 @@ def test_a_reservation_that_is_lost_while_the_question_stands_is_seen(
     assert deploying.terraform() == PLANNED
 
 
+def test_nodes_that_somebody_replaced_meanwhile_are_not_destroyed(deploying: Deploying) -> None:
+    made = boto3.client("ec2", REGION).create_capacity_reservation(
+        InstanceType="g7e.8xlarge",
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=f"{REGION}a",
+        InstanceCount=1,
+    )["CapacityReservation"]["CapacityReservationId"]
+    agreed = recorded("key")
+    nodes = [one for one in agreed["resource_changes"] if one["type"] == "aws_instance"]
+    target = [{"capacity_reservation_target": [{"capacity_reservation_id": made}]}]
+    for node in nodes:
+        for moment in ("before", "after"):
+            node["change"][moment]["capacity_reservation_specification"] = target
+    # What Terraform then plans for the nodes alone: the same addresses, and other instances.
+    ending = json.loads(json.dumps({"resource_changes": nodes}))
+    for number, node in enumerate(ending["resource_changes"]):
+        node["change"] |= {"actions": ["delete"], "after": None, "replace_paths": []}
+        node["change"]["before"]["id"] = f"i-{number}"
+    for number, plan in enumerate((agreed, ending)):
+        (deploying.project.folder / f"plan.{number}").write_text(json.dumps(plan), encoding="utf-8")
+    ran = deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve", "--replace-nodes")
+    assert (ran.code, "somebody has replaced them meanwhile" in ran.err) == (1, True), ran
+    assert "apply" not in deploying.terraform()
+
+
 def test_the_plan_that_was_shown_is_the_one_that_is_applied(deploying: Deploying) -> None:
     deploying.plans("owner")
     assert deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve").code == 0
