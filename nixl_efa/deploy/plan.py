@@ -16,6 +16,7 @@ from nixl_efa.settings import Settings
 
 NODE = "aws_instance"
 _ENDED = ("terminated", "shutting-down")
+_STOPPED = ("stopping", "stopped")
 # What is missed when it is gone, beside a node: by type, what it is called and the attribute that names it.
 _MISSED = {
     "aws_s3_bucket": ("scripts bucket", "bucket"),
@@ -42,6 +43,7 @@ class NodeChange:
     instance_id:    the instance that it is now; of a node to be built the one that is gone, empty when there was none.
     reservation_id: in which that instance runs; target_id: into which the new one is launched. Empty for none.
     alive:          that instance has not begun to end.
+    stopped:        that instance is stopped, or is being stopped.
     causes:         why, for an action that destroys; what is changed, for one in place.
     launch:         what the new instance is launched from, as far as the plan knows it.
     """
@@ -52,6 +54,7 @@ class NodeChange:
     reservation_id: str = ""
     target_id: str = ""
     alive: bool = False
+    stopped: bool = False
     causes: tuple[Cause, ...] = ()
     launch: tuple[tuple[str, str], ...] = ()
 
@@ -87,6 +90,10 @@ class Plan:
     missed: tuple[str, ...]
     ended: frozenset[str]
     is_empty: bool
+
+    def left_stopped(self) -> tuple[NodeChange, ...]:
+        """The nodes that are stopped and stay so, since Terraform starts none."""
+        return tuple(node for node in self.nodes if node.stopped and not node.ends)
 
     def ending(self) -> tuple[NodeChange, ...]:
         """The nodes whose instances are destroyed."""
@@ -166,6 +173,7 @@ def _node(change: Mapping[str, Any], resources: Resources, gone: str, settings: 
         reservation_id=_reservation(before),
         target_id=_reservation(after) if begins else "",
         alive=before.get("instance_state", _ENDED[0]) not in _ENDED,
+        stopped=before.get("instance_state") in _STOPPED,
         causes=tuple(causes),
         launch=tuple(_launched_from(after)) if begins else (),
     )

@@ -88,8 +88,10 @@ class Deployment:
             file = Path(folder) / "plan"
             plan = self.plan = self._planned(file)
             reservations = self._reservations(plan)
-            for line in words.lines(plan, reservations, site.clock.now()):
-                site.tell(line)
+            if not (plan.is_empty and plan.left_stopped()):
+                for line in words.lines(plan, reservations, site.clock.now()):
+                    site.tell(line)
+            self._must_run(plan)
             self._must_let_in(plan, reservations)
             _agree(
                 question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes),
@@ -121,6 +123,16 @@ class Deployment:
         if not nodes:
             return "No node runs."
         return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."
+
+    def _must_run(self, plan: Plan) -> None:
+        """Failure where a node stays that is stopped: Terraform plans nothing for it, and the pair would not be one."""
+        if stopped := plan.left_stopped():
+            ids = " ".join(node.instance_id for node in stopped)
+            raise Failure(
+                f"{listed(f'{node.name} {node.instance_id}' for node in stopped)} "
+                f"{'is' if len(stopped) == 1 else 'are'} stopped, and no deployment starts a node: "
+                f"`aws ec2 start-instances --region {self._site.settings.region} --instance-ids {ids}` does"
+            )
 
     def _must_let_in(self, plan: Plan, reservations: Mapping[str, Reservation]) -> None:
         """Failure where nodes that live would be destroyed for successors that EC2 lets in nowhere."""
@@ -228,4 +240,4 @@ def _agree(asked: Question | None, ask: Callable[[str], str | None]) -> None:
     if answer is None:
         raise Failure(asked.unasked)
     if answer != asked.agrees:
-        raise Failure(f"{answer!r} is not {asked.agrees!r}: nothing was changed")
+        raise Failure(f"{answer!r} is not {asked.agrees!r}")

@@ -106,7 +106,7 @@ APPLIED = [*PLANNED, "apply"]
         ("owner", ("--auto-approve",), "", 0, ""),
         ("owner", ("--auto-approve", "--skip-provider-lock"), "", 0, ""),
         ("owner", (), "yes", 0, ""),
-        ("owner", (), "no", 1, "'no' is not 'yes': nothing was changed"),
+        ("owner", (), "no", 1, "'no' is not 'yes'. Nothing was changed."),
         ("owner", (), "", 1, "there is no terminal to ask on: run `nixl-efa deploy dev --auto-approve`"),
         ("key", ("--auto-approve",), "", 1, "the plan destroys 2 running nodes (producer i-"),
         ("key", ("--auto-approve",), "yes", 1, "'yes' is not '2'"),
@@ -183,6 +183,19 @@ def test_a_reservation_that_is_lost_while_the_question_stands_is_seen(
     monkeypatch.setattr("nixl_efa.cli.output.ask", answers_late)
     ran = deploying.project.run("deploy", "dev", "--no-verify")
     assert (ran.code, " is cancelled, not active" in ran.err) == (1, True), ran
+    assert deploying.terraform() == PLANNED
+
+
+@pytest.mark.parametrize("name", ["nothing", "owner"])
+def test_a_node_that_is_stopped_is_no_part_of_a_pair_that_is_done(name: str, deploying: Deploying) -> None:
+    plan = recorded(name)
+    (consumer,) = [one for one in plan["resource_changes"] if one["address"] == "aws_instance.consumer"]
+    consumer["change"]["before"]["instance_state"] = "stopped"
+    (deploying.project.folder / "plan.0").write_text(json.dumps(plan), encoding="utf-8")
+    ran = deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve")
+    started = f"aws ec2 start-instances --region {REGION} --instance-ids {consumer['change']['before']['id']}"
+    assert (ran.code, started in ran.err) == (1, True), ran
+    assert "the pair is as the settings say" not in ran.out
     assert deploying.terraform() == PLANNED
 
 
