@@ -78,8 +78,8 @@ def _agree(plan: Plan, region: str, *, yes: bool, take_over: bool) -> None:
     """Failure when the user does not agree."""
     if plan.is_taken_over and not take_over:
         warning = (
-            f"The state is empty, and what runs in {region} may be another working copy's, whose state is on another "
-            "machine. If one holds it, stop here: two states over one pair destroy it."
+            f"Nothing in the state shows that what runs in {region} is its own: it may be another working copy's, "
+            "whose state is elsewhere. If one holds it, stop here: two states over one pair destroy it."
         )
         if yes:
             raise output.Failure(f"nothing was done. {warning} If none does: --take-over beside --yes.")

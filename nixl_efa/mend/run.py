@@ -60,7 +60,7 @@ class Plan:
     """The steps, and what a user must know before agreeing.
 
     notes:     what can't be told, and is left alone.
-    is_taken_over: the state knows nothing of what runs, and nothing but the user knows that it is this stack's.
+    is_taken_over: nothing in the state shows that what runs is its own: nobody but the user knows whose it is.
     """
 
     steps: tuple[Step, ...]
@@ -112,7 +112,21 @@ def plan_steps(
         names = listed(part.address for part in lost)
         what = f"Keep what was chosen when the nodes were made, as they have it: {names}."
         steps.append(Step(what, ("state", "push", "-"), freezes=tuple(lost)))
-    return Plan(tuple(steps), tuple(notes), bool(imported) and shared_identity and not known.resources)
+    taken_over = bool(imported) and shared_identity and not _is_its_own(known, there)
+    return Plan(tuple(steps), tuple(notes), taken_over)
+
+
+def _is_its_own(known: State, there: Surroundings) -> bool:
+    """Whether the state itself shows that what runs is its own: it has a node of it, or the interface that each node
+    was launched with, which is made before the node.
+
+    That it has anything at all shows nothing: a deployment that failed at another copy's role leaves its own bucket.
+    """
+    ids = {one.id for one in known.resources.values()}
+    nodes = there.nodes.values()
+    if not nodes:
+        return bool(known.resources)
+    return any(one.id in ids for one in nodes) or all(one.interface in ids for one in nodes)
 
 
 class Mender:

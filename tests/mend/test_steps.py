@@ -16,7 +16,7 @@ from nixl_efa.mend import run as mend_run
 from nixl_efa.mend.compare import compare
 from nixl_efa.mend.parts import Surroundings, parts_of
 from nixl_efa.mend.run import Mender, Plan, Step, plan_steps
-from nixl_efa.state import State
+from nixl_efa.state import State, parse
 from tests.mend.test_compare import LAUNCH, LOCK, PAIR, PRODUCER, WHOLE, runs, stored
 from tests.synthesis import synthesize
 
@@ -30,6 +30,21 @@ def steps(state: State, seen: list[Any], **there: Any) -> Plan:
     found = compare(state, seen, LAUNCH, there.pop("lock", None))
     surroundings = Surroundings(IDENTITY, nodes=living, **there)
     return plan_steps(found, PARTS, state, surroundings, shared_identity=there.pop("shared_identity", False))
+
+
+def holds(*addresses_and_ids: str) -> State:
+    """A state with these resources: an address, its id, the next address ..."""
+    pairs = zip(addresses_and_ids[::2], addresses_and_ids[1::2], strict=True)
+    resources = [
+        {
+            "mode": "managed",
+            "type": address.partition(".")[0],
+            "name": address.partition(".")[2],
+            "instances": [{"attributes": {"id": one}}],
+        }
+        for address, one in pairs
+    ]
+    return parse({"version": 4, "resources": resources})
 
 
 def words(plan: Plan) -> list[str]:
@@ -69,13 +84,28 @@ def test_what_can_not_be_told_apart_is_said_and_left_alone() -> None:
 
 @pytest.mark.parametrize(
     ("state", "shared", "taken_over"),
-    [(stored(), True, True), (stored(), False, False), (stored(consumer="i-c"), True, False)],
+    [
+        (stored(), True, True),
+        (stored(), False, False),
+        (stored(consumer="i-c"), True, False),
+        # A second clone's deployment that failed at the first one's role, and left its own bucket.
+        (holds("aws_s3_bucket.scripts", "nixl-efa-prod-1"), True, True),
+        (holds("aws_s3_bucket.scripts", "nixl-efa-prod-1"), False, False),
+        # The process was killed while EC2 launched both nodes: their interfaces were made, and written, before.
+        (
+            holds("aws_network_interface.producer", "eni-p", "aws_network_interface.consumer", "eni-c"),
+            True,
+            False,
+        ),
+        (holds("aws_network_interface.producer", "eni-p"), True, True),
+    ],
 )
-def test_only_an_empty_state_without_a_place_of_its_own_needs_to_be_told_whose_the_pair_is(
+def test_a_state_without_a_place_of_its_own_that_does_not_show_whose_the_pair_is_needs_to_be_told(
     state: State, shared: bool, taken_over: bool
 ) -> None:
     found = compare(state, PAIR, LAUNCH)
-    there = Surroundings(IDENTITY, nodes={one.name: one for one in PAIR})
+    pair = [replace(one, interface=f"eni-{one.id[-1]}") for one in PAIR]
+    there = Surroundings(IDENTITY, nodes={one.name: one for one in pair})
     assert plan_steps(found, PARTS, state, there, shared_identity=shared).is_taken_over is taken_over
 
 
