@@ -106,7 +106,9 @@ def findings(
         found = differences(settings, launch, clients, project, environ)
     except Exception as error:
         return [not_compared(missing_permission(error), explain(error))]
-    return [] if found is None else findings_of([one for one in found if one.kind is not Kind.GONE], launch)
+    told = [one for one in found or () if one.kind is not Kind.GONE]
+    # Of a state with a node that is gone it would be false that it agrees with EC2.
+    return [] if found is None or (found and not told) else findings_of(told, launch)
 
 
 def beside(

@@ -143,6 +143,9 @@ def test_who_tells_of_a_gone_node_by_itself_is_not_told_twice(
     gone = Difference(Kind.GONE, "aws_instance.producer", ("i-1",))
     monkeypatch.setattr(look, "differences", lambda *_: (gone,))
     clients: Any = None
+    # Nor is it said that the state and EC2 agree.
+    assert look.findings(SETTINGS, LAUNCH, clients, tmp_path, {}) == []
+    monkeypatch.setattr(look, "differences", lambda *_: ())
     [found] = look.findings(SETTINGS, LAUNCH, clients, tmp_path, {})
     assert found.level == "PASS"
 
