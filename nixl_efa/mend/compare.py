@@ -61,6 +61,7 @@ class Kind(StrEnum):
     GONE = "gone"
     SEVERAL = "several"
     FOREIGN = "foreign"
+    ELSEWHERE = "elsewhere"
     LOCKED = "locked"
 
 
@@ -71,7 +72,8 @@ class Difference:
     kind:      TAINTED: it is there, and the next plan would replace it.
                UNKNOWN: a node runs that the state does not know. GONE: the state knows a node that is no more.
                SEVERAL: more instances than one run as one node. FOREIGN: a node's name is on an instance of
-               another stack. LOCKED: the state is locked.
+               another stack. ELSEWHERE: another working copy's, as it seems: the stack's tag, another name, and a
+               state that has no place of its own. LOCKED: the state is locked.
     address:   of the resource in Terraform; empty with LOCKED.
     ids:       the resource in AWS; with SEVERAL those that the state does not know.
     known:     the id that the state has in its place; empty for none.
@@ -89,10 +91,11 @@ class Difference:
 
     @property
     def can_be_mended(self) -> bool:
-        """Whether `nixl-efa mend` has a step for it. One of GONE needs none: a deployment builds it anew."""
+        """Whether `nixl-efa mend` has a step for it. GONE needs none, since a deployment builds it anew, nor does
+        ELSEWHERE, which is somebody else's."""
         if self.lock is not None:
             return self.lock.own
-        return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE)
+        return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE, Kind.ELSEWHERE)
 
 
 def address_of(node: Node) -> str:
@@ -151,10 +154,14 @@ def _of_node(
 
 
 def _without_a_place(seen: Iterable[Seen], known: set[str], launch: Launch) -> Iterator[Difference]:
-    """Instances with the stack's tag under a name that no node has: a prefix was changed, or a node left out."""
+    """Instances with the stack's tag under a name that no node has: a prefix was changed, or a node left out.
+
+    A local state's tag is that of every working copy, and another project_prefix is how two of them live side by side.
+    """
+    kind = Kind.ELSEWHERE if launch.stack_identity.endswith(" local") else Kind.SEVERAL
     for one in seen:
         if one.is_alive and one.id not in known and one.name not in launch.node_names:
-            yield Difference(Kind.SEVERAL, one.name or "an instance without a name", (one.id,))
+            yield Difference(kind, one.name or "an instance without a name", (one.id,))
 
 
 def _terraform_name(node: Node) -> str:
@@ -200,6 +207,15 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             name = launch.environment
             remedy = f"`nixl-efa status {name}` says why; `nixl-efa deploy {name}` builds it anew."
             return failed(CHECK, message, remedy, by_hand)
+        case Kind.ELSEWHERE:
+            message = (
+                f"{what}: {ids} runs with this stack's tag, another project_prefix, and is not in this state."
+            )
+            remedy = (
+                "Nothing is wrong if another working copy has it; ask before you end it. If project_prefix was changed"
+                f" here since: set it back, and {mend} puts it into the state."
+            )
+            return warned(CHECK, message, remedy, by_hand)
         case Kind.SEVERAL:
             beside = f" beside {difference.known}, which is the state's" if difference.known else ""
             run = "run" if len(difference.ids) > 1 else "runs"

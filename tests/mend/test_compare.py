@@ -135,6 +135,16 @@ def test_a_difference_names_the_node_and_the_way_out(
     assert words in found.line()
 
 
+def test_nobody_is_told_to_end_the_pair_of_another_working_copy_with_its_own_prefix() -> None:
+    launch = replace(LAUNCH, stack_identity="nixl-efa-prod local")
+    theirs = runs("i-x", "other-prod-producer", stack="nixl-efa-prod local")
+    [difference] = compare(stored(), [theirs], launch)
+    [found] = findings([difference], launch)
+    assert (difference.can_be_mended, found.level) == (True, Level.WARN)
+    assert "other-prod-producer: i-x runs" in found.message
+    assert "terminate-instances" not in found.line()
+
+
 def test_a_lock_is_freed_by_its_owner_alone() -> None:
     [own] = findings(compare(stored(), [], LAUNCH, LOCK), LAUNCH)
     assert own.level is Level.FAIL
