@@ -11,6 +11,10 @@ from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.state import READERS_PREFIX
 
+# What Linux puts behind the folder of a process that was removed meanwhile: `cdktf synth` of another environment alone
+# removes the folders of all others, and Terraform works on.
+_DELETED = " (deleted)"
+
 
 def at_work(settings: Settings, project: Path) -> list[int]:
     """The ids of Terraform's processes that work in the stack's folder, or on its state from another working copy.
@@ -20,12 +24,19 @@ def at_work(settings: Settings, project: Path) -> list[int]:
     folder = (project / "cdktf.out" / "stacks" / settings.stack_name).resolve()
     backend = settings.backend
     place = (backend.bucket, settings.state_key) if isinstance(backend, S3Backend) else None
+
+    def is_on_it(works_in: Path) -> bool:
+        if works_in.name.endswith(_DELETED):
+            # Its backend can't be read any more: in a clone it is told by the stack's name.
+            left = works_in.with_name(works_in.name.removesuffix(_DELETED))
+            return left == folder or (place is not None and left.name == folder.name)
+        return works_in == folder or (place is not None and _s3_place(works_in) == place)
+
     return [
         number
         for number, command, works_in in _processes()
         # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
-        if Path(command).name.startswith(("terraform", "tofu"))
-        and (works_in is None or works_in == folder or (place is not None and _s3_place(works_in) == place))
+        if Path(command).name.startswith(("terraform", "tofu")) and (works_in is None or is_on_it(works_in))
     ]
 
 

@@ -84,6 +84,33 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
             one.wait()
 
 
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_terraform_whose_folder_another_synthesis_removed_is_still_at_work(
+    made_anew: bool, tmp_path: Path
+) -> None:
+    program = tmp_path / "terraform"
+    program.symlink_to("/bin/sleep")
+    own = tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name
+    other = own.with_name("nixl-efa-other")
+    clone = tmp_path / "clone" / "stacks" / LAUNCH.stack_name
+    processes = []
+    for folder in (own, other, clone):
+        folder.mkdir(parents=True)
+        processes.append(subprocess.Popen([program, "60"], cwd=folder))
+        folder.rmdir()
+    if made_anew:
+        own.mkdir()
+    try:
+        assert set(at_work(SETTINGS, tmp_path)) == {processes[0].pid, processes[2].pid}
+        assert not look.lock_of(info(), SETTINGS, tmp_path).own
+        local = SETTINGS.model_copy(update={"backend": LocalBackend()})
+        assert at_work(local, tmp_path) == [processes[0].pid]
+    finally:
+        for one in processes:
+            one.kill()
+            one.wait()
+
+
 @pytest.fixture
 def clients(aws: LocalAws) -> Clients:
     where: Any = {"LocationConstraint": REGION}
