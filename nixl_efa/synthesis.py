@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
 from nixl_efa.terraform import Capture, capture
 
+STACK_FILE = "cdk.tf.json"
 # The cdktf CLI draws a spinner even where there is no terminal.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
@@ -37,8 +40,12 @@ def synthesize(
     given = {"check": "off", **(changes or {})}
     chosen = {variable(setting, settings.name): value for setting, value in given.items()}
     try:
-        code, out, err = run(
-            (program, "synth"), project, {**environ, "NIXL_EFA_ENVIRONMENTS": settings.name, **chosen}
+        code, out, err = synthesize_alone(
+            program,
+            settings.stack_name,
+            project,
+            {**environ, "NIXL_EFA_ENVIRONMENTS": settings.name, **chosen},
+            run,
         )
     except OSError as error:
         raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
@@ -48,3 +55,29 @@ def synthesize(
             say(line)
     if code:
         raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
+
+
+def synthesize_alone(
+    program: str, stack_name: str, project: Path, environ: Mapping[str, str], run: Capture
+) -> tuple[int, str, str]:
+    """Writes the stack's file to cdktf.out, and nothing else there; exit code, stdout and stderr of `cdktf synth`.
+
+    In cdktf.out itself the command line removes the folder of every stack that it does not synthesize: those of the
+    other environments, in which Terraform may be at work, and without which they have no status.
+    environ: chooses the environment alone.
+    """
+    stack = Path("stacks") / stack_name
+    kept = project / "cdktf.out" / stack
+    # Beside cdktf.out, since local states are told by the folder above it.
+    with tempfile.TemporaryDirectory(prefix="cdktf.out.", dir=project) as folder:
+        made = Path(folder) / stack
+        # What Terraform remembers of its backend: the synthesis looks whether it was changed.
+        remembered = Path(".terraform") / "terraform.tfstate"
+        if (kept / remembered).exists():
+            (made / remembered).parent.mkdir(parents=True)
+            shutil.copy2(kept / remembered, made / remembered)
+        code, out, err = run((program, "synth", "--output", Path(folder).name), project, environ)
+        if code == 0 and (made / STACK_FILE).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            (made / STACK_FILE).replace(kept / STACK_FILE)
+    return code, out, err

@@ -87,7 +87,9 @@ class Deploying:
     def cdktf(self) -> list[str]:
         """How cdktf was run."""
         log = self.project.folder / "cdktf.log"
-        return log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        # Each is made into a folder of its own: `synth --output FOLDER`.
+        return [line.split()[0] for line in lines]
 
 
 @pytest.fixture
