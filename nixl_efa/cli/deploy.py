@@ -29,9 +29,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None)
 
 @dataclass
 class _Course:
-    """How far a deployment has come, for the document of one that stops on the way."""
+    """How far a deployment has come, for the document of one that stops on the way.
+
+    switched: the next block that was made the current one; empty for none.
+    """
 
     settings: Settings
+    switched: str = ""
     findings: list[Finding] = field(default_factory=list)
     deployment: Deployment | None = None
     applied: bool = False
@@ -116,7 +120,7 @@ def _check(
     from nixl_efa.checks import rendering
 
     settings = course.settings
-    _switch(settings, profile)
+    course.switched = _switch(settings, profile)
     course.findings = findings_of(
         settings, min_hours=min_hours, profile=profile, must_be_active=True, replace_nodes=True
     )
@@ -129,18 +133,20 @@ def _check(
         )
 
 
-def _switch(settings: Settings, profile: str | None) -> None:
-    """Goes over to the next block where the current one is over, and says so."""
+def _switch(settings: Settings, profile: str | None) -> str:
+    """Goes over to the next block where no node runs in a current one that lives, and says so; its id, or empty."""
     from nixl_efa.capacity.save import switch_when_free
     from nixl_efa.cli.capacity.session import session
     from nixl_efa.launch import launch_of
 
     launch = launch_of(settings)
+    taken = ""
     if launch.market == "capacity-block":
         run = session(profile, settings.region)
         taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
         if taken:
             output.say(f"{settings.name}'s next block {taken} is its current one now.")
+    return taken
 
 
 def _apply(
@@ -206,6 +212,10 @@ def _what_is_left(course: _Course) -> str:
     """What runs, and the next command."""
     name, deployment = course.settings.name, course.deployment
     if deployment is None or not (course.applied or deployment.changed):
+        if course.switched:
+            return (
+                f"No node was changed; {name}'s current block is {course.switched} now, its next one before."
+            )
         return "Nothing was changed."
     if course.applied:
         return f"The pair is built: it runs and is billed. `nixl-efa verify {name}` looks again."

@@ -294,6 +294,23 @@ def test_a_block_that_starts_later_stops_a_deployment(deploying: Deploying, aws:
     assert deploying.cdktf() == []
 
 
+def test_a_switch_to_the_next_block_is_no_nothing(
+    deploying: Deploying, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bought = deploying.project.buy_block()["capacity_reservation_id"]
+    monkeypatch.setattr("nixl_efa.capacity.save.switch_when_free", lambda *_: bought)
+    deploying.project.environment(
+        "prod",
+        instance_type="p5.48xlarge",
+        use_capacity_block=True,
+        capacity_reservation_parameter="/nixl-efa/capacity-reservation-id",
+    )
+    ran = deploying.project.run("deploy", "prod")
+    assert ran.code == 1
+    assert f"No node was changed; prod's current block is {bought} now" in ran.err
+    assert "Nothing was changed" not in ran.err
+
+
 def test_strict_stops_on_a_warning(deploying: Deploying) -> None:
     deploying.project.environment("dev", instance_type="g7e.2xlarge")
     assert deploying.project.run("deploy", "dev", "--no-verify").code == 0
