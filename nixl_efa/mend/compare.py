@@ -14,7 +14,8 @@ from nixl_efa.times import moment
 
 CHECK = "state"
 # EC2 user guide, ec2-instance-lifecycle: the states from which an instance does not come back are the other two.
-ALIVE = ("pending", "running", "stopping", "stopped")
+_STOPPED = ("stopping", "stopped")
+ALIVE = ("pending", "running", *_STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Kind(StrEnum):
     TAINTED = "tainted"
     UNKNOWN = "unknown"
     GONE = "gone"
+    STOPPED = "stopped"
     SEVERAL = "several"
     FOREIGN = "foreign"
     ELSEWHERE = "elsewhere"
@@ -71,6 +73,7 @@ class Difference:
 
     kind:      TAINTED: it is there, and the next plan would replace it.
                UNKNOWN: a node runs that the state does not know. GONE: the state knows a node that is no more.
+               STOPPED: it is there, stopped, and no deployment starts it.
                SEVERAL: more instances than one run as one node. FOREIGN: a node's name is on an instance of
                another stack. ELSEWHERE: another working copy's, as it seems: the stack's tag, another name, and a
                state that has no place of its own. LOCKED: the state is locked.
@@ -91,11 +94,11 @@ class Difference:
 
     @property
     def can_be_mended(self) -> bool:
-        """Whether `nixl-efa mend` has a step for it. GONE needs none, since a deployment builds it anew, nor does
-        ELSEWHERE, which is somebody else's."""
+        """Whether `nixl-efa mend` has a step for it, or it needs none: a deployment builds anew what is GONE, the state
+        knows what is STOPPED, and what is ELSEWHERE is somebody else's."""
         if self.lock is not None:
             return self.lock.own
-        return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE, Kind.ELSEWHERE)
+        return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE, Kind.STOPPED, Kind.ELSEWHERE)
 
 
 def address_of(node: Node) -> str:
@@ -148,6 +151,8 @@ def _of_node(
         [one] = unknown
         text = f"{one.state}, launched {moment(one.launched)}"
         yield Difference(Kind.UNKNOWN, address, (one.id,), known=recorded.id if recorded else "", text=text)
+    elif in_state is not None and in_state.state in _STOPPED:
+        yield Difference(Kind.STOPPED, address, (in_state.id,), text=in_state.state)
     elif recorded is not None and recorded.id and not lives:
         text = in_state.state if in_state is not None else "unknown to EC2"
         yield Difference(Kind.GONE, address, (recorded.id,), text=text)
@@ -207,6 +212,18 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             name = launch.environment
             remedy = f"`nixl-efa status {name}` says why; `nixl-efa deploy {name}` builds it anew."
             return failed(CHECK, message, remedy, by_hand)
+        case Kind.STOPPED:
+            start = aws_call(
+                "ec2",
+                "start-instances",
+                "--instance-ids",
+                *difference.ids,
+                region=launch.region,
+                profile=launch.profile,
+            )
+            told = warned if launch.must_be_active else failed
+            message = f"{what} {ids} is {difference.text}, and no deployment starts it."
+            return told(CHECK, message, f"Start it: `{start}`.", by_hand)
         case Kind.ELSEWHERE:
             message = (
                 f"{what}: {ids} runs with this stack's tag, another project_prefix, and is not in this state."

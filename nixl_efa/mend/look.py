@@ -106,7 +106,7 @@ def findings(
         found = differences(settings, launch, clients, project, environ)
     except Exception as error:
         return [not_compared(missing_permission(error), explain(error))]
-    told = [one for one in found or () if one.kind is not Kind.GONE]
+    told = [one for one in found or () if one.kind not in (Kind.GONE, Kind.STOPPED)]
     # Of a state with a node that is gone it would be false that it agrees with EC2.
     return [] if found is None or (found and not told) else findings_of(told, launch)
 

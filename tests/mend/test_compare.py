@@ -58,6 +58,7 @@ WHOLE = {"producer": "i-p", "consumer": "i-c"}
         (stored(), [runs("i-p", state="shutting-down"), runs("i-q", state="terminated")], []),
         (stored(**WHOLE), [PAIR[1]], [(Kind.GONE, "i-p")]),
         (stored(**WHOLE), [runs("i-p", state="terminated"), PAIR[1]], [(Kind.GONE, "i-p")]),
+        (stored(**WHOLE), [runs("i-p", state="stopped"), PAIR[1]], [(Kind.STOPPED, "i-p")]),
         # A node that failed while it was launched is tainted and gone: the deployment's own business.
         (stored("producer", **WHOLE), [runs("i-p", state="terminated"), PAIR[1]], [(Kind.GONE, "i-p")]),
         # The run that replaced it was killed.
@@ -103,6 +104,9 @@ def test_nodes_of_another_stack_are_taken_only_when_told() -> None:
     assert (one.kind, one.can_be_mended) == (Kind.UNKNOWN, True)
 
 
+STOPPED = [runs("i-p", state="stopped"), PAIR[1]]
+
+
 @pytest.mark.parametrize(
     ("launch", "state", "seen", "level", "words"),
     [
@@ -114,6 +118,10 @@ def test_nodes_of_another_stack_are_taken_only_when_told() -> None:
         (LAUNCH, stored(**WHOLE), PAIR[1:], Level.FAIL, "`nixl-efa deploy prod` builds it anew"),
         # A deployment is what builds it anew, so it must not be stopped by this.
         (replace(LAUNCH, must_be_active=True), stored(**WHOLE), PAIR[1:], Level.WARN, "builds it anew"),
+        (LAUNCH, stored(**WHOLE), STOPPED, Level.FAIL, "producer i-p is stopped, and no deployment starts it"),
+        (LAUNCH, stored(**WHOLE), STOPPED, Level.FAIL, "`aws ec2 start-instances --region us-east-2"),
+        # One that is to be replaced need not run before.
+        (replace(LAUNCH, must_be_active=True), stored(**WHOLE), STOPPED, Level.WARN, "no deployment starts it"),
         (LAUNCH, stored(**WHOLE), [*PAIR, runs("i-q")], Level.FAIL, "i-q runs beside i-p, which is the state's"),
         (
             LAUNCH,
