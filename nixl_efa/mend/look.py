@@ -190,8 +190,15 @@ def _lock(settings: Settings, clients: ClientsFactory, project: Path) -> Lock | 
 
 
 def lock_of(text: str, settings: Settings, project: Path) -> Lock:
-    """A lock from the JSON that Terraform writes (statemgr.LockInfo)."""
-    info = json.loads(text)
+    """A lock from the JSON that Terraform writes (statemgr.LockInfo). Failure for anything else in its place."""
+    try:
+        info = json.loads(text)
+        _ = [info[name] for name in ("ID", "Who", "Operation", "Created")]
+    except (ValueError, KeyError, TypeError):
+        raise Failure(
+            f"the lock of {settings.state_place} can't be read: it holds {text.strip()[:60]!r}, which Terraform does "
+            "not write. When no run of Terraform works on that state, delete it"
+        ) from None
     own = info["Who"] == _whoami() and not at_work(settings, project)
     return Lock(info["ID"], info["Who"], info["Operation"], info["Created"], own)
 

@@ -7,6 +7,7 @@ import json
 import os
 import socket
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,12 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
             one.wait()
 
 
+@pytest.mark.parametrize("text", ["", "not json", "[]", '{"ID": "1"}'])
+def test_a_lock_that_terraform_did_not_write_is_named(text: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match=r"the lock of s3://states/nixl-efa/dev\.tfstate can't be read"):
+        look.lock_of(text, SETTINGS, tmp_path)
+
+
 @pytest.mark.parametrize("made_anew", [False, True])
 def test_terraform_whose_folder_another_synthesis_removed_is_still_at_work(
     made_anew: bool, tmp_path: Path
@@ -97,6 +104,9 @@ def test_terraform_whose_folder_another_synthesis_removed_is_still_at_work(
     for folder in (own, other, clone):
         folder.mkdir(parents=True)
         processes.append(subprocess.Popen([program, "60"], cwd=folder))
+        # A process has its command's name a moment after Popen has returned.
+        while "terraform" not in Path(f"/proc/{processes[-1].pid}/comm").read_text(encoding="utf-8"):
+            time.sleep(0.01)
         folder.rmdir()
     if made_anew:
         own.mkdir()
