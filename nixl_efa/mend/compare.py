@@ -256,6 +256,12 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
                 "Is it a colleague's, or another copy's? Then change this environment's name or project_prefix. "
                 f"When no other state holds it, `nixl-efa mend {launch.environment} --take-over` puts it into this one."
             )
+            own_name, _, place = difference.stack.partition(" ")
+            if own_name == launch.stack_name and place:
+                remedy = (
+                    f"Was this environment's backend changed? Then its state is still in {place}: "
+                    f"`cdktf deploy {own_name} --migrate-state` moves it, or set backend back. {remedy}"
+                )
             return failed(CHECK, message, remedy, by_hand)
 
 

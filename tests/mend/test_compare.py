@@ -133,6 +133,7 @@ STOPPED = [runs("i-p", state="stopped"), PAIR[1]]
         (LAUNCH, stored(), [runs("i-p"), runs("i-q")], Level.FAIL, "--instance-ids THE-ONE-TO-END"),
         (LAUNCH, stored(), [runs("i-p", stack="nixl-efa-prod local")], Level.FAIL, "belongs to 'nixl-efa-prod local'"),
         (LAUNCH, stored(), [runs("i-p", stack="")], Level.FAIL, "`nixl-efa mend prod --take-over`"),
+        (LAUNCH, stored(), [runs("i-p", stack="nixl-efa-prod local")], Level.FAIL, "its state is still in local"),
     ],
 )  # fmt: skip
 def test_a_difference_names_the_node_and_the_way_out(
