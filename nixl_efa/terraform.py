@@ -135,6 +135,8 @@ class Terraform:
         return document
 
     def _run(self, run: Callable[[Sequence[str], Mapping[str, str]], T], words: Sequence[str]) -> T:
+        if not self.folder.is_dir():
+            raise Failure(f"there is no {self.folder}: nothing was synthesized there. Run `cdktf synth`")
         environ = {**self.environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
         try:
             return run([self.program, *words], environ)

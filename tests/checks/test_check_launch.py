@@ -104,7 +104,8 @@ def test_a_launch_on_demand_names_no_market_reservation_group_or_key() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({}, {"market": "on-demand", "placement_group": True, "volume": Volume(300), "min_hours": 1.0}),
+        ({}, {"market": "on-demand", "placement_group": True, "min_hours": 1.0}),
+        ({}, {"volume": Volume(300, defaults=("gib", "iops", "throughput"))}),
         ({"spot": True}, {"market": "spot"}),
         ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"market": "capacity-block"}),
         ({"instance_type": "p5.48xlarge", "use_capacity_block": True}, {"placement_group": False}),
