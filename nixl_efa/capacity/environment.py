@@ -93,7 +93,10 @@ def holdings(
     hidden = [
         _unknown(one, entry.order.offering.region, entry)
         for one, entry in bought.items()
-        if one not in by_id and entry.state is not State.NOT_BOUGHT and now < buyer.rule.settled_at(entry)
+        if one not in by_id
+        and entry.state is not State.NOT_BOUGHT
+        # What may not be looked at is taken for living until its end.
+        and (now < buyer.rule.settled_at(entry) or entry.order.offering.region in not_asked)
     ]
 
     def named_one(reservation_id: str) -> Reservation | None:

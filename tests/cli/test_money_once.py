@@ -167,6 +167,19 @@ def test_a_block_that_is_not_shown_yet_counts_although_it_was_not_saved(
     assert actions(aws, PURCHASE) == 1
 
 
+def test_a_block_that_may_not_be_looked_at_counts_by_the_shared_journal(
+    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first, second, *_ = usable(cli)
+    bought = cli.buy(first, "--no-save")
+    assert bought.code == 0, bought.err
+    another_machine(monkeypatch, tmp_path)
+    aws.faults.add("DescribeCapacityReservations", code="UnauthorizedOperation", message="no", times=None)
+    refused = cli.buy(second, "--settle-seconds", "0")
+    assert (refused.code, bought.out.strip() in refused.err) == (1, True), refused.err
+    assert actions(aws, PURCHASE) == 1
+
+
 def test_a_stored_id_that_ec2_does_not_know_counts_as_in_use(cli: Cli, aws: LocalAws) -> None:
     unknown = "cr-0123456789abcdef0"
     ssm = boto3.client("ssm", region_name=REGION)
