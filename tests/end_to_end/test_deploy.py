@@ -53,6 +53,8 @@ class Deployer:
             stderr=subprocess.STDOUT,
             text=True,
             start_new_session=True,
+            # The tests may have been started where SIGINT is ignored, as in a background job.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
 
     def __call__(self, *options: str, code: int = 0, **settings: str) -> Done:
