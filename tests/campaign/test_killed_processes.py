@@ -183,7 +183,10 @@ def test_what_a_killed_process_bought_is_told_and_saved_and_not_bought_again(
 ) -> None:
     rng = random.Random(f"{os.environ.get('SEED', FIRST_SEED)} {ended_by.name}")
     environ = aws.environ(REGION)
-    offers = _offers(_client("ec2", aws.endpoint), aws.clock.now())
+    ec2 = _client("ec2", aws.endpoint)
+    # What is on offer depends on the hour.
+    while len(offers := _offers(ec2, aws.clock.now())) < 2:
+        aws.clock.advance(timedelta(hours=1))
     (tmp_path / "environments").mkdir()
     # Many are ended while their purchase is under way.
     aws.faults.add("PurchaseCapacityBlock", delay=0.2, times=None)
