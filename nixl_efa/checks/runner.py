@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nixl_efa.checks.facts import Facts, NoAnswer
-from nixl_efa.checks.gather.gatherer import ClientsFactory, Gatherer, answer_of
+from nixl_efa.checks.gather.gatherer import Gatherer, answer_of
 from nixl_efa.checks.gather.machine import machine
 from nixl_efa.checks.rules import judge, pending, stacks
 from nixl_efa.clock import Clock
@@ -24,10 +24,13 @@ from nixl_efa.mend.look import differences
 from nixl_efa.old_states import abandoned
 from nixl_efa.settings import Settings, environment_names
 
+if TYPE_CHECKING:
+    from nixl_efa.aws import Clients
+
 
 def run(
     settings: Settings,
-    clients: ClientsFactory,
+    clients: Clients,
     clock: Clock,
     *,
     min_hours: float | None = None,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from nixl_efa import state
 from nixl_efa.aws_errors import error_code, explain, missing_permission
@@ -27,25 +27,10 @@ from nixl_efa.terraform import Capture, capture
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_s3 import S3Client
+
+    from nixl_efa.aws import Clients
 
 T = TypeVar("T")
-
-
-class ClientsFactory(Protocol):
-    """Makes the clients (nixl_efa.aws.Clients is one)."""
-
-    def ec2(self, region: str | None = None) -> EC2Client:
-        """EC2 in a region."""
-        ...
-
-    def s3(self, region: str | None = None) -> S3Client:
-        """S3 in a region."""
-        ...
-
-    def dynamodb(self, region: str | None = None) -> Any:
-        """DynamoDB in a region."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +45,7 @@ class Look:
 def look(
     settings: Settings,
     launch: Launch,
-    clients: ClientsFactory,
+    clients: Clients,
     project: Path,
     environ: Mapping[str, str],
     run: Capture = capture,
@@ -88,7 +73,7 @@ def look(
 
 
 def differences(
-    settings: Settings, launch: Launch, clients: ClientsFactory, project: Path, environ: Mapping[str, str]
+    settings: Settings, launch: Launch, clients: Clients, project: Path, environ: Mapping[str, str]
 ) -> tuple[Difference, ...] | None:
     """What differs; None where nothing was deployed and nothing runs."""
     found = look(settings, launch, clients, project, environ)
@@ -98,7 +83,7 @@ def differences(
 
 
 def findings(
-    settings: Settings, launch: Launch, clients: ClientsFactory, project: Path, environ: Mapping[str, str]
+    settings: Settings, launch: Launch, clients: Clients, project: Path, environ: Mapping[str, str]
 ) -> list[Finding]:
     """The differences as findings, for those who tell themselves of a node that is gone; none where nothing was
     deployed."""
@@ -115,7 +100,7 @@ def beside(
     read: Callable[[], T],
     settings: Settings,
     launch: Launch,
-    clients: ClientsFactory,
+    clients: Clients,
     project: Path,
     environ: Mapping[str, str],
 ) -> tuple[T, list[Finding]]:
@@ -166,7 +151,7 @@ def seen_of(payload: Mapping[str, Any]) -> Seen:
     )
 
 
-def _lock(settings: Settings, clients: ClientsFactory, project: Path) -> Lock | None:
+def _lock(settings: Settings, clients: Clients, project: Path) -> Lock | None:
     """The lock of a state in S3, from the bucket or the table. A local state's is the kernel's and ends with its
     process; Terraform Cloud keeps its own."""
     backend = settings.backend

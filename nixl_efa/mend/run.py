@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nixl_efa import state
 from nixl_efa.deploy.plan import Plan as Planned
@@ -25,7 +25,6 @@ from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Difference, Kind, compare, stop_message
 from nixl_efa.mend.look import Look
 from nixl_efa.mend.parts import Part, Surroundings, foreign, import_ids, parts_of
-from nixl_efa.mend.surroundings import ClientsFactory as OfSurroundings
 from nixl_efa.mend.surroundings import surroundings
 from nixl_efa.settings import Settings
 from nixl_efa.state import State
@@ -36,10 +35,6 @@ if TYPE_CHECKING:
     from nixl_efa.aws import Clients
 
 Say = Callable[[str], None]
-
-
-class ClientsFactory(look.ClientsFactory, OfSurroundings, Protocol):
-    """Makes the clients (nixl_efa.aws.Clients is one)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +134,7 @@ class Mender:
         self,
         settings: Settings,
         launch: Launch,
-        clients: ClientsFactory | Clients,
+        clients: Clients,
         project: Path,
         environ: Mapping[str, str],
         say: Say,

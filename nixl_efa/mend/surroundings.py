@@ -7,7 +7,7 @@ import gzip
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_errors import error_code
 from nixl_efa.mend.compare import Seen
@@ -15,28 +15,13 @@ from nixl_efa.mend.parts import Part, Surroundings, names
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_iam import IAMClient
     from mypy_boto3_s3 import S3Client
 
-
-class ClientsFactory(Protocol):
-    """Makes the clients (nixl_efa.aws.Clients is one)."""
-
-    def ec2(self, region: str | None = None) -> EC2Client:
-        """EC2 in a region."""
-        ...
-
-    def s3(self, region: str | None = None) -> S3Client:
-        """S3 in a region."""
-        ...
-
-    def iam(self) -> IAMClient:
-        """Identity and Access Management."""
-        ...
+    from nixl_efa.aws import Clients
 
 
 def surroundings(
-    parts: Sequence[Part], nodes: Iterable[Seen], clients: ClientsFactory, region: str, identity: str
+    parts: Sequence[Part], nodes: Iterable[Seen], clients: Clients, region: str, identity: str
 ) -> Surroundings:
     """What is there, asked for side by side. Raises what AWS does: an import on a guess is worse than none.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from nixl_efa.account import Account, caller
 from nixl_efa.aws_errors import explain, missing_permission
@@ -38,10 +38,8 @@ from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_s3 import S3Client
-    from mypy_boto3_service_quotas import ServiceQuotasClient
-    from mypy_boto3_ssm import SSMClient
-    from mypy_boto3_sts import STSClient
+
+    from nixl_efa.aws import Clients
 
 T = TypeVar("T")
 
@@ -49,40 +47,10 @@ T = TypeVar("T")
 _THREADS = 40
 
 
-class ClientsFactory(Protocol):
-    """Makes the clients (nixl_efa.aws.Clients is one); threads share it."""
-
-    def ec2(self, region: str | None = None) -> EC2Client:
-        """EC2 in a region."""
-        ...
-
-    def ssm(self, region: str | None = None) -> SSMClient:
-        """Parameter Store in a region."""
-        ...
-
-    def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
-        """Service Quotas in a region."""
-        ...
-
-    def s3(self, region: str | None = None) -> S3Client:
-        """S3 in a region, where a state's lock may be."""
-        ...
-
-    def dynamodb(self, region: str | None = None) -> Any:
-        """DynamoDB in a region, where it may be, too."""
-        ...
-
-    def sts(self) -> STSClient:
-        """The Security Token Service."""
-        ...
-
-
 class Gatherer:
     """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
-    def __init__(
-        self, launch: Launch, clients: ClientsFactory, environ: Mapping[str, str], clock: Clock
-    ) -> None:
+    def __init__(self, launch: Launch, clients: Clients, environ: Mapping[str, str], clock: Clock) -> None:
         self._launch = launch
         self._environ = environ
         self._clock = clock
