@@ -28,6 +28,7 @@ from nixl_efa.capacity.reservation import (
 )
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level, failures
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch, ReservationSource
 from nixl_efa.times import moment, span
 
@@ -330,7 +331,7 @@ def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence
     request = {
         "Filters": [
             {"Name": "capacity-reservation-id", "Values": [reservation.id]},
-            {"Name": "instance-state-name", "Values": ["pending", "running"]},
+            {"Name": "instance-state-name", "Values": list(RUNNING)},
         ]
     }
     found = all_items(ec2.describe_instances, "Reservations", buyer.clock.sleep, request)

@@ -12,11 +12,10 @@ from enum import StrEnum
 from typing import Any
 
 from nixl_efa.deploy.causes import Cause, Resources, in_place, of_replacement
+from nixl_efa.instance_states import ENDED, STOPPED
 from nixl_efa.settings import Settings
 
 NODE = "aws_instance"
-_ENDED = ("terminated", "shutting-down")
-_STOPPED = ("stopping", "stopped")
 # What is missed when it is gone, beside a node: by type, what it is called and the attribute that names it.
 _MISSED = {
     "aws_s3_bucket": ("scripts bucket", "bucket"),
@@ -172,8 +171,8 @@ def _node(change: Mapping[str, Any], resources: Resources, gone: str, settings: 
         instance_id=before.get("id") or gone,
         reservation_id=_reservation(before),
         target_id=_reservation(after) if begins else "",
-        alive=before.get("instance_state", _ENDED[0]) not in _ENDED,
-        stopped=before.get("instance_state") in _STOPPED,
+        alive=before.get("instance_state", ENDED[0]) not in ENDED,
+        stopped=before.get("instance_state") in STOPPED,
         causes=tuple(causes),
         launch=tuple(_launched_from(after)) if begins else (),
     )

@@ -25,6 +25,7 @@ from nixl_efa.deploy.plan import NodeChange, Plan, beyond, read
 from nixl_efa.deploy.slots import wait_for_slots
 from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
 from nixl_efa.synthesis import synthesize
@@ -119,7 +120,7 @@ class Deployment:
             seen = running(site.ec2, site.launch.node_names, site.launch.stack_identity)
         except Exception as error:
             return f"Which nodes run could not be seen ({error}): look with `nixl-efa status {site.settings.name}`."
-        nodes = [f"{one.name} {one.id}" for one in seen if one.own and one.state in ("pending", "running")]
+        nodes = [f"{one.name} {one.id}" for one in seen if one.own and one.state in RUNNING]
         if not nodes:
             return "No node runs."
         return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."

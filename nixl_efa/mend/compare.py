@@ -8,14 +8,12 @@ from datetime import datetime
 from enum import StrEnum
 
 from nixl_efa.findings import Finding, aws_call, failed, passed, skipped, warned
+from nixl_efa.instance_states import RUNNING, STOPPED
 from nixl_efa.launch import Launch, Node
 from nixl_efa.state import State
 from nixl_efa.times import moment
 
 CHECK = "state"
-# EC2 user guide, ec2-instance-lifecycle: the states from which an instance does not come back are the other two.
-_STOPPED = ("stopping", "stopped")
-ALIVE = ("pending", "running", *_STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,7 @@ class Seen:
     @property
     def is_alive(self) -> bool:
         """Whether it runs, is about to, or can be started again."""
-        return self.state in ALIVE
+        return self.state in (*RUNNING, *STOPPED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ def _of_node(
         [one] = unknown
         text = f"{one.state}, launched {moment(one.launched)}"
         yield Difference(Kind.UNKNOWN, address, (one.id,), known=recorded.id if recorded else "", text=text)
-    elif in_state is not None and in_state.state in _STOPPED:
+    elif in_state is not None and in_state.state in STOPPED:
         yield Difference(Kind.STOPPED, address, (in_state.id,), text=in_state.state)
     elif recorded is not None and recorded.id and not lives:
         text = in_state.state if in_state is not None else "unknown to EC2"

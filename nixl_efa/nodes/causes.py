@@ -12,12 +12,12 @@ from datetime import datetime
 
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import INTERRUPTIBLE, Reservation
+from nixl_efa.instance_states import ENDED, STOPPED
 from nixl_efa.times import moment
 
 # A state that EC2 does not have: the id is not among those that it shows.
 UNKNOWN = "unknown to EC2"
-GONE = ("shutting-down", "terminated", UNKNOWN)
-STOPPED = ("stopping", "stopped")
+GONE = (*ENDED, UNKNOWN)
 
 BY_USER = "Client.UserInitiatedShutdown"
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa import instance_types
 from nixl_efa.aws_errors import error_code
 from nixl_efa.checks.facts import Quota, Running
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Market
 from nixl_efa.settings.model import NAME_TAG, STACK_TAG
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_service_quotas import ServiceQuotasClient
 
-_STATES = ["pending", "running", "shutting-down", "stopping"]
+_STATES = [*RUNNING, "shutting-down", "stopping"]
 _MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block"}
 
 

@@ -13,10 +13,10 @@ from datetime import datetime
 from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 
 _CHECK = "running nodes"
-_RUNNING_NOW = ("pending", "running")
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -30,7 +30,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     )
     if isinstance(facts.running, NoAnswer):
         return [no_answer(_CHECK, facts.running, by_hand)]
-    nodes = [each for each in facts.running if each.own and each.state in _RUNNING_NOW]
+    nodes = [each for each in facts.running if each.own and each.state in RUNNING]
     if not nodes:
         return [passed(_CHECK, f"No node of {launch.environment} runs.", by_hand)]
     found = {each.name: [*differences(launch, facts, each)] for each in nodes}

@@ -10,10 +10,10 @@ from nixl_efa.checks.quota_codes import ELASTIC_IPS, quota_class, vcpu_quota
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, counted, failed, passed, skipped
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 
 _CHECK, _ADDRESSES = "quota", "elastic IPs"
-_COUNTED_STATES = ("pending", "running")
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -61,7 +61,7 @@ def in_use(launch: Launch, running: tuple[Running, ...]) -> int:
     return sum(
         each.vcpu
         for each in running
-        if each.state in _COUNTED_STATES
+        if each.state in RUNNING
         and each.market == launch.market
         and quota_class(each.instance_type) == kind
         and not each.own

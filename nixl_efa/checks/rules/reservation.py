@@ -12,10 +12,9 @@ from nixl_efa.capacity.room import Use, awaits_places, use_command
 from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
-
-_RUNNING_NOW = ("pending", "running")
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
@@ -85,13 +84,13 @@ def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> 
 def _use(running: tuple[Running, ...], reservation_id: str) -> Use:
     inside = [each for each in running if each.reservation_id == reservation_id]
     return Use(
-        own=sum(each.own and each.state in _RUNNING_NOW for each in inside),
+        own=sum(each.own and each.state in RUNNING for each in inside),
         others=tuple(
             f"{each.id} ({each.name})" if each.name else each.id
             for each in inside
-            if not each.own and each.state in _RUNNING_NOW
+            if not each.own and each.state in RUNNING
         ),
-        ending=tuple(each.id for each in inside if each.state not in _RUNNING_NOW),
+        ending=tuple(each.id for each in inside if each.state not in RUNNING),
     )
 
 
@@ -117,7 +116,7 @@ def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> boo
         each
         for each in facts.running
         if each.own
-        and each.state in _RUNNING_NOW
+        and each.state in RUNNING
         and (each.instance_type, each.market) == (launch.instance_type, launch.market)
     ]
     return len(nodes) >= launch.count
@@ -186,9 +185,7 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
         return no_answer(check, facts.running, by_hand)
     living = {each.id: each for each in reservations if each.lives(now) and each.id != facts.reservation_id}
     nodes = [
-        each
-        for each in facts.running
-        if each.own and each.state in _RUNNING_NOW and each.reservation_id in living
+        each for each in facts.running if each.own and each.state in RUNNING and each.reservation_id in living
     ]
     if not nodes:
         return passed(check, f"No node of {launch.environment} runs in another reservation.", by_hand)
