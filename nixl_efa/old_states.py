@@ -17,11 +17,11 @@ from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.settings import CloudBackend, LocalBackend, Settings
+from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.settings.names import variable
 from nixl_efa.state import STATE_FOLDER, State
 
 CHECK = "state"
-STACK_PREFIX = "nixl-efa-"
 
 
 def abandoned(project: Path, names: Collection[str]) -> dict[str, Finding]:

@@ -18,6 +18,7 @@ from nixl_efa.cli.check import Environment, MinHours, Profile, Strict, findings_
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, listed
 from nixl_efa.settings import Settings
+from nixl_efa.settings.model import STACK_PREFIX
 
 if TYPE_CHECKING:
     from nixl_efa.deploy.outcome import Outcome
@@ -81,7 +82,7 @@ def deploy(
     if context.args:
         raise BadInput(
             f"deploy takes no {context.args[0]!r}: `nixl-efa deploy --help` shows what it takes. An option of cdktf's "
-            f"goes to `cdktf deploy nixl-efa-{environment}`, which asks nothing about the nodes that it replaces"
+            f"goes to `cdktf deploy {STACK_PREFIX}{environment}`, which asks nothing about the nodes that it replaces"
         )
     course = _Course(settings_of(environment))
 
@@ -188,7 +189,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     settings, clock = course.settings, SystemClock()
     clients = Clients(profile, settings.region)
     ssm = clients.ssm(settings.region)
-    pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, outputs.run_command, os.environ)
+    pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, os.environ)
     limit = timedelta(minutes=boot_minutes)
     if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
         output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")

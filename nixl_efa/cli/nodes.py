@@ -58,7 +58,7 @@ def verify(
     tell_left_behind(Path(), output.say)
     clients = Clients(profile, settings.region)
     require_account(settings, clients)
-    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    pair = outputs.read(environment, cdktf_out, os.environ)
     report = look.verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
@@ -98,7 +98,7 @@ def status(
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
     pair, differences = beside(
-        lambda: outputs.read(environment, cdktf_out, outputs.run_command, os.environ),
+        lambda: outputs.read(environment, cdktf_out, os.environ),
         settings,
         launch,
         clients,
@@ -131,7 +131,7 @@ def connect(
     if node not in (outputs.PRODUCER, outputs.CONSUMER):
         raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
     settings = environment_settings(environment, os.environ, Path())
-    pair = outputs.read(environment, cdktf_out, outputs.run_command, os.environ)
+    pair = outputs.read(environment, cdktf_out, os.environ)
     wanted = next(one for one in pair.nodes if one.name == node)
     command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
     command += ["--profile", profile] if profile else []

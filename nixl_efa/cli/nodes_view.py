@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa.cli import output
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.verify import NodeReport, PairReport
+from nixl_efa.settings.model import STACK_PREFIX
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -72,7 +73,7 @@ def _nodes(report: PairReport) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column(f"nixl-efa-{report.pair.environment}")
+    table.add_column(f"{STACK_PREFIX}{report.pair.environment}")
     for one in report.nodes:
         table.add_column(one.node.name, overflow="fold")
     about = [

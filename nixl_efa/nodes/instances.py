@@ -12,6 +12,7 @@ from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.findings import Finding, aws_call, failed, passed
 from nixl_efa.nodes.causes import GONE, UNKNOWN, Cause, cause
 from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.times import utc
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def cause_of(
     if heir := replacement(node, pair, instances):
         return Cause(
             f"it was replaced by {heir.id} since",
-            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-{environment}, or deploy again.",
+            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/{STACK_PREFIX}{environment}, or deploy again.",
         )
     return cause(
         environment=environment,

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nixl_efa.failure import Failure
-from nixl_efa.terraform import first_error
+from nixl_efa.settings.model import STACK_PREFIX
+from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
 
 PRODUCER, CONSUMER = "producer", "consumer"
-
-# Runs a command in a folder: exit code, stdout, stderr. Raises FileNotFoundError when there is no such program.
-Run = Callable[[list[str], Path], tuple[int, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,40 +41,30 @@ class PairOutputs:
         return (self.producer, self.consumer)
 
 
-def read(environment: str, cdktf_out: Path, run: Run, environ: Mapping[str, str]) -> PairOutputs:
+def read(
+    environment: str, cdktf_out: Path, environ: Mapping[str, str], run: Capture = capture
+) -> PairOutputs:
     """The outputs of an environment's stack. Failure, in one line, when there are none or the pair is half-built.
 
     cdktf_out: the folder that cdktf synthesizes to. Local, S3 and Terraform Cloud states alike:
     `terraform output` runs in the stack's folder, which must have been initialized by a deploy.
     """
-    stack = f"nixl-efa-{environment}"
+    stack = f"{STACK_PREFIX}{environment}"
     folder = cdktf_out / "stacks" / stack
     if not folder.is_dir():
         raise Failure(
             f"environment {environment!r}: there is no {folder}: nothing was synthesized here. Run `cdktf synth`, "
             f"and `cdktf deploy {stack}` when the pair was never deployed."
         )
-    binary = environ.get("TERRAFORM_BINARY_NAME", "terraform")
     try:
-        code, out, err = run([binary, "output", "-no-color", "-json"], folder)
-    except FileNotFoundError:
-        raise Failure(
-            f"{binary} is not on PATH: install Terraform, or set TERRAFORM_BINARY_NAME=tofu for OpenTofu."
-        ) from None
-    if code != 0:
-        raise Failure(f"`{binary} output` failed in {folder}: {first_error(err)}. {_remedy(err, stack)}")
-    return parse(environment, out)
-
-
-def run_command(command: list[str], folder: Path) -> tuple[int, str, str]:
-    """Runs a command in a folder and waits for it."""
-    ran = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-    return ran.returncode, ran.stdout, ran.stderr
+        return parse(environment, Terraform(folder, environ, capture=run).ask("output", "-no-color", "-json"))
+    except TerraformError as error:
+        raise Failure(f"{error.message} {_remedy(error.text, stack)}") from error
 
 
 def parse(environment: str, text: str) -> PairOutputs:
     """The pair from the text of `terraform output -json`. Failure when a part of it is missing."""
-    stack = f"nixl-efa-{environment}"
+    stack = f"{STACK_PREFIX}{environment}"
     try:
         document = json.loads(text)
     except ValueError:

@@ -169,9 +169,7 @@ class _Rehearsal:
 
     def _simulate_nodes(self) -> None:
         wanted = self._settings
-        pair = outputs.read(
-            wanted.name, self._space.folder / "cdktf.out", self._run_quietly, self._programs.environ
-        )
+        pair = outputs.read(wanted.name, self._space.folder / "cdktf.out", self._programs.environ)
         facts = planned(
             wanted.instance_type,
             instance_types.find(wanted.instance_type),
@@ -179,9 +177,6 @@ class _Rehearsal:
             launch_of(wanted).nixl_version,
         )
         answer_as_planned(self._control, pair, facts)
-
-    def _run_quietly(self, command: list[str], folder: Path) -> tuple[int, str, str]:
-        return 0, replace(self._programs, folder=folder).read(command), ""
 
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")

@@ -21,6 +21,8 @@ Owner = Annotated[
 ]
 
 
+# Begins the name of every environment's stack.
+STACK_PREFIX = "nixl-efa-"
 # The tags that a node has beside the stack's (nixl_efa.launch). STACK_TAG says to which state it belongs.
 NAME_TAG, ROLE_TAG, STACK_TAG = "Name", "Role", "nixl-efa:stack"
 
@@ -122,7 +124,7 @@ class Settings(BaseModel):
     @property
     def stack_name(self) -> str:
         """The Terraform stack of this environment."""
-        return f"nixl-efa-{self.name}"
+        return f"{STACK_PREFIX}{self.name}"
 
     @property
     def state_key(self) -> str:

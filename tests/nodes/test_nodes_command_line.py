@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -297,7 +298,7 @@ def test_no_permission_to_look_at_instances_is_one_line(project: Project, aws: L
 def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
-    pair = outputs.read("prod", project.folder / "cdktf.out", outputs.run_command, {})
+    pair = outputs.read("prod", project.folder / "cdktf.out", os.environ)
     answer_as_planned(aws, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
     seen, out, _ = run("verify", "prod", *arguments)
     assert (seen, words in out) == (code, True), out

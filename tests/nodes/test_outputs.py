@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
 from nixl_efa.failure import Failure
 from nixl_efa.nodes import outputs
+from nixl_efa.terraform import capture
 
 WHOLE = {
     "producer_instance_id": "i-1",
@@ -74,11 +76,11 @@ def cdktf_out(tmp_path: Path) -> Path:
 def test_terraform_is_asked_in_the_stacks_folder(cdktf_out: Path) -> None:
     seen: list[tuple[list[str], Path]] = []
 
-    def run(command: list[str], folder: Path) -> tuple[int, str, str]:
-        seen.append((command, folder))
+    def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
+        seen.append((list(command), folder))
         return 0, text(WHOLE), ""
 
-    outputs.read("prod", cdktf_out, run, {"TERRAFORM_BINARY_NAME": "tofu"})
+    outputs.read("prod", cdktf_out, {"TERRAFORM_BINARY_NAME": "tofu"}, run)
     assert seen == [(["tofu", "output", "-no-color", "-json"], cdktf_out / "stacks/nixl-efa-prod")]
 
 
@@ -102,27 +104,24 @@ S3_ERROR = "╷\n│ Error: Error loading state\n│\n│ operation error S3: Li
 )
 def test_terraforms_error_is_one_line(stderr: str, message: str, cdktf_out: Path) -> None:
     with pytest.raises(Failure) as stopped:
-        outputs.read("prod", cdktf_out, lambda command, folder: (1, "", stderr), {})
+        outputs.read("prod", cdktf_out, {}, lambda command, folder, environ: (1, "", stderr))
     assert message in stopped.value.message
     assert "\n" not in stopped.value.message
 
 
 def test_a_stack_that_was_never_synthesized_here_says_so(tmp_path: Path) -> None:
     with pytest.raises(Failure, match="Run `cdktf synth`"):
-        outputs.read("prod", tmp_path, lambda command, folder: (0, "{}", ""), {})
+        outputs.read("prod", tmp_path, {}, lambda command, folder, environ: (0, "{}", ""))
 
 
 def test_a_missing_terraform_names_the_variable_for_opentofu(cdktf_out: Path) -> None:
-    def run(command: list[str], folder: Path) -> tuple[int, str, str]:
+    def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
         raise FileNotFoundError(command[0])
 
     with pytest.raises(Failure, match=r"terraform is not on PATH.*TERRAFORM_BINARY_NAME=tofu"):
-        outputs.read("prod", cdktf_out, run, {})
+        outputs.read("prod", cdktf_out, {}, run)
 
 
-def test_a_command_is_run_in_its_folder(tmp_path: Path) -> None:
-    assert outputs.run_command(["sh", "-c", "pwd; echo no >&2; exit 3"], tmp_path) == (
-        3,
-        f"{tmp_path}\n",
-        "no\n",
-    )
+def test_a_command_is_run_in_its_folder_with_its_environment(tmp_path: Path) -> None:
+    command = ["/bin/sh", "-c", "pwd; echo $NO >&2; exit 3"]
+    assert capture(command, tmp_path, {"NO": "no"}) == (3, f"{tmp_path}\n", "no\n")

@@ -8,8 +8,7 @@ from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules.common import aws
 from nixl_efa.findings import Finding, listed, warned
 from nixl_efa.launch import Launch
-from nixl_efa.old_states import STACK_PREFIX
-from nixl_efa.settings.model import STACK_TAG
+from nixl_efa.settings.model import STACK_PREFIX, STACK_TAG
 
 
 def without_a_file(launch: Launch, facts: Facts, names: Collection[str]) -> list[Finding]:
