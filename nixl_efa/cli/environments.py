@@ -9,7 +9,7 @@ from nixl_efa.failure import BadInput
 from nixl_efa.findings import failures
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.old_states import abandoned
-from nixl_efa.settings import Settings, app_context, environment_names, load
+from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
 
 
 def environment_settings(name: str, environ: Mapping[str, str], project: Path) -> Settings:
@@ -21,16 +21,32 @@ def environment_settings(name: str, environ: Mapping[str, str], project: Path) -
     directory = project / "environments"
     if not directory.is_dir():
         raise BadInput(f"there is no {directory}: run nixl-efa in the project's folder.")
-    try:
-        context = app_context(environ, project / "cdktf.json")
-    except ValueError as error:
-        raise BadInput(str(error)) from error
+    return _settings_of(name, environ, project, _context(environ, project))
+
+
+def _settings_of(
+    name: str,
+    environ: Mapping[str, str],
+    project: Path,
+    context: Mapping[str, object],
+    everyone: Loaded | None = None,
+) -> Settings:
+    """everyone: all environments of the project, where they are loaded already."""
+    directory = project / "environments"
     loaded = load(directory, environ, context, only=[name])
     # What is wrong between two environments is seen only with all of them.
-    beside = load(directory, environ, context, only=environment_names(directory)).by_environment.get(name, ())
+    everyone = everyone or load(directory, environ, context, only=environment_names(directory))
+    beside = everyone.by_environment.get(name, ())
     if faults := failures(dict.fromkeys((*loaded.findings, *beside))):
         raise BadInput("\n".join([*(fault.line() for fault in faults), *left_behind(name, project)]))
     return loaded.environments[0]
+
+
+def _context(environ: Mapping[str, str], project: Path) -> Mapping[str, object]:
+    try:
+        return app_context(environ, project / "cdktf.json")
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def left_behind(name: str, project: Path) -> list[str]:
@@ -51,9 +67,19 @@ def launches(
     """The launch of every environment of the project, by name; none outside of a project. One whose settings have a
     fault is said and left out: a fault there must not stop what is about another one."""
     found: dict[str, Launch] = {}
-    for name in environment_names(project / "environments"):
+    directory = project / "environments"
+    names = environment_names(directory)
+    if not names:
+        return found
+    try:
+        context = _context(environ, project)
+    except BadInput as fault:
+        tell(f"the project's environments are left out of account: {fault.message}")
+        return found
+    everyone = load(directory, environ, context, only=names)
+    for name in names:
         try:
-            found[name] = launch_of(environment_settings(name, environ, project), profile=profile)
+            found[name] = launch_of(_settings_of(name, environ, project, context, everyone), profile=profile)
         except BadInput as fault:
             tell(f"the settings of {name} are left out of account: {fault.message}")
     return found
