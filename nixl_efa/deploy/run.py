@@ -94,10 +94,9 @@ class Deployment:
                     site.tell(line)
             self._must_run(plan)
             self._must_let_in(plan, reservations)
-            _agree(
-                question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes),
-                site.ask,
-            )
+            asked = question(plan, site.settings.name, auto_approve=auto_approve, replace_nodes=replace_nodes)
+            if asked is not None:
+                self._agree(asked)
             if site.settings.protect_nodes and plan.ending():
                 site.say("protect_nodes is set, and left aside for what was agreed.")
             if not plan.is_empty:
@@ -154,6 +153,22 @@ class Deployment:
             raise Failure(
                 f"{why}: the running nodes would be destroyed, and their successors would not be let in. "
                 "Name a reservation that is active"
+            )
+
+    def _agree(self, asked: Question) -> None:
+        """Failure when it is not agreed, and when another run has changed the state while the question stood: Terraform
+        would refuse the plan as stale."""
+        before = self._terraform.state()
+        answer = self._site.ask(asked.text)
+        if answer is None:
+            raise Failure(asked.unasked)
+        if answer != asked.agrees:
+            raise Failure(f"{answer!r} is not {asked.agrees!r}")
+        now = self._terraform.state()
+        if any(before.get(member) != now.get(member) for member in ("lineage", "serial")):
+            raise Failure(
+                "another run has changed the state while the question stood, so the plan no longer holds. "
+                f"Run `nixl-efa deploy {self._site.settings.name}` to see the one that does"
             )
 
     def _apply(self, plan: Plan, file: Path, reservations: Mapping[str, Reservation]) -> None:
@@ -232,13 +247,3 @@ class Deployment:
     def _reservation(self, reservation_id: str) -> Reservation | None:
         site = self._site
         return find_reservation(site.ec2, site.settings.region, reservation_id, site.clock.sleep)
-
-
-def _agree(asked: Question | None, ask: Callable[[str], str | None]) -> None:
-    if asked is None:
-        return
-    answer = ask(asked.text)
-    if answer is None:
-        raise Failure(asked.unasked)
-    if answer != asked.agrees:
-        raise Failure(f"{answer!r} is not {asked.agrees!r}")

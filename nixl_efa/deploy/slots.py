@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import timedelta
 
-from nixl_efa.capacity.judge import stops_at
+from nixl_efa.capacity.judge import is_at_end
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
-from nixl_efa.times import moment, span
+from nixl_efa.times import span
 
 # AWS says "several minutes" and names no limit: a slot that is not back after this long needs a person to look.
 LIMIT = timedelta(minutes=30)
@@ -36,11 +36,10 @@ def wait_for_slots(
         found, now = look(), clock.now()
         if found is None or found.state != "active":
             raise Failure(f"the reservation is {found.state if found else 'not known to EC2'}, not active")
+        if is_at_end(found, now):
+            raise Failure(f"{found.id} is at its end: EC2 terminates what runs in it, and lets nothing in")
         if found.free >= needed:
             return
-        stop = stops_at(found) if found.is_block else None
-        if stop is not None and now >= stop:
-            raise Failure(f"{found.id} is at its end: EC2 terminates its instances since {moment(stop)}")
         waited = now - began
         if waited >= limit:
             raise Failure(

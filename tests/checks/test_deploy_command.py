@@ -79,10 +79,10 @@ class Deploying:
         self._monkeypatch.setattr(sys, "stdin", stdin)
 
     def terraform(self) -> list[str]:
-        """What Terraform was told to do, without options and files."""
+        """What Terraform was told to do, without options and files; without the reading of the state."""
         log = self.project.folder / "terraform.log"
         lines = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
-        return [line.split()[0] for line in lines if not line.startswith("version")]
+        return [line.split()[0] for line in lines if not line.startswith(("version", "state pull"))]
 
     def cdktf(self) -> list[str]:
         """How cdktf was run."""
@@ -185,6 +185,25 @@ def test_a_reservation_that_is_lost_while_the_question_stands_is_seen(
     monkeypatch.setattr("nixl_efa.cli.output.ask", answers_late)
     ran = deploying.project.run("deploy", "dev", "--no-verify")
     assert (ran.code, " is cancelled, not active" in ran.err) == (1, True), ran
+    assert deploying.terraform() == PLANNED
+
+
+def test_a_state_that_another_run_changed_while_the_question_stood_is_seen_before_the_apply(
+    deploying: Deploying, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = deploying.project.folder / "state.json"
+
+    def answers_late(_: str) -> str:
+        state.write_text('{"lineage": "a", "serial": 2}', encoding="utf-8")
+        return "yes"
+
+    state.write_text('{"lineage": "a", "serial": 1}', encoding="utf-8")
+    deploying.plans("owner")
+    deploying.types("yes")
+    monkeypatch.setattr("nixl_efa.cli.output.ask", answers_late)
+    ran = deploying.project.run("deploy", "dev", "--no-verify")
+    assert (ran.code, "another run has changed the state" in ran.err) == (1, True), ran
+    assert "Nothing was changed." in ran.err
     assert deploying.terraform() == PLANNED
 
 

@@ -49,6 +49,7 @@ def test_slots_are_waited_for_with_a_line_a_minute() -> None:
         (replace(BLOCK, free=1), LIMIT, "1 of the 2 slots that are needed in cr-"),
         # EC2 terminates what runs in a block from 30 minutes before its end.
         (replace(BLOCK, free=0, end=NOW + timedelta(minutes=40)), timedelta(minutes=10), "is at its end"),
+        (replace(BLOCK, free=2, end=NOW + timedelta(minutes=20)), timedelta(0), "is at its end"),
         (replace(BLOCK, free=0, state="expired"), timedelta(0), "is expired, not active"),
         (None, timedelta(0), "not known to EC2"),
     ],
