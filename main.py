@@ -16,7 +16,7 @@ from typing import TextIO
 
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
-from nixl_efa.old_states import abandoned, after_a_change
+from nixl_efa.old_states import abandoned, settle_changed_backend
 from nixl_efa.settings import Loaded, app_context, environment_names, load
 from nixl_efa.state import read
 
@@ -87,7 +87,7 @@ def _look_at_states(
     """What is to be said of the environments whose backend was changed, by name."""
     for settings in loaded.environments:
         project = outdir.resolve().parent
-        found = after_a_change(
+        found = settle_changed_backend(
             settings,
             project,
             outdir / "stacks" / settings.stack_name,

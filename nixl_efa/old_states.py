@@ -48,7 +48,7 @@ def _abandoned(name: str, path: Path, old: State) -> Finding:
     )
 
 
-def after_a_change(
+def settle_changed_backend(
     settings: Settings,
     project: Path,
     stack_folder: Path,

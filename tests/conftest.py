@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import constructs_lib  # noqa: F401  (before cdktf: see its docstring)
+from local_aws import LocalAws
 
 FOREIGN = ("AWS_", "NIXL_EFA_", "CDKTF_", "TF_VAR_")
 
@@ -20,6 +21,22 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="module")
+def local_aws() -> Iterator[LocalAws]:
+    """One local AWS for a module."""
+    with LocalAws() as aws:
+        yield aws
+
+
+@pytest.fixture
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """Emptied, and the only AWS that this process can reach; us-east-2 is its region."""
+    local_aws.reset()
+    for name, value in local_aws.environ("us-east-2").items():
+        monkeypatch.setenv(name, value)
+    return local_aws
 
 
 @dataclass(frozen=True)

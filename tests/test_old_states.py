@@ -11,7 +11,7 @@ import pytest
 from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
-from nixl_efa.old_states import abandoned, after_a_change, remembered_place
+from nixl_efa.old_states import abandoned, remembered_place, settle_changed_backend
 from nixl_efa.settings import Settings, load
 
 S3 = '{"type": "s3", "bucket": "states"}'
@@ -149,7 +149,7 @@ def look(
             raise Failure("`terraform init` failed: no bucket.")
         return state.parse(there)
 
-    return after_a_change(chosen, tmp_path, tmp_path / "stack", read)
+    return settle_changed_backend(chosen, tmp_path, tmp_path / "stack", read)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def status(
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import SystemClock
     from nixl_efa.launch import launch_of
-    from nixl_efa.mend.look import beside
+    from nixl_efa.mend.look import read_and_compare
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -97,7 +97,7 @@ def status(
     clients = Clients(profile, settings.region)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    pair, differences = beside(
+    pair, differences = read_and_compare(
         lambda: outputs.read(environment, cdktf_out, os.environ),
         settings,
         launch,

@@ -31,10 +31,11 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
 
 def _node(node: NodeChange, reservations: Mapping[str, Reservation], now: datetime) -> Iterator[str]:
     name = " ".join(word for word in (node.name, node.instance_id) if word)
-    happens = _HAPPENS[node.action]
+    happens, where = _HAPPENS[node.action], _where(node, reservations, now)
     if node.action is Action.BUILD and node.instance_id:
-        name, happens = node.name, f"is built anew: {node.instance_id} is gone"
-    yield f"{name} {happens}{_where(node, reservations, now)}."
+        yield f"{node.name} is built anew{where}: {node.instance_id} is gone."
+    else:
+        yield f"{name} {happens}{where}."
     reason = "in place" if node.action is Action.CHANGE else "because"
     for cause in node.causes:
         yield f"    {reason}: {cause}"

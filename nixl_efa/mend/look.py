@@ -96,7 +96,7 @@ def findings(
     return [] if found is None or (found and not told) else findings_of(told, launch)
 
 
-def beside(
+def read_and_compare(
     read: Callable[[], T],
     settings: Settings,
     launch: Launch,

@@ -1,30 +1,14 @@
-"""A local AWS for a module, emptied before each test, and a project's folder beside it."""
+"""A project's folder beside the local AWS."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local_aws import LocalAws
-from tests.checks.local_project import REGION, Project
-
-
-@pytest.fixture(scope="module")
-def local_aws() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
-@pytest.fixture
-def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
-    """Emptied, and the only AWS that this process can reach."""
-    local_aws.reset()
-    for name, value in local_aws.environ(REGION).items():
-        monkeypatch.setenv(name, value)
-    return local_aws
+from tests.checks.local_project import Project
 
 
 @pytest.fixture

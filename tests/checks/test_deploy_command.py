@@ -14,7 +14,7 @@ import subprocess
 import sys
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
@@ -25,6 +25,9 @@ from nixl_efa.settings.model import STACK_TAG
 from tests.checks.in_order import NOW
 from tests.checks.local_project import IMAGE, REGION, Project
 from tests.deploy.cases import recorded
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 STACK = "nixl-efa-dev"
 # Notes how it is run in a stack's folder; `show` prints the next of the plans, the last one again and again.
@@ -97,6 +100,17 @@ def deploying(project: Project, monkeypatch: pytest.MonkeyPatch) -> Deploying:
     return Deploying(project, monkeypatch)
 
 
+def reservation(ec2: EC2Client, size: int) -> str:
+    """The id of an On-Demand reservation of dev's type."""
+    made = ec2.create_capacity_reservation(
+        InstanceType="g7e.8xlarge",
+        InstancePlatform="Linux/UNIX",
+        AvailabilityZone=f"{REGION}a",
+        InstanceCount=size,
+    )
+    return made["CapacityReservation"]["CapacityReservationId"]
+
+
 PLANNED = ["init", "plan", "show"]
 APPLIED = [*PLANNED, "apply"]
 
@@ -142,12 +156,7 @@ def test_running_nodes_are_not_destroyed_for_a_reservation_that_lets_nothing_in(
     seen: str, said: str, deploying: Deploying, aws: LocalAws
 ) -> None:
     ec2 = boto3.client("ec2", REGION)
-    made = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=f"{REGION}a",
-        InstanceCount=2,
-    )["CapacityReservation"]["CapacityReservationId"]
+    made = reservation(ec2, 2)
     if seen == "cancelled":
         ec2.cancel_capacity_reservation(CapacityReservationId=made)
     if seen == "denied":
@@ -167,12 +176,7 @@ def test_a_reservation_that_is_lost_while_the_question_stands_is_seen(
     deploying: Deploying, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ec2 = boto3.client("ec2", REGION)
-    made = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=f"{REGION}a",
-        InstanceCount=2,
-    )["CapacityReservation"]["CapacityReservationId"]
+    made = reservation(ec2, 2)
     deploying.plans("reservation")
     plan = deploying.project.folder / "plan.0"
     plan.write_text(plan.read_text(encoding="utf-8").replace("cr-0123456789abcdef0", made), encoding="utf-8")
@@ -221,12 +225,7 @@ def test_a_node_that_is_stopped_is_no_part_of_a_pair_that_is_done(name: str, dep
 
 
 def test_nodes_that_somebody_replaced_meanwhile_are_not_destroyed(deploying: Deploying) -> None:
-    made = boto3.client("ec2", REGION).create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=f"{REGION}a",
-        InstanceCount=1,
-    )["CapacityReservation"]["CapacityReservationId"]
+    made = reservation(boto3.client("ec2", REGION), 1)
     agreed = recorded("key")
     nodes = [one for one in agreed["resource_changes"] if one["type"] == "aws_instance"]
     target = [{"capacity_reservation_target": [{"capacity_reservation_id": made}]}]

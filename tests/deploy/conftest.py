@@ -63,12 +63,6 @@ class Deployed:
 
 
 @pytest.fixture(scope="module")
-def local_aws() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
-@pytest.fixture(scope="module")
 def terraform_variables(local_aws: LocalAws) -> Iterator[dict[str, str]]:
     """For Terraform on the local AWS."""
     with terraform_environ(os.environ) as environ:

@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,30 @@ def test_a_lock_is_own_by_user_and_machine(who: str, own: bool, tmp_path: Path) 
     assert found == Lock("4ad2ecb4", who, "OperationTypeApply", "2026-11-26T01:42:55.803478614Z", own)
 
 
-def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: Path) -> None:
+@pytest.fixture
+def terraform_in(tmp_path: Path) -> Iterator[Callable[[Path], int]]:
+    """Starts a process whose command is Terraform's in a folder; its id. They end with the test."""
+    program = tmp_path / "terraform"
+    program.symlink_to("/bin/sleep")
+    processes: list[subprocess.Popen[bytes]] = []
+
+    def start(folder: Path) -> int:
+        processes.append(subprocess.Popen([program, "60"], cwd=folder))
+        number = processes[-1].pid
+        # A process has its command's name a moment after Popen has returned.
+        while "terraform" not in Path(f"/proc/{number}/comm").read_text(encoding="utf-8"):
+            time.sleep(0.01)
+        return number
+
+    yield start
+    for one in processes:
+        one.kill()
+        one.wait()
+
+
+def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(
+    tmp_path: Path, terraform_in: Callable[[Path], int]
+) -> None:
     def initialized(folder: Path, key: str) -> Path:
         """A folder as `terraform init` leaves it."""
         (folder / ".terraform").mkdir(parents=True)
@@ -60,9 +84,6 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
         (folder / ".terraform/terraform.tfstate").write_text(json.dumps({"version": 3, "backend": backend}))
         return folder
 
-    # A process whose command is Terraform's.
-    program = tmp_path / "terraform"
-    program.symlink_to("/bin/sleep")
     folders = {
         "own": tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name,
         "clone": initialized(tmp_path / "clone", "nixl-efa/dev.tfstate"),
@@ -71,18 +92,12 @@ def test_a_lock_is_not_left_behind_while_terraform_works_on_the_state(tmp_path: 
         "plain": tmp_path,
     }
     folders["own"].mkdir(parents=True)
-    processes = {name: subprocess.Popen([program, "60"], cwd=one) for name, one in folders.items()}
-    try:
-        working = {processes["own"].pid, processes["clone"].pid}
-        assert set(at_work(SETTINGS, tmp_path)) == working
-        assert not look.lock_of(info(), SETTINGS, tmp_path).own
-        # A local state is nobody else's, and other folders have states of their own.
-        local = SETTINGS.model_copy(update={"backend": LocalBackend()})
-        assert at_work(local, tmp_path) == [processes["own"].pid]
-    finally:
-        for one in processes.values():
-            one.kill()
-            one.wait()
+    numbers = {name: terraform_in(folder) for name, folder in folders.items()}
+    assert set(at_work(SETTINGS, tmp_path)) == {numbers["own"], numbers["clone"]}
+    assert not look.lock_of(info(), SETTINGS, tmp_path).own
+    # A local state is nobody else's, and other folders have states of their own.
+    local = SETTINGS.model_copy(update={"backend": LocalBackend()})
+    assert at_work(local, tmp_path) == [numbers["own"]]
 
 
 @pytest.mark.parametrize("text", ["", "not json", "[]", '{"ID": "1"}'])
@@ -93,32 +108,22 @@ def test_a_lock_that_terraform_did_not_write_is_named(text: str, tmp_path: Path)
 
 @pytest.mark.parametrize("made_anew", [False, True])
 def test_terraform_whose_folder_another_synthesis_removed_is_still_at_work(
-    made_anew: bool, tmp_path: Path
+    made_anew: bool, tmp_path: Path, terraform_in: Callable[[Path], int]
 ) -> None:
-    program = tmp_path / "terraform"
-    program.symlink_to("/bin/sleep")
     own = tmp_path / "cdktf.out" / "stacks" / LAUNCH.stack_name
     other = own.with_name("nixl-efa-other")
     clone = tmp_path / "clone" / "stacks" / LAUNCH.stack_name
-    processes = []
+    numbers = []
     for folder in (own, other, clone):
         folder.mkdir(parents=True)
-        processes.append(subprocess.Popen([program, "60"], cwd=folder))
-        # A process has its command's name a moment after Popen has returned.
-        while "terraform" not in Path(f"/proc/{processes[-1].pid}/comm").read_text(encoding="utf-8"):
-            time.sleep(0.01)
+        numbers.append(terraform_in(folder))
         folder.rmdir()
     if made_anew:
         own.mkdir()
-    try:
-        assert set(at_work(SETTINGS, tmp_path)) == {processes[0].pid, processes[2].pid}
-        assert not look.lock_of(info(), SETTINGS, tmp_path).own
-        local = SETTINGS.model_copy(update={"backend": LocalBackend()})
-        assert at_work(local, tmp_path) == [processes[0].pid]
-    finally:
-        for one in processes:
-            one.kill()
-            one.wait()
+    assert set(at_work(SETTINGS, tmp_path)) == {numbers[0], numbers[2]}
+    assert not look.lock_of(info(), SETTINGS, tmp_path).own
+    local = SETTINGS.model_copy(update={"backend": LocalBackend()})
+    assert at_work(local, tmp_path) == [numbers[0]]
 
 
 @pytest.fixture
@@ -199,8 +204,8 @@ def test_a_tainted_node_is_the_cause_of_a_missing_output(
     faults = [failed("state", "producer i-1 is tainted.", "`nixl-efa mend dev` keeps it.")]
     monkeypatch.setattr(look, "findings", lambda *_: faults)
     with pytest.raises(Failure, match=r"^producer i-1 is tainted. `nixl-efa mend dev` keeps it.$"):
-        look.beside(missing, SETTINGS, LAUNCH, clients, tmp_path, {})
-    assert look.beside(lambda: 1, SETTINGS, LAUNCH, clients, tmp_path, {}) == (1, faults)
+        look.read_and_compare(missing, SETTINGS, LAUNCH, clients, tmp_path, {})
+    assert look.read_and_compare(lambda: 1, SETTINGS, LAUNCH, clients, tmp_path, {}) == (1, faults)
     monkeypatch.setattr(look, "findings", lambda *_: [])
     with pytest.raises(Failure, match="half-built"):
-        look.beside(missing, SETTINGS, LAUNCH, clients, tmp_path, {})
+        look.read_and_compare(missing, SETTINGS, LAUNCH, clients, tmp_path, {})

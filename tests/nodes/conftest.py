@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -105,13 +104,6 @@ def p5_facts() -> NodeFacts:
         nixl=Nixl("1.5.1", "LIBFABRIC", True, ""),
         nixlbench="/usr/local/nixlbench/bin/nixlbench",
     )
-
-
-@pytest.fixture(scope="module")
-def local_aws() -> Iterator[LocalAws]:
-    """One local AWS for a module."""
-    with LocalAws() as aws:
-        yield aws
 
 
 @pytest.fixture

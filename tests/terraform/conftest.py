@@ -91,12 +91,6 @@ def plain_environ() -> Iterator[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def local_aws() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
-@pytest.fixture(scope="module")
 def aws_environ(local_aws: LocalAws, plain_environ: dict[str, str]) -> dict[str, str]:
     """For commands that call the local AWS."""
     return {
