@@ -223,7 +223,10 @@ FORGOTTEN = {
     "elsewhere": Elsewhere((), ()),
     "dry_run": DryRun("InvalidCapacityReservationId.NotFound", "no such reservation"),
 }
-NODES = tuple(instance(id=f"i-{number}", instance_type="g7e.8xlarge", own=True) for number in (1, 2))
+NODES = tuple(
+    instance(id=f"i-{number}", instance_type="g7e.8xlarge", own=True, reservation_target=BLOCK_ID)
+    for number in (1, 2)
+)
 
 
 @pytest.mark.parametrize("gone", [CANCELLED, FORGOTTEN])
@@ -236,6 +239,8 @@ NODES = tuple(instance(id=f"i-{number}", instance_type="g7e.8xlarge", own=True) 
         ((NODES[0], replace(NODES[1], state="shutting-down")), FAIL),
         ((NODES[0], replace(NODES[1], own=False)), FAIL),
         ((NODES[0], replace(NODES[1], instance_type="g7e.12xlarge")), FAIL),
+        ((NODES[0], replace(NODES[1], reservation_target="")), FAIL),
+        (tuple(replace(each, reservation_target="cr-fedcba98765432100") for each in NODES), FAIL),
         ((), FAIL),
         (DENIED, FAIL),
     ],

@@ -118,6 +118,8 @@ def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> boo
         if each.own
         and each.state in RUNNING
         and (each.instance_type, each.market) == (launch.instance_type, launch.market)
+        # One that was not launched into it is replaced to be.
+        and each.reservation_target == facts.reservation_id
     ]
     return len(nodes) >= launch.count
 
