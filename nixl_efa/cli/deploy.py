@@ -19,6 +19,7 @@ from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, listed
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import STACK_PREFIX
+from nixl_efa.settings.names import nearest
 
 if TYPE_CHECKING:
     from nixl_efa.deploy.outcome import Outcome
@@ -80,9 +81,12 @@ def deploy(
     from nixl_efa.deploy.outcome import Outcome, document
 
     if context.args:
+        near = nearest(context.args[0], [name for one in context.command.params for name in one.opts])
+        meant = f"Did you mean {near}? " if near else ""
         raise BadInput(
-            f"deploy takes no {context.args[0]!r}: `nixl-efa deploy --help` shows what it takes. An option of cdktf's "
-            f"goes to `cdktf deploy {STACK_PREFIX}{environment}`, which asks nothing about the nodes that it replaces"
+            f"deploy takes no {context.args[0]!r}. {meant}`nixl-efa deploy --help` shows what it takes. "
+            f"An option of cdktf's goes to `cdktf deploy {STACK_PREFIX}{environment}`, which asks nothing about "
+            "the nodes that it replaces"
         )
     course = _Course(settings_of(environment))
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from local_aws import LocalAws
+from tests.checks.deploying import Deploying
 from tests.checks.local_project import Project
 
 
@@ -20,3 +21,8 @@ def project(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{tmp_path}/bin{os.pathsep}{os.environ['PATH']}")
     return found
+
+
+@pytest.fixture
+def deploying(project: Project, monkeypatch: pytest.MonkeyPatch) -> Deploying:
+    return Deploying(project, monkeypatch)

@@ -15,8 +15,8 @@ from nixl_efa.deploy.plan import Action, NodeChange, Plan, beyond
 from nixl_efa.deploy.slots import LIMIT, wait_for_slots
 from nixl_efa.deploy.words import lines
 from nixl_efa.failure import Failure
+from tests.checks.deploying import MovingClock
 from tests.checks.in_order import BLOCK, BLOCK_ID, NOW, ON_DEMAND_RESERVATION
-from tests.checks.test_deploy_command import MovingClock
 
 
 def waited(seen: Iterator[Reservation | None], needed: int = 2) -> tuple[MovingClock, list[str]]:
