@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -23,6 +24,31 @@ def dry_run() -> Exception:
     """What EC2 answers to a DryRun that would have worked."""
     error: Exception = DryRunClientError()
     return error
+
+
+def idempotent(action: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """An action that a repeated ClientToken does not carry out again: a client that lost the answer gets it.
+
+    Source: EC2 API reference, "Ensuring idempotency in Amazon EC2 API requests", with its error.
+    """
+
+    @functools.wraps(action)
+    def once(responder: Any) -> Any:
+        token, done = responder._get_param("ClientToken"), responder.ec2_backend.done
+        if not token:
+            return action(responder)
+        key = (action.__name__, token)
+        if key not in done:
+            done[key] = (responder.params, action(responder))
+        asked, answer = done[key]
+        if asked != responder.params:
+            raise refuse(
+                "IdempotentParameterMismatch",
+                "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
+            )
+        return answer
+
+    return once
 
 
 def tags_for(resource_type: str, specifications: Iterable[Mapping[str, Any]]) -> dict[str, str]:

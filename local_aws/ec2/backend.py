@@ -37,11 +37,10 @@ class Backend(EC2Backend):  # type: ignore[misc]
     def __init__(self, region_name: str, account_id: str) -> None:
         self.capacity_reservations: dict[str, Reservation] = {}
         self._assigned: dict[str, dict[str, Any]] = {}
-        self.reservation_tokens: dict[str, str] = {}
         self.shown_offerings: dict[str, Shown] = {}
         self.shown_extensions: dict[str, Any] = {}
         self.placement_groups: dict[str, PlacementGroup] = {}
-        self.launches: dict[str, tuple[Any, dict[str, Any]]] = {}
+        self.done: dict[tuple[str, str], tuple[Any, Any]] = {}  # by action and ClientToken
         self._modified: dict[str, list[datetime]] = {}
         self.spot_launches: dict[str, Any] = {}
         super().__init__(region_name, account_id)

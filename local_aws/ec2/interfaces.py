@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface as MotoNetworkInterface
 
-from local_aws.ec2.api import dry_run, page, refuse, tags_for
+from local_aws.ec2.api import dry_run, idempotent, page, refuse, tags_for
 
 _NO_ADDRESS = "0.0.0.0"
 
@@ -109,6 +109,7 @@ class InterfaceActions:
     _get_param: Callable[..., Any]
     _filters_from_querystring: Callable[[], dict[str, list[str]]]
 
+    @idempotent
     def create_network_interface(self) -> ActionResult:
         """An interface, an EFA or an EFA-only interface in a subnet."""
         kind = self._get_param("InterfaceType") or "interface"

@@ -11,7 +11,7 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 from moto.iam.exceptions import NotFoundException
 
-from local_aws.ec2.api import dry_run, refuse, tags_for
+from local_aws.ec2.api import dry_run, idempotent, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
 from local_aws.ec2.launch_capacity import check_placement, market_of, reservation_for
 from local_aws.ec2.launch_request import check_combinations, merged
@@ -32,14 +32,10 @@ class LaunchActions:
     current_account: str
     _get_param: Callable[..., Any]
 
+    @idempotent
     def run_instances(self) -> ActionResult:
         """Launch as EC2 would: template and request merged, every part checked, all or nothing."""
         backend = self.ec2_backend
-        token = self._get_param("ClientToken")
-        if token and token in backend.launches:
-            launch, before = backend.launches[token]
-            _check_same(before, self.params)
-            return ActionResult(launch)
         template = self._get_param("LaunchTemplate")
         version = backend._get_template_from_args(template) if template else None
         request = merged(version.data if version else {}, self.params)
@@ -85,7 +81,7 @@ class LaunchActions:
             monitoring_state="enabled" if request.get("Monitoring", {}).get("Enabled") else "disabled",
             metadata_options=request.get("MetadataOptions", {}),
             hibernation_options=request.get("HibernationOptions", {}),
-            client_token=token,
+            client_token=self._get_param("ClientToken"),
         )
         for instance in launch.instances:
             _mark(instance, request, reservation, group)
@@ -94,8 +90,6 @@ class LaunchActions:
                 instance.add_tags({f"aws:ec2launchtemplate:{name}": value for name, value in names.items()})
             if profile:
                 backend.associate_iam_instance_profile(instance.id, iam_instance_profile_arn=profile.arn)
-        if token:
-            backend.launches[token] = (launch, self.params)
         return ActionResult(launch)
 
     def _note(self, request: Mapping[str, Any], count: int) -> None:
@@ -104,14 +98,6 @@ class LaunchActions:
         if user_data := _user_data(request):
             asked["UserData"] = str(user_data)
         world().launches.append(AskedLaunch(self.region, self._get_param("DryRun", False), count, asked))
-
-
-def _check_same(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if before != now:
-        raise refuse(
-            "IdempotentParameterMismatch",
-            "Arguments on this idempotent request are inconsistent with arguments used in previous request(s).",
-        )
 
 
 def _count(least: int, most: int) -> int:

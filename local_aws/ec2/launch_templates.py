@@ -11,7 +11,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.ec2.utils import parse_user_data
 
-from local_aws.ec2.api import dry_run, only_tags_for, page, tag_list
+from local_aws.ec2.api import dry_run, idempotent, only_tags_for, page, tag_list
 
 
 class LaunchTemplateActions:
@@ -23,6 +23,7 @@ class LaunchTemplateActions:
     _get_param: Callable[..., Any]
     _filters_from_querystring: Callable[[], dict[str, list[str]]]
 
+    @idempotent
     def create_launch_template(self) -> ActionResult:
         """Version 1 of a template."""
         tags = only_tags_for("launch-template", self._get_param("TagSpecifications", []))
@@ -37,6 +38,7 @@ class LaunchTemplateActions:
         )
         return ActionResult({"LaunchTemplate": self._describe(template)})
 
+    @idempotent
     def create_launch_template_version(self) -> ActionResult:
         """A further version, on the data of SourceVersion if that is given."""
         backend = self.ec2_backend

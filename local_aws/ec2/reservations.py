@@ -11,7 +11,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.api import dry_run, matching, only_tags_for, page, refuse, tag_list
+from local_aws.ec2.api import dry_run, idempotent, matching, only_tags_for, page, refuse, tag_list
 from local_aws.ec2.reservation import ON_DEMAND, Reservation
 from local_aws.world import world
 
@@ -30,6 +30,7 @@ class ReservationActions:
     ec2_backend: Any
     _get_param: Callable[..., Any]
 
+    @idempotent
     def create_capacity_reservation(self) -> ActionResult:
         """An On-Demand Capacity Reservation, active at once (or from StartDate on)."""
         backend = self.ec2_backend
@@ -39,13 +40,9 @@ class ReservationActions:
         check_offered(backend, instance_type, zone.name)
         count = _at_least_one(int(self._get_param("InstanceCount")))
         end = _end(self._get_param("EndDateType"), self._get_param("EndDate"))
-        token = self._get_param("ClientToken")
         tags = only_tags_for("capacity-reservation", self._get_param("TagSpecifications", []))
         if self._get_param("DryRun", False):
             raise dry_run()
-        if token and token in backend.reservation_tokens:
-            known = backend.capacity_reservations[backend.reservation_tokens[token]]
-            return ActionResult({"CapacityReservation": describe(backend, known)})
         now = world().clock.now()
         start = self._get_param("StartDate")
         reservation = Reservation(
@@ -66,8 +63,6 @@ class ReservationActions:
             hidden_until=now + world().visible_delay,
         )
         backend.add_reservation(reservation, tags)
-        if token:
-            backend.reservation_tokens[token] = reservation.id
         return ActionResult({"CapacityReservation": describe(backend, reservation)})
 
     def describe_capacity_reservations(self) -> ActionResult:

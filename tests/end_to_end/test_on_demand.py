@@ -26,8 +26,11 @@ pytestmark = pytest.mark.end_to_end
 
 
 @pytest.fixture(scope="module")
-def dev(make_project: Any) -> Project:
+def dev(make_project: Any, aws: LocalAws) -> Project:
     project: Project = make_project("dev")
+    # The provider asks again with the same ClientToken: an answer that was lost leaves no second one.
+    for action in ("CreateNetworkInterface", "CreateLaunchTemplate", "RunInstances"):
+        aws.faults.add(action, lose_answer=True)
     project.deploy()
     return project
 

@@ -139,11 +139,6 @@ def test_an_instance_profile_is_shown(launch: Launch, client: Any) -> None:
     assert instance["IamInstanceProfile"]["Arn"].endswith(":instance-profile/node")
 
 
-def test_a_client_token_launches_once(launch: Launch, ec2: EC2Client) -> None:
-    assert launch(ClientToken="t")["InstanceId"] == launch(ClientToken="t")["InstanceId"]
-    assert len(ec2.describe_instances()["Reservations"]) == 1
-
-
 def test_a_single_interface_in_a_default_subnet_gets_a_public_address_and_two_do_not(
     launch: Launch, subnet: str
 ) -> None:

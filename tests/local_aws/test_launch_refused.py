@@ -13,12 +13,6 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 
-def test_a_client_token_is_for_one_request(launch: Launch, refused: Any) -> None:
-    launch(ClientToken="t")
-    with refused("IdempotentParameterMismatch"):
-        launch(ClientToken="t", InstanceType="g7e.12xlarge")
-
-
 @pytest.mark.parametrize(
     ("changes", "code", "words"),
     [

@@ -39,12 +39,6 @@ def test_an_on_demand_reservation_is_active_at_once_and_has_no_reservation_type(
     assert made["AvailabilityZoneId"] == "use2-az1"
 
 
-def test_a_client_token_makes_one_reservation(ec2: EC2Client) -> None:
-    first, again = create(ec2, ClientToken="t"), create(ec2, ClientToken="t")
-    assert first["CapacityReservationId"] == again["CapacityReservationId"]
-    assert len(names(ec2)) == 1
-
-
 def test_a_reservation_ends_when_it_says(aws: LocalAws, ec2: EC2Client) -> None:
     create(ec2, EndDateType="limited", EndDate=NOW + timedelta(hours=2))
     aws.clock.advance(timedelta(hours=2))
