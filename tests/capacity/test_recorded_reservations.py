@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import botocore.session
@@ -18,9 +16,9 @@ from nixl_efa.findings import Finding, Level
 from tests.checks.in_order import BLOCK_ID as ID
 from tests.checks.in_order import BLOCK_LAUNCH as LAUNCH
 from tests.checks.in_order import NOW
+from tests.records import answer, names
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
-RECORDED = Path(__file__).parents[1] / "recorded" / "reservations"
 
 
 def of(findings: list[Finding], check: str) -> Finding:
@@ -28,16 +26,12 @@ def of(findings: list[Finding], check: str) -> Finding:
     return found
 
 
-def recorded(name: str) -> Any:
-    return json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))["answer"]
-
-
 @pytest.mark.parametrize("shape", ["CapacityReservationState", "CapacityBlockResourceState"])
 def test_every_state_of_ec2_has_a_meaning(shape: str) -> None:
     model: Any = botocore.session.get_session().get_service_model("ec2")
-    states = {*recorded("states-and-types-in-the-model")[shape], *model.shape_for(shape).enum}
+    states = {*answer("reservations/states-and-types-in-the-model")[shape], *model.shape_for(shape).enum}
     assert states <= set(MEANINGS)
-    assert set(recorded("filters-in-the-model")["states_named_for_the_filter"]) <= set(MEANINGS)
+    assert set(answer("reservations/filters-in-the-model")["states_named_for_the_filter"]) <= set(MEANINGS)
     assert set(MEANINGS) >= DEAD_STATES
 
 
@@ -53,9 +47,9 @@ KUBECTL = {
 }
 
 
-def parsed(answer: Any) -> Reservation:
+def parsed(found: Any) -> Reservation:
     """What from_api makes of a record, whose dates are texts and whose last names may be kubectl's."""
-    payload: Mapping[str, Any] = answer[0] if isinstance(answer, list) else answer
+    payload: Mapping[str, Any] = found[0] if isinstance(found, list) else found
     payload = {KUBECTL.get(key, key): value for key, value in payload.items()}
     for key in {"StartDate", "EndDate"} & set(payload):
         payload[key] = datetime.fromisoformat(payload[key].strip())
@@ -64,23 +58,23 @@ def parsed(answer: Any) -> Reservation:
 
 
 ANSWERS: dict[str, tuple[datetime, dict[str, Any], dict[str, tuple[Level, str]]]] = {
-    "block-active-in-eks-auto": (
+    "reservations/block-active-in-eks-auto": (
         datetime(2026, 3, 18, 8, tzinfo=UTC),
         {"is_block": True, "state": "active"},
         {"kind": (PASS, "a Capacity Block"), "time": (PASS, "3 h 0 min"), "platform": (SKIP, "no platform")},
     ),
-    "block-active-with-tags": (
+    "reservations/block-active-with-tags": (
         datetime(2023, 11, 15, 12, tzinfo=UTC),
         {"is_block": True, "size": 1, "free": 1},
         {"state": (PASS, "is active"), "room": (FAIL, "1 of 1 instance"), "time": (PASS, "23 h 0 min")},
     ),
-    "block-payment-pending-typed": (
+    "reservations/block-payment-pending-typed": (
         datetime(2023, 7, 29, 15, tzinfo=UTC),
         {"is_block": True, "size": 16, "free": 0},
         {"state": (WARN, "is payment-pending"), "room": (PASS, "16 of 16 instances in it once it is active")},
     ),
     # StartDate in the future tells more than the word in State.
-    "block-pending-zero-counts": (
+    "reservations/block-pending-zero-counts": (
         datetime(2023, 11, 6, 13, tzinfo=UTC),
         {"is_block": True, "size": 4, "free": 0},
         {
@@ -92,33 +86,33 @@ ANSWERS: dict[str, tuple[datetime, dict[str, Any], dict[str, tuple[Level, str]]]
             "time": (PASS, "23 h 30 min of use are left"),
         },
     ),
-    "odcr-active-open": (
+    "reservations/odcr-active-open": (
         datetime(2024, 10, 24, tzinfo=UTC),
         {"is_block": False, "end": None},
         {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
     ),
-    "odcr-targeted": (
+    "reservations/odcr-targeted": (
         datetime(2019, 8, 17, tzinfo=UTC),
         {"is_block": False, "size": 3},
         {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
     ),
-    "shared-usage": (
+    "reservations/shared-usage": (
         NOW,
         {"is_block": False, "size": 5, "free": 4, "owner": ""},
         {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
     ),
 }
-OF_THE_MODEL = {"states-and-types-in-the-model", "filters-in-the-model"}
+OF_THE_MODEL = {"reservations/states-and-types-in-the-model", "reservations/filters-in-the-model"}
 
 
 def test_every_record_of_a_reservation_is_judged() -> None:
-    assert {path.stem for path in RECORDED.glob("*.json")} == set(ANSWERS) | OF_THE_MODEL
+    assert set(names("reservations")) == set(ANSWERS) | OF_THE_MODEL
 
 
 @pytest.mark.parametrize("name", ANSWERS)
 def test_what_aws_and_others_recorded_is_read_and_judged(name: str) -> None:
     now, read, said = ANSWERS[name]
-    reservation = parsed(recorded(name))
+    reservation = parsed(answer(name))
     assert {key: getattr(reservation, key) for key in read} == read
     findings = judge(reservation, LAUNCH, now)
     for check, (level, words) in said.items():
@@ -126,10 +120,10 @@ def test_what_aws_and_others_recorded_is_read_and_judged(name: str) -> None:
         assert (found.level, words in found.message) == (level, True), found
 
 
-@pytest.mark.parametrize("name", ["odcr-active-open", "odcr-targeted"])
+@pytest.mark.parametrize("name", ["reservations/odcr-active-open", "reservations/odcr-targeted"])
 def test_an_on_demand_reservation_of_aws_examples_is_none_for_a_block(name: str) -> None:
     # AWS's example ids are no ids; under a real one the rest is judged.
-    reservation = replace(parsed(recorded(name)), id=ID)
+    reservation = replace(parsed(answer(name)), id=ID)
     findings = judge(reservation, LAUNCH, NOW)
     assert of(findings, "kind").level is FAIL
     assert of(findings, "state").level is PASS

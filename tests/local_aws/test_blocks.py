@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,12 +9,12 @@ from local_aws import LocalAws
 from local_aws.ec2.reservation import SIZE_TAG, TYPE_TAG
 from tests.local_aws.conftest import NOW
 from tests.offerings import soonest_offering
+from tests.records import answer
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
 
-RECORDED = Path(__file__).parents[1] / "recorded" / "offerings"
 PLATFORM: Any = "Linux/UNIX"
 
 
@@ -60,8 +58,7 @@ def test_the_length_is_hours_and_minutes_and_the_fee_a_string_for_all_of_it(ec2:
 
 
 def test_the_members_that_somebody_got_from_aws_are_there_in_the_same_types(ec2: EC2Client) -> None:
-    record = json.loads((RECORDED / "p4d-asked-24h-got-24-19-43.json").read_text(encoding="utf-8"))
-    (recorded, *_) = record["answer"]["CapacityBlockOfferings"]
+    (recorded, *_) = answer("offerings/p4d-asked-24h-got-24-19-43")["CapacityBlockOfferings"]
     for offering in search(ec2):
         for name, value in recorded.items():
             expected = datetime if name == "StartDate" else type(value)

@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import json
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local_aws import LocalAws
 from tests.local_aws.conftest import ZONE
+from tests.records import answer
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -192,8 +191,7 @@ def test_a_block_lasts_182_days_at_most_with_its_extensions(
 
 
 def test_the_states_are_those_that_the_user_guide_names(aws: LocalAws, ec2: EC2Client, block: Any) -> None:
-    record = Path(__file__).parents[1] / "recorded" / "extensions" / "rules-of-the-user-guide.json"
-    rules = json.loads(record.read_text(encoding="utf-8"))["answer"]
+    rules = answer("extensions/rules-of-the-user-guide")
     bought = block()
     aws.clock.advance(timedelta(minutes=5))
     states = []

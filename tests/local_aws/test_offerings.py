@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,8 +16,8 @@ from local_aws.ec2.offerings import (
     offerings,
     sells,
 )
+from tests.records import answer
 
-RECORDED = Path(__file__).parents[1] / "recorded" / "offerings"
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 ZONES = ("us-east-2a", "us-east-2b", "us-east-2c")
 moments = st.datetimes(datetime(2026, 1, 1), datetime(2028, 1, 1), timezones=st.just(UTC))
@@ -90,8 +88,7 @@ def test_fees_differ_by_zone_and_day() -> None:
 
 def test_a_question_that_somebody_asked_aws_is_answered_alike() -> None:
     """Two blocks that start the same day, at one time, a day apart in length, and one from 11:30 to 11:30."""
-    record = json.loads((RECORDED / "p4d-asked-24h-got-24-19-43.json").read_text(encoding="utf-8"))
-    recorded = record["answer"]["CapacityBlockOfferings"]
+    recorded = answer("offerings/p4d-asked-24h-got-24-19-43")["CapacityBlockOfferings"]
     now = datetime.fromisoformat(recorded[1]["StartDate"]) - timedelta(minutes=43)
 
     found = offerings("us-east-2", ZONES, "p4d.24xlarge", 1, 24, now)

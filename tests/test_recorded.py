@@ -1,0 +1,116 @@
+"""No recorded answer is forgotten: each is named by a test that reads it, and stands in the table of its README."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.records import RECORDED, names, record
+
+# Records that no code can read, and why.
+NOT_FOR_CODE: dict[str, str] = {}
+# Records that no test reads yet.
+UNREAD = {
+    "block_status/scheduled-block-has-no-status",
+    "cloud_init/ec2-degraded-by-ipv6-imds",
+    "cloud_init/ec2-user-script-failed",
+    "cloud_init/error-with-empty-errors",
+    "cloud_init/old-version-error-in-detail",
+    "cloud_init/running-for-ever",
+    "cloud_init/wait-dots-on-the-status-line",
+    "events/block-delivered-two-spellings",
+    "events/future-dated-reservation-scheduled",
+    "fi_info/efa-list-empty",
+    "fi_info/installed-packages-file",
+    "fi_info/libfabric-2.1-one-device",
+    "instance_types/g6f.large",
+    "instance_types/g7e.2xlarge",
+    "instance_types/g7e.48xlarge",
+    "instance_types/p5.48xlarge",
+    "instance_types/p5.4xlarge",
+    "instance_types/p6-b300.48xlarge",
+    "instance_types/trn2u.48xlarge",
+    "neuron/guide-array",
+    "neuron/trn2-48xlarge-one-device-visible",
+    "nixl/backend-starts-0.7",
+    "nixl/backend-starts-0.9",
+    "nixl/small-writes-hang",
+    "nixl/works-with-a-warning-p5",
+    "nixlbench/columns-ucx",
+    "nixlbench/p5en-libfabric-efa-dram",
+    "nixlbench/ucx-on-efa-is-tcp-speed",
+    "nvidia/b200-table",
+    "nvidia/b300-name",
+    "nvidia/fabric-manager-of-another-version",
+    "nvidia/healthy-smi-but-802",
+    "nvidia/no-driver",
+    "offerings/limits-told-over-time",
+    "offerings/terraform-test-remarks",
+    "offerings/ultraserver-training-plan",
+    "purchase/terraform-purchase-takes-minutes",
+    "quotas/p6-on-spot-two-opinions",
+    "quotas/spot-p5-apart-from-p4",
+    "rdma/ibv-devinfo-efa0",
+    "rdma/metrics-of-the-user-guide",
+    "rdma/nixl-traffic-not-in-write-bytes",
+    "rdma/not-every-device-is-efa",
+    "rdma/p6-b200-ten-devices",
+    "rdma/p6-b200-without-ib-modules",
+    "rdma/sysfs-names-p5",
+    "run_command/agent-truncation-marks",
+    "run_command/invocation-success",
+    "run_instances_errors/account-being-verified",
+    "run_instances_errors/device-index-too-high-p5",
+    "run_instances_errors/ebs-key-no-grant-after-launch",
+    "run_instances_errors/error-codes-page-capacity-blocks",
+    "run_instances_errors/insufficient-capacity-p4d",
+    "run_instances_errors/interfaces-and-groups-on-one-request",
+    "run_instances_errors/market-type-missing",
+    "run_instances_errors/placement-group-other-zone",
+    "run_instances_errors/placement-group-type",
+    "run_instances_errors/placement-group-with-block-eleven-of-sixteen",
+    "run_instances_errors/public-ip-with-many-interfaces",
+    "run_instances_errors/request-limit",
+    "run_instances_errors/reservation-capacity-exceeded",
+    "run_instances_errors/reservation-unknown",
+    "run_instances_errors/spot-count",
+    "run_instances_errors/tag-key-with-blank-in-imds",
+    "run_instances_errors/target-and-preference",
+    "run_instances_errors/too-many-interfaces",
+    "run_instances_errors/unsupported-in-zone",
+    "run_instances_errors/vcpu-limit",
+    "run_instances_errors/volume-smaller-than-image",
+    "vllm/decode-params",
+    "vllm/engine-start-ucx",
+}
+
+
+def named_in_tests() -> set[str]:
+    """Every text in the tests, this file apart, that could be a record's name."""
+    return {
+        node.value
+        for path in Path(__file__).parent.rglob("*.py")
+        if path != Path(__file__)
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_every_record_is_named_by_a_test() -> None:
+    texts = named_in_tests()
+    told = set(NOT_FOR_CODE) | UNREAD
+    assert sorted(set(names()) - texts - told) == []
+    assert sorted(told & texts) == []
+    assert sorted(told - set(names())) == []
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_record_has_its_members_and_its_row_in_the_readme(name: str) -> None:
+    found = record(name)
+    assert set(found) == {"kind", "source", "seen", "date", "question", "answer", "says"}
+    assert found["kind"] == name.partition("/")[0]
+    assert found["seen"] in {"documentation", "issue", "log", "fixture"}
+    row = " | ".join((f"{name}.json", found["kind"], found["source"], found["says"]))
+    assert f"| {row} |\n" in (RECORDED / "README.md").read_text(encoding="utf-8")
