@@ -30,6 +30,11 @@ class Control:
         found: list[dict[str, Any]] = self.request("GET", "launches")["launches"]
         return found
 
+    def inferred(self) -> list[str]:
+        """The rows of docs/facts.md that the answers since the start leaned on and that are inferred."""
+        found: list[str] = self.request("GET", "inferred")["inferred"]
+        return found
+
     def end(self, instance_id: str, cause: Cause) -> None:
         """End an instance without a call of its user, before the next call of EC2 is answered."""
         self.request("POST", "endings", {"instance_id": instance_id, "cause": cause})

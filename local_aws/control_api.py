@@ -144,6 +144,10 @@ def _read_launches() -> Mapping[str, Any]:
     return {"launches": [asdict(launch) for launch in list(world().launches)]}
 
 
+def _read_inferred() -> Mapping[str, Any]:
+    return {"inferred": sorted(world().inferred)}
+
+
 def _no_write(_body: bytes) -> None:
     raise ValueError("this can be read and cleared, not written")
 
@@ -211,6 +215,7 @@ _RESOURCES: dict[str, _Resource] = {
     "faults": (_read_faults, _write_faults, lambda: world().faults.clear()),
     "calls": (_read_calls, _no_write, lambda: world().calls.clear()),
     "launches": (_read_launches, _no_write, lambda: world().launches.clear()),
+    "inferred": (_read_inferred, _no_write, lambda: world().inferred.clear()),
     "settings": (_read_settings, _write_settings, _nothing),
     "endings": (_read_endings, _write_endings, lambda: world().endings.clear()),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),

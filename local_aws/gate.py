@@ -15,7 +15,7 @@ from botocore.model import OperationNotFoundError
 from moto.core.base_backend import BackendDict, BaseBackend, backend_lock
 from moto.core.model_instances import reset_model_data
 
-from local_aws import requests
+from local_aws import inferred, requests
 from local_aws.control_api import PREFIX, handle
 from local_aws.faults import Call
 from local_aws.world import reset, world
@@ -72,7 +72,10 @@ class Gate:
             _give_body(environ, requests.without_token(request, body))
         if all(fault.effect for fault in faults):
             with self._lock:
+                inferred.take()
                 status, headers, answer = self._carry_out(environ, request)
+                if leaned_on := inferred.take():
+                    headers = [*headers, (inferred.HEADER, ", ".join(leaned_on))]
                 world().calls.add(_call_of(request, status, answer))
         else:
             status, headers, answer = 200, [], b""

@@ -62,6 +62,7 @@ class World:
     pending_seconds:  how long on this machine's clock a launched instance is pending.
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches:         what every RunInstances asked for, in order.
+    inferred:         the rows of docs/facts.md that answers leaned on and that are inferred.
     emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
     """
 
@@ -83,6 +84,7 @@ class World:
     pending_seconds: float = 0.0
     endings: dict[str, Cause] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)
+    inferred: set[str] = field(default_factory=set)
     emptied: int = 0
 
 

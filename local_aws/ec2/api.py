@@ -9,13 +9,20 @@ from typing import Any, TypeVar
 
 from moto.ec2.exceptions import DryRunClientError, EC2ClientError
 
+from local_aws.inferred import lean_on
+
 T = TypeVar("T")
 Tags = Mapping[str, str]
 Values = Mapping[str, Callable[[Any], str]]
 
 
-def refuse(code: str, message: str) -> Exception:
-    """An error with EC2's code and message, to be raised."""
+def refuse(code: str, message: str, *, inferred: str = "") -> Exception:
+    """An error with EC2's code and message, to be raised.
+
+    inferred: the row of docs/facts.md, where nobody has seen EC2 refuse this with this code in these words.
+    """
+    if inferred:
+        lean_on(inferred)
     error: Exception = EC2ClientError(code, message)
     return error
 

@@ -66,9 +66,10 @@ def check_placement(
         return None
     group = placement_groups.find(backend, name=name or None, group_id=group_id or None)
     if reservation is not None and reservation.is_block:
-        # EC2 user guide, ec2-capacity-blocks: no placement group with a block. (Code and words not seen.)
         raise refuse(
-            "InvalidParameterCombination", "A placement group can't be specified for a Capacity Block."
+            "InvalidParameterCombination",
+            "A placement group can't be specified for a Capacity Block.",
+            inferred="placement-group-with-block",
         )
     if group.strategy not in instance_type.get("PlacementGroupInfo", {}).get("SupportedStrategies", []):
         raise refuse(

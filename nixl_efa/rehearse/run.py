@@ -16,7 +16,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
-from nixl_efa.rehearse import server, workspace
+from nixl_efa.rehearse import facts, server, workspace
 from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
@@ -126,7 +126,15 @@ class _Rehearsal:
             return
         self._step(f"Destroy {stack}")
         self._cdktf("destroy", DESTROYED)
+        self._tell_inferred()
         self._step("Done: rehearsed, destroyed, and nothing left running")
+
+    def _tell_inferred(self) -> None:
+        leaned_on = self._control.inferred()
+        if leaned_on:
+            self._step("What this run believed of AWS and nobody has documented (docs/facts.md)")
+        for line in facts.told(leaned_on, facts.read(facts.PAGE.read_text(encoding="utf-8"))):
+            self._tell(f"  {line}")
 
     def _read_what_buy_writes(self) -> None:
         given = parameters_to_read(self._settings)
@@ -170,13 +178,13 @@ class _Rehearsal:
     def _simulate_nodes(self) -> None:
         wanted = self._settings
         pair = outputs.read(wanted.name, self._space.folder / "cdktf.out", self._programs.environ)
-        facts = planned(
+        expected = planned(
             wanted.instance_type,
             instance_types.find(wanted.instance_type),
             pair.efa_interfaces,
             launch_of(wanted).nixl_version,
         )
-        answer_as_planned(self._control, pair, facts)
+        answer_as_planned(self._control, pair, expected)
 
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")
