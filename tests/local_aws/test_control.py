@@ -117,7 +117,12 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
         ("POST", "calls", {}, "not written"),
         ("DELETE", "settings", None, "nothing to clear"),
         ("PUT", "clock", {}, "GET, POST, DELETE"),
-        ("GET", "weather", None, "there are calls, clock, commands, endings, faults, launches, settings"),
+        (
+            "GET",
+            "weather",
+            None,
+            "there are calls, clock, commands, endings, faults, inferred, launches, settings",
+        ),
     ],
 )
 def test_a_wrong_request_is_refused_with_a_reason(
