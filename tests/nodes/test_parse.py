@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from nixl_efa.nodes import bench, parse
 from nixl_efa.nodes.counters import Moved, counters, moved
 from nixl_efa.nodes.sections import IncompleteOutputError, Section, sections
+from tests.records import answer
 
 
 def rounded(row: bench.Row) -> bench.Row:
     return replace(row, gbps=round(row.gbps, 6))
 
 
-def recorded(name: str) -> str:
-    return (Path(__file__).parent / "recorded" / name).read_text(encoding="utf-8")
-
-
 @pytest.mark.parametrize(
-    ("file", "domains"),
+    ("name", "domains"),
     [
-        ("fi_info-libfabric-1.txt", ("rdmap16s27-rdm", "rdmap32s27-rdm")),
-        ("fi_info-libfabric-2.txt", ("rdmap47s0-rdm",)),
-        ("fi_info-tcp.txt", ()),
+        ("fi_info/p4d-two-devices", ("rdmap16s27-rdm", "rdmap32s27-rdm")),
+        ("fi_info/libfabric-2.1-rdm-alone", ("rdmap47s0-rdm",)),
+        ("fi_info/tcp", ()),
     ],
 )
 def test_each_efa_domain_counts_once_and_other_providers_not_at_all(
-    file: str, domains: tuple[str, ...]
+    name: str, domains: tuple[str, ...]
 ) -> None:
-    assert parse.fabric_domains(recorded(file)) == domains
+    assert parse.fabric_domains(answer(name)) == domains
 
 
 def test_versions_are_found() -> None:
-    assert parse.libfabric_version(recorded("fi_info-version.txt")) == "1.22.0amzn5.0"
+    assert parse.libfabric_version(answer("fi_info/version")) == "1.22.0amzn5.0"
     assert parse.libfabric_version("sh: fi_info: not found") == ""
     assert (
         parse.installer_version("# EFA installer version: 1.47.0\n# Debug packages installed: no") == "1.47.0"
@@ -44,7 +41,7 @@ def test_versions_are_found() -> None:
 
 
 def test_nvidia_smi_gives_a_gpu_a_line() -> None:
-    assert parse.gpus(recorded("nvidia-smi-l40s.txt")) == (
+    assert parse.gpus(answer("nvidia/l40s-csv")) == (
         parse.Gpu(0, "NVIDIA L40S", "575.51.03", 46068),
         parse.Gpu(1, "NVIDIA L40S", "575.51.03", 46068),
     )
@@ -54,7 +51,7 @@ def test_nvidia_smi_gives_a_gpu_a_line() -> None:
 @pytest.mark.parametrize(
     ("text", "count"),
     [
-        (recorded("neuron-ls-trn1.2xlarge.json"), 1),
+        (json.dumps(answer("neuron/trn1.2xlarge")), 1),
         (
             '{"instance_type": "trn2.48xlarge", "neuron_devices": [{"neuron_device": 0}, {"neuron_device": 1}]}',
             2,
@@ -70,9 +67,9 @@ def test_neuron_ls_gives_the_number_of_devices(text: str, count: int) -> None:
 @pytest.mark.parametrize(
     ("text", "status", "error"),
     [
-        (recorded("cloud-init-done.txt"), "done", ""),
-        (recorded("cloud-init-running.txt"), "running", ""),
-        (recorded("cloud-init-error.txt"), "error", "scripts_user"),
+        (answer("cloud_init/done"), "done", ""),
+        (answer("cloud_init/running"), "running", ""),
+        (answer("cloud_init/runcmd-failed"), "error", "scripts_user"),
         ("status: degraded\nerrors: []", "degraded", ""),
         ("", "", ""),
     ],
@@ -86,8 +83,11 @@ def test_cloud_inits_status_and_its_errors(text: str, status: str, error: str) -
 
 
 def test_a_mount_is_found_by_its_path_alone() -> None:
-    assert parse.mount_source(recorded("mounts.txt"), "/opt/dlami/nvme") == "/dev/mapper/vg.01-lv_ephemeral"
-    assert parse.mount_source(recorded("mounts.txt"), "/opt/dlami") == ""
+    assert (
+        parse.mount_source(answer("mounts/deep-learning-image"), "/opt/dlami/nvme")
+        == "/dev/mapper/vg.01-lv_ephemeral"
+    )
+    assert parse.mount_source(answer("mounts/deep-learning-image"), "/opt/dlami") == ""
 
 
 @pytest.mark.parametrize(
@@ -108,7 +108,7 @@ def test_the_probes_line_is_read_among_other_lines(text: str, expected: parse.Ni
 
 
 def test_fi_pingpongs_rows_give_gbps_latency_and_the_bytes_of_one_direction() -> None:
-    rows = bench.fi_pingpong(recorded("fi_pingpong.txt"))
+    rows = bench.fi_pingpong(answer("fi_pingpong/one-instance"))
     assert [row.size_bytes for row in rows] == [64, 256, 1024, 4096, 65536, 1048576]
     assert rounded(rows[-1]) == bench.Row(1048576, 123.18072, 68.10, 10 * 1048576)
     (one,) = bench.fi_pingpong("1m  1k  =1k  1.9g  0.28s  7481.00  140.17  0.01")
@@ -117,10 +117,10 @@ def test_fi_pingpongs_rows_give_gbps_latency_and_the_bytes_of_one_direction() ->
 
 
 def test_nixlbenchs_rows_are_read_by_their_headings_in_new_and_old_versions() -> None:
-    new = bench.nixlbench(recorded("nixlbench-1.1.txt"))
+    new = bench.nixlbench(answer("nixlbench/1.1-three-rows"))
     assert [row.size_bytes for row in new] == [65536, 1048576, 67108864]
     assert rounded(new[1]) == bench.Row(1048576, 193.991856, 43.2, 16 * 1048576)
-    old = bench.nixlbench(recorded("nixlbench-0.4.txt"))
+    old = bench.nixlbench(answer("nixlbench/before-1.0"))
     assert rounded(old[1]) == bench.Row(67108864, 196.6264, 2730.41, 16 * 67108864)
     assert bench.nixlbench("terminate called: ASIO Connection timeout") == ()
 
