@@ -18,6 +18,7 @@ from constructs import Construct
 from constructs_lib.parameters import Parameter
 from constructs_lib.terraform import NAME_STAYS, named, terraform_data, token
 from nixl_efa.launch import Launch, ReservationSource
+from nixl_efa.settings.values import RESERVATION_ID
 
 
 class Capacity(Construct):
@@ -40,10 +41,12 @@ class Capacity(Construct):
             self,
             "reservation",
             parameter=source.id_parameter,
+            holds="a reservation's id",
+            form=RESERVATION_ID,
             remedy=f"`nixl-efa capacity save ID --env {source.environment}` writes it; or set "
             "capacity_reservation_id, or capacity_reservation_parameter to another one.",
         )
-        self.preconditions.append(parameter.exists)
+        self.preconditions += parameter.preconditions
         return parameter.value
 
     @property

@@ -22,6 +22,7 @@ from constructs import Construct
 from constructs_lib.parameters import Parameter
 from constructs_lib.terraform import frozen, named, reference
 from nixl_efa.launch import Launch
+from nixl_efa.settings.values import ZONE_NAME
 
 OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
 VPCS_FOUND = reference("data.aws_vpcs", "vpcs", "ids")
@@ -116,10 +117,12 @@ class Network(Construct):
             self,
             "zone",
             parameter=source.zone_parameter,
+            holds="a zone's name",
+            form=ZONE_NAME,
             remedy=f"`nixl-efa capacity save ID --env {source.environment}` writes it; or set availability_zone, or "
             "availability_zone_parameter to another one.",
         )
-        conditions.append(parameter.exists)
+        conditions += parameter.preconditions
         return parameter.value
 
     def _offerings(self) -> None:

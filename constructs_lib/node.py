@@ -20,6 +20,7 @@ from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.parameters import Parameter
 from constructs_lib.terraform import frozen, named, token
 from nixl_efa.launch import Launch
+from nixl_efa.settings.values import IMAGE_ID
 
 # The members of Volume that a setting chooses, as `root_block_device` calls them.
 VOLUME_ARGUMENTS = {"gib": "volume_size", "iops": "iops", "throughput": "throughput"}
@@ -42,6 +43,8 @@ class Image(Construct):
             self,
             "newest_image",
             parameter=launch.image_parameter,
+            holds="an image's id",
+            form=IMAGE_ID,
             remedy="set ami_id to an image, or ami_parameter to another parameter.",
         )
         # AWS publishes a new image every week, and we may name another parameter: neither replaces running nodes.
@@ -50,7 +53,7 @@ class Image(Construct):
             "image",
             newest.value,
             until={"parameter": launch.image_choice},
-            preconditions=[newest.exists],
+            preconditions=newest.preconditions,
         )
 
 

@@ -1,4 +1,7 @@
-"""Parameters of Parameter Store that hold what the pair is built from: a reservation, a zone, an image."""
+"""Parameters of Parameter Store that hold what the pair is built from: a reservation, a zone, an image.
+
+What is in one is taken without white space around it, here as in the command line (nixl_efa.capacity.parameters).
+"""
 
 from __future__ import annotations
 
@@ -15,20 +18,32 @@ class Parameter(Construct):
     """One parameter, read when Terraform plans. `value` is a token, for "" when there is no such parameter.
 
     Read with its folder: Terraform's `aws_ssm_parameter` fails when the parameter is gone, and with it `cdktf destroy`,
-    which reads every data source first. So whoever uses the value checks `exists`: a condition that fails stops a
-    plan, but no destroy.
+    which reads every data source first. So whoever uses the value checks `preconditions`: a condition that fails stops
+    a plan, but no destroy. The provider would end in a panic for an empty reservation, in the middle of an apply.
+
+    holds: what must be in it, and the form of that as a regular expression.
     """
 
-    def __init__(self, scope: Construct, name: str, *, parameter: str, remedy: str) -> None:
+    def __init__(
+        self, scope: Construct, name: str, *, parameter: str, holds: str, form: str, remedy: str
+    ) -> None:
         super().__init__(scope, name)
         folder = parameter.rpartition("/")[0] or "/"
         named(DataAwsSsmParametersByPath(self, "folder", path=folder, with_decryption=False), name)
         names, values = f"{KIND}.{name}.names", f"{KIND}.{name}.values"
         # Terraform takes all of them for secrets, and a plan would hide into which block it launches.
-        found = f'${{lookup(zipmap({names}, nonsensitive({values})), "{parameter}", "")}}'
+        found = f'${{trimspace(lookup(zipmap({names}, nonsensitive({values})), "{parameter}", ""))}}'
         named(TerraformLocal(self, "value", found), name)
         self.value: str = f"${{local.{name}}}"
-        self.exists = Precondition(
-            condition=f'${{contains({names}, "{parameter}")}}',
-            error_message=f"The parameter {parameter} does not exist in Parameter Store: {remedy}",
-        )
+        there = f'contains({names}, "{parameter}")'
+        self.preconditions = [
+            Precondition(
+                condition=f"${{{there}}}",
+                error_message=f"The parameter {parameter} does not exist in Parameter Store: {remedy}",
+            ),
+            Precondition(
+                condition=f'${{!{there} || can(regex("{form}", local.{name}))}}',
+                error_message=f"The parameter {parameter} does not hold {holds}. Store one as String: a SecureString "
+                "is read encrypted. A parameter's type can't be changed: delete a SecureString first.",
+            ),
+        ]

@@ -29,7 +29,7 @@ from local_aws.ec2.instances import INSTANCE_FILTERS, Instance
 from local_aws.ec2.responses import Ec2
 from local_aws.gate import Gate
 from local_aws.quotas import ServiceQuotas
-from local_aws.ssm import PublicParameters, Ssm
+from local_aws.ssm import Parameter, PublicParameters, Ssm
 from local_aws.world import world
 
 # CreateTags refuses ids whose prefix it does not know; DescribeTags names the type in moto's own words.
@@ -56,6 +56,7 @@ def application() -> Gate:
     ec2_models.security_groups.SecurityGroupRule = SecurityGroupRule
     ec2_models.ec2_backends.backend = Backend
     ec2_urls.url_paths = {"{0}/": Ec2.dispatch}
+    ssm_models.Parameter = Parameter
     ssm_models.ParameterDict = PublicParameters
     ssm_urls.url_paths = dict.fromkeys(ssm_urls.url_paths, Ssm.dispatch)
     quotas_urls.url_paths = dict.fromkeys(quotas_urls.url_paths, ServiceQuotas.dispatch)

@@ -2,19 +2,53 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
-from moto.ssm.models import Parameter, ParameterDict
+from moto.ssm import models as moto_models
+from moto.ssm.models import ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from local_aws import images
+from local_aws.inferred import lean_on
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
 
 _PUBLIC = "/aws/service/"
+# Systems Manager user guide, parameter-store-finding-public-parameters, and images.PREFIXES.
+_PUBLISHERS = (
+    "ami-amazon-linux-latest",
+    "ami-macos-latest",
+    "ami-windows-latest",
+    "bottlerocket",
+    "canonical",
+    "debian",
+    "deeplearning",
+    "ecs",
+    "eks",
+    "freebsd",
+    "global-infrastructure",
+    "list",
+    "marketplace",
+    "neuron",
+)
+# How the text of what KMS has encrypted begins (Systems Manager user guide, secure-string-parameter-kms-encryption).
+_ENCRYPTED = b"\x01\x02\x02\x00"
+
+
+class Parameter(moto_models.Parameter):  # type: ignore[misc]
+    """moto's parameter; without decryption a SecureString shows nothing of what is in it."""
+
+    def encrypt(self, value: str) -> str:
+        return base64.b64encode(_ENCRYPTED + bytes(byte ^ 0xFF for byte in value.encode())).decode()
+
+    def decrypt(self, value: str) -> str | None:
+        if self.parameter_type != "SecureString":
+            return value
+        return bytes(byte ^ 0xFF for byte in base64.b64decode(value)[len(_ENCRYPTED) :]).decode()
 
 
 class PublicParameters(ParameterDict):  # type: ignore[misc]
@@ -63,8 +97,10 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
     """One request to Systems Manager."""
 
     def get_parameters_by_path(self) -> ActionResult:
-        """The parameters below a path, which begins with a slash; a path without any has an empty list."""
+        """The parameters below a path, which begins with a slash; a path without any has an empty list, but for a
+        public one that no service publishes in."""
         path = self._get_param("Path")
+        self._check_namespace(path)
         if not path.startswith("/"):
             raise JsonError(
                 "ValidationException",
@@ -73,6 +109,32 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             )
         answer: ActionResult = super().get_parameters_by_path()
         return answer
+
+    def get_parameter(self) -> ActionResult:
+        """One parameter."""
+        self._check_namespace(self._get_param("Name"))
+        answer: ActionResult = super().get_parameter()
+        return answer
+
+    def put_parameter(self) -> ActionResult:
+        """A parameter, written; its type stays (botocore's model, HierarchyTypeMismatchException)."""
+        name, kind = self._get_param("Name"), self._get_param("Type")
+        there = self.ssm_backend.get_parameters([name]).get(name)
+        if there is not None and kind and kind != there.parameter_type:
+            raise JsonError(
+                "HierarchyTypeMismatchException",
+                "Parameter Store doesn't support changing a parameter type in a hierarchy.",
+            )
+        answer: ActionResult = super().put_parameter()
+        return answer
+
+    def _check_namespace(self, name: str) -> None:
+        """Refuses a public name that no service publishes."""
+        if not name.startswith(_PUBLIC):
+            return
+        if name.removeprefix(_PUBLIC).partition("/")[0] not in _PUBLISHERS:
+            lean_on("no-valid-namespace")
+            raise JsonError("ValidationException", f"{name} is not a valid namespace")
 
     def describe_instance_information(self) -> ActionResult:
         """The running instances with an instance profile: their agents have reported."""

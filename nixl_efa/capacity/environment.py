@@ -85,7 +85,6 @@ def holdings(
     found, not_asked = reservations_everywhere(buyer, everywhere)
     by_id = {one.id: one for one in found}
     bought = {one: entry for entry in entries for one in entry.reservation_ids}
-    # As they stand: Terraform takes white space with them, too.
     current_id = source.id or stored[source.id_parameter].value
     next_id = stored[source.next_id_parameter].value
     now = buyer.clock.now()

@@ -9,12 +9,12 @@ are kept together: when the second can't be written, the first is taken back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, result
-from nixl_efa.aws_errors import error_code, explain
+from nixl_efa.aws_errors import error_code, error_message, explain
 from nixl_efa.failure import Failure
 
 if TYPE_CHECKING:
@@ -26,7 +26,11 @@ _NAMES_A_CALL = 10
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A parameter as it was read. version counts from 1; 0 stands for a parameter that does not exist."""
+    """A parameter as it was read. version counts from 1; 0 stands for a parameter that does not exist.
+
+    value: as Terraform takes it, too (constructs_lib.parameters): without white space around it, such as the newline
+    that `aws ssm put-parameter --value file://...` stores.
+    """
 
     name: str
     value: str = ""
@@ -50,26 +54,57 @@ class Changed(Failure):
     """Somebody else wrote the parameter since it was read."""
 
 
+class SecretParameter(Failure):
+    """A SecureString. Terraform's data source, and whoever reads without decryption, gets its encrypted text."""
+
+
 def read(ssm: SSMClient, name: str) -> Stored:
-    """The parameter as it is now."""
+    """The parameter as it is now. SecretParameter for a SecureString."""
     try:
         parameter = result(ssm.get_parameter(Name=name), "Parameter")
     except Exception as error:
-        if error_code(error) == "ParameterNotFound":
+        if _is_absent(error):
             return Stored(name)
         raise
-    return Stored(name, parameter["Value"], parameter["Version"])
+    return _stored(parameter)
 
 
 def read_many(ssm: SSMClient, names: Sequence[str]) -> dict[str, Stored]:
-    """The parameters with these names as they are now, by name, those that do not exist among them."""
+    """The parameters with these names as they are now, by name, those that do not exist among them. SecretParameter for
+    a SecureString."""
     found = {name: Stored(name) for name in names}
     for first in range(0, len(names), _NAMES_A_CALL):
         answer = ssm.get_parameters(Names=list(names[first : first + _NAMES_A_CALL]))
         for parameter in result(answer, "Parameters"):
-            name = parameter["Name"]
-            found[name] = Stored(name, parameter["Value"], parameter["Version"])
+            found[parameter["Name"]] = _stored(parameter)
     return found
+
+
+def _is_absent(error: Exception) -> bool:
+    """Whether an answer says that there is no such parameter.
+
+    ParameterVersionNotFound is answered for a public parameter of another region, and ValidationException, "... is not
+    a valid namespace", for one below /aws/service/ that no service publishes.
+    """
+    code = error_code(error)
+    return code in ("ParameterNotFound", "ParameterVersionNotFound") or (
+        code == "ValidationException" and "is not a valid namespace" in error_message(error)
+    )
+
+
+def _stored(parameter: Mapping[str, Any]) -> Stored:
+    name = parameter["Name"]
+    if parameter.get("Type") == "SecureString":
+        # SSM API reference, PutParameter, HierarchyTypeMismatchException: a parameter's type can't be changed.
+        raise SecretParameter(
+            f"The parameter {name} is a SecureString, and Terraform would take its encrypted text: store it as String. "
+            "A parameter's type can't be changed: delete it first"
+        )
+    return Stored(name, _bare(parameter["Value"]), parameter["Version"])
+
+
+def _bare(value: str) -> str:
+    return value.strip()
 
 
 def check_unchanged(ssm: SSMClient, stored: Iterable[Stored]) -> None:
@@ -186,9 +221,9 @@ def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> 
             f"Look at `aws ssm get-parameter-history --name {name}`."
         )
     value, user = replaced[0]["Value"], replaced[0].get("LastModifiedUser", "somebody")
-    if value == change.old.value and version == change.old.version + 1:
+    if _bare(value) == change.old.value and version == change.old.version + 1:
         return version
-    if value == change.new:
+    if _bare(value) == change.new:
         return 0
     restored = Change(Stored(name, change.new, version), value)
     try:

@@ -42,8 +42,8 @@ def users(
     """
     named: dict[str, dict[str, str]] = {}
     for source in sources:
-        current = source.id or stored.get((source.region, source.id_parameter), "").strip()
-        following = stored.get((source.region, source.next_id_parameter), "").strip()
+        current = source.id or stored.get((source.region, source.id_parameter), "")
+        following = stored.get((source.region, source.next_id_parameter), "")
         named.setdefault(following, {})[source.environment] = Slot.NEXT.value
         named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
     for one in found:

@@ -62,6 +62,8 @@ def read_more(
             following = read(ec2, next_id, launch.region)
             if isinstance(following, Reservation):
                 found.append(next_finding(following, launch, clock.now(), reservation))
+    except parameters.SecretParameter as error:
+        found.append(warned(CHECK, f"The next block is not known. {error.message}.", ""))
     except Exception as error:
         permission = missing_permission(error)
         if not permission:

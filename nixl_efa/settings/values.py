@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Annotated, get_args
 
-from pydantic import AfterValidator, Field, Strict, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
 
 # EC2 API reference, EbsBlockDevice: the ranges of a gp3 volume.
 # The least size is ours: no image fits below it.
@@ -72,6 +72,17 @@ def _tags_fit(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+def _no_arn(name: object) -> object:
+    """GetParameter takes the ARN of a parameter that another account shares, GetParametersByPath no ARN (botocore's
+    model of SSM), and with that Terraform reads (constructs_lib.parameters)."""
+    if isinstance(name, str) and name.startswith("arn:"):
+        raise ValueError(
+            "is an ARN: give the parameter's name. One that another account shares can't be read with its folder, as "
+            "Terraform reads it: store its value in a parameter of this account"
+        )
+    return name
+
+
 def _not_of_aws(key: str) -> str:
     if key.casefold().startswith("aws:"):
         raise ValueError('may not begin with "aws:", which AWS keeps to itself')
@@ -94,9 +105,10 @@ AccountId = Annotated[
     Allowed('the 12 digits of an AWS account as text, such as "123456789012"'),
 ]
 # An Availability Zone, a Local Zone (us-east-1-bos-1a) or a Wavelength Zone (us-east-1-wl1-bos-wlz-1).
+ZONE_NAME = rf"^{_REGION}([a-z]|(-[a-z0-9]+)+)$"
 ZoneName = Annotated[
     str,
-    StringConstraints(pattern=rf"^{_REGION}([a-z]|(-[a-z0-9]+)+)$"),
+    StringConstraints(pattern=ZONE_NAME),
     Allowed("the name of a zone, such as us-east-2a (not a zone's id such as use2-az1)"),
 ]
 InstanceTypeName = Annotated[
@@ -118,9 +130,10 @@ SecurityGroupId = Annotated[
     StringConstraints(pattern=r"^sg-[0-9a-f]{8,17}$"),
     Allowed("a security group's id: sg- and 8 to 17 hexadecimal digits"),
 ]
+IMAGE_ID = r"^ami-[0-9a-f]{8,17}$"
 ImageId = Annotated[
     str,
-    StringConstraints(pattern=r"^ami-[0-9a-f]{8,17}$"),
+    StringConstraints(pattern=IMAGE_ID),
     Allowed("an image's id: ami- and 8 to 17 hexadecimal digits"),
 ]
 # 17 hexadecimal digits today; EC2's older resources have 8.
@@ -139,6 +152,7 @@ KeyName = Annotated[
 # Systems Manager API reference, PutParameter: characters, 15 levels, 1011 characters.
 ParameterName = Annotated[
     str,
+    BeforeValidator(_no_arn),
     StringConstraints(pattern=r"^(/[a-zA-Z0-9_.-]+){1,15}$", max_length=1011),
     Allowed('the full name of a parameter in Parameter Store, such as "/team/name"'),
 ]

@@ -110,7 +110,7 @@ def test_a_reservation_is_used_by_whoever_reads_it_wherever_that_stands_and_by_w
     stored = {
         ("us-east-2", "/team/block"): "cr-00000001",
         ("us-east-2", "/team/block-next"): "cr-00000002",
-        ("us-east-2", "/nixl-efa/dev/capacity-reservation-id"): "cr-00000001\n",
+        ("us-east-2", "/nixl-efa/dev/capacity-reservation-id"): "cr-00000001",
         ("us-east-2", "/nixl-efa/dev/capacity-reservation-id-next"): "cr-00000001",
         ("us-east-2", "/nixl-efa/far/capacity-reservation-id"): "cr-00000009",
     }

@@ -39,6 +39,16 @@ def test_many_are_read_in_calls_of_ten_and_those_that_do_not_exist_are_among_the
     assert aws.script.passed == ["GetParameters", "GetParameters"]
 
 
+def test_white_space_around_a_value_is_no_part_of_it_and_no_change_by_somebody_else(
+    aws: FakeAws, ssm: Any
+) -> None:
+    aws.parameters[NAME] = ["cr-old\n"]
+    before = read(ssm, NAME)
+    assert (before, read_many(ssm, [NAME])) == (Stored(NAME, "cr-old", 1), {NAME: before})
+    write(ssm, Change(before, "cr-new"), aws.clock.sleep)
+    assert aws.parameters[NAME] == ["cr-old\n", "cr-new"]
+
+
 def test_a_parameter_that_somebody_made_since_is_left_alone(aws: FakeAws, ssm: Any) -> None:
     before = read(ssm, NAME)
     aws.parameters[NAME] = ["cr-theirs"]

@@ -57,6 +57,26 @@ def test_a_launch_that_would_work_passes(project: Project) -> None:
     assert "SKIP" not in ran.out
 
 
+def test_a_parameter_is_read_as_terraform_reads_it(project: Project) -> None:
+    """tests/terraform/test_plan.py shows the same with Terraform."""
+    ssm = boto3.client("ssm", REGION)
+    ssm.put_parameter(Name="/team/zone", Value=f"{REGION}b\n", Type="String")
+    ssm.put_parameter(Name="/team/id", Value="cr-0123456789abcdef0", Type="SecureString")
+    project.environment(
+        "dev",
+        instance_type="g7e.8xlarge",
+        availability_zone_parameter="/team/zone",
+        capacity_reservation_parameter="/team/id",
+        ami_parameter="/aws/service/deeplearing/ami/x86_64/latest/ami-id",
+    )
+    found = by_check(project.run("check", "dev", "--json"))
+    assert found["subnet"]["level"] == "PASS"
+    assert (found["reservation"]["level"], found["image"]["level"]) == ("FAIL", "FAIL")
+    assert "The parameter /team/id is a SecureString" in found["reservation"]["message"]
+    assert "store it as String" in found["reservation"]["message"]
+    assert "/latest/ami-id does not exist in us-east-2" in found["image"]["message"]
+
+
 def test_brief_leaves_out_what_is_in_order(project: Project) -> None:
     ran = project.run("check", "dev", "--brief")
     assert ran.code == 0

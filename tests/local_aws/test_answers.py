@@ -33,6 +33,9 @@ class Account:
         answer = self.ec2.run_instances(MinCount=1, MaxCount=1, **self.plain(), **more)
         return str(answer["Instances"][0]["InstanceId"])
 
+    def parameter(self) -> Any:
+        return self.ssm.put_parameter(Name="/team/name", Value="text", Type="SecureString")
+
     def managed(self) -> str:
         self.iam.create_instance_profile(InstanceProfileName="node")
         return self.instance(IamInstanceProfile={"Name": "node"})
@@ -151,6 +154,8 @@ CALLS: dict[str, Callable[[Account], Any]] = {
         SpotInstanceRequestIds=it.spot()
     ),
     "get_parameters_by_path": lambda it: it.ssm.get_parameters_by_path(Path="/aws/service", Recursive=True),
+    "get_parameter": lambda it: (it.parameter(), it.ssm.get_parameter(Name="/team/name")),
+    "put_parameter": lambda it: it.parameter(),
     "describe_instance_information": lambda it: (it.managed(), it.ssm.describe_instance_information()),
     "send_command": lambda it: it.command(),
     "get_command_invocation": lambda it: it.ssm.get_command_invocation(**it.command()),

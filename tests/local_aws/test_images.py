@@ -105,6 +105,28 @@ def test_a_path_begins_with_a_slash(ssm: SSMClient, refused: Any) -> None:
         ssm.get_parameters_by_path(Path="nixl-efa")
 
 
+def test_a_public_path_that_no_service_publishes_is_no_namespace(ssm: SSMClient, refused: Any) -> None:
+    name = "/aws/service/deeplearing/ami/x86_64/latest/ami-id"
+    with refused("ValidationException", "is not a valid namespace"):
+        ssm.get_parameter(Name=name)
+    with refused("ValidationException", "is not a valid namespace"):
+        ssm.get_parameters_by_path(Path=name.rpartition("/")[0])
+
+
+def test_a_secure_string_is_encrypted_unless_it_is_decrypted_and_keeps_its_type(
+    ssm: SSMClient, refused: Any
+) -> None:
+    """Systems Manager user guide, secure-string-parameter-kms-encryption; botocore's HierarchyTypeMismatchException."""
+    ssm.put_parameter(Name="/team/id", Value="cr-0123456789abcdef0", Type="SecureString")
+    [listed] = ssm.get_parameters_by_path(Path="/team")["Parameters"]
+    for found in (listed, ssm.get_parameter(Name="/team/id")["Parameter"]):
+        assert found["Value"].startswith("AQIC")
+        assert "cr-" not in found["Value"]
+    assert ssm.get_parameter(Name="/team/id", WithDecryption=True)["Parameter"]["Value"].startswith("cr-0123")
+    with refused("HierarchyTypeMismatchException"):
+        ssm.put_parameter(Name="/team/id", Value="cr-0123456789abcdef0", Type="String", Overwrite=True)
+
+
 def test_own_parameters_are_written_and_read(ssm: SSMClient, refused: Any) -> None:
     name = "/nixl-efa/prod/capacity-reservation-id"
     with refused("ParameterNotFound"):

@@ -115,6 +115,13 @@ def test_a_refused_value_is_named_with_its_source_and_what_is_allowed(
     assert loaded.environments == ()
 
 
+def test_the_arn_of_a_parameter_is_refused_with_the_reason(load_texts: Load) -> None:
+    arn = "arn:aws:ssm:us-east-2:123456789012:parameter/team/zone"
+    [line] = lines(load_texts({"dev": f'availability_zone_parameter = "{arn}"\n{G7E}'}))
+    assert "is an ARN: give the parameter's name." in line
+    assert "store its value in a parameter of this account" in line
+
+
 def test_every_setting_refuses_something() -> None:
     assert {setting for setting, _, _ in REFUSED_VALUES} == set(SETTING_NAMES)
 

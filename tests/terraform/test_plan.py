@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import boto3
 import pytest
 
 from local_aws.server import LocalAws
-from tests.terraform.conftest import Terraform, synthesize_to
+from tests.synthesis import synthesize
+from tests.terraform.conftest import Terraform, place, synthesize_to
 
 REGION = "us-east-2"
 RESERVATION = "cr-0123456789abcdef0"
@@ -108,3 +110,45 @@ def test_a_zone_subnet_or_account_that_does_not_fit_fails_the_plan_and_says_so(
     assert plan.returncode == 1
     said = " ".join(plan.stderr.replace("│", " ").split())
     assert message in said
+
+
+def test_what_a_parameter_holds_is_taken_without_white_space_and_refused_before_the_apply_in_another_form(
+    tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
+) -> None:
+    """nixl-efa check says the same (tests/checks/test_check_command.py)."""
+    ssm = boto3.client(
+        "ssm",
+        region_name=REGION,
+        endpoint_url=local_aws.endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    ssm.put_parameter(Name="/team/block", Value=f"{RESERVATION}\n", Type="String")
+    ssm.put_parameter(Name="/team/secret", Value=RESERVATION, Type="SecureString")
+    ssm.put_parameter(Name="/team/blank", Value=" ", Type="String")
+    ssm.put_parameter(Name="/team/zone", Value=f"{REGION}b\n", Type="String")
+    refused: dict[str, list[str]] = {}
+    planned: Any = None
+    for name in ("block", "secret", "blank", "none"):
+        stack = synthesize(
+            "dev",
+            capacity_reservation_parameter=f"/team/{name}",
+            availability_zone_parameter="/team/zone",
+        )
+        terraform = place(tmp_path, stack, aws_environ, name)
+        terraform("init", "-input=false")
+        # As JSON: what is printed for people quotes the whole configuration beside an error.
+        lines = terraform("plan", "-input=false", "-json", "-out=plan", check=False).stdout.splitlines()
+        errors = [one["diagnostic"] for one in map(json.loads, lines) if one["type"] == "diagnostic"]
+        refused[name] = [str(one["detail"]).partition(":")[0] for one in errors]
+        if name == "block":
+            planned = json.loads(terraform("show", "-json", "plan").stdout)["planned_values"]["outputs"]
+
+    form = "The parameter {} does not hold a reservation's id. Store one as String"
+    assert refused == {
+        "block": [],
+        "secret": [form.format("/team/secret")],
+        "blank": [form.format("/team/blank")],
+        "none": ["The parameter /team/none does not exist in Parameter Store"],
+    }
+    assert planned["capacity_reservation_id"]["value"] == RESERVATION

@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_errors import error_code, error_message
+from nixl_efa.capacity import parameters
 from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeInEc2
 from nixl_efa.checks.launch_request import request
 from nixl_efa.launch import Launch
@@ -15,21 +16,12 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-# Parameter Store also answers the second one for a public parameter of another region.
-_ABSENT = {"ParameterNotFound", "ParameterVersionNotFound"}
-
 
 def parameter(ssm: SSMClient, name: str) -> str | None:
-    """A parameter's value as Terraform takes it, white space too; None when there is no such parameter."""
-    from botocore.exceptions import ClientError
-
-    try:
-        answer = ssm.get_parameter(Name=name)
-    except ClientError as error:
-        if error_code(error) in _ABSENT:
-            return None
-        raise
-    return answer["Parameter"].get("Value", "")
+    """A parameter's value as Terraform takes it; None when there is no such parameter. SecretParameter for a
+    SecureString."""
+    stored = parameters.read(ssm, name)
+    return stored.value if stored.version else None
 
 
 def type_in_ec2(ec2: EC2Client, name: str) -> TypeInEc2 | None:
