@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import NoReturn
 
 from local_aws.clock import Clock
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
     aws = LocalAws(given.port)
+    written: os.stat_result | None = None
     try:
         aws.start()
     except PortInUseError as error:
@@ -54,13 +56,16 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
             aws.clock.set(start)
         aws.clock.run(given.speed)
         if given.port_file is not None:
-            _write(given.port_file, aws.port, parser)
+            written = _write(given.port_file, aws.port, parser)
         _explain(aws, given.region)
         signal.sigwait(_ENDING)
     finally:
-        if given.port_file is not None:
+        if written is not None:
             with suppress(OSError):
-                given.port_file.unlink()
+                found = given.port_file.lstat()
+                # Another file in its place may have got the same inode.
+                if os.path.samestat(written, found) and written.st_mtime_ns == found.st_mtime_ns:
+                    given.port_file.unlink()
         aws.stop()
     _say("The local AWS has stopped; what was in it is gone.")
 
@@ -81,7 +86,7 @@ def _parser(name: str) -> _Parser:
     parser.add_argument(
         "--port-file",
         type=Path,
-        help="Write the port to this file once it listens; removed at the end.",
+        help="Make this file with the port in it once it listens; removed at the end.",
     )
     parser.add_argument(
         "--region",
@@ -123,15 +128,17 @@ def _start(now: str | None, speed: float, parser: _Parser) -> datetime | None:
     return moment
 
 
-def _write(path: Path, port: int, parser: _Parser) -> None:
-    """Write the port so that whoever waits for the file never reads half of it."""
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
+def _write(path: Path, port: int, parser: _Parser) -> os.stat_result:
+    """Make the file, whole from its first moment on; one that is there is somebody else's and stays as it is."""
     try:
-        beside.write_text(f"{port}\n", encoding="utf-8")
-        beside.replace(path)
+        with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", encoding="utf-8") as beside:
+            beside.write(f"{port}\n")
+            beside.flush()
+            os.link(beside.name, path)
+        return path.lstat()
+    except FileExistsError:
+        parser.error(f"--port-file {path} is there already. Remove it, or name another.")
     except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
         parser.fail(f"--port-file {path} can't be written: {error.strerror}.")
 
 

@@ -6,7 +6,7 @@ import io
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from time import sleep
 from typing import Any
@@ -23,6 +23,8 @@ from local_aws.world import reset, world
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
+_NAMES = ("127.0.0.1", "localhost")
+_RESET = "/moto-api/reset"
 _log = logging.getLogger(__name__)
 _UNKNOWN = "The action {} is not valid for this web service."
 
@@ -39,17 +41,17 @@ class Gate:
         self._lock = threading.RLock()
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        body = _read_body(environ)
         path = environ.get("PATH_INFO", "")
+        if refused := _why_not_for_us(environ, path):
+            return _answer(start_response, 403, "text/plain", f"{refused}\n".encode())
+        body = _read_body(environ)
         if path.startswith(PREFIX):
             status, answer = handle(environ["REQUEST_METHOD"], path.removeprefix(PREFIX), body)
             return _answer(start_response, status, "application/json", answer.encode())
-        if path.startswith("/moto-api"):
+        if path == _RESET:
             with self._lock:
-                if path == "/moto-api/reset":
-                    empty()
-                    return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
-                return self._application(environ, start_response)
+                empty()
+            return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
         return self._call(environ, start_response, requests.parse(environ, body), body)
 
     def _call(
@@ -102,7 +104,11 @@ class Gate:
         caught: dict[str, Any] = {}
 
         def start(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
-            caught.update(status=int(status.split()[0]), headers=headers)
+            # moto lets every web page read its answers.
+            kept = [
+                (name, value) for name, value in headers if not name.lower().startswith("access-control-")
+            ]
+            caught.update(status=int(status.split()[0]), headers=kept)
 
         try:
             answer = b"".join(self._application(environ, start))
@@ -115,6 +121,22 @@ class Gate:
             kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
             return 400, [("Content-Type", kind)], text.encode()
         return caught["status"], caught["headers"], answer
+
+
+def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:
+    """Why a request is not answered; empty for one of a program on this machine that means this server.
+
+    A web page in a browser here can send requests to 127.0.0.1 too: with its own Origin, as an image or a link with
+    Sec-Fetch-Site, and, once its own name resolves to 127.0.0.1, with a Host that is not ours. No SDK sends the two.
+    """
+    host = environ.get("HTTP_HOST", "").rpartition(":")
+    if host[0] not in _NAMES or host[2] != environ.get("SERVER_PORT"):
+        return "The local AWS answers for 127.0.0.1 and localhost alone, at its own port."
+    if "HTTP_ORIGIN" in environ or environ.get("HTTP_SEC_FETCH_SITE", "none") != "none":
+        return "The local AWS does not answer web pages."
+    if path.startswith("/moto-api") and (path != _RESET or environ["REQUEST_METHOD"] != "POST"):
+        return f"Of moto's own pages the local AWS has POST {_RESET} alone."
+    return ""
 
 
 def empty() -> None:

@@ -81,9 +81,14 @@ def _naive_now() -> datetime:
 
 
 class RequestHandler(MotoRequestHandler):  # type: ignore[misc]
-    """moto's handler without the delay that small writes on a kept connection suffer."""
+    """moto's handler without the delay that small writes on a kept connection suffer, and with our clock's Date."""
 
     disable_nagle_algorithm = True
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The Date header: the simulated time, by which clients can tell how long a block still runs."""
+        now: str = super().date_time_string(timestamp or world().clock.now().timestamp())
+        return now
 
 
 class FakeBucket(s3_models.FakeBucket):  # type: ignore[misc]

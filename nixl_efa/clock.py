@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import time
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Protocol
+from urllib.parse import urlsplit
+
+_AWS = re.compile(r"https?://[\w.-]+\.amazonaws\.com(\.cn)?(:\d+)?(/|$)")
+_PRECISION = timedelta(seconds=2)  # a Date header has whole seconds
+_ANSWERS_WITHIN_SECONDS = 5
 
 
 class Clock(Protocol):
@@ -29,3 +38,48 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Returns after so many seconds."""
         time.sleep(seconds)
+
+
+class EndpointClock(SystemClock):
+    """The clock of a server that stands in for AWS, by the Date header of its first answer; it then runs on evenly.
+
+    What such a server says of a block's start and end goes by its own clock, which a rehearsal moves.
+    """
+
+    def __init__(self, endpoint: str) -> None:
+        self._endpoint = endpoint
+
+    def now(self) -> datetime:
+        """The server's time, to the second."""
+        return super().now() + self._ahead
+
+    @cached_property
+    def _ahead(self) -> timedelta:
+        ahead = _date_of(self._endpoint, super().now()) - super().now()
+        return ahead if abs(ahead) > _PRECISION else timedelta()
+
+
+def clock_of(environ: Mapping[str, str]) -> Clock:
+    """The clock that AWS's answers go by: this machine's for AWS, the server's own where another stands in for it."""
+    endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")
+    ignored = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
+    if not endpoint or ignored or _AWS.match(endpoint):
+        return SystemClock()
+    return EndpointClock(endpoint)
+
+
+def _date_of(endpoint: str, otherwise: datetime) -> datetime:
+    """The time that a server tells; `otherwise` where it tells none: the command's own calls will say what is wrong."""
+    # Imported here: few commands meet such a server, and every start would pay for it.
+    import http.client
+    from email.utils import parsedate_to_datetime
+
+    try:
+        parts = urlsplit(endpoint)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=_ANSWERS_WITHIN_SECONDS)
+        with closing(connection):
+            connection.request("HEAD", "/")
+            return parsedate_to_datetime(connection.getresponse().headers["Date"]).astimezone(UTC)
+    except (OSError, http.client.HTTPException, ValueError, TypeError):
+        return otherwise

@@ -79,12 +79,12 @@ def findings_of(
     """The check of an environment (see checks.run)."""
     from nixl_efa import checks
     from nixl_efa.aws import Clients
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
 
     return checks.run(
         settings,
         Clients(profile, settings.region),
-        SystemClock(),
+        clock_of(os.environ),
         min_hours=min_hours,
         must_be_active=must_be_active,
         replace_nodes=replace_nodes,

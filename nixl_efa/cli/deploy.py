@@ -159,7 +159,7 @@ def _apply(
 ) -> None:
     from nixl_efa import terraform
     from nixl_efa.aws import Clients
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.deploy.run import Deployment, Site
     from nixl_efa.launch import launch_of
 
@@ -170,7 +170,7 @@ def _apply(
         project=Path.cwd(),
         environ={**os.environ, **({"AWS_PROFILE": profile} if profile else {})},
         ec2=Clients(profile, settings.region).ec2(settings.region),
-        clock=SystemClock(),
+        clock=clock_of(os.environ),
         show=terraform.show_on_stderr if as_json else terraform.show,
         say=output.say,
         tell=output.say if as_json else output.data,
@@ -184,13 +184,13 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     from nixl_efa.aws import Clients
     from nixl_efa.checks import rendering
     from nixl_efa.cli import nodes, nodes_view
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.deploy.boot import wait_for_boot
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
-    settings, clock = course.settings, SystemClock()
+    settings, clock = course.settings, clock_of(os.environ)
     clients = Clients(profile, settings.region)
     ssm = clients.ssm(settings.region)
     pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, os.environ)

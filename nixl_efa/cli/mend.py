@@ -33,7 +33,7 @@ def mend(
     from nixl_efa.aws import Clients
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.cli.nodes import require_account
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.deploy import words
     from nixl_efa.findings import listed
     from nixl_efa.launch import launch_of
@@ -56,7 +56,7 @@ def mend(
     for note in plan.notes:
         output.say(note)
     planned = mender.what_follows()
-    for line in words.lines(planned, {}, SystemClock().now()):
+    for line in words.lines(planned, {}, clock_of(os.environ).now()):
         output.say(line)
     what = f"{planned.added} to add, {planned.changed} to change, {planned.destroyed} to destroy"
     output.data(f"{settings.stack_name}: a deployment would now have {what}.")

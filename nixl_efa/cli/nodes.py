@@ -49,7 +49,7 @@ def verify(
     from nixl_efa.aws import Clients
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
@@ -65,7 +65,7 @@ def verify(
         pair,
         launch=launch_of(settings),
         measure=transfer,
-        clock=SystemClock(),
+        clock=clock_of(os.environ),
         say=output.say,
     )
     nodes_view.show(report, "verify", as_json)
@@ -86,7 +86,7 @@ def status(
     from nixl_efa.aws import Clients
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
     from nixl_efa.mend.look import read_and_compare
     from nixl_efa.nodes import outputs
@@ -106,7 +106,7 @@ def status(
         os.environ,
     )
     ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
-    report = look.status(ec2, ssm, pair, launch, SystemClock())
+    report = look.status(ec2, ssm, pair, launch, clock_of(os.environ))
     report = replace(report, findings=(*report.findings, *differences))
     nodes_view.show(report, "status", as_json)
     _exit([finding.level for finding in report.all_findings], strict)
@@ -124,7 +124,7 @@ def connect(
     """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
     from nixl_efa.aws import Clients
     from nixl_efa.cli.environments import environment_settings
-    from nixl_efa.clock import SystemClock
+    from nixl_efa.clock import clock_of
     from nixl_efa.nodes import block, instances, outputs
     from nixl_efa.nodes import verify as look
 
@@ -143,7 +143,7 @@ def connect(
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:
         reservation = block.read(ec2, look.reservation_id(pair, found), settings.region)
-        reports = look.node_reports(pair, found, reservation, settings.region, SystemClock().now())
+        reports = look.node_reports(pair, found, reservation, settings.region, clock_of(os.environ).now())
         (finding,) = next(report.findings for report in reports if report.node == wanted)
         raise output.Failure(f"A session needs a running instance, and the {node} {finding.line()}")
     os.execvp(command[0], command)

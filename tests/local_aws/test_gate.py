@@ -8,7 +8,6 @@ import pytest
 from botocore.exceptions import ClientError
 
 from local_aws import LocalAws
-from local_aws.gate import Gate
 from local_aws.requests import Request, parse
 
 if TYPE_CHECKING:
@@ -137,13 +136,51 @@ def test_a_request_to_s3_that_fits_no_operation_goes_by_its_method() -> None:
     assert parse(environ, b"") == Request("s3", "us-east-2", "PATCH")
 
 
-def test_the_gate_hands_other_pages_through() -> None:
-    seen: list[str] = []
+OWN = "127.0.0.1:{port}"
+STOP = "/?Action=TerminateInstances&InstanceId.1=i-0123456789abcdef0&Version=2016-11-15"
 
-    def application(environ: dict[str, Any], start_response: Any) -> list[bytes]:
-        seen.append(environ["PATH_INFO"])
-        start_response("200 OK", [])
-        return [b"page"]
 
-    answer = Gate(application)({"PATH_INFO": "/moto-api/data.json"}, lambda *_: None)
-    assert (list(answer), seen) == ([b"page"], ["/moto-api/data.json"])
+@pytest.mark.parametrize(
+    ("method", "path", "headers", "status"),
+    [
+        ("GET", STOP, {"Host": OWN}, 400),
+        ("GET", STOP, {"Host": "localhost:{port}"}, 400),
+        ("GET", STOP, {"Host": OWN, "Sec-Fetch-Site": "none"}, 400),
+        ("GET", STOP, {"Host": "rebound.example.com"}, 403),
+        ("GET", STOP, {"Host": "rebound.example.com:{port}"}, 403),
+        ("GET", STOP, {"Host": "127.0.0.1.example.com:{port}"}, 403),
+        ("GET", STOP, {"Host": "127.0.0.1:1"}, 403),
+        ("GET", STOP, {"Host": ""}, 403),
+        ("GET", STOP, {"Host": OWN, "Origin": "https://example.com"}, 403),
+        ("GET", STOP, {"Host": OWN, "Origin": "null"}, 403),
+        ("GET", STOP, {"Host": OWN, "Sec-Fetch-Site": "cross-site"}, 403),
+        ("GET", STOP, {"Host": OWN, "Sec-Fetch-Site": "same-site"}, 403),
+        ("POST", "/nixl-efa-api/clock", {"Host": OWN, "Origin": "https://example.com"}, 403),
+        ("POST", "/moto-api/reset", {"Host": OWN, "Origin": "https://example.com"}, 403),
+        ("POST", "/moto-api/reset", {"Host": OWN}, 200),
+        ("GET", "/moto-api/reset", {"Host": OWN}, 403),
+        ("GET", "/moto-api/data.json", {"Host": OWN}, 403),
+        ("POST", "/moto-api/recorder/start-recording", {"Host": OWN}, 403),
+        ("POST", "/moto-api/recorder/upload-recording", {"Host": OWN}, 403),
+        ("POST", "/moto-api/config", {"Host": OWN}, 403),
+        ("GET", "/moto-api/", {"Host": OWN}, 403),
+    ],
+)
+def test_a_program_of_this_machine_is_answered_and_a_web_page_is_not(
+    aws: LocalAws, method: str, path: str, headers: dict[str, str], status: int
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", aws.port)
+    connection.putrequest(method, path, skip_host=True)
+    for name, value in headers.items():
+        connection.putheader(name, value.format(port=aws.port))
+    signed = "AWS4-HMAC-SHA256 Credential=local/20261201/us-east-2/ec2/aws4_request, Signature=0"
+    connection.putheader("Authorization", signed)
+    connection.putheader("Content-Length", "0")
+    connection.endheaders()
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+
+    assert answer.status == status
+    assert not [name for name in answer.headers if name.lower().startswith("access-control-")]
+    assert aws.calls.actions() == (("TerminateInstances",) if status == 400 else ())

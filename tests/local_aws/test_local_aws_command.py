@@ -151,12 +151,36 @@ def test_a_port_in_use_is_named_in_one_line() -> None:
     assert "--port" in line
 
 
-def test_a_port_file_that_can_not_be_written_leaves_nothing_beside_it(tmp_path: Path) -> None:
-    folder = tmp_path / "folder"
-    folder.mkdir()
-    code, line = failure("--port", "0", "--port-file", str(folder))
-    assert (code, "can't be written: Is a directory" in line) == (1, True), line
-    assert list(tmp_path.iterdir()) == [folder]
+@pytest.mark.parametrize("kind", ["file", "link", "folder"])
+def test_a_port_file_that_is_there_is_somebody_elses(tmp_path: Path, kind: str) -> None:
+    theirs, file = tmp_path / "theirs", tmp_path / "port"
+    theirs.write_text("theirs", encoding="utf-8")
+    if kind == "folder":
+        file.mkdir()
+    elif kind == "link":
+        file.symlink_to(theirs)
+    else:
+        theirs.replace(file)
+    before = sorted(tmp_path.iterdir())
+
+    code, line = failure("--port", "0", "--port-file", str(file))
+
+    assert (code, f"--port-file {file} is there already" in line) == (2, True), line
+    assert sorted(tmp_path.iterdir()) == before
+    assert kind == "folder" or file.read_text(encoding="utf-8") == "theirs"
+
+
+def test_a_port_file_that_another_put_in_its_place_stays(tmp_path: Path) -> None:
+    file = tmp_path / "port"
+    with started("--port", "0", "--port-file", str(file)) as process:
+        exports(process)
+        file.unlink()
+        file.write_text("theirs", encoding="utf-8")
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert [one.name for one in tmp_path.iterdir()] == ["port"]
+    assert file.read_text(encoding="utf-8") == "theirs"
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation, locate
 from nixl_efa.cli import output
 from nixl_efa.cli.capacity import forms
-from nixl_efa.clock import Clock, SystemClock
+from nixl_efa.clock import Clock, clock_of
 from nixl_efa.failure import BadInput
 from nixl_efa.files import state_directory
 
@@ -60,7 +60,7 @@ class Session:
     """One run of a command: a test hands in its own clients, clock and directories."""
 
     clients: Clients
-    clock: Clock = field(default_factory=SystemClock)
+    clock: Clock = field(default_factory=lambda: clock_of(os.environ))
     state: Path = field(default_factory=lambda: state_directory(os.environ))
     project: Path = field(default_factory=Path)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
