@@ -44,6 +44,8 @@ class Gate:
         path = environ.get("PATH_INFO", "")
         if refused := _why_not_for_us(environ, path):
             return _answer(start_response, 403, "text/plain", f"{refused}\n".encode())
+        if environ["REQUEST_METHOD"] == "HEAD" and path == "/":
+            return _answer(start_response, 200, "text/plain", b"")  # for its Date: no call of AWS
         body = _read_body(environ)
         if path.startswith(PREFIX):
             status, answer = handle(environ["REQUEST_METHOD"], path.removeprefix(PREFIX), body)

@@ -15,7 +15,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.cli.capacity import app as capacity
-from nixl_efa.clock import SystemClock
+from nixl_efa.clock import EndpointClock
 from tests.cli.conftest import _clients_are_made_once  # noqa: F401
 from tests.known_commands import all_options, fault
 from tests.printed import PAGES, ROOT, User, blocks, mentioned, scripts, sessions
@@ -38,8 +38,10 @@ def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     """An empty account, whose clock is also this machine's and moves only by waiting; and a copy of the project."""
     running.reset()
     running.clock.set(BEGIN)
-    monkeypatch.setattr(SystemClock, "now", lambda _: running.clock.now())
-    monkeypatch.setattr(SystemClock, "sleep", lambda _, seconds: running.advance(timedelta(seconds=seconds)))
+    monkeypatch.setattr(EndpointClock, "now", lambda _: running.clock.now())  # exactly, not to the second
+    monkeypatch.setattr(
+        EndpointClock, "sleep", lambda _, seconds: running.advance(timedelta(seconds=seconds))
+    )
     for name, value in running.environ(REGION).items():
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)

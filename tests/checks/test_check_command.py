@@ -11,7 +11,6 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.clock import SystemClock
 from tests.checks.local_project import REGION, Project, Ran
 
 # What each look needs, and the check that is then skipped.
@@ -147,7 +146,6 @@ def test_this_stacks_own_nodes_are_no_hindrance_to_it(project: Project, aws: Loc
 def test_a_node_that_ended_a_moment_ago_is_waited_for_and_a_block_at_its_end_is_one_failure(
     project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
     block = project.buy_block()
     project.environment("prod", **block)
     aws.advance(timedelta(hours=2))

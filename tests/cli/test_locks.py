@@ -9,7 +9,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.capacity.journal import SharedJournal
-from nixl_efa.clock import SystemClock
+from nixl_efa.clock import EndpointClock
 from tests.cli.conftest import LOCK_REGION, Cli, actions, locked
 
 
@@ -62,8 +62,8 @@ def test_a_lock_of_a_machine_whose_clock_is_behind_is_not_taken_for_an_old_one(
     assert cli.buy(cli.offer(), *SHORT).code == 1
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
     ahead = datetime.now(UTC) + timedelta(minutes=minutes)
-    monkeypatch.setattr(SystemClock, "now", lambda _: ahead)
-    monkeypatch.setattr(SystemClock, "sleep", lambda *_: None)
+    monkeypatch.setattr(EndpointClock, "now", lambda _: ahead)
+    monkeypatch.setattr(EndpointClock, "sleep", lambda *_: None)
     recovered = cli("capacity", "recover", "--env", "prod", "--yes")
     assert (recovered.code, locked()) == ((0, False) if closed else (1, True))
     assert closed or "may still be going on" in recovered.err

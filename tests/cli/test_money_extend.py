@@ -10,17 +10,10 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.clock import SystemClock
 from tests.cli.conftest import Cli, Result, actions
 
 EXTENSION = "PurchaseCapacityBlockExtension"
 PENDING = timedelta(minutes=6)
-
-
-@pytest.fixture(autouse=True)
-def _one_clock(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line's time is the local AWS's, so that blocks end for both."""
-    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
 
 
 @pytest.fixture

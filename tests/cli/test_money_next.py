@@ -12,19 +12,12 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.clock import SystemClock
 from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored, usable
 
 PURCHASE = "PurchaseCapacityBlock"
 ZONE_NAME = "/nixl-efa/prod/availability-zone"
 IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 NODES = ("nixl-efa-prod-producer", "nixl-efa-prod-consumer")
-
-
-@pytest.fixture(autouse=True)
-def _one_clock(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command line's time is the local AWS's, so that blocks end for both."""
-    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
 
 
 def at(aws: LocalAws, moment: str, minutes: int = 0) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa import instance_types
-from nixl_efa.clock import SystemClock
+from nixl_efa.clock import EndpointClock
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
@@ -111,7 +111,7 @@ def test_a_state_that_lost_its_environment_is_warned_of_beside_the_pair(
 @pytest.fixture
 def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> datetime:
     """The pair's outputs name instances that run in a bought Capacity Block, which ends then."""
-    monkeypatch.setattr(SystemClock, "now", lambda _: aws.clock.now())
+    monkeypatch.setattr(EndpointClock, "now", lambda _: aws.clock.now())  # exactly, not to the second
     ec2 = boto3.client("ec2", REGION)
     offering = soonest_offering(ec2)
     bought = ec2.purchase_capacity_block(
