@@ -14,6 +14,7 @@ from nixl_efa import instance_types
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
+from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 
@@ -169,14 +170,15 @@ class Launch:
         return tuple(node.tag_name for node in self.nodes)
 
     @property
-    def architecture(self) -> str:
-        """ "x86_64" or "arm64"."""
-        return self.type_facts.architectures[0] if self.type_facts else "x86_64"
-
-    @property
     def efa_interfaces(self) -> int:
         """EFA interfaces of each node: the number of EFA devices that it will see."""
         return efa_interface_count(self.interfaces)
+
+    @property
+    def nixl(self) -> NixlBackend:
+        """How NIXL goes from node to node."""
+        kind = self.type_facts.accelerator_kind if self.type_facts else "none"
+        return nixl_backend(self.instance_type, kind, self.efa_interfaces)
 
     def name_of(self, part: str) -> str:
         """The name in AWS of a part of the environment, such as "nixl-efa-prod-pair"."""
@@ -287,12 +289,12 @@ def reservation_source(settings: Settings) -> ReservationSource:
 
 
 def summary(launch: Launch) -> str:
-    """The environment in one line: stack, type, EFA interfaces and Gbps, volume, capacity."""
+    """The environment in one line: stack, type, EFA interfaces and Gbps, NIXL's backend, volume, capacity."""
     gbps = f", {launch.type_facts.network_gbps:g} Gbps" if launch.type_facts else ""
     interfaces = f"{launch.efa_interfaces} EFA interface{'' if launch.efa_interfaces == 1 else 's'}"
     return (
         f"{launch.stack_name}: {launch.count} x {launch.instance_type}, {interfaces}{gbps} a node, "
-        f"{launch.volume.gib} GiB {launch.volume.kind}, {capacity_choice(launch)}"
+        f"NIXL with {launch.nixl}, {launch.volume.gib} GiB {launch.volume.kind}, {capacity_choice(launch)}"
     )
 
 

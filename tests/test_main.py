@@ -31,10 +31,13 @@ def test_each_environment_becomes_a_stack_and_one_line(tmp_path: Path) -> None:
     assert run.returncode == 0
     assert sorted(synthesized(tmp_path / "out")) == STACKS
     assert run.stdout.splitlines() == [
-        "nixl-efa-dev: 2 x g7e.8xlarge, 1 EFA interface, 100 Gbps a node, 300 GiB gp3, On-Demand, no reservation",
-        "nixl-efa-prod: 2 x p5.48xlarge, 32 EFA interfaces, 3200 Gbps a node, 1000 GiB gp3, "
+        "nixl-efa-dev: 2 x g7e.8xlarge, 1 EFA interface, 100 Gbps a node, "
+        "NIXL with UCX over EFA (UCX_TLS=srd,self,sm), 300 GiB gp3, On-Demand, no reservation",
+        "nixl-efa-prod: 2 x p5.48xlarge, 32 EFA interfaces, 3200 Gbps a node, "
+        "NIXL with LIBFABRIC over EFA, 1000 GiB gp3, "
         "Capacity Block in the reservation that /nixl-efa/capacity-reservation-id names",
-        "nixl-efa-staging: 2 x g7e.12xlarge, 1 EFA interface, 400 Gbps a node, 300 GiB gp3, "
+        "nixl-efa-staging: 2 x g7e.12xlarge, 1 EFA interface, 400 Gbps a node, "
+        "NIXL with LIBFABRIC over EFA, 300 GiB gp3, "
         "On-Demand, no reservation",
     ]
     assert run.stderr == ""

@@ -46,12 +46,8 @@ else
 fi
 if [ "$PAIR_NIXL" = yes ]; then
   probe=$("$root/opt/nixl-efa/bin/nixl-probe" "$PAIR_NIXL_BACKEND" "$root" 2>&1 | tail -n 1)
-  case $PAIR_ACCELERATOR_KIND-$probe in
-    *" loaded") check nixl_backend loaded loaded ;;
-    nvidia-*) check nixl_backend loaded "$probe" ;;
-    # The wheels' plugins are linked against libcuda.so.1, which comes with NVIDIA's driver alone.
-    *) lines+="NOTE nixl_backend: $probe (NIXL's wheels need NVIDIA's driver; bring a build of your own)"$'\n' ;;
-  esac
+  case $probe in *" loaded") probe=loaded ;; esac
+  check nixl_backend loaded "$probe"
 fi
 
 lines+="nixl-efa boot report of $PAIR_ENVIRONMENT $PAIR_NODE ($PAIR_INSTANCE_TYPE, $transport): "

@@ -54,7 +54,7 @@ def pair_json(bootstrap: Bootstrap) -> str:
                 "efa_interfaces": bootstrap.efa_interfaces,
                 "accelerators": bootstrap.accelerators,
                 "accelerator_kind": bootstrap.accelerator_kind,
-                "nixl_backend": bootstrap.backend,
+                "nixl_backend": bootstrap.nixl.name,
                 "scripts_bucket": bootstrap.scripts_bucket,
                 "service_ports": list(bootstrap.service_ports),
                 "side_channel_port": SIDE_CHANNEL_PORT,
@@ -77,7 +77,9 @@ def env_file(bootstrap: Bootstrap) -> str:
     kv_transfer = {
         "kv_connector": "NixlConnector",
         "kv_role": "kv_both",
-        "kv_connector_extra_config": {"backends": [bootstrap.backend]},
+        # vLLM documentation, KVTransferConfig: where the connector's buffer is; else on the accelerator.
+        **({"kv_buffer_device": "cpu"} if bootstrap.nixl.host_memory else {}),
+        "kv_connector_extra_config": {"backends": [bootstrap.nixl.name]},
     }
     variables = {
         "AWS_REGION": bootstrap.region,
@@ -91,7 +93,8 @@ def env_file(bootstrap: Bootstrap) -> str:
         "PAIR_ACCELERATOR_KIND": shlex.quote(bootstrap.accelerator_kind),
         "PAIR_SCRIPTS_BUCKET": bootstrap.scripts_bucket,
         "PAIR_NIXL": "yes" if bootstrap.install_nixl else "no",
-        "PAIR_NIXL_BACKEND": bootstrap.backend,
+        "PAIR_NIXL_BACKEND": bootstrap.nixl.name,
+        **bootstrap.nixl.variables,
         "VLLM_NIXL_SIDE_CHANNEL_HOST": bootstrap.own.address,
         "VLLM_NIXL_SIDE_CHANNEL_PORT": str(SIDE_CHANNEL_PORT),
         "PAIR_KV_TRANSFER_CONFIG": shlex.quote(json.dumps(kv_transfer, separators=(",", ":"))),

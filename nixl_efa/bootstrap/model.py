@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nixl_efa.launch import Launch
+from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 
 # EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
 USER_DATA_LIMIT_BYTES = 16 * 1024
@@ -69,12 +70,9 @@ class Bootstrap:
         return found[0]
 
     @property
-    def backend(self) -> str:
-        """The NIXL backend: LIBFABRIC over EFA; without EFA, UCX, which then uses TCP.
-
-        UCX on EFA falls back to TCP in silence, so UCX is never named where there is EFA (ai-dynamo/nixl#909).
-        """
-        return "LIBFABRIC" if self.efa_interfaces else "UCX"
+    def nixl(self) -> NixlBackend:
+        """How NIXL goes to the other node."""
+        return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
 
 
 def bootstrap_of(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nixl_efa.instance_types import InstanceType
+from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 from nixl_efa.nodes import parse
 from nixl_efa.nodes.sections import MISSING, Section
 
@@ -32,9 +33,9 @@ class Planned:
     nixl_version: str
 
     @property
-    def backend(self) -> str:
-        """The NIXL backend that the pair should use; UCX means TCP here."""
-        return "LIBFABRIC" if self.efa_interfaces else "UCX"
+    def nixl(self) -> NixlBackend:
+        """How NIXL should go between the nodes."""
+        return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
 
 
 def planned(name: str, one: InstanceType | None, efa_interfaces: int, nixl_version: str) -> Planned:

@@ -150,8 +150,9 @@ def local_disks(facts: NodeFacts, planned: Planned) -> Finding:
 
 def nixl(facts: NodeFacts, planned: Planned) -> Finding:
     """NIXL imports and its backend's plugin loads."""
-    seen = facts.nixl
-    if seen.loaded and seen.backend == planned.backend:
+    seen, wanted = facts.nixl, planned.nixl
+    command = f"/opt/nixl-efa/bin/nixl-probe {wanted.name}"
+    if seen.loaded and seen.backend == wanted.name:
         if _is_other_version(seen.version, planned.nixl_version):
             # A node is never launched anew for it: the version is read at a node's first boot alone.
             return Finding(
@@ -159,20 +160,27 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
                 "NIXL",
                 f"{seen.version} with {seen.backend}, and nixl_version is {planned.nixl_version}.",
                 f"Run /opt/nixl-efa/bin/install-nixl {planned.nixl_version} on the node, or set nixl_version = {seen.version!r}.",  # noqa: E501
-                f"/opt/nixl-efa/bin/nixl-probe {planned.backend}",
+                command,
             )
         return Finding(Level.PASS, "NIXL", f"{seen.version} with {seen.backend}")
     if not planned.nixl_version:
         return Finding(Level.SKIP, "NIXL", "install_nixl is false: an own installation is not looked at.")
-    message = f"{planned.backend} does not load: {seen.message or f'the node uses {seen.backend}'}."
-    command = f"/opt/nixl-efa/bin/nixl-probe {planned.backend}"
-    if planned.accelerator_kind != "nvidia":
-        # Their plugins are linked against libcuda.so.1, which comes with NVIDIA's driver alone (NIXL 1.5.1).
-        remedy = (
-            "NIXL's wheels need NVIDIA's driver: bring a build of your own, and set install_nixl = false."
+    if seen.loaded:
+        # A node keeps the environment of its first boot, which an earlier version may have written.
+        return Finding(
+            Level.FAIL,
+            "NIXL",
+            f"the node uses {seen.backend} in place of {wanted}: {wanted.why}.",
+            "Write that into /etc/nixl-efa/env on both nodes (PAIR_NIXL_BACKEND, PAIR_KV_TRANSFER_CONFIG, variables).",
+            command,
         )
-        return Finding(Level.WARN, "NIXL", message, remedy, command)
+    message = f"{wanted.name} does not load: {seen.message}."
     remedy = "Run /opt/nixl-efa/bin/install-nixl VERSION on the node and read what it prints."
+    if planned.accelerator_kind != "nvidia":
+        remedy += (
+            " That of a node of an earlier version does not provide libcuda.so.1 and libfabric.so.1: see "
+            '"Install dependencies for disaggregated inference" in vLLM Neuron\'s setup guide.'
+        )
     return Finding(Level.FAIL, "NIXL", message, remedy, command)
 
 

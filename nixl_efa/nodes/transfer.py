@@ -20,7 +20,11 @@ TIMEOUT_SECONDS = 240
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way to measure. segment: the memory that is sent, the accelerator's (VRAM) or the host's (DRAM)."""
+    """One way to measure.
+
+    backend: of NIXL; for fi_pingpong the provider of libfabric.
+    segment: the memory that is sent, the accelerator's (VRAM) or the host's (DRAM).
+    """
 
     tool: str
     backend: str
@@ -31,7 +35,7 @@ class Attempt:
         """The attempt in words."""
         if self.tool == NIXLBENCH:
             return f"nixlbench ({self.backend}, {self.segment})"
-        return f"fi_pingpong ({'efa' if self.backend == 'LIBFABRIC' else 'tcp'}, one device)"
+        return f"fi_pingpong ({self.backend}, one device)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +70,14 @@ class Result:
 def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt, ...]:
     """The ways to measure, the best first: nixlbench where both nodes have it, then fi_pingpong.
 
-    From accelerator memory where there are NVIDIA GPUs; then from host memory, since some types have EFA but no
-    GPUDirect RDMA (g7e.8xlarge; aws/aws-ofi-nccl#1057).
+    From accelerator memory where there are NVIDIA GPUs that NIXL's backend reaches; then from host memory.
     """
-    segments = (VRAM, DRAM) if planned.accelerator_kind == "nvidia" else (DRAM,)
-    bench_attempts = tuple(Attempt(NIXLBENCH, planned.backend, segment) for segment in segments)
+    from_gpus = planned.accelerator_kind == "nvidia" and not planned.nixl.host_memory
+    segments = (VRAM, DRAM) if from_gpus else (DRAM,)
+    bench_attempts = tuple(Attempt(NIXLBENCH, planned.nixl.name, segment) for segment in segments)
     has_bench = all(one.nixlbench for one in facts.values())
-    return (*(bench_attempts if has_bench else ()), Attempt(FI_PINGPONG, planned.backend, DRAM))
+    provider = planned.nixl.fabric.lower()
+    return (*(bench_attempts if has_bench else ()), Attempt(FI_PINGPONG, provider, DRAM))
 
 
 def scripts(attempt: Attempt, pair: PairOutputs) -> Mapping[str, Script]:

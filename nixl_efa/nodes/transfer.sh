@@ -1,8 +1,9 @@
 #!/bin/sh
 # One end of a transfer from producer to consumer, between two readings of the EFA devices' hardware counters.
 # Arguments: TOOL (nixlbench or fi_pingpong) ROLE (producer or consumer) PRODUCER_ADDRESS CONSUMER_ADDRESS
-# BACKEND (LIBFABRIC or UCX) SEGMENT (VRAM or DRAM). Sections as in node-facts.sh. Both ends are started at the
-# same time by Run Command, seconds apart at worst: the end that connects tries again.
+# BACKEND (of nixlbench LIBFABRIC or UCX, of fi_pingpong efa or tcp) SEGMENT (VRAM or DRAM). Sections as in
+# node-facts.sh. Both ends are started at the same time by Run Command, seconds apart at worst: the end that connects
+# tries again.
 root=${NIXL_EFA_ROOT:-}
 pause=${NIXL_EFA_RETRY_SECONDS:-2}
 PATH=$PATH:$root/opt/amazon/efa/bin:$root/usr/local/nixlbench/bin:$root/opt/nixl-efa/bin
@@ -64,8 +65,7 @@ nixlbench_end() {
 }
 
 fi_pingpong_end() { # [SERVER]
-  case $backend in LIBFABRIC) provider=efa ;; *) provider=tcp ;; esac
-  timeout 90 fi_pingpong -p "$provider" -e rdm -I 1000 "$@"
+  timeout 90 fi_pingpong -p "$backend" -e rdm -I 1000 "$@"
 }
 
 section counters_before counters

@@ -65,9 +65,7 @@ def fabric(result: Result, planned: Planned) -> Finding:
             "Read the counters on both nodes before and after a transfer by hand: does the driver have them?"
         )
         return Finding(Level.FAIL, check, f"no proof that it went over EFA: {seen}", remedy, command)
-    remedy = (
-        "Use the backend LIBFABRIC (UCX on EFA becomes TCP) and FI_PROVIDER=efa; look at `fi_info -p efa`."
-    )
+    remedy = f"Use {planned.nixl} and FI_PROVIDER=efa, as /etc/nixl-efa/env says; look at `fi_info -p efa`."
     return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", remedy, command)
 
 

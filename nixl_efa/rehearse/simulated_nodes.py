@@ -47,7 +47,7 @@ def node_output(node: Node, pair: PairOutputs, planned: Planned) -> str:
         "libfabric": f"libfabric: {SIMULATED}",
         "memlock": "unlimited",
         "mounts": f"{SIMULATED} {LOCAL_DISKS} ext4 rw 0 0" if planned.instance_storage_gb else "",
-        "nixl": f"nixl {SIMULATED} {planned.backend} loaded",
+        "nixl": f"nixl {SIMULATED} {planned.nixl.name} loaded",
     }
     if kind == "nvidia":
         found["nvidia"] = "\n".join(f"{index}, {SIMULATED} GPU, 0.0, 0 MiB" for index in range(count))

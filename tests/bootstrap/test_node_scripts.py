@@ -49,8 +49,19 @@ def test_configure_preloads_nothing_that_is_not_there(make_node: Callable[..., N
 @pytest.fixture
 def installing(make_node: Callable[..., Node]) -> Node:
     """A node whose python3 makes a venv with a pip that fails as often as the file `failures` has lines."""
-    node = make_node()
+    return can_install(make_node())
+
+
+def can_install(node: Node, *libraries: str) -> Node:
+    """libraries: what is on the loader's path beside what the node's ld.so.conf.d adds to it."""
     node.command("apt-get", f'echo "apt-get $*" >> {node.root}/log')
+    conf = node.root / "etc/ld.so.conf.d"
+    node.command(
+        "ldconfig",
+        f"printf '\\t%s (libc6,x86-64) => x\\n' {' '.join(libraries)}\n"
+        f"for folder in $(cat {conf}/* 2>/dev/null); do\n"
+        f"  ls {node.root}$folder 2>/dev/null | sed 's/^/\\t/; s/$/ (libc6,x86-64) => x/'\ndone; exit 0",
+    )
     pip = f"""echo "pip $*" >> {node.root}/log
 if [ -s {node.root}/failures ]; then sed -i 1d {node.root}/failures; exit 1; fi"""
     node.command(
@@ -58,6 +69,71 @@ if [ -s {node.root}/failures ]; then sed -i 1d {node.root}/failures; exit 1; fi"
         f'mkdir -p "$3/bin"; printf \'%s\' \'#!/bin/bash\n{pip}\' > "$3/bin/pip"; chmod +x "$3/bin/pip"',
     )
     return node
+
+
+def loader_path(node: Node) -> list[str]:
+    conf = node.root / "etc/ld.so.conf.d/nixl-efa.conf"
+    return conf.read_text(encoding="utf-8").split() if conf.exists() else []
+
+
+@pytest.mark.parametrize(
+    ("kind", "libraries", "added"),
+    [
+        ("nvidia", ("libcuda.so.1", "libfabric.so.1"), []),
+        # A missing driver is a fault that no stub may hide.
+        ("nvidia", ("libfabric.so.1",), []),
+        ("nvidia", ("libcuda.so.1",), ["/opt/amazon/efa/lib"]),
+        ("neuron", ("libfabric.so.1",), ["/opt/nixl-efa/lib"]),
+        ("neuron", ("libcuda.so.1", "libfabric.so.1"), []),
+    ],
+)
+def test_what_nixls_plugin_is_linked_against_is_on_the_loaders_path(
+    kind: str, libraries: tuple[str, ...], added: list[str], make_node: Callable[..., Node]
+) -> None:
+    node = can_install(make_node(accelerator_kind=kind), *libraries)
+    node.script(node.root / "opt/amazon/efa/lib/libfabric.so.1", "")
+    with_plugin(node)
+    for _ in range(2):
+        assert install(node, failures=0)[0] == 0
+        assert loader_path(node) == added
+
+
+def with_plugin(node: Node) -> Path:
+    """A plugin that is linked against CUDA's driver, in the node's virtual environment."""
+    plugin: Path = node.root / "opt/nixl-efa/venv/lib/nixl_cu13.libs/libplugin_LIBFABRIC.so"
+    plugin.parent.mkdir(parents=True)
+    text = (
+        "int cuInit(int); int cuDeviceGet_v2(int); int probe(void) { return cuInit(0) + cuDeviceGet_v2(1); }"
+    )
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", "-nostdlib", "-x", "c", "-o", plugin, "-"],
+        input=text,
+        text=True,
+        check=True,
+    )
+    return plugin
+
+
+def test_the_stub_of_cudas_driver_has_what_the_plugin_calls_and_says_that_there_is_no_device(
+    make_node: Callable[..., Node],
+) -> None:
+    node = can_install(make_node(accelerator_kind="neuron"), "libfabric.so.1")
+    plugin = with_plugin(node)
+    assert install(node, failures=0)[0] == 0
+    program = "import ctypes, sys; [ctypes.CDLL(one, ctypes.RTLD_GLOBAL) for one in sys.argv[1:]]; "
+    called = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            program + "print(ctypes.CDLL(sys.argv[-1]).probe())",
+            node.root / "opt/nixl-efa/lib/libcuda.so.1",
+            plugin,
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert called.stdout == "200\n"  # CUDA_ERROR_NO_DEVICE is 100
 
 
 def install(node: Node, failures: int) -> tuple[int, list[str]]:

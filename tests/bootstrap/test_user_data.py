@@ -226,6 +226,18 @@ def test_without_efa_nothing_asks_for_efa_or_libfabric(written_files: Callable[.
     assert "PAIR_NIXL_BACKEND=UCX" in env
 
 
+def test_where_efa_has_no_gpudirect_nixl_goes_by_ucx_through_the_hosts_memory(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    files = written_files(efa_interfaces=1, instance_type="g6e.12xlarge")
+    env = dict(line.split("=", 1) for line in files["/etc/nixl-efa/env"].splitlines())
+    assert (env["PAIR_NIXL_BACKEND"], env["UCX_TLS"], env["FI_PROVIDER"]) == ("UCX", "srd,self,sm", "efa")
+    config = json.loads(shlex.split(env["PAIR_KV_TRANSFER_CONFIG"])[0])
+    assert config["kv_buffer_device"] == "cpu"
+    assert config["kv_connector_extra_config"] == {"backends": ["UCX"]}
+    assert json.loads(files["/etc/nixl-efa/pair.json"])["nixl_backend"] == "UCX"
+
+
 def test_locked_memory_is_unlimited_for_logins_and_for_services(
     written_files: Callable[..., dict[str, str]],
 ) -> None:

@@ -73,7 +73,7 @@ def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
     code, out, _ = run("verify", "prod")
     assert code == 1
     assert "FAIL silent fall-back to TCP" in out
-    assert "FAIL fabric: Use the backend LIBFABRIC" in out
+    assert "FAIL fabric: Use LIBFABRIC over EFA" in out
 
 
 def test_a_fault_names_its_nodes_and_what_to_do_once(

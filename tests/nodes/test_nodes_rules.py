@@ -78,12 +78,16 @@ def test_each_difference_is_one_finding(
         ({"accelerators": 0}, {"accelerator_kind": "habana"}, "accelerators", SKIP),
         ({"local_disks": ""}, {"instance_storage_gb": 0}, "local disks", PASS),
         ({"nixl": Nixl("", "", False, "not found")}, {"nixl_version": ""}, "NIXL", SKIP),
+        # A Neuron node has a stub of libcuda.so.1: a plugin that does not load is a fault there, too.
         (
             {"nixl": Nixl("", "LIBFABRIC", False, "libcuda.so.1")},
             {"accelerator_kind": "neuron"},
             "NIXL",
-            WARN,
+            FAIL,
         ),
+        # g6e has no GPUDirect: what an earlier version wrote into its environment does not work.
+        ({"nixl": Nixl("1.5.1", "LIBFABRIC", True, "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", FAIL),
+        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", PASS),
     ],
 )
 def test_what_was_not_planned_is_not_missed(

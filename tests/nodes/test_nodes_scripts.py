@@ -123,9 +123,9 @@ def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandI
             "--asio_address 10.0.0.11 --asio_port 12345 --backend LIBFABRIC",
         ),
         ("consumer", "nixlbench", "UCX", "--asio_address 10.0.0.11 --asio_port 12345 --backend UCX"),
-        ("producer", "fi_pingpong", "LIBFABRIC", "-p efa -e rdm -I 1000 10.0.0.12"),
-        ("consumer", "fi_pingpong", "LIBFABRIC", "-p efa -e rdm -I 1000"),
-        ("producer", "fi_pingpong", "UCX", "-p tcp -e rdm -I 1000 10.0.0.12"),
+        ("producer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000 10.0.0.12"),
+        ("consumer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000"),
+        ("producer", "fi_pingpong", "tcp", "-p tcp -e rdm -I 1000 10.0.0.12"),
     ],
 )
 def test_each_end_starts_its_part(role: str, tool: str, backend: str, words: str, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     answers = Answers()
     answer_as_planned(answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
-    attempt = transfer.Attempt(transfer.FI_PINGPONG, "LIBFABRIC", transfer.DRAM)
+    attempt = transfer.Attempt(transfer.FI_PINGPONG, "efa", transfer.DRAM)
     measured = transfer.result(attempt, ends)
     assert measured.rows == ()
     assert "there is no machine to measure on" in measured.error

@@ -167,6 +167,11 @@ def test_a_type_without_efa_is_measured_over_tcp_as_planned(
 def test_host_memory_alone_is_measured_without_nvidia_gpus(p5_facts: NodeFacts, p5_plan: Planned) -> None:
     facts = {"producer": p5_facts, "consumer": p5_facts}
     assert [one.segment for one in attempts(facts, p5_plan)] == ["VRAM", "DRAM", "DRAM"]
+    without_gpudirect = replace(p5_plan, instance_type="p5.4xlarge")
+    assert [(one.backend, one.segment) for one in attempts(facts, without_gpudirect)] == [
+        ("UCX", "DRAM"),
+        ("efa", "DRAM"),
+    ]
     neuron = replace(p5_plan, accelerator_kind="neuron")
     assert [(one.tool, one.segment) for one in attempts(facts, neuron)] == [
         ("nixlbench", "DRAM"),

@@ -14,7 +14,7 @@ _USAGE_CLASS = {"on-demand": "on-demand", "spot": "spot", "capacity-block": "cap
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """Offered in the zone, EFA interfaces, and the usage class."""
+    """Offered in the zone, EFA interfaces, NIXL's backend, and the usage class."""
     seen = facts.type_in_ec2
     if isinstance(seen, NoAnswer):
         return [_offered(launch, facts), no_answer("instance type", seen, command(launch))]
@@ -27,7 +27,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
                 command(launch),
             )
         ]
-    return [_offered(launch, facts), _efa(launch, seen), _usage(launch, seen)]
+    return [_offered(launch, facts), _efa(launch, seen), _nixl(launch), _usage(launch, seen)]
 
 
 def command(launch: Launch) -> str:
@@ -87,7 +87,7 @@ def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
             f"EC2 gives {launch.instance_type} {counted(seen.efa_interfaces, 'EFA interface')}, but the "
             "stack "
             f"plans {planned} from the data in this repository.",
-            "Refresh the data with `nixl-efa instance-types refresh`.",
+            f"Refresh the data with `nixl-efa instance-types refresh --region {launch.region}`.",
             command(launch),
         )
     return passed(
@@ -95,6 +95,17 @@ def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
         f"{launch.instance_type} has {counted(seen.efa_interfaces, 'EFA interface')}, as planned.",
         command(launch),
     )
+
+
+def _nixl(launch: Launch) -> Finding:
+    check, backend = "NIXL backend", launch.nixl
+    message = f"{backend}: {backend.why}."
+    if not backend.is_sure:
+        remedy = "After the deployment, let `nixl-efa verify` measure a transfer."
+        return warned(check, message, remedy, command(launch))
+    if backend.host_memory:
+        message += " KV caches go through the host's memory."
+    return passed(check, message, command(launch))
 
 
 def _usage(launch: Launch, seen: TypeInEc2) -> Finding:
