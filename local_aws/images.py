@@ -74,6 +74,14 @@ def register(backend: Any, image: Image) -> None:
     backend.amis[image.id] = Ami(backend, image)
 
 
+def register_listed(backend: Any) -> None:
+    """Make the images of the listed parameters exist: somebody may look for them who has asked for no parameter."""
+    for parameter in LISTED:
+        image = image_for(backend.region_name, parameter)
+        if image is not None:
+            register(backend, image)
+
+
 class Ami(MotoAmi):  # type: ignore[misc]
     """An image with a root volume of its own size. The class name is moto's: its serializer reads it."""
 

@@ -14,7 +14,7 @@ from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
 from moto.utilities.utils import get_partition
 
-from local_aws import quotas
+from local_aws import images, quotas
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import Shown
 from local_aws.ec2.cards import EFA_TYPES, check_attachment
@@ -179,7 +179,13 @@ class Backend(EC2Backend):  # type: ignore[misc]
         found: list[Any] = super().describe_launch_templates(template_names, template_ids, filters)
         return found
 
-    # volumes
+    # images and volumes
+
+    def describe_images(self, *args: Any, **kwargs: Any) -> list[Any]:
+        """moto's, AWS's own among them from the start."""
+        images.register_listed(self)
+        found: list[Any] = super().describe_images(*args, **kwargs)
+        return found
 
     def modify_volume(self, volume_id: str, target_size: int | None = None, *others: Any) -> Any:
         """Modify; EC2 knows the most recent modification alone (EC2 API, DescribeVolumesModifications).

@@ -135,3 +135,12 @@ def test_own_parameters_are_written_and_read(ssm: SSMClient, refused: Any) -> No
     with refused("ParameterAlreadyExists"):
         ssm.put_parameter(Name=name, Value="cr-2", Type="String")
     assert ssm.get_parameter(Name=name)["Parameter"]["Value"] == "cr-1"
+
+
+def test_awss_images_are_found_before_anybody_asked_for_a_parameter(ec2: EC2Client, ssm: SSMClient) -> None:
+    found = ec2.describe_images(
+        Owners=["amazon"], Filters=[{"Name": "name", "Values": ["Deep Learning base-oss-nvidia-driver-gpu*"]}]
+    )["Images"]
+
+    assert ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"] in {image["ImageId"] for image in found}
+    assert {image["Architecture"] for image in found} == {"x86_64", "arm64"}
