@@ -61,8 +61,8 @@ class Clients:
         """EC2 in a region."""
         return cast("EC2Client", self._client("ec2", region))
 
-    def ec2_purchases(self, region: str | None = None) -> EC2Client:
-        """EC2 in a region for calls that must never be sent twice: no retry of any kind."""
+    def ec2_once(self, region: str | None = None) -> EC2Client:
+        """EC2 in a region for calls that are sent once: no retry of any kind."""
         return cast("EC2Client", self._client("ec2", region, once=True))
 
     def ssm(self, region: str | None = None) -> SSMClient:

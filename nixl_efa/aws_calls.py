@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import BadInput, Failure
+from nixl_efa.refusals.model import THROTTLING
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -25,22 +26,6 @@ ALL_REGIONS = "all"
 # DescribeRegions answers the same everywhere; this one is on in every account of the partition aws.
 ANYWHERE = "us-east-1"
 
-# The codes that mean "slower", as botocore's standard retries know them (botocore.retries.standard).
-THROTTLING = frozenset(
-    {
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "RequestThrottled",
-        "RequestThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "BandwidthLimitExceeded",
-        "SlowDown",
-        "PriorRequestNotComplete",
-        "EC2ThrottledException",
-    }
-)
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 TRIES = 9

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from nixl_efa.failure import Failure
+from nixl_efa.refusals import Refusal, advice_for, denial, missing, names_cause, said
 
 # The member of ResponseMetadata that holds the name which a service has in permissions ("ssm"); nixl_efa.aws puts it
 # there, since an error has the answer, but does not know its client.
@@ -52,14 +51,6 @@ _BAD_CREDENTIALS = {
     "RequestExpired",
     "MissingAuthenticationToken",
 }
-_NO_PERMISSION = {
-    "UnauthorizedOperation",
-    "AccessDenied",
-    "AccessDeniedException",
-    "Client.UnauthorizedOperation",
-}
-# AWS's own words: "User: ... is not authorized to perform: ssm:PutParameter on resource: ..."
-_PERFORM = re.compile(r"perform: ([a-z0-9-]+:\w+)")
 
 
 def error_code(error: Exception) -> str:
@@ -91,18 +82,15 @@ def error_message(error: Exception) -> str:
     return str(message or error)
 
 
+def refusal_of(error: Exception) -> Refusal:
+    """AWS's answer in an error; without a code for an error that isn't an answer."""
+    operation = str(getattr(error, "operation_name", ""))
+    return Refusal(error_code(error), " ".join(error_message(error).split()), operation)
+
+
 def missing_permission(error: Exception) -> str:
     """The permission that an answer says is missing ("ec2:PurchaseCapacityBlock"), empty for other errors."""
-    if error_code(error) not in _NO_PERMISSION:
-        return ""
-    named = _PERFORM.search(error_message(error))
-    if named:
-        return named.group(1)
-    operation = str(getattr(error, "operation_name", "")) or "unknown"
-    # Only EC2 answers UnauthorizedOperation; its message often names nothing. Of a service that isn't known, the
-    # operation alone is better than a permission that does not exist.
-    service = error_service(error) or ("ec2" if "UnauthorizedOperation" in error_code(error) else "")
-    return f"{service}:{operation}" if service else operation
+    return missing(refusal_of(error), error_service(error))
 
 
 def explain(error: Exception) -> str:
@@ -110,20 +98,19 @@ def explain(error: Exception) -> str:
     if isinstance(error, Failure):
         return error.message
     text = " ".join(str(error).split()).rstrip(".")
-    permission = missing_permission(error)
-    if permission:
-        return (
-            f"no permission: {permission} is not allowed. Ask for it to be added to your role or user, "
-            f"or choose another with --profile."
-        )
-    code = error_code(error)
+    refusal = refusal_of(error)
+    if denied := denial(refusal, error_service(error)):
+        words = f" ({said(refusal)})" if names_cause(refusal) else ""
+        return f"no permission: {denied.meaning}{words}. {denied.remedy}"
+    code = refusal.code
     if code in _BAD_CREDENTIALS:
         return f"AWS does not accept the credentials ({code}: {error_message(error)}). {_CREDENTIALS}"
     if code == "OptInRequired":
         return f"the region or service is not enabled for this account ({error_message(error)}). {_REGION}"
     if code:
-        operation = getattr(error, "operation_name", "a call")
-        return f"{operation} was refused: {code}: {' '.join(error_message(error).split())}"
+        advice = advice_for(refusal)
+        meant = f", which means that {advice.meaning}. {advice.remedy}" if advice else ""
+        return f"{refusal.operation or 'a call'} was refused: {said(refusal)}{meant}"
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__].format(error=text).replace(". .", ".")

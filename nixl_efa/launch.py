@@ -15,6 +15,7 @@ from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, nixl_backend
+from nixl_efa.refusals.model import Asked
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 
@@ -179,6 +180,15 @@ class Launch:
         """How NIXL goes from node to node."""
         kind = self.type_facts.accelerator_kind if self.type_facts else "none"
         return nixl_backend(self.instance_type, kind, self.efa_interfaces)
+
+    @property
+    def asked(self) -> Asked:
+        """What advice for a refusal of it depends on."""
+        return Asked(
+            reserved=self.reservation.is_named,
+            spot=self.market == "spot",
+            sold_as_block=self.type_facts is not None and self.type_facts.supports_capacity_block,
+        )
 
     def name_of(self, part: str) -> str:
         """The name in AWS of a part of the environment, such as "nixl-efa-prod-pair"."""

@@ -6,6 +6,7 @@ The same program that the cdktf command line runs: TERRAFORM_BINARY_NAME chooses
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import threading
@@ -22,9 +23,10 @@ _STDERR = 2
 
 # Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program, and
 # KeyboardInterrupt after the program's end when Ctrl-C was pressed meanwhile.
-#   Capture: exit code, stdout, stderr.    Show: exit code; the program's output goes where ours goes.
+#   Capture: exit code, stdout, stderr.
+#   Show:    exit code, stderr; the program's output goes where ours goes all the same.
 Capture = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str, str]]
-Show = Callable[[Sequence[str], Path, Mapping[str, str]], int]
+Show = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str]]
 
 
 class TerraformError(Failure):
@@ -45,20 +47,35 @@ def capture(command: Sequence[str], folder: Path, environ: Mapping[str, str]) ->
     return ran.returncode, ran.stdout, ran.stderr
 
 
-def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
+def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
     """A Show that runs the program for real."""
     return _shown(command, folder, environ, None)
 
 
-def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> int:
+def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
     """A Show that runs the program for real; its output goes where our talk goes, for stdout holds a document."""
     return _shown(command, folder, environ, _STDERR)
 
 
-def _shown(command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: int | None) -> int:
-    return _while_it_runs(
-        lambda: subprocess.run(list(command), cwd=folder, env=dict(environ), stdout=stdout, check=False)
-    ).returncode
+def _shown(
+    command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: int | None
+) -> tuple[int, str]:
+    return _while_it_runs(lambda: _copied(command, folder, environ, stdout))
+
+
+def _copied(
+    command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: int | None
+) -> tuple[int, str]:
+    """Runs it; what it writes on stderr goes to ours as it comes, and is returned."""
+    written = bytearray()
+    with subprocess.Popen(
+        list(command), cwd=folder, env=dict(environ), stdout=stdout, stderr=subprocess.PIPE, bufsize=0
+    ) as process:
+        assert process.stderr is not None
+        while part := process.stderr.read(65536):
+            written += part
+            os.write(_STDERR, part)
+    return process.returncode, written.decode("utf-8", "replace")
 
 
 def _while_it_runs(run: Callable[[], T]) -> T:
@@ -105,8 +122,8 @@ class Terraform:
             raise TerraformError(f"`{self.program} {words[0]}` failed: {first_error(text)}.", text)
         return out
 
-    def run(self, *words: str) -> int:
-        """Runs a command whose output the user sees; its exit code."""
+    def run(self, *words: str) -> tuple[int, str]:
+        """Runs a command whose output the user sees; its exit code and what it said on stderr."""
         return self._run(lambda command, environ: self.show(command, self.folder, environ), words)
 
     def init(self) -> None:

@@ -49,7 +49,7 @@ class AwsClients(Protocol):
         """EC2 in a region."""
         ...
 
-    def ec2_purchases(self, region: str | None = None) -> EC2Client:
+    def ec2_once(self, region: str | None = None) -> EC2Client:
         """EC2 in a region, without retries."""
         ...
 

@@ -134,7 +134,7 @@ def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
 def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
     """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
     try:
-        ids = send(buyer.clients.ec2_purchases(entry.order.offering.region), entry)
+        ids = send(buyer.clients.ec2_once(entry.order.offering.region), entry)
         if ids:
             return ids
         buyer.talk.tell("EC2's answer names no reservation: looking for the purchase by its tag.")

@@ -72,7 +72,7 @@ def extension_request(order: Order) -> dict[str, Any]:
 
 def dry_run(order: Order, buyer: Buyer) -> None:
     """Asks EC2 whether the purchase would be allowed, and says so; raises its refusal. Buys nothing."""
-    ec2 = buyer.clients.ec2_purchases(order.offering.region)
+    ec2 = buyer.clients.ec2_once(order.offering.region)
     try:
         if order.is_extension:
             ec2.purchase_capacity_block_extension(**extension_request(order), DryRun=True)

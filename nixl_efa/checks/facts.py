@@ -26,12 +26,15 @@ class NoAnswer:
     reason:     one line that says why, with the way out.
     denied:     AWS refused the permission, as against any other error.
     told_elsewhere: it could not be answered for a reason that another finding says.
+    cause, remedy: what denied it and what to do, where AWS says more than that the permission is missing.
     """
 
     permission: str
     reason: str
     denied: bool = False
     told_elsewhere: bool = False
+    cause: str = ""
+    remedy: str = ""
 
 
 T = TypeVar("T")

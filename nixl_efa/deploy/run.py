@@ -220,9 +220,10 @@ class Deployment:
 
     def _apply_file(self, file: Path) -> None:
         self.changed = True
-        code = self._terraform.run("apply", "-input=false", str(file))
+        code, text = self._terraform.run("apply", "-input=false", str(file))
         if code:
-            raise Failure(f"terraform apply ended with exit code {code}")
+            refused = "".join(f". {one}" for one in words.refused(text, self._site.launch.asked))
+            raise Failure(f"terraform apply ended with exit code {code}{refused}")
 
     def _planned(self, file: Path, *options: str) -> Plan:
         try:

@@ -8,6 +8,8 @@ from datetime import datetime
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.deploy.plan import Action, NodeChange, Plan
+from nixl_efa.refusals import Asked, advice_for, said
+from nixl_efa.refusals.terraform import refusals_in
 from nixl_efa.times import moment, span
 
 _HAPPENS = {
@@ -27,6 +29,21 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
     if plan.is_empty:
         return ["Nothing is to be done: the pair is as the settings say."]
     return [*(line for node in plan.nodes for line in _node(node, reservations, now)), *_rest(plan)]
+
+
+def refused(text: str, asked: Asked) -> list[str]:
+    """What AWS refused by what Terraform printed, and what to do: a sentence or more for each refusal."""
+    found = []
+    for one in refusals_in(text):
+        advice = advice_for(one, asked)
+        meant = f", since {advice.meaning}" if advice else ""
+        remedy = advice.remedy if advice else "Read AWS's words."
+        found.append(
+            f"AWS refused {one.operation or 'the launch'}{meant} ({said(one).rstrip('.')}). {remedy}".rstrip(
+                "."
+            )
+        )
+    return found
 
 
 def _node(node: NodeChange, reservations: Mapping[str, Reservation], now: datetime) -> Iterator[str]:

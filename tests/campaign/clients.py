@@ -246,7 +246,7 @@ class Clients:
     def ec2(self, region: str | None = None) -> Client:
         return self._of("ec2", region or self.region, False)
 
-    def ec2_purchases(self, region: str | None = None) -> Client:
+    def ec2_once(self, region: str | None = None) -> Client:
         return self._of("ec2", region or self.region, True)
 
     def ssm(self, region: str | None = None) -> Client:

@@ -267,7 +267,7 @@ class FakeClients:
     def ec2(self, _region: str | None = None) -> FakeEc2:
         return FakeEc2(self._aws)
 
-    ec2_purchases = ec2
+    ec2_once = ec2
 
     def iam(self) -> Any:
         return SimpleNamespace(list_account_aliases=lambda: {"AccountAliases": []})

@@ -14,7 +14,6 @@ import pytest
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
 from nixl_efa.checks.launch_request import request
 from nixl_efa.checks.rules import judge
-from nixl_efa.checks.rules.advice import ADVICE, advice_for
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
 from nixl_efa.launch import Launch
@@ -189,11 +188,6 @@ def test_the_answer_to_the_dry_run(
     launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str
 ) -> None:
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "dry run", launch, facts), level, words)
-
-
-@pytest.mark.parametrize("advice", ADVICE, ids=lambda advice: f"{advice.code} {advice.text}")
-def test_each_piece_of_advice_is_found_by_its_code(advice: Any) -> None:
-    assert advice_for(DryRun(advice.code, f"EC2 says: {advice.text}.")) == advice
 
 
 def test_the_command_of_the_dry_run_is_its_request() -> None:

@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, TypeVar
 
 from nixl_efa.account import Account, caller
-from nixl_efa.aws_errors import explain, missing_permission
+from nixl_efa.aws_errors import explain, refusal_of
 from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.buyer import lock_region, own_endpoint
 from nixl_efa.capacity.extension import Extension, extensions_of, newest
@@ -35,6 +35,7 @@ from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
+from nixl_efa.refusals import denial, names_cause, said
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -283,8 +284,9 @@ class Gatherer:
         return answer_of(
             "ec2:RunInstances",
             lambda: named.dry_run(
-                self._ec2(),
+                self._clients.ec2_once(self._launch.region),
                 self._launch,
+                self._clock.sleep,
                 subnet_id=subnet.id,
                 image=found,
                 reservation_id=reservation_id,
@@ -320,8 +322,19 @@ def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
         return call()
     except ClientError as error:
         # A question may be of two calls, of which one is refused.
-        refused = f"{permission.partition(':')[0]}:{error.operation_name}"
-        return NoAnswer(refused, explain(error), denied=bool(missing_permission(error)))
+        service = permission.partition(":")[0]
+        refusal = refusal_of(error)
+        denied = denial(refusal, service)
+        cause, remedy = "", ""
+        if denied is not None and names_cause(refusal):
+            cause, remedy = f"{denied.meaning} ({said(refusal)})", denied.remedy
+        return NoAnswer(
+            f"{service}:{error.operation_name}",
+            explain(error),
+            denied=denied is not None,
+            cause=cause,
+            remedy=remedy,
+        )
     except (BotoCoreError, OSError) as error:
         return NoAnswer(permission, explain(error))
     except Failure as error:

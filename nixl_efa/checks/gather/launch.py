@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_errors import error_code, error_message
+from nixl_efa.aws import ATTEMPTS
+from nixl_efa.aws_calls import FIRST_WAIT_SECONDS, Sleep, patiently
+from nixl_efa.aws_errors import error_code, error_message, error_status
 from nixl_efa.capacity import parameters
 from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeInEc2
 from nixl_efa.checks.launch_request import request
@@ -98,14 +100,36 @@ def key_pair(ec2: EC2Client, name: str) -> KeyPair | None:
 
 
 def dry_run(
-    ec2: EC2Client, launch: Launch, *, subnet_id: str, image: Image, reservation_id: str | None
+    ec2: EC2Client,
+    launch: Launch,
+    sleep: Sleep,
+    *,
+    subnet_id: str,
+    image: Image,
+    reservation_id: str | None,
 ) -> DryRun:
     """EC2's answer to the launch, which it does not make. An error's code is the answer here, also a missing
-    permission to launch."""
-    from botocore.exceptions import ClientError
+    permission to launch.
 
-    try:
-        ec2.run_instances(**request(launch, subnet_id=subnet_id, image=image, reservation_id=reservation_id))
-    except ClientError as error:
-        return DryRun(code=error_code(error), message=" ".join(error_message(error).split()))
-    raise RuntimeError("EC2 answered a dry run as if it had launched instances")
+    ec2: repeats nothing by itself. What may pass is repeated here: throttling, a lost answer, a fault of EC2's.
+         InsufficientInstanceCapacity and its like are HTTP 500, too (EC2 API reference, errors-overview), and no
+         repetition mends them (ray 49097): they would only take time.
+    """
+    from botocore.exceptions import ClientError, HTTPClientError
+
+    body = request(launch, subnet_id=subnet_id, image=image, reservation_id=reservation_id)
+    for tries_left in reversed(range(ATTEMPTS)):
+        try:
+            patiently(lambda: ec2.run_instances(**body), sleep, tries=ATTEMPTS)
+        except ClientError as error:
+            code = error_code(error)
+            passes = error_status(error) >= 500 and not code.startswith("Insufficient")
+            if not passes or not tries_left:
+                return DryRun(code=code, message=" ".join(error_message(error).split()))
+        except HTTPClientError:
+            if not tries_left:
+                raise
+        else:
+            raise RuntimeError("EC2 answered a dry run as if it had launched instances")
+        sleep(FIRST_WAIT_SECONDS)
+    raise AssertionError("the last try returns or raises")

@@ -8,10 +8,11 @@ from nixl_efa.capacity.judge import is_at_end, state_finding
 from nixl_efa.checks.facts import DryRun, Facts, Image, KeyPair, NoAnswer
 from nixl_efa.checks.launch_request import cli_options, request
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.advice import advice_for
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
+from nixl_efa.refusals import Refusal, advice_for
+from nixl_efa.refusals import said as words_of
 
 _CHECK = "dry run"
 # Refusals for want of room, which the stack's own nodes may be what takes up.
@@ -51,8 +52,8 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
         return passed(
             _CHECK, f"EC2 would accept this launch of {launch.count} x {launch.instance_type}.", by_hand
         )
-    advice = advice_for(answer)
-    said = f"{answer.code}: {answer.message}".rstrip(": ")
+    refusal = Refusal(answer.code, answer.message, "RunInstances")
+    advice, said = advice_for(refusal, launch.asked), words_of(refusal)
     if advice is None:
         return failed(_CHECK, f"EC2 would refuse the launch. {said}", "Read EC2's words.", by_hand)
     if _room_is_own(launch, facts, answer):

@@ -13,8 +13,8 @@ def no_answer(check: str, answer: NoAnswer, command: str = "") -> Finding:
     if answer.denied:
         return skipped(
             check,
-            f"No permission to look: {answer.permission} is not allowed.",
-            f"Have {answer.permission} added to your role, or check with another profile.",
+            f"No permission to look: {answer.cause or f'{answer.permission} is not allowed'}.",
+            answer.remedy or f"Have {answer.permission} added to your role, or check with another profile.",
             command,
         )
     if answer.told_elsewhere:

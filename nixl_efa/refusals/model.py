@@ -1,0 +1,66 @@
+"""A refusal, what was asked for, and a piece of advice. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+# The codes that mean "slower", as botocore's standard retries know them (botocore.retries.standard).
+THROTTLING = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "BandwidthLimitExceeded",
+    "SlowDown",
+    "PriorRequestNotComplete",
+    "EC2ThrottledException",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What AWS answered: its code and message, and the operation ("RunInstances"), empty where it is not known."""
+
+    code: str
+    message: str
+    operation: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What was asked for, as far as advice depends on it.
+
+    reserved:       the launch names a Capacity Block or another reservation.
+    spot:           it asks for Spot Instances.
+    sold_as_block:  its type can be bought as a Capacity Block.
+    """
+
+    reserved: bool = False
+    spot: bool = False
+    sold_as_block: bool = False
+
+
+def always(_: Asked) -> bool:
+    """Advice that holds whatever was asked for."""
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What a code means and what to do.
+
+    codes:   the codes, or patterns of them ("*LimitExceeded").
+    meaning: a clause: "the subnet has too few free addresses". remedy: sentences.
+    text:    a part of AWS's message that it needs, in lower case.
+    when:    for which requests it holds.
+    """
+
+    codes: tuple[str, ...]
+    meaning: str
+    remedy: str
+    text: str = ""
+    when: Callable[[Asked], bool] = always
