@@ -122,7 +122,11 @@ class Gate:
             _log.exception("%s %s failed", request.service, request.action)
             kind, text = requests.error_body(request, "LocalAwsFailure", f"{type(error).__name__}: {error}")
             return 400, [("Content-Type", kind)], text.encode()
-        return caught["status"], caught["headers"], answer
+        # moto answers every refusal of EC2 with 400.
+        status = caught["status"]
+        if status == 400:
+            status = requests.error_status(requests.error_code(answer))
+        return status, caught["headers"], answer
 
 
 def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:

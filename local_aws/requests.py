@@ -15,13 +15,24 @@ from moto.core.exceptions import ServiceException
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _JSON_SERVICES = {"ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging"}
 _THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "iam": "Throttling", "sts": "Throttling"}
-_SERVER_ERRORS = {
-    "InternalError",
-    "InternalFailure",
-    "InternalServerError",
-    "ServiceUnavailable",
-    "Unavailable",
+# EC2 API reference, errors-overview: its server errors, the 500-series. Of the others, what public logs show with them.
+_STATUS = {
+    "InternalError": 500,
+    "InternalFailure": 500,
+    "InternalServerError": 500,
+    "ServerInternal": 500,
+    "ServiceUnavailable": 503,
+    "Unavailable": 503,
+    "RequestLimitExceeded": 503,
+    "BandwidthLimitExceeded": 503,
+    "SlowDown": 503,
+    "UnauthorizedOperation": 403,
+    "AccessDenied": 403,
+    "AuthFailure": 401,
+    "OptInRequired": 401,
+    "DryRunOperation": 412,
 }
+_NO_CAPACITY = re.compile(r"Insufficient(\w*)Capacity")
 
 
 class JsonError(ServiceException):  # type: ignore[misc]
@@ -71,10 +82,8 @@ def throttling_code(service: str) -> str:
 
 
 def error_status(code: str) -> int:
-    """The HTTP status that belongs to an error code."""
-    if code in _SERVER_ERRORS:
-        return 500
-    return 503 if code in ("RequestLimitExceeded", "SlowDown") else 400
+    """The HTTP status that belongs to an error code: 500 where capacity lacks, 400 for what a client does wrong."""
+    return 500 if _NO_CAPACITY.fullmatch(code) else _STATUS.get(code, 400)
 
 
 def error_body(request: Request, code: str, message: str) -> tuple[str, str]:

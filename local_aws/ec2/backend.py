@@ -123,11 +123,18 @@ class Backend(EC2Backend):  # type: ignore[misc]
                 rule.update(FromPort=-1, ToPort=-1)
         super().modify_security_group_rules(group_id, rules)
 
-    def check_groups(self, groups: Iterable[str]) -> None:
-        """Refuse a security group that is not there; moto makes one up."""
+    def check_groups(self, groups: Iterable[str], subnet: Any) -> None:
+        """Refuse a security group that is not there, which moto makes up, or is in another VPC than the subnet (EC2
+        API reference, errors-overview, InvalidParameter)."""
         for group in groups:
-            if self.get_security_group_from_id(group) is None:
+            found = self.get_security_group_from_id(group)
+            if found is None:
                 raise refuse("InvalidGroup.NotFound", f"The security group '{group}' does not exist")
+            if found.vpc_id != subnet.vpc_id:
+                raise refuse(
+                    "InvalidParameter",
+                    f"Security group {group} and subnet {subnet.id} belong to different networks.",
+                )
 
     # instances and templates
 

@@ -137,7 +137,9 @@ def _check_cards(name: str, cards: Mapping[int, Spec], specs: Sequence[Spec]) ->
         if device >= most:
             raise refuse(
                 "InvalidParameterValue",
-                f"Device index {device} is invalid for network card {card} of {name}: it is less than {most}.",
+                f"The specified number '{device}' for the device index exceeds the maximum number of network "
+                f"interfaces supported by the network card at network card index {card}. The maximum devices for this "
+                f"network card is {most}. Specify a number from 0 to {most - 1}, and try again.",
             )
 
 

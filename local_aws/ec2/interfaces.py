@@ -120,7 +120,7 @@ class InterfaceActions:
                 "InvalidParameterCombination", "An EFA-only network interface can't have an IP address."
             )
         subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
-        self.ec2_backend.check_groups(self._get_param("Groups", []))
+        self.ec2_backend.check_groups(self._get_param("Groups", []), subnet)
         if self._get_param("DryRun", False):
             raise dry_run()
         interface = self.ec2_backend.create_network_interface(
@@ -162,7 +162,7 @@ class InterfaceActions:
     def modify_network_interface_attribute(self) -> ActionResult:
         """moto's, and the attachment's DeleteOnTermination."""
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
-        self.ec2_backend.check_groups(self._get_param("Groups", []))
+        self.ec2_backend.check_groups(self._get_param("Groups", []), interface.subnet)
         if self._get_param("DryRun", False):
             raise dry_run()
         attachment = self._get_param("Attachment", {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -52,9 +53,10 @@ class LaunchActions:
         check_interfaces(instance_type, interfaces)
         _check_existing(backend, interfaces, zone, count)
         _check_protection(request)
+        _check_tag_keys(request)
         devices = _devices(request, image)
         reservation = reservation_for(backend, request, instance_type, zone, count)
-        group = check_placement(backend, request, instance_type, reservation)
+        group = check_placement(backend, request, instance_type, reservation, zone)
         backend.check_quota(instance_type, market_of(request), reservation, count)
         profile = _profile(request.get("IamInstanceProfile"), self.current_account, self.partition)
         if self._get_param("DryRun", False):
@@ -123,6 +125,23 @@ def _check_protection(request: Mapping[str, Any]) -> None:
         raise refuse("UnsupportedOperation", "Termination protection can't be enabled for Spot Instances.")
 
 
+# EC2 user guide, work-with-tags-in-IMDS.
+_TAG_IN_METADATA = re.compile(r"[0-9a-zA-Z\-_+=,.@:]{1,255}")
+_RESERVED_TAGS = (".", "..", "_index")
+
+
+def _check_tag_keys(request: Mapping[str, Any]) -> None:
+    if request.get("MetadataOptions", {}).get("InstanceMetadataTags") != "enabled":
+        return
+    for key in tags_for("instance", request.get("TagSpecifications", [])):
+        if not _TAG_IN_METADATA.fullmatch(key) or key in _RESERVED_TAGS:
+            raise refuse(
+                "InvalidParameterValue",
+                f"'{key}' is not a valid tag key. Tag keys must match pattern ([0-9a-zA-Z\\\\-_+=,.@:]{{1,255}}), and "
+                "must not be a reserved name ('.', '..', '_index')",
+            )
+
+
 def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any) -> None:
     """Show what moto drops: market, reservation, placement group."""
     market = market_of(request)
@@ -184,7 +203,7 @@ def _interfaces(backend: Any, request: Mapping[str, Any], instance_type: str) ->
             spec.update(SubnetId=interface.subnet.id, InterfaceType=interface.interface_type)
         elif not spec.get("SubnetId"):
             spec["SubnetId"] = _default_subnet(backend, request, instance_type)
-        backend.check_groups(spec.get("Groups") or [])
+        backend.check_groups(spec.get("Groups") or [], backend.get_subnet(spec["SubnetId"]))
     given.sort(key=lambda spec: place_of(spec) != PRIMARY)
     subnet = backend.get_subnet(given[0]["SubnetId"])
     if (
@@ -250,7 +269,7 @@ def _devices(request: Mapping[str, Any], image: Any) -> list[dict[str, Any]]:
         if is_root and ebs["VolumeSize"] < root["Ebs"]["VolumeSize"]:
             raise refuse(
                 "InvalidBlockDeviceMapping",
-                f"Volume of size {ebs['VolumeSize']}GB is smaller than snapshot '{root['Ebs']['SnapshotId']}', "
+                f"Volume of size {ebs['VolumeSize']}GB is smaller than  snapshot '{root['Ebs']['SnapshotId']}', "
                 f"expect size >= {root['Ebs']['VolumeSize']}GB",
             )
         devices.append({"DeviceName": name, "Ebs": ebs})

@@ -139,7 +139,7 @@ def find(backend: Any, identifier: str, known: Mapping[str, Reservation] | None 
     if reservation is None:
         raise refuse(
             "InvalidCapacityReservationId.NotFound",
-            f"The specified Capacity Reservation '{identifier}' does not exist.",
+            f"The capacity reservation ID '{identifier}' was not found",
         )
     return reservation
 

@@ -50,7 +50,12 @@ def test_layouts_that_ec2_takes(instance_type: str, specs: list[Spec]) -> None:
         ("p5.48xlarge", [efa(0)], "InvalidParameterValue", "can't be the primary"),
         ("p5.48xlarge", [PRIMARY, PRIMARY], "InvalidParameterValue", "unique device index"),
         ("p5.48xlarge", [PRIMARY, efa(32)], "InvalidParameterValue", "card index 32 is invalid"),
-        ("p5.48xlarge", [PRIMARY, efa(1, 2)], "InvalidParameterValue", "Device index 2 is invalid"),
+        (
+            "p5.48xlarge",
+            [PRIMARY, efa(1, 2)],
+            "InvalidParameterValue",
+            "The specified number '2' for the device index",
+        ),
         ("p5.48xlarge", [PRIMARY, efa(1), efa(1, 1)], "AttachmentLimitExceeded", "Only one Elastic Fabric"),
         (
             "p6-b300.48xlarge",

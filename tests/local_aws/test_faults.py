@@ -89,11 +89,33 @@ def test_throttling_is_answered_as_each_service_does_and_sdks_retry_it(
     assert [call.code for call in aws.calls.all()] == [code, code, ""]
 
 
-def test_internal_errors_have_the_status_500(aws: LocalAws, ec2: EC2Client) -> None:
-    aws.faults.add("DescribeVpcs", code="InternalError")
+@pytest.mark.parametrize(
+    ("code", "status"),
+    [
+        ("InternalError", 500),
+        ("Unavailable", 503),
+        ("RequestLimitExceeded", 503),
+        # EC2 API reference, errors-overview: server errors; ray 49097.
+        ("InsufficientInstanceCapacity", 500),
+        ("InsufficientVolumeCapacity", 500),
+        ("InsufficientAddressCapacity", 500),
+        ("InsufficientFreeAddressesInSubnet", 400),
+        ("UnauthorizedOperation", 403),
+        ("AuthFailure", 401),
+        ("InvalidParameterValue", 400),
+    ],
+)
+def test_an_error_has_the_status_of_its_code(aws: LocalAws, ec2: EC2Client, code: str, status: int) -> None:
+    aws.faults.add("DescribeVpcs", code=code)
     with pytest.raises(ClientError) as caught:
         ec2.describe_vpcs()
-    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 500
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == status
+
+
+def test_an_answer_to_a_dry_run_has_the_status_412(ec2: EC2Client) -> None:
+    with pytest.raises(ClientError) as caught:
+        ec2.create_placement_group(GroupName="pair", DryRun=True)
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
 
 
 def test_a_lost_answer_comes_after_the_action_took_effect(aws: LocalAws, ec2: EC2Client) -> None:

@@ -167,7 +167,7 @@ def small(ec2: EC2Client, image: str, subnet: str) -> str:
             "InvalidParameterValue",
             "Network card index 1 is invalid",
         ),
-        ({"DeviceIndex": 8}, "InvalidParameterValue", "Device index 8 is invalid"),
+        ({"DeviceIndex": 8}, "InvalidParameterValue", "The specified number '8' for the device index"),
         ({"DeviceIndex": 1, "InstanceId": "i-0123456789abcdef0"}, "InvalidInstanceID.NotFound", "i-0123"),
     ],
 )

@@ -147,11 +147,12 @@ def test_a_type_without_blocks_has_no_such_market(
         launch(active["AvailabilityZone"], "g7e.8xlarge", **into(active))
 
 
-def test_no_placement_group_in_a_block(
+def test_a_launch_with_a_placement_group_finds_no_place_in_a_reservation_made_without_it(
     ec2: EC2Client, launch: Launch, active: CapacityReservationTypeDef, refused: Any
 ) -> None:
+    # terraform-aws-eks 3730; eksctl 7949.
     ec2.create_placement_group(GroupName="pair", Strategy="cluster")
-    with refused("InvalidParameterCombination", "placement group"):
+    with refused("InsufficientInstanceCapacity", "sufficient p5.48xlarge capacity"):
         launch(active["AvailabilityZone"], Placement={"GroupName": "pair"}, **into(active))
 
 

@@ -14,60 +14,100 @@ KIND = "run_instances_errors"
 
 # What was asked for, words of the meaning, of the remedy, and words that would be no cure.
 REFUSALS: dict[str, tuple[Asked, str, str, str]] = {
-    f"{KIND}/account-being-verified": (DEMAND, "still verifying the account", "at most four hours", "role"),
-    f"{KIND}/device-index-too-high-p5": (
+    "run_instances_errors/account-being-verified": (
+        DEMAND,
+        "still verifying the account",
+        "at most four hours",
+        "role",
+    ),
+    "run_instances_errors/device-index-too-high-p5": (
         BLOCK,
         "not laid out as the type takes",
         "instance-types refresh",
         "",
     ),
-    f"{KIND}/insufficient-capacity-p4d": (
+    "run_instances_errors/insufficient-capacity-p4d": (
         Asked(sold_as_block=True),
         "no free instance of this type in the zone",
         "one of those that EC2's words name",
         "",
     ),
-    f"{KIND}/interfaces-and-groups-on-one-request": (
+    "run_instances_errors/interfaces-and-groups-on-one-request": (
         DEMAND,
         "belong into them",
         "No setting leads to this",
         "",
     ),
-    f"{KIND}/market-type-missing": (BLOCK, "way of buying does not fit", "use_capacity_block = true", "role"),
-    f"{KIND}/placement-group-other-zone": (
+    "run_instances_errors/market-type-missing": (
+        BLOCK,
+        "way of buying does not fit",
+        "use_capacity_block = true",
+        "role",
+    ),
+    "run_instances_errors/placement-group-other-zone": (
         DEMAND,
         "has instances in another zone",
         "End those instances first, keep the zone",
         "",
     ),
-    f"{KIND}/placement-group-type": (DEMAND, "into this placement group", 'placement_group = "off"', ""),
-    f"{KIND}/public-ip-with-many-interfaces": (
+    "run_instances_errors/placement-group-type": (
+        DEMAND,
+        "into this placement group",
+        'placement_group = "off"',
+        "",
+    ),
+    "run_instances_errors/public-ip-with-many-interfaces": (
         DEMAND,
         "no public address by itself",
         "elastic_ip = true",
         "",
     ),
-    f"{KIND}/request-limit": (BLOCK, "throttles the account's calls", "in a minute", "capacity search"),
-    f"{KIND}/reservation-capacity-exceeded": (
+    "run_instances_errors/request-limit": (
+        BLOCK,
+        "throttles the account's calls",
+        "in a minute",
+        "capacity search",
+    ),
+    "run_instances_errors/reservation-capacity-exceeded": (
         BLOCK,
         "no room for the pair, or is for another type, platform or zone",
         "wait a minute if it was made just now",
         "capacity search",
     ),
-    f"{KIND}/reservation-unknown": (BLOCK, "knows no such reservation", "is not shown any more", "Buy"),
-    f"{KIND}/spot-count": (SPOT, "quota of Spot vCPUs", "Service Quotas", ""),
-    f"{KIND}/tag-key-with-blank-in-imds": (DEMAND, "a tag's key", "Rename it in the setting tags", ""),
-    f"{KIND}/target-and-preference": (BLOCK, "a reservation and a preference", "report it", ""),
-    f"{KIND}/too-many-interfaces": (DEMAND, "fewer network interfaces", "instance-types refresh", "volume"),
-    f"{KIND}/unsupported-in-zone": (DEMAND, "not offered in this zone", "EC2's words", ""),
-    f"{KIND}/vcpu-limit": (DEMAND, "quota of vCPUs is too small", "Service Quotas", ""),
-    f"{KIND}/volume-smaller-than-image": (DEMAND, "does not fit the image", "Raise volume_size", ""),
+    "run_instances_errors/reservation-unknown": (
+        BLOCK,
+        "knows no such reservation",
+        "is not shown any more",
+        "Buy",
+    ),
+    "run_instances_errors/spot-count": (SPOT, "quota of Spot vCPUs", "Service Quotas", ""),
+    "run_instances_errors/tag-key-with-blank-in-imds": (
+        DEMAND,
+        "a tag's key",
+        "Rename it in the setting tags",
+        "",
+    ),
+    "run_instances_errors/target-and-preference": (BLOCK, "a reservation and a preference", "report it", ""),
+    "run_instances_errors/too-many-interfaces": (
+        DEMAND,
+        "fewer network interfaces",
+        "instance-types refresh",
+        "volume",
+    ),
+    "run_instances_errors/unsupported-in-zone": (DEMAND, "not offered in this zone", "EC2's words", ""),
+    "run_instances_errors/vcpu-limit": (DEMAND, "quota of vCPUs is too small", "Service Quotas", ""),
+    "run_instances_errors/volume-smaller-than-image": (
+        DEMAND,
+        "does not fit the image",
+        "Raise volume_size",
+        "",
+    ),
 }
 # Records that hold no single code and message: read by the tests below.
 OTHERS = {
-    f"{KIND}/ebs-key-no-grant-after-launch",
-    f"{KIND}/error-codes-page-capacity-blocks",
-    f"{KIND}/placement-group-with-block-eleven-of-sixteen",
+    "run_instances_errors/ebs-key-no-grant-after-launch",
+    "run_instances_errors/error-codes-page-capacity-blocks",
+    "run_instances_errors/placement-group-with-block-eleven-of-sixteen",
 }
 
 
@@ -90,15 +130,15 @@ def test_a_refusal_that_somebody_got_has_the_advice_that_helps(name: str) -> Non
 
 
 def test_an_instance_that_died_of_its_volumes_key_is_told_so() -> None:
-    reason = answer(f"{KIND}/ebs-key-no-grant-after-launch")["StateReason"]
+    reason = answer("run_instances_errors/ebs-key-no-grant-after-launch")["StateReason"]
     found = advice_for(Refusal(reason["Code"], reason["Message"]))
     assert found is not None
     assert "the key that encrypts its volume" in found.meaning
 
 
-@pytest.mark.parametrize("code", answer(f"{KIND}/error-codes-page-capacity-blocks"))
+@pytest.mark.parametrize("code", answer("run_instances_errors/error-codes-page-capacity-blocks"))
 def test_each_documented_code_about_blocks_has_advice(code: str) -> None:
-    message = answer(f"{KIND}/error-codes-page-capacity-blocks")[code]
+    message = answer("run_instances_errors/error-codes-page-capacity-blocks")[code]
     found = advice_for(Refusal(code, message), BLOCK)
     assert found is not None
     expected = {"Expired": "Search again", "NotFound": "Search again", "Malformed": "Copy the whole id"}
@@ -110,9 +150,9 @@ def test_each_documented_code_about_blocks_has_advice(code: str) -> None:
 
 def test_a_reservation_that_is_paid_for_is_never_to_be_bought_again() -> None:
     # terraform-aws-eks 3730; the record of eksctl 7949: 11 of 16 came, by a placement group.
-    fewer = answer(f"{KIND}/placement-group-with-block-eleven-of-sixteen")
+    fewer = answer("run_instances_errors/placement-group-with-block-eleven-of-sixteen")
     assert fewer["launched"] < fewer["asked"]
-    ice = refusal(answer(f"{KIND}/insufficient-capacity-p4d"))
+    ice = refusal(answer("run_instances_errors/insufficient-capacity-p4d"))
     found = advice_for(ice, BLOCK)
     assert found is not None
     assert "paid for" in found.meaning
