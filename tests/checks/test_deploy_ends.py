@@ -44,6 +44,27 @@ def test_a_failed_apply_says_what_runs_and_what_comes_next(deploying: Deploying)
     assert "`nixl-efa deploy dev` goes on from here" in ran.err
 
 
+def test_what_aws_refused_in_the_apply_is_told_with_its_words_and_what_to_do(deploying: Deploying) -> None:
+    refused = (
+        "Error: creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: 500, "
+        "RequestID: 1, api error InsufficientInstanceCapacity: We currently do not have sufficient capacity."
+    )
+    program = TERRAFORM.replace("apply) ", f'apply) echo "{refused}" >&2; ')
+    deploying.project.program("bin/terraform", program.strip())
+    deploying.plans("owner")
+    deploying.applies(1)
+    ran = deploying.project.run("deploy", "dev", "--auto-approve")
+    assert ran.code == 3
+    last = ran.err.splitlines()[-1]
+    assert (
+        "terraform apply ended with exit code 1. AWS refused RunInstances, since EC2 has no free instance"
+        in last
+    )
+    assert "(InsufficientInstanceCapacity: We currently do not have sufficient capacity)" in last
+    # g7e is not sold as a block: no advice to buy one.
+    assert "capacity search" not in last
+
+
 def test_after_the_apply_the_pair_is_verified(
     deploying: Deploying, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ def test_a_denial_of_the_organization_is_told_with_aws_words_and_no_role_as_cure
     user = (
         "You are not authorized to perform this operation. User: arn:aws:sts::123456789012:assumed-role/a/b"
     )
-    for action in ("RunInstances", "DescribeSecurityGroups", "DescribeVpcEndpoints"):
+    for action in ("RunInstances", "DescribeAddresses", "DescribeRouteTables"):
         message = f"{user} is not authorized to perform: ec2:{action} {words}"
         aws.faults.add(action, code="UnauthorizedOperation", message=message, times=None)
     ran = project.run("check", "dev")
@@ -46,4 +46,4 @@ def test_a_denial_of_the_organization_is_told_with_aws_words_and_no_role_as_cure
     assert "ec2:RunInstances is denied by a service control policy of the organization" in said
     assert "No permission added to your role helps" in said
     assert "Have ec2:RunInstances added" not in said
-    assert "Have ec2:DescribeVpcEndpoints added" not in said
+    assert "Have ec2:DescribeAddresses added" not in said
