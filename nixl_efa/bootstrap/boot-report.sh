@@ -19,7 +19,8 @@ check() { # NAME PLANNED SEEN
   checks+="${checks:+,}{\"check\":\"$1\",\"ok\":$same,\"planned\":\"$2\",\"seen\":\"$seen\"}"
 }
 
-rdma_devices() { find "$root/sys/class/infiniband" -mindepth 1 -maxdepth 1 2>/dev/null | wc -l | tr -d ' '; }
+# Amazon's PCI vendor: a p6-b200 has two RDMA devices more, NVLink's (aws/sagemaker-hyperpod-cli#282).
+efa_devices() { cat "$root"/sys/class/infiniband/*/device/vendor 2>/dev/null | grep -c '^0x1d0f$'; }
 
 # libfabric lists a device once for each of its fabrics (efa, efa-direct): the domains' names are what counts.
 fabric_domains() { fi_info -p efa -t FI_EP_RDM 2>/dev/null | awk '$1 == "domain:" {print $2}' | sort -u | wc -l; }
@@ -31,7 +32,7 @@ accelerators() {
   esac
 }
 
-check efa_devices "$PAIR_EFA_INTERFACES" "$(rdma_devices)"
+check efa_devices "$PAIR_EFA_INTERFACES" "$(efa_devices)"
 check fi_info_domains "$PAIR_EFA_INTERFACES" "$(fabric_domains | tr -d ' ')"
 check memlock unlimited "$(ulimit -l)"
 case $PAIR_ACCELERATOR_KIND in

@@ -1,8 +1,8 @@
 """The EFA devices' hardware counters before and after a transfer: what went over EFA, and what over TCP. Pure.
 
-Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". A write of NIXL counts as rdma_write_bytes or, where
-libfabric sends in its place, in tx_bytes alone (ai-dynamo/nixl#1656); libfabric may also let the receiver
-read (rdma_read_resp_bytes at the sender). So the sum of all is what shows whether anything went.
+Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". tx_bytes and rx_bytes count every byte, RDMA's too
+(in ai-dynamo/nixl#1656 a card's tx_bytes are its rdma_write_bytes and more), and a small transfer may stand in them
+alone. So what went is the greater of them and of what went by RDMA: their sum would count a write twice.
 
 EFA's traffic passes the kernel by: what the IP interfaces count beside is TCP. Without that count, another job's
 traffic over EFA could hide that this transfer fell back.
@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+# The counter of all bytes first, then those of RDMA: written by this end, read from it; and the other way round.
 SENT = ("tx_bytes", "rdma_write_bytes", "rdma_read_resp_bytes")
 RECEIVED = ("rx_bytes", "rdma_write_recv_bytes", "rdma_read_bytes")
 
@@ -56,4 +57,5 @@ def moved(before: Counters, after: Counters) -> Moved:
 
 
 def _difference(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, ...]) -> int:
-    return sum(max(after.get(name, 0) - before.get(name, 0), 0) for name in names)
+    total, *by_rdma = (max(after.get(name, 0) - before.get(name, 0), 0) for name in names)
+    return max(total, sum(by_rdma))

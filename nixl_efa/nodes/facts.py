@@ -8,7 +8,8 @@ from typing import Any
 
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, nixl_backend
-from nixl_efa.nodes import parse
+from nixl_efa.nodes import cloud_init, parse
+from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.sections import MISSING, Section
 
 LOCAL_DISKS = "/opt/dlami/nvme"
@@ -55,15 +56,23 @@ def planned(name: str, one: InstanceType | None, efa_interfaces: int, nixl_versi
 class NodeFacts:
     """One node, as its own commands describe it. Empty values: the command is missing or said nothing.
 
-    memlock:   `ulimit -l`: "unlimited" or KiB.
-    nixlbench: path of the program.
+    last_stage_ended:  cloud-init's last unit has ended, whatever cloud-init says of itself.
+    failed_units:      of systemd, by name.
+    rdma_devices:      PCI vendor by the name of each device in /sys/class/infiniband.
+    accelerator_error: what the tool said in place of a list.
+    cuda:              what CUDA's cuInit returned, 0 when it starts; None: not known, and cuda_error says why.
+    gpu_fabric:        state and status of each GPU's NVLink fabric.
+    fabric_manager:    the last word of NVIDIA's Fabric Manager in this boot's journal.
+    memlock:           `ulimit -l`: "unlimited" or KiB.
+    nixlbench:         path of the program.
     """
 
     pair: Mapping[str, Any] | None
-    cloud_init: str
-    cloud_init_errors: str
+    cloud_init: CloudInit
+    last_stage_ended: bool
+    failed_units: tuple[str, ...]
     boot_report: Mapping[str, Any] | None
-    efa_devices: tuple[str, ...]
+    rdma_devices: Mapping[str, str]
     domains: tuple[str, ...]
     fi_info_error: str
     efa_driver: str
@@ -72,10 +81,20 @@ class NodeFacts:
     accelerators: int
     accelerator: str
     accelerator_driver: str
+    accelerator_error: str
+    cuda: int | None
+    cuda_error: str
+    gpu_fabric: tuple[tuple[str, str], ...]
+    fabric_manager: str
     memlock: str
     local_disks: str
     nixl: parse.Nixl
     nixlbench: str
+
+    @property
+    def efa_devices(self) -> tuple[str, ...]:
+        """The EFA devices' names: an RDMA device of another vendor is none."""
+        return tuple(name for name, vendor in self.rdma_devices.items() if vendor == parse.EFA_VENDOR)
 
 
 def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
@@ -88,25 +107,37 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
 
     gpus = parse.gpus(text("nvidia"))
     neuron = parse.neuron_devices(text("neuron"))
-    fi_info = sections.get("fi_info", MISSING)
-    # The exit codes of these two carry the answer: 1 and 2 for cloud-init's errors, 1 for a failed probe.
-    cloud_init, errors = parse.cloud_init_status(sections.get("cloud_init", MISSING).text)
+    fi_info, cuda = (sections.get(name, MISSING) for name in ("fi_info", "cuda"))
+    journal = text("fabric_manager").strip().splitlines()
     return NodeFacts(
         pair=parse.json_object(text("pair")),
-        cloud_init=cloud_init,
-        cloud_init_errors=errors,
+        # cloud-init's exit code carries an answer: 1 for an error, 2 for a warning.
+        cloud_init=cloud_init.read(sections.get("cloud_init", MISSING).text),
+        last_stage_ended=text("cloud_final").strip() == "active",
+        failed_units=tuple(line.split()[0] for line in text("failed_units").splitlines() if line.strip()),
         boot_report=parse.json_object(text("boot_report")),
-        efa_devices=tuple(text("efa_devices").split()),
+        rdma_devices=parse.rdma_devices(text("efa_devices")),
         domains=parse.fabric_domains(text("fi_info")),
         fi_info_error=fi_info.last_line if fi_info.code else "",
         efa_driver=text("efa_driver").strip(),
-        libfabric=parse.libfabric_version(text("libfabric")),
+        libfabric=parse.libfabric_version(text("libfabric"), text("fi_info")),
         efa_installer=parse.installer_version(text("efa_installer")),
-        accelerators=len(gpus) or neuron,
+        accelerators=len(gpus) or neuron or 0,
         accelerator=gpus[0].name if gpus else "Neuron device" if neuron else "",
         accelerator_driver=gpus[0].driver if gpus else "",
+        accelerator_error="" if gpus or neuron is not None else _said(sections, "nvidia", "neuron"),
+        cuda=parse.cuda_start(cuda.text),
+        cuda_error=cuda.last_line,
+        gpu_fabric=parse.gpu_fabric(text("gpu_fabric")),
+        fabric_manager=next((line for line in reversed(journal) if "version" in line), "".join(journal[-1:])),
         memlock=text("memlock").strip(),
         local_disks=parse.mount_source(text("mounts"), LOCAL_DISKS),
         nixl=parse.nixl(sections.get("nixl", MISSING).text),
         nixlbench=text("nixlbench").strip(),
     )
+
+
+def _said(sections: Mapping[str, Section], *names: str) -> str:
+    """The first line of the first of these commands that the node has."""
+    there = (one for name in names if (one := sections.get(name, MISSING)).code != MISSING.code)
+    return next((one.first_line for one in there if one.first_line), "")

@@ -1,7 +1,7 @@
 """What the commands on a node print, read into values. Pure; output that can't be read gives the empty value.
 
-The forms were taken from real output: libfabric 1.11 to 2.4, nvidia-smi 535 to 580, neuron-ls 2.20 to 2.28,
-cloud-init 22 to 25.
+The forms were taken from real output (tests/recorded): libfabric 1.11 to 2.4, nvidia-smi 535 to 580, neuron-ls 2.20
+to 2.34, NIXL 0.7 to 1.5. What cloud-init says is read in cloud_init.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# PCI's number of Amazon: every EFA device has it, and no other RDMA device (ofiwg/libfabric#10990). A p6-b200 also
+# shows two of NVLink's, 0x15b3 (aws/sagemaker-hyperpod-cli#282), so the devices are never counted by name or number.
+EFA_VENDOR = "0x1d0f"
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One line of nvidia-smi; memory in MiB."""
+    """One line of nvidia-smi; memory in MiB, 0 where the GPU tells none ("[N/A]")."""
 
     index: int
     name: str
@@ -33,28 +37,48 @@ class Nixl:
     message: str
 
 
-def fabric_domains(text: str) -> tuple[str, ...]:
-    """The domains that `fi_info -p efa -t FI_EP_RDM` lists, each once.
+def rdma_devices(text: str) -> Mapping[str, str]:
+    """PCI vendor by name of each device in /sys/class/infiniband, from lines such as "rdmap79s0 0x1d0f"."""
+    found = re.findall(r"^(\S+) (0x[0-9a-fA-F]{4}|unknown)$", text, re.MULTILINE)
+    return {name: vendor.lower() for name, vendor in found}
 
-    From libfabric 2 on a device stands there twice, under the fabrics efa-direct and efa. Only the provider
-    efa counts: asked for a device that isn't there, fi_info says nothing, but layered providers
-    ("efa;ofi_rxr", "tcp") are none.
+
+def fabric_domains(text: str) -> tuple[str, ...]:
+    """The domains with an endpoint FI_EP_RDM that `fi_info -p efa` lists, each once.
+
+    From libfabric 2 on a device stands there twice, under the fabrics efa-direct and efa, and a third time with
+    FI_EP_DGRAM where no type was asked for. Only the provider efa counts: layered ones ("efa;ofi_rxd", "tcp") are none.
     """
-    domains: dict[str, None] = {}
-    provider = ""
+    entries = [one for one in _entries(text) if one.get("provider") == "efa"]
+    rdm = (one.get("domain", "") for one in entries if one.get("type", "FI_EP_RDM") == "FI_EP_RDM")
+    return tuple(dict.fromkeys(filter(None, rdm)))
+
+
+def _entries(text: str) -> list[dict[str, str]]:
+    """fi_info's entries: each begins with its provider."""
+    entries: list[dict[str, str]] = []
     for line in text.splitlines():
         key, _, value = line.strip().partition(": ")
         if key == "provider":
-            provider = value.strip()
-        elif key == "domain" and provider == "efa":
-            domains[value.strip()] = None
-    return tuple(domains)
+            entries.append({})
+        if entries:
+            entries[-1][key] = value.strip()
+    return entries
 
 
-def libfabric_version(text: str) -> str:
-    """The version in `fi_info --version`, such as "2.1.0amzn3.0"."""
-    found = re.search(r"^libfabric: (\S+)", text, re.MULTILINE)
-    return found[1] if found else ""
+def libfabric_version(version: str, listing: str = "") -> str:
+    """The version in `fi_info --version` ("2.1.0amzn3.0"), else the one that an entry of the provider efa has.
+
+    An entry has 100 times the first number and the second: 201.0 is 2.1, 111.20 is 1.11. Before libfabric 1.10 it was
+    the provider's own number, below 100, which tells nothing.
+    """
+    if found := re.search(r"^libfabric: (\S+)", version, re.MULTILINE):
+        return found[1]
+    for entry in _entries(listing):
+        number = entry.get("version", "").partition(".")[0]
+        if entry.get("provider") == "efa" and number.isdecimal() and int(number) >= 100:
+            return f"{int(number) // 100}.{int(number) % 100}"
+    return ""
 
 
 def installer_version(text: str) -> str:
@@ -65,24 +89,33 @@ def installer_version(text: str) -> str:
 
 def gpus(text: str) -> tuple[Gpu, ...]:
     """The lines of `nvidia-smi --query-gpu=index,name,driver_version,memory.total --format=csv,noheader`."""
-    found = re.findall(r"^(\d+), (.+), ([\d.]+), (\d+) MiB$", text, re.MULTILINE)
-    return tuple(Gpu(int(index), name, driver, int(memory)) for index, name, driver, memory in found)
+    found = re.findall(r"^(\d+), (.+), ([\d.]+), (?:(\d+) MiB|\[.+\])$", text, re.MULTILINE)
+    return tuple(Gpu(int(index), name, driver, int(memory or 0)) for index, name, driver, memory in found)
 
 
-def neuron_devices(text: str) -> int:
-    """How many devices `neuron-ls --json-output` lists: an array, in newer versions within an object."""
-    document = json_document(text)
-    if isinstance(document, dict):
-        document = document.get("neuron_devices")
-    return len(document) if isinstance(document, list) else 0
+def gpu_fabric(text: str) -> tuple[tuple[str, str], ...]:
+    """State and status of each GPU's NVLink fabric, from the section Fabric of `nvidia-smi -q`.
+
+    States: Completed, In Progress, Not Started, Not Supported, N/A. An A100 has none
+    (bottlerocket-os/bottlerocket#3873).
+    """
+    found = re.findall(r"^\s*State\s*: (.+?)\s*\n\s*Status\s*: (.+?)\s*$", text, re.MULTILINE)
+    return tuple((state, status) for state, status in found)
 
 
-def cloud_init_status(text: str) -> tuple[str, str]:
-    """The status ("done", "running", "error", ...) and the errors of `cloud-init status --long`, on one line."""
-    status = re.search(r"^status: (\S+)", text, re.MULTILINE)
-    errors = re.search(r"^errors:\s*(.*?)(?=^\w+:|\Z)", text, re.MULTILINE | re.DOTALL)
-    listed = " ".join(errors[1].split()).removeprefix("- ") if errors else ""
-    return (status[1] if status else "", "" if listed == "[]" else listed)
+def cuda_start(text: str) -> int | None:
+    """What the CUDA driver's cuInit returned: 0, or its error's number. None where it could not be asked."""
+    found = re.search(r"^cuInit (\d+)$", text, re.MULTILINE)
+    return int(found[1]) if found else None
+
+
+def neuron_devices(text: str) -> int | None:
+    """How many devices `neuron-ls --json-output` lists, in an array that a notice may precede. None: can't be read."""
+    start = re.search(r"^\[", text, re.MULTILINE)
+    document = json_document(text[start.start() :]) if start else None
+    if not isinstance(document, list):
+        return None
+    return len({one["neuron_device"] for one in document if isinstance(one, dict) and "neuron_device" in one})
 
 
 def mount_source(text: str, path: str) -> str:
@@ -95,10 +128,16 @@ def mount_source(text: str, path: str) -> str:
 
 
 def nixl(text: str) -> Nixl:
-    """The line of nixl-probe, which NIXL's own log may surround."""
+    """The line of nixl-probe, which NIXL's own log may surround.
+
+    NIXL's API says of every plugin that does not load only that it is not there; its log tells why.
+    """
     if loaded := re.search(r"^nixl (\S+) (\w+) (loaded|missing)$", text, re.MULTILINE):
-        message = "" if loaded[3] == "loaded" else f"NIXL has no plugin {loaded[2]}"
-        return Nixl(loaded[1], loaded[2], loaded[3] == "loaded", message)
+        version, backend = loaded[1], loaded[2]
+        if loaded[3] == "loaded":
+            return Nixl(version, backend, True, "")
+        why = re.search(rf"Failed to load plugin from \S*libplugin_{backend}\.so: (.+)$", text, re.MULTILINE)
+        return Nixl(version, backend, False, why[1].strip() if why else f"NIXL has no plugin {backend}")
     failed = re.search(r"^nixl (\w+) failed: (.*)$", text, re.MULTILINE)
     if failed:
         return Nixl("", failed[1], False, failed[2])

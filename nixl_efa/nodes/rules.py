@@ -5,9 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes import cloud_init as first_boot
 from nixl_efa.nodes.facts import LOCAL_DISKS, NodeFacts, Planned
 
 Rule = Callable[[NodeFacts, Planned], Finding]
+
+# CUresult of the CUDA driver API, cuda.h.
+_CUDA_NOT_READY = 802
+_CUDA_ERRORS = {
+    100: " (no device)",
+    101: " (invalid device)",
+    802: " (system not yet initialized)",
+    803: " (driver and library of different versions)",
+    999: " (unknown)",
+}
+_CUDA_REMEDY = "Look at `dmesg` for the driver, and reboot the node."
+_FABRIC_REMEDY = (
+    "NVIDIA's Fabric Manager must run, in the driver's version; on B200 and B300 it also needs the modules "
+    "ib_umad and mlx5_ib (linux-modules-extra)."
+)
 
 
 def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
@@ -16,22 +32,10 @@ def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
 
 
 def cloud_init(facts: NodeFacts, _planned: Planned) -> Finding:
-    """cloud-init has finished, without an error. "degraded" is done with recoverable errors (exit code 2)."""
-    check, command = "cloud-init", "cloud-init status --long"
-    if facts.cloud_init in ("done", "degraded"):
-        return Finding(Level.PASS, check, "done")
-    if facts.cloud_init == "error":
-        return Finding(
-            Level.FAIL,
-            check,
-            f"ended with an error: {facts.cloud_init_errors or 'no text'}.",
-            "Read /var/log/cloud-init-output.log on the node.",
-            command,
-        )
-    if facts.cloud_init:
-        remedy = "Wait some minutes and verify again; NIXL's installation takes the longest."
-        return Finding(Level.FAIL, check, f"not finished: {facts.cloud_init}.", remedy, command)
-    return Finding(Level.FAIL, check, "cloud-init says nothing.", "Read /var/log/cloud-init.log.", command)
+    """cloud-init has finished, without an error."""
+    return first_boot.finding(
+        facts.cloud_init, last_stage_ended=facts.last_stage_ended, failed_units=facts.failed_units
+    )
 
 
 def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
@@ -52,16 +56,18 @@ def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
 
 
 def efa_devices(facts: NodeFacts, planned: Planned) -> Finding:
-    """As many EFA devices as the launch asked for."""
+    """As many EFA devices as the launch asked for. RDMA devices of other vendors are told and not counted."""
     check, seen = "EFA devices", len(facts.efa_devices)
+    others = [name for name in facts.rdma_devices if name not in facts.efa_devices]
+    beside = f"; no EFA: {', '.join(others)}" if others else ""
     if seen == planned.efa_interfaces:
-        return Finding(Level.PASS, check, _of(seen, planned.efa_interfaces))
+        return Finding(Level.PASS, check, _of(seen, planned.efa_interfaces) + beside)
     return Finding(
         Level.FAIL,
         check,
-        f"{seen} of {planned.efa_interfaces}.",
+        f"{seen} of {planned.efa_interfaces}{beside}.",
         "An EFA interface can't be attached later: replace the node when the driver is loaded (`lsmod | grep efa`).",
-        "ls /sys/class/infiniband",
+        "grep . /sys/class/infiniband/*/device/vendor",
     )
 
 
@@ -111,12 +117,48 @@ def accelerators(facts: NodeFacts, planned: Planned) -> Finding:
     if facts.accelerators == planned.accelerators:
         driver = f", driver {facts.accelerator_driver}" if facts.accelerator_driver else ""
         return Finding(Level.PASS, check, f"{facts.accelerators} x {facts.accelerator}{driver}")
+    remedy = "Look at `dmesg` for the driver; a lost device needs a stop and start, or a new node."
+    if "version mismatch" in facts.accelerator_error:
+        remedy = "The driver's packages were renewed under the loaded module: reboot the node."
+    why = f" can be read: {facts.accelerator_error}" if facts.accelerator_error else ""
     return Finding(
         Level.FAIL,
         check,
-        f"{facts.accelerators} of {planned.accelerators}.",
-        "Look at `dmesg` for the driver; a lost device needs a stop and start, or a new node.",
+        f"{facts.accelerators} of {planned.accelerators}{why.rstrip('.')}.",
+        remedy,
         command,
+    )
+
+
+def cuda(facts: NodeFacts, planned: Planned) -> Finding:
+    """CUDA starts: nvidia-smi lists GPUs also where it does not. On types with NVSwitch it waits for the fabric.
+
+    Sources: NVIDIA/gpu-operator#2781 (all GPUs listed, state In Progress, error 802), dstackai/dstack#2348.
+    """
+    check, command = "CUDA", "nvidia-smi -q | grep -A 2 Fabric; systemctl status nvidia-fabricmanager"
+    if planned.accelerator_kind != "nvidia":
+        return Finding(Level.PASS, check, "none needed")
+    waiting = [f"{state}, {status}" for state, status in facts.gpu_fabric if _is_waiting(state, status)]
+    fabric = (
+        f"; NVLink fabric of {len(waiting)} of {len(facts.gpu_fabric)} GPUs: {waiting[0]}" if waiting else ""
+    )
+    if facts.cuda == 0 and not waiting:
+        return Finding(Level.PASS, check, "starts")
+    if facts.cuda is None and not waiting:
+        why = facts.cuda_error or "the node could not be asked"
+        return Finding(Level.WARN, check, f"not known whether it starts: {why}.", command=command)
+    if facts.cuda == 0:
+        return Finding(Level.WARN, check, f"starts{fabric}.", _FABRIC_REMEDY, command)
+    error = f"error {facts.cuda}{_CUDA_ERRORS.get(facts.cuda, '')}" if facts.cuda else "not asked"
+    manager = f"; Fabric Manager: {facts.fabric_manager.rstrip('.')}" if facts.fabric_manager else ""
+    remedy = _FABRIC_REMEDY if facts.cuda in (None, _CUDA_NOT_READY) else _CUDA_REMEDY
+    return Finding(Level.FAIL, check, f"does not start: {error}{fabric}{manager}.", remedy, command)
+
+
+def _is_waiting(state: str, status: str) -> bool:
+    """Whether a GPU waits for its fabric. One without NVSwitch, and an A100, has none to wait for."""
+    return state in ("In Progress", "Not Started") or (
+        state == "Completed" and status not in ("Success", "N/A")
     )
 
 
@@ -181,6 +223,9 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
             " That of a node of an earlier version does not provide libcuda.so.1 and libfabric.so.1: see "
             '"Install dependencies for disaggregated inference" in vLLM Neuron\'s setup guide.'
         )
+    if "version `FABRIC_" in seen.message:
+        # libfabric's symbol versions: FABRIC_1.10 came with 2.7 (EFA installer 1.51), and NIXL 1.5.1 needs it.
+        remedy = "The node's libfabric is older than this NIXL: install a newer EFA software, or set an earlier nixl_version."  # noqa: E501
     return Finding(Level.FAIL, "NIXL", message, remedy, command)
 
 
@@ -201,6 +246,7 @@ RULES: tuple[Rule, ...] = (
     efa_driver,
     libfabric,
     accelerators,
+    cuda,
     memlock,
     local_disks,
     nixl,

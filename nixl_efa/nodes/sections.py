@@ -19,6 +19,11 @@ class Section:
     code: int
 
     @property
+    def first_line(self) -> str:
+        """The first line that isn't empty."""
+        return next((line.strip() for line in self.text.splitlines() if line.strip()), "")
+
+    @property
     def last_line(self) -> str:
         """The last line that isn't empty: with most tools, the error."""
         lines = [line for line in self.text.splitlines() if line.strip()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from nixl_efa.nodes import bench
+from nixl_efa.nodes import bench, nixl_log
 from nixl_efa.nodes.counters import Moved, counters, moved
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import CONSUMER, PRODUCER, PairOutputs
@@ -14,8 +14,10 @@ from nixl_efa.nodes.sections import MISSING, Section, script
 
 NIXLBENCH, FI_PINGPONG = "nixlbench", "fi_pingpong"
 VRAM, DRAM = "VRAM", "DRAM"
-# Ten tries of the end that connects and the tool's own limit (transfer.sh).
-TIMEOUT_SECONDS = 240
+# Ten tries of the end that connects and the tool's own limit, large and small (transfer.sh).
+TIMEOUT_SECONDS = 300
+# The exit code of timeout(1) when it has ended its command.
+TIMED_OUT = 124
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,20 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
+class Small:
+    """What came of transfers of a few small writes: rows, or an error that says why there are none."""
+
+    rows: tuple[bench.Row, ...]
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What an attempt gave. rows is empty when it failed; error then says why, in one line.
 
     sent, received: what the counters of producer and consumer saw go over EFA and by IP.
+    provider:       of libfabric, as NIXL's log names it; empty when it does not.
+    small:          what came of small writes.
     """
 
     attempt: Attempt
@@ -50,6 +62,8 @@ class Result:
     error: str
     sent: Moved
     received: Moved
+    provider: str = ""
+    small: Small | None = None
 
     @property
     def best(self) -> bench.Row:
@@ -101,18 +115,35 @@ def scripts(attempt: Attempt, pair: PairOutputs) -> Mapping[str, Script]:
 
 def result(attempt: Attempt, ends: Mapping[str, Mapping[str, Section]]) -> Result:
     """The result from both ends' sections, by node name. The producer's output has the figures."""
-    read = bench.nixlbench if attempt.tool == NIXLBENCH else bench.fi_pingpong
-    transfers = {name: sections.get("transfer", MISSING) for name, sections in ends.items()}
-    failed = [f"{name}: {one.last_line or one.code}" for name, one in transfers.items() if one.code != 0]
-    rows = () if failed else read(transfers[PRODUCER].text)
-    error = "; ".join(failed) or ("" if rows else f"{attempt.tool} printed no figures")
-    return Result(attempt, rows, error, _moved(ends[PRODUCER]), _moved(ends[CONSUMER]))
+    rows, error = _figures(attempt, {name: found.get("transfer", MISSING) for name, found in ends.items()})
+    small = None
+    if rows and attempt.tool == NIXLBENCH:
+        small = Small(*_figures(attempt, {name: found.get("small", MISSING) for name, found in ends.items()}))
+    provider = nixl_log.read(ends[PRODUCER].get("transfer", MISSING).text).provider
+    return Result(attempt, rows, error, _moved(ends[PRODUCER]), _moved(ends[CONSUMER]), provider, small)
 
 
 def failed(attempt: Attempt, error: str) -> Result:
     """The result of an attempt of which nothing can be read."""
     nothing = Moved(0, 0, 0, 0)
     return Result(attempt, (), error, nothing, nothing)
+
+
+def _figures(attempt: Attempt, ends: Mapping[str, Section]) -> tuple[tuple[bench.Row, ...], str]:
+    """The producer's rows, or none and why."""
+    if failed := [f"{name}: {_why(one)}" for name, one in ends.items() if one.code != 0]:
+        return (), "; ".join(failed)
+    rows = (bench.nixlbench if attempt.tool == NIXLBENCH else bench.fi_pingpong)(ends[PRODUCER].text)
+    return rows, "" if rows else f"{attempt.tool} printed no figures"
+
+
+def _why(end: Section) -> str:
+    """What a tool that failed says: NIXL's first error, else its last line."""
+    errors = nixl_log.read(end.text).errors
+    said = errors[0] if errors else end.last_line
+    if end.code == TIMED_OUT:
+        return "it did not end in its time" + (f" ({said})" if said else "")
+    return said or f"exit code {end.code}"
 
 
 def _moved(sections: Mapping[str, Section]) -> Moved:

@@ -6,12 +6,17 @@ from collections.abc import Sequence
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.facts import Planned
-from nixl_efa.nodes.transfer import FI_PINGPONG, Result
+from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, Result
 
 # Below these shares of what the cards in use can do, something is wrong. fi_pingpong has one message in flight
-# on one device, so that it waits for the wire most of the time; nixlbench keeps the cards busy.
+# on one device, so that it waits for the wire most of the time; nixlbench keeps the cards busy, but from host memory,
+# where it uses all of them, the memory is the limit (468 of 3200 Gbps on a p5en over EFA).
 NIXLBENCH_SHARE = 0.5
+HOST_MEMORY_SHARE = 0.1
 FI_PINGPONG_SHARE = 0.1
+# What one TCP flow gives in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). UCX on nodes
+# with EFA was seen with 2.6 Gbps (ai-dynamo/nixl#1021).
+ONE_TCP_FLOW_GBPS = 10.0
 # Of the payload, what the counters must have seen: tools count a little differently from the hardware.
 COUNTED_SHARE = 0.5
 
@@ -30,7 +35,7 @@ def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
         for result in failed
     ]
     for result in worked:
-        found += [fabric(result, planned), rate(result, planned)]
+        found += [fabric(result, planned), rate(result, planned), small_writes(result)]
     return found
 
 
@@ -47,6 +52,9 @@ def fabric(result: Result, planned: Planned) -> Finding:
             f"{planned.instance_type} has no EFA: the transfer went over TCP, as planned.",
             "Choose a type with EFA (`nixl-efa instance-types list --efa`).",
         )
+    if result.provider and not result.provider.startswith("efa"):
+        message = f"NIXL's log says provider={result.provider}: the transfer did not go over EFA."
+        return Finding(Level.FAIL, check, message, _efa_remedy(planned), command)
     sent, received, payload = result.sent.sent_bytes, result.received.received_bytes, result.moved_bytes
     by_ip = min(result.sent.ip_bytes, result.received.ip_bytes)
     if min(sent, received) >= COUNTED_SHARE * payload > by_ip:
@@ -55,6 +63,8 @@ def fabric(result: Result, planned: Planned) -> Finding:
             f"on {result.received.devices} of {planned.efa_interfaces} devices, {_size(by_ip)} go by IP; "
             f"the payload was {_size(payload)}."
         )
+        if result.provider:
+            message += f" NIXL's log says provider={result.provider}."
         return Finding(Level.PASS, check, message, command=command)
     seen = (
         f"of {_size(payload)}, EFA's counters saw {_size(sent)} leave and {_size(received)} arrive; "
@@ -65,8 +75,11 @@ def fabric(result: Result, planned: Planned) -> Finding:
             "Read the counters on both nodes before and after a transfer by hand: does the driver have them?"
         )
         return Finding(Level.FAIL, check, f"no proof that it went over EFA: {seen}", remedy, command)
-    remedy = f"Use {planned.nixl} and FI_PROVIDER=efa, as /etc/nixl-efa/env says; look at `fi_info -p efa`."
-    return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", remedy, command)
+    return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", _efa_remedy(planned), command)
+
+
+def _efa_remedy(planned: Planned) -> str:
+    return f"Use {planned.nixl} and FI_PROVIDER=efa, as /etc/nixl-efa/env says; look at `fi_info -p efa`."
 
 
 def rate(result: Result, planned: Planned) -> Finding:
@@ -81,26 +94,47 @@ def rate(result: Result, planned: Planned) -> Finding:
         return Finding(Level.PASS, "transfer", message)
     cards, floor = _cards_in_use(result, planned), FI_PINGPONG_SHARE
     if result.attempt.tool != FI_PINGPONG:
-        floor = NIXLBENCH_SHARE
+        floor = HOST_MEMORY_SHARE if result.attempt.segment == DRAM else NIXLBENCH_SHARE
     reachable = planned.network_gbps * cards / planned.efa_interfaces
     message += f" {cards} of {planned.efa_interfaces} cards in use can do {reachable:g} Gbps."
     if best.gbps >= floor * reachable:
         return Finding(Level.PASS, "transfer", message)
-    return Finding(
-        Level.WARN,
-        "transfer",
-        f"{message} That is below {floor:.0%} of it.",
-        "Is the pair in one placement group or Capacity Block, and is anything else using the fabric?",
+    message += f" That is below {floor:.0%} of it."
+    remedy = "Is the pair in one placement group or Capacity Block, and is anything else using the fabric?"
+    if result.attempt.tool != FI_PINGPONG and best.gbps <= ONE_TCP_FLOW_GBPS:
+        message += " One TCP flow gives as much."
+        remedy = _efa_remedy(planned)
+    return Finding(Level.WARN, "transfer", message, remedy)
+
+
+def small_writes(result: Result) -> Finding:
+    """Transfers of a few small writes are completed, as a KV cache's blocks need: they can hang where large ones work.
+
+    Source: ai-dynamo/nixl#1862 (several rails, up to 16 writes), #1921 (more than 16 writes).
+    """
+    check, seen = "small writes", result.small
+    if seen is None:
+        return Finding(Level.SKIP, check, "not made: they need nixlbench on both nodes.")
+    if seen.rows:
+        row = seen.rows[0]
+        return Finding(Level.PASS, check, f"complete: {row.latency_us:.1f} us at {_size(row.size_bytes)}")
+    message = f"not complete, though the large transfer was: {seen.error}."
+    remedy = (
+        "Take a NIXL with the repair (1.3 hangs so: ai-dynamo/nixl#1862 and #1921), or another nixl_version."
     )
+    return Finding(Level.FAIL, check, message, remedy)
 
 
 def _cards_in_use(result: Result, planned: Planned) -> int:
-    """How many cards one transfer uses: one for fi_pingpong, else one accelerator's share.
+    """How many cards one transfer uses: one for fi_pingpong, else one accelerator's share, all from host memory.
 
-    NIXL's LIBFABRIC backend sends from the cards that are nearest to the accelerator whose memory it is.
+    NIXL's LIBFABRIC backend sends from the cards that are nearest to the accelerator whose memory it is, and from all
+    where it is the host's ("Using default (all) rail selection policy for DRAM memory type").
     """
     if result.attempt.tool == FI_PINGPONG:
         return 1
+    if result.attempt.segment == DRAM:
+        return planned.efa_interfaces
     return max(1, planned.efa_interfaces // max(1, planned.accelerators))
 
 

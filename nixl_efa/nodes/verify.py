@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-# Four commands of a minute each at worst (node-facts.sh), all others in an instant.
-FACTS_TIMEOUT_SECONDS = 300
+# Seven commands of a minute each at worst (node-facts.sh), all others in an instant.
+FACTS_TIMEOUT_SECONDS = 450
 
 Say = Callable[[str], None]
 

@@ -12,9 +12,35 @@ from typing import Protocol
 
 from nixl_efa.nodes.facts import LOCAL_DISKS, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.parse import EFA_VENDOR
 
 SIMULATED = "simulated"
 _NO_TRANSFER = "simulated node: there is no machine to measure on (verify --no-transfer leaves this out)"
+
+# What the real tools print (tests/recorded), with nothing in it that a machine would have to tell.
+_CLOUD_INIT = f"""\
+status: done
+extended_status: done
+boot_status_code: enabled-by-generator
+last_update: {SIMULATED}
+detail: {SIMULATED}
+errors: []
+recoverable_errors: {{}}"""
+_FI_INFO = """\
+provider: efa
+    fabric: {}
+    domain: {}-rdm
+    version: 0.0
+    type: FI_EP_RDM
+    protocol: FI_PROTO_EFA"""
+_NEURON_DEVICE = {
+    "neuron_device": 0,
+    "bdf": SIMULATED,
+    "connected_to": None,
+    "nc_count": 0,
+    "memory_size": 0,
+    "neuron_processes": [],
+}
 
 
 class RunCommandAnswers(Protocol):
@@ -39,20 +65,26 @@ def node_output(node: Node, pair: PairOutputs, planned: Planned) -> str:
     count, kind = planned.accelerators, planned.accelerator_kind
     found = {
         "pair": json.dumps({"node": node.name, "role": node.name, "nodes": nodes}),
-        "cloud_init": "status: done\nerrors: []",
+        "cloud_init": _CLOUD_INIT,
+        "cloud_final": "active",
         "boot_report": json.dumps({"ok": True, "transport": f"{transport} ({SIMULATED})", "checks": []}),
-        "efa_devices": "\n".join(devices),
-        "fi_info": "\n".join(f"provider: efa\n    domain: {device}-rdm" for device in devices),
+        "efa_devices": "\n".join(f"{device} {EFA_VENDOR}" for device in devices),
+        "fi_info": "\n".join(
+            _FI_INFO.format(fabric, device) for device in devices for fabric in ("efa-direct", "efa")
+        ),
         "efa_driver": SIMULATED,
-        "libfabric": f"libfabric: {SIMULATED}",
+        "libfabric": f"libfabric: {SIMULATED}\nlibfabric api: {SIMULATED}",
+        "efa_installer": f"# EFA installer version: {SIMULATED}",
         "memlock": "unlimited",
         "mounts": f"{SIMULATED} {LOCAL_DISKS} ext4 rw 0 0" if planned.instance_storage_gb else "",
         "nixl": f"nixl {SIMULATED} {planned.nixl.name} loaded",
     }
     if kind == "nvidia":
         found["nvidia"] = "\n".join(f"{index}, {SIMULATED} GPU, 0.0, 0 MiB" for index in range(count))
+        found["gpu_fabric"] = "\n".join(["        State  : N/A\n        Status : N/A"] * count)
+        found["cuda"] = "cuInit 0"
     elif kind == "neuron":
-        found["neuron"] = json.dumps([{"neuron_device": index} for index in range(count)])
+        found["neuron"] = json.dumps([_NEURON_DEVICE | {"neuron_device": index} for index in range(count)])
     read = "".join(_section(name, text) for name, text in found.items())
     return read + _section("transfer", _NO_TRANSFER, code=1)
 

@@ -118,12 +118,18 @@ class Node:
         path.write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
         path.chmod(0o755)
 
+    def rdma_device(self, name: str, vendor: str) -> None:
+        """An RDMA device in /sys, with its PCI vendor."""
+        device = self.root / "sys/class/infiniband" / name / "device"
+        device.mkdir(parents=True)
+        (device / "vendor").write_text(f"{vendor}\n", encoding="utf-8")
+
     def efa_devices(self, count: int, fabrics: int = 2) -> None:
         """`count` EFA devices in /sys and in fi_info, which names each once for each of its fabrics."""
         blocks = []
         for index in range(count):
             device = f"rdmap{index}s0"
-            (self.root / "sys/class/infiniband" / device).mkdir(parents=True)
+            self.rdma_device(device, "0x1d0f")
             blocks += [
                 f"provider: efa\n    fabric: {fabric}\n    domain: {device}-rdm\n    version: 201.0\n"
                 "    type: FI_EP_RDM\n    protocol: FI_PROTO_EFA"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from tests.records import answer
 
 Node = Any
 GPUS = "\n".join(f"echo 'GPU {index}: NVIDIA H100 80GB HBM3 (UUID: GPU-{index})'" for index in range(8))
@@ -71,8 +74,19 @@ def test_a_device_counts_once_however_many_fabrics_libfabric_lists_it_under(
     assert next(c for c in written["checks"] if c["check"] == "fi_info_domains")["seen"] == "3"
 
 
+def test_rdma_devices_of_another_vendor_are_no_efa(make_node: Callable[..., Node]) -> None:
+    seen = answer("rdma/p6-b200-ten-devices")
+    node = make_node(instance_type="p6-b200.48xlarge", efa_interfaces=8, install_nixl=False)
+    node.efa_devices(seen["efa"])
+    for name in seen["nvlink_controllers"]:
+        node.rdma_device(name, "0x15b3")
+    assert len(list((node.root / "sys/class/infiniband").iterdir())) == seen["total"]
+    _, written = report(node)
+    assert next(c for c in written["checks"] if c["check"] == "efa_devices")["ok"] is True
+
+
 def lose_a_device(node: Node) -> None:
-    (node.root / "sys/class/infiniband/rdmap31s0").rmdir()
+    shutil.rmtree(node.root / "sys/class/infiniband/rdmap31s0")
 
 
 def lose_libfabric(node: Node) -> None:

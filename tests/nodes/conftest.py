@@ -10,6 +10,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.cli import main
+from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import Nixl
@@ -87,10 +88,11 @@ def p5_facts() -> NodeFacts:
             "role": "producer",
             "nodes": [{"name": n, "address": a} for n, a in ADDRESSES.items()],
         },
-        cloud_init="done",
-        cloud_init_errors="",
+        cloud_init=CloudInit("done"),
+        last_stage_ended=True,
+        failed_units=(),
         boot_report={"ok": True, "transport": "EFA", "checks": []},
-        efa_devices=tuple(f"rdmap{index}s0" for index in range(32)),
+        rdma_devices={f"rdmap{index}s0": "0x1d0f" for index in range(32)},
         domains=tuple(f"rdmap{index}s0-rdm" for index in range(32)),
         fi_info_error="",
         efa_driver="2.17.2g",
@@ -99,6 +101,11 @@ def p5_facts() -> NodeFacts:
         accelerators=8,
         accelerator="NVIDIA H100 80GB HBM3",
         accelerator_driver="580.65.06",
+        accelerator_error="",
+        cuda=0,
+        cuda_error="",
+        gpu_fabric=(("Completed", "Success"),) * 8,
+        fabric_manager="",
         memlock="unlimited",
         local_disks="/dev/mapper/vg.01-lv_ephemeral",
         nixl=Nixl("1.5.1", "LIBFABRIC", True, ""),

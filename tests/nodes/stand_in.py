@@ -76,8 +76,13 @@ class StandIn:
         self.command("cloud-init", "echo 'status: done'; echo 'errors: []'")
         self.command(
             "nvidia-smi",
-            'for i in 0 1 2 3 4 5 6 7; do echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB"; done',
+            "for i in 0 1 2 3 4 5 6 7; do case $* in"
+            " -q) printf '    Fabric\\n        State   : Completed\\n        Status  : Success\\n' ;;"
+            ' *) echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB" ;; esac; done',
         )
+        self.command("python3", "echo cuInit 0")
+        self.command("systemctl", "case $* in is-active*) echo active ;; esac")
+        self.command("journalctl", "echo Started NVIDIA fabric manager service.")
         self.script("opt/nixl-efa/venv/bin/python", 'echo "nixl 1.5.1 $2 loaded"')
         self.memlock("unlimited")
         self.efa(self.devices)
@@ -107,6 +112,7 @@ class StandIn:
         """So many EFA devices, each listed by fi_info under both of libfabric's fabrics."""
         blocks = []
         for index in range(count):
+            self.file(f"sys/class/infiniband/rdmap{index}s0/device/vendor", "0x1d0f\n")
             for counter in COUNTERS:
                 self.file(f"sys/class/infiniband/rdmap{index}s0/ports/1/hw_counters/{counter}", "1000\n")
             blocks += [

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.pair_rules import agreement, versions
@@ -34,13 +35,17 @@ BROKEN_REPORT = {
 @pytest.mark.parametrize(
     ("changes", "check", "level", "words"),
     [
-        ({"cloud_init": "degraded"}, "cloud-init", PASS, "done"),
-        ({"cloud_init": "running"}, "cloud-init", FAIL, "not finished: running"),
-        ({"cloud_init": "error", "cloud_init_errors": "scripts_user"}, "cloud-init", FAIL, "scripts_user"),
-        ({"cloud_init": ""}, "cloud-init", FAIL, "says nothing"),
+        (
+            {"cloud_init": CloudInit("running"), "last_stage_ended": False},
+            "cloud-init",
+            FAIL,
+            "not finished: running",
+        ),
+        ({"cloud_init": CloudInit("error", ("scripts_user",))}, "cloud-init", FAIL, "scripts_user"),
+        ({"cloud_init": CloudInit()}, "cloud-init", FAIL, "says nothing"),
         ({"boot_report": None}, "boot report", FAIL, "there is none"),
         ({"boot_report": BROKEN_REPORT}, "boot report", FAIL, "memlock (planned unlimited, seen 64)"),
-        ({"efa_devices": ("rdmap0s0",)}, "EFA devices", FAIL, "1 of 32"),
+        ({"rdma_devices": {"rdmap0s0": "0x1d0f"}}, "EFA devices", FAIL, "1 of 32"),
         ({"domains": (), "fi_info_error": "fi_getinfo: -61"}, "fi_info", FAIL, "fi_getinfo: -61"),
         ({"domains": ()}, "fi_info", FAIL, "fall back to TCP in silence"),
         ({"efa_driver": ""}, "EFA driver", FAIL, "not loaded"),
@@ -68,8 +73,8 @@ def test_each_difference_is_one_finding(
     [
         ({"efa_driver": ""}, {"efa_interfaces": 0}, "EFA driver", PASS),
         ({"libfabric": ""}, {"efa_interfaces": 0}, "libfabric", PASS),
-        ({"efa_devices": (), "domains": ()}, {"efa_interfaces": 0}, "EFA devices", PASS),
-        ({"efa_devices": (), "domains": ()}, {"efa_interfaces": 0}, "fi_info", PASS),
+        ({"rdma_devices": {}, "domains": ()}, {"efa_interfaces": 0}, "EFA devices", PASS),
+        ({"rdma_devices": {}, "domains": ()}, {"efa_interfaces": 0}, "fi_info", PASS),
         ({"nixl": Nixl("1.5.1", "UCX", True, "")}, {"efa_interfaces": 0}, "NIXL", PASS),
         ({"nixl": Nixl("1.5.1", "LIBFABRIC", True, "")}, {"nixl_version": "1.5.0"}, "NIXL", WARN),
         ({"nixl": Nixl("2.0.0", "LIBFABRIC", True, "")}, {"nixl_version": ""}, "NIXL", PASS),

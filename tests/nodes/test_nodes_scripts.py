@@ -34,7 +34,10 @@ def test_the_scripts_are_posix_and_pass_shellcheck(name: str, tmp_path: Path) ->
 def test_the_facts_of_a_node_come_through(producer: StandIn) -> None:
     producer.command("nixlbench", "")
     facts = node_facts(sections(producer.run(FACTS.commands)))
-    assert facts.cloud_init == "done"
+    assert facts.cloud_init.status == "done"
+    assert (facts.last_stage_ended, facts.failed_units, facts.cuda) == (True, (), 0)
+    assert facts.gpu_fabric == (("Completed", "Success"),) * 8
+    assert facts.fabric_manager == "Started NVIDIA fabric manager service."
     assert facts.boot_report == {"ok": True, "transport": "EFA", "checks": []}
     assert len(facts.efa_devices) == len(facts.domains) == 32
     assert (facts.efa_driver, facts.libfabric, facts.efa_installer) == ("2.17.2g", "2.1.0amzn3.0", "1.47.0")
@@ -54,7 +57,7 @@ def test_what_a_node_does_not_have_is_empty_and_the_rest_still_comes(producer: S
     (producer.root / "etc/nixl-efa/pair.json").unlink()
     (producer.root / "opt/nixl-efa/venv/bin/python").unlink()
     facts = node_facts(sections(producer.run(FACTS.commands)))
-    assert (facts.cloud_init, facts.accelerators, facts.nixlbench, facts.pair) == ("", 0, "", None)
+    assert (facts.cloud_init.status, facts.accelerators, facts.nixlbench, facts.pair) == ("", 0, "", None)
     assert facts.domains == ()
     assert facts.fi_info_error == "fi_getinfo: -61"
     assert facts.nixl.loaded is False
@@ -139,7 +142,8 @@ def test_each_end_starts_its_part(role: str, tool: str, backend: str, words: str
 @pytest.mark.parametrize(
     ("role", "tool", "failures", "words", "calls", "code"),
     [
-        ("consumer", "nixlbench", 3, "ASIO Connection failed: Connection refused", 4, 0),
+        # The fourth works, and so does the fifth, with small writes.
+        ("consumer", "nixlbench", 3, "ASIO Connection failed: Connection refused", 5, 0),
         ("producer", "fi_pingpong", 9, "connect(): Connection refused", 10, 0),
         ("producer", "fi_pingpong", 10, "connect(): Connection refused", 10, 1),
         ("consumer", "nixlbench", 1, "CUDA out of memory", 1, 1),
@@ -158,6 +162,40 @@ def test_the_end_that_connects_tries_again_while_the_other_does_not_listen(
     section = transfer(node, tool)["transfer"]
     assert (len(log.read_text(encoding="utf-8").splitlines()), section.code) == (calls, code)
     assert section.text == ("fine" if code == 0 else words)
+
+
+def test_of_nixlbench_only_what_is_read_comes_back_and_small_writes_follow(producer: StandIn) -> None:
+    """Its options and NIXL's log would not leave room for the counters of 32 devices."""
+    producer.command(
+        "nixlbench",
+        """echo 'Num threads (--num_threads=N)                               : 1'
+        echo 'I0101 00:00:00.0 1 libfabric_rail_manager.cpp:5] Created 32 rails using provider=efa'
+        echo 'I0101 00:00:00.1 1 nixl_agent.cpp:5] a word'
+        echo 'W0101 00:00:00.1 1 libfabric_rail_manager.cpp:5] a warning' >&2
+        echo "level $NIXL_LOG_LEVEL: $*"
+        """,
+    )
+    read = transfer(producer)
+    for section, size in (("transfer", 67108864), ("small", 8192)):
+        warning, called, rails = read[section].text.splitlines()
+        assert warning.endswith("a warning")
+        assert called.startswith("level INFO: ")
+        assert f"--max_block_size {size} " in f"{called} "
+        assert rails.endswith("Created 32 rails using provider=efa")
+
+
+def test_no_small_writes_follow_large_ones_that_failed(producer: StandIn) -> None:
+    producer.command("nixlbench", "exit 1")
+    assert "small" not in transfer(producer)
+
+
+def test_counters_of_devices_that_are_no_efa_are_not_read(producer: StandIn) -> None:
+    producer.file("sys/class/infiniband/ibp115s0f0/device/vendor", "0x15b3\n")
+    producer.file("sys/class/infiniband/ibp115s0f0/ports/1/hw_counters/tx_bytes", "1\n")
+    assert "ibp115s0f0" not in transfer(producer)["counters_before"].text
+    facts = node_facts(sections(producer.run(FACTS.commands)))
+    assert facts.rdma_devices["ibp115s0f0"] == "0x15b3"
+    assert len(facts.efa_devices) == 32
 
 
 def test_an_unknown_tool_fails_and_still_reports(producer: StandIn) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+
 import pytest
 
 from nixl_efa import instance_types
@@ -11,8 +14,9 @@ from nixl_efa.nodes.facts import node_facts, planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.pair_rules import agreement, versions
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS
-from nixl_efa.nodes.sections import sections
-from nixl_efa.rehearse.simulated_nodes import answer_as_planned
+from nixl_efa.nodes.sections import Section, sections
+from nixl_efa.rehearse.simulated_nodes import answer_as_planned, node_output
+from tests.records import answer
 
 
 class Answers(dict[str, str]):
@@ -41,6 +45,30 @@ def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: st
     assert {finding.level for finding in found} == {Level.PASS}, found
     told = {finding.check for finding in found if "simulated" in finding.message}
     assert {"boot report", "NIXL", "libfabric", "EFA driver"} <= told
+
+
+def keys(text: str) -> list[str]:
+    """The words before the colons of an output, in order."""
+    return [line.partition(":")[0].strip() for line in text.strip().splitlines()]
+
+
+def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutputs) -> None:
+    def printed(name: str) -> Mapping[str, Section]:
+        known = instance_types.find(name)
+        assert known is not None
+        plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.1")
+        return sections(node_output(pair.producer, pair, plan))
+
+    gpu, neuron = printed("p5.4xlarge"), printed("trn2.48xlarge")
+    assert keys(gpu["cloud_init"].text) == keys(answer("cloud_init/done"))
+    assert keys(gpu["fi_info"].text) == keys(answer("fi_info/libfabric-2.1-rdm-alone"))
+    assert keys(gpu["libfabric"].text) == keys(answer("fi_info/version"))[1:]
+    assert keys(gpu["gpu_fabric"].text)[:2] == keys(answer("nvidia/fabric-in-progress"))[1:3]
+    assert len(gpu["nvidia"].text.split(", ")) == len(answer("nvidia/l40s-csv").splitlines()[0].split(", "))
+    assert gpu["efa_installer"].text.startswith(answer("fi_info/installed-packages-file").partition(" 1.")[0])
+    (real,) = answer("neuron/guide-array")
+    for device in json.loads(neuron["neuron"].text):
+        assert set(device) <= set(real)
 
 
 def test_no_transfer_is_made_up(pair: PairOutputs) -> None:

@@ -1,0 +1,177 @@
+"""What NIXL, nixlbench and fi_pingpong printed on real machines (tests/recorded), from a transfer to its findings."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from nixl_efa.findings import Finding, Level
+from nixl_efa.nodes import bench, nixl_log, transfer, transfer_rules
+from nixl_efa.nodes.facts import Planned
+from nixl_efa.nodes.sections import Section, script
+from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, NIXLBENCH, VRAM, Attempt
+from tests.records import answer
+
+FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
+LOG = "\n".join
+BEFORE, AFTER = (f"rdmap0s0 tx_bytes={size} rx_bytes={size}" for size in (0, 1 << 40))
+
+
+@pytest.fixture
+def p5en_plan(p5_plan: Planned) -> Planned:
+    """A p5en.48xlarge: 16 EFA interfaces for 8 GPUs."""
+    return replace(p5_plan, instance_type="p5en.48xlarge", efa_interfaces=16)
+
+
+def measured(
+    plan: Planned,
+    attempt: Attempt,
+    printed: str,
+    code: int = 0,
+    small: tuple[str, int] | None = None,
+    counted: tuple[str, str] = (BEFORE, AFTER),
+) -> dict[str, Finding]:
+    """The findings on a transfer of which the producer printed this; consumer and counters saw it."""
+    sections = {"counters_before": Section(counted[0], 0), "counters_after": Section(counted[1], 0)}
+    ends = {"producer": {**sections, "transfer": Section(printed, code)}}
+    ends["consumer"] = {**sections, "transfer": Section("", code)}
+    for end in ends.values():
+        if small:
+            end["small"] = Section(*small)
+    found = transfer_rules.findings([transfer.result(attempt, ends)], plan)
+    return {finding.check: finding for finding in found}
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "best_gbps"),
+    [
+        ("nixlbench/columns-ucx", [4096, 8192, 16384], 3.6136),
+        ("nixlbench/p5en-libfabric-efa-dram", [1048576], 468.065312),
+        ("nixlbench/1.1-three-rows", [65536, 1048576, 67108864], 193.991856),
+        ("nixlbench/before-1.0", [4096, 67108864], 196.6264),
+    ],
+)
+def test_nixlbenchs_table_is_read_with_and_without_dashes(
+    name: str, sizes: list[int], best_gbps: float
+) -> None:
+    rows = bench.nixlbench(answer(name))
+    assert [row.size_bytes for row in rows] == sizes
+    assert max(row.gbps for row in rows) == pytest.approx(best_gbps)
+
+
+def test_host_memory_over_true_efa_is_no_fault(p5en_plan: Planned) -> None:
+    printed = answer("nixlbench/p5en-libfabric-efa-dram")
+    found = measured(p5en_plan, Attempt(NIXLBENCH, "LIBFABRIC", DRAM), printed)["transfer"]
+    assert found.level is PASS
+    assert "468.1 Gbps at 1 MiB, 15% of p5en.48xlarge's 3200 Gbps" in found.message
+    assert "16 of 16 cards in use can do 3200 Gbps." in found.message
+
+
+def test_the_rate_of_ucx_on_efa_is_called_what_tcp_gives(p5_plan: Planned) -> None:
+    rate = answer("nixlbench/ucx-on-efa-is-tcp-speed")["nixlbench_GBps"]
+    head = answer("nixlbench/columns-ucx").splitlines()[0]
+    printed = f"{head}\n67108864 1 {rate} 206000 1 1 1 1 1 1\n"
+    found = measured(p5_plan, Attempt(NIXLBENCH, "UCX", VRAM), printed)["transfer"]
+    assert (found.level, "2.6 Gbps" in found.message) == (WARN, True)
+    assert found.message.endswith("That is below 50% of it. One TCP flow gives as much.")
+    assert found.remedy.startswith("Use LIBFABRIC over EFA and FI_PROVIDER=efa")
+
+
+def test_pingpong_between_two_nodes_is_read(p5_plan: Planned) -> None:
+    found = measured(p5_plan, Attempt(FI_PINGPONG, "efa", DRAM), answer("fi_pingpong/two-nodes"))
+    assert found["transfer"].message.startswith("fi_pingpong (efa, one device): 17.5 Gbps at 1 MiB")
+    assert found["transfer"].level is PASS
+
+
+@pytest.mark.parametrize(
+    ("name", "rails", "provider"),
+    [
+        ("nixl/backend-starts-0.7", 1, ""),
+        ("nixl/backend-starts-0.9", 1, ""),
+        ("nixl/works-with-a-warning-p5", 0, ""),
+    ],
+)
+def test_nixls_log_names_no_provider_until_1_0_and_its_warnings_are_no_errors(
+    name: str, rails: int, provider: str
+) -> None:
+    assert nixl_log.read(LOG(answer(name))) == nixl_log.NixlLog(rails, provider, ())
+
+
+@pytest.mark.parametrize(
+    ("line", "rails", "provider"),
+    [
+        # NIXL's libfabric_rail_manager.cpp, its versions from 0.8 to 1.5.
+        ("I0101 00:00:00.0 1 libfabric_rail_manager.cpp:5] Created 32 rails using provider=efa", 32, "efa"),
+        (
+            "Successfully created 16 data rails and 1 control rails using provider: efa-direct",
+            16,
+            "efa-direct",
+        ),
+        ("Successfully created 1 data rails and 1 control rails using provider=tcp", 1, "tcp"),
+    ],
+)
+def test_a_later_log_names_the_provider(line: str, rails: int, provider: str) -> None:
+    assert nixl_log.read(line) == nixl_log.NixlLog(rails, provider, ())
+
+
+@pytest.mark.parametrize(
+    ("provider", "level", "words"),
+    [
+        ("efa", PASS, "NIXL's log says provider=efa."),
+        ("tcp", FAIL, "NIXL's log says provider=tcp: the transfer did not go over EFA."),
+    ],
+)
+def test_the_provider_that_nixl_names_is_part_of_the_proof(
+    provider: str, level: Level, words: str, p5_plan: Planned
+) -> None:
+    log = f"I0101 00:00:00.0 1 libfabric_rail_manager.cpp:5] Created 4 rails using provider={provider}\n"
+    found = measured(p5_plan, Attempt(NIXLBENCH, "LIBFABRIC", VRAM), log + answer("nixlbench/1.1-three-rows"))
+    assert (found["fabric"].level, words in found["fabric"].message) == (level, True), found["fabric"]
+
+
+def test_libfabric_that_offers_no_efa_is_told_by_nixls_first_error(p5_plan: Planned) -> None:
+    text = (
+        answer("fi_info/efa-list-empty")
+        + "terminate called after throwing an instance of 'std::runtime_error'\n"
+    )
+    found = measured(p5_plan, Attempt(NIXLBENCH, "LIBFABRIC", VRAM), text, code=1)["transfer"]
+    assert found.level is FAIL
+    assert "failed: producer: fi_getinfo failed for rail 0: No data available;" in found.message
+
+
+def test_small_writes_that_hang_where_large_ones_went_fail(p5_plan: Planned) -> None:
+    seen = answer("nixl/small-writes-hang")
+    assert seen["libfabric_error"] is None
+    large = answer("nixlbench/1.1-three-rows")
+    attempt = Attempt(NIXLBENCH, "LIBFABRIC", VRAM)
+    found = measured(p5_plan, attempt, large, small=("All processes are ready to proceed", 124))
+    assert found["fabric"].level is PASS
+    assert found["small writes"].level is FAIL
+    assert found["small writes"].message == (
+        "not complete, though the large transfer was: producer: it did not end in its time (All processes are ready to "
+        "proceed); consumer: it did not end in its time (All processes are ready to proceed)."
+    )
+    found = measured(p5_plan, attempt, large, small=(answer("nixlbench/columns-ucx"), 0))
+    assert (found["small writes"].level, found["small writes"].message) == (
+        PASS,
+        "complete: 20.9 us at 4 KiB",
+    )
+
+
+def test_small_writes_that_were_not_made_are_said_not_to_be(p5_plan: Planned) -> None:
+    found = measured(p5_plan, Attempt(FI_PINGPONG, "efa", DRAM), answer("fi_pingpong/one-instance"))
+    assert (found["small writes"].level, "not made" in found["small writes"].message) == (SKIP, True)
+
+
+def test_small_writes_are_made_with_fewer_and_with_more_descriptors_than_hung() -> None:
+    few = answer("nixl/small-writes-hang")["expected_completions"]
+    posted_at_once = int(answer("nixl/hang-after-sixteen-descriptors")["target"].partition("/")[0])
+    options = script("transfer.sh").partition("small_end() {")[2].partition("}")[0].split()
+    first, last = (
+        int(options[options.index(name) + 1]) for name in ("--start_batch_size", "--max_batch_size")
+    )
+    assert first == few < posted_at_once < last
+    size = int(options[options.index("--max_block_size") + 1])
+    # NIXL stripes over rails from this many bytes on: below it a write is small.
+    assert size < int(answer("nixl/backend-starts-0.7")[2].rpartition("threshold: ")[2].split()[0])
