@@ -28,8 +28,6 @@ UNREAD = {
     "purchase/terraform-purchase-takes-minutes",
     "quotas/p6-on-spot-two-opinions",
     "quotas/spot-p5-apart-from-p4",
-    "run_command/agent-truncation-marks",
-    "run_command/invocation-success",
 }
 
 

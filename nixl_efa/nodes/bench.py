@@ -8,25 +8,9 @@ from dataclasses import dataclass
 # 256 iterations, a sixteenth of them from 1 MiB on (transfer.sh): the least that a row has moved.
 NIXLBENCH_ITERATIONS = 16
 
-# The columns of nixlbench by their headings. Versions before 1.0 print MiB, GiB and GB columns after the
-# latency; later ones GB/s first; runs of more than two workers have two columns more.
-_NIXLBENCH_COLUMNS = (
-    "Block Size (B)",
-    "Batch Size",
-    "Aggregate B/W (GB/Sec)",
-    "B/W (MiB/Sec)",
-    "B/W (GiB/Sec)",
-    "B/W (GB/Sec)",
-    "Network Util (%)",
-    "Avg Lat. (us)",
-    "Avg Prep (us)",
-    "P99 Prep (us)",
-    "Avg Post (us)",
-    "P99 Post (us)",
-    "Avg Tx (us)",
-    "P99 Tx (us)",
-)
-_HEADING = re.compile("|".join(re.escape(column) for column in _NIXLBENCH_COLUMNS))
+# A heading of nixlbench's table. Versions before 1.0 have MiB, GiB and GB columns after the latency; later ones GB/s
+# first; runs of more than two workers have two columns more. All but one end in their unit.
+_HEADING = re.compile(r"Batch Size|[^\s()][^()]*?\([^)]+\)")
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 _COUNTS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9}
 _PINGPONG = re.compile(
@@ -52,8 +36,8 @@ def nixlbench(text: str) -> tuple[Row, ...]:
     rows: list[Row] = []
     columns: list[str] = []
     for line in text.splitlines():
-        if headings := _HEADING.findall(line):
-            columns = headings
+        if line.startswith("Block Size"):
+            columns = _HEADING.findall(line)
             continue
         fields = line.split()
         if not columns or len(fields) != len(columns):
@@ -61,6 +45,8 @@ def nixlbench(text: str) -> tuple[Row, ...]:
         try:
             row = dict(zip(columns, map(float, fields), strict=True))
         except ValueError:
+            continue
+        if not {"Block Size (B)", "Batch Size", "B/W (GB/Sec)", "Avg Lat. (us)"} <= row.keys():
             continue
         size, batch = int(row["Block Size (B)"]), int(row["Batch Size"])
         rows.append(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nixl_efa.findings import Finding, Level
@@ -31,6 +31,7 @@ class CloudInit:
     """What cloud-init says. Empty: it said nothing of it.
 
     status:   "done", "running", "error", "disabled", "not started" ("not run" until 24.1).
+    extended: the same since 23.4, with "degraded" before it or, after an error, how far it is ("error - running").
     errors:   what stands in errors, or, until 22.4 or so, in the place of the data source.
     warnings: of recoverable_errors, "LEVEL: text" each.
     detail:   the data source, or why cloud-init is enabled or disabled.
@@ -42,6 +43,7 @@ class CloudInit:
     warnings: tuple[str, ...] = ()
     detail: str = ""
     unread: str = ""
+    extended: str = ""
 
 
 def read(text: str) -> CloudInit:
@@ -55,7 +57,8 @@ def read(text: str) -> CloudInit:
     errors, detail = found.errors, found.detail
     if status == "error" and not errors and detail and not detail.startswith(("DataSource", "Cloud-init ")):
         errors, detail = (detail,), ""
-    return CloudInit("done" if status == "degraded" else status, errors, found.warnings, detail)
+    done = "done" if status == "degraded" else status
+    return replace(found, status=done, errors=errors, detail=detail)
 
 
 def _of_json(text: str) -> CloudInit | None:
@@ -72,6 +75,7 @@ def _of_json(text: str) -> CloudInit | None:
         _texts(document.get("errors")),
         tuple(f"{level}: {one}" for level, listed in warnings.items() for one in _texts(listed)),
         str(document.get("detail") or ""),
+        extended=str(document.get("extended_status") or ""),
     )
 
 
@@ -94,8 +98,11 @@ def _of_lines(lines: Sequence[str]) -> CloudInit:
             level = one
         else:
             warnings.append(f"{level} {one}".strip())
-    status, detail = (" ".join(values.get(name, ())).strip() for name in ("status", "detail"))
-    return CloudInit(status, tuple(_items(values.get("errors", ()))), tuple(warnings), detail)
+    status, detail, extended = (
+        " ".join(values.get(name, ())).strip() for name in ("status", "detail", "extended_status")
+    )
+    errors = tuple(_items(values.get("errors", ())))
+    return CloudInit(status, errors, tuple(warnings), detail, extended=extended)
 
 
 def _items(lines: Sequence[str]) -> list[str]:
@@ -149,15 +156,16 @@ def _done(seen: CloudInit) -> Finding:
 def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
     """Its text stands in its errors, else in its warnings, else in no word of cloud-init's: then a unit of systemd
     failed (canonical/cloud-init#5903)."""
+    how = "still runs, with an error" if seen.extended.endswith("running") else "ended with an error"
     if told := seen.errors or seen.warnings:
-        return Finding(Level.FAIL, CHECK, f"ended with an error: {_short(told)}", _LOG, COMMAND)
+        return Finding(Level.FAIL, CHECK, f"{how}: {_short(told)}", _LOG, COMMAND)
     if failed_units:
         units = " ".join(failed_units)
-        message = f"ended with an error that it does not name; units of systemd that failed: {units}."
+        message = f"{how} that it does not name; units of systemd that failed: {units}."
         return Finding(
             Level.FAIL, CHECK, message, f"Read `journalctl -b -u {failed_units[0]}`.", "systemctl --failed"
         )
-    message = "ended with an error that it does not name."
+    message = f"{how} that it does not name."
     return Finding(Level.FAIL, CHECK, message, _LOG, "systemctl --failed; journalctl -b -u cloud-final")
 
 

@@ -105,9 +105,10 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         section = sections.get(name, MISSING)
         return section.text if section.code == 0 else ""
 
-    gpus = parse.gpus(text("nvidia"))
+    fi_info, cuda, nvidia = (sections.get(name, MISSING) for name in ("fi_info", "cuda", "nvidia"))
+    # nvidia-smi that fails for one GPU lists the others.
+    gpus = parse.gpus(nvidia.text)
     neuron = parse.neuron_devices(text("neuron"))
-    fi_info, cuda = (sections.get(name, MISSING) for name in ("fi_info", "cuda"))
     journal = text("fabric_manager").strip().splitlines()
     return NodeFacts(
         pair=parse.json_object(text("pair")),
@@ -125,7 +126,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         accelerators=len(gpus) or neuron or 0,
         accelerator=gpus[0].name if gpus else "Neuron device" if neuron else "",
         accelerator_driver=gpus[0].driver if gpus else "",
-        accelerator_error="" if gpus or neuron is not None else _said(sections, "nvidia", "neuron"),
+        accelerator_error="" if neuron is not None else _accelerator_error(sections),
         cuda=parse.cuda_start(cuda.text),
         cuda_error=cuda.last_line,
         gpu_fabric=parse.gpu_fabric(text("gpu_fabric")),
@@ -137,7 +138,9 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
     )
 
 
-def _said(sections: Mapping[str, Section], *names: str) -> str:
-    """The first line of the first of these commands that the node has."""
-    there = (one for name in names if (one := sections.get(name, MISSING)).code != MISSING.code)
-    return next((one.first_line for one in there if one.first_line), "")
+def _accelerator_error(sections: Mapping[str, Section]) -> str:
+    """The first line that is no accelerator's, of a tool that the node has."""
+    nvidia, neuron = (sections.get(name, MISSING) for name in ("nvidia", "neuron"))
+    if nvidia.code != MISSING.code:
+        return parse.besides_gpus(nvidia.text)
+    return neuron.first_line if neuron.code != MISSING.code else ""

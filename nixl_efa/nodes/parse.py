@@ -93,6 +93,12 @@ def gpus(text: str) -> tuple[Gpu, ...]:
     return tuple(Gpu(int(index), name, driver, int(memory or 0)) for index, name, driver, memory in found)
 
 
+def besides_gpus(text: str) -> str:
+    """The first line that is no GPU's: an error, of one GPU or of all."""
+    lines = (line.strip() for line in text.splitlines())
+    return next((line for line in lines if line and not gpus(line)), "")
+
+
 def gpu_fabric(text: str) -> tuple[tuple[str, str], ...]:
     """State and status of each GPU's NVLink fabric, from the section Fabric of `nvidia-smi -q`.
 
@@ -110,10 +116,13 @@ def cuda_start(text: str) -> int | None:
 
 
 def neuron_devices(text: str) -> int | None:
-    """How many devices `neuron-ls --json-output` lists, in an array that a notice may precede. None: can't be read."""
+    """How many devices `neuron-ls --json-output` lists, in an array with or without notices. None: can't be read."""
     start = re.search(r"^\[", text, re.MULTILINE)
-    document = json_document(text[start.start() :]) if start else None
-    if not isinstance(document, list):
+    try:
+        document = json.JSONDecoder().raw_decode(text, start.start())[0] if start else None
+    except ValueError:
+        return None
+    if document is None:
         return None
     return len({one["neuron_device"] for one in document if isinstance(one, dict) and "neuron_device" in one})
 

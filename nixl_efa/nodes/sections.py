@@ -9,6 +9,9 @@ from pathlib import Path
 
 _BEGIN = re.compile(r"@@ begin (\w+)")
 _END = re.compile(r"@@ end (\w+) (\d+)")
+# What the SSM agent puts where it cuts an output, on a line of its own (aws/amazon-ssm-agent). A cut between two
+# sections shows by nothing else.
+_CUT = re.compile(r"-{2,}output truncated-{2,}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,16 @@ MISSING = Section("", 127)
 
 
 class IncompleteOutputError(ValueError):
-    """The output ends within a section: Run Command cuts it at 24,000 characters."""
+    """The output was cut: Run Command gives 24,000 characters."""
 
 
 def sections(output: str) -> Mapping[str, Section]:
-    """The sections by name; lines outside of them are left out. IncompleteOutputError when one has no end."""
+    """The sections by name; lines outside of them are left out. IncompleteOutputError when it was cut."""
     found: dict[str, Section] = {}
     name, lines = "", list[str]()
     for line in output.splitlines():
+        if _CUT.fullmatch(line):
+            raise IncompleteOutputError(f"the output was cut after {len(found)} sections")
         if begin := _BEGIN.fullmatch(line):
             name, lines = begin[1], []
         elif (end := _END.fullmatch(line)) and end[1] == name:

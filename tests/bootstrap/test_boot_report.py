@@ -85,6 +85,15 @@ def test_rdma_devices_of_another_vendor_are_no_efa(make_node: Callable[..., Node
     assert next(c for c in written["checks"] if c["check"] == "efa_devices")["ok"] is True
 
 
+def test_a_provider_that_is_layered_over_efa_counts_no_device_twice(make_node: Callable[..., Node]) -> None:
+    node = make_node(efa_interfaces=1, install_nixl=False)
+    node.efa_devices(1)
+    listing = "provider: efa\n    domain: rdmap0s0-rdm\nprovider: efa;ofi_rxd\n    domain: rdmap0s0-dgrm"
+    node.command("fi_info", f"cat <<'OUTPUT'\n{listing}\nOUTPUT")
+    _, written = report(node)
+    assert next(c for c in written["checks"] if c["check"] == "fi_info_domains")["seen"] == "1"
+
+
 def lose_a_device(node: Node) -> None:
     shutil.rmtree(node.root / "sys/class/infiniband/rdmap31s0")
 

@@ -192,7 +192,7 @@ class FakeSsm:
         request = self.sent[int(CommandId.removeprefix("command-"))]
         stdout = self.nodes[InstanceId].run(request["Parameters"]["commands"])
         if len(stdout) > 24_000:
-            stdout = stdout[:24_000] + "--output truncated--"
+            stdout = stdout[:24_000] + "\n---Output truncated---"
         return {"Status": "Success", "StatusDetails": "Success", "StandardOutputContent": stdout}
 
 

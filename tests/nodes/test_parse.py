@@ -54,6 +54,8 @@ def test_nvidia_smi_gives_a_gpu_a_line() -> None:
         (json.dumps(answer("neuron/trn1.2xlarge")), 1),
         ("[]", 0),
         (answer("neuron/table-with-a-warning"), None),
+        ('a notice [sic]\n\n[{"neuron_device": 0}, {"neuron_device": 1}]\nanother', 2),
+        ('[{"neuron_device": 0}', None),
         ("neuron-ls: no neuron device found", None),
         ("7", None),
     ],
@@ -105,6 +107,14 @@ def test_nixlbenchs_rows_are_read_by_their_headings_in_new_and_old_versions() ->
     assert bench.nixlbench("terminate called: ASIO Connection timeout") == ()
 
 
+def test_nixlbenchs_columns_may_be_more_than_those_known_here() -> None:
+    head = "Block Size (B)      Batch Size     Aggregate B/W (GB/Sec)  B/W (GB/Sec)   New Thing (x/y)  Avg Lat. (us)"
+    (row,) = bench.nixlbench(f"{head}\n{'-' * 80}\n65536  2  14.0  7.0  1  9.3\n")
+    assert rounded(row) == bench.Row(65536, 56.0, 9.3, 65536 * 2 * 16)
+    # Without the rate or the latency there is nothing to say.
+    assert bench.nixlbench("Block Size (B)      Batch Size     Speed (knots)\n65536  1  7\n") == ()
+
+
 def test_counters_differ_by_device_and_direction() -> None:
     before = counters(
         "rdmap0s0 tx_bytes=10 rx_bytes=5 rdma_write_bytes=1\nrdmap1s0 tx_bytes=7\nnet/ens5 tx_bytes=1\n"
@@ -127,6 +137,15 @@ def test_sections_keep_text_and_exit_code_and_leave_out_what_stands_between() ->
     assert read["b"].last_line == "sh: not found"
 
 
-def test_an_output_that_was_cut_is_not_read_as_a_whole() -> None:
+@pytest.mark.parametrize(
+    "printed", ["", "@@ begin fi_info\nprovider: efa", "@@ begin fi_info\nx\n@@ end fi_info 0"]
+)
+def test_an_output_that_the_agent_cut_is_not_read_as_a_whole(printed: str) -> None:
+    for cut in (answer("run_command/agent-truncation-marks")[name] for name in ("long_stdout", "both")):
+        with pytest.raises(IncompleteOutputError):
+            sections(f"{printed}\n{cut}")
+
+
+def test_an_output_that_ends_within_a_section_is_not_read_as_a_whole() -> None:
     with pytest.raises(IncompleteOutputError, match="fi_info"):
-        sections("@@ begin fi_info\nprovider: efa\n--output truncated--")
+        sections("@@ begin fi_info\nprovider: efa\n")

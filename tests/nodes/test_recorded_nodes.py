@@ -11,10 +11,10 @@ import pytest
 from nixl_efa.bootstrap import Bootstrap
 from nixl_efa.bootstrap.files import env_file
 from nixl_efa.findings import Finding, Level
-from nixl_efa.nodes import counters, parse, rules
+from nixl_efa.nodes import counters, parse, rules, run_command
 from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.sections import Section
-from tests.nodes.stand_in import ADDRESSES, first_boot
+from tests.nodes.stand_in import ADDRESSES, FakeClock, first_boot
 from tests.records import answer, record
 
 FAIL, WARN, PASS = Level.FAIL, Level.WARN, Level.PASS
@@ -100,6 +100,11 @@ def test_what_cloud_init_says(name: str, level: Level, words: str, p5_plan: Plan
         ),
         ("....\nstatus: not run\n", FAIL, "not finished: not run."),
         ("status: running\nextended_status: degraded running\n", FAIL, "not finished: running."),
+        (
+            "status: error\nextended_status: error - running\nerrors:\n\t- ('x', RuntimeError('y'))\n",
+            FAIL,
+            "still runs, with an error: ('x', RuntimeError('y')).",
+        ),
         ("status: paused\n", FAIL, "its status is not known here: 'paused'."),
         ("Traceback (most recent call last):\n", FAIL, "can't be read: Traceback (most recent call last):."),
         ("", FAIL, "cloud-init says nothing."),
@@ -119,6 +124,25 @@ def test_while_cloud_init_runs_its_last_stage_has_not_ended(p5_plan: Planned) ->
     found = looked_at(p5_plan, printed)["cloud-init"]
     assert_told(found, FAIL, "not finished: running.")
     assert found.remedy.startswith("Wait some minutes")
+
+
+def test_an_invocation_is_read_as_aws_gives_it() -> None:
+    recorded = answer("run_command/invocation-success")
+
+    class Ssm:
+        """Systems Manager that answers as recorded."""
+
+        def send_command(self, **_: Any) -> dict[str, Any]:
+            return {"Command": {"CommandId": recorded["CommandId"]}}
+
+        def get_command_invocation(self, **_: Any) -> Any:
+            return recorded
+
+    clock: Any = FakeClock()
+    ssm: Any = Ssm()
+    outcomes = run_command.run(ssm, {recorded["InstanceId"]: run_command.Script("true")}, clock, 60, "")
+    outcome = outcomes[recorded["InstanceId"]]
+    assert (outcome.stdout, outcome.problem) == (recorded["StandardOutputContent"], "")
 
 
 def devices(efa: list[str], others: list[str]) -> str:
@@ -258,6 +282,13 @@ def test_why_nvidia_smi_lists_nothing(name: str, words: str, remedy: str, p5_pla
     found = looked_at(p5_plan, {"nvidia": (answer(name), code)})["accelerators"]
     assert_told(found, FAIL, words)
     assert remedy in found.remedy
+
+
+def test_one_gpu_that_is_lost_is_told_beside_those_that_are_there(p5_plan: Planned) -> None:
+    error = "Unable to determine the device handle for GPU0000:C5:00.0: Unknown Error"
+    printed = (gpu_lines("NVIDIA H100 80GB HBM3", "81559 MiB", 7) + f"{error}\n", 15)
+    found = looked_at(p5_plan, {"nvidia": printed})["accelerators"]
+    assert_told(found, FAIL, f"7 of 8 can be read: {error}.")
 
 
 def test_cuda_that_waits_for_the_fabric_fails_though_every_gpu_is_listed(p5_plan: Planned) -> None:
