@@ -23,7 +23,7 @@ check() { # NAME PLANNED SEEN
 efa_devices() { cat "$root"/sys/class/infiniband/*/device/vendor 2>/dev/null | grep -c '^0x1d0f$'; }
 
 # libfabric lists a device once for each of its fabrics (efa, efa-direct): the domains' names are what counts. A stock
-# libfabric also lists a provider that is layered over efa (aws/aws-ofi-nccl#241).
+# libfabric also lists a provider that is layered over efa (ofiwg/libfabric#5689).
 fabric_domains() {
   fi_info -p efa -t FI_EP_RDM 2>/dev/null |
     awk '$1 == "provider:" {provider = $2} $1 == "domain:" && provider == "efa" {print $2}' | sort -u | wc -l

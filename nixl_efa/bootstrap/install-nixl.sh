@@ -31,7 +31,8 @@ retry "$venv/bin/pip" install --no-cache-dir --disable-pip-version-check -q "nix
 # The plugin is linked against libcuda.so.1, which comes with NVIDIA's driver, and libfabric.so.1, which the EFA
 # installer puts into its own folder. Without NVIDIA GPUs the first is never called, so a stub will do (Neuron
 # documentation, vLLM Neuron, "Install dependencies for disaggregated inference"): each function answers 100, no device.
-on_loader_path() { ldconfig -p | grep -qF "$1 "; }
+# No pipe: grep -q would end ldconfig by SIGPIPE at its first hit, which pipefail takes for none.
+on_loader_path() { grep -qF "$1 " <<<"$(ldconfig -p)"; }
 add_to_loader_path() { # FOLDER
   mkdir -p "$root/etc/ld.so.conf.d"
   echo "$1" >>"$root/etc/ld.so.conf.d/nixl-efa.conf"
