@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nixl_efa import state
+from nixl_efa.deploy.plan import NODE, read
 from nixl_efa.deploy.plan import Plan as Planned
-from nixl_efa.deploy.plan import read
 from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch
@@ -89,7 +89,10 @@ def plan_steps(
             steps.append(Step(what, ("state", "rm", one.address)))
     replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
     imported = []
-    for part in parts:
+    # While a node is missing in the state, every look FAILs and names mend. A mend that is killed must not leave both
+    # nodes in the state without what was frozen, or the next deployment would replace them: so the nodes come last,
+    # and what was frozen before the last of them.
+    for part in sorted(parts, key=lambda part: part.type == NODE):
         if part.address in known.resources and part.address not in replaced:
             continue
         ids = import_ids(part, there)
@@ -106,7 +109,11 @@ def plan_steps(
     if lost:
         names = listed(part.address for part in lost)
         what = f"Keep what was chosen when the nodes were made, as they have it: {names}."
-        steps.append(Step(what, ("state", "push", "-"), freezes=tuple(lost)))
+        others = known.nodes.keys() - {one.partition(".")[2] for one in replaced}
+        coming = [one for one in imported if one.startswith(f"{NODE}.")]
+        # The values are read from a node in the state: one that is alone comes first.
+        before_last = 1 if coming and (others or len(coming) > 1) else 0
+        steps.insert(len(steps) - before_last, Step(what, ("state", "push", "-"), freezes=tuple(lost)))
     taken_over = bool(imported) and shared_identity and not _is_its_own(known, there)
     return Plan(tuple(steps), tuple(notes), taken_over)
 

@@ -81,7 +81,7 @@ def parse(environment: str, text: str) -> PairOutputs:
     if missing:
         raise Failure(
             f"environment {environment!r} is half-built: its stack has no {', no '.join(missing)}. "
-            f"Run `cdktf deploy {stack}` to build the rest."
+            f"`nixl-efa mend {environment}` keeps what runs, `nixl-efa deploy {environment}` then builds the rest."
         )
 
     def node(name: str) -> Node:

@@ -61,6 +61,24 @@ def test_the_lock_comes_first_and_what_was_frozen_last() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("state", "seen", "last"),
+    [
+        (stored(), PAIR, ["aws_instance.consumer", "frozen", "aws_instance.producer"]),
+        (stored(producer="i-p"), PAIR, ["frozen", "aws_instance.consumer"]),
+        (stored(producer="i-gone", consumer="i-c"), PAIR, ["frozen", "aws_instance.producer"]),
+        (stored(), PAIR[:1], ["aws_instance.producer", "frozen"]),
+    ],
+)
+def test_a_mend_that_is_killed_leaves_no_pair_in_the_state_without_what_was_frozen(
+    state: State, seen: list[Any], last: list[str]
+) -> None:
+    found = steps(state, seen, roles=("nixl-efa-prod-us-east-2",)).steps
+    done = ["frozen" if step.freezes else step.words[-2] for step in found]
+    assert done[-len(last) :] == last
+    assert "aws_iam_role.node" in done[: -len(last)]
+
+
 def test_a_node_that_took_anothers_place_is_forgotten_before_it_is_imported() -> None:
     seen = [runs("i-p", state="terminated"), runs("i-q"), PAIR[1]]
     found = words(steps(stored(**WHOLE), seen))

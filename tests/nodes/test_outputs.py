@@ -54,7 +54,10 @@ def test_what_only_some_pairs_have_may_be_absent() -> None:
             text({name: value for name, value in WHOLE.items() if not name.startswith("consumer")}),
             "half-built: its stack has no consumer_instance_id, no consumer_private_ip.",
         ),
-        (text({**WHOLE, "producer_instance_id": None}), "half-built: its stack has no producer_instance_id."),
+        (
+            text({**WHOLE, "producer_instance_id": None}),
+            "no producer_instance_id. `nixl-efa mend prod` keeps",
+        ),
         ("Warning: no outputs", "is no JSON object: 'Warning: no outputs'"),
         ("[]", "is no JSON object"),
     ],
