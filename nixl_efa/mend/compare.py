@@ -257,8 +257,10 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             own_name, _, place = difference.stack.partition(" ")
             if own_name == launch.stack_name and place:
                 remedy = (
-                    f"Was this environment's backend changed? Then its state is still in {place}: "
-                    f"`cdktf deploy {own_name} --migrate-state` moves it, or set backend back. {remedy}"
+                    f"Was this environment's backend changed? Then its state is still in {place}: set backend back. "
+                    "To move it, let Terraform remember it first, with the old backend: `cdktf synth`, "
+                    f"`terraform -chdir=cdktf.out/stacks/{own_name} init`; then, with the new one: "
+                    f"`cdktf deploy {own_name} --migrate-state`, which alone would begin an empty state. {remedy}"
                 )
             return failed(CHECK, message, remedy, by_hand)
 

@@ -134,6 +134,8 @@ STOPPED = [runs("i-p", state="stopped"), PAIR[1]]
         (LAUNCH, stored(), [runs("i-p", stack="nixl-efa-prod local")], Level.FAIL, "belongs to 'nixl-efa-prod local'"),
         (LAUNCH, stored(), [runs("i-p", stack="")], Level.FAIL, "`nixl-efa mend prod --take-over`"),
         (LAUNCH, stored(), [runs("i-p", stack="nixl-efa-prod local")], Level.FAIL, "its state is still in local"),
+        # In a clone that remembers nothing, the move alone begins an empty state and builds beside the pair.
+        (LAUNCH, stored(), [runs("i-p", stack="nixl-efa-prod local")], Level.FAIL, "remember it first, with the old"),
     ],
 )  # fmt: skip
 def test_a_difference_names_the_node_and_the_way_out(
