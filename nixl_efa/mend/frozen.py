@@ -25,15 +25,33 @@ def lost(parts: Sequence[Part], state: State, present: Collection[str]) -> list[
     """
     return [
         part
-        for part in parts
-        if part.type == _TYPE
-        and "input" in (part.body.get("lifecycle") or {}).get("ignore_changes", ())
-        and part.address not in state.resources
-        and any(
-            other.address in present and any(True for _ in _references(other.body, part.name))
-            for other in parts
-        )
+        for part in _frozen(parts)
+        if part.address not in state.resources and _is_used(part, parts, present)
     ]
+
+
+def unused(parts: Sequence[Part], state: State, imported: Collection[str]) -> list[Part]:
+    """The frozen values of the state with which nothing in it was made, though something that is imported will take
+    them: a deployment without the nodes' state chose them anew, and failed before it made anything."""
+    return [
+        part
+        for part in _frozen(parts)
+        if part.address in state.resources
+        and not _is_used(part, parts, state.resources)
+        and _is_used(part, parts, imported)
+    ]
+
+
+def _frozen(parts: Sequence[Part]) -> Iterator[Part]:
+    for part in parts:
+        if part.type == _TYPE and "input" in (part.body.get("lifecycle") or {}).get("ignore_changes", ()):
+            yield part
+
+
+def _is_used(part: Part, parts: Sequence[Part], present: Collection[str]) -> bool:
+    return any(
+        other.address in present and any(True for _ in _references(other.body, part.name)) for other in parts
+    )
 
 
 def in_use(part: Part, parts: Sequence[Part], state: State) -> dict[str, Json]:

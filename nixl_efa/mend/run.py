@@ -89,6 +89,7 @@ def plan_steps(
             steps.append(Step(what, ("state", "rm", one.address)))
     replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
     imported = []
+    first = len(steps)
     # While a node is missing in the state, every look FAILs and names mend. A mend that is killed must not leave both
     # nodes in the state without what was frozen, or the next deployment would replace them: so the nodes come last,
     # and what was frozen before the last of them.
@@ -105,7 +106,11 @@ def plan_steps(
                 f"{part.address} may be any of {listed(ids)}: not taken over. Delete those that are left over, or "
                 f"`terraform import {part.address} ID` in the stack's folder."
             )
-    lost = frozen.lost(parts, known, {*known.resources, *imported})
+    unused = frozen.unused(parts, known, imported)
+    for part in unused:
+        what = f"Forget {part.address}, which was chosen anew without the nodes: none was made with it."
+        steps.insert(first, Step(what, ("state", "rm", part.address)))
+    lost = [*unused, *frozen.lost(parts, known, {*known.resources, *imported})]
     if lost:
         names = listed(part.address for part in lost)
         what = f"Keep what was chosen when the nodes were made, as they have it: {names}."

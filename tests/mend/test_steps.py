@@ -79,6 +79,17 @@ def test_a_mend_that_is_killed_leaves_no_pair_in_the_state_without_what_was_froz
     assert "aws_iam_role.node" in done[: -len(last)]
 
 
+def test_what_a_deployment_without_the_nodes_chose_anew_gives_way_to_what_they_were_made_with() -> None:
+    chosen = holds("aws_s3_bucket.scripts", "nixl-efa-prod-1", "terraform_data.image", "1234")
+    found = steps(chosen, PAIR, lock=LOCK)
+    assert words(found)[:2] == ["force-unlock -force 1234", "state rm terraform_data.image"]
+    [freezing] = [step for step in found.steps if step.freezes]
+    assert "terraform_data.image" in [part.address for part in freezing.freezes]
+    # With which a node of the state was made, stays.
+    made = holds("aws_instance.producer", "i-p", "terraform_data.image", "1234")
+    assert "state rm terraform_data.image" not in words(steps(made, PAIR))
+
+
 def test_a_node_that_took_anothers_place_is_forgotten_before_it_is_imported() -> None:
     seen = [runs("i-p", state="terminated"), runs("i-q"), PAIR[1]]
     found = words(steps(stored(**WHOLE), seen))
