@@ -132,7 +132,7 @@ def _check(
     if not as_json:
         show_findings(course.findings, brief=True)
     if rendering.stops(course.findings, strict=strict):
-        found = [one.check for one in course.findings if rendering.stops([one], strict=strict)]
+        found = dict.fromkeys(one.check for one in course.findings if rendering.stops([one], strict=strict))
         raise Failure(
             f"{settings.stack_name} was not deployed: the check found what would stop it ({listed(found)})"
         )

@@ -88,7 +88,7 @@ def status(
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
-    from nixl_efa.mend.look import read_and_compare
+    from nixl_efa.mend.look import OtherwiseInAwsError, read_and_compare
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -97,14 +97,20 @@ def status(
     clients = Clients(profile, settings.region)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    pair, differences = read_and_compare(
-        lambda: outputs.read(environment, cdktf_out, os.environ),
-        settings,
-        launch,
-        clients,
-        Path(),
-        os.environ,
-    )
+    try:
+        pair, differences = read_and_compare(
+            lambda: outputs.read(environment, cdktf_out, os.environ),
+            settings,
+            launch,
+            clients,
+            Path(),
+            os.environ,
+        )
+    except OtherwiseInAwsError as failure:
+        if as_json:
+            output.print_json("status", nodes_view.document_without_nodes(environment, failure.findings))
+            raise typer.Exit(failure.exit_code) from None
+        raise
     ec2, ssm = clients.ec2(settings.region), clients.ssm(settings.region)
     report = look.status(ec2, ssm, pair, launch, clock_of(os.environ))
     report = replace(report, findings=(*report.findings, *differences))

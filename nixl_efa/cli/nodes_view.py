@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +62,17 @@ def document(report: PairReport) -> dict[str, Any]:
             }
             for one in report.transfers
         ],
+    }
+
+
+def document_without_nodes(environment: str, findings: Sequence[Finding]) -> dict[str, Any]:
+    """The same document where the state tells no nodes, with why."""
+    return {
+        "environment": environment,
+        "ok": False,
+        "nodes": [],
+        "findings": [_plain(finding) for finding in findings],
+        "transfers": [],
     }
 
 

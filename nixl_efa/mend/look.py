@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -96,6 +96,14 @@ def findings(
     return [] if found is None or (found and not told) else findings_of(told, launch)
 
 
+class OtherwiseInAwsError(Failure):
+    """What FAILs in the state is why the pair can't be told: the nodes run, and the state has no outputs of them."""
+
+    def __init__(self, findings: Sequence[Finding]) -> None:
+        super().__init__("\n".join(finding.line() for finding in findings))
+        self.findings = tuple(findings)
+
+
 def read_and_compare(
     read: Callable[[], T],
     settings: Settings,
@@ -106,7 +114,7 @@ def read_and_compare(
 ) -> tuple[T, list[Finding]]:
     """What `read` returns, and the findings, looked for beside it.
 
-    Failure of `read`, or what FAILs in the state where that is its true cause: a tainted node gives no output.
+    Failure of `read`, or OtherwiseInAwsError where that is its true cause: a tainted node gives no output.
     """
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(findings, settings, launch, clients, project, environ)
@@ -116,7 +124,7 @@ def read_and_compare(
             faults = failures(looking.result())
             if not faults:
                 raise
-            raise Failure("\n".join(fault.line() for fault in faults)) from failure
+            raise OtherwiseInAwsError(faults) from failure
         return answer, looking.result()
 
 

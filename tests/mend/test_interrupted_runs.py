@@ -112,3 +112,19 @@ def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_ove
         one.run(CDKTF)
         assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief"), one.story()
         assert_whole(one, ran)
+
+
+def test_the_pair_of_a_lost_state_is_kept_although_a_deployment_was_tried_without_it(
+    tmp_path: Path, environ: dict[str, str]
+) -> None:
+    with project(tmp_path / "project", "local", environ) as one:
+        one.run(CDKTF)
+        ran = one.instances()
+        (one.folder / "state" / f"{STACK}.tfstate").unlink()
+        # It freezes this image for its state, and then fails at the first name that is taken.
+        one.control.settings(image_generation=2)
+        assert "already exists" in one.run(CDKTF, code=1), one.story()
+
+        assert "0 to destroy" in one.mend(), one.story()
+        one.run(CDKTF)
+        assert_whole(one, ran)

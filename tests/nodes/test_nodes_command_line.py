@@ -14,6 +14,8 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa import instance_types
 from nixl_efa.clock import EndpointClock
+from nixl_efa.findings import failed
+from nixl_efa.mend import look
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
@@ -234,6 +236,23 @@ def test_a_node_that_ec2_shows_no_more_is_shown_with_what_can_be_known(project: 
     assert (code, producer["state"], consumer["state"]) == (1, "running", "unknown to EC2")
     assert (consumer["launched"], consumer["zone"]) == (None, "")
     assert "EC2 shows it no more" in consumer["cause"]
+
+
+def test_nodes_that_run_but_stand_in_no_state_are_told_as_json_too(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = failed(
+        "state", "producer i-1 runs, and the state does not know it.", "`nixl-efa mend prod` keeps it."
+    )
+    monkeypatch.setattr(look, "findings", lambda *_: [lost])
+    project.outputs(producer_instance_id="", consumer_instance_id="")
+
+    code, out, err = run("status", "prod", "--json")
+    document = json.loads(out)
+    assert (code, err, document["ok"], document["nodes"]) == (1, "", False, [])
+    assert [finding["message"] for finding in document["findings"]] == [lost.message]
+    code, out, err = run("status", "prod")
+    assert (code, out, err) == (1, "", f"nixl-efa: {lost.line()}\n")
 
 
 def test_a_node_that_was_replaced_names_its_successor(project: Project, run: Run) -> None:
