@@ -155,9 +155,11 @@ def _of_input(key: str, before: Any, after: Any, resources: Resources, settings:
 
 
 def _launch_changes(resources: Resources, key: str) -> bool:
-    """Whether a key of terraform_data.launch gets another value."""
+    """Whether a key of terraform_data.launch gets another value; one that is only now made had none."""
     launch = resources.get("terraform_data.launch")
-    return launch is not None and _input(launch, "before").get(key) != _input(launch, "after").get(key)
+    if launch is None or not launch["change"].get("before"):
+        return False
+    return _input(launch, "before").get(key) != _input(launch, "after").get(key)
 
 
 def _capacity_changes(resources: Resources) -> bool:

@@ -53,6 +53,14 @@ def test_an_image_that_follows_from_the_type_is_no_cause_of_its_own() -> None:
     assert_told(plan.read(recorded(case.name), settings_of(case)), case)
 
 
+def test_an_image_whose_frozen_value_a_lost_state_forgot_is_the_cause() -> None:
+    document = recorded("image")
+    for address in ("terraform_data.image", "terraform_data.launch"):
+        change(document, address)["change"].update(actions=["create"], before=None)
+    for node in plan.read(document, settings_of(CASES[-1])).nodes:
+        assert [str(cause).partition(" from ")[0] for cause in node.causes] == ["ami_id went"]
+
+
 def test_addresses_that_go_are_named() -> None:
     found = plan.read(recorded("addresses"), settings_of(CASES[-1]))
     assert [words.split()[:2] for words in found.missed] == [["public", "address"]] * 2
