@@ -32,6 +32,11 @@ MADE_ANEW = frozenset(
 )
 
 
+# What a node has from its launch on, and not by a name that only one can have: a deployment whose state does not know
+# the node makes another.
+OF_NODES = frozenset({"aws_network_interface", "aws_eip", "aws_s3_bucket"})
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """A resource of the stack's synthesized JSON; `body` are its arguments there."""
@@ -206,6 +211,14 @@ def foreign(seen: Surroundings, known: Collection[str]) -> list[str]:
         if not seen.owns(one) and one.get("Attachment", {}).get("InstanceId") not in known
     }
     return sorted(others - attached - set(known))
+
+
+def made_for(part: Part, parts: Iterable[Part]) -> list[str]:
+    """The addresses of what a deployment writes onto the part, and which is nothing without it (MADE_ANEW)."""
+    reference = f"${{{part.address}."
+    return [
+        one.address for one in parts if one.type in MADE_ANEW and reference in str(one.body.get("bucket", ""))
+    ]
 
 
 def names(parts: Iterable[Part], kind: str, member: str = "name") -> list[str]:

@@ -24,7 +24,7 @@ from nixl_efa.mend import frozen, look
 from nixl_efa.mend.at_work import at_work
 from nixl_efa.mend.compare import Difference, Kind, compare, stop_message
 from nixl_efa.mend.look import Look
-from nixl_efa.mend.parts import Part, Surroundings, foreign, import_ids, parts_of
+from nixl_efa.mend.parts import OF_NODES, Part, Surroundings, foreign, import_ids, made_for, parts_of
 from nixl_efa.mend.surroundings import surroundings
 from nixl_efa.settings import Settings
 from nixl_efa.state import State
@@ -76,7 +76,8 @@ def plan_steps(
     known:  the state. there: what is in AWS under the stack's names.
     shared_identity: other working copies have the same identity (a local state has no place of its own).
     """
-    steps, notes = [], []
+    steps: list[Step] = []
+    notes: list[str] = []
     for one in differences:
         if one.lock is not None:
             what = f"Unlock the state, which {one.lock.who} locked at {one.lock.created}; that run is over."
@@ -88,7 +89,18 @@ def plan_steps(
             what = f"Forget {one.known}, which is gone: {one.ids[0]} runs in its place."
             steps.append(Step(what, ("state", "rm", one.address)))
     replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
-    imported = []
+    for part in parts:
+        held = known.resources.get(part.address)
+        has = import_ids(part, there) if replaced and held and part.type in OF_NODES else []
+        if held and len(has) == 1 and has[0] != held.id:
+            what = f"Forget {held.id} as {part.address}: a deployment without the nodes made it. They have {has[0]}."
+            forgotten = [part.address, *(one for one in made_for(part, parts) if one in known.resources)]
+            steps.append(Step(what, ("state", "rm", *forgotten)))
+            replaced.add(part.address)
+            notes.append(
+                f"{held.id} is left over then, and no state knows it: delete it when the pair is mended."
+            )
+    imported: list[str] = []
     first = len(steps)
     # While a node is missing in the state, every look FAILs and names mend. A mend that is killed must not leave both
     # nodes in the state without what was frozen, or the next deployment would replace them: so the nodes come last,

@@ -170,7 +170,7 @@ class Project:
 
     def inventory(self) -> dict[str, int]:
         """How many there are of each thing that a deployment makes, and of no account's own."""
-        ec2, iam, s3 = self.client("ec2"), self.client("iam"), self.client("s3")
+        ec2, iam = self.client("ec2"), self.client("iam")
         groups = ec2.describe_security_groups()["SecurityGroups"]
         return {
             "instances": len(self.instances()),
@@ -192,8 +192,13 @@ class Project:
             "placement groups": len(ec2.describe_placement_groups()["PlacementGroups"]),
             "roles": len(iam.list_roles()["Roles"]),
             "profiles": len(iam.list_instance_profiles()["InstanceProfiles"]),
-            "buckets": sum(not one["Name"].startswith(STATES) for one in s3.list_buckets()["Buckets"]),
+            "buckets": len(self.buckets()),
         }
+
+    def buckets(self) -> list[str]:
+        """The buckets that deployments made."""
+        found = self.client("s3").list_buckets()["Buckets"]
+        return [one["Name"] for one in found if not one["Name"].startswith(STATES)]
 
     def plan_is_empty(self) -> bool:
         """Whether Terraform has nothing to do."""

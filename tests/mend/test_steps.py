@@ -90,6 +90,29 @@ def test_what_a_deployment_without_the_nodes_chose_anew_gives_way_to_what_they_w
     assert "state rm terraform_data.image" not in words(steps(made, PAIR))
 
 
+def test_a_bucket_of_a_deployment_without_the_nodes_gives_way_to_theirs() -> None:
+    [bucket] = [part for part in PARTS if part.type == "aws_s3_bucket"]
+    prefix = bucket.body["bucket_prefix"]
+    theirs, other = f"{prefix}20261126053409330900000001", f"{prefix}20261126054409330900000001"
+    policy = "aws_s3_bucket_policy.scripts"
+    state = holds(bucket.address, other, policy, other)
+    there = {"buckets": (theirs, other), "user_data": f"aws s3 cp s3://{theirs}/"}
+
+    found = steps(state, PAIR, **there)
+    assert words(found)[0] == f"state rm {bucket.address} {policy}"
+    assert f"import -input=false -no-color {bucket.address} {theirs}" in words(found)
+    assert found.notes == (
+        f"{other} is left over then, and no state knows it: delete it when the pair is mended.",
+    )
+
+    # Theirs already, or no node that the state does not know: nothing is forgotten.
+    assert "state rm" not in " ".join(
+        words(steps(holds(bucket.address, theirs, policy, theirs), PAIR, **there))
+    )
+    nodes = [word for one in PAIR for word in (f"aws_instance.{one.name.rpartition('-')[2]}", one.id)]
+    assert "state rm" not in " ".join(words(steps(holds(*nodes, bucket.address, other), PAIR, **there)))
+
+
 def test_a_node_that_took_anothers_place_is_forgotten_before_it_is_imported() -> None:
     seen = [runs("i-p", state="terminated"), runs("i-q"), PAIR[1]]
     found = words(steps(stored(**WHOLE), seen))
