@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from botocore.exceptions import ClientError
 from rich.console import Console
 
 from local_aws.control import Control
@@ -91,7 +92,10 @@ def _in_turn(session: boto3.session.Session, endpoint: str) -> int:
         for hours in HOURS:
             request = {"InstanceType": "p5.48xlarge", "InstanceCount": 2, "CapacityDurationHours": hours}
             while True:
-                answer = ec2.describe_capacity_block_offerings(**request)
+                try:
+                    answer = ec2.describe_capacity_block_offerings(**request)
+                except ClientError:  # what a region says that sells none
+                    break
                 found.update(one["CapacityBlockOfferingId"] for one in answer["CapacityBlockOfferings"])
                 if not answer.get("NextToken"):
                     break

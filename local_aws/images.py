@@ -68,8 +68,8 @@ def image_for(region: str, parameter: str) -> Image | None:
 
 
 def register(backend: Any, image: Image) -> None:
-    """Make the image exist in a region's EC2."""
-    if image.id in backend.amis:
+    """Make the image exist in a region's EC2, if nobody has deregistered it there."""
+    if image.id in backend.amis or image.id in backend.deleted_amis:
         return
     backend.amis[image.id] = Ami(backend, image)
 

@@ -11,6 +11,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 from moto.servicequotas.responses import ServiceQuotasResponse
 
+from local_aws.inferred import lean_on
 from local_aws.requests import JsonError
 from local_aws.world import world
 
@@ -54,9 +55,7 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
             return ActionResult({"Quota": self.backend.get_service_quota(*self._names())})
         code = self._get_param("QuotaCode")
         if code not in QUOTAS:
-            raise JsonError(
-                "NoSuchResourceException", "The request failed because the specified service does not exist."
-            )
+            raise JsonError("NoSuchResourceException", "The specified resource does not exist.")
         return ActionResult({"Quota": self._describe(code)})
 
     def get_aws_default_service_quota(self) -> ActionResult:
@@ -80,6 +79,8 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
         return self._get_param("ServiceCode"), self._get_param("QuotaCode")
 
     def _describe(self, code: str) -> dict[str, Any]:
+        if code not in world().quotas:
+            lean_on("quota-values-made-up")
         return {
             "ServiceCode": _EC2,
             "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",

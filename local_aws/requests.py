@@ -12,6 +12,8 @@ from xml.sax.saxutils import escape
 
 from moto.core.exceptions import ServiceException
 
+from local_aws.inferred import lean_on
+
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 _JSON_SERVICES = {"ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging"}
 _THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "iam": "Throttling", "sts": "Throttling"}
@@ -36,7 +38,15 @@ _NO_CAPACITY = re.compile(r"Insufficient(\w*)Capacity")
 
 
 class JsonError(ServiceException):  # type: ignore[misc]
-    """A refusal, by code and message, of a service that speaks JSON. moto looks up its own classes by their module."""
+    """A refusal, by code and message, of a service that speaks JSON. moto looks up its own classes by their module.
+
+    inferred: the row of docs/facts.md, as for EC2's refusals.
+    """
+
+    def __init__(self, code: str, message: str, *, inferred: str = "") -> None:
+        if inferred:
+            lean_on(inferred)
+        super().__init__(code, message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,6 @@ from moto.ssm.models import ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from local_aws import images
-from local_aws.inferred import lean_on
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
 
@@ -133,8 +132,9 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         if not name.startswith(_PUBLIC):
             return
         if name.removeprefix(_PUBLIC).partition("/")[0] not in _PUBLISHERS:
-            lean_on("no-valid-namespace")
-            raise JsonError("ValidationException", f"{name} is not a valid namespace")
+            raise JsonError(
+                "ValidationException", f"{name} is not a valid namespace", inferred="no-valid-namespace"
+            )
 
     def describe_instance_information(self) -> ActionResult:
         """The running instances with an instance profile: their agents have reported."""
@@ -174,7 +174,8 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         for identifier in self._get_param("InstanceIds", []):
             if identifier not in managed:
                 raise JsonError(
-                    "InvalidInstanceId", f"Instances [[{identifier}]] not in a valid state for account"
+                    "InvalidInstanceId",
+                    f"Instances [[{identifier}]] not in a valid state for account {self.current_account}",
                 )
         return super().send_command()
 

@@ -40,8 +40,15 @@ class NoResultError(Failure):
 
 
 def is_throttling(error: Exception) -> bool:
-    """Whether AWS only asks to be asked later: the call had no effect."""
-    return error_code(error) in THROTTLING
+    """Whether AWS only asks to be asked later: the call had no effect.
+
+    DescribeCapacityBlockOfferings has a rate of its own, which no retry mode of botocore knows; the same code says that
+    the account has no quota of blocks, and then in words of its own (EC2 API reference, errors-overview).
+    """
+    code = error_code(error)
+    return code in THROTTLING or (
+        code == "CapacityBlockDescribeLimitExceeded" and "service limits" not in str(error)
+    )
 
 
 def patiently(

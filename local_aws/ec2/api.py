@@ -27,6 +27,11 @@ def refuse(code: str, message: str, *, inferred: str = "") -> Exception:
     return error
 
 
+def missing(name: str) -> Exception:
+    """The refusal of a request without the parameter `name`, to be raised."""
+    return refuse("MissingParameter", f"The request must contain the parameter {name}")
+
+
 def dry_run() -> Exception:
     """What EC2 answers to a DryRun that would have worked."""
     error: Exception = DryRunClientError()
@@ -114,7 +119,9 @@ def page(items: Sequence[T], token: str | None, size: int | None, default: int) 
     start = 0
     if token:
         if not token.startswith("local-") or not token.removeprefix("local-").isdigit():
-            raise refuse("InvalidPaginationToken", "The pagination token is invalid.")
+            raise refuse(
+                "InvalidPaginationToken", "The pagination token is invalid.", inferred="bad-next-token"
+            )
         start = int(token.removeprefix("local-"))
     end = start + (size or default)
     return list(items[start:end]), (f"local-{end}" if end < len(items) else None)

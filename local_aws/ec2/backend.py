@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from moto.ec2 import urls
-from moto.ec2.exceptions import OperationNotPermitted4
 from moto.ec2.models import EC2Backend
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
@@ -26,7 +25,6 @@ from local_aws.ec2.reservation import Reservation
 from local_aws.ec2.reservations import known_type
 from local_aws.world import world
 
-_DAY = timedelta(days=1)
 _MODIFICATIONS_A_DAY = 4
 _RUNNING = ("pending", "running")
 
@@ -112,6 +110,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
                     raise refuse(
                         "IncorrectInstanceState",
                         f"Elastic Fabric Adapter '{interface.id}' can't be detached from a running instance.",
+                        inferred="interface-of-an-instance",
                     )
                 break
         super().detach_network_interface(attachment_id)
@@ -159,7 +158,11 @@ class Backend(EC2Backend):  # type: ignore[misc]
         held = {one.placement.zone: one for one in instances if one.is_protected}
         ended = [(one, one.terminate()) for one in instances if one.placement.zone not in held]
         for instance in held.values():
-            raise OperationNotPermitted4(instance.id)
+            raise refuse(
+                "OperationNotPermitted",
+                f"The instance '{instance.id}' may not be terminated. Modify its 'disableApiTermination' instance "
+                "attribute and try again.",
+            )
         return ended
 
     def modify_instance_attribute(self, instance_id: str, key: str, value: Any) -> Any:
@@ -169,6 +172,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
                 raise refuse(
                     "UnsupportedOperation",
                     "Modifying 'disableApiTermination' is not supported for spot instances.",
+                    inferred="no-protection-on-spot",
                 )
             value = str(value).lower() == "true"
         return super().modify_instance_attribute(instance_id, key, value)
@@ -203,12 +207,13 @@ class Backend(EC2Backend):  # type: ignore[misc]
         if target_size and target_size < volume.size:
             raise refuse("InvalidParameterValue", "New size cannot be smaller than existing size")
         now = world().clock.now()
-        recent = [moment for moment in self._modified.get(volume_id, []) if moment > now - _DAY]
+        recent = [moment for moment in self._modified.get(volume_id, []) if moment > now - timedelta(days=1)]
         if len(recent) == _MODIFICATIONS_A_DAY:
             raise refuse(
                 "VolumeModificationRateExceeded",
                 f"You've reached the maximum modification rate of volume {volume_id}: "
                 f"{_MODIFICATIONS_A_DAY} modifications within 24 hours.",
+                inferred="volume-modification-refused",
             )
         self._modified[volume_id] = [*recent, now]
         volume.modifications = []

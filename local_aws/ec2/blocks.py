@@ -13,10 +13,11 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.utils import random_id
 
 from local_aws.ec2 import offerings as catalogue
-from local_aws.ec2.api import dry_run, matching, only_tags_for, page, refuse, tag_list
+from local_aws.ec2.api import dry_run, matching, missing, only_tags_for, page, refuse, tag_list
 from local_aws.ec2.offerings import Offering, money
 from local_aws.ec2.reservation import BLOCK, Reservation, most_at_once
 from local_aws.ec2.reservations import describe, known_type, tags_of, utc
+from local_aws.inferred import lean_on
 from local_aws.world import world
 
 _PAGE = 4  # pages smaller than all there is, so that a client without paging misses offerings
@@ -39,19 +40,23 @@ class BlockActions:
     _get_param: Callable[..., Any]
 
     def describe_capacity_block_offerings(self) -> ActionResult:
-        """What can be bought. A region that sells no blocks of the type answers an empty list."""
+        """What can be bought. A region that sells no blocks of the type refuses."""
         preferred = self._get_param("InstanceTypePreferences", [])
         instance_type = self._get_param("InstanceType") or (
             preferred[0]["InstanceType"] if preferred else None
         )
         if not instance_type:
-            raise refuse("MissingParameter", "The request must contain the parameter InstanceType")
+            raise missing("InstanceType")
         count = int(self._get_param("InstanceCount", 1))
         hours = int(self._get_param("CapacityDurationHours"))
-        _check_wish(instance_type, count, hours)
+        self._check_wish(instance_type, count, hours)
         earliest, latest = self._get_param("StartDateRange"), self._get_param("EndDateRange")
         if earliest and latest and utc(latest) <= utc(earliest):
-            raise refuse("InvalidParameterValue", "The end of the date range must be later than its start.")
+            raise refuse(
+                "InvalidParameterValue",
+                "The end of the date range must be later than its start.",
+                inferred="block-question-refused",
+            )
         if self._get_param("DryRun", False):
             raise dry_run()
         now = world().clock.now()
@@ -68,6 +73,7 @@ class BlockActions:
         shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), _PAGE)
         self.ec2_backend.shown_offerings.update({offering.id: Shown(offering, now) for offering in shown})
         answer = [describe_offering(self.ec2_backend, offering) for offering in shown]
+        lean_on("offers-made-up")
         return ActionResult({"CapacityBlockOfferings": answer, "NextToken": token})
 
     def purchase_capacity_block(self) -> ActionResult:
@@ -112,6 +118,27 @@ class BlockActions:
             }
         )
 
+    def _check_wish(self, instance_type: str, count: int, hours: int) -> None:
+        known_type(instance_type)
+        if not catalogue.sells(self.region, instance_type):
+            raise refuse(
+                "InvalidParameterValue",
+                f"The instance type '{instance_type}' is not supported for Capacity Blocks in '{self.region}'. "
+                "Specify a compatible instance type and try again.",
+            )
+        if not 1 <= count <= catalogue.MOST_INSTANCES:
+            raise refuse(
+                "InvalidParameterValue",
+                f"InstanceCount {count} is not from 1 to {catalogue.MOST_INSTANCES}.",
+                inferred="block-question-refused",
+            )
+        if not catalogue.duration_is_sold(hours):
+            raise refuse(
+                "InvalidParameterValue",
+                f"CapacityDurationHours {hours} is not a multiple of 24 up to 336 or of 168 up to 4368.",
+                inferred="block-question-refused",
+            )
+
     def _check_instances(self, offering: Offering) -> None:
         """Refuse what goes beyond the instances that an account may have in blocks at one time, in all regions."""
         backends = ec2_backends[self.ec2_backend.account_id].values()
@@ -123,6 +150,7 @@ class BlockActions:
                 "InstanceLimitExceeded",
                 f"You can have up to {catalogue.MOST_INSTANCES_IN_BLOCKS} instances across Capacity Blocks. "
                 f"At that time you have {there} and requested {offering.count} more.",
+                inferred="too-many-in-blocks",
             )
 
     def describe_capacity_blocks(self) -> ActionResult:
@@ -137,7 +165,9 @@ class BlockActions:
         for name in wanted:
             if name not in blocks:
                 raise refuse(
-                    "InvalidCapacityBlockId.NotFound", f"The Capacity Block '{name}' does not exist."
+                    "InvalidCapacityBlockId.NotFound",
+                    f"The Capacity Block '{name}' does not exist.",
+                    inferred="block-unknown",
                 )
         if self._get_param("DryRun", False):
             raise dry_run()
@@ -205,42 +235,27 @@ def _span(backend: Any, part: Any, instance_type: str) -> dict[str, Any]:
     }
 
 
-def _check_wish(instance_type: str, count: int, hours: int) -> None:
-    usage = known_type(instance_type)["SupportedUsageClasses"]
-    if BLOCK not in usage:
-        raise refuse(
-            "InvalidParameterValue",
-            f"The instance type {instance_type} is not supported for Capacity Blocks.",
-        )
-    if not 1 <= count <= catalogue.MOST_INSTANCES:
-        raise refuse(
-            "InvalidParameterValue", f"InstanceCount {count} is not from 1 to {catalogue.MOST_INSTANCES}."
-        )
-    if not catalogue.duration_is_sold(hours):
-        raise refuse(
-            "InvalidParameterValue",
-            f"CapacityDurationHours {hours} is not a multiple of 24 up to 336 or of 168 up to 4368.",
-        )
-
-
 def _find_offering(backend: Any, identifier: str) -> Offering:
     # The codes: EC2 API reference, errors-overview.
     if not _OFFERING_ID.fullmatch(identifier):
         raise refuse(
             "InvalidCapacityBlockOfferingIdMalformed",
             f"The Capacity Block offering ID '{identifier}' is malformed.",
+            inferred="offering-refused",
         )
     shown = backend.shown_offerings.get(identifier)
     if shown is None:
         raise refuse(
             "InvalidCapacityBlockOfferingIdNotFound",
             f"The Capacity Block offering ID '{identifier}' does not exist.",
+            inferred="offering-refused",
         )
     now = world().clock.now()
     if now >= shown.offering.start or now - shown.moment > world().offering_life:
         raise refuse(
             "InvalidCapacityBlockOfferingIdExpired",
             f"The Capacity Block offering ID '{identifier}' has expired.",
+            inferred="offering-refused",
         )
     offering: Offering = shown.offering
     return offering

@@ -39,13 +39,14 @@ def check_interfaces(instance_type: Mapping[str, Any], specs: Sequence[Spec]) ->
     _check_cards(name, cards, specs)
     efa = [spec for spec in specs if type_of(spec) in EFA_TYPES]
     if efa and not network.get("EfaSupported"):
-        raise refuse("UnsupportedOperation", f"Elastic Fabric Adapters are not supported on {name}.")
+        raise refuse("UnsupportedOperation", f"EFA interfaces are not supported on {name}")
     _check_types(name, cards, specs)
     most = network.get("EfaInfo", {}).get("MaximumEfaInterfaces", 0)
     if len(efa) > most:
         raise refuse(
             "AttachmentLimitExceeded",
             f"EFA interface count {len(efa)} exceeds the limit of {most} for {name}",
+            inferred="card-limits",
         )
 
 
@@ -57,10 +58,13 @@ def check_attachment(
         raise refuse(
             "IncorrectInstanceState",
             f"Elastic Fabric Adapter '{interface.id}' can't be attached to the running instance '{instance.id}'.",
+            inferred="interface-of-an-instance",
         )
     if instance.state not in ("running", "stopped"):
         raise refuse(
-            "IncorrectInstanceState", f"Instance '{instance.id}' is {instance.state}, not running or stopped."
+            "IncorrectInstanceState",
+            f"Instance '{instance.id}' is {instance.state}, not running or stopped.",
+            inferred="interface-of-an-instance",
         )
     if interface.instance is not None:
         raise refuse("InvalidNetworkInterface.InUse", f"Interface: [{interface.id}] in use.")
@@ -93,16 +97,20 @@ def _check_places(specs: Sequence[Spec]) -> None:
                 "InvalidParameterValue",
                 f"Each network interface requires a unique device index: {device} on network card {card} "
                 f"is given {count} times.",
+                inferred="places-of-interfaces",
             )
     primary = [spec for spec in specs if place_of(spec) == PRIMARY]
     if not primary:
         raise refuse(
             "InvalidParameterValue",
             "When specifying network interfaces, you must include a device at index 0.",
+            inferred="places-of-interfaces",
         )
     if type_of(primary[0]) == "efa-only":
         raise refuse(
-            "InvalidParameterValue", "An EFA-only network interface can't be the primary network interface."
+            "InvalidParameterValue",
+            "An EFA-only network interface can't be the primary network interface.",
+            inferred="efa-only-refused",
         )
     if len(specs) > 1 and any(spec.get("AssociatePublicIpAddress") for spec in specs):
         raise refuse(
@@ -114,7 +122,9 @@ def _check_places(specs: Sequence[Spec]) -> None:
         addressed = spec.get("PrivateIpAddress") or spec.get("PrivateIpAddresses")
         if type_of(spec) == "efa-only" and addressed:
             raise refuse(
-                "InvalidParameterCombination", "An EFA-only network interface can't have an IP address."
+                "InvalidParameterCombination",
+                "An EFA-only network interface can't have an IP address.",
+                inferred="efa-only-refused",
             )
 
 
@@ -126,12 +136,14 @@ def _check_cards(name: str, cards: Mapping[int, Spec], specs: Sequence[Spec]) ->
                 "InvalidParameterValue",
                 f"Network card index {card} is invalid for {name}: it has {len(cards)} network card(s), from 0 "
                 f"to {len(cards) - 1}.",
+                inferred="card-limits",
             )
         most = cards[card]["MaximumNetworkInterfaces"]
         if count > most:
             raise refuse(
                 "AttachmentLimitExceeded",
                 f"Interface count {count} exceeds the limit of {most} for network card {card} of {name}",
+                inferred="card-limits",
             )
         device = max(place_of(spec)[1] for spec in specs if place_of(spec)[0] == card)
         if device >= most:
@@ -140,6 +152,7 @@ def _check_cards(name: str, cards: Mapping[int, Spec], specs: Sequence[Spec]) ->
                 f"The specified number '{device}' for the device index exceeds the maximum number of network "
                 f"interfaces supported by the network card at network card index {card}. The maximum devices for this "
                 f"network card is {most}. Specify a number from 0 to {most - 1}, and try again.",
+                inferred="device-index-too-high",
             )
 
 
@@ -152,10 +165,12 @@ def _check_types(name: str, cards: Mapping[int, Spec], specs: Sequence[Spec]) ->
             raise refuse(
                 "InvalidParameterValue",
                 f"Interface type '{kind}' is not supported on network card {card} of {name}.",
+                inferred="card-limits",
             )
         efa_cards[card] += kind in EFA_TYPES
         if efa_cards[card] > 1:
             raise refuse(
                 "AttachmentLimitExceeded",
                 f"Only one Elastic Fabric Adapter can be attached to network card {card} of {name}.",
+                inferred="card-limits",
             )

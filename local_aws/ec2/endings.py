@@ -15,11 +15,15 @@ from local_aws.world import Cause
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """StateReason's code, the words after it, and what StateTransitionReason begins with; empty: the code."""
+    """StateReason's code, the words after it, and what StateTransitionReason begins with; empty: the code.
+
+    inferred: the row of docs/facts.md, where nobody has seen an instance end with this code.
+    """
 
     code: str
     words: str
     transition: str = ""
+    inferred: str = ""
 
     @property
     def message(self) -> str:
@@ -32,7 +36,9 @@ class Ending:
 
 
 BY_CALL = Ending("Client.UserInitiatedShutdown", "User initiated shutdown", "User initiated ({now})")
-BLOCK_ENDS = Ending("Server.CapacityBlockExpiration", "the Capacity Block is about to end")
+BLOCK_ENDS = Ending(
+    "Server.CapacityBlockExpiration", "the Capacity Block is about to end", inferred="block-ending"
+)
 ASKED_FOR: dict[Cause, Ending] = {
     "shutdown": Ending("Client.InstanceInitiatedShutdown", "Instance initiated shutdown", "User initiated"),
     "spot": Ending("Server.SpotInstanceTermination", "Spot instance termination"),

@@ -13,6 +13,7 @@ from local_aws.ec2 import offerings as catalogue
 from local_aws.ec2.api import dry_run, matching, page, refuse
 from local_aws.ec2.reservation import LONGEST_BLOCK, Extension, Reservation
 from local_aws.ec2.reservations import find, not_in_state
+from local_aws.inferred import lean_on
 from local_aws.world import world
 
 _EARLIEST = timedelta(days=56)
@@ -30,7 +31,11 @@ class ExtensionActions:
         """The one offering that makes a block longer by the hours asked for."""
         hours = int(self._get_param("CapacityBlockExtensionDurationHours"))
         if not catalogue.duration_is_sold(hours):
-            raise refuse("InvalidParameterValue", f"CapacityBlockExtensionDurationHours {hours} is not sold.")
+            raise refuse(
+                "InvalidParameterValue",
+                f"CapacityBlockExtensionDurationHours {hours} is not sold.",
+                inferred="extension-refused",
+            )
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
         end = _extendable(reservation, hours)
         if self._get_param("DryRun", False):
@@ -52,6 +57,7 @@ class ExtensionActions:
             "Tenancy": "default",
             "ZoneType": "availability-zone",
         }
+        lean_on("extension-fee-made-up")
         return ActionResult({"CapacityBlockExtensionOfferings": [offering]})
 
     def purchase_capacity_block_extension(self) -> ActionResult:
@@ -107,7 +113,9 @@ def _extendable(reservation: Reservation, hours: int) -> datetime:
     end = reservation.end(now)
     if not reservation.is_block or end is None:
         raise refuse(
-            "InvalidParameterValue", f"The Capacity Reservation '{reservation.id}' is not a Capacity Block."
+            "InvalidParameterValue",
+            f"The Capacity Reservation '{reservation.id}' is not a Capacity Block.",
+            inferred="extension-refused",
         )
     if reservation.state(now) not in ("active", "scheduled"):
         raise not_in_state(reservation, now)
@@ -115,16 +123,19 @@ def _extendable(reservation: Reservation, hours: int) -> datetime:
         raise refuse(
             "IncorrectState",
             f"The payment of an extension of the Capacity Block '{reservation.id}' is pending.",
+            inferred="extension-refused",
         )
     if not now + _LATEST <= end <= now + _EARLIEST:
         raise refuse(
             "IncorrectState",
             f"The Capacity Block '{reservation.id}' can be extended from 56 days to 1 hour before its end.",
+            inferred="extension-refused",
         )
     if end + timedelta(hours=hours) - reservation.start > LONGEST_BLOCK:
         raise refuse(
             "InvalidParameterValue",
             f"The Capacity Block '{reservation.id}' can't last more than {LONGEST_BLOCK.days} days with extensions.",
+            inferred="extension-refused",
         )
     return end
 
@@ -134,18 +145,22 @@ def _find(backend: Any, identifier: str, reservation: Reservation) -> int:
         raise refuse(
             "InvalidCapacityBlockExtensionOfferingIdMalformed",
             f"The offering ID '{identifier}' is malformed.",
+            inferred="extension-offering-refused",
         )
     known = backend.shown_extensions.get(identifier)
     if known is None or known[0] != reservation.id:
         raise refuse(
             "InvalidCapacityBlockExtensionOfferingIdNotFound",
             f"The offering ID '{identifier}' does not exist.",
+            inferred="extension-offering-refused",
         )
     now = world().clock.now()
     _, end, hours, moment = known
     if end != reservation.end(now) or now - moment > world().offering_life:
         raise refuse(
-            "InvalidCapacityBlockExtensionOfferingIdExpired", f"The offering ID '{identifier}' has expired."
+            "InvalidCapacityBlockExtensionOfferingIdExpired",
+            f"The offering ID '{identifier}' has expired.",
+            inferred="extension-offering-refused",
         )
     return int(hours)
 

@@ -13,9 +13,9 @@ from moto.ec2.utils import random_eni_attach_id
 
 from local_aws.ec2.cards import place_of, type_of
 from local_aws.ec2.endings import ASKED_FOR, BY_CALL, Ending
+from local_aws.inferred import lean_on
 from local_aws.world import Cause, world
 
-_DEVICES_A_CARD = 1000
 # "Terminated instances remain visible after termination (for approximately one hour)": EC2 API, TerminateInstances.
 _STAYS_VISIBLE = timedelta(hours=1)
 # DescribeInstances' filters that moto lacks, by the attribute that each looks at.
@@ -34,7 +34,7 @@ INSTANCE_FILTERS = {
 
 def key_of(card: int, device: int) -> int:
     """The key in `nics`, which moto indexes by device alone: 0 stays the primary."""
-    return card * _DEVICES_A_CARD + device
+    return card * 1000 + device
 
 
 class Instance(MotoInstance):  # type: ignore[misc]
@@ -218,6 +218,8 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return self.ended is not None and now >= self.ended + _STAYS_VISIBLE
 
     def _tell(self, ending: Ending, moment: datetime) -> None:
+        if ending.inferred:
+            lean_on(ending.inferred)
         self._reason = ending.transition_at(moment)
         self.state_reason = StateReason(ending.message, ending.code)
 

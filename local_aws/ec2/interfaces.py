@@ -117,7 +117,9 @@ class InterfaceActions:
             self._get_param("PrivateIpAddress") or self._get_param("PrivateIpAddresses")
         ):
             raise refuse(
-                "InvalidParameterCombination", "An EFA-only network interface can't have an IP address."
+                "InvalidParameterCombination",
+                "An EFA-only network interface can't have an IP address.",
+                inferred="efa-only-refused",
             )
         subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
         self.ec2_backend.check_groups(self._get_param("Groups", []), subnet)

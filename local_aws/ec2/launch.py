@@ -12,11 +12,12 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 from moto.iam.exceptions import NotFoundException
 
-from local_aws.ec2.api import dry_run, idempotent, refuse, tags_for
+from local_aws.ec2.api import dry_run, idempotent, missing, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
 from local_aws.ec2.launch_capacity import check_placement, market_of, reservation_for
 from local_aws.ec2.launch_request import check_combinations, merged
 from local_aws.ec2.reservations import check_offered, known_type
+from local_aws.inferred import lean_on
 from local_aws.world import AskedLaunch, world
 
 _SPOT_PRICE = "1.000000"  # USD an hour, made up
@@ -105,11 +106,16 @@ class LaunchActions:
 def _count(least: int, most: int) -> int:
     """How many to launch: all or none here, since a pair is no use by halves."""
     if least < 1:
-        raise refuse("InvalidParameterValue", f"Value ({least}) for parameter minCount is invalid.")
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({least}) for parameter minCount is invalid.",
+            inferred="launch-counts",
+        )
     if most < least:
         raise refuse(
             "InvalidParameterValue",
             f"Value ({most}) for parameter maxCount is invalid: it is below minCount.",
+            inferred="launch-counts",
         )
     return most
 
@@ -120,9 +126,13 @@ def _check_key_pair(backend: Any, name: str | None) -> None:
 
 
 def _check_protection(request: Mapping[str, Any]) -> None:
-    # EC2 user guide, Using_ChangingDisableAPITermination: not for Spot Instances. (Code and words not seen.)
+    # EC2 user guide, Using_ChangingDisableAPITermination: not for Spot Instances.
     if request.get("DisableApiTermination") and market_of(request) == "spot":
-        raise refuse("UnsupportedOperation", "Termination protection can't be enabled for Spot Instances.")
+        raise refuse(
+            "UnsupportedOperation",
+            "Termination protection can't be enabled for Spot Instances.",
+            inferred="no-protection-on-spot",
+        )
 
 
 # EC2 user guide, work-with-tags-in-IMDS.
@@ -149,6 +159,7 @@ def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: An
     if market == "spot":
         options = request["InstanceMarketOptions"].get("SpotOptions", {})
         instance.spot_price = options.get("MaxPrice") or _SPOT_PRICE
+        lean_on("spot-price-made-up")
         instance.spot_instance_request_id = instance.ec2_backend.note_spot_request(instance)
     if reservation is not None:
         instance.ec2_backend.assign(instance, reservation)
@@ -164,10 +175,10 @@ def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: An
 def _image(backend: Any, request: Mapping[str, Any]) -> Any:
     identifier = request.get("ImageId")
     if not identifier:
-        raise refuse("MissingParameter", "The request must contain the parameter ImageId")
+        raise missing("ImageId")
     images = backend.describe_images(ami_ids=[identifier])
     if not images:
-        raise refuse("InvalidAMIID.Unavailable", f"The image ID '{identifier}' is no longer available")
+        raise refuse("InvalidAMIID.Unavailable", f"The image ID: '{identifier}' is no longer available")
     return images[0]
 
 
@@ -221,7 +232,12 @@ def _default_subnet(backend: Any, request: Mapping[str, Any], instance_type: str
     for zone in [wanted] if wanted else backend.zones_of(instance_type):
         if zone in subnets:
             return str(subnets[zone].id)
-    raise refuse("MissingInput", f"No default subnet for availability zone: '{wanted or instance_type}'.")
+    if wanted:
+        raise refuse("InvalidInput", f"No default subnet for availability zone: '{wanted}'.")
+    raise refuse(
+        "MissingInput",
+        f"No subnets found for the default VPC '{backend.default_vpc.id}'. Please specify a subnet.",
+    )
 
 
 def _groups_by_name(backend: Any, request: Mapping[str, Any]) -> list[str]:
@@ -238,7 +254,9 @@ def _check_existing(backend: Any, interfaces: list[dict[str, Any]], zone: str, c
     for spec in interfaces:
         if backend.get_subnet(spec["SubnetId"]).availability_zone != zone:
             raise refuse(
-                "InvalidParameterCombination", "All network interfaces must be in the same Availability Zone."
+                "InvalidParameterCombination",
+                "All network interfaces must be in the same Availability Zone.",
+                inferred="existing-interfaces",
             )
         identifier = spec.get("NetworkInterfaceId")
         if not identifier:
@@ -247,6 +265,7 @@ def _check_existing(backend: Any, interfaces: list[dict[str, Any]], zone: str, c
             raise refuse(
                 "InvalidParameterCombination",
                 "A network interface may not specify both an ID and an instance count.",
+                inferred="existing-interfaces",
             )
         if backend.get_network_interface(identifier).instance is not None:
             raise refuse("InvalidNetworkInterface.InUse", f"Interface: [{identifier}] in use.")

@@ -47,7 +47,11 @@ def reservation_for(
         _check_target(backend, reservation, market, instance_type["InstanceType"], zone, count)
         return reservation
     if market == BLOCK:
-        raise refuse("MissingParameter", "A launch into a Capacity Block needs a CapacityReservationTarget.")
+        raise refuse(
+            "MissingParameter",
+            "A launch into a Capacity Block needs a CapacityReservationTarget.",
+            inferred="block-needs-target",
+        )
     if market or wish.get("CapacityReservationPreference") == "none":
         return None
     return _open_reservation(backend, instance_type["InstanceType"], zone, count)
@@ -120,10 +124,13 @@ def _check_target(
             "InvalidCapacityReservationState.PendingActivation",
             f"The Capacity Reservation '{reservation.id}' is not active yet: it starts at "
             f"{reservation.start:%Y-%m-%dT%H:%M:%SZ}.",
+            inferred="reservation-not-active",
         )
     if state != "active":
         raise refuse(
-            "InvalidCapacityReservationState", f"The Capacity Reservation '{reservation.id}' is {state}."
+            "InvalidCapacityReservationState",
+            f"The Capacity Reservation '{reservation.id}' is {state}.",
+            inferred="reservation-not-active",
         )
     for name, wanted, got in (
         ("AvailabilityZone", reservation.zone, zone),
@@ -134,6 +141,7 @@ def _check_target(
                 "InvalidParameterValue",
                 "Capacity Reservation's attribute does not match with requested instance parameter. "
                 f"Attribute: {name}",
+                inferred="reservation-attribute-mismatch",
             )
     if reservation.instance_type != instance_type:
         raise refuse("ReservationCapacityExceeded", _FULL)

@@ -9,7 +9,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.api import dry_run, matching, only_tags_for, refuse, tag_list
+from local_aws.ec2.api import dry_run, matching, missing, only_tags_for, refuse, tag_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,18 @@ class PlacementGroupActions:
         strategy = self._get_param("Strategy", "cluster")
         tags = only_tags_for("placement-group", self._get_param("TagSpecifications", []))
         if not name:
-            raise refuse("MissingParameter", "The request must contain the parameter groupName")
+            raise missing("groupName")
         if name in backend.placement_groups:
-            raise refuse("InvalidPlacementGroup.Duplicate", f"The Placement Group '{name}' already exists.")
+            raise refuse(
+                "InvalidPlacementGroup.Duplicate",
+                f"The Placement Group '{name}' already exists.",
+                inferred="group-can-not-be-made",
+            )
         if self._get_param("PartitionCount") and strategy != "partition":
             raise refuse(
-                "InvalidParameterCombination", "PartitionCount goes with the strategy partition alone."
+                "InvalidParameterCombination",
+                "PartitionCount goes with the strategy partition alone.",
+                inferred="group-can-not-be-made",
             )
         if self._get_param("DryRun", False):
             raise dry_run()

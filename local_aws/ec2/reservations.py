@@ -131,7 +131,9 @@ def find(backend: Any, identifier: str, known: Mapping[str, Reservation] | None 
     """A reservation by its id, refused with EC2's two codes."""
     if not _ID.fullmatch(identifier):
         raise refuse(
-            "InvalidCapacityReservationId.Malformed", f'Invalid id: "{identifier}" (expecting "cr-...")'
+            "InvalidCapacityReservationId.Malformed",
+            f'Invalid id: "{identifier}" (expecting "cr-...")',
+            inferred="reservation-id-malformed",
         )
     reservation: Reservation | None = (backend.capacity_reservations if known is None else known).get(
         identifier
@@ -149,6 +151,7 @@ def not_in_state(reservation: Reservation, now: datetime) -> Exception:
     return refuse(
         "InvalidCapacityReservationState",
         f"The Capacity Reservation '{reservation.id}' is in the state '{reservation.state(now)}'.",
+        inferred="reservation-in-state",
     )
 
 
@@ -220,12 +223,20 @@ def _written(moment: datetime | None) -> str:
 
 def _refuse_block(reservation: Reservation, what: str) -> None:
     if reservation.is_block:
-        raise refuse("OperationNotPermitted", f"The Capacity Block '{reservation.id}' can't be {what}.")
+        raise refuse(
+            "OperationNotPermitted",
+            f"The Capacity Block '{reservation.id}' can't be {what}.",
+            inferred="block-is-fixed",
+        )
 
 
 def _at_least_one(count: int) -> int:
     if count < 1:
-        raise refuse("InvalidParameterValue", f"Value ({count}) for parameter instanceCount is invalid.")
+        raise refuse(
+            "InvalidParameterValue",
+            f"Value ({count}) for parameter instanceCount is invalid.",
+            inferred="reservation-request-refused",
+        )
     return count
 
 
@@ -235,13 +246,19 @@ def _zone(backend: Any, name: str | None, identifier: str | None) -> Any:
         if zone.name == name or (name is None and zone.zone_id == identifier):
             return zone
     if name is None and identifier is None:
-        raise refuse("MissingParameter", "The request must contain AvailabilityZone or AvailabilityZoneId.")
+        raise refuse(
+            "MissingParameter",
+            "The request must contain AvailabilityZone or AvailabilityZoneId.",
+            inferred="reservation-request-refused",
+        )
     raise refuse("InvalidParameterValue", f"Invalid availability zone: [{name or identifier}]")
 
 
 def _end(kind: str | None, end: datetime | None) -> datetime | None:
     if (kind == "limited") != (end is not None):
         raise refuse(
-            "InvalidParameterCombination", "EndDate goes with the EndDateType limited, and with no other."
+            "InvalidParameterCombination",
+            "EndDate goes with the EndDateType limited, and with no other.",
+            inferred="reservation-request-refused",
         )
     return None if end is None else utc(end)

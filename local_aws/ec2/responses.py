@@ -69,4 +69,8 @@ def _check_enums(shape: Shape | None, value: Any, name: str = "") -> None:
     elif shape is not None and shape.name not in _CHECKED_ELSEWHERE:
         words = getattr(shape, "enum", [])
         if words and value not in words:
-            raise refuse("InvalidParameterValue", f"Invalid value '{value}' for {name}.")
+            raise refuse(
+                "InvalidParameterValue",
+                f"Invalid value '{value}' for {name}.",
+                inferred="word-that-no-enum-has",
+            )

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, ask_all
+from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering, from_api
 from nixl_efa.failure import BadInput, Failure
@@ -92,7 +93,8 @@ class Question:
 
 
 def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, sleep: Sleep) -> list[Offering]:
-    """The offerings of one region and one length in hours, all pages."""
+    """The offerings of one region and one length in hours, all pages. A region that sells no block of the type
+    refuses the question: it has none."""
     body = {
         "InstanceType": request.instance_type,
         "InstanceCount": request.count,
@@ -101,7 +103,12 @@ def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, slee
         "EndDateRange": request.end_for(hours),
     }
     items = all_items(ec2.describe_capacity_block_offerings, "CapacityBlockOfferings", sleep, body)
-    return [from_api(payload, region, hours) for payload in items]
+    try:
+        return [from_api(payload, region, hours) for payload in items]
+    except Exception as error:
+        if error_code(error) == "InvalidParameterValue" and "not supported for Capacity Blocks" in str(error):
+            return []
+        raise
 
 
 def search(

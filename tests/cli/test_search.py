@@ -120,6 +120,14 @@ def test_regions_can_be_given_several_times(cli: Cli, aws: LocalAws) -> None:
     assert {call.region for call in aws.calls.all()} == {"us-east-1", "us-west-2"}
 
 
+def test_a_region_that_does_not_sell_the_type_has_none_and_is_no_failure(cli: Cli) -> None:
+    found = cli(
+        "capacity", "search", "p5.48xlarge", "--region", "us-east-2", "--region", "ca-central-1", "--json"
+    )
+    assert (found.code, found.json["failed_regions"]) == (0, [])
+    assert {one["region"] for one in found.json["offerings"]} == {"us-east-2"}
+
+
 def test_one_bad_region_is_named_and_does_not_spoil_the_rest(cli: Cli, aws: LocalAws) -> None:
     aws.faults.add(OFFERINGS, code="OptInRequired", message="not subscribed")
     found = cli("capacity", "search", "p5.48xlarge", "--region", "all", "--json")
@@ -140,10 +148,20 @@ def test_throttling_is_waited_out_and_only_the_throttled_call_is_repeated(cli: C
     quiet = cli("capacity", "search", "p5.48xlarge", "--json").json["offerings"]
     aws.calls.clear()
     aws.faults.add(OFFERINGS, throttle=True, times=4)
+    # The search's own rate, which botocore does not know as throttling (EC2 API reference, errors-overview).
+    aws.faults.add(OFFERINGS, code="CapacityBlockDescribeLimitExceeded", message="Try again later.", times=2)
     found = cli("capacity", "search", "p5.48xlarge", "--json")
     assert [one["offering_id"] for one in found.json["offerings"]] == [one["offering_id"] for one in quiet]
     answered = [call for call in aws.calls.all() if call.action == OFFERINGS and not call.code]
     assert len(answered) == 2
+
+
+def test_an_account_without_a_quota_of_blocks_is_told_at_once(cli: Cli, aws: LocalAws) -> None:
+    words = "Your existing service limits for this AWS account are not sufficient to use EC2 Capacity Blocks."
+    aws.faults.add(OFFERINGS, code="CapacityBlockDescribeLimitExceeded", message=words, times=None)
+    failed = cli("capacity", "search", "p5.48xlarge")
+    assert (failed.code, words in failed.err) == (1, True)
+    assert actions(aws, OFFERINGS) == 1
 
 
 @pytest.mark.parametrize(

@@ -73,8 +73,12 @@ def test_one_offering_has_two_segments(ec2: EC2Client) -> None:
     )
 
 
-def test_a_region_that_sells_no_blocks_offers_none(client: Any) -> None:
-    assert search(client("ec2", region="ca-central-1")) == []
+def test_a_region_that_sells_no_blocks_of_a_type_refuses_the_question(client: Any, refused: Any) -> None:
+    with refused(
+        "InvalidParameterValue",
+        "The instance type 'p5.48xlarge' is not supported for Capacity Blocks in 'ca-central-1'.",
+    ):
+        search(client("ec2", region="ca-central-1"))
 
 
 @pytest.mark.parametrize(

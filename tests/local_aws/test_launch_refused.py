@@ -96,8 +96,11 @@ def test_a_spot_request_that_never_was(ec2: EC2Client, refused: Any) -> None:
 def test_no_default_subnet_is_said(ec2: EC2Client, image: str, refused: Any) -> None:
     for subnet in ec2.describe_subnets()["Subnets"]:
         ec2.delete_subnet(SubnetId=subnet["SubnetId"])
-    with refused("MissingInput", "No default subnet"):
-        ec2.run_instances(ImageId=image, InstanceType="g7e.8xlarge", MinCount=1, MaxCount=1)
+    given: Any = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1}
+    with refused("InvalidInput", "No default subnet for availability zone: 'us-east-2a'."):
+        ec2.run_instances(Placement={"AvailabilityZone": "us-east-2a"}, **given)
+    with refused("MissingInput", "No subnets found for the default VPC 'vpc-"):
+        ec2.run_instances(**given)
 
 
 def test_an_image_is_needed_and_must_still_be_there(
