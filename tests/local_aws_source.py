@@ -41,14 +41,15 @@ class Refusal:
 class Source:
     """One file. Symbols are written as the table writes them, `path::name` or `path::Class.member`.
 
-    codes: (symbol, code) of every error code and StateReason. numbers: module constants in which a number stands,
-    and defaults of dataclass members. marks: (symbol, row) of everything that leans on an inferred row.
+    codes: (symbol, code) of every error code and StateReason. limits: constants in which a number stands, and members
+    of dataclasses with one as their default. marks: (symbol, row) of what leans on an inferred row. functions: symbols.
     """
 
     refusals: tuple[Refusal, ...]
     codes: frozenset[tuple[str, str]]
-    numbers: frozenset[str]
+    limits: frozenset[str]
     marks: frozenset[tuple[str, str]]
+    functions: frozenset[str]
 
 
 @cache
@@ -63,7 +64,7 @@ def _read(path: Path) -> Source:
     texts = {
         name: node.value for node in tree.body for name in _assigned(node) if isinstance(node, ast.Assign)
     }
-    refusals, codes, numbers, marks = [], set(), set(), set()
+    refusals, codes, limits, marks, functions = [], set(), set(), set(), set()
     for name, node in _symbols(tree):
         symbol = f"{place}::{name}"
         for call in (each for each in ast.walk(node) if isinstance(each, ast.Call)):
@@ -74,10 +75,13 @@ def _read(path: Path) -> Source:
             elif called != "lean_on" and (row := _row(call)):
                 marks.add((symbol, row))
         codes |= {(symbol, text) for text in _texts(node) if CODE.fullmatch(text)}
-        is_assignment = isinstance(node, ast.Assign | ast.AnnAssign)
-        if is_assignment and path.stem not in MACHINERY and _is_limit(node.value):
-            numbers.add(symbol)
-    return Source(tuple(refusals), frozenset(codes), frozenset(numbers), frozenset(marks))
+        if isinstance(node, ast.FunctionDef):
+            functions.add(symbol)
+        elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_limit(node.value):
+            limits |= set() if path.stem in MACHINERY else {symbol}
+    return Source(
+        tuple(refusals), frozenset(codes), frozenset(limits), frozenset(marks), frozenset(functions)
+    )
 
 
 def _symbols(tree: ast.Module) -> Iterator[tuple[str, ast.stmt]]:
@@ -134,8 +138,9 @@ def _texts(node: ast.AST) -> Iterator[str]:
 
 
 def _is_limit(value: ast.expr | None) -> bool:
-    """Whether a number stands in it that says how long, how many or how much; 0 and 1 say nothing."""
-    return value is not None and any(
+    """Whether it says how long, how many or how much: a number other than 0 and 1, or a length of time."""
+    inside = [] if value is None else list(ast.walk(value))
+    return any(
         isinstance(each, ast.Constant) and isinstance(each.value, int | float) and each.value not in (0, 1)
-        for each in ast.walk(value)
-    )
+        for each in inside
+    ) or any(isinstance(each, ast.Call) and _called(each) == "timedelta" and each.keywords for each in inside)
