@@ -71,7 +71,7 @@ def _read(path: Path) -> Source:
             if (called := _called(call)) in RAISERS and name not in ("refuse", "JsonError.__init__"):
                 refusals.append(_refusal(symbol, call, texts))
             if called == "lean_on" and isinstance(call.args[0], ast.Constant):
-                marks.add((symbol, call.args[0].value))
+                marks.add((symbol, str(call.args[0].value)))
             elif called != "lean_on" and (row := _row(call)):
                 marks.add((symbol, row))
         codes |= {(symbol, text) for text in _texts(node) if CODE.fullmatch(text)}
@@ -112,7 +112,7 @@ def _row(call: ast.Call) -> str:
 
 def _refusal(symbol: str, call: ast.Call, texts: Mapping[str, ast.expr]) -> Refusal:
     code, message = call.args
-    if not isinstance(code, ast.Constant):
+    if not isinstance(code, ast.Constant) or not isinstance(code.value, str):
         raise AssertionError(f"{symbol}, line {call.lineno}: the code of a refusal is not written out")
     words = tuple(part.strip() for part in _parts(message, texts) if re.search(r"\w", part))
     return Refusal(symbol, call.lineno, code.value, words, _row(call))
@@ -123,7 +123,7 @@ def _parts(node: ast.expr, texts: Mapping[str, ast.expr]) -> list[str]:
     if isinstance(node, ast.Constant):
         return [str(node.value)]
     if isinstance(node, ast.JoinedStr):
-        return [each.value for each in node.values if isinstance(each, ast.Constant)]
+        return [str(each.value) for each in node.values if isinstance(each, ast.Constant)]
     if isinstance(node, ast.Name) and node.id in texts:
         return _parts(texts[node.id], {})
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "format":

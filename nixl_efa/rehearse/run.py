@@ -122,6 +122,7 @@ class _Rehearsal:
         self._simulate_nodes()
         self._command("verify", name, "--no-transfer")
         if keep:
+            self._tell_inferred()
             self._explain_keep()
             return
         self._step(f"Destroy {stack}")
