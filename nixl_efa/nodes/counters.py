@@ -36,7 +36,7 @@ class Moved:
 def counters(text: str) -> Counters:
     """Counters by device, from lines such as "rdmap79s0 tx_bytes=12 rx_bytes=3" and "net/ens5 tx_bytes=4"."""
     found: dict[str, dict[str, int]] = {}
-    for line in text.splitlines():
+    for line in filter(str.strip, text.splitlines()):
         device, *pairs = line.split()
         values = (pair.partition("=") for pair in pairs)
         found[device] = {name: int(value) for name, _, value in values if value.isdecimal()}

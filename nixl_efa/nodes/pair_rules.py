@@ -8,6 +8,7 @@ from typing import Any
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.parse import objects
 
 # Where the two nodes' pair.json differ by right.
 _OWN = ("node", "role")
@@ -23,7 +24,7 @@ def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
     first, second = (_shared(document or {}) for document in documents.values())
     if differing := sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key)):
         return Finding(Level.FAIL, check, f"the nodes differ in {', '.join(differing)}.", remedy, command)
-    known = {node.get("name"): node.get("address") for node in first.get("nodes", ())}
+    known = {node.get("name"): node.get("address") for node in objects(first, "nodes")}
     for node in pair.nodes:
         if known.get(node.name) != node.private_ip:
             message = f"has {known.get(node.name)} for the {node.name}, the outputs have {node.private_ip}."

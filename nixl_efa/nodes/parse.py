@@ -160,6 +160,12 @@ def json_object(text: str) -> Mapping[str, Any] | None:
     return document if isinstance(document, dict) else None
 
 
+def objects(document: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
+    """The objects in a list of a document; none where it is no list."""
+    listed = document.get(name)
+    return tuple(one for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
+
+
 def json_document(text: str) -> Any:
     """A JSON document, None when the text isn't one."""
     try:

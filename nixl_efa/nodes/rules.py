@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import cloud_init as first_boot
+from nixl_efa.nodes import parse
 from nixl_efa.nodes.facts import LOCAL_DISKS, NodeFacts, Planned
 
 Rule = Callable[[NodeFacts, Planned], Finding]
@@ -48,9 +49,11 @@ def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
         return Finding(Level.PASS, check, f"as planned over {report.get('transport', '?')}")
     faults = ", ".join(
         f"{one.get('check')} (planned {one.get('planned')}, seen {one.get('seen')})"
-        for one in report.get("checks", ())
+        for one in parse.objects(report, "checks")
         if not one.get("ok")
     )
+    if not faults:
+        return Finding(Level.FAIL, check, "it can't be read.", "Look at the file on the node.", command)
     remedy = "`systemctl restart nixl-efa-boot-report` on the node looks again."
     return Finding(Level.FAIL, check, f"not as planned: {faults}.", remedy, command)
 

@@ -44,6 +44,7 @@ BROKEN_REPORT = {
         ({"cloud_init": CloudInit("error", ("scripts_user",))}, "cloud-init", FAIL, "scripts_user"),
         ({"cloud_init": CloudInit()}, "cloud-init", FAIL, "says nothing"),
         ({"boot_report": None}, "boot report", FAIL, "there is none"),
+        ({"boot_report": {"checks": 1}}, "boot report", FAIL, "it can't be read"),
         ({"boot_report": BROKEN_REPORT}, "boot report", FAIL, "memlock (planned unlimited, seen 64)"),
         ({"rdma_devices": {"rdmap0s0": "0x1d0f"}}, "EFA devices", FAIL, "1 of 32"),
         ({"domains": (), "fi_info_error": "fi_getinfo: -61"}, "fi_info", FAIL, "fi_getinfo: -61"),
@@ -120,6 +121,7 @@ def test_nodes_that_know_each_other_agree(pair: PairOutputs, p5_facts: NodeFacts
     [
         ({"efa_interfaces": 16}, "the nodes differ in efa_interfaces"),
         ({"nodes": [{"name": "producer", "address": "10.0.0.99"}]}, "the nodes differ in nodes"),
+        ({"nodes": 7}, "the nodes differ in nodes"),
         ({"node": "producer"}, "on the consumer says that it is the producer"),
     ],
 )
@@ -137,6 +139,11 @@ def test_nodes_that_agree_on_another_address_than_the_outputs_fail(
     found = agreement(moved, both(p5_facts))
     assert found.level is FAIL
     assert "10.0.0.12 for the consumer, the outputs have 10.0.0.77" in found.message
+
+
+def test_a_pair_json_that_can_not_be_read_knows_nobody(pair: PairOutputs, p5_facts: NodeFacts) -> None:
+    odd = replace(p5_facts, pair={"node": "producer", "nodes": [7]})
+    assert "has None for the producer" in agreement(pair, both(odd, nodes=[7])).message
 
 
 def test_a_missing_pair_json_names_the_node(pair: PairOutputs, p5_facts: NodeFacts) -> None:

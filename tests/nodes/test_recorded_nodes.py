@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -13,9 +14,9 @@ from nixl_efa.bootstrap.files import env_file
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import counters, parse, rules, run_command
 from nixl_efa.nodes.facts import Planned, node_facts
-from nixl_efa.nodes.sections import Section
+from nixl_efa.nodes.sections import Section, script
 from tests.nodes.stand_in import ADDRESSES, FakeClock, first_boot
-from tests.records import answer, record
+from tests.records import answer, names, record
 
 FAIL, WARN, PASS = Level.FAIL, Level.WARN, Level.PASS
 GPU_FABRIC = "    Fabric\n        State   : {}\n        Status  : {}\n"
@@ -412,6 +413,22 @@ def test_why_a_plugin_does_not_load_is_taken_from_nixls_log(
     assert words in found.message
     assert "libcufile" not in found.message
     assert remedy in found.remedy
+
+
+SECTIONS = re.findall(r"^section (\w+) ", script("node-facts.sh"), re.MULTILINE)
+TEXTS = [said for name in names() if isinstance(said := answer(name), str)]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_no_output_of_any_tool_breaks_the_look_at_a_node(section: str, p5_plan: Planned) -> None:
+    """Each in the place of another's, which changes what is said of its own subjects alone."""
+    nothing = looked_at(p5_plan, {})
+    for said in ("", "\n\n", "{}", "[]", "null", '"x"', "[1, null]", '{"checks": 1}', *TEXTS):
+        for code in (0, 1):
+            found = looked_at(p5_plan, {section: (said, code)})
+            # fi_info's list tells libfabric's version, too.
+            assert len([name for name, one in found.items() if one != nothing[name]]) <= 2
+            assert counters.moved(counters.counters(said), counters.counters(said)).sent_bytes == 0
 
 
 def env(boot: Bootstrap) -> dict[str, Any]:
