@@ -19,7 +19,8 @@ _COVERED = {"nvidia", "neuron", "none"}
 def image_parameter(instance_type: InstanceType | None) -> str:
     """The public parameter that names the image: Neuron's for Trainium and Inferentia, NVIDIA's for all others.
 
-    A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds.
+    A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds. Empty for a type that is not
+    known (None): neither is its architecture.
     """
     return _for_type(instance_type, neuron=_NEURON, nvidia=_NVIDIA)
 
@@ -32,10 +33,11 @@ def image_choice(instance_type: InstanceType | None) -> str:
 
 
 def _for_type(instance_type: InstanceType | None, *, neuron: str, nvidia: str) -> str:
-    if instance_type is not None and instance_type.accelerator_kind == "neuron":
+    if instance_type is None:
+        return ""
+    if instance_type.accelerator_kind == "neuron":
         return neuron
-    architecture = instance_type.architectures[0] if instance_type else "x86_64"
-    return nvidia.format(architecture=architecture)
+    return nvidia.format(architecture=instance_type.architectures[0])
 
 
 def validate_image(instance_type: InstanceType | None, *, given: bool) -> list[Finding]:

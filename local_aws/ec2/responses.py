@@ -13,6 +13,7 @@ from moto.ec2.responses import EC2Response
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import BlockActions
 from local_aws.ec2.extensions import ExtensionActions
+from local_aws.ec2.instance_types import InstanceTypeActions
 from local_aws.ec2.interfaces import InterfaceActions
 from local_aws.ec2.launch import LaunchActions
 from local_aws.ec2.launch_templates import LaunchTemplateActions
@@ -25,6 +26,7 @@ class Ec2(
     LaunchActions,
     LaunchTemplateActions,
     InterfaceActions,
+    InstanceTypeActions,
     PlacementGroupActions,
     ReservationActions,
     BlockActions,

@@ -21,7 +21,7 @@ from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering, from_api
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.files import write_durably
-from nixl_efa.instance_types import capacity_block_types, find, nearest
+from nixl_efa.instance_types import capacity_block_types, data_source, find, nearest
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -327,7 +327,10 @@ def _check_type(name: str) -> None:
     else:
         similar = [other for other in nearest(name) if other in sold]
         hint = f" (did you mean {' or '.join(similar)}?)" if similar else ""
-        problem = f"TYPE {name}: there is no such instance type{hint}"
+        problem = (
+            f"TYPE {name} is not in this data (of {data_source().date}){hint}. If there is such a type, run "
+            "`nixl-efa instance-types refresh`"
+        )
     raise BadInput(f"{problem}. Types with blocks: {', '.join(sold)}")
 
 

@@ -24,6 +24,14 @@ def environment_settings(name: str, environ: Mapping[str, str], project: Path) -
     return _settings_of(name, environ, project, _context(environ, project))
 
 
+def environment_regions(environ: Mapping[str, str], project: Path) -> tuple[str, ...]:
+    """The regions of all environments of a project, those with a fault too; none outside of a project."""
+    directory = project / "environments"
+    names = environment_names(directory)
+    loaded = load(directory, environ, _context(environ, project), only=names) if names else Loaded((), ())
+    return tuple(dict.fromkeys(one.region for one in (*loaded.environments, *loaded.faulty)))
+
+
 def _settings_of(
     name: str,
     environ: Mapping[str, str],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterable, Set
 from dataclasses import asdict
 from datetime import UTC, date, datetime
@@ -12,13 +14,15 @@ from typing import Annotated, Any
 import typer
 
 from nixl_efa import efa_layout, instance_types
+from nixl_efa.aws_errors import explain
+from nixl_efa.capacity.buyer import own_endpoint
 from nixl_efa.cli import output
+from nixl_efa.cli.environments import environment_regions
 from nixl_efa.files import filled_at_once
-from nixl_efa.instance_types.data import DATA_FILE, DataSource, decode
+from nixl_efa.instance_types.data import DATA_FILE, DataSource, catalogue, encode
 from nixl_efa.instance_types.model import InstanceType
-
-# New accelerators come to these first; no one region has all types.
-DEFAULT_REGIONS = ["us-east-1", "us-east-2", "us-west-2"]
+from nixl_efa.instance_types.rdma import rdma_of
+from nixl_efa.nixl_backend import nixl_backend
 
 app = typer.Typer(
     help="Show and compare what EC2 says about instance types.",
@@ -74,7 +78,10 @@ def show(
         output.say(f"{finding.level.value} {finding.line()}")
     if as_json:
         interfaces = [asdict(interface) for interface in efa_layout.layout(one)]
-        output.print_json("instance-type", {**_source(), **_facts(one), "interfaces": interfaces})
+        output.print_json(
+            "instance-type",
+            {**asdict(instance_types.source_of(name)), **_facts(one), "interfaces": interfaces},
+        )
     else:
         _print_one(one)
 
@@ -82,10 +89,16 @@ def show(
 @app.command("refresh")
 def refresh(
     regions: Annotated[
-        list[str], typer.Option("--region", help="A region to read; can be given several times.")
-    ] = DEFAULT_REGIONS,
+        list[str] | None,
+        typer.Option(
+            "--region",
+            help="A region to read; can be given several times. Else those of the environments and AWS_REGION.",
+        ),
+    ] = None,
     path: Annotated[str, typer.Option("--output", help="The file to write.")] = DATA_FILE,
-    day: Annotated[str | None, typer.Option("--date", help="The date to note; today when left out.")] = None,
+    day: Annotated[
+        str | None, typer.Option("--date", help="When EC2 said it; today for what AWS itself answers.")
+    ] = None,
     source: Annotated[
         str | None, typer.Option(help="The source to note; the endpoints that were read when left out.")
     ] = None,
@@ -93,29 +106,52 @@ def refresh(
 ) -> None:
     """Read the types from EC2 (DescribeInstanceTypes) and write the data file.
 
-    A type that none of the regions offers leaves the file; what comes and goes is listed.
+    One region that answers is enough: it names the types of the others, too. A type that none names is kept as it was.
     """
     from nixl_efa.aws import Clients
     from nixl_efa.instance_types.refresh import refresh as read
 
     noted = _date(day)
-    before = instance_types.all_types().keys()
     made = Clients(profile)
-    clients = [made.ec2(region) for region in regions]
-    endpoints = ", ".join(dict.fromkeys(client.meta.endpoint_url for client in clients))
-    text = read(clients, DataSource(noted, source or f"EC2 DescribeInstanceTypes, {endpoints}"))
-    after = decode(text).types.keys()
-    if not after:
+    clients = {region: made.ec2(region) for region in regions or _own_regions(made.region)}
+    endpoints = ", ".join(dict.fromkeys(client.meta.endpoint_url for client in clients.values()))
+    elsewhere = [url for client in clients.values() if (url := own_endpoint(client.meta.endpoint_url))]
+    if elsewhere and not (day and source):
+        raise output.BadInput(
+            f"{elsewhere[0]} is not AWS, so how old its facts are is not known: give --date and --source."
+        )
+    known = catalogue()
+    found = read(
+        clients, known, DataSource(noted, source or f"EC2 DescribeInstanceTypes, {endpoints}"), time.sleep
+    )
+    reasons = [f"{region}: {explain(error)}" for region, error in found.refused.items()]
+    if len(reasons) == len(clients):
+        raise output.Failure(f"no region could be read, and {path} is as it was. {' '.join(reasons)}")
+    if not found.named:
         raise output.Failure(f"{endpoints} named no type with EFA or accelerators; {path} is as it was.")
+    for reason in reasons:
+        output.say(f"Left out, {reason}")
     try:
         target = Path(path)
         with filled_at_once(target.parent.resolve(strict=True), last=target.name) as folder:
-            (folder / target.name).write_text(text, encoding="utf-8", newline="\n")
+            (folder / target.name).write_text(encode(found.catalogue), encoding="utf-8", newline="\n")
     except OSError as error:
         raise output.BadInput(
             f"--output {path} can't be written: {error.strerror}. Name another file."
         ) from error
-    output.say(f"{path}: {len(after)} types. New: {_names(after - before)}. Gone: {_names(before - after)}.")
+    new, kept = found.named - known.types.keys(), found.catalogue.older
+    output.say(f"{path}: {len(found.catalogue.types)} types. New: {_names(new)}. Kept: {_names(kept)}.")
+
+
+def _own_regions(default: str | None) -> list[str]:
+    """The regions of the project's environments, faulty ones too (this may be what mends them), and the default."""
+    regions = environment_regions(os.environ, Path.cwd())
+    found = list(dict.fromkeys([*regions, *([default] if default else [])]))
+    if not found:
+        raise output.BadInput(
+            "no region is known: run this in the project's folder, give --region, or set AWS_REGION."
+        )
+    return found
 
 
 def _known(option: str, value: str | None, values: Set[str]) -> None:
@@ -183,7 +219,7 @@ def _print_one(one: InstanceType) -> None:
     from rich.table import Table
 
     interfaces = efa_layout.layout(one)
-    source = instance_types.data_source()
+    source = instance_types.source_of(one.name)
     rows = {
         "Type": one.name,
         "vCPU": str(one.vcpu),
@@ -193,6 +229,8 @@ def _print_one(one: InstanceType) -> None:
         "Network cards": str(len(one.network_cards)),
         "EFA interfaces": str(one.efa_interfaces),
         "A node's interfaces": _interfaces(interfaces),
+        "RDMA over EFA": _rdma(one),
+        "NIXL": str(nixl_backend(one.name, one.accelerator_kind, efa_layout.efa_interface_count(interfaces))),
         "Capacity Block": _block(one),
         "Usage classes": ", ".join(one.usage_classes),
         "Placement groups": ", ".join(one.placement_strategies),
@@ -205,6 +243,16 @@ def _print_one(one: InstanceType) -> None:
     for label, value in rows.items():
         table.add_row(label, value)
     output.console().print(table)
+
+
+def _rdma(one: InstanceType) -> str:
+    if not one.supports_efa:
+        return "none"
+    found = rdma_of(one.name)
+    if found is None:
+        return "not known"
+    able = {"read": found.read, "write": found.write, "GPUDirect": found.gpudirect}
+    return f"{', '.join(name for name, has in able.items() if has) or 'none'} ({found.source})"
 
 
 def _interfaces(interfaces: tuple[efa_layout.Interface, ...]) -> str:

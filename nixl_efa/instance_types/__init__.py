@@ -12,6 +12,7 @@ from nixl_efa.instance_types.data import (
     capacity_block_types,
     data_source,
     find,
+    source_of,
 )
 from nixl_efa.instance_types.model import Accelerator, InstanceType, NetworkCard
 from nixl_efa.instance_types.names import is_well_formed, nearest
@@ -30,6 +31,7 @@ __all__ = [
     "find",
     "is_well_formed",
     "nearest",
+    "source_of",
     "validate",
     "validate_volume",
 ]

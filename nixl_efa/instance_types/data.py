@@ -3,6 +3,7 @@
 The file's form, both ways, is defined here and nowhere else. A line leaves out what equals the file's
 "defaults". Equal network cards that follow each other are one run:
 [first index, number of cards, interfaces a card, interface types, baseline Gbps, peak Gbps].
+A type that the latest reading did not name has "read", its reading's place in the file's "earlier".
 `nixl-efa instance-types refresh` writes the file.
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 import json
 import os.path
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -34,7 +35,7 @@ _DEFAULTS: dict[str, Any] = {
 
 @dataclass(frozen=True, slots=True)
 class DataSource:
-    """Where the data is from: the day on which it was read (YYYY-MM-DD), and from what."""
+    """Where facts are from: the day on which EC2 said them (YYYY-MM-DD), no later one, and what was read."""
 
     date: str
     source: str
@@ -42,27 +43,41 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The types by name, ordered by family and then from small to large, and where they are from."""
+    """The types by name, ordered by family and then from small to large, and where they are from.
+
+    source:  the latest reading. older: of the types that it did not name, the reading that did.
+    """
 
     types: Mapping[str, InstanceType]
     source: DataSource
+    older: Mapping[str, DataSource] = field(default_factory=dict)
+
+    def source_of(self, name: str) -> DataSource:
+        """Where a type's facts are from."""
+        return self.older.get(name, self.source)
 
 
-def encode(types: Iterable[InstanceType], source: DataSource) -> str:
+def encode(catalogue: Catalogue) -> str:
     """The data file's text: the same for the same types, in whatever order they come."""
-    lines = [f"    {_dump(one.name)}: {_dump(_row(one))}" for one in sorted(types, key=lambda one: one.name)]
-    head = [f'  "{key}": {_dump(value)},' for key, value in _head(source).items()]
+    earlier = sorted({*catalogue.older.values()}, key=lambda one: (one.date, one.source), reverse=True)
+    lines = [
+        f"    {_dump(one.name)}: {_dump(_row(one) | _read(catalogue.older.get(one.name), earlier))}"
+        for one in sorted(catalogue.types.values(), key=lambda one: one.name)
+    ]
+    head = [f'  "{key}": {_dump(value)},' for key, value in _head(catalogue.source, earlier).items()]
     return "\n".join(["{", *head, '  "types": {', ",\n".join(lines), "  }", "}", ""])
 
 
 def decode(text: str) -> Catalogue:
-    """The catalogue that `encode` wrote."""
+    """The catalogue that `encode` was given."""
     document = json.loads(text)
     defaults = document["defaults"]
     types = [_instance_type(name, {**defaults, **row}) for name, row in document["types"].items()]
     types.sort(key=lambda one: (one.family, one.vcpu, one.name))
     source = DataSource(document["date"], document["source"])
-    return Catalogue(MappingProxyType({one.name: one for one in types}), source)
+    earlier = [DataSource(*values) for values in document.get("earlier", ())]
+    older = {name: earlier[row["read"]] for name, row in document["types"].items() if "read" in row}
+    return Catalogue(MappingProxyType({one.name: one for one in types}), source, older)
 
 
 @cache
@@ -83,8 +98,13 @@ def all_types() -> Mapping[str, InstanceType]:
 
 
 def data_source() -> DataSource:
-    """When and from what the data was read."""
+    """The latest reading of the data."""
     return catalogue().source
+
+
+def source_of(name: str) -> DataSource:
+    """Where the facts of a type of the data are from."""
+    return catalogue().source_of(name)
 
 
 def capacity_block_types() -> tuple[str, ...]:
@@ -92,8 +112,13 @@ def capacity_block_types() -> tuple[str, ...]:
     return tuple(name for name, one in all_types().items() if one.supports_capacity_block)
 
 
-def _head(source: DataSource) -> dict[str, Any]:
-    return {"date": source.date, "source": source.source, "defaults": _DEFAULTS}
+def _head(source: DataSource, earlier: Sequence[DataSource]) -> dict[str, Any]:
+    before = {"earlier": [[one.date, one.source] for one in earlier]} if earlier else {}
+    return {"date": source.date, "source": source.source, **before, "defaults": _DEFAULTS}
+
+
+def _read(source: DataSource | None, earlier: Sequence[DataSource]) -> dict[str, Any]:
+    return {} if source is None else {"read": earlier.index(source)}
 
 
 def _dump(value: object) -> str:

@@ -32,7 +32,7 @@ _PERFORMANCE = re.compile(r"(?:(?P<times>\d+)x )?(?P<gigabit>\d+(?:\.\d+)?) Giga
 def from_pages(pages: Iterable[Mapping[str, Any]]) -> list[InstanceType]:
     """The types with EFA or accelerators in DescribeInstanceTypes' pages, from one region or from several.
 
-    A type that several regions offer is one type; its usage classes are those of all regions together, since
+    A type that several regions name is one type; its usage classes are those of all regions together, since
     a region may offer it without Spot or Capacity Blocks.
     """
     types: dict[str, InstanceType] = {}

@@ -40,9 +40,9 @@ def _unknown(name: str) -> Finding:
     return Finding(
         Level.WARN,
         _CHECK,
-        f"Instance type {name} is unknown: it is none of the {len(all_types())} types with EFA or "
-        f"accelerators of {data_source().date}, so {_TCP}.",
-        f"{_did_you_mean(name)} If it is newer than that, run `nixl-efa instance-types refresh`.".strip(),
+        f"Instance type {name} is not in this data (of {data_source().date}), which holds {len(all_types())} types "
+        f"with EFA or accelerators: no EFA interface can be planned, so {_TCP}.",
+        f"{_did_you_mean(name)} If there is such a type, run `nixl-efa instance-types refresh`.".strip(),
     )
 
 

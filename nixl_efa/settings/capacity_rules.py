@@ -81,8 +81,13 @@ def _block_type(facts: Facts) -> Iterator[Finding]:
             types,
         )
     elif known is None and instance_types.is_well_formed(name):
-        message = f"{both}: whether {name} can be had as a Capacity Block is not known here."
-        yield facts.warning("use_capacity_block", message, types)
+        # Its nodes would have no EFA interface: a block that is paid for, and a pair that talks over TCP.
+        yield facts.fault(
+            "use_capacity_block",
+            f"{both}: {name} is not in this data (of {instance_types.data_source().date}), so which EFA interfaces its "
+            "network cards take is not known.",
+            f"Run `nixl-efa instance-types refresh`, which reads the type from EC2. {types}",
+        )
 
 
 def _block_without_reservation(facts: Facts) -> Iterator[Finding]:

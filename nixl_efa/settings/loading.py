@@ -25,6 +25,7 @@ from nixl_efa.settings.variables import read_variables
 class Loaded:
     """environments: those without a fault, by name; findings: all faults and warnings, each once.
 
+    faulty: those whose values are sound, and break a rule.
     by_environment: the findings of each chosen environment; `general`: those of none (an unknown variable).
     """
 
@@ -32,6 +33,7 @@ class Loaded:
     findings: tuple[Finding, ...]
     general: tuple[Finding, ...] = ()
     by_environment: Mapping[str, tuple[Finding, ...]] = field(default_factory=dict)
+    faulty: tuple[Settings, ...] = ()
 
 
 def load(
@@ -76,6 +78,7 @@ def load(
         tuple(dict.fromkeys(everything)),
         tuple(general),
         {name: tuple(findings) for name, findings in by_environment.items()},
+        tuple(one for one in environments if failures(by_environment[one.name])),
     )
 
 

@@ -33,8 +33,16 @@ def _instance_type(facts: Facts) -> Iterator[Finding]:
 def _image(facts: Facts) -> Iterator[Finding]:
     settings = facts.settings
     given = settings.ami_id is not None or settings.ami_parameter is not None
-    found = validate_image(instance_types.find(settings.instance_type), given=given)
-    return _named(facts, "instance_type", found)
+    name = settings.instance_type
+    known = instance_types.find(name)
+    if known is None and not given and instance_types.is_well_formed(name):
+        yield facts.fault(
+            "instance_type",
+            f"{facts.shown('instance_type')} is not in this data (of {instance_types.data_source().date}), so whether "
+            "its image must be for x86_64 or arm64 is not known.",
+            "Run `nixl-efa instance-types refresh`, or set ami_id or ami_parameter.",
+        )
+    yield from _named(facts, "instance_type", validate_image(known, given=given))
 
 
 def _volume_size(facts: Facts) -> Iterator[Finding]:

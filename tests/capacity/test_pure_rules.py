@@ -65,7 +65,7 @@ def test_the_nearest_lengths_are_named(hours: int, near: tuple[int, ...]) -> Non
         ({"count": 65}, "COUNT 65: a Capacity Block has 1 to 64 instances"),
         ({"count": 0}, "COUNT 0: a Capacity Block has 1 to 64 instances"),
         ({"instance_type": "g7e.8xlarge"}, "TYPE g7e.8xlarge: AWS sells no Capacity Blocks of it"),
-        ({"instance_type": "p5.48xlrge"}, "TYPE p5.48xlrge: there is no such instance type (did you mean "
+        ({"instance_type": "p5.48xlrge"}, "TYPE p5.48xlrge is not in this data (of 2026-10-27) (did you mean "
                                           "p5.48xlarge"),
         ({"latest_end": NOW}, "--to 2026-11-23 12:00 UTC is not after --from 2026-11-23 12:00 UTC"),
         ({"latest_end": NOW + timedelta(days=1), "hours": (168,)}, "no block of 168 hours fits"),

@@ -29,8 +29,8 @@ def test_the_image_fits_the_accelerator_and_the_architecture(instance_type: str,
     assert parameter_of(stack, "local.newest_image") == parameter
 
 
-def test_a_type_that_is_not_known_gets_the_nvidia_image() -> None:
-    assert image_parameter(None).startswith(f"{DLAMI}/x86_64/")
+def test_a_type_that_is_not_known_gets_no_image_since_its_architecture_is_not_known_either() -> None:
+    assert image_parameter(None) == ""
 
 
 def test_an_accelerator_without_a_deep_learning_image_is_warned_of_unless_an_image_is_given() -> None:

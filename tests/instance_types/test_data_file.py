@@ -13,26 +13,38 @@ import moto
 import pytest
 
 from nixl_efa import instance_types
-from nixl_efa.instance_types.data import DATA_FILE, DataSource, decode, encode
+from nixl_efa.instance_types.data import DATA_FILE, Catalogue, DataSource, decode, encode
 from nixl_efa.instance_types.refresh import refresh
 
 RECORDED = f"EC2 DescribeInstanceTypes as recorded in moto {moto.__version__}"
+# The day of the files in each version's wheel (`unzip -l`): EC2 said it then, or before.
+WHEELS = {"5.2.5": "2026-10-27"}
 ACCELERATOR_FIELDS = {"GpuInfo", "NeuronInfo", "InferenceAcceleratorInfo", "FpgaInfo", "MediaAcceleratorInfo"}
 
 
 @pytest.fixture
 def described_by_ec2(mocked_aws: None) -> dict[str, dict[str, Any]]:
-    pages = boto3.client("ec2", region_name="us-east-1").get_paginator("describe_instance_types").paginate()
+    pages = (
+        boto3.client("ec2", region_name="us-east-1")
+        .get_paginator("describe_instance_types")
+        .paginate(IncludeUnsupportedInRegion=True)
+    )
     return {info["InstanceType"]: dict(info) for page in pages for info in page["InstanceTypes"]}
 
 
 @pytest.mark.parametrize("regions", [["us-east-1"], ["us-west-2", "eu-north-1"]])
 def test_a_refresh_reproduces_the_committed_file_byte_for_byte(mocked_aws: None, regions: list[str]) -> None:
-    clients = [boto3.client("ec2", region_name=region) for region in regions]
+    clients = {region: boto3.client("ec2", region_name=region) for region in regions}
+    nothing = Catalogue({}, DataSource("2026-01-01", "nothing"))
+    source = DataSource(WHEELS[moto.__version__], RECORDED)
 
-    text = refresh(clients, DataSource(instance_types.data_source().date, RECORDED))
+    text = encode(refresh(clients, nothing, source, sleep=lambda _: None).catalogue)
 
     assert text.encode() == Path(DATA_FILE).read_bytes()
+
+
+def test_the_date_is_that_of_the_facts_and_not_of_their_conversion() -> None:
+    assert instance_types.data_source() == DataSource(WHEELS[moto.__version__], RECORDED)
 
 
 def test_the_file_holds_every_type_with_efa_or_an_accelerator_and_no_other(
@@ -148,13 +160,16 @@ def test_sizes_are_listed_from_small_to_large() -> None:
 
 def test_what_was_written_is_read_back_whole_whatever_the_order() -> None:
     source = DataSource("2030-01-02", 'a "source"')
-    types = list(instance_types.all_types().values())
+    types = dict(instance_types.all_types())
+    older = {"p5.48xlarge": DataSource("2029-12-31", "b"), "p5.4xlarge": DataSource("2028-01-01", "c")}
 
-    text = encode(reversed(types), source)
+    text = encode(Catalogue(dict(reversed(types.items())), source, older))
 
-    assert text == encode(types, source)
-    assert decode(text).source == source
-    assert list(decode(text).types.values()) == types
+    assert text == encode(Catalogue(types, source, older))
+    assert decode(text) == Catalogue(types, source, older)
+    assert list(decode(text).types) == list(types)
+    assert decode(text).source_of("p5.4xlarge") == older["p5.4xlarge"]
+    assert decode(text).source_of("p5e.48xlarge") == source
 
 
 def test_equal_cards_with_a_gap_between_their_indexes_keep_them() -> None:
@@ -162,7 +177,8 @@ def test_equal_cards_with_a_gap_between_their_indexes_keep_them() -> None:
     [card] = like.network_cards
     gapped = replace(like, network_cards=tuple(replace(card, index=index) for index in (0, 1, 3)))
 
-    [read] = decode(encode([gapped], instance_types.data_source())).types.values()
+    one = Catalogue({gapped.name: gapped}, instance_types.data_source())
+    [read] = decode(encode(one)).types.values()
 
     assert read == gapped
 

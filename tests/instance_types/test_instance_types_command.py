@@ -134,6 +134,12 @@ def test_show_warns_on_stderr_of_a_type_without_efa_and_goes_on(capsys: pytest.C
     assert "interface on network card 0 " in out
 
 
+def test_show_says_what_nixl_goes_over(capsys: pytest.CaptureFixture[str]) -> None:
+    _, out, _ = run(capsys, "show", "g6e.12xlarge")
+    assert "read, write (EC2 user guide, efa.html" in out
+    assert "UCX over EFA (UCX_TLS=srd,self,sm)" in out
+
+
 def test_show_as_json_is_one_document(capsys: pytest.CaptureFixture[str]) -> None:
     document = run_json(capsys, "show", "p5.4xlarge")
 
@@ -192,7 +198,7 @@ def test_refresh_writes_the_committed_file_again(
     )
 
     count = len(instance_types.all_types())
-    assert (code, out, err) == (0, "", f"{written}: {count} types. New: none. Gone: none.\n")
+    assert (code, out, err) == (0, "", f"{written}: {count} types. New: none. Kept: none.\n")
     assert written.read_bytes() == Path(DATA_FILE).read_bytes()
 
 
@@ -208,14 +214,21 @@ def test_refresh_notes_the_endpoints_that_it_read(
     )
 
 
-def test_refresh_says_which_types_come_and_go(
+def test_refresh_keeps_what_no_region_names_with_the_source_that_it_had(
     one_type_more: None, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    code, _, err = run(capsys, "refresh", "--region", "us-east-1", "--output", str(tmp_path / "types.json"))
+    written = tmp_path / "types.json"
+    code, _, err = run(capsys, "refresh", "--region", "us-east-1", "--output", str(written))
 
-    gone = ", ".join(sorted(instance_types.all_types().keys() - {"p5.48xlarge"}))
+    kept = ", ".join(sorted(instance_types.all_types().keys() - {"p5.48xlarge"}))
+    count = len(instance_types.all_types()) + 1
     assert code == 0
-    assert err == f"{tmp_path / 'types.json'}: 2 types. New: x1test.large. Gone: {gone}.\n"
+    assert err == f"{written}: {count} types. New: x1test.large. Kept: {kept}.\n"
+    read = decode(written.read_text())
+    assert set(read.types) == {*instance_types.all_types(), "x1test.large"}
+    assert read.source_of("p5.4xlarge") == instance_types.data_source()
+    assert read.source_of("p5.48xlarge") == read.source
+    assert read.source.date > instance_types.data_source().date
 
 
 def test_refresh_leaves_the_file_alone_when_ec2_names_no_type(

@@ -115,20 +115,30 @@ def test_an_unknown_type_gives_a_warning_with_the_nearest_names() -> None:
 
     assert finding.level is Level.WARN
     assert finding.message == (
-        f"Instance type p5.49xlarge is unknown: it is none of the {len(instance_types.all_types())} types with "
-        f"EFA or accelerators of {instance_types.data_source().date}, so NIXL will use TCP over a plain network "
-        "interface."
+        f"Instance type p5.49xlarge is not in this data (of {instance_types.data_source().date}), which holds "
+        f"{len(instance_types.all_types())} types with EFA or accelerators: no EFA interface can be planned, so NIXL "
+        "will use TCP over a plain network interface."
     )
     assert finding.remedy == (
         "Did you mean p5.48xlarge, p5.4xlarge or p5e.48xlarge? "
-        "If it is newer than that, run `nixl-efa instance-types refresh`."
+        "If there is such a type, run `nixl-efa instance-types refresh`."
     )
+
+
+@pytest.mark.parametrize("name", ["p6e-gb200.36xlarge", "dl1.24xlarge", "g4ad.xlarge"])
+def test_of_a_type_that_the_data_lacks_it_is_not_said_that_there_is_none(name: str) -> None:
+    if instance_types.find(name) is not None:
+        pytest.skip("the data has it now")
+    [finding] = validate(name)
+
+    assert f"is not in this data (of {instance_types.data_source().date})" in finding.message
+    assert finding.remedy.endswith("run `nixl-efa instance-types refresh`.")
 
 
 def test_an_unknown_type_that_resembles_none_is_not_compared() -> None:
     [finding] = validate("qq9.large")
 
-    assert finding.remedy == "If it is newer than that, run `nixl-efa instance-types refresh`."
+    assert finding.remedy == "If there is such a type, run `nixl-efa instance-types refresh`."
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     ),
     "attach_network_interface": lambda it: it.attach(),
     "modify_network_interface_attribute": lambda it: it.change_attachment(),
+    "describe_instance_types": lambda it: it.ec2.describe_instance_types(InstanceTypes=["p5.48xlarge"]),
     "create_placement_group": lambda it: it.ec2.create_placement_group(GroupName="g", Strategy="spread"),
     "describe_placement_groups": lambda it: (
         it.ec2.create_placement_group(GroupName="g", Strategy="partition"),

@@ -70,7 +70,7 @@ PLACEMENT: list[tuple[str, bool]] = [
     ('instance_type = "p5.48xlarge"\ncapacity_reservation_id = "cr-01234567"', False),
     ('instance_type = "p5.48xlarge"\ncapacity_reservation_id = "cr-01234567"\nplacement_group = "on"', True),
     (BLOCK, False),
-    ('instance_type = "p5.999xlarge"', False),
+    ('instance_type = "p5.999xlarge"\nami_id = "ami-01234567"', False),
 ]
 
 

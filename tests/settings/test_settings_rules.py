@@ -200,11 +200,36 @@ def test_more_iops_than_the_volume_allows_are_a_fault(said: Said) -> None:
     )
 
 
+def test_a_type_that_is_not_known_gets_no_image_of_a_guessed_architecture(said: Said) -> None:
+    _, refused = said({"dev": 'instance_type = "c99gn.16xlarge"'})
+    assert refused == (
+        f'FAIL dev: instance_type = "c99gn.16xlarge" ({DEV}: instance_type) is not in this data (of '
+        f"{instance_types.data_source().date}), so whether its image must be for x86_64 or arm64 is not known. Run "
+        "`nixl-efa instance-types refresh`, or set ami_id or ami_parameter."
+    )
+
+
+def test_a_block_with_a_type_whose_network_cards_are_not_known_is_refused(said: Said) -> None:
+    file = 'instance_type = "p99-x.36xlarge"\nami_id = "ami-01234567"\nuse_capacity_block = true\n' + RESERVED
+    told = said({"dev": file})
+    assert [line.partition(" ")[0] for line in told] == ["WARN", "FAIL"]
+    assert told[1] == (
+        f'FAIL dev: use_capacity_block = true ({DEV}: use_capacity_block) and instance_type = "p99-x.36xlarge" ({DEV}: '
+        f"instance_type): p99-x.36xlarge is not in this data (of {instance_types.data_source().date}), so which EFA "
+        "interfaces its network cards take is not known. Run `nixl-efa instance-types refresh`, which reads the type "
+        f"from EC2. {BLOCK_TYPES}"
+    )
+
+
 # A type and a size, on which the facts about instance types have the say.
 SAID_BY_FACTS: list[tuple[str, str, list[Finding]]] = [
     (G7E, "instance_type", []),
     ('instance_type = "g7e.2xlarge"', "instance_type", instance_types.validate("g7e.2xlarge")),
-    ('instance_type = "p5.49xlarge"', "instance_type", instance_types.validate("p5.49xlarge")),
+    (
+        'instance_type = "p5.49xlarge"\nami_parameter = "/team/image"',
+        "instance_type",
+        instance_types.validate("p5.49xlarge"),
+    ),
     ('instance_type = "p5"', "instance_type", instance_types.validate("p5")),
     (G7E + "volume_size = 240", "volume_size", []),
     (G7E + "volume_size = 239", "volume_size", instance_types.validate_volume("g7e.12xlarge", 239)),

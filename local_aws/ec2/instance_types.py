@@ -1,0 +1,43 @@
+"""What EC2 says of instance types: moto's data, each region its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.exceptions import InvalidInstanceTypeError
+from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+
+@cache
+def types_in(region: str) -> frozenset[str]:
+    """The names of the types that a region offers in any of its zones."""
+    offered = INSTANCE_TYPE_OFFERINGS["region"].get(region, [])
+    return frozenset(one["InstanceType"] for one in offered)
+
+
+class InstanceTypeActions:
+    """Mixed into the EC2 response class; what is declared here is moto's."""
+
+    ec2_backend: Any
+    region: str
+    error_on_dryrun: Callable[..., Any]
+    _get_param: Callable[..., Any]
+    _filters_from_querystring: Callable[..., Any]
+
+    def describe_instance_types(self) -> ActionResult:
+        """The types of this region; those of others, too, for IncludeUnsupportedInRegion."""
+        self.error_on_dryrun()
+        names, here = self._get_param("InstanceTypes", []), types_in(self.region)
+        every = self._get_param("IncludeUnsupportedInRegion", False)
+        if not every and (missing := set(names) - here):
+            raise InvalidInstanceTypeError(missing, error_type="InvalidInstanceType")
+        found = self.ec2_backend.describe_instance_types(names, self._filters_from_querystring())
+        shown = [
+            {**one, "SupportedInRegion": one["InstanceType"] in here}
+            for one in found
+            if every or one["InstanceType"] in here
+        ]
+        return ActionResult({"InstanceTypes": shown})
