@@ -7,8 +7,9 @@ from functools import cache
 from typing import Any
 
 from moto.core.responses import ActionResult
-from moto.ec2.exceptions import InvalidInstanceTypeError
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
+
+from local_aws.ec2.api import refuse
 
 
 @cache
@@ -33,7 +34,11 @@ class InstanceTypeActions:
         names, here = self._get_param("InstanceTypes", []), types_in(self.region)
         every = self._get_param("IncludeUnsupportedInRegion", False)
         if not every and (missing := set(names) - here):
-            raise InvalidInstanceTypeError(missing, error_type="InvalidInstanceType")
+            raise refuse(
+                "InvalidInstanceType",
+                f"The following supplied instance types do not exist: [{', '.join(sorted(missing))}]",
+                inferred="type-of-another-region",
+            )
         found = self.ec2_backend.describe_instance_types(names, self._filters_from_querystring())
         shown = [
             {**one, "SupportedInRegion": one["InstanceType"] in here}
