@@ -49,6 +49,7 @@ class _Settings(_Body):
     visible_delay_minutes: _Minutes = 0
     account_alias: str = Field(default="", pattern=r"^([a-z0-9](-?[a-z0-9]){2,62})?$")
     image_generation: int = 1
+    one_spot_p_quota: bool = False
     pending_seconds: float = Field(default=0, ge=0, le=LONGEST_DELAY)
     quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
 
@@ -164,6 +165,7 @@ _PLAIN = (
     "visible_after",
     "account_alias",
     "image_generation",
+    "one_spot_p_quota",
     "pending_seconds",
 )
 

@@ -19,6 +19,7 @@ from moto.moto_server.werkzeug_app import (
     MotoRequestHandler,
     create_backend_app,
 )
+from moto.ram import models as ram_models
 from moto.s3 import models as s3_models
 from moto.servicequotas import urls as quotas_urls
 from moto.ssm import models as ssm_models
@@ -60,6 +61,7 @@ def application() -> Gate:
     ssm_models.ParameterDict = PublicParameters
     ssm_urls.url_paths = dict.fromkeys(ssm_urls.url_paths, Ssm.dispatch)
     quotas_urls.url_paths = dict.fromkeys(quotas_urls.url_paths, ServiceQuotas.dispatch)
+    ram_models.ResourceShare.SHAREABLE_RESOURCES.append("capacity-reservation")  # (RAM user guide, shareable)
     s3_models.FakeBucket = FakeBucket
     s3_models.FakeDeleteMarker = FakeDeleteMarker
     iam_models.IAMBackend.list_account_aliases = _account_aliases

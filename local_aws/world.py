@@ -59,6 +59,7 @@ class World:
     closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
+    one_spot_p_quota: Service Quotas has one quota for every P on Spot, in place of P5's own.
     pending_seconds:  how long on this machine's clock a launched instance is pending.
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches:         what every RunInstances asked for, in order.
@@ -81,6 +82,7 @@ class World:
     closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
+    one_spot_p_quota: bool = False
     pending_seconds: float = 0.0
     endings: dict[str, Cause] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)

@@ -26,8 +26,6 @@ UNREAD = {
     "offerings/terraform-test-remarks",
     "offerings/ultraserver-training-plan",
     "purchase/terraform-purchase-takes-minutes",
-    "quotas/p6-on-spot-two-opinions",
-    "quotas/spot-p5-apart-from-p4",
 }
 
 

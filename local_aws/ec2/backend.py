@@ -13,11 +13,12 @@ from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
 from moto.utilities.utils import get_partition
 
-from local_aws import images, quotas
+from local_aws import images
+from local_aws.ec2 import sharing
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import Shown
 from local_aws.ec2.cards import EFA_TYPES, check_attachment
-from local_aws.ec2.endings import BLOCK_ENDS
+from local_aws.ec2.endings import BLOCK_ENDS, TAKEN_BACK
 from local_aws.ec2.interfaces import NetworkInterface
 from local_aws.ec2.launch_capacity import take_up_again
 from local_aws.ec2.placement_groups import PlacementGroup
@@ -223,6 +224,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
 
     def add_reservation(self, reservation: Reservation, tags: dict[str, str]) -> None:
         """Keep a new reservation with its tags."""
+        reservation.owner = self.account_id
         self.capacity_reservations[reservation.id] = reservation
         self.create_tags([reservation.id], tags)
 
@@ -231,9 +233,21 @@ class Backend(EC2Backend):  # type: ignore[misc]
         instance.capacity_reservation_id = reservation.id
         self._assigned.setdefault(reservation.id, {})[instance.id] = instance
 
-    def instances_in(self, reservation_id: str) -> int:
-        """How many instances run in a reservation."""
+    def seen_reservations(self) -> dict[str, Reservation]:
+        """The account's reservations, and those that others share with it, by id."""
+        return {**self.capacity_reservations, **{each.id: each for each in sharing.shared_with(self)}}
+
+    def instances_of(self, reservation_id: str) -> int:
+        """How many of the account's instances run in a reservation."""
         return sum(instance.state in _RUNNING for instance in self._of(reservation_id))
+
+    def instances_in(self, reservation_id: str) -> int:
+        """How many instances run in a reservation, whosever they are."""
+        return sum(each.instances_of(reservation_id) for each in sharing.accounts(self.region_name))
+
+    def free_in(self, reservation: Reservation) -> int:
+        """How many instances can be launched into a reservation."""
+        return reservation.free(world().clock.now(), self.instances_in(reservation.id))
 
     def _of(self, reservation_id: str) -> list[Any]:
         assigned = self._assigned.get(reservation_id, {}).values()
@@ -246,12 +260,15 @@ class Backend(EC2Backend):  # type: ignore[misc]
             instance.come_up()
             if instance.id in world().endings:
                 instance.end_as_asked(world().endings.pop(instance.id))
-        for reservation in self.capacity_reservations.values():
+        for reservation in self.seen_reservations().values():
             moment = reservation.terminates_at(now)
             if moment is None or now < moment:
                 continue
-            for instance in self._of(reservation.id):
-                instance.end(BLOCK_ENDS, moment)
+            ending = TAKEN_BACK if reservation.is_interruptible else BLOCK_ENDS
+            for instance in self._of(reservation.id)[
+                reservation.count if reservation.is_interruptible else 0 :
+            ]:
+                instance.end(ending, moment)
         self._forget(now)
 
     def _forget(self, now: datetime) -> None:
@@ -262,7 +279,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
             if not launch.instances:
                 del self.reservations[launch.id]
 
-    # regions, types, zones, groups, quotas
+    # regions, types, zones, groups
 
     def describe_regions(self, *args: Any, **kwargs: Any) -> list[Any]:
         """The regions of this partition: an account of the standard one sees neither China nor GovCloud."""
@@ -281,33 +298,6 @@ class Backend(EC2Backend):  # type: ignore[misc]
             for instance in self.all_instances()
             if instance.placement.group_name == name and instance.state != "terminated"
         ]
-
-    def check_quota(
-        self, instance_type: Any, market: str, reservation: Reservation | None, count: int
-    ) -> None:
-        """Refuse what goes beyond the vCPU quota; a block does not count (EC2 user guide, ec2-capacity-blocks)."""
-        if reservation is not None and reservation.is_block:
-            return
-        code = quotas.code_for(instance_type["InstanceType"], spot=market == "spot")
-        if code is None:
-            return
-        running = sum(
-            _vcpus(instance.instance_type)
-            for instance in self.all_instances()
-            if instance.state in _RUNNING
-            and instance.lifecycle == (market or None)
-            and quotas.code_for(instance.instance_type, spot=market == "spot") == code
-        )
-        limit = quotas.value(code)
-        if running + count * _vcpus(instance_type["InstanceType"]) > limit:
-            if market == "spot":
-                raise refuse("MaxSpotInstanceCountExceeded", "Max spot instance count exceeded")
-            raise refuse(
-                "VcpuLimitExceeded",
-                f"You have requested more vCPU capacity than your current vCPU limit of {limit:.0f} allows for the "
-                "instance bucket that the specified instance type belongs to. Please visit "
-                "http://aws.amazon.com/contact-us/ec2-request to request an adjustment to this limit.",
-            )
 
     # tags
 
@@ -339,10 +329,6 @@ class Backend(EC2Backend):  # type: ignore[misc]
         identifier: str = random_spot_request_id()
         self.spot_launches[identifier] = instance
         return identifier
-
-
-def _vcpus(instance_type: str) -> int:
-    return int(known_type(instance_type)["VCpuInfo"]["DefaultVCpus"])
 
 
 def _refuse_ended(instances: Iterable[Any], what: str) -> None:

@@ -1,8 +1,8 @@
 """Why an instance stopped or ended, in EC2's words: pure.
 
 EC2 API reference, StateReason. The words after a code, and StateTransitionReason, are those of answers that were seen:
-an API call "User initiated (time GMT)", a shutdown by the operating system "User initiated" alone. The code for the end
-of a Capacity Block is not published.
+an API call "User initiated (time GMT)", a shutdown by the operating system "User initiated" alone. The codes for the
+end of a Capacity Block and of a place in an interruptible reservation are not published.
 """
 
 from __future__ import annotations
@@ -38,6 +38,11 @@ class Ending:
 BY_CALL = Ending("Client.UserInitiatedShutdown", "User initiated shutdown", "User initiated ({now})")
 BLOCK_ENDS = Ending(
     "Server.CapacityBlockExpiration", "the Capacity Block is about to end", inferred="block-ending"
+)
+TAKEN_BACK = Ending(
+    "Server.CapacityReservationInterruption",
+    "the owner of the Capacity Reservation takes it back",
+    inferred="interruption-ending",
 )
 ASKED_FOR: dict[Cause, Ending] = {
     "shutdown": Ending("Client.InstanceInitiatedShutdown", "Instance initiated shutdown", "User initiated"),

@@ -225,6 +225,6 @@ class Instance(MotoInstance):  # type: ignore[misc]
 
     def _free_slot(self) -> None:
         if self.capacity_reservation_id and self._state.name in ("running", "pending"):
-            reservation = self.ec2_backend.capacity_reservations.get(self.capacity_reservation_id)
+            reservation = self.ec2_backend.seen_reservations().get(self.capacity_reservation_id)
             if reservation is not None:
                 reservation.returning.append(world().clock.now() + world().slot_return)

@@ -14,7 +14,8 @@ from moto.iam.exceptions import NotFoundException
 
 from local_aws.ec2.api import dry_run, idempotent, missing, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
-from local_aws.ec2.launch_capacity import check_placement, market_of, reservation_for
+from local_aws.ec2.launch_capacity import check_placement, market_of, places_for, tenancy_of
+from local_aws.ec2.launch_quota import check_quota
 from local_aws.ec2.launch_request import check_combinations, merged
 from local_aws.ec2.reservations import check_offered, known_type
 from local_aws.inferred import lean_on
@@ -49,16 +50,17 @@ class LaunchActions:
         instance_type = known_type(request.get("InstanceType") or "m1.small")
         _check_architecture(instance_type, image)
         interfaces = _interfaces(backend, request, instance_type["InstanceType"])
-        zone = backend.get_subnet(interfaces[0]["SubnetId"]).availability_zone
+        subnet = backend.get_subnet(interfaces[0]["SubnetId"])
+        zone = subnet.availability_zone
         check_offered(backend, instance_type["InstanceType"], zone)
         check_interfaces(instance_type, interfaces)
         _check_existing(backend, interfaces, zone, count)
         _check_protection(request)
         _check_tag_keys(request)
         devices = _devices(request, image)
-        reservation = reservation_for(backend, request, instance_type, zone, count)
-        group = check_placement(backend, request, instance_type, reservation, zone)
-        backend.check_quota(instance_type, market_of(request), reservation, count)
+        places = places_for(backend, request, instance_type, subnet, count)
+        group = check_placement(backend, request, instance_type, places[0] if places else None, zone)
+        check_quota(backend, instance_type["InstanceType"], market_of(request), count - len(places))
         profile = _profile(request.get("IamInstanceProfile"), self.current_account, self.partition)
         if self._get_param("DryRun", False):
             raise dry_run()
@@ -86,8 +88,9 @@ class LaunchActions:
             hibernation_options=request.get("HibernationOptions", {}),
             client_token=self._get_param("ClientToken"),
         )
-        for instance in launch.instances:
-            _mark(instance, request, reservation, group)
+        for number, instance in enumerate(launch.instances):
+            reservation = places[number] if number < len(places) else None
+            _mark(instance, request, reservation, group, tenancy_of(backend, request, subnet))
             if version:
                 names = {"id": version.template.id, "version": str(version.number)}
                 instance.add_tags({f"aws:ec2launchtemplate:{name}": value for name, value in names.items()})
@@ -152,7 +155,7 @@ def _check_tag_keys(request: Mapping[str, Any]) -> None:
             )
 
 
-def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any) -> None:
+def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: Any, tenancy: str) -> None:
     """Show what moto drops: market, reservation, placement group."""
     market = market_of(request)
     instance.lifecycle = market or None
@@ -166,8 +169,7 @@ def _mark(instance: Any, request: Mapping[str, Any], reservation: Any, group: An
     wish = request.get("CapacityReservationSpecification")
     if wish:
         instance.capacity_reservation_specification = dict(wish)
-    placement = request.get("Placement", {})
-    instance.placement.tenancy = placement.get("Tenancy") or "default"
+    instance.placement.tenancy = tenancy
     if group is not None:
         instance.placement.group_name, instance.placement.group_id = group.name, group.id
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from local_aws.ec2 import placement_groups
 from local_aws.ec2.api import refuse
-from local_aws.ec2.reservation import BLOCK, ON_DEMAND, Reservation
+from local_aws.ec2.reservation import BLOCK, INTERRUPTIBLE, ON_DEMAND, Reservation
 from local_aws.ec2.reservations import find
 from local_aws.world import world
 
@@ -27,11 +27,14 @@ def market_of(request: Mapping[str, Any]) -> str:
     return str(request.get("InstanceMarketOptions", {}).get("MarketType") or "")
 
 
-def reservation_for(
-    backend: Any, request: Mapping[str, Any], instance_type: Mapping[str, Any], zone: str, count: int
-) -> Reservation | None:
-    """The reservation that the launch goes into, if any; refused as EC2 would."""
-    market = market_of(request)
+def places_for(
+    backend: Any, request: Mapping[str, Any], instance_type: Mapping[str, Any], subnet: Any, count: int
+) -> list[Reservation]:
+    """The reservation that each instance of the launch goes into, the first ones first; refused as EC2 would.
+
+    Those that no open reservation has a place for are launched outside of any (CapacityReservationSpecification).
+    """
+    market, tenancy = market_of(request), tenancy_of(backend, request, subnet)
     wish = request.get("CapacityReservationSpecification", {})
     target = wish.get("CapacityReservationTarget", {}).get("CapacityReservationId")
     if wish.get("CapacityReservationPreference") and target:
@@ -39,22 +42,31 @@ def reservation_for(
             "InvalidParameterCombination",
             "The request can include either a CapacityReservationId or a CapacityReservationPreference but not both.",
         )
-    usage = {"": "on-demand", "spot": "spot"}.get(market, market)
+    usage = {"": "on-demand", "spot": "spot", INTERRUPTIBLE: "on-demand"}.get(market, market)
     if usage not in instance_type["SupportedUsageClasses"]:
         raise refuse("InvalidParameterValue", _BAD_MARKET)
+    place = (instance_type["InstanceType"], subnet.availability_zone, tenancy)
     if target:
         reservation = find(backend, target)
-        _check_target(backend, reservation, market, instance_type["InstanceType"], zone, count)
-        return reservation
-    if market == BLOCK:
+        _check_target(backend, reservation, market, place, count)
+        return [reservation] * count
+    if market in (BLOCK, INTERRUPTIBLE):
         raise refuse(
             "MissingParameter",
-            "A launch into a Capacity Block needs a CapacityReservationTarget.",
+            f"A launch as {market} needs a CapacityReservationTarget.",
             inferred="block-needs-target",
         )
     if market or wish.get("CapacityReservationPreference") == "none":
-        return None
-    return _open_reservation(backend, instance_type["InstanceType"], zone, count)
+        return []
+    return _open_places(backend, place, count)
+
+
+def tenancy_of(backend: Any, request: Mapping[str, Any], subnet: Any) -> str:
+    """The tenancy of the instances: what a dedicated VPC has, all that is launched into it has (EC2 API, CreateVpc)."""
+    given = request.get("Placement", {}).get("Tenancy")
+    if given:
+        return str(given)
+    return str(backend.get_vpc(subnet.vpc_id).instance_tenancy or "default")
 
 
 def check_placement(
@@ -100,24 +112,26 @@ def take_up_again(backend: Any, stopped: Sequence[Any]) -> None:
     for instance in stopped:
         target = instance.capacity_reservation_specification.get("CapacityReservationTarget", {})
         identifier = target.get("CapacityReservationId")
+        tenancy = instance.placement.tenancy or "default"
+        place = (instance.instance_type, instance.placement.zone, tenancy)
         if identifier:
             wanted[identifier] += 1
             reservation = find(backend, identifier)
-            place = (instance.lifecycle or "", instance.instance_type, instance.placement.zone)
-            _check_target(backend, reservation, *place, wanted[identifier])
+            _check_target(backend, reservation, instance.lifecycle or "", place, wanted[identifier])
         elif instance.capacity_reservation_id:
             instance.capacity_reservation_id = None
-            found = _open_reservation(backend, instance.instance_type, instance.placement.zone, 1)
-            if found:
+            for found in _open_places(backend, place, 1):
                 backend.assign(instance, found)
 
 
 def _check_target(
-    backend: Any, reservation: Reservation, market: str, instance_type: str, zone: str, count: int
+    backend: Any, reservation: Reservation, market: str, place: tuple[str, str, str], count: int
 ) -> None:
-    now = world().clock.now()
+    now, (instance_type, zone, tenancy) = world().clock.now(), place
     if (market == BLOCK) != reservation.is_block:
         raise refuse("InvalidParameterValue", _BAD_MARKET)
+    if (market == INTERRUPTIBLE) != reservation.is_interruptible:
+        raise refuse("InvalidParameterValue", _BAD_MARKET, inferred="interruptible-market")
     state = reservation.state(now)
     if state in ("scheduled", "payment-pending"):
         raise refuse(
@@ -125,6 +139,12 @@ def _check_target(
             f"The Capacity Reservation '{reservation.id}' is not active yet: it starts at "
             f"{reservation.start:%Y-%m-%dT%H:%M:%SZ}.",
             inferred="reservation-not-active",
+        )
+    if reservation.taken_back is not None:
+        raise refuse(
+            "InvalidCapacityReservationState.Unavailable",
+            f"The owner of the Capacity Reservation '{reservation.id}' takes its capacity back.",
+            inferred="interruptible-taken-back",
         )
     if state != "active":
         raise refuse(
@@ -135,6 +155,7 @@ def _check_target(
     for name, wanted, got in (
         ("AvailabilityZone", reservation.zone, zone),
         ("InstancePlatform", reservation.platform, PLATFORM),
+        ("Tenancy", reservation.tenancy, tenancy),
     ):
         if wanted != got:
             raise refuse(
@@ -145,22 +166,21 @@ def _check_target(
             )
     if reservation.instance_type != instance_type:
         raise refuse("ReservationCapacityExceeded", _FULL)
-    if reservation.free(now, backend.instances_in(reservation.id)) < count:
+    if backend.free_in(reservation) < count:
         raise refuse("ReservationCapacityExceeded", _FULL)
 
 
-def _open_reservation(backend: Any, instance_type: str, zone: str, count: int) -> Reservation | None:
-    """An On-Demand reservation open to any matching instance, which takes it up by itself."""
+def _open_places(backend: Any, place: tuple[str, str, str], count: int) -> list[Reservation]:
+    """Places for up to `count` instances in On-Demand reservations that are open to any matching instance."""
     now = world().clock.now()
-    reservation: Reservation
-    for reservation in backend.capacity_reservations.values():
+    places: list[Reservation] = []
+    for reservation in backend.seen_reservations().values():
         if (
             reservation.kind == ON_DEMAND
             and reservation.match == "open"
             and reservation.state(now) == "active"
-            and (reservation.instance_type, reservation.zone, reservation.platform)
-            == (instance_type, zone, PLATFORM)
-            and reservation.free(now, backend.instances_in(reservation.id)) >= count
+            and (reservation.instance_type, reservation.zone, reservation.tenancy) == place
+            and reservation.platform == PLATFORM
         ):
-            return reservation
-    return None
+            places += [reservation] * backend.free_in(reservation)
+    return places[:count]

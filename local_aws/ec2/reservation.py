@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 BLOCK = "capacity-block"
 ON_DEMAND = "default"
+INTERRUPTIBLE = "interruptible-capacity-reservation"  # a market type (botocore, MarketType)
 # EC2 begins to terminate a block's instances this long before its end (capacity-blocks-monitor).
 TERMINATION_LEAD = timedelta(minutes=30)
 ULTRASERVER_TERMINATION_LEAD = timedelta(minutes=60)
@@ -49,6 +50,9 @@ class Extension:
 class Reservation:
     """`kind` is BLOCK or ON_DEMAND; `returning` holds when slots of ended instances are free again.
 
+    owner: the account that it belongs to.
+    source_id: of an interruptible one, the reservation that its places were taken from; empty for others.
+    taken_back: of an interruptible one, when EC2 ends what runs in places that its owner takes back.
     hidden_reads, hidden_until: EC2 does not show it yet, for so many more reads, and before that moment.
     """
 
@@ -66,6 +70,9 @@ class Reservation:
     fails: bool = False
     match: str = "open"
     tenancy: str = "default"
+    owner: str = ""
+    source_id: str = ""
+    taken_back: datetime | None = None
     ebs_optimized: bool = False
     fee: str = ""
     block_id: str = ""
@@ -74,6 +81,11 @@ class Reservation:
     hidden_until: datetime | None = None
     returning: list[datetime] = field(default_factory=list)
     extensions: list[Extension] = field(default_factory=list)
+
+    @property
+    def is_interruptible(self) -> bool:
+        """Whether its owner may take its places back."""
+        return bool(self.source_id)
 
     @property
     def is_block(self) -> bool:
@@ -89,7 +101,7 @@ class Reservation:
 
     def state(self, now: datetime) -> str:
         """The state in the API's words."""
-        if self.cancelled:
+        if self.cancelled or (self.is_interruptible and not self.count):
             return "cancelled"
         if self.paid is not None:
             last = self.created + LONGEST_PAYMENT
@@ -103,7 +115,10 @@ class Reservation:
         return "scheduled" if now < self.start else "active"
 
     def terminates_at(self, now: datetime) -> datetime | None:
-        """When EC2 begins to terminate the instances of a block; None for an On-Demand reservation."""
+        """When EC2 begins to terminate the instances of a block, or of an interruptible reservation that is taken back;
+        None for other On-Demand reservations."""
+        if self.taken_back is not None:
+            return self.taken_back
         end = self.end(now)
         if not self.is_block or end is None:
             return None

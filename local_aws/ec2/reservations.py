@@ -72,13 +72,13 @@ class ReservationActions:
         if self._get_param("DryRun", False):
             raise dry_run()
         now = world().clock.now()
-        shown = [item for item in backend.capacity_reservations.values() if not item.is_hidden(now)]
+        shown = [item for item in backend.seen_reservations().values() if not item.is_hidden(now)]
         if wanted:
             by_id = {item.id: item for item in shown}
             shown = [find(backend, name, by_id) for name in wanted]
         values: Mapping[str, Callable[[Reservation], str]] = {
             "instance-type": lambda item: item.instance_type,
-            "owner-id": lambda _item: str(backend.account_id),
+            "owner-id": lambda item: item.owner,
             "instance-platform": lambda item: item.platform,
             "availability-zone": lambda item: item.zone,
             "availability-zone-id": lambda item: item.zone_id,
@@ -97,7 +97,9 @@ class ReservationActions:
 
     def modify_capacity_reservation(self) -> ActionResult:
         """Change size, end or matching of an active On-Demand reservation."""
-        reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
+        reservation = find(
+            self.ec2_backend, self._get_param("CapacityReservationId"), self.ec2_backend.capacity_reservations
+        )
         _refuse_block(reservation, "modified")
         now = world().clock.now()
         if reservation.state(now) != "active":
@@ -116,7 +118,9 @@ class ReservationActions:
 
     def cancel_capacity_reservation(self) -> ActionResult:
         """Cancel an On-Demand reservation. A block can't be cancelled (CancelCapacityReservation's API page)."""
-        reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
+        reservation = find(
+            self.ec2_backend, self._get_param("CapacityReservationId"), self.ec2_backend.capacity_reservations
+        )
         _refuse_block(reservation, "cancelled")
         now = world().clock.now()
         if reservation.state(now) not in ("active", "scheduled"):
@@ -135,7 +139,7 @@ def find(backend: Any, identifier: str, known: Mapping[str, Reservation] | None 
             f'Invalid id: "{identifier}" (expecting "cr-...")',
             inferred="reservation-id-malformed",
         )
-    reservation: Reservation | None = (backend.capacity_reservations if known is None else known).get(
+    reservation: Reservation | None = (backend.seen_reservations() if known is None else known).get(
         identifier
     )
     if reservation is None:
@@ -167,9 +171,9 @@ def describe(backend: Any, reservation: Reservation) -> dict[str, Any]:
     end = reservation.end(now)
     answer: dict[str, Any] = {
         "CapacityReservationId": reservation.id,
-        "OwnerId": backend.account_id,
+        "OwnerId": reservation.owner,
         "CapacityReservationArn": (
-            f"arn:{backend.partition}:ec2:{backend.region_name}:{backend.account_id}:"
+            f"arn:{backend.partition}:ec2:{backend.region_name}:{reservation.owner}:"
             f"capacity-reservation/{reservation.id}"
         ),
         "AvailabilityZoneId": reservation.zone_id,
@@ -194,6 +198,14 @@ def describe(backend: Any, reservation: Reservation) -> dict[str, Any]:
     if reservation.is_block:
         # AWS may leave ReservationType out of an On-Demand reservation (dstack, pull request 1977).
         answer.update(ReservationType=reservation.kind, CapacityBlockId=reservation.block_id)
+    if reservation.is_interruptible:
+        answer.update(
+            Interruptible=True,
+            InterruptionInfo={
+                "SourceCapacityReservationId": reservation.source_id,
+                "InterruptionType": "adhoc",
+            },
+        )
     return answer
 
 

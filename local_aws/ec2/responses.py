@@ -15,10 +15,12 @@ from local_aws.ec2.blocks import BlockActions
 from local_aws.ec2.extensions import ExtensionActions
 from local_aws.ec2.instance_types import InstanceTypeActions
 from local_aws.ec2.interfaces import InterfaceActions
+from local_aws.ec2.interruptible import InterruptibleActions
 from local_aws.ec2.launch import LaunchActions
 from local_aws.ec2.launch_templates import LaunchTemplateActions
 from local_aws.ec2.placement_groups import PlacementGroupActions
 from local_aws.ec2.reservations import ReservationActions
+from local_aws.ec2.sharing import SharingActions
 from local_aws.ec2.spot import SpotActions
 
 
@@ -31,6 +33,8 @@ class Ec2(
     ReservationActions,
     BlockActions,
     ExtensionActions,
+    InterruptibleActions,
+    SharingActions,
     SpotActions,
     EC2Response,  # type: ignore[misc]
 ):

@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from nixl_efa.block_end import terminates_at
-from nixl_efa.capacity.reservation import OFFERED, UNKNOWN, Reservation
+from nixl_efa.capacity.reservation import INTERRUPTIBLE, OFFERED, UNKNOWN, Reservation
 from nixl_efa.capacity.room import Use, room_findings
 from nixl_efa.findings import Finding, aws_call, counted, failed, passed, skipped, warned
 from nixl_efa.image import image_parameter
@@ -20,6 +20,8 @@ from nixl_efa.settings.values import RESERVATION_ID
 from nixl_efa.times import moment, span
 
 LINUX = "Linux/UNIX"
+# In the ARN of a group of reservations (EC2 API, CapacityReservationTarget, CapacityReservationResourceGroupArn).
+GROUP = ":resource-groups:"
 # What each state of botocore's CapacityReservationState means for a launch. "active" lets instances in, those of
 # reservation.DEAD_STATES never do again, and every other one may still become active.
 #
@@ -52,6 +54,7 @@ def judge(
     zone: str = "",
     subnet_id: str = "",
     subnet_zone: str = "",
+    tenancy: str = "default",
     account: str = "",
     use: Use | None = None,
 ) -> list[Finding]:
@@ -59,6 +62,7 @@ def judge(
 
     zone:      the zone that is stored beside the reservation's id.
     subnet_id, subnet_zone: the nodes' subnet, where it is known.
+    tenancy:   of what is launched into the nodes' VPC, where it is known.
     account:   the account of the credentials.
     use:       what runs in it; None when that was not looked at.
     """
@@ -72,7 +76,7 @@ def judge(
             _kind(reservation, launch),
             _type(reservation, launch),
             _platform(reservation, launch),
-            _tenancy(reservation),
+            _tenancy(reservation, tenancy),
             _zone(reservation, launch, zone, subnet_id, subnet_zone),
             _placement(reservation, launch),
         ]
@@ -219,11 +223,13 @@ def _kind(found: Reservation, launch: Launch) -> Finding:
             "Set use_capacity_block = true.",
         )
     if found.interruptible:
-        return warned(
+        # EC2 user guide, capacity-consumer-procedures; AWS provider 5.100 does not know that market type.
+        return failed(
             check,
             f"{found.id} is interruptible: its owner can take the capacity back at any time, and EC2 then terminates"
-            " the nodes, with two minutes' notice.",
-            "Take a reservation that is not, or keep on the nodes only what may be lost.",
+            f" the nodes, with two minutes' notice. It lets in the market type {INTERRUPTIBLE} alone, with which"
+            " this project launches nothing.",
+            "Take a reservation that is not interruptible, or launch without one.",
         )
     kind = "a Capacity Block" if found.is_block else "an On-Demand Capacity Reservation"
     return passed(check, f"{found.id} is {kind}, as the settings say.")
@@ -254,14 +260,21 @@ def _platform(found: Reservation, launch: Launch) -> Finding:
     return passed(check, f"Its platform is {found.platform}.")
 
 
-def _tenancy(found: Reservation) -> Finding:
-    if found.tenancy not in ("", "default"):
+def _tenancy(found: Reservation, wanted: str) -> Finding:
+    """Only instances of its tenancy get in, and a VPC's tenancy is that of all that is launched there: a launch can't
+    say "default" in a dedicated one (EC2 API, CapacityReservation and CreateVpc)."""
+    check, has = "reservation tenancy", found.tenancy or "default"
+    if has == wanted:
+        return passed(check, f"Its tenancy is {has}.")
+    message = f"{found.id} has tenancy {has}; the nodes are launched with {wanted} tenancy."
+    if wanted != "default":
+        message = f"{found.id} has tenancy {has}, and all that is launched into the VPC has tenancy {wanted}."
         return failed(
-            "reservation tenancy",
-            f"{found.id} has tenancy {found.tenancy}; the nodes are launched with default tenancy.",
-            "Take one with default tenancy.",
+            check,
+            message,
+            "Take a subnet of a VPC with default tenancy (vpc_id, subnet_id), or change the VPC's.",
         )
-    return passed("reservation tenancy", "Its tenancy is default.")
+    return failed(check, message, "Take one with default tenancy.")
 
 
 def _zone(found: Reservation, launch: Launch, stored: str, subnet_id: str, subnet_zone: str) -> Finding:
@@ -345,6 +358,21 @@ def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
 
 
 def _malformed(launch: Launch, subject: str) -> Finding:
+    if GROUP in subject:
+        return failed(
+            "reservation",
+            f"{subject} is a group of Capacity Reservations; the nodes are launched into one reservation, which is"
+            " named by its id.",
+            "Name one of its reservations; the command lists them.",
+            aws_call(
+                "resource-groups",
+                "list-group-resources",
+                "--group",
+                subject.split("'")[1],
+                region=launch.region,
+                profile=launch.profile,
+            ),
+        )
     return failed(
         "reservation",
         f"{subject} is no reservation's id: that is cr- and 8 or 17 hexadecimal digits.",

@@ -64,6 +64,8 @@ class Reservation:
     owner: the account that it belongs to; another one may share it.
     fee:   what the block itself cost up front and in which currency ("1888.42 USD"), known only for purchases of this
            project; empty otherwise. Extensions are not in it (extension.payments).
+    match: "open": an instance of its type, platform, zone and tenancy goes into it by itself; "targeted": only one that
+           names it.
     interruptible: its owner can take the capacity back: its instances are then terminated, with two minutes' notice
            (EC2 user guide, interruptible-capacity-reservations).
     """
@@ -83,6 +85,7 @@ class Reservation:
     owner: str = ""
     tenancy: str = "default"
     placement_group_arn: str = ""
+    match: str = "open"
     interruptible: bool = False
 
     @property
@@ -150,6 +153,7 @@ def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
         owner=payload.get("OwnerId", ""),
         tenancy=payload.get("Tenancy", "default"),
         placement_group_arn=payload.get("PlacementGroupArn", ""),
+        match=payload.get("InstanceMatchCriteria", "targeted"),
         interruptible=payload.get("Interruptible", False),
     )
 

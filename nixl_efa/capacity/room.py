@@ -19,18 +19,24 @@ class Use:
     own:    running nodes of this environment; they free their places before their successors take them.
     others: other running instances, in words.
     ending: instances that are just ending. One that has ended holds its place for some minutes more.
+    accounts: the other accounts that run instances in it, and how many: it is shared with them, or by one of them.
     """
 
     own: int = 0
     others: tuple[str, ...] = ()
     ending: tuple[str, ...] = ()
+    accounts: tuple[tuple[str, int], ...] = ()
+
+    @property
+    def taken(self) -> int:
+        """The instances that were seen to run in it."""
+        return self.own + len(self.others) + sum(count for _, count in self.accounts)
 
 
 def coming_back(found: Reservation, use: Use) -> int:
     """The places that nothing runs in and that can't be had yet: a slot is free again only some minutes after its
-    instance has ended. Other accounts' instances are not seen: where the reservation is shared with them, the places
-    may be theirs."""
-    return max(found.size - found.free - use.own - len(use.others), 0) if found.state == "active" else 0
+    instance has ended. Where the use by other accounts was not seen, the places may be theirs."""
+    return max(found.size - found.free - use.taken, 0) if found.state == "active" else 0
 
 
 def awaits_places(found: Reservation, launch: Launch, use: Use) -> bool:
@@ -81,7 +87,8 @@ def _others(found: Reservation, launch: Launch, use: Use | None) -> list[Finding
     if use is None:
         return []
     check, by_hand = "reservation use", use_command(found.id, launch)
-    if not use.others:
+    accounts = [f"{counted(count, 'instance')} of account {account}" for account, count in use.accounts]
+    if not use.others and not accounts:
         return [passed(check, f"No other stack is in {found.id}.", by_hand)]
-    message = f"Others are already in {found.id}: {listed(use.others)}."
+    message = f"Others are already in {found.id}: {listed([*use.others, *accounts])}."
     return [warned(check, message, "Make sure that they are meant to share it with these nodes.", by_hand)]

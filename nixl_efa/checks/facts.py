@@ -101,10 +101,11 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Vpc:
-    """A VPC; the default one serves settings that name none."""
+    """A VPC; the default one serves settings that name none. `tenancy` is that of all that is launched into it."""
 
     id: str
     is_default: bool
+    tenancy: str = "default"
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +248,9 @@ class Facts:
 
     The parts that settings may leave open are found out on the way: `zone` and `reservation_id` from
     Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter.
+
+    used_by: the accounts that run instances in the launch's reservation, and how many.
+    tenancy: of all that is launched into the subnet's VPC.
     """
 
     account: Answer[Account]
@@ -254,14 +258,16 @@ class Facts:
     reservation_id: Answer[str | None] = None
     reservations: Answer[tuple[Reservation, ...]] = ()
     elsewhere: Answer[Elsewhere | None] = None
+    used_by: Answer[tuple[tuple[str, int], ...]] = ()
     block_health: Answer[tuple[BlockHealth, ...]] = ()
     next_id: Answer[str | None] = None
     extension: Answer[Extension | None] = None
     purchases: Answer[tuple[Entry, ...]] = ()
     offered_zones: Answer[tuple[str, ...]] = ()
     type_in_ec2: Answer[TypeInEc2 | None] = None
+    tenancy: Answer[str | None] = None
     running: Answer[tuple[Running, ...]] = ()
-    quota: Answer[Quota | None] = None
+    quotas: Answer[tuple[Quota, ...]] = ()
     vpc: Answer[Vpc | None] = None
     resolves_names: Answer[bool | None] = None
     gives_names: Answer[bool | None] = None

@@ -150,7 +150,7 @@ DEMAND_FACTS = replace(
     reservation_id=None,
     reservations=(),
     type_in_ec2=type_in_ec2("g7e.8xlarge"),
-    quota=Quota("L-DB2E81BA", "Running On-Demand G and VT instances", 64.0),
+    quotas=(Quota("L-DB2E81BA", "Running On-Demand G and VT instances", 64.0),),
 )
 
 

@@ -20,6 +20,7 @@ PERMISSIONS = [
     ("DescribeInstanceTypeOfferings", "ec2", "UnauthorizedOperation", "", "type offered"),
     ("DescribeInstanceTypes", "ec2", "UnauthorizedOperation", "", "instance type"),
     ("DescribeInstances", "ec2", "UnauthorizedOperation", "", "reservation use"),
+    ("GetCapacityReservationUsage", "ec2", "UnauthorizedOperation", "", "reservation use"),
     ("DescribeVpcs", "ec2", "UnauthorizedOperation", "", "vpc"),
     ("DescribeVpcAttribute", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
     ("DescribeSubnets", "ec2", "UnauthorizedOperation", "", "subnet"),

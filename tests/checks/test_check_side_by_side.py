@@ -40,7 +40,13 @@ FIRST = [
 ]
 ROUNDS = [
     FIRST,
-    ["DescribeSubnets", "DescribeImages", "DescribeCapacityBlockExtensionHistory", "GetParametersByPath"],
+    [
+        "DescribeSubnets",
+        "DescribeImages",
+        "DescribeCapacityBlockExtensionHistory",
+        "GetParametersByPath",
+        "GetCapacityReservationUsage",
+    ],
     [
         "DescribeRouteTables",
         "DescribeVpcEndpoints",

@@ -55,6 +55,11 @@ class Account:
         )
         return str(answer["CapacityReservation"]["CapacityReservationId"])
 
+    def lend(self) -> Any:
+        return self.ec2.create_interruptible_capacity_reservation_allocation(
+            CapacityReservationId=self.reservation(), InstanceCount=1
+        )
+
     def active_block(self) -> str:
         bought = self.buy()
         self.aws.clock.set(bought["StartDate"])
@@ -135,6 +140,15 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     ),
     "cancel_capacity_reservation": lambda it: it.ec2.cancel_capacity_reservation(
         CapacityReservationId=it.reservation()
+    ),
+    "get_capacity_reservation_usage": lambda it: it.ec2.get_capacity_reservation_usage(
+        CapacityReservationId=it.reservation()
+    ),
+    "create_interruptible_capacity_reservation_allocation": lambda it: it.lend(),
+    "update_interruptible_capacity_reservation_allocation": lambda it: (
+        it.ec2.update_interruptible_capacity_reservation_allocation(
+            CapacityReservationId=it.lend()["SourceCapacityReservationId"], TargetInstanceCount=0
+        )
     ),
     "describe_capacity_block_offerings": lambda it: it.ec2.describe_capacity_block_offerings(
         InstanceType="p5.48xlarge", InstanceCount=2, CapacityDurationHours=24, MaxResults=100

@@ -57,6 +57,7 @@ def test_knobs_are_turned_and_read_back(control: Control, aws: LocalAws) -> None
         "price_factor": 1.25,
         "visible_after": 3,
         "visible_delay_minutes": 5.0,
+        "one_spot_p_quota": True,
         "account_alias": "kv-transfer",
         "pending_seconds": 0.5,
         "image_generation": 2,

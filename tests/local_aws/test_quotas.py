@@ -2,37 +2,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from local_aws import LocalAws
-from local_aws.quotas import code_for
-
-CODES = {"L-417A185B", "L-DB2E81BA", "L-2C3B7624", "L-1945791B", "L-7212CCBC", "L-3819A6DF", "L-0263D0A3"}
+from local_aws.quotas import QUOTAS, code_for
 
 
-@pytest.mark.parametrize(
-    ("instance_type", "spot", "code"),
-    [
-        ("p5.48xlarge", False, "L-417A185B"),
-        ("p6-b200.48xlarge", False, "L-417A185B"),
-        ("g7e.8xlarge", False, "L-DB2E81BA"),
-        ("vt1.24xlarge", False, "L-DB2E81BA"),
-        ("trn2.48xlarge", False, "L-2C3B7624"),
-        ("inf2.48xlarge", False, "L-1945791B"),
-        ("p4d.24xlarge", True, "L-7212CCBC"),
-        ("g6.8xlarge", True, "L-3819A6DF"),
-        ("m7i.large", False, None),
-        ("trn1.32xlarge", True, None),
-    ],
-)
-def test_a_type_counts_against_its_quota(instance_type: str, spot: bool, code: str | None) -> None:
-    assert code_for(instance_type, spot) == code
+def test_every_p_on_spot_can_count_against_one_quota(aws: LocalAws, client: Any, refused: Any) -> None:
+    quotas = client("service-quotas")
+    assert code_for("p5.48xlarge", spot=True) == "L-C4BD4855"
+    aws.world.one_spot_p_quota = True
+    assert {code_for(name, spot=True) for name in ("p4d.24xlarge", "p5.48xlarge", "p6-b200.48xlarge")} == {
+        "L-7212CCBC"
+    }
+    found = quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-7212CCBC")["Quota"]
+    assert found["QuotaName"] == "All P Spot Instance Requests"
+    with refused("NoSuchResourceException"):
+        quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-C4BD4855")
 
 
 def test_every_quota_is_listed_and_can_be_read(client: Any) -> None:
     quotas = client("service-quotas")
     listed = quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]
-    assert {quota["QuotaCode"] for quota in listed} == CODES
+    assert {quota["QuotaCode"] for quota in listed} == set(QUOTAS)
     for quota in listed:
         assert quotas.get_service_quota(ServiceCode="ec2", QuotaCode=quota["QuotaCode"])["Quota"] == quota
         assert quota["Value"] > 0

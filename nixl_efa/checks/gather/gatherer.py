@@ -30,7 +30,7 @@ from nixl_efa.checks.facts import (
 )
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.checks.gather import network, reservation, usage
-from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quota
+from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quotas
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.files import state_directory
@@ -91,7 +91,7 @@ class Gatherer:
             "ec2:DescribeInstances",
             lambda ec2: usage.running(ec2, launch.node_names, launch.stack_identity),
         )
-        quota = self.begin(lambda: self._quota(vcpu_quota(launch.instance_type, launch.market)))
+        quotas = self._quotas(vcpu_quotas(launch.instance_type, launch.market))
         address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))
         addresses = self._of_ec2(
             "ec2:DescribeAddresses", lambda ec2: network.addresses(ec2, launch.node_names)
@@ -107,6 +107,7 @@ class Gatherer:
         elsewhere = self.begin(
             lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result())
         )
+        used_by = self.begin(lambda: self._used_by(_known(reservation_id.result())))
         health = self.begin(self._health)
         in_block = launch.market == "capacity-block"
         next_id = self._parameter("", source.next_id_parameter if in_block else "")
@@ -118,6 +119,7 @@ class Gatherer:
         endpoints = self._in_vpc("ec2:DescribeVpcEndpoints", network.endpoints, subnet)
         resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
         names = self._in_vpc("ec2:DescribeVpcAttribute", network.gives_names, subnet)
+        tenancy = self.begin(lambda: self._tenancy(subnet.result(), vpc.result()))
         tried = self.begin(
             lambda: self._dry_run(subnet.result(), found_image.result(), reservation_id.result())
         )
@@ -127,14 +129,16 @@ class Gatherer:
             reservation_id=reservation_id.result(),
             reservations=reservations.result(),
             elsewhere=elsewhere.result(),
+            used_by=used_by.result(),
             block_health=health.result(),
             next_id=next_id.result(),
             extension=extension.result(),
             purchases=purchases.result(),
             offered_zones=offered.result(),
             type_in_ec2=type_in_ec2.result(),
+            tenancy=tenancy.result(),
             running=running.result(),
-            quota=quota.result(),
+            quotas=quotas.result(),
             vpc=vpc.result(),
             resolves_names=resolves.result(),
             gives_names=names.result(),
@@ -185,6 +189,15 @@ class Gatherer:
 
         return self.begin(ask)
 
+    def _tenancy(self, subnet: Subnet | None, known: Answer[Vpc | None]) -> Answer[str | None]:
+        """Of the subnet's VPC, which is asked for by itself where it is another one than was looked for."""
+        if subnet is None:
+            return None
+        found: Answer[Vpc | None] = known
+        if not isinstance(known, Vpc) or known.id != subnet.vpc_id:
+            found = answer_of("ec2:DescribeVpcs", lambda: network.vpc(self._ec2(), subnet.vpc_id))
+        return found.tenancy if isinstance(found, Vpc) else found
+
     def _parameter(self, given: str, name: str) -> Future[Answer[str | None]]:
         """The value that the settings give, else the one that the parameter holds."""
 
@@ -196,6 +209,12 @@ class Gatherer:
             )
 
         return self.begin(ask)
+
+    def _quotas(self, codes: tuple[str, ...]) -> Future[Answer[tuple[Quota, ...]]]:
+        return self._ask(
+            "servicequotas:GetServiceQuota",
+            lambda: usage.quotas(self._clients.service_quotas(self._launch.region), codes) if codes else (),
+        )
 
     def _quota(self, code: str) -> Answer[Quota | None]:
         if not code:
@@ -237,6 +256,14 @@ class Gatherer:
         if isinstance(regions, NoAnswer):
             return regions
         return reservation.elsewhere(lambda region: self._clients.ec2(region), regions, name)
+
+    def _used_by(self, reservation_id: str | None) -> Answer[tuple[tuple[str, int], ...]]:
+        if not reservation_id or not is_well_formed(reservation_id):
+            return ()
+        return answer_of(
+            "ec2:GetCapacityReservationUsage",
+            lambda: reservation.used_by(self._ec2(), reservation_id, self._clock.sleep),
+        )
 
     def _health(self) -> Answer[tuple[BlockHealth, ...]]:
         if self._launch.market != "capacity-block" or not is_ultra_server(self._launch.instance_type):

@@ -40,7 +40,15 @@ def vpc(ec2: EC2Client, vpc_id: str) -> Vpc | None:
     """The VPC by its id, else the default one; None when it isn't there."""
     answer = ec2.describe_vpcs(Filters=[_is("vpc-id", vpc_id) if vpc_id else _is("is-default", "true")])
     return next(
-        (Vpc(id=each["VpcId"], is_default=each.get("IsDefault", False)) for each in answer["Vpcs"]), None
+        (
+            Vpc(
+                id=each["VpcId"],
+                is_default=each.get("IsDefault", False),
+                tenancy=each.get("InstanceTenancy", "default"),
+            )
+            for each in answer["Vpcs"]
+        ),
+        None,
     )
 
 

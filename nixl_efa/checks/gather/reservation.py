@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws_calls import ask_all, result
+from nixl_efa.aws_calls import Sleep, all_items, ask_all, result
 from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.reservation import Reservation, from_api
 from nixl_efa.checks.facts import BlockHealth, Elsewhere
@@ -20,6 +20,27 @@ def reservations(ec2: EC2Client, region: str) -> tuple[Reservation, ...]:
     return tuple(
         from_api(payload, region) for page in pages for payload in result(page, "CapacityReservations")
     )
+
+
+def used_by(ec2: EC2Client, reservation_id: str, sleep: Sleep) -> tuple[tuple[str, int], ...]:
+    """The accounts that run instances in a reservation, and how many: what a shared one's room is taken up by (EC2 API,
+    GetCapacityReservationUsage). None for a reservation that EC2 does not know."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found = list(
+            all_items(
+                ec2.get_capacity_reservation_usage,
+                "InstanceUsages",
+                sleep,
+                {"CapacityReservationId": reservation_id},
+            )
+        )
+    except ClientError as error:
+        if error_code(error).startswith("InvalidCapacityReservationId"):
+            return ()
+        raise
+    return tuple((each["AccountId"], each["UsedInstanceCount"]) for each in found)
 
 
 def elsewhere(ec2_of: Callable[[str], EC2Client], regions: tuple[str, ...], reservation_id: str) -> Elsewhere:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa import instance_types
+from nixl_efa.aws_calls import ask_all
 from nixl_efa.aws_errors import error_code
 from nixl_efa.checks.facts import Quota, Running
 from nixl_efa.instance_states import RUNNING
@@ -65,6 +66,14 @@ def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...], stack: str) -
         group_ids=tuple(group["GroupId"] for group in payload.get("SecurityGroups", ())),
         placement_group=placement.get("GroupName", ""),
     )
+
+
+def quotas(service_quotas: ServiceQuotasClient, codes: tuple[str, ...]) -> tuple[Quota, ...]:
+    """Those of the codes that Service Quotas knows, asked side by side; raises the first error that is another one."""
+    answers, errors = ask_all(codes, lambda code: quota(service_quotas, code))
+    for error in errors.values():
+        raise error
+    return tuple(found for found in answers.values() if found is not None)
 
 
 def quota(service_quotas: ServiceQuotasClient, code: str) -> Quota | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nixl_efa.checks.facts import NoAnswer
+from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.findings import Finding, aws_call, failed, skipped
 from nixl_efa.launch import Launch
 
@@ -30,3 +30,8 @@ def aws(launch: Launch, service: str, call: str, *words: str) -> str:
 def parameter_call(launch: Launch, name: str) -> str:
     """The AWS CLI call that reads a parameter of Parameter Store."""
     return aws(launch, "ssm", "get-parameter", "--name", name)
+
+
+def tenancy(facts: Facts) -> str:
+    """The tenancy of all that is launched into the subnet's VPC; "default" where that was not seen."""
+    return facts.tenancy if isinstance(facts.tenancy, str) else "default"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
-from nixl_efa.checks.rules.common import aws, no_answer, parameter_call
+from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, tenancy
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -23,6 +23,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if facts.subnet is not None:
         findings.append(_addresses(launch, facts, facts.subnet))
     findings += _dns(launch, facts)
+    if facts.subnet is not None and tenancy(facts) != "default":
+        findings.append(_dedicated(launch, facts.subnet.vpc_id))
     return findings
 
 
@@ -138,6 +140,19 @@ def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
         check,
         f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}.",
         by_hand,
+    )
+
+
+def _dedicated(launch: Launch, vpc_id: str) -> Finding:
+    # EC2 user guide, dedicated-instance ("Pricing", "Limitations") and change-tenancy-vpc; its price list,
+    # ec2/pricing/dedicated-instances.
+    return warned(
+        "vpc tenancy",
+        f"All that is launched into {vpc_id} runs on dedicated hardware: at the price of Dedicated Instances, with a"
+        " fee for the region an hour, and not for every instance type.",
+        "Take a VPC with default tenancy, or change this one's for what is launched from then on: "
+        f"`{aws(launch, 'ec2', 'modify-vpc-tenancy', '--vpc-id', vpc_id, '--instance-tenancy', 'default')}`.",
+        aws(launch, "ec2", "describe-vpcs", "--vpc-ids", vpc_id),
     )
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa import instance_types
-from nixl_efa.checks.facts import Facts, NoAnswer, Running
-from nixl_efa.checks.quota_codes import ELASTIC_IPS, quota_class, vcpu_quota
+from nixl_efa.capacity.judge import LINUX
+from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.checks.facts import Facts, NoAnswer, Quota, Running
+from nixl_efa.checks.quota_codes import ELASTIC_IPS, counted_by, vcpu_quotas
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, no_answer
-from nixl_efa.findings import Finding, counted, failed, passed, skipped
+from nixl_efa.checks.rules.common import aws, no_answer, tenancy
+from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 
@@ -24,69 +26,104 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 def _quota(launch: Launch, facts: Facts) -> Finding:
     if launch.market == "capacity-block":
         return passed(_CHECK, "Instances in a Capacity Block count against no quota of vCPUs.")
-    code = vcpu_quota(launch.instance_type, launch.market)
-    if not code:
+    codes = vcpu_quotas(launch.instance_type, launch.market)
+    if not codes:
         return skipped(_CHECK, f"It is not known which quota {launch.instance_type} counts against.")
-    by_hand = aws(
-        launch, "service-quotas", "get-service-quota", "--service-code", "ec2", "--quota-code", code
-    )
-    held = _held_by_reservation(facts)
-    if held:
+    by_hand = _command(launch, codes[0])
+    if held := _held_by_reservation(facts):
         return passed(_CHECK, held, by_hand)
-    if isinstance(facts.quota, NoAnswer):
-        return no_answer(_CHECK, facts.quota, by_hand)
-    if facts.quota is None:
-        return skipped(_CHECK, f"Service Quotas knows no quota {code} in {launch.region}.", "", by_hand)
+    if isinstance(facts.quotas, NoAnswer):
+        return no_answer(_CHECK, facts.quotas, by_hand)
+    quota = counted_by(facts.quotas, launch.instance_type, launch.market)
+    if quota is None:
+        return _not_told(launch, facts.quotas, codes, by_hand)
+    by_hand = _command(launch, quota.code)
     each = _vcpu(launch, facts)
     if each is None:
         return skipped(_CHECK, f"The number of vCPUs of {launch.instance_type} is not known.", "", by_hand)
-    needed, limit = each * launch.count, int(facts.quota.value)
-    name = f"{facts.quota.name} ({code})"
-    if isinstance(facts.running, NoAnswer):
-        if needed > limit:
-            return _too_small(launch, name, needed, limit, None, by_hand)
-        return no_answer(_CHECK, facts.running, by_hand)
-    unused = in_unused_reservations(launch, facts, each)
-    used = in_use(launch, facts.running) + unused
+    needed, limit = each * launch.count, int(quota.value)
+    name = f"{quota.name} ({quota.code})"
+    for answer in (facts.running, facts.reservations):
+        if isinstance(answer, NoAnswer):
+            if needed > limit:
+                return _too_small(launch, name, limit, needed, None, "", by_hand)
+            return no_answer(_CHECK, answer, by_hand)
+    used, reserved, needed, hint = _counted(launch, facts, quota, each)
     if needed + used > limit:
-        return _too_small(launch, name, needed, limit, used, by_hand)
-    held = f" ({unused} of them by unused reservations)" if unused else ""
+        return _too_small(launch, name, limit, needed, used, hint, by_hand)
+    held = f" ({reserved} of them held by reservations)" if reserved else ""
     return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; the pair takes {needed}.", by_hand)
 
 
-def in_use(launch: Launch, running: tuple[Running, ...]) -> int:
-    """vCPUs of the same market and quota class that run, without this stack's own instances, which end
-    before their successors start. Blocks count against nothing; stopped instances neither."""
-    kind = quota_class(launch.instance_type)
-    return sum(
-        each.vcpu
-        for each in running
-        if each.state in RUNNING
-        and each.market == launch.market
-        and quota_class(each.instance_type) == kind
-        and not each.own
+def _counted(launch: Launch, facts: Facts, quota: Quota, each: int) -> tuple[int, int, int, str]:
+    """vCPUs that count against the quota beside the launch, those among them of places in reservations that no instance
+    of the account takes, those of the launch, and what to do about reservations that it can't take up.
+
+    A reservation counts whole against its owner's quota, whoever uses it, and what runs in one of another account
+    counts against none of the user's own (EC2 user guide, ec2-on-demand-instances, "even if they are unused", and
+    capacity-reservation-sharing, "Instance limits"). So do interruptible ones, whose places their source has given up
+    (interruptible-capacity-reservations). Places that the launch takes up by itself are not counted twice.
+
+    each: vCPUs of an instance of the launch.
+    """
+    running: tuple[Running, ...] = () if isinstance(facts.running, NoAnswer) else facts.running
+    found, own_account = _active_on_demand(launch, facts), _account(facts)
+    counted = [
+        one
+        for one in running
+        if one.state in RUNNING
+        and one.market == launch.market
+        and counted_by((quota,), one.instance_type, launch.market)
+        and not one.own
+    ]
+    mine = [
+        one
+        for one in found
+        if one.owner == own_account and counted_by((quota,), one.instance_type, launch.market)
+    ]
+    mine_ids, ids = {one.id for one in mine}, {one.id for one in found}
+    outside = sum(one.vcpu for one in counted if one.reservation_id not in ids)
+    inside = sum(one.vcpu for one in counted if one.reservation_id in mine_ids)
+    free = {one.id: _free_for(one, running) for one in found if _takes_up(launch, facts, one)}
+    taken_up = min(launch.count, sum(places for name, places in free.items() if name in mine_ids))
+    elsewhere = min(
+        launch.count - taken_up, sum(places for name, places in free.items() if name not in mine_ids)
+    )
+    reserved = sum(one.size * _vcpu_of(one.instance_type, launch, each) for one in mine) - taken_up * each
+    targeted = [one.id for one in found if one.match == "targeted" and _fits(launch, facts, one)]
+    hint = (
+        f" An untargeted launch can't use {listed(targeted)}: name it (capacity_reservation_id) to launch into it."
+        if targeted
+        else ""
+    )
+    return outside + reserved, reserved - inside, (launch.count - elsewhere) * each, hint
+
+
+def _active_on_demand(launch: Launch, facts: Facts) -> list[Reservation]:
+    if launch.market != "on-demand" or isinstance(facts.reservations, NoAnswer):
+        return []
+    return [one for one in facts.reservations if one.state == "active" and not one.is_block]
+
+
+def _fits(launch: Launch, facts: Facts, found: Reservation) -> bool:
+    """Whether it is for such instances, and not for those alone that the project can't launch."""
+    zone = facts.subnet.zone if facts.subnet is not None else None
+    return (
+        (found.instance_type, found.zone, found.platform) == (launch.instance_type, zone, LINUX)
+        and found.tenancy == tenancy(facts)
+        and not (found.interruptible or found.placement_group_arn)
     )
 
 
-def in_unused_reservations(launch: Launch, facts: Facts, vcpu: int) -> int:
-    """vCPUs of the account's On-Demand reservations that nothing runs in: they count like instances (EC2 user
-    guide, capacity-reservations-limits). Those of the launch's own type and zone it may take up itself.
+def _takes_up(launch: Launch, facts: Facts, found: Reservation) -> bool:
+    """Whether an untargeted launch goes into it by itself, another account's too (EC2 user guide, sharing-cr)."""
+    return found.match == "open" and _fits(launch, facts, found)
 
-    vcpu: of the launch's type.
-    """
-    if launch.market != "on-demand" or isinstance(facts.reservations, NoAnswer):
-        return 0
-    kind = quota_class(launch.instance_type)
-    zone = facts.subnet.zone if facts.subnet is not None else None
-    owner = None if isinstance(facts.account, NoAnswer) else facts.account.id
-    return sum(
-        each.free * _vcpu_of(each.instance_type, launch, vcpu)
-        for each in facts.reservations
-        if each.state == "active"
-        and not each.is_block
-        and each.owner == owner
-        and quota_class(each.instance_type) == kind
-        and (each.instance_type, each.zone) != (launch.instance_type, zone)
+
+def _free_for(found: Reservation, running: tuple[Running, ...]) -> int:
+    """Places for the launch: this stack's own nodes end before their successors start."""
+    return found.free + sum(
+        one.own and one.state in RUNNING and one.reservation_id == found.id for one in running
     )
 
 
@@ -98,14 +135,38 @@ def _vcpu_of(instance_type: str, launch: Launch, vcpu: int) -> int:
 
 
 def _held_by_reservation(facts: Facts) -> str:
-    # EC2 user guide, ec2-capacity-reservations: a reservation counts against its owner's quota from the day
-    # it is made, used or not, so a launch into it takes nothing more.
+    """That a launch into a reservation takes nothing more: it counts against its owner's quota from the day it is made
+    (see _counted)."""
     found = reservation.of(facts)
-    if found is None or found.is_block or isinstance(facts.account, NoAnswer):
+    if found is None or found.is_block or not _account(facts):
         return ""
-    if found.owner != facts.account.id:
-        return ""
+    if found.owner != _account(facts):
+        return f"{found.id} counts against the quota of its owner, account {found.owner}, and so does a launch into it."
     return f"{found.id} counts against the quota already; a launch into it takes nothing more."
+
+
+def _account(facts: Facts) -> str:
+    return "" if isinstance(facts.account, NoAnswer) else facts.account.id
+
+
+def _not_told(launch: Launch, seen: tuple[Quota, ...], codes: tuple[str, ...], by_hand: str) -> Finding:
+    if not seen:
+        return skipped(
+            _CHECK, f"Service Quotas knows no quota {listed(codes)} in {launch.region}.", "", by_hand
+        )
+    names = listed(f"{each.name!r} ({each.code}, {int(each.value)} vCPUs)" for each in seen)
+    return skipped(
+        _CHECK,
+        f"It is not known which quota {launch.instance_type} counts against as {launch.market}: {names} does not name"
+        " it.",
+        f"Ask AWS Support, or launch On-Demand (spot = false). The pair must fit: {launch.count} instances.",
+        by_hand,
+    )
+
+
+def _command(launch: Launch, code: str) -> str:
+    words = ("--service-code", "ec2", "--quota-code", code)
+    return aws(launch, "service-quotas", "get-service-quota", *words)
 
 
 def _vcpu(launch: Launch, facts: Facts) -> int | None:
@@ -114,11 +175,15 @@ def _vcpu(launch: Launch, facts: Facts) -> int | None:
     return launch.type_facts.vcpu if launch.type_facts is not None else None
 
 
-def _too_small(launch: Launch, name: str, needed: int, limit: int, used: int | None, by_hand: str) -> Finding:
+def _too_small(
+    launch: Launch, name: str, limit: int, needed: int, used: int | None, hint: str, by_hand: str
+) -> Finding:
     beside = "" if used is None else f", of which {used} are in use"
     message = f"{name} allows {limit} vCPUs{beside}; the pair takes {needed}."
     want = needed + (used or 0)
-    remedy = f"Ask for at least {want} in Service Quotas ({launch.region}), or end instances that run there."
+    remedy = (
+        f"Ask for at least {want} in Service Quotas ({launch.region}), or end instances that run there.{hint}"
+    )
     return failed(_CHECK, message, remedy, by_hand)
 
 
@@ -129,9 +194,7 @@ def check_addresses(launch: Launch, facts: Facts, _now: datetime) -> list[Findin
 
 def _addresses(launch: Launch, facts: Facts) -> Finding:
     by_hand = aws(launch, "ec2", "describe-addresses")
-    quota_by_hand = aws(
-        launch, "service-quotas", "get-service-quota", "--service-code", "ec2", "--quota-code", ELASTIC_IPS
-    )
+    quota_by_hand = _command(launch, ELASTIC_IPS)
     if isinstance(facts.addresses, NoAnswer):
         return no_answer(_ADDRESSES, facts.addresses, by_hand)
     if isinstance(facts.address_quota, NoAnswer):

@@ -9,8 +9,8 @@ from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import command, id_finding, judge, parameter_command
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.capacity.room import Use, awaits_places, use_command
-from nixl_efa.checks.facts import Facts, NoAnswer, Running
-from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.rules.common import aws, no_answer, tenancy
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
@@ -44,6 +44,8 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         findings = [_as_warning(each) for each in findings]
     if isinstance(facts.running, NoAnswer):
         findings.append(no_answer("reservation use", facts.running, use_command(found.id, launch)))
+    if isinstance(facts.used_by, NoAnswer):
+        findings.append(_use_not_seen(launch, found.id, facts.used_by))
     if found.is_block and is_ultra_server(found.instance_type):
         findings.append(_health(launch, facts, found))
     return [*findings, switch]
@@ -76,13 +78,18 @@ def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> 
         zone="" if isinstance(facts.zone, NoAnswer) else facts.zone or "",
         subnet_id=facts.subnet.id if facts.subnet is not None else "",
         subnet_zone=facts.subnet.zone if facts.subnet is not None else "",
+        tenancy=tenancy(facts),
         account="" if isinstance(facts.account, NoAnswer) else facts.account.id,
-        use=None if isinstance(facts.running, NoAnswer) else _use(facts.running, found.id),
+        use=_use(facts, found.id),
     )
 
 
-def _use(running: tuple[Running, ...], reservation_id: str) -> Use:
-    inside = [each for each in running if each.reservation_id == reservation_id]
+def _use(facts: Facts, reservation_id: str) -> Use | None:
+    if isinstance(facts.running, NoAnswer):
+        return None
+    inside = [each for each in facts.running if each.reservation_id == reservation_id]
+    own_account = "" if isinstance(facts.account, NoAnswer) else facts.account.id
+    used_by = () if isinstance(facts.used_by, NoAnswer) else facts.used_by
     return Use(
         own=sum(each.own and each.state in RUNNING for each in inside),
         others=tuple(
@@ -91,15 +98,29 @@ def _use(running: tuple[Running, ...], reservation_id: str) -> Use:
             if not each.own and each.state in RUNNING
         ),
         ending=tuple(each.id for each in inside if each.state not in RUNNING),
+        accounts=tuple((account, count) for account, count in used_by if account != own_account and count),
+    )
+
+
+def _use_not_seen(launch: Launch, reservation_id: str, why: NoAnswer) -> Finding:
+    check, by_hand = (
+        "reservation use",
+        aws(launch, "ec2", "get-capacity-reservation-usage", "--capacity-reservation-id", reservation_id),
+    )
+    if why.denied or why.told_elsewhere:
+        return no_answer(check, why, by_hand)
+    # What it shows stops no launch, and for a block that has not started nobody has seen it answered.
+    reason = why.reason.rstrip(".")
+    return skipped(
+        check, f"Not seen whether other accounts run instances in {reservation_id}: {reason}.", "", by_hand
     )
 
 
 def awaits_slots(launch: Launch, facts: Facts) -> bool:
     """Whether the launch has room as soon as the slots of instances that ended are free again."""
     found = of(facts)
-    if found is None or isinstance(facts.running, NoAnswer):
-        return False
-    return awaits_places(found, launch, _use(facts.running, found.id))
+    use = _use(facts, found.id) if found is not None else None
+    return found is not None and use is not None and awaits_places(found, launch, use)
 
 
 def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> bool:
