@@ -49,7 +49,7 @@ def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: T
     # Node.js and the AWS bindings are started for settings that are right, only.
     from stacks.app import RefusedError, build_app, under_cdktf_cli
 
-    seen = _look_at_accounts(loaded)
+    seen = _look_at_accounts(loaded, outdir.resolve().parent)
     for name, finding in _look_at_states(loaded, outdir, environ):
         if finding.level is Level.PASS:
             print(finding.line(), file=out)
@@ -73,12 +73,12 @@ def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: T
     return 0
 
 
-def _look_at_accounts(loaded: Loaded) -> dict[str, list[Finding]]:
+def _look_at_accounts(loaded: Loaded, project: Path) -> dict[str, list[Finding]]:
     if all(settings.check == "off" for settings in loaded.environments):
         return {}  # boto3 is not even imported
     from stacks.account_check import look_at_accounts
 
-    return dict(look_at_accounts(loaded.environments))
+    return dict(look_at_accounts(loaded.environments, project))
 
 
 def _look_at_states(

@@ -30,8 +30,7 @@ class NodeAccess(Construct):
         super().__init__(scope, id)
         named(DataAwsPartition(self, "current"), "current")
         partition = token("data.aws_partition", "current", "partition")
-        # IAM is the same in every region, so the region is part of the name.
-        name = launch.name_of(launch.region)[:64]
+        name = launch.access_name
         named(
             IamRole(
                 self,

@@ -194,6 +194,26 @@ class Launch:
         """The name in AWS of a part of the environment, such as "nixl-efa-prod-pair"."""
         return f"{self.prefix}-{part}"
 
+    @property
+    def access_name(self) -> str:
+        """The name of the nodes' role and profile. IAM is the same in every region, so the region is part of it."""
+        return self.name_of(self.region)[:64]
+
+    @property
+    def unique_names(self) -> dict[str, str]:
+        """The names of which AWS keeps one alone, in a VPC for a security group, by the address in Terraform.
+
+        A second stack of the same names fails at them. The scripts bucket's name is completed at its creation.
+        """
+        pair = self.name_of("pair")
+        return {
+            "aws_iam_role.node": self.access_name,
+            "aws_iam_instance_profile.node": self.access_name,
+            **({} if self.security_group_id else {"aws_security_group.pair": pair}),
+            **({"aws_placement_group.pair": pair} if self.placement_group else {}),
+            **{f"aws_launch_template.{node.name.replace('-', '_')}": node.tag_name for node in self.nodes},
+        }
+
     def tags_of(self, node: Node) -> dict[str, str]:
         """The tags of a node and of what belongs to it: volume, interfaces, address."""
         return {

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import jsii
 from cdktf import TerraformStack
@@ -20,21 +21,30 @@ from nixl_efa.findings import Finding, Level
 from nixl_efa.settings import Settings
 
 
-def look_at_accounts(environments: Iterable[Settings]) -> Mapping[str, list[Finding]]:
-    """What is found for each environment that asks for it, by name; environments side by side."""
+def look_at_accounts(environments: Iterable[Settings], project: Path) -> Mapping[str, list[Finding]]:
+    """What is found for each environment that asks for it, by name; environments side by side.
+
+    project: the folder below which local states lie.
+    """
     asking = [settings for settings in environments if settings.check != "off"]
     if not asking:
         return {}
     with ThreadPoolExecutor(len(asking)) as pool:
-        found = pool.map(_look, asking)
+        found = pool.map(lambda settings: _look(settings, project), asking)
     return {settings.name: findings for settings, findings in zip(asking, found, strict=True)}
 
 
-def _look(settings: Settings) -> list[Finding]:
+def _look(settings: Settings, project: Path) -> list[Finding]:
     # Where a FAIL stops, a block that has not started yet stops too: a deployment would fail in it.
     must_be_active = settings.check == "error"
     findings = checks.run(
-        settings, Clients(None, settings.region), clock_of(os.environ), must_be_active=must_be_active
+        settings,
+        Clients(None, settings.region),
+        clock_of(os.environ),
+        must_be_active=must_be_active,
+        project=project,
+        at_synthesis=True,
+        environ=os.environ,
     )
     return [_as_asked(finding, settings) for finding in findings if finding.level in (Level.FAIL, Level.WARN)]
 

@@ -16,6 +16,7 @@ from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
+from nixl_efa.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,10 +176,20 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An Elastic IP of the region. `own` is one of this stack."""
+    """An Elastic IP of the region. `own` is one of this stack; `stack` its tag STACK_TAG."""
 
     allocation_id: str
     own: bool
+    stack: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A thing that has a name of the stack. kind: its type in Terraform; vpc_id: of a security group."""
+
+    kind: str
+    name: str
+    vpc_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +262,8 @@ class Facts:
 
     used_by: the accounts that run instances in the launch's reservation, and how many.
     tenancy: of all that is launched into the subnet's VPC.
+    state:   the stack's Terraform state.
+    ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
     """
 
     account: Answer[Account]
@@ -283,4 +296,7 @@ class Facts:
     image: Answer[Image | None] = None
     dry_run: Answer[DryRun | None] = None
     machine: Machine | None = None
+    ec2_names: Answer[tuple[Named, ...]] = ()
+    iam_names: Answer[tuple[Named, ...]] = ()
+    state: Answer[State | None] = None
     differences: Answer[tuple[Difference, ...] | None] = None

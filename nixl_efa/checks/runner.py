@@ -13,14 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nixl_efa import state
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.gather.gatherer import Gatherer, answer_of
 from nixl_efa.checks.gather.machine import machine
+from nixl_efa.checks.ownership import owned
 from nixl_efa.checks.rules import judge, pending, stacks
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch, launch_of
-from nixl_efa.mend.look import differences
+from nixl_efa.mend.look import differences_in, look, terraform_environ
 from nixl_efa.old_states import abandoned
 from nixl_efa.settings import Settings, environment_names
 
@@ -38,6 +40,7 @@ def run(
     replace_nodes: bool = False,
     profile: str | None = None,
     project: Path | None = None,
+    at_synthesis: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> list[Finding]:
     """Every finding on the launch that the settings describe; raises nothing that AWS or the network does.
@@ -46,27 +49,39 @@ def run(
     must_be_active: a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
     replace_nodes: a replacement of running nodes is agreed, or asked for elsewhere: it is no FAIL.
     profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
-    project:   the directory of cdktf.json; when given, the programs of this machine are checked too, by the
-               search path in `environ`, the environment's state is compared with what runs, and other
-               environments that have lost their files are told.
+    project:   the directory of cdktf.json, below which a local state lies; when given, the environment's state says
+               what is its own, and which of its names others have.
+    at_synthesis: the look of a synthesis: without the programs of this machine, by the search path in `environ`,
+               without a comparison of the state with what runs, and without other environments' lost files.
     """
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
-    if project is None:
-        with Gatherer(launch, clients, environ or {}, clock) as gatherer:
-            found = findings(launch, gatherer.facts(), clock.now())
-        return pending.agreed(found) if replace_nodes else found
-    with Gatherer(launch, clients, environ or {}, clock) as gatherer:
-        programs = gatherer.begin(lambda: machine(project, environ or {}))
-        compared = gatherer.begin(
-            lambda: answer_of(
-                "ec2:DescribeInstances",
-                lambda: differences(settings, launch, clients, project, environ or {}),
+    known = environ or {}
+    with Gatherer(launch, clients, known, clock, has_state=project is not None) as gatherer:
+        if project is None:
+            facts = gatherer.facts()
+        elif at_synthesis:
+            read = gatherer.begin(
+                lambda: answer_of("", lambda: state.read(settings, project, terraform_environ(known, launch)))
             )
-        )
-        facts = replace(gatherer.facts(), machine=programs.result(), differences=compared.result())
-    names = environment_names(project / "environments")
-    found = findings(launch, facts, clock.now())
-    found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
+            facts = replace(gatherer.facts(), state=read.result())
+        else:
+            programs = gatherer.begin(lambda: machine(project, known))
+            looking = gatherer.begin(
+                lambda: answer_of(
+                    "ec2:DescribeInstances", lambda: look(settings, launch, clients, project, known)
+                )
+            )
+            facts, looked = gatherer.facts(), looking.result()
+            facts = replace(
+                facts,
+                machine=programs.result(),
+                state=looked if isinstance(looked, NoAnswer) else looked.state,
+                differences=looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
+            )
+    found = findings(launch, owned(facts, launch), clock.now())
+    if project is not None and not at_synthesis:
+        names = environment_names(project / "environments")
+        found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
     return pending.agreed(found) if replace_nodes else found
 
 

@@ -18,6 +18,7 @@ from nixl_efa.aws_errors import missing_permission
 from nixl_efa.capacity.judge import is_at_end
 from nixl_efa.capacity.reservation import Reservation, find_reservation
 from nixl_efa.checks.gather.usage import running
+from nixl_efa.checks.ownership import own_instances
 from nixl_efa.clock import Clock
 from nixl_efa.deploy import words
 from nixl_efa.deploy.agreement import Question, question
@@ -28,6 +29,7 @@ from nixl_efa.findings import listed
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.settings import Settings
+from nixl_efa.state import parse
 from nixl_efa.synthesis import synthesize
 from nixl_efa.terraform import Capture, Show, Terraform, TerraformError, capture
 
@@ -116,7 +118,7 @@ class Deployment:
         """Which nodes run now, in one sentence; how to look, where EC2 does not say."""
         site = self._site
         try:
-            seen = running(site.ec2, site.launch.node_names, site.launch.stack_identity)
+            seen = own_instances(running(site.ec2), site.launch, parse(self._terraform.state()))
         except Exception as error:
             return f"Which nodes run could not be seen ({error}): look with `nixl-efa status {site.settings.name}`."
         nodes = [f"{one.name} {one.id}" for one in seen if one.own and one.state in RUNNING]

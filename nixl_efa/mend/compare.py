@@ -10,6 +10,7 @@ from enum import StrEnum
 from nixl_efa.findings import Finding, aws_call, failed, passed, skipped, warned
 from nixl_efa.instance_states import RUNNING, STOPPED
 from nixl_efa.launch import Launch, Node
+from nixl_efa.settings.model import names_a_state
 from nixl_efa.state import State
 from nixl_efa.times import moment
 
@@ -161,7 +162,7 @@ def _without_a_place(seen: Iterable[Seen], known: set[str], launch: Launch) -> I
 
     A local state's tag is that of every working copy, and another project_prefix is how two of them live side by side.
     """
-    kind = Kind.ELSEWHERE if launch.stack_identity.endswith(" local") else Kind.SEVERAL
+    kind = Kind.SEVERAL if names_a_state(launch.stack_identity) else Kind.ELSEWHERE
     for one in seen:
         if one.is_alive and one.id not in known and one.name not in launch.node_names:
             yield Difference(kind, one.name or "an instance without a name", (one.id,))
@@ -202,7 +203,13 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             message = (
                 f"{what} {ids} is {difference.text}, and the state does not know it: a deploy would fail."
             )
-            return failed(CHECK, message, f"{mend} puts it into the state.", by_hand)
+            remedy = f"{mend} puts it into the state."
+            if not names_a_state(launch.stack_identity):
+                remedy = (
+                    f"If a deployment from this working copy was interrupted, {mend} puts it into the state. If another"
+                    " working copy has it: deploy from there, or change project_prefix or the environment's name."
+                )
+            return failed(CHECK, message, remedy, by_hand)
         case Kind.GONE:
             message = f"{what} {ids} of the state is gone ({difference.text})."
             if launch.must_be_active:

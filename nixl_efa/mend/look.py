@@ -76,7 +76,11 @@ def differences(
     settings: Settings, launch: Launch, clients: Clients, project: Path, environ: Mapping[str, str]
 ) -> tuple[Difference, ...] | None:
     """What differs; None where nothing was deployed and nothing runs."""
-    found = look(settings, launch, clients, project, environ)
+    return differences_in(look(settings, launch, clients, project, environ), launch)
+
+
+def differences_in(found: Look, launch: Launch) -> tuple[Difference, ...] | None:
+    """The same, of a look."""
     if not found.state.resources and not found.seen and found.lock is None:
         return None
     return compare(found.state, found.seen, launch, found.lock)

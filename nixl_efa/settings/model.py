@@ -152,7 +152,7 @@ class Settings(BaseModel):
     def stack_identity(self) -> str:
         """The value of the nodes' tag STACK_TAG: the stack and where its state lives, which no other stack shares.
 
-        Two working copies with local states are told apart by nothing; EC2 refuses the second one's names.
+        Two working copies with local states have the same one (see names_a_state): what is whose, the states say.
         """
         identity = f"{self.stack_name} {self.state_place}"
         # EC2 user guide, Using_Tags: at most 256 of these characters.
@@ -217,6 +217,11 @@ class Settings(BaseModel):
         copy = self.model_copy()
         copy._sources = dict(sources)
         return copy
+
+
+def names_a_state(identity: str) -> bool:
+    """Whether a stack_identity says which state it is of: a local state's is that of every working copy."""
+    return not identity.endswith(" local")
 
 
 SETTING_NAMES: tuple[str, ...] = tuple(name for name in Settings.model_fields if name != "name")

@@ -13,7 +13,7 @@ from nixl_efa.capacity.reservation import from_api
 from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
 from nixl_efa.checks.gather.gatherer import answer_of
-from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH
+from tests.checks.in_order import BLOCK_ID
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.
 SCHEDULED_BLOCK = {
@@ -93,8 +93,8 @@ INSTANCE = {
         ({}, {}),
         ({"InstanceLifecycle": "spot"}, {"market": "spot"}),
         ({"InstanceLifecycle": ""}, {"market": "on-demand"}),
-        ({"Tags": [{"Key": "Name", "Value": "other"}]}, {"name": "other", "own": False}),
-        ({"Tags": []}, {"name": "", "own": False}),
+        ({"Tags": [{"Key": "Name", "Value": "other"}]}, {"name": "other"}),
+        ({"Tags": []}, {"name": ""}),
         (
             {"InstanceType": "p99.large", "CpuOptions": {"CoreCount": 4, "ThreadsPerCore": 2}},
             {"instance_type": "p99.large", "vcpu": 8},
@@ -109,10 +109,10 @@ def test_a_running_instance(changes: dict[str, Any], expected: dict[str, Any]) -
         state="running",
         reservation_id=BLOCK_ID,
         name="nixl-efa-prod-producer",
-        own=True,
+        own=False,
         vcpu=192,
     )
-    found = usage.parsed({**INSTANCE, **changes}, BLOCK_LAUNCH.node_names, "nixl-efa-prod local")
+    found = usage.parsed({**INSTANCE, **changes})
     assert found == replace(whole, **expected)
 
 

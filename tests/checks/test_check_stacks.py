@@ -63,5 +63,5 @@ def test_a_running_instance_is_known_by_its_tag() -> None:
             {"Key": "Name", "Value": "nixl-efa-prod-producer"},
         ],
     }
-    found = parsed(payload, ("nixl-efa-prod-producer",), "nixl-efa-prod local")
-    assert (found.stack, found.own) == (IN_S3, True)
+    found = parsed(payload)
+    assert (found.stack, found.own) == (IN_S3, False)

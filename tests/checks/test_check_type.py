@@ -44,6 +44,21 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         WARN,
         "2 EFA interfaces, but the stack plans 1",
     ),
+    (
+        {},
+        {},
+        "NIXL backend",
+        PASS,
+        "UCX over EFA (UCX_TLS=srd,self,sm): the EFA of g7e.8xlarge has no GPUDirect",
+    ),
+    (
+        {"instance_type": "g7e.12xlarge"},
+        {},
+        "NIXL backend",
+        PASS,
+        "LIBFABRIC over EFA: the EFA of g7e.12xlarge has",
+    ),
+    ({"instance_type": "g7.8xlarge"}, {}, "NIXL backend", WARN, "GPUDirect RDMA is not known here"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "can't be had as capacity-block"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "Set use_capacity_block = false"),
     (

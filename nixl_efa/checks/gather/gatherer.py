@@ -23,6 +23,7 @@ from nixl_efa.checks.facts import (
     Elsewhere,
     Facts,
     Image,
+    Named,
     NoAnswer,
     Quota,
     Subnet,
@@ -30,6 +31,7 @@ from nixl_efa.checks.facts import (
 )
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.checks.gather import network, reservation, usage
+from nixl_efa.checks.gather.names import in_ec2, in_iam
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quotas
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
@@ -51,7 +53,17 @@ _THREADS = 40
 class Gatherer:
     """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
-    def __init__(self, launch: Launch, clients: Clients, environ: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self,
+        launch: Launch,
+        clients: Clients,
+        environ: Mapping[str, str],
+        clock: Clock,
+        *,
+        has_state: bool = False,
+    ) -> None:
+        """has_state: the stack's state is read, too, which says whose the things with its names are."""
+        self._has_state = has_state
         self._launch = launch
         self._environ = environ
         self._clock = clock
@@ -89,13 +101,12 @@ class Gatherer:
         reservations = self.begin(self._reservations)
         running = self._of_ec2(
             "ec2:DescribeInstances",
-            lambda ec2: usage.running(ec2, launch.node_names, launch.stack_identity),
+            usage.running,
         )
         quotas = self._quotas(vcpu_quotas(launch.instance_type, launch.market))
         address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))
-        addresses = self._of_ec2(
-            "ec2:DescribeAddresses", lambda ec2: network.addresses(ec2, launch.node_names)
-        )
+        addresses = self._of_ec2("ec2:DescribeAddresses", network.addresses)
+        named_in_ec2, named_in_iam = self._things_with_its_names()
         security_group = self._named(
             "ec2:DescribeSecurityGroups", network.security_group, launch.security_group_id
         )
@@ -152,6 +163,8 @@ class Gatherer:
             key_pair=key_pair.result(),
             image_id=image_id.result(),
             image=found_image.result(),
+            ec2_names=named_in_ec2.result(),
+            iam_names=named_in_iam.result(),
             dry_run=tried.result(),
         )
 
@@ -188,6 +201,16 @@ class Gatherer:
             return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
 
         return self.begin(ask)
+
+    def _things_with_its_names(
+        self,
+    ) -> tuple[Future[Answer[tuple[Named, ...]]], Future[Answer[tuple[Named, ...]]]]:
+        names = self._launch.unique_names
+        asked = self._has_state
+        return (
+            self._of_ec2("ec2:DescribeLaunchTemplates", lambda ec2: in_ec2(ec2, names) if asked else ()),
+            self._ask("iam:GetRole", lambda: in_iam(self._clients.iam(), names) if asked else ()),
+        )
 
     def _tenancy(self, subnet: Subnet | None, known: Answer[Vpc | None]) -> Answer[str | None]:
         """Of the subnet's VPC, which is asked for by itself where it is another one than was looked for."""

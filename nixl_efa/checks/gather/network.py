@@ -16,6 +16,7 @@ from nixl_efa.checks.facts import (
     Vpc,
 )
 from nixl_efa.launch import Launch
+from nixl_efa.settings.model import STACK_TAG
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -162,12 +163,13 @@ def parsed_group(payload: Mapping[str, Any]) -> SecurityGroup:
     )
 
 
-def addresses(ec2: EC2Client, own_names: tuple[str, ...]) -> tuple[Address, ...]:
-    """The region's Elastic IPs; the stack's own have the names of its nodes."""
+def addresses(ec2: EC2Client) -> tuple[Address, ...]:
+    """The region's Elastic IPs; whose they are, `ownership` says."""
     return tuple(
         Address(
             allocation_id=each.get("AllocationId", ""),
-            own=any(tag["Key"] == "Name" and tag["Value"] in own_names for tag in each.get("Tags", ())),
+            own=False,
+            stack={tag["Key"]: tag["Value"] for tag in each.get("Tags", ())}.get(STACK_TAG, ""),
         )
         for each in ec2.describe_addresses()["Addresses"]
     )

@@ -21,28 +21,23 @@ _STATES = [*RUNNING, "shutting-down", "stopping"]
 _MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block"}
 
 
-def running(ec2: EC2Client, own_names: tuple[str, ...], stack: str) -> tuple[Running, ...]:
+def running(ec2: EC2Client) -> tuple[Running, ...]:
     """The region's instances that take up capacity, with those that are just ending; a thousand a call."""
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[{"Name": "instance-state-name", "Values": _STATES}],
         PaginationConfig={"PageSize": 1000},
     )
     return tuple(
-        parsed(instance, own_names, stack)
+        parsed(instance)
         for page in pages
         for reservation in page.get("Reservations", ())
         for instance in reservation.get("Instances", ())
     )
 
 
-def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...], stack: str) -> Running:
-    """An instance from EC2's payload; it is the stack's own when it has its tag, or the name of one of its nodes.
-
-    own_names, stack: the names of the nodes, which another project_prefix changes, and the value of their STACK_TAG,
-    which nodes of an earlier version lack.
-    """
+def parsed(payload: Mapping[str, Any]) -> Running:
+    """An instance from EC2's payload; whose it is, `ownership` says."""
     tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
-    name = tags.get(NAME_TAG, "")
     known = instance_types.find(payload["InstanceType"])
     options = payload.get("CpuOptions", {})
     placement = payload.get("Placement", {})
@@ -53,8 +48,8 @@ def parsed(payload: Mapping[str, Any], own_names: tuple[str, ...], stack: str) -
         market=_MARKETS.get(payload.get("InstanceLifecycle", ""), "on-demand"),
         state=payload["State"]["Name"],
         reservation_id=payload.get("CapacityReservationId", ""),
-        name=name,
-        own=name in own_names or tags.get(STACK_TAG) == stack,
+        name=tags.get(NAME_TAG, ""),
+        own=False,
         vcpu=known.vcpu if known else options.get("CoreCount", 0) * options.get("ThreadsPerCore", 1),
         stack=tags.get(STACK_TAG, ""),
         reservation_target=target.get("CapacityReservationId", ""),

@@ -1,0 +1,79 @@
+"""What has the names that the stack would give, whosever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_errors import error_code
+from nixl_efa.checks.facts import Named
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_iam import IAMClient
+
+Asked = Callable[[], list[Named]]
+
+
+def in_ec2(ec2: EC2Client, names: Mapping[str, str]) -> tuple[Named, ...]:
+    """Launch templates, security groups and placement groups. names: by address in Terraform."""
+    asked: dict[str, Asked] = {}
+    for kind, call, key, name_filter, member in (
+        (
+            "aws_launch_template",
+            "describe_launch_templates",
+            "LaunchTemplates",
+            "launch-template-name",
+            "LaunchTemplateName",
+        ),
+        ("aws_security_group", "describe_security_groups", "SecurityGroups", "group-name", "GroupName"),
+        ("aws_placement_group", "describe_placement_groups", "PlacementGroups", "group-name", "GroupName"),
+    ):
+        wanted = [name for address, name in names.items() if address.startswith(f"{kind}.")]
+        if wanted:
+            filters = [{"Name": name_filter, "Values": wanted}]
+            asked[kind] = partial(_described, getattr(ec2, call), filters, key, kind, member)
+    return _all(asked)
+
+
+def in_iam(iam: IAMClient, names: Mapping[str, str]) -> tuple[Named, ...]:
+    """The role and the instance profile."""
+    role, profile = names["aws_iam_role.node"], names["aws_iam_instance_profile.node"]
+    return _all(
+        {
+            "aws_iam_role": partial(_got, partial(iam.get_role, RoleName=role), "aws_iam_role", role),
+            "aws_iam_instance_profile": partial(
+                _got,
+                partial(iam.get_instance_profile, InstanceProfileName=profile),
+                "aws_iam_instance_profile",
+                profile,
+            ),
+        }
+    )
+
+
+def _all(asked: Mapping[str, Asked]) -> tuple[Named, ...]:
+    answers, errors = ask_all(asked, lambda kind: asked[kind]())
+    for error in errors.values():
+        raise error
+    return tuple(one for found in answers.values() for one in found)
+
+
+def _described(call: Any, filters: Any, key: str, kind: str, member: str) -> list[Named]:
+    return [
+        Named(kind, one[member], one.get("VpcId", ""))
+        for one in call(Filters=filters)[key]
+        if one.get("State") not in ("deleting", "deleted")
+    ]
+
+
+def _got(ask: Callable[[], object], kind: str, name: str) -> list[Named]:
+    try:
+        ask()
+    except Exception as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        return []
+    return [Named(kind, name)]

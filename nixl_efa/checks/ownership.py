@@ -1,0 +1,44 @@
+"""What of all that was seen is this stack's own: what its state has, or what carries a tag of its alone. Pure.
+
+A Name tag is none: two working copies, or two backends, can have the same names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from nixl_efa.checks.facts import Address, Facts, NoAnswer, Running
+from nixl_efa.launch import Launch
+from nixl_efa.settings.model import names_a_state
+from nixl_efa.state import State
+
+Owned = TypeVar("Owned", Running, Address)
+
+
+def owned(facts: Facts, launch: Launch) -> Facts:
+    """The facts with what is the stack's own marked as such."""
+    state = None if isinstance(facts.state, NoAnswer) else facts.state
+    if not isinstance(facts.running, NoAnswer):
+        facts = replace(facts, running=own_instances(facts.running, launch, state))
+    if not isinstance(facts.addresses, NoAnswer):
+        known = _ids(state)
+        marked = (_mark(one, one.allocation_id, launch, known) for one in facts.addresses)
+        facts = replace(facts, addresses=tuple(marked))
+    return facts
+
+
+def own_instances(running: Iterable[Running], launch: Launch, state: State | None) -> tuple[Running, ...]:
+    """The instances, the stack's own marked. state: None where it was not read."""
+    known = _ids(state)
+    return tuple(_mark(one, one.id, launch, known) for one in running)
+
+
+def _ids(state: State | None) -> frozenset[str]:
+    return frozenset(one.id for one in state.resources.values()) if state is not None else frozenset()
+
+
+def _mark(one: Owned, its_id: str, launch: Launch, known: frozenset[str]) -> Owned:
+    by_tag = names_a_state(launch.stack_identity) and one.stack == launch.stack_identity
+    return replace(one, own=its_id in known or by_tag)
