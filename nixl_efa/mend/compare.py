@@ -42,7 +42,8 @@ class Seen:
 class Lock:
     """A lock of the state that a run of Terraform left or still holds.
 
-    who:     "user@host" as Terraform writes it. own: that is this user on this machine.
+    who:     "user@host" as Terraform writes it. own: that is this user on this machine, and no Terraform of it works on
+             the state; another machine of the same name can't be told from it.
     created: when, as Terraform writes it.
     """
 
@@ -275,7 +276,13 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
 def _locked(lock: Lock, launch: Launch, mend: str) -> Finding:
     message = f"The state is locked by {lock.who} since {lock.created} ({lock.operation})."
     if lock.own:
-        return failed(CHECK, f"{message} That run is over, the lock was left behind.", f"{mend} unlocks it.")
+        # A container or a runner may have the same user and host: only this machine's processes are seen.
+        return failed(
+            CHECK,
+            f"{message} No Terraform of this machine works on that state any more: the lock was left behind, if no"
+            " other machine has this one's name.",
+            f"{mend} unlocks it.",
+        )
     return warned(
         CHECK,
         message,

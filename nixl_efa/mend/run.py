@@ -80,7 +80,7 @@ def plan_steps(
     notes: list[str] = []
     for one in differences:
         if one.lock is not None:
-            what = f"Unlock the state, which {one.lock.who} locked at {one.lock.created}; that run is over."
+            what = f"Unlock the state, which {one.lock.who} locked at {one.lock.created}: no Terraform here uses it."
             steps.append(Step(what, ("force-unlock", "-force", one.lock.id)))
         elif one.kind is Kind.TAINTED:
             what = f"Keep {one.address} ({one.ids[0]}): it is there, and tainted since its creation was interrupted."

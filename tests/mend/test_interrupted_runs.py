@@ -103,14 +103,20 @@ def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_ove
         one.fresh_clone()
         # A newer image than that of the nodes: it must replace nothing afterwards.
         one.control.settings(image_generation=2)
-        assert "the state does not know it" in one.cli("check", ENVIRONMENT, "--brief", code=1)
+        told = one.cli("check", ENVIRONMENT, "--brief", code=1)
+        assert "the state does not know it" in told
+        assert "FAIL  names" in told
+        made = one.inventory()
+        assert "These names are taken" in one.cli("deploy", ENVIRONMENT, "--auto-approve", code=1)
+        assert (one.inventory(), state.exists()) == (made, False)
         said = one.cli("mend", ENVIRONMENT, "--yes", code=1)
         assert "may be another working copy's" in said
         assert "If one holds it, stop here" in said
         assert not state.exists()
         assert "0 to destroy" in one.cli("mend", ENVIRONMENT, "--yes", "--take-over"), one.story()
         one.run(CDKTF)
-        assert "FAIL  state" not in one.cli("check", ENVIRONMENT, "--brief"), one.story()
+        told = one.cli("check", ENVIRONMENT, "--brief")
+        assert not {"FAIL  state", "FAIL  names"} & {line[:11] for line in told.splitlines()}, one.story()
         assert_whole(one, ran)
 
 
