@@ -109,6 +109,13 @@ WHOLE = state(
         # A security group's name is unique in a VPC alone.
         ({"state": EMPTY, "ec2_names": (replace(GROUP, vpc_id="vpc-2"),)}, PASS, "No name"),
         ({"state": WHOLE, "ec2_names": (GROUP, PLACEMENT, TEMPLATE), "iam_names": (ROLE,)}, PASS, "No name"),
+        # A deployment that failed at another copy's role leaves its own bucket; a node is made after all of them.
+        (
+            {"state": state(aws_s3_bucket__scripts="b"), "iam_names": (ROLE,)},
+            FAIL,
+            "role nixl-efa-prod-us-east-2",
+        ),
+        ({"state": state(aws_instance__producer="i-1"), "iam_names": (ROLE,)}, PASS, "its names are its own"),
         ({"state": EMPTY, "iam_names": DENIED}, SKIP, "No permission"),
         ({"state": EMPTY, "iam_names": DENIED, "ec2_names": (GROUP,)}, FAIL, "security group"),
         ({"state": DENIED}, SKIP, "the state, which says what is this stack's own, could not be read"),

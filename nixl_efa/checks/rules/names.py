@@ -30,7 +30,12 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if isinstance(facts.state, NoAnswer):
         message = "Not looked at: the state, which says what is this stack's own, could not be read."
         return [skipped(_CHECK, message)]
+    # A node is made after all that it needs, so a state that has one made them.
     known, found = facts.state.resources, []
+    if facts.state.nodes:
+        return [
+            passed(_CHECK, "This stack's state has its nodes, so its names are its own.", _in_ec2(launch))
+        ]
     for answer, by_hand in ((facts.ec2_names, _in_ec2(launch)), (facts.iam_names, _in_iam(launch))):
         if isinstance(answer, NoAnswer):
             found.append(no_answer(_CHECK, answer, by_hand))

@@ -207,8 +207,13 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     if isinstance(facts.running, NoAnswer):
         return no_answer(check, facts.running, by_hand)
     living = {each.id: each for each in reservations if each.lives(now) and each.id != facts.reservation_id}
+    # Those under its names, too: a guard against a loss goes by less than what counts as its own.
     nodes = [
-        each for each in facts.running if each.own and each.state in RUNNING and each.reservation_id in living
+        each
+        for each in facts.running
+        if (each.own or each.name in launch.node_names)
+        and each.state in RUNNING
+        and each.reservation_id in living
     ]
     if not nodes:
         return passed(check, f"No node of {launch.environment} runs in another reservation.", by_hand)
@@ -227,6 +232,9 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     )
     if named is not None:
         there = f"{_with_end(named)} is {named.state}"
+    loss = "the next deploy would destroy them"
+    if not any(each.own for each in nodes):
+        loss = "if they are this stack's, the next deploy would destroy them"
     remedy = (
         f"`nixl-efa capacity save {current.id} --env {launch.environment} --replace` puts the current one back."
         f" `nixl-efa capacity save {facts.reservation_id or 'ID'} --env {launch.environment}` then keeps the other one as the next."  # noqa: E501
@@ -235,7 +243,7 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
         remedy = f"Set capacity_reservation_id = {current.id!r} until {launch.reservation.id} is active."
     return failed(
         check,
-        f"{where}, but {there}: the next deploy would destroy them, and EC2 would then refuse the launch.",
+        f"{where}, but {there}: {loss}, and EC2 would then refuse the launch.",
         remedy,
         by_hand,
     )
