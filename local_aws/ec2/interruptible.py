@@ -37,7 +37,11 @@ class InterruptibleActions:
         if source.is_block or source.state(now) != "active" or source.end(now):
             raise not_in_state(source, now)
         if not 1 <= count <= backend.free_in(source):
-            raise refuse("InvalidParameterValue", f"Value ({count}) for parameter instanceCount is invalid.")
+            raise refuse(
+                "InvalidParameterValue",
+                f"Value ({count}) for parameter instanceCount is invalid.",
+                inferred="interruptible-count",
+            )
         if self._get_param("DryRun", False):
             raise dry_run()
         source.count -= count
@@ -72,7 +76,9 @@ class InterruptibleActions:
         )
         if lent is None or not 0 <= target <= lent.count:
             raise refuse(
-                "InvalidParameterValue", f"Value ({target}) for parameter targetInstanceCount is invalid."
+                "InvalidParameterValue",
+                f"Value ({target}) for parameter targetInstanceCount is invalid.",
+                inferred="interruptible-count",
             )
         if self._get_param("DryRun", False):
             raise dry_run()

@@ -226,3 +226,15 @@ def test_what_is_launched_into_a_dedicated_vpc_is_dedicated(
     else:
         with refused("InvalidParameterValue", "Attribute: Tenancy"):
             run(ec2, image, into=target, SubnetId=subnet)
+
+
+def test_a_count_that_can_not_be_lent_is_refused(ec2: EC2Client, refused: Any) -> None:
+    source = reserve(ec2, 1)
+    with refused("InvalidParameterValue", "instanceCount"):
+        ec2.create_interruptible_capacity_reservation_allocation(
+            CapacityReservationId=source, InstanceCount=2
+        )
+    with refused("InvalidParameterValue", "targetInstanceCount"):
+        ec2.update_interruptible_capacity_reservation_allocation(
+            CapacityReservationId=source, TargetInstanceCount=0
+        )
