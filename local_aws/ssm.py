@@ -50,6 +50,15 @@ class Parameter(moto_models.Parameter):  # type: ignore[misc]
         return bytes(byte ^ 0xFF for byte in base64.b64decode(value)[len(_ENCRYPTED) :]).decode()
 
 
+# What GetCommandInvocation gives of an output and of an error (Systems Manager API reference); the marks are those of
+# the agent (amazon-ssm-agent, its output truncation).
+_MOST_OUTPUT, _MOST_ERROR = 24_000, 8_000
+
+
+def _cut(text: str, most: int, mark: str) -> str:
+    return text if len(text) <= most else f"{text[: most - len(mark) - 1]}\n{mark}"
+
+
 class PublicParameters(ParameterDict):  # type: ignore[misc]
     """moto's parameters, and AWS's public ones for Deep Learning AMIs, made when they are asked for."""
 
@@ -187,11 +196,16 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         result = dict(answer.result)
         # moto keeps a Python list representation in place of the enum's words.
         result.update(
-            StandardOutputContent=output.stdout,
-            StandardErrorContent=output.stderr,
+            StandardOutputContent=_cut(output.stdout, _MOST_OUTPUT, "---Output truncated---"),
+            StandardErrorContent=_cut(output.stderr, _MOST_ERROR, "---Error truncated----"),
             ResponseCode=output.response_code,
             Status=output.status,
             StatusDetails=output.status,
+            # What AWS shows where nothing was asked for (AWS CLI examples, get-command-invocation).
+            DocumentVersion=result.get("DocumentVersion") or "",
+            StandardOutputUrl="",
+            StandardErrorUrl="",
+            CloudWatchOutputConfig={"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False},
         )
         return ActionResult(result)
 

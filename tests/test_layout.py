@@ -21,6 +21,7 @@ PURE = (
     "nixl_efa.efa_layout",
     "nixl_efa.capacity",
     "nixl_efa.checks.rules",
+    "nixl_efa.refusals",
 )
 # (who, whom it does not import, who may all the same)
 DIRECTIONS = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -37,6 +38,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.capacity_reservations: dict[str, Reservation] = {}
         self._assigned: dict[str, dict[str, Any]] = {}
         self.shown_offerings: dict[str, Shown] = {}
+        self.offerings_asked: Counter[tuple[str, int, int]] = Counter()  # by type, count and hours
         self.shown_extensions: dict[str, Any] = {}
         self.placement_groups: dict[str, PlacementGroup] = {}
         self.done: dict[tuple[str, str], tuple[Any, Any]] = {}  # by action and ClientToken

@@ -70,7 +70,11 @@ class BlockActions:
             utc(earliest) if earliest else None,
             utc(latest) if latest else None,
         )
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), _PAGE)
+        given = self._get_param("NextToken")
+        shown, token = page(found, given, self._get_param("MaxResults"), _PAGE)
+        asked = self.ec2_backend.offerings_asked
+        asked[instance_type, count, hours] += not given
+        shown = [catalogue.shown_again(one, hours, asked[instance_type, count, hours]) for one in shown]
         self.ec2_backend.shown_offerings.update({offering.id: Shown(offering, now) for offering in shown})
         answer = [describe_offering(self.ec2_backend, offering) for offering in shown]
         lean_on("offers-made-up")

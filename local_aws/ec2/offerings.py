@@ -4,14 +4,14 @@ The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's Descri
 minute from half an hour to eight weeks ahead, every end at 11:30 UTC, so that a block is shorter or longer than asked
 by up to a day; the fee a string for all instances and the whole time; up to six offerings, in no order. A public log of
 AWS, asked for 24 h, shows blocks of 24 h from 11:30, and of 19 h 17 min and 43 h 17 min from 16:13 on. Which regions
-sell, and every fee, are made up.
+sell, and every fee, are made up. The id of an offering here is its own; an answer shows it under a new one.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 END_OF_BLOCKS = time(11, 30, tzinfo=UTC)
@@ -171,6 +171,12 @@ def _split(found: Sequence[Offering], region: str, zones: Sequence[str]) -> Iter
     yield Offering(
         identifier, whole.instance_type, whole.zone, whole.count, whole.start, whole.end, fee, parts
     )
+
+
+def shown_again(offering: Offering, hours: int, times: int) -> Offering:
+    """The offering as the answer to the `times`-th question for `hours`: the same question gets new ids each time, and
+    another question, too (remarks in terraform-provider-aws's test of the data source)."""
+    return replace(offering, id=_identifier("cb", offering.id, hours, times))
 
 
 def extension_fee(instance_type: str, count: int, hours: int) -> float:

@@ -129,20 +129,25 @@ def search(
         return offerings_in(ec2_of(region), region, request, hours, sleep)
 
     answers, errors = ask_all(questions, ask, done)
-    unique: dict[str, Offering] = {}
-    for found in answers.values():
-        for one in found:
-            # One that answers several questions is held against the longest that it covers.
-            known = unique.get(one.id)
-            unique[one.id] = (
-                one
-                if known is None or (known.is_short, -known.asked_hours) > (one.is_short, -one.asked_hours)
-                else known
-            )
+    unique: list[Offering] = []
+    for one in (one for found in answers.values() for one in found):
+        # A block that answers several questions is held against the longest that it covers. Each answer shows it under
+        # another id (recorded: offerings/terraform-test-remarks).
+        place = next((place for place, known in enumerate(unique) if _is_twin(known, one)), None)
+        if place is None:
+            unique.append(one)
+        elif (unique[place].is_short, -unique[place].asked_hours) > (one.is_short, -one.asked_hours):
+            unique[place] = one
     failed: dict[str, Exception] = {}
     for (region, _), error in errors.items():
         failed.setdefault(region, error)
-    return Found(tuple(unique.values()), failed, answered=bool(answers))
+    return Found(tuple(unique), failed, answered=bool(answers))
+
+
+def _is_twin(one: Offering, other: Offering) -> bool:
+    """Whether two answers show one block at one fee."""
+    mine, theirs = ((each.fee, each.currency, each.segments) for each in (one, other))
+    return one.is_same_block(other) and mine == theirs
 
 
 def _rank(offering: Offering) -> tuple[bool, bool]:
@@ -200,9 +205,17 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
     if found is None and shown is not None:
         # The same block under another id: the same question gets new ids. It is still bought under the id that was
         # named: if that one is no longer valid, EC2 refuses it. A lower fee is the other id's: it is not counted on.
-        same = next((one for one in offered if shown.is_same_block(one) and not one.segments), None)
-        if same is not None:
+        # AWS may offer a block as a whole and in pieces, at two fees: which it was is told by the fee, as files keep no
+        # pieces.
+        twins = [one for one in offered if shown.is_same_block(one)]
+        if twins:
+            same = min(twins, key=lambda one: (one.fee != shown.fee, bool(one.segments)))
             found = replace(same, id=question.offering_id, fee=max(same.fee, shown.fee))
+    if found is None and shown is None:
+        raise Failure(
+            f"{question.offering_id} is not in AWS's answer. It is gone, or stands there under another id, since each search gets new ones: nothing was bought. "  # noqa: E501
+            "Search here with `nixl-efa capacity search`, and buy what it shows."
+        )
     if found is None:
         raise Failure(
             f"{question.offering_id} is gone: AWS does not offer it any more. Nothing was bought. Search again."

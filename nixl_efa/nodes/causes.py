@@ -13,6 +13,7 @@ from datetime import datetime
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import INTERRUPTIBLE, Reservation
 from nixl_efa.instance_states import ENDED, STOPPED
+from nixl_efa.refusals import Asked, Refusal, advice_for
 from nixl_efa.times import moment
 
 # A state that EC2 does not have: the id is not among those that it shows.
@@ -46,14 +47,15 @@ REASONS = {
     BY_USER: "somebody shut it down through the EC2 API",
     "Client.VolumeLimitExceeded": "the account's limit of EBS volumes or of their storage was exceeded",
 }
-# What comes before the next try.
-_FIRST = {
-    "Server.InsufficientInstanceCapacity": "Wait until EC2 has capacity in the zone, or buy a Capacity Block.",
-    "Server.SpotInstanceTermination": "Set spot = false where that must not happen again.",
-    "Client.InternalError": "Look at the key: `aws ec2 get-ebs-default-kms-key-id`, and who may use it.",
-    "Client.InvalidSnapshot.NotFound": "Set ami_id to an image whose snapshots are there.",
-    "Client.VolumeLimitExceeded": "Ask for more EBS storage in Service Quotas.",
-}
+# Endings that are refusals of a launch: what comes before the next try is the advice for these.
+_REFUSED = frozenset(
+    {
+        "Server.InsufficientInstanceCapacity",
+        "Client.InternalError",
+        "Client.InvalidSnapshot.NotFound",
+        "Client.VolumeLimitExceeded",
+    }
+)
 
 
 def cause(
@@ -115,7 +117,12 @@ def _building(environment: str, code: str, reservation: Reservation | None) -> s
     slot = ""
     if reservation is not None and reservation.is_block and reservation.state == "active":
         slot = f" Its slot in {reservation.id} is free again some minutes after it ended."
-    first = f"{_FIRST[code]} " if code in _FIRST else ""
+    first = ""
+    if code in _REFUSED:
+        advice = advice_for(Refusal(code, ""), Asked(reserved=reservation is not None))
+        first = f"{advice.remedy} " if advice else ""
+    elif code == "Server.SpotInstanceTermination":
+        first = "Set spot = false where that must not happen again. "
     return f"{first}{deploy}{slot}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,11 @@ DOCUMENT = "AWS-RunShellScript"
 POLL_SECONDS = 2.0
 # What GetCommandInvocation gives of an output before it cuts (Systems Manager API reference).
 OUTPUT_LIMIT_CHARACTERS = 24_000
+
+# The agent's mark where it has cut an error, at the end of half a word, and the line that it puts above one
+# (amazon-ssm-agent, its output truncation). A cut output is known in sections.py.
+_CUT_ERROR = re.compile(r"\s*-{2,}error truncated-{2,}\s*\Z", re.IGNORECASE)
+_ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 
 # Statuses that are not the last one (Systems Manager user guide, monitor-commands).
 _UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
@@ -105,7 +111,13 @@ def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
         return Outcome(
             "", f"{instance_id}: Run Command could not be delivered ({details}): {_NOT_REGISTERED}"
         )
-    stderr = " ".join(found.get("StandardErrorContent", "").split())
+    stderr = _error(found.get("StandardErrorContent", ""))
     return Outcome(
         "", f"{instance_id}: Run Command {command_id} ended as {details}: {stderr or 'no error text'}."
     )
+
+
+def _error(text: str) -> str:
+    """An error's text in one line, without the agent's own lines; " ..." where the agent has cut it."""
+    kept, cuts = _CUT_ERROR.subn("", text)
+    return " ".join(_ABOVE_ERROR.sub("", kept).split()) + (" ..." if cuts else "")

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from nixl_efa.refusals.model import Advice, Asked
 
+# terraform-provider-aws 43193, 49863.
+_REPEATED = "Terraform's provider repeats such a launch for up to 50 minutes before it fails, which helps nothing: Ctrl-C ends it."
+
 
 def _reserved(asked: Asked) -> bool:
     return asked.reserved
@@ -75,33 +78,31 @@ CAPACITY = (
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 finds no place in the reservation that the launch names, which is paid for",
-        "Buy nothing. Look at what the launch asks for and the reservation is not: a placement group that it was not "
-        'made in (set placement_group = "auto"), its zone, tenancy or platform; `nixl-efa capacity list` shows its '
-        "state and room. If all of it fits, open a case with AWS Support and name the reservation.",
+        f'Buy nothing. Look at what the launch asks for and the reservation is not: a placement group that it was not made in (set placement_group = "auto"), its zone, tenancy or platform; `nixl-efa capacity list` shows its state and room. If all of it fits, open a case with AWS Support and name the reservation. {_REPEATED}',
         when=_reserved,
     ),
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 has no free Spot capacity of this type in the zone now",
-        "Try another zone or later, or set spot = false.",
+        f"Try another zone or later, or set spot = false. {_REPEATED}",
         when=_spot,
     ),
     Advice(
         ("InsufficientInstanceCapacity",),
         "EC2 has no free instance of this type in the zone now",
-        "Set availability_zone to one of those that EC2's words name, with a subnet there.",
+        f"Set availability_zone to one of those that EC2's words name, with a subnet there. {_REPEATED}",
         "or choosing ",
     ),
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 has no free instance of this type in the zone now",
-        "Try another zone, later, or buy a Capacity Block (`nixl-efa capacity search`).",
+        f"Try another zone, later, or buy a Capacity Block (`nixl-efa capacity search`). {_REPEATED}",
         when=_sold_as_block,
     ),
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 has no free instance of this type in the zone now",
-        "Try another zone, or later; an On-Demand Capacity Reservation keeps the room once it is had.",
+        f"Try another zone, or later; an On-Demand Capacity Reservation keeps the room once it is had. {_REPEATED}",
     ),
     Advice(
         ("SpotMaxPriceTooLow", "MaxSpotPriceTooLow"),

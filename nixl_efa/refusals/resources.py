@@ -183,7 +183,7 @@ IMAGE_AND_VOLUMES = (
     Advice(
         ("VolumeLimitExceeded",),
         "the account's quota of EBS storage in the region is used up",
-        "Ask for more in Service Quotas (Amazon EBS, storage of gp3 volumes), delete volumes, or lower volume_size.",
+        "Delete volumes, lower volume_size, or ask for more storage of gp3 volumes (Amazon EBS) in Service Quotas.",
     ),
     Advice(
         ("MaxIOPSLimitExceeded", "VolumeIOPSLimit"),

@@ -128,3 +128,11 @@ def test_an_on_demand_reservation_of_aws_examples_is_none_for_a_block(name: str)
     assert of(findings, "kind").level is FAIL
     assert of(findings, "state").level is PASS
     assert "reservation time" not in {each.check for each in findings}
+
+
+@pytest.mark.parametrize("state", ["payment-pending", "payment-failed"])
+def test_a_reservation_that_waits_for_its_payment_is_a_block(state: str) -> None:
+    # ReservationType and tags can be absent, and only blocks have these states.
+    recorded = answer("reservations/block-payment-pending-typed")
+    bare = {name: value for name, value in recorded.items() if name not in ("ReservationType", "Tags")}
+    assert parsed({**bare, "State": state}).is_block

@@ -165,13 +165,17 @@ def test_an_unknown_offering_says_what_to_give(cli: Cli, aws: LocalAws) -> None:
     assert "Search again, or give --type, --count, --hours and --region" in refused.err
 
 
-def test_an_offering_of_another_machine_is_bought_with_its_search_in_options(
+def test_an_offering_of_another_machine_can_not_be_looked_up_since_each_search_gives_new_ids(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     offering = cli.offer()
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
-    bought = cli.buy(offering, "--type", "p5.48xlarge", "--count", "2", "--hours", "24", "--region", REGION)
-    assert bought.code == 0, bought.err
+    options = ("--type", "p5.48xlarge", "--count", "2", "--hours", "24", "--region", REGION)
+    refused = cli.buy(offering, *options)
+    assert (refused.code, "stands there under another id" in refused.err) == (1, True)
+    assert cli.reservations() == []
+    # What a search here shows can be bought.
+    assert cli.buy(cli.offer()).code == 0
 
 
 def test_a_block_in_use_is_only_replaced_when_asked_for(cli: Cli, aws: LocalAws) -> None:

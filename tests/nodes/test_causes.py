@@ -66,6 +66,9 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
     assert found.why == f"{REASONS[code]} ({code})"
     assert "`nixl-efa deploy prod` builds it anew, at the same address." in found.remedy
     assert "capacity search" not in found.remedy
+    if code == "Server.InsufficientInstanceCapacity":
+        # A block is paid for: no capacity is to be bought beside it.
+        assert ("Buy nothing" in found.remedy) == (market == "capacity-block")
     slot = "Its slot in cr-1 is free again some minutes after it ended."
     assert (slot in found.remedy) == (market == "capacity-block")
 
