@@ -46,6 +46,13 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     ),
     (
         {},
+        {"type_in_ec2": replace(G7E, efa_interfaces=2)},
+        "type EFA",
+        WARN,
+        "`nixl-efa instance-types refresh --region us-east-2`",
+    ),
+    (
+        {},
         {},
         "NIXL backend",
         PASS,
