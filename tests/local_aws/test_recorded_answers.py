@@ -75,7 +75,9 @@ class Account:
         )
 
     def instance_type(self, name: str) -> Any:
-        return self.ec2.describe_instance_types(InstanceTypes=[name])["InstanceTypes"][0]
+        # Some are of other regions.
+        found = self.ec2.describe_instance_types(InstanceTypes=[name], IncludeUnsupportedInRegion=True)
+        return found["InstanceTypes"][0]
 
     def invocation(self) -> Any:
         self.iam.create_instance_profile(InstanceProfileName="node")
