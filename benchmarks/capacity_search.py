@@ -86,7 +86,8 @@ def _compare(console: Console, endpoint: str, folder: str) -> bool:
 def _in_turn(session: boto3.session.Session, endpoint: str) -> int:
     """The same questions, one after the other; how many offerings came."""
     everywhere: Any = session.client("ec2", endpoint_url=endpoint)
-    found: set[str] = set()
+    found: set[tuple[Any, ...]] = set()  # each answer gives its own ids
+    block = ("AvailabilityZone", "StartDate", "EndDate", "UpfrontFee")
     for region in everywhere.describe_regions(AllRegions=False)["Regions"]:
         ec2: Any = session.client("ec2", region_name=region["RegionName"], endpoint_url=endpoint)
         for hours in HOURS:
@@ -96,7 +97,7 @@ def _in_turn(session: boto3.session.Session, endpoint: str) -> int:
                     answer = ec2.describe_capacity_block_offerings(**request)
                 except ClientError:  # what a region says that sells none
                     break
-                found.update(one["CapacityBlockOfferingId"] for one in answer["CapacityBlockOfferings"])
+                found.update(tuple(map(one.get, block)) for one in answer["CapacityBlockOfferings"])
                 if not answer.get("NextToken"):
                     break
                 request["NextToken"] = answer["NextToken"]
