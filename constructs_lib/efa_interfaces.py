@@ -35,6 +35,7 @@ class EfaInterfaces(Construct):
         subnet_id: str,
         security_group_id: str,
         elastic_ip: bool,
+        network_border_group: str,
         tags: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
@@ -55,7 +56,15 @@ class EfaInterfaces(Construct):
         if elastic_ip:
             # AWS gives no automatic public address to an instance with more than one interface (EC2 user guide,
             # using-instance-addressing), and Session Manager needs a way out.
-            named(Eip(self, "address", domain="vpc", network_interface=interface_id, tags=dict(tags)), node)
+            address = Eip(
+                self,
+                "address",
+                domain="vpc",
+                network_interface=interface_id,
+                network_border_group=network_border_group,
+                tags=dict(tags),
+            )
+            named(address, node)
             self.public_address = token("aws_eip", node, "public_ip")
         template = LaunchTemplate(
             self,

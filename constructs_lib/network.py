@@ -35,12 +35,17 @@ SUBNETS = "data.aws_subnets.subnets"
 SUBNETS_FOUND = f"sort(flatten(values({SUBNETS})[*].ids))"
 ROLE = reference("aws_iam_role", "node", "name")
 PRESENT_SUBNET = "terraform_data.subnet.output.value"
+# The same, known at every plan: its output is not when another subnet is taken.
+PRESENT_SUBNET_AT_PLAN = "terraform_data.subnet.input.value"
+# us-east-1-atl-2a, and not us-east-1a (EC2 user guide, using-regions-availability-zones), but for its letter.
+LOCAL_ZONE = "^([a-z]+(?:-[a-z]+)+-[0-9]+-[a-z]+-[0-9]+)[a-z]$"
 
 
 class Network(Construct):
     """Finds the VPC and the subnet, and fails the plan when they don't fit the settings.
 
-    vpc_id, vpc_cidr and subnet_id are Terraform tokens. The subnet is the given one, else the first (by id) of the
+    vpc_id, vpc_cidr, subnet_id and border_group are Terraform tokens; border_group is what an Elastic IP of the pair
+    needs, null outside of a Local Zone. The subnet is the given one, else the first (by id) of the
     VPC in the wanted zone, else in any zone that offers the type. It stays what it was (see frozen) until the user
     names another subnet, zone or VPC: neither one that is left out again, nor another type, moves the pair.
     preconditions: what must hold before the nodes are launched in it.
@@ -59,12 +64,14 @@ class Network(Construct):
         self.vpc_cidr: str = f'${{try({VPC}[0].cidr_block, "127.0.0.1/32")}}'
         if launch.subnet_id:
             subnet, its_zone = launch.subnet_id, f"{GIVEN_SUBNET}[0].availability_zone"
+            present_zone = its_zone
             conditions += [self._given_found(), *self._given_fits(zone), self._type_offered(its_zone)]
         else:
             zones = f"compact([{_bare(zone)}])" if zone else OFFERED_ZONES
             self._find_subnets(zones)
             subnet = f'${{try({SUBNETS_FOUND}[0], "")}}'
-            its_zone = f"[for zone, found in {SUBNETS} : zone if contains(found.ids, {SUBNETS_FOUND}[0])][0]"
+            its_zone = _zone_of(f"{SUBNETS_FOUND}[0]")
+            present_zone = _zone_of(PRESENT_SUBNET_AT_PLAN)
             # Without an offered zone there is no subnet either: the first cause is said first.
             conditions += [
                 self._type_offered(_bare(zone) if zone else None),
@@ -72,6 +79,7 @@ class Network(Construct):
                 self._subnet_found(zone),
             ]
             self.preconditions.append(self._present_fits(zone))
+        self.border_group: str = _border_group(present_zone)
         user_names = {
             "availability_zone": zone is not None,
             "instance_type": False,
@@ -239,6 +247,20 @@ class Network(Construct):
             "keep it there set subnet_id and an instance_type of its zone. To move it, which replaces both nodes, set "
             f'subnet_id to one of ${{join(", ", {SUBNETS_FOUND})}}.',
         )
+
+
+def _zone_of(subnet: str) -> str:
+    """The zone of one of the subnets that are found, as a Terraform expression."""
+    return f"[for zone, found in {SUBNETS} : zone if contains(found.ids, {subnet})][0]"
+
+
+def _border_group(zone: str) -> str:
+    """The network border group from which a Local Zone's addresses are advertised: the zone's name without its letter
+    (EC2 user guide, elastic-ip-addresses; us-east-1-atl-2a is of us-east-1-atl-2).
+
+    Null in every other zone: AWS then takes the region's, and an address that is there stays what it is.
+    """
+    return f'${{try(regex("{LOCAL_ZONE}", {zone})[0], null)}}'
 
 
 def _bare(value: str) -> str:

@@ -99,5 +99,6 @@ class NodePair(Construct):
             subnet_id=self.network.subnet_id,
             security_group_id=self.security_group.security_group_id,
             elastic_ip=self._launch.elastic_ip,
+            network_border_group=self.network.border_group,
             tags=self._launch.tags_of(node),
         )

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from local_aws.clock import SPEED_LIMIT
 from local_aws.faults import LONGEST_DELAY, Fault
 from local_aws.quotas import QUOTAS
-from local_aws.world import Cause, CommandOutput, world
+from local_aws.world import Cause, CommandOutput, Interconnect, world
 
 PREFIX = "/nixl-efa-api/"
 
@@ -51,6 +51,7 @@ class _Settings(_Body):
     image_generation: int = 1
     one_spot_p_quota: bool = False
     pending_seconds: float = Field(default=0, ge=0, le=LONGEST_DELAY)
+    interconnect: Interconnect = "ok"
     quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
 
 
@@ -167,6 +168,7 @@ _PLAIN = (
     "image_generation",
     "one_spot_p_quota",
     "pending_seconds",
+    "interconnect",
 )
 
 

@@ -15,6 +15,8 @@ from local_aws.faults import CallLog, Faults
 # What ends an instance without a call of its user: a shutdown by its operating system, a Spot reclaim, and an EBS key
 # that may not be used, which ends it while it is pending.
 Cause = Literal["shutdown", "spot", "volume-key"]
+# DescribeCapacityBlockStatus's words (botocore).
+Interconnect = Literal["ok", "impaired", "insufficient-data"]
 
 
 @dataclass(slots=True)
@@ -56,6 +58,7 @@ class World:
     account_alias:    the account's alias in IAM; empty: none.
     offering_life:    how long after it was last shown an offering can be bought.
     image_generation: the public image parameters' `latest` resolves to another image for each number.
+    interconnect:     what joins the instances of UltraServers is "ok", "impaired", or its state is not known.
     closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
@@ -79,6 +82,7 @@ class World:
     account_alias: str = ""
     offering_life: timedelta = timedelta(hours=1)
     image_generation: int = 1
+    interconnect: Interconnect = "ok"
     closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)

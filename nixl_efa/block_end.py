@@ -7,13 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-# The beginnings of the types that are parts of an UltraServer (EC2 user guide, ec2-ultraserver).
-_ULTRA_SERVERS = ("p6e-", "trn2u.")
-
-
-def is_ultra_server(instance_type: str) -> bool:
-    """Whether a type's instances are parts of an UltraServer."""
-    return instance_type.startswith(_ULTRA_SERVERS)
+from nixl_efa.ultra_servers import is_ultra_server
 
 
 def lead(instance_type: str) -> timedelta:

@@ -4,6 +4,8 @@ The layout is the one that AWS recommends (EC2 user guide, efa-acc-inst-types): 
 plain one (ENA), the only one with an IP address; every network card that can do EFA then gets one EFA
 interface without an address ("efa-only"), up to the type's maximum. All of them must be given at launch: EFA
 interfaces can't be attached to a running instance, nor detached.
+
+Which cards share one NIC or one GPU is in no answer of EC2's: EFA_CARDS says it for the types where they do.
 """
 
 from __future__ import annotations
@@ -36,6 +38,12 @@ class Interface:
         return self.interface_type != "efa-only"
 
 
+# The cards of a family that get an EFA interface, where that is not every card that can have one. p6e-gb200: cards 1
+# and 2 are one NIC, 3 and 4 the next, and so on; 1 and 3 are one GPU's, 5 and 7, 9 and 11, 13 and 15 the others'. One
+# EFA interface for each GPU has all of its 400 Gbps (EC2 user guide, efa-acc-inst-types, "EFA configuration for a
+# P6e-GB200 instances": its example; likewise 4 EFA devices a node in the EKS user guide, ml-eks-nvidia-ultraserver).
+EFA_CARDS = {"p6e-gb200": (1, 5, 9, 13)}
+
 PRIMARY = Interface(network_card_index=0, device_index=0, interface_type="interface")
 """The primary interface of every type that can have a plain one, and the only one of a type without EFA."""
 
@@ -45,12 +53,18 @@ _PRIMARY_WITH_EFA = Interface(network_card_index=0, device_index=0, interface_ty
 def layout(instance_type: InstanceType | None) -> tuple[Interface, ...]:
     """The interfaces of one instance, the primary first, then the EFA interfaces in the order of their cards.
 
-    A type that isn't known (None) gets the primary alone. There is one EFA interface a card at most.
+    A type that isn't known (None) gets the primary alone. There is one EFA interface a card at most, and on EFA_CARDS
+    alone where the family has an entry.
     """
     if instance_type is None or not instance_type.supports_efa:
         return (PRIMARY,)
     cards = sorted(instance_type.network_cards, key=lambda card: card.index)
-    efa_cards = [card for card in cards if card.supports_efa and card.max_interfaces > 0]
+    chosen = EFA_CARDS.get(instance_type.family)
+    efa_cards = [
+        card
+        for card in cards
+        if card.supports_efa and card.max_interfaces > 0 and (chosen is None or card.index in chosen)
+    ]
     beside = _efa(efa_cards, instance_type.efa_interfaces, instance_type.max_interfaces - 1)
     # The primary can carry EFA itself, but then EFA and all IP traffic share one interface. So that is done
     # only where it gives more EFA interfaces: where card 0 has room for a single one (hpc6id.32xlarge).

@@ -15,10 +15,10 @@ from local_aws import ec2
 from local_aws.ec2.offerings import sells
 from local_aws.ec2.responses import Ec2
 from nixl_efa import instance_types
-from nixl_efa.block_end import is_ultra_server
 from nixl_efa.checks import rules
 from nixl_efa.checks.facts import Facts
 from nixl_efa.checks.rules import judge
+from nixl_efa.ultra_servers import is_ultra_server
 from tests.checks.in_order import BLOCK_FACTS, BLOCK_LAUNCH, DEMAND_FACTS, DEMAND_LAUNCH, NOW
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -128,6 +128,19 @@ def test_the_primary_carries_efa_itself_where_card_0_takes_one_interface() -> No
     )
 
 
+def test_an_ultra_server_of_gb200_has_one_efa_interface_for_each_gpu() -> None:
+    """EC2 user guide, efa-acc-inst-types, "EFA configuration for a P6e-GB200 instances": its example."""
+    one = instance_types.find("p6e-gb200.36xlarge")
+    assert one is not None
+
+    interfaces = layout(one)
+
+    assert interfaces == (PRIMARY, *(Interface(card, 0, "efa-only") for card in (1, 5, 9, 13)))
+    assert faults(one, interfaces) == []
+    assert efa_interface_count(interfaces) == one.accelerator_count
+    assert (one.architectures, one.usage_classes) == (("arm64",), ("capacity-block",))
+
+
 def test_an_unknown_type_gets_the_primary_alone() -> None:
     assert layout(None) == (PRIMARY,)
 

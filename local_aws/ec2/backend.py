@@ -9,7 +9,6 @@ from typing import Any
 
 from moto.ec2 import urls
 from moto.ec2.models import EC2Backend
-from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.models.security_groups import SecurityGroupRule as MotoRule
 from moto.ec2.utils import EC2_PREFIX_TO_RESOURCE, get_prefix, random_spot_request_id
 from moto.utilities.utils import get_partition
@@ -22,6 +21,7 @@ from local_aws.ec2.cards import EFA_TYPES, check_attachment
 from local_aws.ec2.endings import BLOCK_ENDS, TAKEN_BACK
 from local_aws.ec2.interfaces import NetworkInterface
 from local_aws.ec2.launch_capacity import take_up_again
+from local_aws.ec2.local_zones import Zones
 from local_aws.ec2.placement_groups import PlacementGroup
 from local_aws.ec2.reservation import Reservation
 from local_aws.ec2.reservations import known_type
@@ -31,7 +31,7 @@ _MODIFICATIONS_A_DAY = 4
 _RUNNING = ("pending", "running")
 
 
-class Backend(EC2Backend):  # type: ignore[misc]
+class Backend(Zones, EC2Backend):  # type: ignore[misc]
     """State of one region. moto's reset runs `__init__` again."""
 
     def __init__(self, region_name: str, account_id: str) -> None:
@@ -44,6 +44,7 @@ class Backend(EC2Backend):  # type: ignore[misc]
         self.done: dict[tuple[str, str], tuple[Any, Any]] = {}  # by action and ClientToken
         self._modified: dict[str, list[datetime]] = {}
         self.spot_launches: dict[str, Any] = {}
+        self.opted_in: set[str] = set()
         super().__init__(region_name, account_id)
         self._give_default_vpc_a_way_out()
 
@@ -287,11 +288,6 @@ class Backend(EC2Backend):  # type: ignore[misc]
         """The regions of this partition: an account of the standard one sees neither China nor GovCloud."""
         found = super().describe_regions(*args, **kwargs)
         return [region for region in found if get_partition(region.name) == self.partition]
-
-    def zones_of(self, instance_type: str) -> list[str]:
-        """The zones that offer a type, in order."""
-        known = INSTANCE_TYPE_OFFERINGS["availability-zone"].get(self.region_name, [])
-        return sorted(offer["Location"] for offer in known if offer["InstanceType"] == instance_type)
 
     def instances_of_group(self, name: str) -> list[Any]:
         """The instances of a placement group that are not terminated."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from local_aws.ec2.api import dry_run, matching, missing, only_tags_for, page, r
 from local_aws.ec2.offerings import Offering, money
 from local_aws.ec2.reservation import BLOCK, Reservation, most_at_once
 from local_aws.ec2.reservations import describe, known_type, tags_of, utc
+from local_aws.ec2.ultra_servers import PARTS, ULTRA_SERVERS, UltraServer
 from local_aws.inferred import lean_on
 from local_aws.world import world
 
@@ -42,14 +43,20 @@ class BlockActions:
     def describe_capacity_block_offerings(self) -> ActionResult:
         """What can be bought. A region that sells no blocks of the type refuses."""
         preferred = self._get_param("InstanceTypePreferences", [])
-        instance_type = self._get_param("InstanceType") or (
-            preferred[0]["InstanceType"] if preferred else None
-        )
-        if not instance_type:
+        instance_type = self._get_param("InstanceType") or (preferred[0]["InstanceType"] if preferred else "")
+        name, number = self._get_param("UltraserverType"), int(self._get_param("UltraserverCount") or 1)
+        if not instance_type and not name:
             raise missing("InstanceType")
         count = int(self._get_param("InstanceCount", 1))
         hours = int(self._get_param("CapacityDurationHours"))
-        self._check_wish(instance_type, count, hours)
+        most = catalogue.MOST_INSTANCES
+        if name:
+            ultra_server = _ultra_server(name, instance_type)
+            instance_type, count = ultra_server.instance_type, ultra_server.instances * number
+            most = catalogue.MOST_INSTANCES_IN_BLOCKS
+        else:
+            self._check_sold(instance_type)
+        _check_wish(count, hours, most)
         earliest, latest = self._get_param("StartDateRange"), self._get_param("EndDateRange")
         if earliest and latest and utc(latest) <= utc(earliest):
             raise refuse(
@@ -62,7 +69,7 @@ class BlockActions:
         now = world().clock.now()
         found = catalogue.offerings(
             self.region,
-            self.ec2_backend.zones_of(instance_type),
+            self.ec2_backend.zones_of(instance_type, every=self._get_param("AllAvailabilityZones", False)),
             instance_type,
             count,
             hours,
@@ -70,6 +77,8 @@ class BlockActions:
             utc(earliest) if earliest else None,
             utc(latest) if latest else None,
         )
+        if name:
+            found = catalogue.of_ultra_servers(found, name, number)
         given = self._get_param("NextToken")
         shown, token = page(found, given, self._get_param("MaxResults"), _PAGE)
         asked = self.ec2_backend.offerings_asked
@@ -86,20 +95,20 @@ class BlockActions:
         offering = _find_offering(backend, self._get_param("CapacityBlockOfferingId"))
         tags = only_tags_for("capacity-reservation", self._get_param("TagSpecifications", []))
         self._check_instances(offering)
+        self._check_opted_in(offering)
         if self._get_param("DryRun", False):
             raise dry_run()
         state = world()
         now = state.clock.now()
-        block_id = random_id("cb")
-        bought = []
-        for part in offering.parts or (offering,):
+        blocks: dict[str, list[Reservation]] = {}
+        for block_id, part in _reserved(offering):
             reservation = Reservation(
                 id=random_id("cr"),
                 kind=BLOCK,
                 instance_type=offering.instance_type,
                 platform=self._get_param("InstancePlatform"),
                 zone=part.zone,
-                zone_id=backend.get_zone_by_name(part.zone).zone_id,
+                zone_id=backend.zone_named(part.zone).zone_id,
                 count=part.count,
                 created=now,
                 start=part.start,
@@ -109,38 +118,38 @@ class BlockActions:
                 match="targeted",
                 fee=money(part.fee * state.price_factor),
                 block_id=block_id,
+                ultra_server=offering.ultra_server,
                 hidden_reads=state.visible_after,
                 hidden_until=now + state.visible_delay,
             )
             backend.add_reservation(reservation, tags)
-            bought.append(reservation)
+            blocks.setdefault(block_id, []).append(reservation)
+        described = [describe(backend, one) for block in blocks.values() for one in block]
         return ActionResult(
             {
-                "CapacityReservation": describe(backend, bought[0]),
-                "CapacityReservations": [describe(backend, reservation) for reservation in bought],
-                "CapacityBlocks": [describe_block(backend, bought)],
+                "CapacityReservation": described[0],
+                "CapacityReservations": described,
+                "CapacityBlocks": [describe_block(backend, block) for block in blocks.values()],
             }
         )
 
-    def _check_wish(self, instance_type: str, count: int, hours: int) -> None:
+    def _check_sold(self, instance_type: str) -> None:
+        """Refuse a type that the region sells no blocks of, and one that is sold as a part of UltraServers alone."""
         known_type(instance_type)
-        if not catalogue.sells(self.region, instance_type):
+        if instance_type in PARTS or not catalogue.sells(self.region, instance_type):
             raise refuse(
                 "InvalidParameterValue",
                 f"The instance type '{instance_type}' is not supported for Capacity Blocks in '{self.region}'. "
                 "Specify a compatible instance type and try again.",
             )
-        if not 1 <= count <= catalogue.MOST_INSTANCES:
+
+    def _check_opted_in(self, offering: Offering) -> None:
+        if self.ec2_backend.get_zone_by_name(offering.zone) is None:
+            # EC2 user guide, capacity-blocks-purchase: only who has opted in may buy in a Local Zone.
             raise refuse(
-                "InvalidParameterValue",
-                f"InstanceCount {count} is not from 1 to {catalogue.MOST_INSTANCES}.",
-                inferred="block-question-refused",
-            )
-        if not catalogue.duration_is_sold(hours):
-            raise refuse(
-                "InvalidParameterValue",
-                f"CapacityDurationHours {hours} is not a multiple of 24 up to 336 or of 168 up to 4368.",
-                inferred="block-question-refused",
+                "OptInRequired",
+                f"You are not opted in to the Local Zone {offering.zone}.",
+                inferred="block-in-a-zone-not-opted-in",
             )
 
     def _check_instances(self, offering: Offering) -> None:
@@ -158,11 +167,51 @@ class BlockActions:
             )
 
     def describe_capacity_blocks(self) -> ActionResult:
-        """The blocks that were bought; one block has a reservation for each of its segments."""
-        backend = self.ec2_backend
+        """The blocks that were bought. One has a reservation for each of its segments; an UltraServer's has several."""
+        backend, now = self.ec2_backend, world().clock.now()
+        chosen = self._blocks(now)
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        values: Mapping[str, Callable[[list[Reservation]], str]] = {
+            "capacity-block-id": lambda block: block[0].block_id,
+            "availability-zone": lambda block: block[0].zone,
+            "state": lambda block: block[0].state(now),
+            "ultraserver-type": lambda block: "ultraservers" if block[0].ultra_server else "instances",
+        }
+        found = matching(
+            chosen, self._get_param("Filters", []), values, lambda block: tags_of(backend, block[0])
+        )
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        return ActionResult(
+            {"CapacityBlocks": [describe_block(backend, block) for block in shown], "NextToken": token}
+        )
+
+    def describe_capacity_block_status(self) -> ActionResult:
+        """The capacity and the interconnect of UltraServers' blocks that are active."""
+        backend, now = self.ec2_backend, world().clock.now()
+        chosen = self._blocks(now)
+        if self._get_param("CapacityBlockIds", []) and any(
+            block[0].state(now) != "active" for block in chosen
+        ):
+            # Seen of a block that had not started (ParallelCluster, pull request 6928). (Code and words were not.)
+            raise refuse(
+                "IncorrectState",
+                f"The Capacity Block '{chosen[0][0].block_id}' is not active.",
+                inferred="status-of-a-scheduled-block",
+            )
+        if self._get_param("DryRun", False):
+            raise dry_run()
+        active = [block for block in chosen if block[0].ultra_server and block[0].state(now) == "active"]
+        values = {"interconnect-status": lambda _block: world().interconnect}
+        found = matching(active, self._get_param("Filters", []), values, lambda _block: {})
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        answer = [_status(backend, block, now) for block in shown]
+        return ActionResult({"CapacityBlockStatuses": answer, "NextToken": token})
+
+    def _blocks(self, now: datetime) -> list[list[Reservation]]:
+        """The reservations of each block that is asked for, else of every one."""
         blocks: dict[str, list[Reservation]] = {}
-        now = world().clock.now()
-        for reservation in backend.capacity_reservations.values():
+        for reservation in self.ec2_backend.capacity_reservations.values():
             if reservation.is_block and not (reservation.hidden_until and now < reservation.hidden_until):
                 blocks.setdefault(reservation.block_id, []).append(reservation)
         wanted = self._get_param("CapacityBlockIds", [])
@@ -173,21 +222,22 @@ class BlockActions:
                     f"The Capacity Block '{name}' does not exist.",
                     inferred="block-unknown",
                 )
-        if self._get_param("DryRun", False):
-            raise dry_run()
-        chosen = [blocks[name] for name in wanted] or list(blocks.values())
-        values: Mapping[str, Callable[[list[Reservation]], str]] = {
-            "capacity-block-id": lambda block: block[0].block_id,
-            "availability-zone": lambda block: block[0].zone,
-            "state": lambda block: block[0].state(now),
-        }
-        found = matching(
-            chosen, self._get_param("Filters", []), values, lambda block: tags_of(backend, block[0])
-        )
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
-        return ActionResult(
-            {"CapacityBlocks": [describe_block(backend, block) for block in shown], "NextToken": token}
-        )
+        return [blocks[name] for name in wanted] or list(blocks.values())
+
+
+def _status(backend: Any, block: list[Reservation], now: datetime) -> dict[str, Any]:
+    """A block as DescribeCapacityBlockStatus shows it."""
+    members = ("TotalCapacity", "TotalAvailableCapacity", "TotalUnavailableCapacity")
+    counts = [(one.total(now), one.free(now, backend.instances_in(one.id)), 0) for one in block]
+    return {
+        "CapacityBlockId": block[0].block_id,
+        "InterconnectStatus": world().interconnect,
+        **dict(zip(members, map(sum, zip(*counts, strict=True)), strict=True)),
+        "CapacityReservationStatuses": [
+            {"CapacityReservationId": one.id, **dict(zip(members, each, strict=True))}
+            for one, each in zip(block, counts, strict=True)
+        ],
+    }
 
 
 def describe_offering(backend: Any, offering: Offering) -> dict[str, Any]:
@@ -198,6 +248,8 @@ def describe_offering(backend: Any, offering: Offering) -> dict[str, Any]:
         **_span(backend, offering, offering.instance_type),
     }
     del answer["AvailabilityZoneId"]  # only a segment has it
+    if offering.ultra_server:
+        answer.update(UltraserverType=offering.ultra_server, UltraserverCount=offering.ultra_server_count)
     if offering.parts:
         answer["CapacityBlockOfferingSegments"] = [
             _span(backend, part, offering.instance_type) for part in offering.parts
@@ -209,7 +261,9 @@ def describe_block(backend: Any, block: list[Reservation]) -> dict[str, Any]:
     """A block as DescribeCapacityBlocks shows it."""
     now = world().clock.now()
     first = block[0]
+    kind = {"UltraserverType": first.ultra_server} if first.ultra_server else {}
     return {
+        **kind,
         "CapacityBlockId": first.block_id,
         "AvailabilityZone": first.zone,
         "AvailabilityZoneId": first.zone_id,
@@ -224,10 +278,11 @@ def describe_block(backend: Any, block: list[Reservation]) -> dict[str, Any]:
 
 def _span(backend: Any, part: Any, instance_type: str) -> dict[str, Any]:
     minutes = int((part.end - part.start).total_seconds()) // 60
+    zone = backend.zone_named(part.zone)
     return {
         "InstanceType": instance_type,
         "AvailabilityZone": part.zone,
-        "AvailabilityZoneId": backend.get_zone_by_name(part.zone).zone_id,
+        "AvailabilityZoneId": zone.zone_id,
         "InstanceCount": part.count,
         "StartDate": part.start,
         "EndDate": part.end,
@@ -235,8 +290,54 @@ def _span(backend: Any, part: Any, instance_type: str) -> dict[str, Any]:
         "CapacityBlockDurationMinutes": minutes % 60,
         "UpfrontFee": money(part.fee * world().price_factor),
         "CurrencyCode": "USD",
-        "ZoneType": "availability-zone",
+        "ZoneType": zone.zone_type,
     }
+
+
+def _reserved(offering: Offering) -> Iterator[tuple[str, Any]]:
+    """The parts of an offering that become reservations, each with the id of its block: one block for each
+    UltraServer, else one for all."""
+    known = ULTRA_SERVERS.get(offering.ultra_server)
+    if known is None:
+        block_id = random_id("cb")
+        yield from ((block_id, part) for part in offering.parts or (offering,))
+        return
+    lean_on("reservations-of-an-ultra-server")
+    for _ in range(offering.ultra_server_count):
+        block_id = random_id("cb")
+        for size in known.sizes:
+            yield block_id, replace(offering, count=size, fee=offering.fee * size / offering.count)
+
+
+def _ultra_server(name: str, instance_type: str) -> UltraServer:
+    if instance_type:
+        raise refuse(
+            "InvalidParameterCombination",
+            "InstanceType and UltraserverType can't both be specified.",
+            inferred="type-and-ultra-server",
+        )
+    if name not in ULTRA_SERVERS:
+        raise refuse(
+            "InvalidParameterValue",
+            f"Invalid value '{name}' for UltraserverType.",
+            inferred="type-and-ultra-server",
+        )
+    return ULTRA_SERVERS[name]
+
+
+def _check_wish(count: int, hours: int, most: int) -> None:
+    if not 1 <= count <= most:
+        raise refuse(
+            "InvalidParameterValue",
+            f"InstanceCount {count} is not from 1 to {most}.",
+            inferred="block-question-refused",
+        )
+    if not catalogue.duration_is_sold(hours):
+        raise refuse(
+            "InvalidParameterValue",
+            f"CapacityDurationHours {hours} is not a multiple of 24 up to 336 or of 168 up to 4368.",
+            inferred="block-question-refused",
+        )
 
 
 def _find_offering(backend: Any, identifier: str) -> Offering:

@@ -45,17 +45,17 @@ class ExtensionActions:
         offering = {
             "CapacityBlockExtensionOfferingId": identifier,
             "InstanceType": reservation.instance_type,
-            "InstanceCount": reservation.count,
+            "InstanceCount": _instances(self.ec2_backend, reservation),
             "AvailabilityZone": reservation.zone,
             "AvailabilityZoneId": reservation.zone_id,
             "StartDate": reservation.start,
             "CapacityBlockExtensionStartDate": end,
             "CapacityBlockExtensionEndDate": end + timedelta(hours=hours),
             "CapacityBlockExtensionDurationHours": hours,
-            "UpfrontFee": _fee(reservation, hours),
+            "UpfrontFee": _fee(self.ec2_backend, reservation, hours),
             "CurrencyCode": "USD",
             "Tenancy": "default",
-            "ZoneType": "availability-zone",
+            "ZoneType": self.ec2_backend.zone_named(reservation.zone).zone_type,
         }
         lean_on("extension-fee-made-up")
         return ActionResult({"CapacityBlockExtensionOfferings": [offering]})
@@ -76,12 +76,15 @@ class ExtensionActions:
             purchased=now,
             start=end,
             end=end + timedelta(hours=hours),
-            fee=_fee(reservation, hours),
+            fee=_fee(self.ec2_backend, reservation, hours),
             paid=now + state.payment,
             fails=state.payment_fails,
         )
-        reservation.extensions.append(extension)
-        return ActionResult({"CapacityBlockExtensions": [_describe(reservation, extension)]})
+        extended = _extended_with(self.ec2_backend, reservation)
+        for one in extended:
+            one.extensions.append(extension)
+        described = [_describe(self.ec2_backend, one, extension) for one in extended]
+        return ActionResult({"CapacityBlockExtensions": described})
 
     def describe_capacity_block_extension_history(self) -> ActionResult:
         """Every extension that was bought, paid or not."""
@@ -103,7 +106,7 @@ class ExtensionActions:
         found = matching(pairs, self._get_param("Filters", []), values, lambda _pair: {})
         shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
         return ActionResult(
-            {"CapacityBlockExtensions": [_describe(*pair) for pair in shown], "NextToken": token}
+            {"CapacityBlockExtensions": [_describe(backend, *pair) for pair in shown], "NextToken": token}
         )
 
 
@@ -165,12 +168,26 @@ def _find(backend: Any, identifier: str, reservation: Reservation) -> int:
     return int(hours)
 
 
-def _fee(reservation: Reservation, hours: int) -> str:
-    fee = catalogue.extension_fee(reservation.instance_type, reservation.count, hours)
+def _extended_with(backend: Any, reservation: Reservation) -> list[Reservation]:
+    """All that an extension makes longer, the reservation first: with one of UltraServers all of its block."""
+    if not reservation.ultra_server:
+        return [reservation]
+    lean_on("extension-of-an-ultra-server")
+    block = [one for one in backend.capacity_reservations.values() if one.block_id == reservation.block_id]
+    return sorted(block, key=lambda one: one is not reservation)
+
+
+def _instances(backend: Any, reservation: Reservation) -> int:
+    return sum(one.count for one in _extended_with(backend, reservation))
+
+
+def _fee(backend: Any, reservation: Reservation, hours: int) -> str:
+    count = _instances(backend, reservation)
+    fee = catalogue.extension_fee(reservation.instance_type, count, hours)
     return catalogue.money(fee * world().price_factor)
 
 
-def _describe(reservation: Reservation, extension: Extension) -> dict[str, Any]:
+def _describe(backend: Any, reservation: Reservation, extension: Extension) -> dict[str, Any]:
     return {
         "CapacityReservationId": reservation.id,
         "InstanceType": reservation.instance_type,
@@ -185,5 +202,5 @@ def _describe(reservation: Reservation, extension: Extension) -> dict[str, Any]:
         "CapacityBlockExtensionEndDate": extension.end,
         "UpfrontFee": extension.fee,
         "CurrencyCode": "USD",
-        "ZoneType": "availability-zone",
+        "ZoneType": backend.zone_named(reservation.zone).zone_type,
     }

@@ -152,6 +152,12 @@ def _check_target(
             f"The Capacity Reservation '{reservation.id}' is {state}.",
             inferred="reservation-not-active",
         )
+    if reservation.ultra_server and reservation.launch_status(now, world().interconnect) != "launchable":
+        raise refuse(
+            "ReservationCapacityExceeded",
+            f"The Capacity Reservation '{reservation.id}' is unlaunchable.",
+            inferred="launch-into-an-unlaunchable-reservation",
+        )
     for name, wanted, got in (
         ("AvailabilityZone", reservation.zone, zone),
         ("InstancePlatform", reservation.platform, PLATFORM),

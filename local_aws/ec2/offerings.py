@@ -33,6 +33,7 @@ _RATES = {
     "p5en.48xlarge": 36.184,
     "p6-b200.48xlarge": 74.88,
     "p6-b300.48xlarge": 92.40,
+    "p6e-gb200.36xlarge": 42.328,
     "trn1.32xlarge": 9.532,
     "trn2.3xlarge": 2.235,
     "trn2.48xlarge": 35.7608,
@@ -40,8 +41,8 @@ _RATES = {
 }
 # Regions that sell blocks: fewer than those that offer the types, as on AWS.
 _SELLING = {
-    "us-east-1": ("p4d", "p5", "p5en", "p6-b200"),
-    "us-east-2": ("p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "trn1", "trn2"),
+    "us-east-1": ("p4d", "p5", "p5en", "p6-b200", "p6e-gb200"),
+    "us-east-2": ("p4d", "p4de", "p5", "p5e", "p5en", "p6-b200", "trn1", "trn2", "trn2u"),
     "us-west-2": ("p4d", "p5", "p5e", "p5en", "p6-b200", "p6-b300", "trn1"),
     "ap-northeast-1": ("p5", "p5en"),
     "ap-south-1": ("p5",),
@@ -67,7 +68,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Offering:
-    """A block that can be bought. `fee` in USD at the list price; more than one part can't hold a pair."""
+    """A block that can be bought. `fee` in USD at the list price; more than one part can't hold a pair.
+
+    ultra_server, ultra_server_count: what the `count` instances are, when they are not sold one by one.
+    """
 
     id: str
     instance_type: str
@@ -77,6 +81,8 @@ class Offering:
     end: datetime
     fee: float
     parts: tuple[Part, ...] = ()
+    ultra_server: str = ""
+    ultra_server_count: int = 0
 
 
 def duration_is_sold(hours: int) -> bool:
@@ -123,6 +129,15 @@ def offerings(
     covering = covering[: MOST_OFFERINGS - 1 - len(shorter)]
     found = [*covering, *shorter, *_split(covering, region, zones)]
     return tuple(sorted(found, key=lambda offering: _number(offering.id)))
+
+
+def of_ultra_servers(found: Iterable[Offering], name: str, count: int) -> tuple[Offering, ...]:
+    """Offerings of all instances of `count` UltraServers, as offerings of these: an UltraServer has no parts."""
+    return tuple(
+        replace(one, id=_identifier("cb", one.id, name, count), ultra_server=name, ultra_server_count=count)
+        for one in found
+        if not one.parts
+    )
 
 
 def _soon(

@@ -76,6 +76,7 @@ class Reservation:
     ebs_optimized: bool = False
     fee: str = ""
     block_id: str = ""
+    ultra_server: str = ""
     cancelled: bool = False
     hidden_reads: int = 0
     hidden_until: datetime | None = None
@@ -124,6 +125,12 @@ class Reservation:
             return None
         ultraserver = self.instance_type.partition(".")[0].endswith(("u", "gb200", "gb300"))
         return end - (ULTRASERVER_TERMINATION_LEAD if ultraserver else TERMINATION_LEAD)
+
+    def launch_status(self, now: datetime, interconnect: str) -> str:
+        """LaunchStatus, which only UltraServers have: nothing is launched before it is active, nor, as we believe, into
+        an impaired one."""
+        able = self.state(now) == "active" and interconnect != "impaired"
+        return "launchable" if able else "unlaunchable"
 
     def total(self, now: datetime) -> int:
         """TotalInstanceCount: 0 unless active, which hides the size of a block that is only scheduled."""

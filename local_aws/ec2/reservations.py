@@ -13,6 +13,7 @@ from moto.ec2.utils import random_id
 
 from local_aws.ec2.api import dry_run, idempotent, matching, only_tags_for, page, refuse, tag_list
 from local_aws.ec2.reservation import ON_DEMAND, Reservation
+from local_aws.ec2.ultra_servers import MORE_TYPES
 from local_aws.world import world
 
 _PAGE = 100
@@ -206,12 +207,14 @@ def describe(backend: Any, reservation: Reservation) -> dict[str, Any]:
                 "InterruptionType": "adhoc",
             },
         )
+    if reservation.ultra_server:
+        answer["LaunchStatus"] = reservation.launch_status(now, world().interconnect)
     return answer
 
 
 def known_type(name: str) -> Mapping[str, Any]:
     """The type's data, or EC2's refusal."""
-    found: Mapping[str, Any] | None = INSTANCE_TYPES.get(name)
+    found: Mapping[str, Any] | None = INSTANCE_TYPES.get(name) or MORE_TYPES.get(name)
     if found is None:
         raise refuse("InvalidParameterValue", f"Invalid value '{name}' for InstanceType.")
     return found

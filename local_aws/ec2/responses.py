@@ -18,6 +18,7 @@ from local_aws.ec2.interfaces import InterfaceActions
 from local_aws.ec2.interruptible import InterruptibleActions
 from local_aws.ec2.launch import LaunchActions
 from local_aws.ec2.launch_templates import LaunchTemplateActions
+from local_aws.ec2.local_zones import ZoneActions
 from local_aws.ec2.placement_groups import PlacementGroupActions
 from local_aws.ec2.reservations import ReservationActions
 from local_aws.ec2.sharing import SharingActions
@@ -36,6 +37,7 @@ class Ec2(
     InterruptibleActions,
     SharingActions,
     SpotActions,
+    ZoneActions,
     EC2Response,  # type: ignore[misc]
 ):
     """One request to EC2."""

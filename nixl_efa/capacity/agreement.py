@@ -93,7 +93,7 @@ def show(proposal: Proposal, buyer: Buyer) -> None:
         kept = ", not saved for it" if order.environment and not order.is_extension else ""
     rows = {
         "offering": offering.id,
-        what: f"{offering.count} x {offering.instance_type} in {offering.zone} ({offering.region}){block}",
+        what: f"{offering.what} in {offering.zone} ({offering.region}){block}",
         "start": moment(offering.start),
         "end": f"{moment(offering.end)} ({span(offering.length)})",
         "fee": f"{money(offering.fee)} {offering.currency}, all instances, whole time, charged now",

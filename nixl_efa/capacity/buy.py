@@ -25,13 +25,12 @@ from nixl_efa.capacity.purchase_calls import dry_run
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.capacity.users import node_names
+from nixl_efa.capacity.wish import MOST_INSTANCES
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, Level, failures
 from nixl_efa.launch import Launch
 from nixl_efa.times import span
 
-# The instances of all blocks together (EC2 user guide, capacity-blocks-purchase).
-MOST_INSTANCES = 256
 FOR_NONE = Finding(
     Level.WARN,
     "environment",

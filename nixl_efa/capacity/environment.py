@@ -22,6 +22,7 @@ from nixl_efa.capacity.parameters import Change, Stored
 from nixl_efa.capacity.reservation import (
     CAPACITY_BLOCK,
     ENVIRONMENT_TAG,
+    PURCHASE_TAG,
     UNKNOWN,
     Reservation,
     reservations_in,
@@ -49,9 +50,9 @@ class Holdings:
     """What an environment has.
 
     current, next: living or not; None when none is stored. others: living ones that were bought for it and are
-    neither. stored: its four parameters as they were read. not_asked: regions that may not be looked into, with why.
-    living_instances: the size of all living blocks of the account together. owners: for whom each living block was
-    bought, by its id.
+    neither, nor bought together with one of these. stored: its four parameters as they were read. not_asked: regions
+    that may not be looked into, with why. living_instances: the size of all living blocks of the account together.
+    owners: for whom each living block was bought, by its id.
     """
 
     source: ReservationSource
@@ -106,11 +107,18 @@ def holdings(
             reservation_id, source.region, bought.get(reservation_id)
         )
 
+    current = named_one(current_id)
+    following = named_one(next_id) if next_id != current_id else None
+    used = [one for one in (current, following) if one is not None]
     return Holdings(
         source=source,
-        current=named_one(current_id),
-        next=named_one(next_id) if next_id != current_id else None,
-        others=tuple(one for one in (*tagged, *hidden) if one.id not in named and one.lives(now)),
+        current=current,
+        next=following,
+        others=tuple(
+            one
+            for one in (*tagged, *hidden)
+            if one.id not in named and one.lives(now) and not any(map(one.is_bought_with, used))
+        ),
         stored=stored,
         not_asked=not_asked,
         living_instances=sum(one.size for one in found if one.is_block and one.lives(now)),
@@ -359,6 +367,7 @@ def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservati
         platform="",
         start=bought.start if bought else None,
         end=bought.end if bought else None,
+        tags={PURCHASE_TAG: entry.tag} if entry is not None else {},
     )
 
 

@@ -40,7 +40,7 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
 
     Failure when nothing was bought, with the reason; Unclear when that isn't known yet.
     """
-    tagged, lock = request.block.tags.get(ENVIRONMENT_TAG, ""), extension_lock(request.block.id)
+    tagged, lock = request.block.tags.get(ENVIRONMENT_TAG, ""), _lock(request.block)
     name = request.environment or tagged
     if tagged and name != tagged:
         raise BadInput(f"--env {name}: {request.block.id} is {tagged}'s. Leave --env away.")
@@ -64,12 +64,16 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
         return finish(entry, buyer, "bought")
 
 
+def _lock(block: Reservation) -> str:
+    return extension_lock(block.id, extension.whole_block(block))
+
+
 def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
     """The cheapest extension with what speaks against it. Failure when AWS would sell none, and when somebody else is
     buying for the environment."""
     block, now = request.block, buyer.clock.now()
     ec2 = buyer.clients.ec2(block.region)
-    number = buyer.shared_journal(extension_lock(block.id)).check_free(buyer.journal.find)
+    number = buyer.shared_journal(_lock(block)).check_free(buyer.journal.find)
     history = extension.extensions_of(ec2, [block.id], buyer.clock.sleep)
     extension.check_extendable(block, history, request.hours, now)
     offered = extension.offered(ec2, block, request.hours, buyer.clock.sleep)

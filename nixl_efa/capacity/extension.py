@@ -20,6 +20,7 @@ from nixl_efa.capacity.search import LONGEST_HOURS
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
 from nixl_efa.times import moment, utc
+from nixl_efa.ultra_servers import is_ultra_server
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -140,8 +141,16 @@ def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> lis
     items = all_items(
         ec2.describe_capacity_block_extension_offerings, "CapacityBlockExtensionOfferings", sleep, request
     )
-    found = (extension_from_api(payload, block.region, block.id, hours) for payload in items)
+    found = (
+        extension_from_api(payload, block.region, block.id, hours, whole_block(block)) for payload in items
+    )
     return sorted(found, key=lambda one: one.fee)
+
+
+def whole_block(reservation: Reservation) -> str:
+    """The Capacity Block that is extended with a reservation of UltraServers; empty for any other reservation, which is
+    a block of its own."""
+    return reservation.block_id if is_ultra_server(reservation.instance_type) else ""
 
 
 def check_extendable(block: Reservation, extensions: Sequence[Extension], hours: int, now: datetime) -> None:

@@ -22,6 +22,8 @@ from nixl_efa.times import moment, span
 LINUX = "Linux/UNIX"
 # In the ARN of a group of reservations (EC2 API, CapacityReservationTarget, CapacityReservationResourceGroupArn).
 GROUP = ":resource-groups:"
+# LaunchStatus of an UltraServer's reservation (botocore, CapacityReservationLaunchStatus).
+UNLAUNCHABLE = "unlaunchable"
 # What each state of botocore's CapacityReservationState means for a launch. "active" lets instances in, those of
 # reservation.DEAD_STATES never do again, and every other one may still become active.
 #
@@ -149,6 +151,12 @@ def state_finding(reservation: Reservation, now: datetime, *, must_be_active: bo
     starts = ""
     if reservation.start is not None and reservation.start > now:
         starts = f" It starts at {moment(reservation.start)}, in {span(reservation.start - now)}."
+    if state == "active" and reservation.launch_status == UNLAUNCHABLE:
+        return failed(
+            check,
+            f"{name} is active, but EC2 launches nothing into it at present (LaunchStatus {UNLAUNCHABLE}).",
+            "Look again in some minutes; if it stays so, ask AWS Support: the UltraServer may be impaired.",
+        )
     if state == "active":
         return passed(check, f"{name} is active.")
     if state == OFFERED:

@@ -26,6 +26,7 @@ from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.reservation import CAPACITY_BLOCK, OFFERED, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.times import utc
+from nixl_efa.ultra_servers import ULTRA_SERVERS
 
 # cb-, or cbr- and the like, then letters and digits (EC2 API reference, PurchaseCapacityBlock and its extension).
 _ID = re.compile(r"cb[a-z]*-[0-9A-Za-z]+")
@@ -49,6 +50,9 @@ class Offering:
 
     count is in instances; fee is the total for all of them and the whole time, in `currency`; asked_hours is the
     length that was asked for. extends: the reservation that gets longer; empty for a block of its own.
+    ultra_server, ultra_server_count: the kind and number of UltraServers that the instances are; empty and 0 for
+    instances that are sold one by one.
+    block_id: of an extension of UltraServers, the Capacity Block that `extends` is one reservation of.
     """
 
     id: str
@@ -63,6 +67,20 @@ class Offering:
     asked_hours: int
     segments: tuple[Segment, ...] = ()
     extends: str = ""
+    ultra_server: str = ""
+    ultra_server_count: int = 0
+    block_id: str = ""
+
+    @property
+    def what(self) -> str:
+        """How much of what it holds, in words."""
+        named = f" ({self.ultra_servers})" if self.ultra_server else ""
+        return f"{self.count} x {self.instance_type}{named}"
+
+    @property
+    def ultra_servers(self) -> str:
+        """Its UltraServers, in words; empty without."""
+        return f"{self.ultra_server_count} x {self.ultra_server}" if self.ultra_server else ""
 
     @property
     def length(self) -> timedelta:
@@ -104,8 +122,9 @@ class Offering:
 
     def is_same_block(self, other: Offering) -> bool:
         """Whether both are the same instances, zone and times, under whatever id."""
-        mine = (self.instance_type, self.count, self.zone, self.start, self.end)
-        return mine == (other.instance_type, other.count, other.zone, other.start, other.end)
+        mine = (self.instance_type, self.count, self.ultra_server, self.zone, self.start, self.end)
+        theirs = (other.instance_type, other.count, other.ultra_server, other.zone, other.start, other.end)
+        return mine == theirs
 
     def reservation(self) -> Reservation:
         """The reservation that buying it would give."""
@@ -125,7 +144,7 @@ class Offering:
 
     def text(self) -> str:
         """The offering in a few words."""
-        what = f"{self.count} x {self.instance_type} in {self.zone}"
+        what = f"{self.what} in {self.zone}"
         until = f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
         return f"{what}, {until}, {self.fee} {self.currency}"
 
@@ -157,11 +176,17 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
     start = payload.get("StartDate") or min(segment.start for segment in segments)
     end = payload.get("EndDate") or _end(start, payload)
     zones = sorted({segment.zone for segment in segments})
+    name, number = payload.get("UltraserverType") or "", payload.get("UltraserverCount") or 0
+    known = ULTRA_SERVERS.get(name)
+    # An offering of UltraServers need not say what they are made of.
+    instances = known.instances * number if known else 0
     return Offering(
         id=offering_id,
         region=region,
-        instance_type=payload.get("InstanceType", ""),
-        count=payload.get("InstanceCount", 0) or max((segment.count for segment in segments), default=0),
+        instance_type=payload.get("InstanceType") or (known.instance_type if known else ""),
+        count=payload.get("InstanceCount")
+        or instances
+        or max((segment.count for segment in segments), default=0),
         zone=payload.get("AvailabilityZone") or ", ".join(zones),
         start=utc(start),
         end=utc(end),
@@ -169,12 +194,16 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
         currency=payload.get("CurrencyCode", "USD"),
         asked_hours=asked_hours,
         segments=segments,
+        ultra_server=name,
+        ultra_server_count=number,
     )
 
 
-def extension_from_api(payload: Mapping[str, Any], region: str, block_id: str, hours: int) -> Offering:
-    """An offering of DescribeCapacityBlockExtensionOfferings, and the block and hours that were asked for. Failure
-    for a fee that is no amount."""
+def extension_from_api(
+    payload: Mapping[str, Any], region: str, reservation_id: str, hours: int, block_id: str = ""
+) -> Offering:
+    """An offering of DescribeCapacityBlockExtensionOfferings, and the reservation and hours that were asked for, with
+    its block where that has several reservations. Failure for a fee that is no amount."""
     offering_id = _checked_id(payload.get("CapacityBlockExtensionOfferingId"))
     return Offering(
         id=offering_id,
@@ -187,7 +216,8 @@ def extension_from_api(payload: Mapping[str, Any], region: str, block_id: str, h
         fee=fee_of(payload.get("UpfrontFee"), offering_id),
         currency=payload.get("CurrencyCode", "USD"),
         asked_hours=hours,
-        extends=block_id,
+        extends=reservation_id,
+        block_id=block_id,
     )
 
 
@@ -198,9 +228,15 @@ def _checked_id(text: object) -> str:
 
 
 def to_json(offering: Offering) -> dict[str, Any]:
-    """The offering as a file holds it. Segments stay out: what has several is never bought."""
+    """The offering as a file holds it. Segments stay out: what has several is never bought.
+
+    What only UltraServers have is left out elsewhere: earlier versions of this project read the shared journal, too.
+    """
     document = {**asdict(offering), "fee": str(offering.fee)}
     del document["segments"]
+    for name in ("ultra_server", "ultra_server_count", "block_id"):
+        if not document[name]:
+            del document[name]
     return {**document, "start": offering.start.isoformat(), "end": offering.end.isoformat()}
 
 

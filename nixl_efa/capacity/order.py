@@ -53,7 +53,9 @@ class Order:
     def lock_name(self) -> str:
         """The name of its lock: the environment's, or one for all that is bought for none; of an extension the block's,
         which stays the same whoever the block is for."""
-        return extension_lock(self.offering.extends) if self.is_extension else self.environment or UNBOUND
+        if self.is_extension:
+            return extension_lock(self.offering.extends, self.offering.block_id)
+        return self.environment or UNBOUND
 
     @property
     def is_extension(self) -> bool:
@@ -76,9 +78,9 @@ class Order:
         return f"environment {self.environment!r}" if self.environment else "no environment"
 
 
-def extension_lock(block_id: str) -> str:
-    """The name of the lock of a block's extensions."""
-    return f"_{block_id}"
+def extension_lock(reservation_id: str, block_id: str = "") -> str:
+    """The name of the lock of a block's extensions. block_id: of UltraServers, which have several reservations."""
+    return f"_{block_id or reservation_id}"
 
 
 def locked_for(lock_name: str) -> str:

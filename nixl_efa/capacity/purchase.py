@@ -28,7 +28,7 @@ from nixl_efa.capacity.environment import Holdings, Slot
 from nixl_efa.capacity.journal import JournalFull
 from nixl_efa.capacity.order import Entry, Order, State
 from nixl_efa.capacity.purchase_calls import certainly_not_bought, extensions_bought, find_purchase, send
-from nixl_efa.capacity.reservation import UNKNOWN, Reservation
+from nixl_efa.capacity.reservation import PURCHASE_TAG, UNKNOWN, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.launch import ReservationSource
 
@@ -160,7 +160,8 @@ def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
 
 
 def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
-    """Looks again and again until the purchase is found, or `until` has passed and it was looked for TRIES times."""
+    """Looks again and again until all of the purchase is found, or `until` has passed and it was looked for TRIES
+    times."""
     ec2 = buyer.clients.ec2(entry.order.offering.region)
     tries = 0
     while True:
@@ -168,8 +169,12 @@ def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
         asked_at = buyer.clock.now()
         found = find_purchase(ec2, entry, buyer.clock.sleep)
         tries += 1
-        if found or (tries >= TRIES and asked_at >= until):
+        if found:
             return found
+        if tries >= TRIES and asked_at >= until:
+            # What is bought in part is bought.
+            ultra = entry.order.offering.ultra_server
+            return find_purchase(ec2, entry, buyer.clock.sleep, partly=True) if ultra else ()
         buyer.clock.sleep(buyer.rule.pause_seconds)
 
 
@@ -205,7 +210,11 @@ def finish(
     order, ids, problem = entry.order, ", ".join(entry.reservation_ids), ""
     try:
         if order.is_saved:
-            buyer.talk.tell(f"{ids} was bought for {order.whom}; saving it.")
+            first, *others = entry.reservation_ids
+            if others:
+                buyer.talk.tell(f"{ids} were bought together for {order.whom}; saving {first}, the largest.")
+            else:
+                buyer.talk.tell(f"{ids} was bought for {order.whom}; saving it.")
             slot, problem = _save(entry, buyer, held, slot, replace_living)
         else:
             slot = None
@@ -234,7 +243,8 @@ def _save(
                 reads_zone=True,
             )
             held = environment.holdings(buyer, source, [entry], regions=[source.region])
-            bought = replace(order.offering.reservation(), id=reservation_id)
+            tags = {PURCHASE_TAG: entry.tag}
+            bought = replace(order.offering.reservation(), id=reservation_id, tags=tags)
             slot = slot_of_bought(bought, held, buyer.clock.now(), replace=replace_living)
         environment.save(buyer, held, slot, reservation_id, order.offering.zone)
     except Exception as error:
@@ -249,6 +259,8 @@ def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replac
     """As what a reservation that is already bought is kept. Failure when the environment has no place for it. Pure."""
     current, following = held.current, held.next
     if current is None or current.id == bought.id or not current.lives(now) or replace:
+        return Slot.CURRENT
+    if current.is_bought_with(bought):
         return Slot.CURRENT
     free = following is None or following.id == bought.id or not following.lives(now)
     later = current.end is not None and bought.end is not None and bought.end > current.end

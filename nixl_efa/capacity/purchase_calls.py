@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, is_throttling
 from nixl_efa.aws_errors import error_code, error_status
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.order import Entry, Order
-from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, FEE_TAG, PURCHASE_TAG, fee_tag, reservations_in
+from nixl_efa.capacity.reservation import (
+    ENVIRONMENT_TAG,
+    FEE_TAG,
+    PURCHASE_TAG,
+    ULTRA_SERVERS_TAG,
+    Reservation,
+    fee_tag,
+    from_api,
+    reservations_in,
+)
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -49,6 +58,7 @@ def block_request(order: Order, tag: str) -> dict[str, Any]:
         PURCHASE_TAG: tag,
         FEE_TAG: fee_tag(order.offering.fee, order.offering.currency),
         **({ENVIRONMENT_TAG: order.environment} if order.environment else {}),
+        **({ULTRA_SERVERS_TAG: order.offering.ultra_servers} if order.offering.ultra_servers else {}),
     }
     return {
         "CapacityBlockOfferingId": order.offering.id,
@@ -85,16 +95,28 @@ def dry_run(order: Order, buyer: Buyer) -> None:
 
 
 def send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
-    """Sends the purchase, once; the ids of the reservations that the answer names. `ec2` must not retry."""
-    bought: list[Mapping[str, Any]]
+    """Sends the purchase, once; the ids of the reservations that the answer names, the largest first. `ec2` must not
+    retry."""
     if entry.order.is_extension:
         extended: Mapping[str, Any] = ec2.purchase_capacity_block_extension(**extension_request(entry.order))
-        bought = list(extended.get("CapacityBlockExtensions", ()))
-    else:
-        answer: Mapping[str, Any] = ec2.purchase_capacity_block(**block_request(entry.order, entry.tag))
-        bought = [answer.get("CapacityReservation", {}), *answer.get("CapacityReservations", ())]
-    ids = [one["CapacityReservationId"] for one in bought if one.get("CapacityReservationId")]
-    return tuple(dict.fromkeys(ids))
+        named = [one.get("CapacityReservationId", "") for one in extended.get("CapacityBlockExtensions", ())]
+        return tuple(dict.fromkeys(one for one in named if one))
+    answer: Mapping[str, Any] = ec2.purchase_capacity_block(**block_request(entry.order, entry.tag))
+    told = [answer.get("CapacityReservation") or {}, *answer.get("CapacityReservations", ())]
+    region = entry.order.offering.region
+    described = [from_api(one, region) for one in told if one.get("CapacityReservationId")]
+    # What EC2 tells of the block alone counts, too: none of what was bought may be left out.
+    listed = [
+        one for block in answer.get("CapacityBlocks", ()) for one in block.get("CapacityReservationIds", ())
+    ]
+    return tuple(dict.fromkeys([*largest_first(described), *listed]))
+
+
+def largest_first(reservations: Iterable[Reservation]) -> tuple[str, ...]:
+    """The ids of the reservations of one purchase. The first is the one that the nodes are launched into: a launch
+    names one reservation, and so must find room for all nodes in it."""
+    ordered = sorted(reservations, key=lambda one: (-one.size, one.id))
+    return tuple(dict.fromkeys(one.id for one in ordered))
 
 
 def certainly_not_bought(error: BaseException) -> bool:
@@ -114,8 +136,13 @@ def certainly_not_bought(error: BaseException) -> bool:
     return 400 <= status < 500 and status not in _GAVE_UP_STATUS and code not in _GAVE_UP_CODES
 
 
-def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep) -> tuple[str, ...]:
-    """The ids of the reservations that this entry's call has bought or extended, empty when none is visible."""
+def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep, *, partly: bool = False) -> tuple[str, ...]:
+    """The ids of the reservations that this entry's call has bought or extended, the largest first; empty when none is
+    visible.
+
+    EC2 may show one reservation of an UltraServer before another: without `partly`, none of them counts before all are
+    there.
+    """
     if entry.order.is_extension:
         # An extension takes no tags; its history names the offering that was bought, and an offering of an extension
         # is made for one reservation.
@@ -124,7 +151,12 @@ def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep) -> tuple[str, ...]
         return (block,) if bought else ()
     # DescribeCapacityReservations documents no filter for tags (EC2 API reference), so they are compared here.
     found = reservations_in(ec2, entry.order.offering.region, sleep)
-    return tuple(one.id for one in found if one.tags.get(PURCHASE_TAG) == entry.tag)
+    tagged = [one for one in found if one.tags.get(PURCHASE_TAG) == entry.tag]
+    if not entry.order.offering.ultra_server:
+        return largest_first(tagged)
+    together = [one for one in found if any(one.is_bought_with(other) for other in tagged)]
+    whole = sum(one.size for one in together) >= entry.order.offering.count
+    return largest_first(together) if whole or partly else ()
 
 
 def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:

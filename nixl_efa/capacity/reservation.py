@@ -38,6 +38,8 @@ SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
 PURCHASE_TAG = "nixl-efa:purchase"
 ENVIRONMENT_TAG = "nixl-efa:environment"
 FEE_TAG = "nixl-efa:upfront-fee"
+# "1 x u-p6e-gb200x72": the fee is for these, and for all reservations of the purchase together.
+ULTRA_SERVERS_TAG = "nixl-efa:ultraservers"
 
 CAPACITY_BLOCK = "capacity-block"
 ON_DEMAND = "on-demand"
@@ -68,6 +70,8 @@ class Reservation:
            names it.
     interruptible: its owner can take the capacity back: its instances are then terminated, with two minutes' notice
            (EC2 user guide, interruptible-capacity-reservations).
+    block_id: the Capacity Block that it is of; an UltraServer's block can have several reservations.
+    launch_status: "launchable" or "unlaunchable"; empty for what is no UltraServer's (botocore, LaunchStatus).
     """
 
     id: str
@@ -87,6 +91,8 @@ class Reservation:
     placement_group_arn: str = ""
     match: str = "open"
     interruptible: bool = False
+    block_id: str = ""
+    launch_status: str = ""
 
     @property
     def is_block(self) -> bool:
@@ -102,6 +108,16 @@ class Reservation:
     def fee(self) -> str:
         """What was paid up front, with its currency; empty when nobody wrote it down."""
         return self.tags.get(FEE_TAG, "")
+
+    @property
+    def ultra_servers(self) -> str:
+        """The UltraServers that were bought with it; empty for others, and when nobody wrote it down."""
+        return self.tags.get(ULTRA_SERVERS_TAG, "")
+
+    def is_bought_with(self, other: Reservation) -> bool:
+        """Whether both are of one purchase: one of UltraServers gives several reservations, paid for together."""
+        tag, block = self.tags.get(PURCHASE_TAG), self.block_id
+        return bool((tag and tag == other.tags.get(PURCHASE_TAG)) or (block and block == other.block_id))
 
     def lives(self, now: datetime) -> bool:
         """Whether it can still be used, now or later. One that EC2 does not know counts as living until its end,
@@ -155,6 +171,8 @@ def from_api(payload: Mapping[str, Any], region: str) -> Reservation:
         placement_group_arn=payload.get("PlacementGroupArn", ""),
         match=payload.get("InstanceMatchCriteria", "targeted"),
         interruptible=payload.get("Interruptible", False),
+        block_id=payload.get("CapacityBlockId", ""),
+        launch_status=payload.get("LaunchStatus", ""),
     )
 
 

@@ -19,6 +19,7 @@ from nixl_efa.aws_calls import Sleep, all_items, ask_all
 from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering, from_api
+from nixl_efa.capacity.wish import Wish, check_ultra_servers, wishes
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.files import write_durably
 from nixl_efa.instance_types import capacity_block_types, data_source, find, nearest
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 # What AWS sells (EC2 user guide, capacity-blocks-purchase): 1-day steps up to 14 days, then 7-day steps up to 182 days;
-# 1 to 64 instances a block; a start at most 8 weeks ahead.
+# 1 to 64 instances a block, 256 in all blocks together; a start at most 8 weeks ahead.
 DAY_HOURS = 24
 WEEK_HOURS = 168
 LONGEST_BY_DAYS_HOURS = 336
@@ -55,6 +56,7 @@ KEPT_DAYS = 7
 class Request:
     """A search: how many instances of a type, for which lengths (hours), starting from and ending by when.
 
+    instance_type: or the name of an UltraServer; `count` is then of UltraServers.
     latest_end None is as late as AWS sells: a start 8 weeks after `earliest_start` and the whole length.
     """
 
@@ -92,12 +94,13 @@ class Question:
     shown: Offering | None = None
 
 
-def offerings_in(ec2: EC2Client, region: str, request: Request, hours: int, sleep: Sleep) -> list[Offering]:
-    """The offerings of one region and one length in hours, all pages. A region that sells no block of the type
-    refuses the question: it has none."""
+def offerings_in(
+    ec2: EC2Client, region: str, request: Request, wish: Wish, hours: int, sleep: Sleep
+) -> list[Offering]:
+    """The offerings of one region, one wish and one length in hours, all pages. A region that sells no block of the
+    type refuses the question: it has none."""
     body = {
-        "InstanceType": request.instance_type,
-        "InstanceCount": request.count,
+        **wish.body,
         "CapacityDurationHours": hours,
         "StartDateRange": request.earliest_start,
         "EndDateRange": request.end_for(hours),
@@ -116,19 +119,18 @@ def search(
     regions: Sequence[str],
     request: Request,
     sleep: Sleep,
-    done: Callable[[tuple[str, int]], None] = lambda _: None,
+    done: Callable[[tuple[str, int, Wish]], None] = lambda _: None,
 ) -> Found:
     """Asks every region for every length, side by side. A region that fails doesn't keep the others from it.
 
-    ec2_of: the EC2 client of a region; done: called after each answer with its region and hours.
+    ec2_of: the EC2 client of a region; done: called after each answer with its question.
     """
-    questions = [(region, hours) for hours in request.hours for region in regions]
 
-    def ask(question: tuple[str, int]) -> list[Offering]:
-        region, hours = question
-        return offerings_in(ec2_of(region), region, request, hours, sleep)
+    def ask(question: tuple[str, int, Wish]) -> list[Offering]:
+        region, hours, wish = question
+        return offerings_in(ec2_of(region), region, request, wish, hours, sleep)
 
-    answers, errors = ask_all(questions, ask, done)
+    answers, errors = ask_all(questions(regions, request), ask, done)
     unique: list[Offering] = []
     for one in (one for found in answers.values() for one in found):
         # A block that answers several questions is held against the longest that it covers. Each answer shows it under
@@ -139,7 +141,7 @@ def search(
         elif (unique[place].is_short, -unique[place].asked_hours) > (one.is_short, -one.asked_hours):
             unique[place] = one
     failed: dict[str, Exception] = {}
-    for (region, _), error in errors.items():
+    for (region, _, _), error in errors.items():
         failed.setdefault(region, error)
     return Found(tuple(unique), failed, answered=bool(answers))
 
@@ -148,6 +150,16 @@ def _is_twin(one: Offering, other: Offering) -> bool:
     """Whether two answers show one block at one fee."""
     mine, theirs = ((each.fee, each.currency, each.segments) for each in (one, other))
     return one.is_same_block(other) and mine == theirs
+
+
+def questions(regions: Sequence[str], request: Request) -> list[tuple[str, int, Wish]]:
+    """What a search asks: each region, length in hours and wish."""
+    return [
+        (region, hours, wish)
+        for hours in request.hours
+        for region in regions
+        for wish in wishes(request.instance_type, request.count)
+    ]
 
 
 def _rank(offering: Offering) -> tuple[bool, bool]:
@@ -184,8 +196,8 @@ def recall(path: Path, offering_id: str) -> Question | None:
         shown = offerings.from_json(one["offering"])
         latest = one["latest_end"]
         request = Request(
-            shown.instance_type,
-            shown.count,
+            shown.ultra_server or shown.instance_type,
+            shown.ultra_server_count or shown.count,
             (shown.asked_hours,),
             datetime.fromisoformat(one["earliest_start"]),
             datetime.fromisoformat(latest) if latest else None,
@@ -200,7 +212,11 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
     asked, shown = question.request, question.shown
     # The same window as the search's: AWS answers with a few offerings, and which depends on the window.
     request = checked(replace(asked, earliest_start=max(asked.earliest_start, now)))
-    offered = offerings_in(ec2, question.region, request, request.hours[0], sleep)
+    offered = [
+        one
+        for wish in wishes(request.instance_type, request.count)
+        for one in offerings_in(ec2, question.region, request, wish, request.hours[0], sleep)
+    ]
     found = next((one for one in offered if one.id == question.offering_id), None)
     if found is None and shown is not None:
         # The same block under another id: the same question gets new ids. It is still bought under the id that was
@@ -262,8 +278,11 @@ def checked_question(
 
 def checked(request: Request) -> Request:
     """The request as it is. BadInput when AWS sells nothing like it, with what it does sell."""
-    _check_type(request.instance_type)
-    check_count(request.count)
+    if request.instance_type.startswith("u-"):
+        check_ultra_servers(request.instance_type, request.count)
+    else:
+        _check_type(request.instance_type)
+        check_count(request.count)
     for hours in request.hours:
         check_hours(hours)
     if request.latest_end is not None:
@@ -332,10 +351,10 @@ def moment(text: str, option: str, now: datetime) -> datetime:
 
 
 def _check_type(name: str) -> None:
-    sold = capacity_block_types()
-    if name in sold:
+    sold, known = capacity_block_types(), find(name)
+    if known is not None and known.supports_capacity_block:
         return
-    if find(name) is not None:
+    if known is not None:
         problem = f"TYPE {name}: AWS sells no Capacity Blocks of it (On-Demand and Spot only)"
     else:
         similar = [other for other in nearest(name) if other in sold]

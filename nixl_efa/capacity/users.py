@@ -15,6 +15,8 @@ from nixl_efa.launch import Launch, ReservationSource
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
+SAME_PURCHASE = "same purchase"
+
 
 def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
     """The tags Name and Environment of the nodes that leave a reservation when this environment's is replaced: its own,
@@ -35,8 +37,9 @@ def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
 def users(
     found: Iterable[Reservation], sources: Iterable[ReservationSource], stored: Mapping[tuple[str, str], str]
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Which environments use each reservation, and as what, by its id: "current", "next", or "not saved" for one that
-    was bought for the environment and is neither. Pure.
+    """Which environments use each reservation, and as what, by its id: "current", "next", "same purchase" for one that
+    was bought together with one of these, or "not saved" for one that was bought for the environment and is none of
+    them. Pure.
 
     stored: the parameters' values by region and name.
     """
@@ -46,9 +49,12 @@ def users(
         following = stored.get((source.region, source.next_id_parameter), "")
         named.setdefault(following, {})[source.environment] = Slot.NEXT.value
         named.setdefault(current, {})[source.environment] = Slot.CURRENT.value
-    for one in found:
+    known = list(found)
+    used = [one for one in known if one.id in named]
+    for one in known:
         if (owner := one.tags.get(ENVIRONMENT_TAG, "")) and not one.is_dead:
-            named.setdefault(one.id, {}).setdefault(owner, "not saved")
+            together = any(one.is_bought_with(other) and owner in named[other.id] for other in used)
+            named.setdefault(one.id, {}).setdefault(owner, SAME_PURCHASE if together else "not saved")
     named.pop("", None)
     return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}
 

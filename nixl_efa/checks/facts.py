@@ -254,6 +254,15 @@ class BlockHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class LocalZone:
+    """A Local Zone that the pair is to stand in. group: what the account opts in to."""
+
+    name: str
+    group: str
+    opted_in: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that was seen, each part by itself or NoAnswer. None: there was no reason to look.
 
@@ -286,6 +295,7 @@ class Facts:
     gives_names: Answer[bool | None] = None
     subnets: Answer[tuple[Subnet, ...]] = ()
     subnet: Subnet | None = None
+    local_zone: Answer[LocalZone | None] = None
     route_tables: Answer[tuple[RouteTable, ...]] = ()
     endpoints: Answer[tuple[Endpoint, ...]] = ()
     security_group: Answer[SecurityGroup | None] = None

@@ -5,6 +5,9 @@ The file's form, both ways, is defined here and nowhere else. A line leaves out 
 [first index, number of cards, interfaces a card, interface types, baseline Gbps, peak Gbps].
 A type that the latest reading did not name has "read", its reading's place in the file's "earlier".
 `nixl-efa instance-types refresh` writes the file.
+
+DOCUMENTED_FILE, of the same form, holds types that are in no recorded answer of EC2's, as AWS's pages describe them.
+Once EC2's answer is in the data file, that counts.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from nixl_efa.instance_types.model import Accelerator, InstanceType, NetworkCard
 
 # No pathlib: it would be a fifth of what importing this package costs.
 DATA_FILE = os.path.join(os.path.dirname(__file__), "instance_types.json")
+
+DOCUMENTED_FILE = os.path.join(os.path.dirname(DATA_FILE), "documented_types.json")
 
 # What most types share, so that it isn't written 300 times.
 _DEFAULTS: dict[str, Any] = {
@@ -87,13 +92,20 @@ def catalogue() -> Catalogue:
         return decode(file.read())
 
 
+@cache
+def documented() -> Catalogue:
+    """The types that AWS's pages describe and no recorded answer of EC2's holds."""
+    with open(DOCUMENTED_FILE, encoding="utf-8") as file:
+        return decode(file.read())
+
+
 def find(name: str) -> InstanceType | None:
-    """The type of this name, None when the data doesn't hold it."""
-    return catalogue().types.get(name)
+    """The type of this name as EC2 described it, else as AWS's pages do; None when the data doesn't hold it."""
+    return catalogue().types.get(name) or documented().types.get(name)
 
 
 def all_types() -> Mapping[str, InstanceType]:
-    """Every type in the data by its name, ordered by family and then from small to large."""
+    """Every type that EC2 described by its name, ordered by family and then from small to large."""
     return catalogue().types
 
 

@@ -23,6 +23,8 @@ _IMPLICIT = re.compile(r"because no ((?:[\w-]+ )+?(?:policy|boundary)) allows", 
 _ENCODED = "encoded authorization failure message"
 _DECLARATIVE = "declarative policy"
 _ORGANIZATION = "No permission added to your role helps: those who run the organization must allow it, or take an account, a region or a type that they allow."
+# Seen by an account that had asked for u-trn2x64: AWS lets accounts buy UltraServers one by one.
+_ULTRA_SERVERS = "when requesting an ec2 ultraserver"
 _DECODE = "`aws sts decode-authorization-message --encoded-message ...` shows which"
 # By the type of the policy, in AWS's words: what it is, and what to do about an explicit deny and about a missing allow.
 _TYPES = {
@@ -87,6 +89,12 @@ def denial(refusal: Refusal, service: str = "") -> Advice | None:
         return None
     if _DECLARATIVE in message.lower():
         return _advice(refusal, f"a declarative policy of the organization forbids {action}", _ORGANIZATION)
+    if _ULTRA_SERVERS in message.lower():
+        return _advice(
+            refusal,
+            "AWS does not sell UltraServers to this account",
+            "Ask AWS's account team for access to them; no permission of a role or user gives it.",
+        )
     explicit, implicit = _EXPLICIT.search(message), _IMPLICIT.search(message)
     found = explicit or implicit
     kind = " ".join(found.group(1).lower().split()) if found else ""
@@ -133,7 +141,7 @@ def names_cause(refusal: Refusal) -> bool:
     return (
         _EXPLICIT.search(message) is not None
         or (implicit is not None and "identity-based" not in implicit.group(1))
-        or any(words in message.lower() for words in (_ENCODED, _DECLARATIVE))
+        or any(words in message.lower() for words in (_ENCODED, _DECLARATIVE, _ULTRA_SERVERS))
     )
 
 

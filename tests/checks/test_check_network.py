@@ -10,6 +10,7 @@ import pytest
 from nixl_efa.checks.facts import (
     Address,
     Endpoint,
+    LocalZone,
     Quota,
     Route,
     RouteTable,
@@ -48,6 +49,7 @@ def subnet(**changes: Any) -> dict[str, Any]:
 
 BY_ZONE_PARAMETER = replace(IN_BLOCK, reads_zone=True)
 NO_SUBNET: dict[str, Any] = {"subnet": None}
+DALLAS = LocalZone("us-east-1-dfw-2a", "us-east-1-dfw-2", opted_in=True)
 ELSEWHERE = Subnet("subnet-2", "vpc-1", "us-east-2b", 10)
 
 
@@ -106,6 +108,15 @@ ELSEWHERE = Subnet("subnet-2", "vpc-1", "us-east-2b", 10)
         # 33 interfaces a node, one of them with an address.
         ({}, subnet(free_addresses=2), "subnet addresses", PASS, "2 free addresses; the pair takes 2"),
         ({}, subnet(free_addresses=1), "subnet addresses", FAIL, "1 free address; the pair takes 2"),
+        ({}, {"local_zone": DALLAS}, "local zone", PASS, "the account has opted in to it"),
+        (
+            {},
+            {"local_zone": replace(DALLAS, opted_in=False)},
+            "local zone",
+            FAIL,
+            "the account has not opted in to it: nothing can be launched there",
+        ),
+        ({}, {"local_zone": DENIED}, "local zone", SKIP, "ec2:Something"),
         (
             {},
             {**subnet(free_addresses=1), "running": (instance(own=True),)},
@@ -119,6 +130,12 @@ def test_each_fault_of_the_network(
     launch: dict[str, Any], facts: dict[str, Any], check: str, level: Level, words: str
 ) -> None:
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, launch, facts), level, words)
+
+
+def test_how_to_opt_in_to_a_local_zone_is_told() -> None:
+    facts = {"local_zone": replace(DALLAS, opted_in=False)}
+    told = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "local zone", {}, facts).remedy
+    assert "--group-name us-east-1-dfw-2 --opt-in-status opted-in" in told
 
 
 def test_only_interfaces_with_an_address_take_one() -> None:

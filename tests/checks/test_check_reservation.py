@@ -29,6 +29,7 @@ from tests.checks.in_order import (
     type_in_ec2,
 )
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
+from tests.records import answer
 
 INSIDE = {"reservation_id": BLOCK_ID}
 
@@ -278,6 +279,19 @@ def test_the_interconnect_of_an_ultra_server(health: Any, level: Level, words: s
     facts["type_in_ec2"] = type_in_ec2("trn2u.48xlarge")
     launch = {"instance_type": "trn2u.48xlarge"}
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "block health", launch, facts), level, words)
+
+
+def test_a_block_that_has_not_started_has_no_status_also_when_ec2_refuses_the_question() -> None:
+    """As EC2 did when ParallelCluster asked for one (recorded)."""
+    assert (
+        "fails for a block that has not started"
+        in answer("block_status/scheduled-block-has-no-status")["call"]
+    )
+    changes: dict[str, Any] = {"instance_type": "trn2u.48xlarge", "state": "scheduled"}
+    facts = {**block(**changes), "block_health": BROKEN, "type_in_ec2": type_in_ec2("trn2u.48xlarge")}
+    launch = {"instance_type": "trn2u.48xlarge"}
+    found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "block health", launch, facts)
+    assert_says(found, SKIP, "no status before it is active")
 
 
 OLD, NEW = "cr-00000000000000001", BLOCK_ID

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from nixl_efa import instance_types
+from nixl_efa.efa_layout import layout
 from nixl_efa.findings import Level
 from nixl_efa.launch import Volume
 from tests.checks.in_order import (
@@ -43,6 +45,16 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         "type EFA",
         WARN,
         "2 EFA interfaces, but the stack plans 1",
+    ),
+    (
+        {
+            "instance_type": "p6e-gb200.36xlarge",
+            "interfaces": layout(instance_types.find("p6e-gb200.36xlarge")),
+        },
+        {"type_in_ec2": replace(G7E, efa_interfaces=16)},
+        "type EFA",
+        PASS,
+        "gets 4 EFA interfaces, on network cards 1, 5, 9, 13",
     ),
     (
         {},

@@ -24,6 +24,7 @@ class Account:
     ) -> None:
         self.aws, self.image, self.subnet, self.buy = aws, image, subnet, block
         self.ec2, self.ssm, self.quotas = client("ec2"), client("ssm"), client("service-quotas")
+        self.east = client("ec2", region="us-east-1")
         self.iam = client("iam", checked=False)
 
     def plain(self) -> dict[str, Any]:
@@ -64,6 +65,17 @@ class Account:
         bought = self.buy()
         self.aws.clock.set(bought["StartDate"])
         return str(bought["CapacityReservationId"])
+
+    def status(self) -> None:
+        offered = self.ec2.describe_capacity_block_offerings(
+            UltraserverType="u-trn2x64", CapacityDurationHours=24
+        )["CapacityBlockOfferings"]
+        soonest = min(offered, key=lambda one: one["StartDate"])
+        bought = self.ec2.purchase_capacity_block(
+            CapacityBlockOfferingId=soonest["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+        )
+        self.aws.clock.set(bought["CapacityBlocks"][0]["StartDate"])
+        assert self.ec2.describe_capacity_block_status()["CapacityBlockStatuses"]
 
     def extension(self, block: str) -> str:
         answer = self.ec2.describe_capacity_block_extension_offerings(
@@ -156,6 +168,12 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "purchase_capacity_block": lambda it: it.buy(),
     "describe_regions": lambda it: it.ec2.describe_regions(AllRegions=True),
     "describe_capacity_blocks": lambda it: (it.buy(), it.ec2.describe_capacity_blocks()),
+    "describe_capacity_block_status": lambda it: it.status(),
+    "describe_availability_zones": lambda it: it.ec2.describe_availability_zones(AllAvailabilityZones=True),
+    "modify_availability_zone_group": lambda it: it.east.modify_availability_zone_group(
+        GroupName="us-east-1-dfw-2", OptInStatus="opted-in"
+    ),
+    "allocate_address": lambda it: (it.ec2.allocate_address(Domain="vpc"), it.ec2.describe_addresses()),
     "describe_capacity_block_extension_offerings": lambda it: it.extension(it.active_block()),
     "purchase_capacity_block_extension": lambda it: it.extend(),
     "describe_capacity_block_extension_history": lambda it: (

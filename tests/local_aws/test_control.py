@@ -61,6 +61,7 @@ def test_knobs_are_turned_and_read_back(control: Control, aws: LocalAws) -> None
         "account_alias": "kv-transfer",
         "pending_seconds": 0.5,
         "image_generation": 2,
+        "interconnect": "impaired",
         "quotas": {"L-417A185B": 0.0},
     }
     assert control.settings(**given) == given

@@ -192,6 +192,10 @@ def test_what_is_said_about_settings_that_meet(said: Said, file: str, expected: 
     assert said({"dev": file}) == expected
 
 
+def test_a_block_of_a_part_of_an_ultra_server_is_none(said: Said) -> None:
+    assert said({"dev": f'instance_type = "p6e-gb200.36xlarge"\n{RESERVED}use_capacity_block = true'}) == []
+
+
 def test_more_iops_than_the_volume_allows_are_a_fault(said: Said) -> None:
     file = 'instance_type = "g5.12xlarge"\nvolume_size = 159\nvolume_iops = 80000'
     assert said({"dev": file})[-1] == (

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from nixl_efa.account import Account, caller
 from nixl_efa.aws_errors import explain, refusal_of
-from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.buyer import lock_region, own_endpoint
 from nixl_efa.capacity.extension import Extension, extensions_of, newest
 from nixl_efa.capacity.journal import Journal, SharedJournal, open_entries
@@ -23,6 +22,7 @@ from nixl_efa.checks.facts import (
     Elsewhere,
     Facts,
     Image,
+    LocalZone,
     Named,
     NoAnswer,
     Quota,
@@ -38,6 +38,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
 from nixl_efa.refusals import denial, names_cause, said
+from nixl_efa.ultra_servers import is_ultra_server
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -126,6 +127,7 @@ class Gatherer:
         purchases = self.begin(lambda: self._purchases(account.result()))
         subnets = self.begin(lambda: self._subnets(vpc.result()))
         subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
+        local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()))
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
         endpoints = self._in_vpc("ec2:DescribeVpcEndpoints", network.endpoints, subnet)
         resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
@@ -155,6 +157,7 @@ class Gatherer:
             gives_names=names.result(),
             subnets=subnets.result(),
             subnet=subnet.result(),
+            local_zone=local_zone.result(),
             route_tables=tables.result() or (),
             endpoints=endpoints.result() or (),
             security_group=security_group.result(),
@@ -322,6 +325,12 @@ class Gatherer:
             "ec2:DescribeSubnets",
             lambda: network.subnets(self._ec2(), self._launch.subnet_id, vpc_id),
         )
+
+    def _local_zone(self, zone: Answer[str | None], subnet: Subnet | None) -> Answer[LocalZone | None]:
+        """Asked only for a zone whose name is not the region's with a letter."""
+        name = _known(zone) or (subnet.zone if subnet is not None else "")
+        asked = name if name[:-1] != self._launch.region else ""
+        return self._now("ec2:DescribeAvailabilityZones", network.local_zone, asked)
 
     def _dry_run(
         self, subnet: Subnet | None, found: Answer[Image | None] | None, reservation_id: Answer[str | None]

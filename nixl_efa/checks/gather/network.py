@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa.checks.facts import (
     Address,
     Endpoint,
+    LocalZone,
     Route,
     RouteTable,
     Rule,
@@ -161,6 +162,16 @@ def parsed_group(payload: Mapping[str, Any]) -> SecurityGroup:
         ingress=_rules(payload.get("IpPermissions", ())),
         egress=_rules(payload.get("IpPermissionsEgress", ())),
     )
+
+
+def local_zone(ec2: EC2Client, name: str) -> LocalZone | None:
+    """The zone, when it is a Local Zone; also one that the account has not opted in to."""
+    answer = ec2.describe_availability_zones(ZoneNames=[name], AllAvailabilityZones=True)
+    zone: Mapping[str, Any] = next(iter(answer["AvailabilityZones"]), {})
+    if zone.get("ZoneType") != "local-zone":
+        return None
+    opted = zone.get("OptInStatus") == "opted-in"
+    return LocalZone(name=name, group=zone.get("GroupName", ""), opted_in=opted)
 
 
 def addresses(ec2: EC2Client) -> tuple[Address, ...]:

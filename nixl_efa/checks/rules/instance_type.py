@@ -6,6 +6,7 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, TypeInEc2
 from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.efa_layout import EFA_CARDS
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
@@ -79,6 +80,14 @@ def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
             f"{launch.instance_type} has no EFA: NIXL will use TCP.",
             "Choose a larger size of the family, or another type; `nixl-efa instance-types` lists those "
             "with EFA.",
+            command(launch),
+        )
+    cards = EFA_CARDS.get(launch.instance_type.partition(".")[0], ())
+    if cards and planned == len(cards):
+        return passed(
+            check,
+            f"{launch.instance_type} gets {counted(planned, 'EFA interface')}, on network cards "
+            f"{', '.join(map(str, cards))}: its other cards share their NICs or GPUs.",
             command(launch),
         )
     if planned != seen.efa_interfaces:

@@ -19,6 +19,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
         )
     elif facts.zone is None and launch.reservation.reads_zone:
         findings.append(_no_zone_parameter(launch))
+    findings += _local_zone(launch, facts)
     findings.append(_subnet(launch, facts))
     if facts.subnet is not None:
         findings.append(_addresses(launch, facts, facts.subnet))
@@ -77,6 +78,46 @@ def _no_zone_parameter(launch: Launch) -> Finding:
     )
 
 
+def _local_zone(launch: Launch, facts: Facts) -> list[Finding]:
+    """A Local Zone takes nothing before the account has opted in to its group (EC2 user guide,
+    using-regions-availability-zones, and capacity-blocks-launch of blocks)."""
+    zone = facts.local_zone
+    if zone is None:
+        return []
+    if isinstance(zone, NoAnswer):
+        return [
+            no_answer(
+                "local zone",
+                zone,
+                aws(launch, "ec2", "describe-availability-zones", "--all-availability-zones"),
+            )
+        ]
+    by_hand = aws(
+        launch, "ec2", "describe-availability-zones", "--all-availability-zones", "--zone-names", zone.name
+    )
+    if zone.opted_in:
+        return [
+            passed("local zone", f"{zone.name} is a Local Zone; the account has opted in to it.", by_hand)
+        ]
+    opt_in = aws(
+        launch,
+        "ec2",
+        "modify-availability-zone-group",
+        "--group-name",
+        zone.group,
+        "--opt-in-status",
+        "opted-in",
+    )
+    return [
+        failed(
+            "local zone",
+            f"{zone.name} is a Local Zone, and the account has not opted in to it: nothing can be launched there.",
+            f"Opt in (`{opt_in}`), then make a subnet there.",
+            by_hand,
+        )
+    ]
+
+
 def _subnet(launch: Launch, facts: Facts) -> Finding:
     by_hand = subnet_command(launch)
     if isinstance(facts.subnets, NoAnswer):
@@ -119,6 +160,7 @@ def _no_subnet(launch: Launch, seen: tuple[Subnet, ...], zone: str | None, by_ha
     return failed(
         "subnet",
         f"{where} has no subnet {wanted}; it has subnets in {zones}.",
+        # A Local Zone has no default subnet (EC2 user guide, using-regions-availability-zones).
         "Make a subnet there, or set another availability_zone.",
         by_hand,
     )

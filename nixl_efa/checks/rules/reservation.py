@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.block_end import is_ultra_server
 from nixl_efa.capacity.judge import command, id_finding, judge, parameter_command
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.capacity.room import Use, awaits_places, use_command
@@ -15,6 +14,7 @@ from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, s
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
+from nixl_efa.ultra_servers import is_ultra_server
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
@@ -183,13 +183,15 @@ def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Fin
 
 def _health(launch: Launch, facts: Facts, found: Reservation) -> Finding:
     check, by_hand = "block health", aws(launch, "ec2", "describe-capacity-block-status")
+    before = skipped(check, f"The UltraServer of {found.id} has no status before it is active.", "", by_hand)
+    if found.state != "active":
+        # EC2 may even refuse the question then (ParallelCluster, pull request 6928).
+        return before
     if isinstance(facts.block_health, NoAnswer):
         return no_answer(check, facts.block_health, by_hand)
     health = next((each for each in facts.block_health if found.id in each.reservation_ids), None)
     if health is None:
-        return skipped(
-            check, f"The UltraServer of {found.id} has no status before it is active.", "", by_hand
-        )
+        return before
     if health.interconnect != "ok":
         return failed(
             check,

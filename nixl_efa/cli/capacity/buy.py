@@ -354,7 +354,9 @@ def _end(outcome: Outcome, account: Account, *, as_json: bool) -> None:
             f"`nixl-efa capacity wait {block} --extension` waits for that."
         )
     elif outcome.kind == "bought" and outcome.entry:
-        first = outcome.entry.reservation_ids[0]
+        first, *others = outcome.entry.reservation_ids
         say(f"bought. `nixl-efa capacity wait {first} --for active` waits for its start.")
+        if others:
+            say(f"{', '.join(others)} of the same purchase: no node of this environment is launched there.")
     if outcome.problem:
         raise Failure(outcome.problem)

@@ -24,6 +24,7 @@ def offering_form(offering: Offering, accelerators: int, now: datetime) -> dict[
         "availability_zone": offering.zone,
         "instance_type": offering.instance_type,
         "instance_count": offering.count,
+        **_ultra_servers(offering),
         "start": offering.start,
         "end": offering.end,
         "hours": float(hours_of(offering.length)),
@@ -46,6 +47,12 @@ def offering_form(offering: Offering, accelerators: int, now: datetime) -> dict[
             for segment in offering.segments
         ],
     }
+
+
+def _ultra_servers(offering: Offering) -> dict[str, Any]:
+    if not offering.ultra_server:
+        return {}
+    return {"ultraserver_type": offering.ultra_server, "ultraserver_count": offering.ultra_server_count}
 
 
 def rate(value: Decimal) -> str:
@@ -76,6 +83,15 @@ def reservation_form(
         "platform": found.platform,
         "instance_count": found.size,
         "free_count": found.free,
+        **(
+            {
+                "capacity_block_id": found.block_id,
+                "launch_status": found.launch_status,
+                "ultraservers": found.ultra_servers or None,
+            }
+            if found.launch_status
+            else {}
+        ),
         "start": found.start,
         "end": found.end,
         "seconds_left": None if left is None else int(left.total_seconds()),
@@ -136,6 +152,7 @@ def order_form(order: Order) -> dict[str, Any]:
         "offering_id": offering.id,
         "instance_type": offering.instance_type,
         "instance_count": offering.count,
+        **_ultra_servers(offering),
         "availability_zone": offering.zone,
         "start": iso(offering.start),
         "end": iso(offering.end),

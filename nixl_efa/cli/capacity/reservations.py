@@ -119,7 +119,12 @@ def _tell_extensions(found: Sequence[Reservation], extensions: Extensions, now: 
 
 
 def _cost(one: Reservation, extensions: Extensions) -> str:
-    """What was paid for a reservation, and what is still to be paid."""
+    """What was paid for a reservation, and what is still to be paid; with UltraServers, for all of them together."""
+    cost = _fees(one, extensions)
+    return f"{cost} for {one.ultra_servers}" if cost and one.ultra_servers else cost
+
+
+def _fees(one: Reservation, extensions: Extensions) -> str:
     from nixl_efa.capacity.extension import payments
 
     if one.region not in extensions:
@@ -138,7 +143,7 @@ def _tell_misfits(found: Sequence[Reservation], users: Users, run: Session) -> N
     launches, now = run.launches(), run.clock.now()
     for one in found:
         for name, kept in users.get(one.id, ()):
-            if name in launches and kept != "not saved" and one.lives(now):
+            if name in launches and kept in ("current", "next") and one.lives(now):
                 for fault in failures(judge(one, launches[name], now)):
                     say(f"FAIL: {name}: {fault.line()}")
 
@@ -237,6 +242,8 @@ def show(
     if extension is not None:
         ends = f"from {both_times(extension.start)} to {both_times(extension.end)}"
         rows["extension"] = f"{ends}, {extension.status}, {extension.fee} {extension.currency}"
+    if found.launch_status:
+        rows["launches"] = found.launch_status
     for key, value in rows.items():
         data(f"{key:<12} {value}")
     for key, value in sorted(found.tags.items()):

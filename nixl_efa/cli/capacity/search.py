@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
     from nixl_efa.capacity.search import Found, Request
 
+DEFAULT_COUNT = 2
 DEFAULT_HOURS = 24
 SORTS = ("fee", "start", "rate")
 MOST_ROWS = 20
@@ -46,10 +47,14 @@ _TICK_WIDTH = 8
 
 
 def search(
-    instance_type: Annotated[str, typer.Argument(metavar="TYPE", help="For example p5.48xlarge.")],
+    instance_type: Annotated[
+        str,
+        typer.Argument(metavar="TYPE", help="For example p5.48xlarge, or an UltraServer: u-p6e-gb200x72."),
+    ],
     count: Annotated[
-        int, typer.Argument(metavar="[COUNT]", help="Instances, 1 to 64.", show_default=True)
-    ] = 2,
+        int | None,
+        typer.Argument(metavar="[COUNT]", help="Instances, 1 to 64 (default: 2), or UltraServers (1)."),
+    ] = None,
     hours: Annotated[
         int | None,
         typer.Argument(
@@ -77,6 +82,7 @@ def search(
     """
     from nixl_efa.aws_calls import chosen_regions
     from nixl_efa.capacity.search import Request, checked, earliest_start, latest_end
+    from nixl_efa.ultra_servers import ULTRA_SERVERS
 
     if sort not in SORTS:
         raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
@@ -84,7 +90,13 @@ def search(
     now = run.clock.now()
     lengths = _lengths(hours, hours_list)
     request = checked(
-        Request(instance_type, count, lengths, earliest_start(earliest, now), latest_end(latest, now))
+        Request(
+            instance_type,
+            count if count is not None else 1 if instance_type in ULTRA_SERVERS else DEFAULT_COUNT,
+            lengths,
+            earliest_start(earliest, now),
+            latest_end(latest, now),
+        )
     )
     found = _ask(run, chosen_regions(region or (), run.clients, run.clock.sleep), request)
     _report(run, request, found, sort, as_json)
@@ -104,7 +116,7 @@ def _lengths(hours: int | None, listed: str | None) -> tuple[int, ...]:
 def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
     from nixl_efa.capacity import search as library
 
-    total = len(regions) * len(request.hours)
+    total = len(library.questions(regions, request))
     if not sys.stderr.isatty() or total == 1:
         return library.search(run.clients.ec2, regions, request, run.clock.sleep)
     from rich.progress import Progress
@@ -120,6 +132,7 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
     from nixl_efa.capacity.search import ORDERS, remember
     from nixl_efa.cli.capacity import forms
     from nixl_efa.instance_types import find
+    from nixl_efa.ultra_servers import ULTRA_SERVERS
 
     tell_failed(found.failed)
     if found.failed and not found.answered:
@@ -130,7 +143,8 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
         remember(run.searches, offerings, request, now)
     except OSError as error:
         say(f"the search could not be kept for `buy` in {run.searches}: {error.strerror}")
-    facts = find(request.instance_type)
+    known = ULTRA_SERVERS.get(request.instance_type)
+    facts = find(known.instance_type if known else request.instance_type)
     accelerators = facts.accelerator_count if facts else 0
     if as_json:
         body = {
@@ -146,7 +160,8 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
         lengths = ", ".join(map(str, request.hours))
         say(
             f"no block of {request.count} x {request.instance_type} for {lengths} hours is on offer. "
-            "Try --region all, other hours, fewer instances or a wider --from and --to."
+            "Try --region all, other hours, fewer instances or a wider --from and --to. "
+            "What is sold in a Local Zone is shown to accounts that opted in to it alone."
         )
 
 
@@ -187,7 +202,9 @@ def _print_offerings(offerings: Sequence[Offering], accelerators: int, run: Sess
 def _for_a_pair(offering: Offering) -> str:
     if offering.unusable:
         return f"no: {offering.unusable}"
-    return f"{length(offering.length)} of the {offering.asked_hours}h asked" if offering.is_short else "yes"
+    named = f", {offering.count} instances ({offering.ultra_servers})" if offering.ultra_server else ""
+    fits = f"{length(offering.length)} of the {offering.asked_hours}h asked" if offering.is_short else "yes"
+    return f"{fits}{named}"
 
 
 def timeline(offerings: Sequence[Offering], now: datetime, width: int) -> list[str]:
