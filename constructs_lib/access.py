@@ -16,18 +16,26 @@ from constructs import Construct
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.terraform import NAME_STAYS, named, token
 from nixl_efa.launch import Launch
+from nixl_efa.node_policy import ASSUMED_BY_EC2, MANAGED_POLICY, node_policy
 from nixl_efa.settings import Settings
-
-Statement = dict[str, object]
 
 
 class NodeAccess(Construct):
-    """One role and instance profile for both nodes. `policies` must be attached before a node boots."""
+    """One role and instance profile for both nodes, or the user's own profile, whose role is left as it is.
+
+    `policies` must be attached before a node boots.
+    """
 
     def __init__(
         self, scope: Construct, id: str, *, settings: Settings, launch: Launch, bucket: ScriptsBucket
     ) -> None:
         super().__init__(scope, id)
+        self.policies: Sequence[ITerraformDependable] = []
+        self.instance_profile: str = launch.instance_profile
+        if not launch.instance_profile:
+            self._own_role(settings, launch, bucket)
+
+    def _own_role(self, settings: Settings, launch: Launch, bucket: ScriptsBucket) -> None:
         named(DataAwsPartition(self, "current"), "current")
         partition = token("data.aws_partition", "current", "partition")
         name = launch.access_name
@@ -38,6 +46,7 @@ class NodeAccess(Construct):
                 name=name,
                 description=f"NIXL/EFA nodes of {launch.stack_name}",
                 assume_role_policy=json.dumps(ASSUMED_BY_EC2),
+                permissions_boundary=launch.permissions_boundary or None,
                 lifecycle=NAME_STAYS,
             ),
             "node",
@@ -48,7 +57,7 @@ class NodeAccess(Construct):
                 self,
                 "session_manager",
                 role=role,
-                policy_arn=f"arn:{partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
+                policy_arn=f"arn:{partition}:iam::aws:policy/{MANAGED_POLICY}",
             ),
             "session_manager",
         )
@@ -62,67 +71,6 @@ class NodeAccess(Construct):
             ),
             "node",
         )
-        self.policies: Sequence[ITerraformDependable] = [managed, own]
+        self.policies = [managed, own]
         named(IamInstanceProfile(self, "profile", name=name, role=role, lifecycle=NAME_STAYS), "node")
-        self.instance_profile: str = token("aws_iam_instance_profile", "node", "name")
-
-
-ASSUMED_BY_EC2: Statement = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
-    ],
-}
-
-
-def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> Statement:
-    """The nodes' own policy; no action on anything but what the settings name."""
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            *_scripts_bucket(bucket_arn),
-            *_session_logs(settings.region, partition),
-            *_mlflow(settings),
-        ],
-    }
-
-
-def _scripts_bucket(bucket_arn: str) -> list[Statement]:
-    return [
-        _allow("ListScripts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket_arn]),
-        _allow("ReadAndWriteScripts", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/*"]),
-    ]
-
-
-def _session_logs(region: str, partition: str) -> list[Statement]:
-    """What Session Manager needs to log a session (Systems Manager user guide, getting-started-create-iam-instance-
-    profile). The log group is chosen in the account's Session Manager preferences; its name begins with /aws/ssm.
-    """
-    groups = f"arn:{partition}:logs:{region}:*:log-group"
-    return [
-        _allow("FindSessionLogs", ["logs:DescribeLogGroups"], [f"{groups}:*"]),
-        _allow(
-            "WriteSessionLogs",
-            ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
-            [f"{groups}:/aws/ssm*", f"{groups}:/aws/ssm*:log-stream:*"],
-        ),
-    ]
-
-
-def _mlflow(settings: Settings) -> list[Statement]:
-    """SageMaker's managed MLflow (SageMaker user guide, mlflow-create-tracking-server-iam), each part when given."""
-    statements = []
-    if settings.mlflow_tracking_server_arn:
-        actions = ["sagemaker-mlflow:*", "sagemaker:DescribeMlflowTrackingServer"]
-        statements.append(_allow("UseMlflow", actions, [settings.mlflow_tracking_server_arn]))
-    if settings.mlflow_artifact_bucket_arn:
-        bucket = settings.mlflow_artifact_bucket_arn
-        statements += [
-            _allow("ListArtifacts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket]),
-            _allow("ReadAndWriteArtifacts", ["s3:GetObject", "s3:PutObject"], [f"{bucket}/*"]),
-        ]
-    return statements
-
-
-def _allow(sid: str, actions: list[str], resources: list[str]) -> Statement:
-    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
+        self.instance_profile = token("aws_iam_instance_profile", "node", "name")

@@ -104,17 +104,21 @@ class Network(Construct):
         """Whoever changes the region of a pair that runs would lose sight of it: Terraform finds nothing of it in the
         other region, forgets it, and builds a second one, or says that it has destroyed it.
 
-        The one thing of the pair that every region shows is its role, and its name ends in the region. A condition
-        that is false would let a destroy go on; one that can't be evaluated does not.
+        The one thing of the pair that every region shows is its role, and its name ends in the region; without an own
+        role the state alone remembers it. A condition that is false would let a destroy go on; one that can't be
+        evaluated does not.
         """
+        region = self._launch.region
+        where = f"the region in which the name of its role ends, ${{{ROLE}}}"
+        stays = f'endswith({ROLE}, "-{region}")'
+        if self._launch.instance_profile:
+            where = frozen(self, "region", region, until={})
+            stays = f'{where[2:-1]} == "{region}"'
         message = (
-            f"region is {self._launch.region}, and the pair stands in the region in which the name of its role ends, "
-            f"${{{ROLE}}}: set region back. To move the pair, destroy it there first."
+            f"region is {region}, and the pair stands in {where}: set region back. "
+            "To move the pair, destroy it there first."
         )
-        return Precondition(
-            condition=f'${{endswith({ROLE}, "-{self._launch.region}") ? true : tobool("{message}")}}',
-            error_message=message,
-        )
+        return Precondition(condition=f'${{{stays} ? true : tobool("{message}")}}', error_message=message)
 
     def _wanted_zone(self, conditions: list[Precondition]) -> str | None:
         """The zone that the user wants, as text or as a token; None when any will do."""

@@ -115,6 +115,7 @@ class Node(Construct):
                 iops=launch.volume.iops,
                 throughput=launch.volume.throughput,
                 encrypted=launch.volume.encrypted,
+                kms_key_id=launch.volume.kms_key_id or None,
                 delete_on_termination=launch.volume.delete_on_termination,
                 tags=dict(tags),
             ),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from nixl_efa.aws_errors import ANSWERED_BY
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
     from mypy_boto3_sts import STSClient
 
+    from nixl_efa.launch import Launch
+    from nixl_efa.settings import AssumeRole, Settings
+
 # In all, not retries: two tries more for a lost packet or a throttled call. Longer waits for throttling are
 # the caller's (nixl_efa.aws_calls): botocore would wait as long for a network that isn't there.
 ATTEMPTS = 3
@@ -34,20 +38,30 @@ PURCHASE_READ_SECONDS = 60
 class Clients:
     """Clients for one profile and a default region, each made once and kept. Threads may share it.
 
-    profile: a profile of ~/.aws/config; None takes AWS_PROFILE or the default.
+    profile: a profile of ~/.aws/config; None or "" takes AWS_PROFILE or the default.
     region:  a region's name; None takes AWS_REGION, AWS_DEFAULT_REGION or the profile's.
+    role:    the role that the profile's credentials assume; None: they are used as they are.
     """
 
     def __init__(
-        self, profile: str | None = None, region: str | None = None, environ: Mapping[str, str] | None = None
+        self,
+        profile: str | None = None,
+        region: str | None = None,
+        environ: Mapping[str, str] | None = None,
+        role: AssumeRole | None = None,
     ) -> None:
         known = os.environ if environ is None else environ
-        self._profile = profile
+        self._profile = profile or None
+        self._role = role
         # boto3 alone reads only AWS_DEFAULT_REGION, while Terraform and the AWS CLI prefer AWS_REGION.
         self._region = region or known.get("AWS_REGION") or None
         self._made: dict[tuple[str, str | None, bool], Any] = {}
         self._lock = threading.Lock()
         self._kept_session: boto3.session.Session | None = None
+
+    def acting_for(self, whose: Settings | Launch, region: str | None = None) -> Clients:
+        """Clients that call AWS as an environment's Terraform does. region: the default one, in place of this one's."""
+        return Clients(whose.profile, region or self._region, role=whose.assume_role)
 
     @property
     def region(self) -> str | None:
@@ -93,6 +107,19 @@ class Clients:
         """Identity and Access Management, which has no region."""
         return cast("IAMClient", self._client("iam", None))
 
+    def environ(self) -> dict[str, str]:
+        """What makes another program of AWS's act as these clients do, in its environment variables."""
+        if self._role is None:
+            return {"AWS_PROFILE": self._profile} if self._profile else {}
+        credentials = self._session().get_credentials()
+        assert credentials is not None
+        frozen = credentials.get_frozen_credentials()
+        return {
+            "AWS_ACCESS_KEY_ID": frozen.access_key or "",
+            "AWS_SECRET_ACCESS_KEY": frozen.secret_key or "",
+            "AWS_SESSION_TOKEN": frozen.token or "",
+        }
+
     def _session(self) -> boto3.session.Session:
         import boto3
 
@@ -100,6 +127,8 @@ class Clients:
             self._kept_session = boto3.session.Session(
                 profile_name=self._profile, region_name=self._region or None
             )
+            if self._role is not None:
+                self._kept_session = _assuming(self._role, self._kept_session)
         return self._kept_session
 
     def _client(self, service: str, region: str | None, *, once: bool = False) -> Any:
@@ -124,6 +153,45 @@ class Clients:
                 client.meta.events.register("after-call", _name_service)
                 self._made[key] = client
             return self._made[key]
+
+
+def clients_of(settings: Settings, profile: str | None = None) -> Clients:
+    """The clients of an environment, which call AWS as its Terraform does. profile: in place of the settings'."""
+    return Clients(profile or settings.profile, settings.region, role=settings.assume_role)
+
+
+def _assuming(role: AssumeRole, session: boto3.session.Session) -> boto3.session.Session:
+    """A session that acts as the role, which the given one assumes at the first call and whenever its time runs out."""
+    import boto3
+    from botocore.credentials import (
+        AssumeRoleCredentialFetcher,
+        CredentialProvider,
+        CredentialResolver,
+        DeferredRefreshableCredentials,
+    )
+    from botocore.exceptions import NoCredentialsError
+    from botocore.session import get_session
+
+    source = session.get_credentials()
+    if source is None:
+        raise NoCredentialsError
+    options = {"ExternalId": role.external_id, "RoleSessionName": role.session_name}
+    fetcher = AssumeRoleCredentialFetcher(
+        partial(session.client, region_name=session.region_name),
+        source,
+        role.arn,
+        extra_args={name: value for name, value in options.items() if value},
+    )
+
+    class Assumed(CredentialProvider):
+        METHOD = "assume-role"
+
+        def load(self) -> DeferredRefreshableCredentials:
+            return DeferredRefreshableCredentials(fetcher.fetch_credentials, self.METHOD)
+
+    acting = get_session()
+    acting.register_component("credential_provider", CredentialResolver([Assumed()]))
+    return boto3.session.Session(botocore_session=acting, region_name=session.region_name)
 
 
 def _name_service(parsed: dict[str, Any], model: Any, **_: Any) -> None:

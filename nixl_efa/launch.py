@@ -16,7 +16,7 @@ from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 from nixl_efa.refusals.model import Asked
-from nixl_efa.settings import Settings
+from nixl_efa.settings import AssumeRole, Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 
 Market = Literal["on-demand", "spot", "capacity-block"]
@@ -77,12 +77,14 @@ class Volume:
     """The root volume: gp3, encrypted, gone with its instance. Sizes in GiB, throughput in MiB/s.
 
     defaults: the members that no setting chooses ("gib", "iops", "throughput").
+    kms_key_id: the ARN of the key; empty: the account's default for EBS.
     """
 
     gib: int
     iops: int = 3000
     throughput: int = 125
     defaults: tuple[str, ...] = ()
+    kms_key_id: str = ""
     kind: str = "gp3"
     encrypted: bool = True
     delete_on_termination: bool = True
@@ -123,7 +125,9 @@ class Launch:
     service_ports:   TCP ports of the nodes that the VPC may reach.
     min_hours:       hours that a reservation must still last.
     must_be_active:  the launch follows this look, so capacity that starts later is no use.
-    profile:         the AWS profile that the commands to look by hand name; empty: none.
+    instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
+    profile:         the AWS profile of all calls, those to look by hand too; empty: none is named.
+    assume_role:     the role of all calls but those to look by hand; None: the credentials' own.
     """
 
     environment: str
@@ -158,7 +162,10 @@ class Launch:
     service_ports: tuple[int, ...] = ()
     min_hours: float = 1.0
     must_be_active: bool = False
+    instance_profile: str = ""
+    permissions_boundary: str = ""
     profile: str = ""
+    assume_role: AssumeRole | None = None
 
     @property
     def count(self) -> int:
@@ -235,7 +242,7 @@ def launch_of(
 ) -> Launch:
     """The launch that an environment's settings describe.
 
-    min_hours: in place of the setting; must_be_active, profile: see Launch.
+    min_hours, profile: in place of the settings; must_be_active: see Launch.
     """
     facts = instance_types.find(settings.instance_type)
     market: Market = (
@@ -273,7 +280,10 @@ def launch_of(
         service_ports=settings.service_ports,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
         must_be_active=must_be_active,
-        profile=profile,
+        instance_profile=settings.instance_profile or "",
+        permissions_boundary=settings.permissions_boundary or "",
+        profile=profile or settings.profile or "",
+        assume_role=settings.assume_role,
     )
 
 
@@ -284,6 +294,7 @@ def _volume(settings: Settings) -> Volume:
         settings.volume_iops,
         settings.volume_throughput,
         defaults=tuple(name for name, setting in chosen_by.items() if settings.is_default(setting)),
+        kms_key_id=settings.kms_key_id or "",
     )
 
 

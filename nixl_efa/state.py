@@ -123,6 +123,21 @@ def backend_block(settings: Settings, *, local_path: str) -> dict[str, Any]:
             values["dynamodb_table"] = chosen.dynamodb_table
         if chosen.use_lockfile:
             values["use_lockfile"] = True
+        if chosen.kms_key_id:
+            values["kms_key_id"] = chosen.kms_key_id
+        if settings.profile:
+            values["profile"] = settings.profile
+        if role := settings.assume_role:
+            # Terraform 1.6 and later (its documentation, Backend Type: s3).
+            values["assume_role"] = {
+                name: value
+                for name, value in (
+                    ("role_arn", role.arn),
+                    ("external_id", role.external_id),
+                    ("session_name", role.session_name),
+                )
+                if value
+            }
         return {"backend": {"s3": values}}
     if isinstance(chosen, CloudBackend):
         workspaces: dict[str, Any] = (

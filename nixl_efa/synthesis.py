@@ -37,7 +37,8 @@ def synthesize(
     program = cdktf_path(project, environ.get("PATH", ""))
     if not program:
         raise Failure("the cdktf command line is not installed: run `make install`")
-    given = {"check": "off", **(changes or {})}
+    profile = {"profile": settings.profile} if settings.profile else {}
+    given = {"check": "off", **profile, **(changes or {})}
     chosen = {variable(setting, settings.name): value for setting, value in given.items()}
     try:
         code, out, err = synthesize_alone(

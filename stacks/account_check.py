@@ -15,7 +15,7 @@ from cdktf import TerraformStack
 from constructs import IValidation
 
 from nixl_efa import checks
-from nixl_efa.aws import Clients
+from nixl_efa.aws import clients_of
 from nixl_efa.clock import clock_of
 from nixl_efa.findings import Finding, Level
 from nixl_efa.settings import Settings
@@ -39,7 +39,7 @@ def _look(settings: Settings, project: Path) -> list[Finding]:
     must_be_active = settings.check == "error"
     findings = checks.run(
         settings,
-        Clients(None, settings.region),
+        clients_of(settings),
         clock_of(os.environ),
         must_be_active=must_be_active,
         project=project,

@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdktf import TerraformOutput, TerraformStack
-from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderDefaultTags
+from cdktf_cdktf_provider_aws.provider import AwsProvider, AwsProviderAssumeRole, AwsProviderDefaultTags
 from constructs import Construct
 
 from constructs_lib.node_pair import NodePair
 from constructs_lib.suppressions import suppressions
 from nixl_efa.launch import Launch
-from nixl_efa.settings import Settings
+from nixl_efa.settings import AssumeRole, Settings
 from stacks.state import keep_state
 
 # The bindings were generated from 6.25; every argument used here is one that 5.100 has too.
 PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
+
+
+def _assumed(role: AssumeRole) -> AwsProviderAssumeRole:
+    return AwsProviderAssumeRole(
+        role_arn=role.arn, external_id=role.external_id, session_name=role.session_name
+    )
 
 
 class PairStack(TerraformStack):
@@ -27,6 +33,8 @@ class PairStack(TerraformStack):
             self,
             "aws",
             region=launch.region,
+            profile=settings.profile,
+            assume_role=[_assumed(settings.assume_role)] if settings.assume_role else None,
             allowed_account_ids=[launch.account_id] if launch.account_id else None,
             default_tags=[AwsProviderDefaultTags(tags=dict(launch.tags))],
         )

@@ -29,11 +29,11 @@ def keep_state(stack: TerraformStack, settings: Settings) -> None:
         )
         return
     [(kind, values)] = block["backend"].items()
-    # cdktf 0.21 has no argument for it.
-    use_lockfile = values.pop("use_lockfile", False)
+    # cdktf 0.21 has no argument for these.
+    others = {name: values.pop(name) for name in ("use_lockfile", "assume_role") if name in values}
     {"s3": S3Backend, "local": LocalBackend}[kind](stack, **values)
-    if use_lockfile:
-        stack.add_override("terraform.backend.s3.use_lockfile", True)
+    for name, value in others.items():
+        stack.add_override(f"terraform.backend.s3.{name}", value)
 
 
 def _workspaces(

@@ -42,6 +42,7 @@ def sent_by_terraform(stack: Json, node: str, value_of: ValueOf, root_device: st
                     "Iops": root["iops"],
                     "Throughput": root["throughput"],
                     "Encrypted": root["encrypted"],
+                    **({"KmsKeyId": root["kms_key_id"]} if "kms_key_id" in root else {}),
                     "DeleteOnTermination": root["delete_on_termination"],
                 },
             }

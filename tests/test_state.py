@@ -9,12 +9,21 @@ from pathlib import Path
 import pytest
 
 from nixl_efa import state
-from nixl_efa.settings import Settings
+from nixl_efa.settings import AssumeRole, Settings
 from nixl_efa.settings.backend import CloudBackend, S3Backend
 
 LOCAL = Settings(name="prod", instance_type="p5.48xlarge")
 S3 = LOCAL.model_copy(update={"backend": S3Backend(bucket="states", dynamodb_table="locks")})
 CLOUD = LOCAL.model_copy(update={"backend": CloudBackend(organization="acme", project="kv")})
+KEY = "arn:aws:kms:us-east-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"
+ROLE = "arn:aws:iam::123456789012:role/deploy"
+AS_A_ROLE = LOCAL.model_copy(
+    update={
+        "backend": S3Backend(bucket="states", kms_key_id=KEY),
+        "profile": "team",
+        "assume_role": AssumeRole(arn=ROLE, external_id="team-7"),
+    }
+)
 
 INSTANCE = {
     "mode": "managed",
@@ -70,6 +79,24 @@ def test_without_a_state_there_is_nothing(tmp_path: Path) -> None:
     ("settings", "place", "block"),
     [
         (LOCAL, "local", {"backend": {"local": {"path": "P"}}}),
+        (
+            AS_A_ROLE,
+            "s3://states/nixl-efa/prod.tfstate",
+            {
+                "backend": {
+                    "s3": {
+                        "bucket": "states",
+                        "key": "nixl-efa/prod.tfstate",
+                        "region": "us-east-2",
+                        "encrypt": True,
+                        "use_lockfile": True,
+                        "kms_key_id": KEY,
+                        "profile": "team",
+                        "assume_role": {"role_arn": ROLE, "external_id": "team-7"},
+                    }
+                }
+            },
+        ),
         (
             S3,
             "s3://states/nixl-efa/prod.tfstate",

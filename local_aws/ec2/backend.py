@@ -225,6 +225,13 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
 
     # reservations
 
+    def replace_iam_instance_profile_association(self, *args: Any, **kwargs: Any) -> Any:
+        """moto's; the instance shows the new profile, for which Terraform's provider waits."""
+        association = super().replace_iam_instance_profile_association(*args, **kwargs)
+        shown = {"Arn": association.iam_instance_profile.arn, "Id": association.association_id}
+        self.modify_instance_attribute(association.instance.id, "iam_instance_profile", shown)
+        return association
+
     def add_reservation(self, reservation: Reservation, tags: dict[str, str]) -> None:
         """Keep a new reservation with its tags."""
         reservation.owner = self.account_id

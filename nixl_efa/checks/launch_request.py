@@ -13,7 +13,7 @@ from nixl_efa.launch import Launch, Node
 
 # All that the launch of a node has and a request before it has not, or has otherwise, by member of RunInstances.
 NOT_BEFORE_THE_STACK: Mapping[str, str] = {
-    "IamInstanceProfile": "the stack makes the nodes' role and profile",
+    "IamInstanceProfile": "the stack makes the nodes' role and profile, unless the settings name one",
     "Placement": "the stack makes the placement group",
     "NetworkInterfaces[0]": "the stack makes the primary interface: one of its kind is asked for in its subnet",
     "NetworkInterfaces[].Groups": "the stack makes the security group, unless the settings name one",
@@ -39,6 +39,7 @@ _TOLD_TO_THE_CLI = {
     "InstanceMarketOptions": "--instance-market-options",
     "CapacityReservationSpecification": "--capacity-reservation-specification",
     "KeyName": "--key-name",
+    "IamInstanceProfile": "--iam-instance-profile",
     "BlockDeviceMappings": "--block-device-mappings",
     "MetadataOptions": "--metadata-options",
     "TagSpecifications": "--tag-specifications",
@@ -65,6 +66,7 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
                     "Iops": launch.volume.iops,
                     "Throughput": launch.volume.throughput,
                     "Encrypted": launch.volume.encrypted,
+                    **({"KmsKeyId": launch.volume.kms_key_id} if launch.volume.kms_key_id else {}),
                     "DeleteOnTermination": launch.volume.delete_on_termination,
                 },
             }
@@ -84,6 +86,8 @@ def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str
     }
     if launch.key_name:
         body["KeyName"] = launch.key_name
+    if launch.instance_profile:
+        body["IamInstanceProfile"] = {"Name": launch.instance_profile}
     if launch.market != "on-demand":
         body["InstanceMarketOptions"] = {"MarketType": launch.market}
     if reservation_id:

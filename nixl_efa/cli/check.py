@@ -45,7 +45,7 @@ def check(
     """
     from nixl_efa.checks import rendering
 
-    settings = settings_of(environment)
+    settings = settings_of(environment, profile)
     findings = findings_of(
         settings,
         min_hours=min_hours,
@@ -61,11 +61,11 @@ def check(
         raise typer.Exit(1)
 
 
-def settings_of(environment: str) -> Settings:
+def settings_of(environment: str, profile: str | None) -> Settings:
     """The settings of an environment of the project in the current folder. BadInput for a fault in them."""
     from nixl_efa.cli.environments import environment_settings
 
-    return environment_settings(environment, os.environ, Path())
+    return environment_settings(environment, os.environ, Path(), profile)
 
 
 def findings_of(
@@ -78,12 +78,12 @@ def findings_of(
 ) -> list[Finding]:
     """The check of an environment (see checks.run)."""
     from nixl_efa import checks
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.clock import clock_of
 
     return checks.run(
         settings,
-        Clients(profile, settings.region),
+        clients_of(settings, profile),
         clock_of(os.environ),
         min_hours=min_hours,
         must_be_active=must_be_active,

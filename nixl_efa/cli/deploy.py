@@ -88,7 +88,7 @@ def deploy(
             f"An option of cdktf's goes to `cdktf deploy {STACK_PREFIX}{environment}`, which asks nothing about "
             "the nodes that it replaces"
         )
-    course = _Course(settings_of(environment))
+    course = _Course(settings_of(environment, profile))
 
     def end(outcome: Outcome, message: str) -> None:
         if message:
@@ -147,7 +147,7 @@ def _switch(settings: Settings, profile: str | None) -> str:
     launch = launch_of(settings)
     taken = ""
     if launch.market == "capacity-block":
-        run = session(profile, settings.region)
+        run = session(profile, settings.region).acting_for(launch)
         taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
         if taken:
             output.say(f"{settings.name}'s next block {taken} is its current one now.")
@@ -158,7 +158,7 @@ def _apply(
     course: _Course, *, auto_approve: bool, replace_nodes: bool, profile: str | None, as_json: bool
 ) -> None:
     from nixl_efa import terraform
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.clock import clock_of
     from nixl_efa.deploy.run import Deployment, Site
     from nixl_efa.launch import launch_of
@@ -169,7 +169,7 @@ def _apply(
         launch=launch_of(settings),
         project=Path.cwd(),
         environ={**os.environ, **({"AWS_PROFILE": profile} if profile else {})},
-        ec2=Clients(profile, settings.region).ec2(settings.region),
+        ec2=clients_of(settings, profile).ec2(settings.region),
         clock=clock_of(os.environ),
         show=terraform.show_on_stderr if as_json else terraform.show,
         say=output.say,
@@ -181,7 +181,7 @@ def _apply(
 
 
 def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | None, as_json: bool) -> None:
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.checks import rendering
     from nixl_efa.cli import nodes, nodes_view
     from nixl_efa.clock import clock_of
@@ -191,7 +191,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     from nixl_efa.nodes import verify as look
 
     settings, clock = course.settings, clock_of(os.environ)
-    clients = Clients(profile, settings.region)
+    clients = clients_of(settings, profile)
     ssm = clients.ssm(settings.region)
     pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, os.environ)
     limit = timedelta(minutes=boot_minutes)

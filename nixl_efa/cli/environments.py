@@ -12,16 +12,21 @@ from nixl_efa.old_states import abandoned
 from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
 
 
-def environment_settings(name: str, environ: Mapping[str, str], project: Path) -> Settings:
+def environment_settings(
+    name: str, environ: Mapping[str, str], project: Path, profile: str | None = None
+) -> Settings:
     """The settings of the environment that a user named. BadInput, in one message, for one that does not exist (with
     the nearest name) or has a fault.
 
     project: the folder with environments/ and cdktf.json.
+    profile: in place of one that the settings name, as the option --profile says. Where they name none, Terraform is
+             told it by AWS_PROFILE: what is synthesized stays as it is for `cdktf deploy`.
     """
     directory = project / "environments"
     if not directory.is_dir():
         raise BadInput(f"there is no {directory}: run nixl-efa in the project's folder.")
-    return _settings_of(name, environ, project, _context(environ, project))
+    settings = _settings_of(name, environ, project, _context(environ, project))
+    return settings.model_copy(update={"profile": profile}) if profile and settings.profile else settings
 
 
 def environment_regions(environ: Mapping[str, str], project: Path) -> tuple[str, ...]:

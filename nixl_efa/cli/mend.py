@@ -30,7 +30,7 @@ def mend(
     Shows the steps, asks, and does them: takes marks of half-made resources away, takes what runs into the state,
     frees a lock that was left behind. Builds and destroys nothing. Then says what a deployment would do.
     """
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.cli.nodes import require_account
     from nixl_efa.clock import clock_of
@@ -39,8 +39,8 @@ def mend(
     from nixl_efa.launch import launch_of
     from nixl_efa.mend.run import Mender
 
-    settings = environment_settings(environment, os.environ, Path())
-    clients = Clients(profile, settings.region)
+    settings = environment_settings(environment, os.environ, Path(), profile)
+    clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
     mender = Mender(settings, launch, clients, Path(), os.environ, output.say)

@@ -46,7 +46,7 @@ def verify(
     Looks at both nodes side by side through Run Command, then measures a transfer from producer to consumer
     and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
     """
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import clock_of
@@ -54,9 +54,9 @@ def verify(
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
-    settings = environment_settings(environment, os.environ, Path())
+    settings = environment_settings(environment, os.environ, Path(), profile)
     tell_left_behind(Path(), output.say)
-    clients = Clients(profile, settings.region)
+    clients = clients_of(settings, profile)
     require_account(settings, clients)
     pair = outputs.read(environment, cdktf_out, os.environ)
     report = look.verify(
@@ -83,7 +83,7 @@ def status(
 
     Warns when EC2 begins to terminate the Capacity Block's instances in under two hours.
     """
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.cli import nodes_view
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import clock_of
@@ -92,9 +92,9 @@ def status(
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
-    settings = environment_settings(environment, os.environ, Path())
+    settings = environment_settings(environment, os.environ, Path(), profile)
     tell_left_behind(Path(), output.say)
-    clients = Clients(profile, settings.region)
+    clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
     try:
@@ -128,7 +128,7 @@ def connect(
     cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
 ) -> None:
     """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
-    from nixl_efa.aws import Clients
+    from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
     from nixl_efa.nodes import block, instances, outputs
@@ -136,23 +136,27 @@ def connect(
 
     if node not in (outputs.PRODUCER, outputs.CONSUMER):
         raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
-    settings = environment_settings(environment, os.environ, Path())
+    settings = environment_settings(environment, os.environ, Path(), profile)
     pair = outputs.read(environment, cdktf_out, os.environ)
     wanted = next(one for one in pair.nodes if one.name == node)
     command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
-    command += ["--profile", profile] if profile else []
+    clients = clients_of(settings, profile)
+    chosen = profile or settings.profile
+    command += ["--profile", chosen] if chosen and settings.assume_role is None else []
     if print_only:
+        if settings.assume_role:
+            output.say(f"To be run as {settings.assume_role.arn}.")
         output.data(shlex.join(command))
         return
     _require_programs()
-    ec2 = Clients(profile, settings.region).ec2(settings.region)
+    ec2 = clients.ec2(settings.region)
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:
         reservation = block.read(ec2, look.reservation_id(pair, found), settings.region)
         reports = look.node_reports(pair, found, reservation, settings.region, clock_of(os.environ).now())
         (finding,) = next(report.findings for report in reports if report.node == wanted)
         raise output.Failure(f"A session needs a running instance, and the {node} {finding.line()}")
-    os.execvp(command[0], command)
+    os.execvpe(command[0], command, {**os.environ, **clients.environ()})
 
 
 def require_account(settings: Settings, clients: Clients) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
 
-from nixl_efa.settings.values import Allowed, Region, YesNo
+from nixl_efa.settings.values import Allowed, KmsKeyArn, Region, YesNo
 
 # S3 user guide, bucketnamingrules.
 BucketName = Annotated[
@@ -59,7 +59,7 @@ class S3Backend(_Backend):
     region:         the bucket's region; None: the environment's.
     dynamodb_table: a table that holds the lock, for a team that has one already.
     use_lockfile:   a lock beside the state in the bucket (Terraform 1.10 and later).
-    encrypt:        server-side encryption of the state.
+    encrypt:        server-side encryption of the state. kms_key_id: with this KMS key; None: with S3's own.
     """
 
     type: Literal["s3"] = "s3"
@@ -69,6 +69,13 @@ class S3Backend(_Backend):
     dynamodb_table: TableName | None = None
     use_lockfile: YesNo = True
     encrypt: YesNo = True
+    kms_key_id: KmsKeyArn | None = None
+
+    @model_validator(mode="after")
+    def _key_encrypts(self) -> S3Backend:
+        if self.kms_key_id and not self.encrypt:
+            raise ValueError("has kms_key_id and encrypt = false: leave one of them out")
+        return self
 
 
 class CloudBackend(_Backend):

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 from nixl_efa import instance_types
 from nixl_efa.settings import values
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
+from nixl_efa.settings.credentials import AssumedRole, ProfileName
 from nixl_efa.settings.source import DEFAULT, Source
 
 PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
@@ -38,6 +39,12 @@ class Settings(BaseModel):
     account_id: values.AccountId | None = Field(
         default=None, description="The only AWS account that the pair may be in. Absent: any."
     )
+    profile: ProfileName | None = Field(
+        default=None, description="AWS profile of Terraform and the command line. Absent: AWS_PROFILE's."
+    )
+    assume_role: AssumedRole | None = Field(
+        default=None, description="Role as which Terraform and the command line call AWS: see below."
+    )
     availability_zone: values.ZoneName | None = Field(
         default=None,
         description="Zone of both nodes. Absent: one that offers the type, and then always that.",
@@ -54,6 +61,10 @@ class Settings(BaseModel):
     )
     volume_throughput: values.VolumeThroughput = Field(
         default=125, description="Throughput of the root volume in MiB/s, at most a quarter of volume_iops."
+    )
+    kms_key_id: values.KmsKeyArn | None = Field(
+        default=None,
+        description="ARN of the KMS key of the root volumes. Absent: the account's default for EBS.",
     )
     vpc_id: values.VpcId | None = Field(default=None, description="VPC of the pair. Absent: the default VPC.")
     subnet_id: values.SubnetId | None = Field(
@@ -81,6 +92,12 @@ class Settings(BaseModel):
     )
     ami_parameter: values.ParameterName | None = Field(
         default=None, description="Parameter Store name that holds the image's id."
+    )
+    instance_profile: values.InstanceProfileName | None = Field(
+        default=None, description="An existing instance profile to use in place of an own role: see below."
+    )
+    permissions_boundary: values.PolicyArn | None = Field(
+        default=None, description="ARN of the policy that bounds what the nodes' role may do."
     )
     elastic_ip: values.YesNo = Field(
         default=True, description="A public address for each node, its way out to Session Manager."

@@ -104,6 +104,30 @@ def _throughput(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _key_in_region(facts: Facts) -> Iterator[Finding]:
+    key, region = facts.settings.kms_key_id, facts.settings.region
+    if key is not None and key.split(":")[3] != region:
+        yield facts.fault(
+            "kms_key_id",
+            f"{facts.shown('kms_key_id')} is no key of {facts.shown('region')}.",
+            "A volume is encrypted with a key of its own region.",
+        )
+
+
+def _own_role(facts: Facts) -> Iterator[Finding]:
+    """With an instance profile of the user's the stack makes no role, so nothing of it can be chosen."""
+    if facts.settings.instance_profile is None:
+        return
+    for setting in ("permissions_boundary", "mlflow_tracking_server_arn", "mlflow_artifact_bucket_arn"):
+        if getattr(facts.settings, setting) is not None:
+            yield facts.fault(
+                setting,
+                f"{facts.shown(setting)} is for the role that the stack makes, and with "
+                f"{facts.shown('instance_profile')} it makes none.",
+                f"Leave one of them out; what {setting} stands for belongs into the profile's role.",
+            )
+
+
 def _project_prefix(facts: Facts) -> Iterator[Finding]:
     prefix = facts.settings.project_prefix
     for forbidden in FORBIDDEN_PREFIXES:
@@ -147,6 +171,14 @@ RULES: tuple[Rule, ...] = (
     rule(_volume_size, "instance_type", "volume_size"),
     rule(_iops, "instance_type", "volume_size", "volume_iops"),
     rule(_throughput, "volume_iops", "volume_throughput"),
+    rule(_key_in_region, "region", "kms_key_id"),
+    rule(
+        _own_role,
+        "instance_profile",
+        "permissions_boundary",
+        "mlflow_tracking_server_arn",
+        "mlflow_artifact_bucket_arn",
+    ),
     *CAPACITY_RULES,
     rule(_project_prefix, "project_prefix"),
     rule(_tags, "tags", "owner", "project_prefix"),

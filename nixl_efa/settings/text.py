@@ -82,7 +82,7 @@ def _table(value: object) -> object:
     return {key.strip(): item.strip() for key, _, item in pairs}
 
 
-def _backend(value: object) -> object:
+def _word_or_json(value: object) -> object:
     return (
         _json(value.strip()) if isinstance(value, str) and value.strip().startswith("{") else _stripped(value)
     )
@@ -100,5 +100,6 @@ _READERS: dict[object, Callable[[object], object]] = {
     int: _whole_number,
     tuple: _numbers,
     dict: _table,
-    _core_type(Settings.model_fields["backend"].annotation): _backend,
+    _core_type(Settings.model_fields["backend"].annotation): _word_or_json,
+    _core_type(Settings.model_fields["assume_role"].annotation): _word_or_json,
 }

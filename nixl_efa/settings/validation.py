@@ -11,6 +11,7 @@ from pydantic_core import ErrorDetails
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
 from nixl_efa.settings.backend import BACKENDS, as_table
+from nixl_efa.settings.credentials import AssumeRole
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.names import REGIONS
 from nixl_efa.settings.source import Given, Layer, Source, fault, given, shown
@@ -49,7 +50,7 @@ def _of_detail(detail: ErrorDetails, setting: str, origin: Given) -> Finding:
         case "missing":
             return fault(setting, f"{name} is missing ({source.label}).", f"It {must_be}.")
         case "extra_forbidden":
-            known = _backend_model(origin.value)
+            known = _table_model(setting, origin.value)
             remedy = names.did_you_mean(str(path[-1]), known.model_fields if known else ())
             return fault(setting, f"{name} is not known ({source.label}).", remedy)
         case "union_tag_invalid" | "union_tag_not_found":
@@ -97,8 +98,8 @@ def _path(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -> str:
     """The words for what a setting, a part of one or a table's key may be."""
     field = Settings.model_fields[str(path[0])]
-    if path[0] == "backend" and len(path) > 1:
-        model = _backend_model(value)
+    if path[0] in ("backend", "assume_role") and len(path) > 1:
+        model = _table_model(str(path[0]), value)
         inner = model.model_fields.get(str(path[1])) if model else None
         if inner is None:
             return ""
@@ -111,7 +112,10 @@ def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -
     return own or allowed(field.annotation)
 
 
-def _backend_model(value: object) -> type[BaseModel] | None:
+def _table_model(setting: str, value: object) -> type[BaseModel] | None:
+    """The model of a setting that is a table; None where it can't be told."""
+    if setting == "assume_role":
+        return AssumeRole
     table = as_table(value)
     return BACKENDS.get(str(table.get("type"))) if isinstance(table, Mapping) else None
 

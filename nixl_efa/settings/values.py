@@ -182,6 +182,25 @@ Ports = Annotated[
     tuple[Port, ...], AfterValidator(_no_repeat), Allowed("a list of ports, in a variable divided by commas")
 ]
 
+# aws_instance wants the ARN: what EC2 answers is one, and another text would replace the nodes at every plan.
+# Terraform's S3 backend takes no other ids than these (its source, remote-state/s3/validate.go).
+_KMS_KEY = r"([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
+KmsKeyArn = Annotated[
+    str,
+    StringConstraints(pattern=rf"^arn:aws(-[a-z]+)*:kms:[a-z0-9-]+:[0-9]{{12}}:key/{_KMS_KEY}$"),
+    Allowed("a key's ARN (not an alias): arn:aws:kms:REGION:ACCOUNT:key/ and the key's id"),
+]
+# IAM user guide, reference_iam-quotas: names and paths.
+PolicyArn = Annotated[
+    str,
+    StringConstraints(pattern=r"^arn:aws(-[a-z]+)*:iam::([0-9]{12}|aws):policy/[a-zA-Z0-9_+=,.@/-]{1,640}$"),
+    Allowed("a policy's ARN, such as arn:aws:iam::123456789012:policy/boundary"),
+]
+InstanceProfileName = Annotated[
+    str,
+    StringConstraints(pattern=r"^[a-zA-Z0-9_+=,.@-]{1,128}$"),
+    Allowed("an instance profile's name (not its ARN): up to 128 letters, digits and _ + = , . @ -"),
+]
 NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.1"')]
 TrackingServerArn = Annotated[
     str,

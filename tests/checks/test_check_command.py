@@ -77,6 +77,32 @@ def test_a_parameter_is_read_as_terraform_reads_it(project: Project) -> None:
     assert "/latest/ami-id does not exist in us-east-2" in found["image"]["message"]
 
 
+def test_an_instance_profile_of_the_users_is_part_of_the_dry_run(project: Project) -> None:
+    project.environment("dev", instance_type="g7e.8xlarge", instance_profile="mine")
+    missing = by_check(project.run("check", "dev", "--json"))["dry run"]
+    assert missing["level"] == "FAIL"
+    assert "Invalid IAM Instance Profile name" in missing["message"]
+    assert "--iam-instance-profile" in missing["command"]
+
+    boto3.client("iam").create_instance_profile(InstanceProfileName="mine")
+    assert by_check(project.run("check", "dev", "--json"))["dry run"]["level"] == "PASS"
+
+
+def test_a_role_that_can_not_be_assumed_is_one_fail_in_the_words_of_aws(
+    project: Project, aws: LocalAws
+) -> None:
+    words = "User: arn:aws:iam::123456789012:user/ann is not authorized to perform: sts:AssumeRole"
+    aws.faults.add(action="AssumeRole", code="AccessDenied", message=words, times=None)
+    project.environment(
+        "dev", instance_type="g7e.8xlarge", assume_role="arn:aws:iam::123456789012:role/deploy"
+    )
+    ran = project.run("check", "dev", "--json")
+    found = [one for one in json.loads(ran.out)["findings"] if one["level"] == "FAIL"]
+    assert ran.code == 1
+    assert len(found) == 1
+    assert words in found[0]["message"]
+
+
 def test_brief_leaves_out_what_is_in_order(project: Project) -> None:
     ran = project.run("check", "dev", "--brief")
     assert ran.code == 0

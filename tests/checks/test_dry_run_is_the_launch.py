@@ -39,12 +39,15 @@ ARN = f"arn:aws:sagemaker:us-east-2:{ACCOUNT}:mlflow-tracking-server/kv"
 CHANGES: Mapping[str, Mapping[str, object]] = {
     "region": {"region": "us-west-2"},
     "account_id": {"account_id": ACCOUNT},
+    "profile": {"profile": "team"},
+    "assume_role": {"assume_role": f"arn:aws:iam::{ACCOUNT}:role/deploy"},
     "availability_zone": {"availability_zone": "us-east-2b"},
     "availability_zone_parameter": {"availability_zone_parameter": "/team/zone"},
     "instance_type": {"instance_type": "p5.48xlarge"},
     "volume_size": {"volume_size": 777},
     "volume_iops": {"volume_iops": 4000},
     "volume_throughput": {"volume_throughput": 250},
+    "kms_key_id": {"kms_key_id": f"arn:aws:kms:us-east-2:{ACCOUNT}:key/0d990263-018e-4e65-a703-eff731de951e"},
     "vpc_id": {"vpc_id": "vpc-0123456789abcdef0"},
     "subnet_id": {"subnet_id": "subnet-0123456789abcdef0"},
     "security_group_id": {"security_group_id": "sg-0123456789abcdef0"},
@@ -56,6 +59,8 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "placement_group": {"placement_group": "off"},
     "ami_id": {"ami_id": "ami-0123456789abcdef0"},
     "ami_parameter": {"ami_parameter": "/team/image"},
+    "instance_profile": {"instance_profile": "team"},
+    "permissions_boundary": {"permissions_boundary": f"arn:aws:iam::{ACCOUNT}:policy/team"},
     "elastic_ip": {"elastic_ip": False},
     "protect_nodes": {"protect_nodes": True},
     "empty_scripts_bucket": {"empty_scripts_bucket": True},
@@ -71,11 +76,14 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "check": {"check": "warn"},
     "min_hours": {"min_hours": 9},
 }
-# These change what is around the launch (role, addresses, state, checks, what a destroy may do, where a
+# These change what is around the launch (who calls, role, addresses, state, checks, what a destroy may do, where a
 # subnet is looked for), not the launch.
 AROUND_THE_LAUNCH = {
     "account_id",
+    "profile",
+    "assume_role",
     "vpc_id",
+    "permissions_boundary",
     "elastic_ip",
     "protect_nodes",
     "empty_scripts_bucket",

@@ -114,7 +114,7 @@ def _clients_are_made_once() -> Iterator[None]:
 
     def beginning(self: seam.Clients, *arguments: Any, **more: Any) -> None:
         begin(self, *arguments, **more)
-        if self._profile is None:
+        if self._profile is None and self._role is None:
             keys = (os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ACCESS_KEY_ID"))
             self._made = made.setdefault((*keys, seam.PURCHASE_READ_SECONDS), {})
 

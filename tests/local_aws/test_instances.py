@@ -134,3 +134,18 @@ def test_an_instance_of_a_block_that_ended_is_not_managed_any_more(
     assert len(ssm.describe_instance_information()["InstanceInformationList"]) == 1
     aws.clock.set(bought["EndDate"])
     assert ssm.describe_instance_information()["InstanceInformationList"] == []
+
+
+def test_an_instance_shows_the_profile_that_replaced_its_first_one(
+    ec2: EC2Client, launch: Launch, client: Any
+) -> None:
+    """EC2 API reference, ReplaceIamInstanceProfileAssociation; Terraform's provider waits until it shows."""
+    iam = client("iam", checked=False)
+    for name in ("first", "second"):
+        iam.create_instance_profile(InstanceProfileName=name)
+    instance = launch(IamInstanceProfile={"Name": "first"})
+    [held] = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
+    ec2.replace_iam_instance_profile_association(
+        AssociationId=held["AssociationId"], IamInstanceProfile={"Name": "second"}
+    )
+    assert show(ec2, instance)["IamInstanceProfile"]["Arn"].endswith(":instance-profile/second")

@@ -150,7 +150,7 @@ def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{found.bin}:{os.environ['PATH']}")
     # A session would put itself in the place of the process that tests.
-    monkeypatch.setattr("os.execvp", lambda *_: pytest.fail("a session was opened"))
+    monkeypatch.setattr("os.execvpe", lambda *_: pytest.fail("a session was opened"))
     # Run Command of the local AWS says what it was told: here what the scripts print on stand-ins.
     for name, instance_id in zip(ADDRESSES, ids, strict=True):
         answer(aws, instance_id, StandIn(name, tmp_path / name))

@@ -79,6 +79,6 @@ def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reach
     assert "A session needs a running instance, and the producer i-" in err
     assert words in err
     opened: list[str] = []
-    monkeypatch.setattr("os.execvp", lambda _program, command: opened.extend(command))
+    monkeypatch.setattr("os.execvpe", lambda _program, command, _environ: opened.extend(command))
     run("connect", "prod", "consumer")
     assert opened[-1] == project.ids[1]

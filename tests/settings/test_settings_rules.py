@@ -21,6 +21,7 @@ def lines(loaded: Loaded) -> list[str]:
 
 P5 = 'instance_type = "p5.48xlarge"\n'
 G7E = 'instance_type = "g7e.12xlarge"\n'
+KEY = "arn:aws:kms:us-west-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"
 RESERVED = 'capacity_reservation_id = "cr-01234567"\n'
 DEV = "environments/dev.toml"
 NO_RESERVATION = (
@@ -140,6 +141,22 @@ TOGETHER: list[tuple[str, list[str]]] = [
     (P5 + "use_capacity_block = true", [NO_RESERVATION]),
     (P5 + RESERVED + "use_capacity_block = true", []),
     (P5 + RESERVED, []),
+    (
+        P5 + f'kms_key_id = "{KEY}"',
+        [
+            f'FAIL dev: kms_key_id = "{KEY}" ({DEV}: kms_key_id) is no key of region = "us-east-2" (default). '
+            "A volume is encrypted with a key of its own region."
+        ],
+    ),
+    (
+        P5 + 'instance_profile = "mine"\npermissions_boundary = "arn:aws:iam::123456789012:policy/b"',
+        [
+            f'FAIL dev: permissions_boundary = "arn:aws:iam::123456789012:policy/b" ({DEV}: permissions_boundary) is '
+            f'for the role that the stack makes, and with instance_profile = "mine" ({DEV}: instance_profile) it '
+            "makes none. Leave one of them out; what permissions_boundary stands for belongs into the profile's role."
+        ],
+    ),
+    (P5 + 'instance_profile = "mine"', []),
     (P5 + 'spot = true\nplacement_group = "on"', []),
     (
         G7E + RESERVED + "use_capacity_block = true",

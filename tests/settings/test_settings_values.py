@@ -24,6 +24,8 @@ CLOUD_NAME = "at most 90 letters, digits, underscores and hyphens"
 TAG_CHARACTERS = "letters, digits, spaces and _ . : / = + - @"
 ACCOUNT_ID = 'the 12 digits of an AWS account as text, such as "123456789012"'
 PARAMETER = 'the full name of a parameter in Parameter Store, such as "/team/name"'
+KEY = "a key's ARN (not an alias): arn:aws:kms:REGION:ACCOUNT:key/ and the key's id"
+ROLE = "a role's ARN, such as arn:aws:iam::123456789012:role/deploy"
 VERSION = 'a version as PEP 440 writes it, such as "1.5.1"'
 
 # A setting, a value as TOML writes it, and what the message says that it must be.
@@ -33,6 +35,12 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("account_id", "123456789012", f"{ACCOUNT_ID}."),
     ("account_id", '"12345678901"', f"{ACCOUNT_ID}."),
     ("account_id", '"1234-5678-9012"', f"{ACCOUNT_ID}."),
+    ("profile", '"my profile"', "a profile's name: up to 128 letters, digits and _ . @ : / + = , -."),
+    (
+        "assume_role",
+        '"deploy"',
+        "a role's ARN, or a table (JSON in a variable) with arn, external_id and session_name.",
+    ),
     (
         "availability_zone",
         '"use2-az1"',
@@ -49,6 +57,8 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("volume_iops", "80001", "a whole number of I/O operations a second from 3000 to 80000."),
     ("volume_throughput", "124", "a whole number of MiB/s from 125 to 2000."),
     ("volume_throughput", "2001", "a whole number of MiB/s from 125 to 2000."),
+    ("kms_key_id", '"alias/mine"', f"{KEY}."),
+    ("kms_key_id", '"arn:aws:kms:us-east-2:123456789012:alias/mine"', f"{KEY}."),
     ("vpc_id", '"vpc-1"', "a VPC's id: vpc- and 8 to 17 hexadecimal digits."),
     ("subnet_id", '"subnet-0123456G"', "a subnet's id: subnet- and 8 to 17 hexadecimal digits."),
     ("security_group_id", '"default"', "a security group's id: sg- and 8 to 17 hexadecimal digits."),
@@ -69,6 +79,16 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("placement_group", "true", '"auto", "on" or "off".'),
     ("ami_id", '"ami-latest"', "an image's id: ami- and 8 to 17 hexadecimal digits."),
     ("ami_parameter", '"/a//b"', f"{PARAMETER}."),
+    (
+        "instance_profile",
+        '"arn:aws:iam::123456789012:instance-profile/mine"',
+        "an instance profile's name (not its ARN): up to 128 letters, digits and _ + = , . @ -.",
+    ),
+    (
+        "permissions_boundary",
+        '"boundary"',
+        "a policy's ARN, such as arn:aws:iam::123456789012:policy/boundary.",
+    ),
     ("elastic_ip", '"no"', "true or false."),
     ("protect_nodes", '"on"', "true or false."),
     ("empty_scripts_bucket", "1", "true or false."),
@@ -195,6 +215,33 @@ FILES: list[tuple[str, list[str]]] = [
             'FAIL tags = {"k0": "", "k1": "", "k2": "", "k3": "", "k4": "", "k5": "", "k6": "", "k7": "", '
             '"k8": "", "k9": "",... (environments/dev.toml: tags) has 41 tags; at most 40 are allowed beside '
             "the stack's own."
+        ],
+    ),
+    (
+        P5 + '[assume_role]\nrole = "x"\nexternal_id = "${x}"\nsession_name = "a"',
+        [
+            f"FAIL assume_role.arn is missing (environments/dev.toml: assume_role.arn). It must be {ROLE}.",
+            'FAIL assume_role.external_id = "${x}" (environments/dev.toml: assume_role.external_id) must be '
+            "2 to 1224 letters, digits and _ + = , . @ : / -.",
+            'FAIL assume_role.session_name = "a" (environments/dev.toml: assume_role.session_name) must be '
+            "2 to 64 letters, digits and _ + = , . @ -.",
+            "FAIL assume_role.role is not known (environments/dev.toml: assume_role.role). There are: arn, "
+            "external_id, session_name.",
+        ],
+    ),
+    (
+        P5 + 'assume_role = "arn:aws:iam::1:role/x"',
+        [
+            'FAIL assume_role.arn = "arn:aws:iam::1:role/x" (environments/dev.toml: assume_role.arn) must be '
+            f"{ROLE}."
+        ],
+    ),
+    (
+        P5
+        + '[backend]\ntype = "s3"\nbucket = "states"\nencrypt = false\nkms_key_id = '
+        + '"arn:aws:kms:us-east-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"',
+        [
+            "FAIL backend (environments/dev.toml: backend) has kms_key_id and encrypt = false: leave one of them out."
         ],
     ),
     (

@@ -25,11 +25,15 @@ STOPS = ("instance_type", "user_data", "user_data_base64", "ebs_optimized", "cpu
 
 Settings = Mapping[str, object]
 
+ROLE = "arn:aws:iam::123456789012:role/deploy"
+
 # Each setting changed: in which case, in the words of the page, and to what; "{...}" is something in the account.
 CASES: list[tuple[str, str, Settings]] = [
     ("region", "", {"region": "us-west-2"}),
     ("account_id", "", {"account_id": "123456789012"}),
     ("account_id", "another account", {"account_id": "999999999999"}),
+    ("profile", "", {"profile": "team"}),
+    ("assume_role", "", {"assume_role": ROLE}),
     ("availability_zone", "", {"availability_zone": "{other_zone}"}),
     ("availability_zone", "the zone where it is", {"availability_zone": "{zone}"}),
     ("availability_zone_parameter", "", {"availability_zone_parameter": "/team/other-zone"}),
@@ -40,6 +44,11 @@ CASES: list[tuple[str, str, Settings]] = [
     ("volume_size", "", {"volume_size": 400}),
     ("volume_iops", "", {"volume_iops": 4000}),
     ("volume_throughput", "", {"volume_throughput": 250}),
+    (
+        "kms_key_id",
+        "",
+        {"kms_key_id": "arn:aws:kms:us-east-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"},
+    ),
     ("vpc_id", "", {"vpc_id": "{other_vpc}"}),
     ("vpc_id", "the VPC where it is", {"vpc_id": "{vpc}"}),
     ("subnet_id", "", {"subnet_id": "{other_subnet}"}),
@@ -67,6 +76,8 @@ CASES: list[tuple[str, str, Settings]] = [
     ("ami_id", "the image that it has", {"ami_id": "{image}"}),
     ("ami_parameter", "", {"ami_parameter": "/team/image"}),
     ("ami_parameter", "no such parameter", {"ami_parameter": "/team/none"}),
+    ("instance_profile", "", {"instance_profile": "team"}),
+    ("permissions_boundary", "", {"permissions_boundary": "arn:aws:iam::123456789012:policy/team"}),
     ("elastic_ip", "", {"elastic_ip": False}),
     ("protect_nodes", "", {"protect_nodes": True}),
     ("empty_scripts_bucket", "", {"empty_scripts_bucket": True}),
@@ -100,7 +111,11 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair(local_aws: LocalAws, aws_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Pair:
     root = tmp_path_factory.mktemp("pair")
-    terraform = place(root, synthesize("dev"), aws_environ)
+    config = root / "aws-config"
+    config.write_text(
+        "[profile team]\naws_access_key_id = team\naws_secret_access_key = team\n", encoding="utf-8"
+    )
+    terraform = place(root, synthesize("dev"), {**aws_environ, "AWS_CONFIG_FILE": str(config)})
     terraform("init", "-input=false")
     terraform.apply()
     with pytest.MonkeyPatch.context() as patch:

@@ -83,6 +83,7 @@ def buy(
     rule = checked_rule(look_seconds, settle_seconds)
     run = session(profile)
     launches = _launches(run, environment, unbound=unbound)
+    run = run.acting_for(launches[environment]) if environment else run
     question = checked_question(
         offering_id,
         recall(run.searches, offering_id),
@@ -129,6 +130,7 @@ def extend(
     rule = checked_rule(look_seconds, settle_seconds)
     run = session(profile, region)
     launches = {environment: run.launch(environment)} if environment else run.launches()
+    run = run.acting_for(launches[environment]) if environment else run
     block = run.locate(reservation_id)
     request = library.ExtendRequest(block, hours, agreed, environment or "", launches, dry_run)
     buyer = run.buyer(block.region, as_json=as_json, rule=rule)
@@ -168,6 +170,7 @@ def recover(
     rule = checked_rule(LOOK_SECONDS, settle_seconds)
     run = session(profile, region)
     names = environment_names(run.project / "environments")
+    run = run.acting_for(run.launch(environment)) if environment in names else run
     where = run.clients.region or next((one.region for one in run.launches().values()), None) or run.region()
     found = run.buyer(where, rule=rule)
     buyer = changed(found, talk=_Recovery(found.account))
@@ -218,7 +221,7 @@ def save(
 
     run = session(profile, region)
     launch = run.launch(environment)
-    run = session(profile, region or launch.region)
+    run = run.acting_for(launch, region or launch.region)
     found = run.locate(reservation_id)
     names = run.node_names(launch)
     saved = library.save(found, launch, names, run.buyer(launch.region), replace=replace)
@@ -243,6 +246,7 @@ def switch(environment: Annotated[str, typer.Argument(metavar="ENV")], profile: 
 
     run = session(profile)
     launch = run.launch(environment)
+    run = run.acting_for(launch)
     held = library.switch(launch, run.node_names(launch), run.buyer(launch.region))
     data(held.current.id if held.current else "-")
     say(f"`nixl-efa deploy {environment}` launches into it.")
@@ -262,6 +266,7 @@ def load(
     run = session(profile, region)
     launch = run.launch(environment)
     source = launch.reservation
+    run = run.acting_for(launch)
     held, findings = library.load(launch, run.buyer(launch.region))
     now = run.clock.now()
     stored_id = held.current.id if held.current else ""

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Annotated, Any
@@ -57,7 +57,10 @@ SETTLE_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One run of a command: a test hands in its own clients, clock and directories."""
+    """One run of a command: a test hands in its own clients, clock and directories.
+
+    profile: that of the clients; empty: none was named.
+    """
 
     clients: Clients
     clock: Clock = field(default_factory=lambda: clock_of(os.environ))
@@ -89,7 +92,7 @@ class Session:
             message = f"--env {name!r}: there is no such environment. {did_you_mean(name, names)}"
             raise BadInput("\n".join([message.rstrip(), *left_behind(name, self.project)]))
 
-        settings = environment_settings(name, self.environ, self.project)
+        settings = environment_settings(name, self.environ, self.project, self.profile)
         return launch_of(settings, profile=self.profile)
 
     def launches(self) -> dict[str, Launch]:
@@ -97,6 +100,12 @@ class Session:
         from nixl_efa.cli.environments import launches
 
         return launches(self.environ, self.project, self.profile, output.say)
+
+    def acting_for(self, launch: Launch, region: str | None = None) -> Session:
+        """The session that calls AWS as the environment's Terraform does. region: the default one."""
+        if launch.assume_role is None and launch.profile == self.profile and region is None:
+            return self
+        return replace(self, clients=self.clients.acting_for(launch, region), profile=launch.profile)
 
     def node_names(self, launch: Launch) -> tuple[str, ...]:
         """The nodes that are lost when the launch's reservation is put aside (users.node_names)."""
@@ -111,7 +120,7 @@ class Session:
 
     def buyer(self, region: str, *, as_json: bool = False, rule: WaitingRule | None = None) -> Buyer:
         """The buyer that these credentials are. region: where it is asked who they belong to."""
-        account = identify(self.clients, region, self.profile)
+        account = identify(self.clients, region, self.profile or self.environ.get("AWS_PROFILE", ""))
         return Buyer(
             clients=self.clients,
             clock=self.clock,
@@ -124,8 +133,14 @@ class Session:
 
 
 def session(profile: str | None, region: str | None = None) -> Session:
-    """The session for AWS and this machine."""
-    return Session(Clients(profile, region), profile=profile or os.environ.get("AWS_PROFILE", ""))
+    """The session for AWS and this machine. It calls AWS as the Terraform of all environments does; where they differ,
+    with the plain credentials."""
+    from nixl_efa.cli.environments import launches
+
+    run = Session(Clients(profile, region), profile=profile or "")
+    found = launches(run.environ, run.project, run.profile, lambda _: None)
+    whose = {(one.profile, one.assume_role): one for one in found.values()}
+    return run.acting_for(next(iter(whose.values()))) if len(whose) == 1 else run
 
 
 def check_reservation_id(text: str) -> None:

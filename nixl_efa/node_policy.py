@@ -1,0 +1,69 @@
+"""What the nodes' role may do in AWS: the stack makes one that allows it, and one of the user's own has to. Pure."""
+
+from __future__ import annotations
+
+from nixl_efa.settings import Settings
+
+Statement = dict[str, object]
+
+# Session Manager and Run Command (Systems Manager user guide, setup-instance-permissions).
+MANAGED_POLICY = "AmazonSSMManagedInstanceCore"
+ASSUMED_BY_EC2: Statement = {
+    "Version": "2012-10-17",
+    "Statement": [
+        {"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    ],
+}
+
+
+def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> Statement:
+    """The nodes' own policy; no action on anything but what the settings name."""
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            *_scripts_bucket(bucket_arn),
+            *_session_logs(settings.region, partition),
+            *_mlflow(settings),
+        ],
+    }
+
+
+def _scripts_bucket(bucket_arn: str) -> list[Statement]:
+    return [
+        _allow("ListScripts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket_arn]),
+        _allow("ReadAndWriteScripts", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/*"]),
+    ]
+
+
+def _session_logs(region: str, partition: str) -> list[Statement]:
+    """What Session Manager needs to log a session (Systems Manager user guide, getting-started-create-iam-instance-
+    profile). The log group is chosen in the account's Session Manager preferences; its name begins with /aws/ssm.
+    """
+    groups = f"arn:{partition}:logs:{region}:*:log-group"
+    return [
+        _allow("FindSessionLogs", ["logs:DescribeLogGroups"], [f"{groups}:*"]),
+        _allow(
+            "WriteSessionLogs",
+            ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            [f"{groups}:/aws/ssm*", f"{groups}:/aws/ssm*:log-stream:*"],
+        ),
+    ]
+
+
+def _mlflow(settings: Settings) -> list[Statement]:
+    """SageMaker's managed MLflow (SageMaker user guide, mlflow-create-tracking-server-iam), each part when given."""
+    statements = []
+    if settings.mlflow_tracking_server_arn:
+        actions = ["sagemaker-mlflow:*", "sagemaker:DescribeMlflowTrackingServer"]
+        statements.append(_allow("UseMlflow", actions, [settings.mlflow_tracking_server_arn]))
+    if settings.mlflow_artifact_bucket_arn:
+        bucket = settings.mlflow_artifact_bucket_arn
+        statements += [
+            _allow("ListArtifacts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket]),
+            _allow("ReadAndWriteArtifacts", ["s3:GetObject", "s3:PutObject"], [f"{bucket}/*"]),
+        ]
+    return statements
+
+
+def _allow(sid: str, actions: list[str], resources: list[str]) -> Statement:
+    return {"Sid": sid, "Effect": "Allow", "Action": actions, "Resource": resources}
