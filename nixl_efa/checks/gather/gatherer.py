@@ -380,16 +380,9 @@ def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
     try:
         return call()
     except ClientError as error:
-        # A question may be of two calls, of which one is refused.
-        service = permission.partition(":")[0]
-        refusal = refusal_of(error)
-        if refusal.operation == "AssumeRole":
-            # That is no permission to look: without the role nothing can be looked at.
-            return NoAnswer(
-                "sts:AssumeRole",
-                f"the role of the setting assume_role is refused ({refusal.code}: {refusal.message}); its trust policy "
-                "must let these credentials in, with the external_id that it asks for",
-            )
+        service = permission.partition(":")[0]  # a question may be of two calls, of which one is refused
+        if (refusal := refusal_of(error)).operation == "AssumeRole":
+            return named.role_refused(refusal)
         denied = denial(refusal, service)
         cause, remedy = "", ""
         if denied is not None and names_cause(refusal):

@@ -10,9 +10,10 @@ from nixl_efa.aws import ATTEMPTS
 from nixl_efa.aws_calls import FIRST_WAIT_SECONDS, Sleep, patiently
 from nixl_efa.aws_errors import error_code, error_message, error_status
 from nixl_efa.capacity import parameters
-from nixl_efa.checks.facts import DryRun, Image, KeyPair, TypeInEc2
+from nixl_efa.checks.facts import DryRun, Image, KeyPair, NoAnswer, TypeInEc2
 from nixl_efa.checks.launch_request import request
 from nixl_efa.launch import Launch
+from nixl_efa.refusals.model import Refusal
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -133,3 +134,13 @@ def dry_run(
             raise RuntimeError("EC2 answered a dry run as if it had launched instances")
         sleep(FIRST_WAIT_SECONDS)
     raise AssertionError("the last try returns or raises")
+
+
+def role_refused(refusal: Refusal) -> NoAnswer:
+    """What it means that a role can't be assumed. It is no permission to look: without the role nothing can be looked
+    at."""
+    return NoAnswer(
+        "sts:AssumeRole",
+        f"the role of the setting assume_role is refused ({refusal.code}: {refusal.message}); its trust policy "
+        "must let these credentials in, with the external_id that it asks for",
+    )
