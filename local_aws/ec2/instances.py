@@ -70,6 +70,17 @@ class Instance(MotoInstance):  # type: ignore[misc]
         if 0 in self.nics:
             self.nics[0]._group_set = list(groups)
 
+    @property
+    def state_reason(self) -> Any:
+        """Why it ended; an answer that shows a reason which nobody has seen says so."""
+        if self._ending is not None and self._ending.inferred:
+            lean_on(self._ending.inferred)
+        return self._state_reason
+
+    @state_reason.setter
+    def state_reason(self, reason: Any) -> None:
+        self._state_reason, self._ending = reason, None
+
     def prep_nics(self, nic_spec: list[dict[str, Any]], **_kwargs: Any) -> None:
         """Attach the interfaces of a launch, which are complete: the launch has filled them in."""
         self.nics = {}
@@ -218,10 +229,9 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return self.ended is not None and now >= self.ended + _STAYS_VISIBLE
 
     def _tell(self, ending: Ending, moment: datetime) -> None:
-        if ending.inferred:
-            lean_on(ending.inferred)
         self._reason = ending.transition_at(moment)
         self.state_reason = StateReason(ending.message, ending.code)
+        self._ending = ending
 
     def _free_slot(self) -> None:
         if self.capacity_reservation_id and self._state.name in ("running", "pending"):

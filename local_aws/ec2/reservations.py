@@ -16,7 +16,6 @@ from local_aws.ec2.reservation import ON_DEMAND, Reservation
 from local_aws.ec2.ultra_servers import MORE_TYPES
 from local_aws.world import world
 
-_PAGE = 100
 _ID = re.compile(r"cr-([0-9a-f]{8}|[0-9a-f]{17})")
 
 
@@ -91,7 +90,7 @@ class ReservationActions:
             "end-date-type": lambda item: "limited" if item.end(now) else "unlimited",
         }
         found = matching(shown, self._get_param("Filters", []), values, lambda item: tags_of(backend, item))
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), _PAGE)
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
         return ActionResult(
             {"CapacityReservations": [describe(backend, item) for item in shown], "NextToken": token}
         )

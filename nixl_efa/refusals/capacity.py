@@ -191,6 +191,13 @@ CAPACITY = (
         "the offering's id is not well formed",
         "Copy the whole id from the search.",
     ),
+    # EC2 API reference, errors-overview; a public account's log, in which a quota of that name ended it.
+    Advice(
+        ("CapacityBlockDescribeLimitExceeded",),
+        "the account has no quota for Capacity Blocks of this type",
+        'Ask for "Concurrent ... Capacity Blocks per account" of the type in Service Quotas.',
+        "service limits",
+    ),
     Advice(
         ("CapacityBlockDescribeLimitExceeded",),
         "the account may ask for no more Capacity Blocks now",

@@ -166,6 +166,7 @@ def test_an_account_without_a_quota_of_blocks_is_told_at_once(cli: Cli, aws: Loc
     aws.faults.add(OFFERINGS, code="CapacityBlockDescribeLimitExceeded", message=words, times=None)
     failed = cli("capacity", "search", "p5.48xlarge")
     assert (failed.code, words in failed.err) == (1, True)
+    assert 'Ask for "Concurrent ... Capacity Blocks per account" of the type in Service Quotas.' in failed.err
     assert actions(aws, OFFERINGS) == 1
 
 

@@ -180,7 +180,7 @@ def test_a_slot_comes_back_some_minutes_after_its_instance_ends(
     assert free(ec2, active) == 0
     with refused("ReservationCapacityExceeded"):
         launch(active["AvailabilityZone"], **into(active))
-    aws.clock.advance(aws.world.slot_return)
+    aws.clock.advance(timedelta(minutes=5))
     assert free(ec2, active) == 2
     launch(active["AvailabilityZone"], count=2, **into(active))
 

@@ -1,22 +1,19 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from local_aws.ec2.offerings import (
-    EARLIEST,
-    END_OF_BLOCKS,
-    LATEST,
-    MOST_OFFERINGS,
-    Offering,
-    duration_is_sold,
-    offerings,
-    sells,
-)
+from local_aws.ec2.offerings import Offering, duration_is_sold, offerings, sells
 from tests.records import answer
+
+# EC2 user guide, capacity-blocks-purchase.
+EARLIEST = timedelta(minutes=30)
+LATEST = timedelta(weeks=8)
+MOST_OFFERINGS = 6
+END_OF_BLOCKS = time(11, 30, tzinfo=UTC)
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 ZONES = ("us-east-2a", "us-east-2b", "us-east-2c")
