@@ -79,7 +79,8 @@ class Instance(MotoInstance):  # type: ignore[misc]
 
     @state_reason.setter
     def state_reason(self, reason: Any) -> None:
-        self._state_reason, self._ending = reason, None
+        self._state_reason = reason
+        self._ending: Ending | None = None
 
     def prep_nics(self, nic_spec: list[dict[str, Any]], **_kwargs: Any) -> None:
         """Attach the interfaces of a launch, which are complete: the launch has filled them in."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -30,3 +31,27 @@ def test_an_answer_that_leans_on_what_is_inferred_says_so(
     assert control.inferred() == ["no-valid-namespace"]
     control.reset()
     assert control.inferred() == []
+
+
+def test_each_answer_that_shows_an_ending_which_nobody_has_seen_says_so(
+    aws: LocalAws, ec2: EC2Client, block: Any, launch: Any
+) -> None:
+    bought = block(count=1)
+    aws.clock.set(bought["StartDate"])
+    subnet = ec2.describe_subnets(
+        Filters=[{"Name": "availability-zone", "Values": [bought["AvailabilityZone"]]}]
+    )["Subnets"][0]["SubnetId"]
+    launch(
+        InstanceType="p5.48xlarge",
+        SubnetId=subnet,
+        InstanceMarketOptions={"MarketType": "capacity-block"},
+        CapacityReservationSpecification={
+            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
+        },
+    )
+    aws.clock.set(bought["EndDate"] - timedelta(minutes=30))
+
+    for _ in range(2):
+        shown = ec2.describe_instances()["ResponseMetadata"]["HTTPHeaders"]
+        assert shown[HEADER] == "block-ending"
+    assert HEADER not in ec2.describe_vpcs()["ResponseMetadata"]["HTTPHeaders"]
