@@ -45,9 +45,10 @@ class Network(Construct):
     """Finds the VPC and the subnet, and fails the plan when they don't fit the settings.
 
     vpc_id, vpc_cidr, subnet_id and border_group are Terraform tokens; border_group is what an Elastic IP of the pair
-    needs, null outside of a Local Zone. The subnet is the given one, else the first (by id) of the
-    VPC in the wanted zone, else in any zone that offers the type. It stays what it was (see frozen) until the user
-    names another subnet, zone or VPC: neither one that is left out again, nor another type, moves the pair.
+    needs, null outside of a Local Zone; further_cidrs is a list as an expression. The subnet is the given one, else
+    the first (by id) of the VPC in the wanted zone, else in any zone that offers the type. It stays what it was (see
+    frozen) until the user names another subnet, zone or VPC: neither one that is left out again, nor another
+    type, moves the pair.
     preconditions: what must hold before the nodes are launched in it.
     """
 
@@ -62,6 +63,12 @@ class Network(Construct):
         self.vpc_id: str = f'${{try({VPC}[0].id, "")}}'
         # Without a VPC a condition fails; the rules of the security group need some address until then.
         self.vpc_cidr: str = f'${{try({VPC}[0].cidr_block, "127.0.0.1/32")}}'
+        # A VPC can have more blocks than its first (VPC user guide, vpc-cidr-blocks); one that is taken away stays in
+        # the list for a while.
+        self.further_cidrs: str = (
+            f"[for block in try({VPC}[0].cidr_block_associations, []) : block.cidr_block "
+            f'if block.state == "associated" && block.cidr_block != {VPC}[0].cidr_block]'
+        )
         if launch.subnet_id:
             subnet, its_zone = launch.subnet_id, f"{GIVEN_SUBNET}[0].availability_zone"
             present_zone = its_zone

@@ -51,7 +51,7 @@ class PairSecurityGroup(Construct):
         self.security_group_id = token("aws_security_group", "pair", "id")
         self._between_the_nodes()
         self._to_the_internet()
-        self._services(launch.service_ports, network.vpc_cidr)
+        self._services(launch.service_ports, network)
 
     def _given(self, launch: Launch, network: Network) -> None:
         # In the plural, which does not fail when the group is gone (see network).
@@ -105,14 +105,16 @@ class PairSecurityGroup(Construct):
             )
         )
 
-    def _services(self, ports: tuple[int, ...], vpc_cidr: str) -> None:
+    def _services(self, ports: tuple[int, ...], network: Network) -> None:
+        """From all of the VPC's blocks: of its first, a rule for each port; of further ones, a map of rules beside
+        them, so that those that stand already keep their addresses."""
         self.rules += [
             named(
                 VpcSecurityGroupIngressRule(
                     self,
                     f"service_{port}",
                     security_group_id=self.security_group_id,
-                    cidr_ipv4=vpc_cidr,
+                    cidr_ipv4=network.vpc_cidr,
                     ip_protocol="tcp",
                     from_port=port,
                     to_port=port,
@@ -122,3 +124,20 @@ class PairSecurityGroup(Construct):
             )
             for port in ports
         ]
+        if not ports:
+            return
+        further = VpcSecurityGroupIngressRule(
+            self,
+            "services_further",
+            security_group_id=self.security_group_id,
+            cidr_ipv4="${each.value.cidr}",
+            ip_protocol="tcp",
+            description="Service port ${each.value.port} from a further block of the VPC",
+        )
+        named(further, "services_further")
+        pairs = f"setproduct({list(ports)}, {network.further_cidrs})"
+        rules = '"${one[0]} ${one[1]}" => {port = one[0], cidr = one[1]}'
+        further.add_override("for_each", f"${{{{for one in {pairs} : {rules}}}}}")
+        for end in ("from_port", "to_port"):
+            further.add_override(end, "${each.value.port}")
+        self.rules.append(further)

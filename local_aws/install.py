@@ -12,7 +12,9 @@ from typing import Any
 from moto.ec2 import models as ec2_models
 from moto.ec2 import urls as ec2_urls
 from moto.ec2 import utils as ec2_utils
+from moto.ec2.models import nat_gateways, vpcs
 from moto.iam import models as iam_models
+from moto.iam import urls as iam_urls
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
@@ -29,6 +31,7 @@ from local_aws.ec2.backend import Backend, SecurityGroupRule
 from local_aws.ec2.instances import INSTANCE_FILTERS, Instance
 from local_aws.ec2.responses import Ec2
 from local_aws.gate import Gate
+from local_aws.iam import Iam
 from local_aws.quotas import ServiceQuotas
 from local_aws.ssm import Parameter, PublicParameters, Ssm
 from local_aws.world import world
@@ -58,6 +61,10 @@ def application() -> Gate:
     ec2_models.ec2_backends.backend = Backend
     ec2_urls.url_paths = {"{0}/": Ec2.dispatch}
     ssm_models.Parameter = Parameter
+    # The interfaces of NAT gateways and endpoints take an address of their subnet, in place of a random one.
+    nat_gateways.random_private_ip = vpcs.random_private_ip = lambda: None
+    iam_models.SERVICE_NAME_CONVERSION["spot"] = "EC2Spot"
+    iam_urls.url_paths = dict.fromkeys(iam_urls.url_paths, Iam.dispatch)
     ssm_models.ParameterDict = PublicParameters
     ssm_urls.url_paths = dict.fromkeys(ssm_urls.url_paths, Ssm.dispatch)
     quotas_urls.url_paths = dict.fromkeys(quotas_urls.url_paths, ServiceQuotas.dispatch)

@@ -1,4 +1,4 @@
-"""Service Quotas for EC2's vCPU and Elastic IP limits, beside moto's VPC ones.
+"""Service Quotas for EC2's vCPU and Elastic IP limits and EBS's gp3 storage, beside moto's VPC ones.
 
 Sources: EC2 user guide, ec2-on-demand-instances and using-spot-limits (two editions: P5 on Spot apart, or every P
 together); VPC user guide, amazon-vpc-limits.
@@ -17,7 +17,12 @@ from local_aws.inferred import lean_on
 from local_aws.requests import JsonError
 from local_aws.world import world
 
-_EC2 = "ec2"
+_EC2, _EBS = "ec2", "ebs"
+_NAMES = {
+    _EC2: "Amazon Elastic Compute Cloud (Amazon EC2)",
+    _EBS: "Amazon Elastic Block Store (Amazon EBS)",
+}
+GP3_STORAGE = "L-7A658B76"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +62,8 @@ QUOTAS: dict[str, LocalQuota] = {
         "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", _STANDARD, True, 20000.0
     ),
     "L-0263D0A3": LocalQuota("EC2-VPC Elastic IPs", (), False, 5.0),
+    # In TiB, and of the service EBS (EBS user guide, ebs-resource-quotas).
+    GP3_STORAGE: LocalQuota("Storage for General Purpose SSD (gp3) volumes, in TiB", (), False, 50.0),
 }
 # The other edition of the page: one quota for every P on Spot.
 _P_TOGETHER = LocalQuota("All P Spot Instance Requests", ("p",), True, 384.0)
@@ -86,6 +93,10 @@ def value(code: str) -> float:
     return world().quotas.get(code, in_force()[code].value)
 
 
+def _service_of(code: str) -> str:
+    return _EBS if code == GP3_STORAGE else _EC2
+
+
 class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
     """One request to Service Quotas."""
 
@@ -94,11 +105,12 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
         self.automated_parameter_parsing = True
 
     def get_service_quota(self) -> ActionResult:
-        """A quota of EC2 or VPC by its code."""
-        if self._get_param("ServiceCode") != _EC2:
+        """A quota of EC2, EBS or VPC by its code."""
+        service = self._get_param("ServiceCode")
+        if service not in _NAMES:
             return ActionResult({"Quota": self.backend.get_service_quota(*self._names())})
         code = self._get_param("QuotaCode")
-        if code not in in_force():
+        if code not in in_force() or _service_of(code) != service:
             raise JsonError("NoSuchResourceException", "The specified resource does not exist.")
         return ActionResult({"Quota": self._describe(code)})
 
@@ -107,7 +119,7 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
         return self.get_service_quota()
 
     def list_service_quotas(self) -> ActionResult:
-        """Every quota of EC2 that is kept here."""
+        """Every quota of EC2 or EBS that is kept here."""
         return ActionResult({"Quotas": self._all()})
 
     def list_aws_default_service_quotas(self) -> ActionResult:
@@ -115,8 +127,9 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
         return ActionResult({"Quotas": self._all()})
 
     def _all(self) -> list[Any]:
-        if self._get_param("ServiceCode") == _EC2:
-            return [self._describe(code) for code in in_force()]
+        service = self._get_param("ServiceCode")
+        if service in _NAMES:
+            return [self._describe(code) for code in in_force() if _service_of(code) == service]
         return list(self.backend.list_aws_default_service_quotas(self._get_param("ServiceCode")))
 
     def _names(self) -> tuple[str, str]:
@@ -125,10 +138,11 @@ class ServiceQuotas(ServiceQuotasResponse):  # type: ignore[misc]
     def _describe(self, code: str) -> dict[str, Any]:
         if code not in world().quotas:
             lean_on("quota-values-made-up")
+        service = _service_of(code)
         return {
-            "ServiceCode": _EC2,
-            "ServiceName": "Amazon Elastic Compute Cloud (Amazon EC2)",
-            "QuotaArn": f"arn:{self.partition}:servicequotas:{self.region}:{self.current_account}:{_EC2}/{code}",
+            "ServiceCode": service,
+            "ServiceName": _NAMES[service],
+            "QuotaArn": f"arn:{self.partition}:servicequotas:{self.region}:{self.current_account}:{service}/{code}",
             "QuotaCode": code,
             "QuotaName": in_force()[code].name,
             "Value": value(code),

@@ -13,6 +13,7 @@ from moto.ssm.models import ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
 from local_aws import images
+from local_aws.ec2.way_out import is_managed
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
 
@@ -146,7 +147,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             )
 
     def describe_instance_information(self) -> ActionResult:
-        """The running instances with an instance profile: their agents have reported."""
+        """The running instances with an instance profile and a way to Systems Manager: their agents have reported."""
         given = [*self._get_param("Filters", []), *self._get_param("InstanceInformationFilterList", [])]
         wanted = {
             value
@@ -215,5 +216,5 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         return [
             instance
             for instance in backend.all_instances()
-            if instance.state == "running" and instance.iam_instance_profile
+            if instance.state == "running" and instance.iam_instance_profile and is_managed(backend, instance)
         ]

@@ -13,8 +13,8 @@ from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
 
 # What ends an instance without a call of its user: a shutdown by its operating system, a Spot reclaim, and an EBS key
-# that may not be used, which ends it while it is pending.
-Cause = Literal["shutdown", "spot", "volume-key"]
+# that may not be used or a full quota of volumes, which end it while it is pending.
+Cause = Literal["shutdown", "spot", "volume-key", "volume-limit"]
 # DescribeCapacityBlockStatus's words (botocore).
 Interconnect = Literal["ok", "impaired", "insufficient-data"]
 

@@ -103,6 +103,10 @@ class Clients:
         """The Security Token Service in a region."""
         return cast("STSClient", self._client("sts", region))
 
+    def kms(self, region: str | None = None) -> Any:
+        """The Key Management Service in a region."""
+        return self._client("kms", region)
+
     def iam(self) -> IAMClient:
         """Identity and Access Management, which has no region."""
         return cast("IAMClient", self._client("iam", None))

@@ -15,6 +15,7 @@ from moto.utilities.utils import get_partition
 
 from local_aws import images
 from local_aws.ec2 import sharing
+from local_aws.ec2.account_settings import AccountSettings, marked
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import Shown
 from local_aws.ec2.cards import EFA_TYPES, check_attachment
@@ -45,6 +46,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         self._modified: dict[str, list[datetime]] = {}
         self.spot_launches: dict[str, Any] = {}
         self.opted_in: set[str] = set()
+        self.settings = AccountSettings()
         super().__init__(region_name, account_id)
         self._give_default_vpc_a_way_out()
 
@@ -67,6 +69,15 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         return [one for one in offered if one["Location"] not in world().closed_zones]
 
     # interfaces
+
+    def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Only where the VPC has an internet gateway (hashicorp/terraform-provider-aws, pull request 2181)."""
+        interface = eni or (instance.nics[0] if instance else None)
+        if interface is not None:
+            vpc = interface.subnet.vpc_id
+            if not any(one.vpc is not None and one.vpc.id == vpc for one in self.internet_gateways.values()):
+                raise refuse("Gateway.NotAttached", f"Network {vpc} is not attached to any internet gateway")
+        return super().associate_address(instance, eni, *args, **kwargs)
 
     def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:
         """An interface of ours in place of moto's."""
@@ -197,10 +208,9 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     # images and volumes
 
     def describe_images(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """moto's, AWS's own among them from the start."""
+        """moto's, AWS's own among them from the start, as Allowed AMIs let them be seen."""
         images.register_listed(self)
-        found: list[Any] = super().describe_images(*args, **kwargs)
-        return found
+        return marked(super().describe_images(*args, **kwargs), self.settings, self.account_id)
 
     def modify_volume(self, volume_id: str, target_size: int | None = None, *others: Any) -> Any:
         """Modify; EC2 knows the most recent modification alone (EC2 API, DescribeVolumesModifications).

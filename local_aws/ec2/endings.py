@@ -48,4 +48,6 @@ ASKED_FOR: dict[Cause, Ending] = {
     "shutdown": Ending("Client.InstanceInitiatedShutdown", "Instance initiated shutdown", "User initiated"),
     "spot": Ending("Server.SpotInstanceTermination", "Spot instance termination"),
     "volume-key": Ending("Client.InternalError", "Client error on launch", "Server.InternalError"),
+    # Amazon EC2 Auto Scaling user guide and EC2 user guide, "Instance terminates immediately".
+    "volume-limit": Ending("Client.VolumeLimitExceeded", "Volume limit exceeded", "Server.InternalError"),
 }

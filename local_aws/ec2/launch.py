@@ -12,12 +12,14 @@ from moto.core.types import Base64EncodedString
 from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 from moto.iam.exceptions import NotFoundException
 
+from local_aws.ec2 import volumes
 from local_aws.ec2.api import dry_run, idempotent, missing, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
 from local_aws.ec2.launch_capacity import check_placement, market_of, places_for, tenancy_of
 from local_aws.ec2.launch_quota import check_quota
 from local_aws.ec2.launch_request import check_combinations, merged
 from local_aws.ec2.reservations import check_offered, known_type
+from local_aws.iam import make_spot_role
 from local_aws.inferred import lean_on
 from local_aws.world import AskedLaunch, world
 
@@ -33,6 +35,7 @@ class LaunchActions:
     region: str
     partition: str
     current_account: str
+    access_key: str
     _get_param: Callable[..., Any]
 
     @idempotent
@@ -65,6 +68,9 @@ class LaunchActions:
         if self._get_param("DryRun", False):
             raise dry_run()
 
+        if market_of(request) == "spot":
+            make_spot_role(self.current_account, self.partition, self.access_key)
+        cause = volumes.why_they_fail(backend, devices, count)
         specifications = request.get("TagSpecifications", [])
         launch = backend.run_instances(
             image.id,
@@ -91,6 +97,8 @@ class LaunchActions:
         for number, instance in enumerate(launch.instances):
             reservation = places[number] if number < len(places) else None
             _mark(instance, request, reservation, group, tenancy_of(backend, request, subnet))
+            if cause:
+                world().endings[instance.id] = cause
             if version:
                 names = {"id": version.template.id, "version": str(version.number)}
                 instance.add_tags({f"aws:ec2launchtemplate:{name}": value for name, value in names.items()})
@@ -179,6 +187,12 @@ def _image(backend: Any, request: Mapping[str, Any]) -> Any:
     if not identifier:
         raise missing("ImageId")
     images = backend.describe_images(ami_ids=[identifier])
+    if not images and backend.settings.images == "enabled":
+        raise refuse(
+            "InvalidAMIID.NotFound",
+            f"The image id '[{identifier}]' does not exist",
+            inferred="launch-of-an-image-that-is-not-allowed",
+        )
     if not images:
         raise refuse("InvalidAMIID.Unavailable", f"The image ID: '{identifier}' is no longer available")
     return images[0]

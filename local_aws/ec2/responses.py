@@ -10,6 +10,7 @@ from moto.core.utils import get_service_model
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses import EC2Response
 
+from local_aws.ec2.account_settings import AccountSettingsActions
 from local_aws.ec2.api import refuse
 from local_aws.ec2.blocks import BlockActions
 from local_aws.ec2.extensions import ExtensionActions
@@ -38,6 +39,7 @@ class Ec2(
     SharingActions,
     SpotActions,
     ZoneActions,
+    AccountSettingsActions,
     EC2Response,  # type: ignore[misc]
 ):
     """One request to EC2."""

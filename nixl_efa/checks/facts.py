@@ -14,6 +14,7 @@ from nixl_efa.account import Account
 from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, NetworkAcl, PublicAccess
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
 from nixl_efa.state import State
@@ -102,22 +103,28 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Vpc:
-    """A VPC; the default one serves settings that name none. `tenancy` is that of all that is launched into it."""
+    """A VPC; the default one serves settings that name none. `tenancy` is that of all that is launched into it, `cidrs`
+    are its IPv4 blocks, the first one first."""
 
     id: str
     is_default: bool
     tenancy: str = "default"
+    cidrs: tuple[str, ...] = ()
+    dhcp_options_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet. `auto_public` is its own setting for public addresses at launch."""
+    """A subnet. `auto_public` is its own setting for public addresses at launch; `ipv6_only`: it has no IPv4."""
 
     id: str
     vpc_id: str
     zone: str
     free_addresses: int
     auto_public: bool = False
+    cidr: str = ""
+    state: str = "available"
+    ipv6_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +149,10 @@ class RouteTable:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A VPC endpoint."""
+    """A VPC endpoint: an interface in subnets with security groups, or a gateway in route tables.
+
+    policy: its JSON document; empty: everything is allowed.
+    """
 
     id: str
     service: str
@@ -150,6 +160,22 @@ class Endpoint:
     state: str
     kind: str
     private_dns: bool
+    policy: str = ""
+    group_ids: tuple[str, ...] = ()
+    subnet_ids: tuple[str, ...] = ()
+    table_ids: tuple[str, ...] = ()
+
+    @property
+    def serves(self) -> str:
+        """The service by its name in AWS's own addresses ("ssm", "s3")."""
+        return self.service.rsplit(".", 1)[-1]
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether a node that knows only the service's public name gets through it."""
+        if self.state.lower() != "available":
+            return False
+        return self.kind == "Gateway" or (self.kind == "Interface" and self.private_dns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +228,8 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A machine image. `platform` is EC2's PlatformDetails ("Linux/UNIX"), `root_gib` its root's least size."""
+    """A machine image. `platform` is EC2's PlatformDetails ("Linux/UNIX"), `root_gib` its root's least size; `allowed`
+    is ImageAllowed, None where the account does not look."""
 
     id: str
     name: str
@@ -216,6 +243,33 @@ class Image:
     boot_mode: str = ""
     virtualization: str = "hvm"
     deprecated_at: datetime | None = None
+    allowed: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeKey:
+    """The KMS key of the nodes' volumes.
+
+    owner: its account; empty for AWS's own key, alias/aws/ebs. state: KMS's KeyState; empty where it may not be read;
+    "gone" for one that is not there.
+    """
+
+    id: str
+    owner: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """What IAM's simulation says of an action on a resource: "allowed", "implicitDeny" or "explicitDeny".
+
+    missing: context keys that the policies look at and that nobody could give it.
+    """
+
+    action: str
+    resource: str
+    decision: str
+    missing: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +321,9 @@ class Facts:
     """Everything that was seen, each part by itself or NoAnswer. None: there was no reason to look.
 
     The parts that settings may leave open are found out on the way: `zone` and `reservation_id` from
-    Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter.
+    Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter. `own_vpc` is the subnet's.
 
     used_by: the accounts that run instances in the launch's reservation, and how many.
-    tenancy: of all that is launched into the subnet's VPC.
     state:   the stack's Terraform state.
     ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
     """
@@ -298,12 +351,25 @@ class Facts:
     local_zone: Answer[LocalZone | None] = None
     route_tables: Answer[tuple[RouteTable, ...]] = ()
     endpoints: Answer[tuple[Endpoint, ...]] = ()
+    endpoint_groups: Answer[tuple[SecurityGroup, ...]] = ()
+    own_vpc: Vpc | None = None
+    internet_gateway: Answer[str | None] = None
+    network_acl: Answer[NetworkAcl | None] = None
+    public_access: Answer[PublicAccess | None] = None
+    exclusions: Answer[tuple[Exclusion, ...]] = ()
+    dhcp_options: Answer[tuple[DhcpOptions, ...]] = ()
     security_group: Answer[SecurityGroup | None] = None
     addresses: Answer[tuple[Address, ...]] = ()
     address_quota: Answer[Quota | None] = None
     key_pair: Answer[KeyPair | None] = None
     image_id: Answer[str | None] = None
     image: Answer[Image | None] = None
+    allowed_images: Answer[str] = "disabled"
+    volume_key: Answer[VolumeKey | None] = None
+    volume_quota: Answer[Quota | None] = None
+    volumes_gib: Answer[int] = 0
+    spot_role: Answer[bool | None] = None
+    permissions: Answer[tuple[Simulated, ...]] = ()
     dry_run: Answer[DryRun | None] = None
     machine: Machine | None = None
     ec2_names: Answer[tuple[Named, ...]] = ()

@@ -45,6 +45,9 @@ _SPOT_NAME = re.compile(r"All (.+) Spot Instance Requests")
 
 # Elastic IPs of a region ("EC2-VPC Elastic IPs"); 5 unless it was raised.
 ELASTIC_IPS = "L-0263D0A3"
+# Of the service "ebs": "Storage for General Purpose SSD (gp3) volumes, in TiB"; 50 unless it was raised. gp3 has no
+# quota of IOPS or throughput (EBS user guide, ebs-resource-quotas).
+GP3_STORAGE = "L-7A658B76"
 
 
 def quota_class(instance_type: str) -> QuotaClass | None:

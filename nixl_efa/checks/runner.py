@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa import state
 from nixl_efa.checks.facts import Facts, NoAnswer
-from nixl_efa.checks.gather.gatherer import Gatherer, answer_of
+from nixl_efa.checks.gather.asking import answer_of
+from nixl_efa.checks.gather.gatherer import Gatherer
 from nixl_efa.checks.gather.machine import machine
 from nixl_efa.checks.ownership import owned
 from nixl_efa.checks.rules import judge, pending, stacks

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from ipaddress import IPv4Network
 
 from nixl_efa import instance_types
 from nixl_efa.account import Account
@@ -19,11 +20,14 @@ from nixl_efa.checks.facts import (
     Route,
     RouteTable,
     Running,
+    Simulated,
     Subnet,
     Tool,
     TypeInEc2,
+    VolumeKey,
     Vpc,
 )
+from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, NetworkAcl, PublicAccess
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
@@ -102,7 +106,10 @@ IMAGE = Image(
     root_gib=75,
     ena=True,
 )
-SUBNET = Subnet(id="subnet-1", vpc_id="vpc-1", zone="us-east-2a", free_addresses=4091)
+SUBNET = Subnet(id="subnet-1", vpc_id="vpc-1", zone="us-east-2a", free_addresses=4091, cidr="172.31.0.0/20")
+OPEN_ACL = NetworkAcl(
+    "acl-1", tuple(AclEntry(100, egress, True, "-1", IPv4Network("0.0.0.0/0")) for egress in (True, False))
+)
 INTERNET = RouteTable(
     id="rtb-1",
     vpc_id="vpc-1",
@@ -123,6 +130,14 @@ BLOCK_FACTS = Facts(
     offered_zones=("us-east-2a", "us-east-2c"),
     type_in_ec2=type_in_ec2("p5.48xlarge"),
     vpc=Vpc("vpc-1", is_default=True),
+    own_vpc=Vpc("vpc-1", is_default=True, cidrs=("172.31.0.0/16",), dhcp_options_id="dopt-1"),
+    internet_gateway="igw-1",
+    network_acl=OPEN_ACL,
+    public_access=PublicAccess("off"),
+    dhcp_options=(DhcpOptions("dopt-1", ("AmazonProvidedDNS",)),),
+    volume_key=VolumeKey("alias/aws/ebs"),
+    volume_quota=Quota("L-7A658B76", "Storage for General Purpose SSD (gp3) volumes, in TiB", 50.0),
+    permissions=(Simulated("iam:PassRole", "arn:aws:iam::123456789012:role/r", "allowed"),),
     resolves_names=True,
     gives_names=True,
     subnets=(SUBNET,),

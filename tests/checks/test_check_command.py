@@ -25,6 +25,14 @@ PERMISSIONS = [
     ("DescribeVpcAttribute", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
     ("DescribeSubnets", "ec2", "UnauthorizedOperation", "", "subnet"),
     ("DescribeRouteTables", "ec2", "UnauthorizedOperation", "", "way out"),
+    ("DescribeInternetGateways", "ec2", "UnauthorizedOperation", "", "internet gateway"),
+    ("DescribeNetworkAcls", "ec2", "UnauthorizedOperation", "", "network ACL"),
+    ("DescribeVpcBlockPublicAccessOptions", "ec2", "UnauthorizedOperation", "", "public access"),
+    ("DescribeDhcpOptions", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
+    ("GetEbsDefaultKmsKeyId", "ec2", "UnauthorizedOperation", "", "volume key"),
+    ("DescribeVolumes", "ec2", "UnauthorizedOperation", "", "volume quota"),
+    ("GetAllowedImagesSettings", "ec2", "UnauthorizedOperation", "", "allowed images"),
+    ("SimulatePrincipalPolicy", "iam", "AccessDenied", "iam:SimulatePrincipalPolicy", "permissions"),
     ("DescribeAddresses", "ec2", "UnauthorizedOperation", "", "elastic IPs"),
     ("DescribeSecurityGroups", "ec2", "UnauthorizedOperation", "", "security group"),
     ("DescribeKeyPairs", "ec2", "UnauthorizedOperation", "", "key pair"),
@@ -384,7 +392,7 @@ def test_bad_input_ends_with_2_and_says_why(project: Project, arguments: tuple[s
 def test_nothing_is_changed_by_a_check(project: Project, aws: LocalAws) -> None:
     aws.calls.clear()
     project.run("check", "dev")
-    reads = ("Describe", "Get")
+    reads = ("Describe", "Get", "Simulate")
     assert [name for name in aws.calls.actions() if not name.startswith(reads)] == ["RunInstances"]
     assert not boto3.client("ec2", REGION).describe_instances()["Reservations"]
 

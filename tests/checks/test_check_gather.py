@@ -12,7 +12,7 @@ import pytest
 from nixl_efa.capacity.reservation import from_api
 from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
-from nixl_efa.checks.gather.gatherer import answer_of
+from nixl_efa.checks.gather.asking import answer_of
 from tests.checks.in_order import BLOCK_ID
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.

@@ -23,7 +23,17 @@ BLOCK_SETTINGS: dict[str, Any] = {
     "capacity_reservation_parameter": "/block",
     "availability_zone_parameter": "/zone",
 }
+OF_THE_ACCOUNT = [
+    "DescribeVpcBlockPublicAccessOptions",
+    "DescribeDhcpOptions",
+    "DescribeVpcEndpoints",
+    "GetAllowedImagesSettings",
+    "GetEbsDefaultKmsKeyId",
+    "GetServiceQuota",
+    "DescribeVolumes",
+]
 FIRST = [
+    *OF_THE_ACCOUNT,
     "GetCallerIdentity",
     "GetParameter",
     "GetParameter",
@@ -38,6 +48,8 @@ FIRST = [
     "DescribeAddresses",
     "GetServiceQuota",
 ]
+# The role, its profile, the bucket, template, security group and address.
+SIMULATED = ["SimulatePrincipalPolicy"] * 6
 ROUNDS = [
     FIRST,
     [
@@ -46,10 +58,12 @@ ROUNDS = [
         "DescribeCapacityBlockExtensionHistory",
         "GetParametersByPath",
         "GetCapacityReservationUsage",
+        *SIMULATED,
     ],
     [
         "DescribeRouteTables",
-        "DescribeVpcEndpoints",
+        "DescribeInternetGateways",
+        "DescribeNetworkAcls",
         "DescribeVpcAttribute",
         "DescribeVpcAttribute",
         "RunInstances",
@@ -62,6 +76,7 @@ ON_DEMAND: dict[str, Any] = {
 }
 ON_DEMAND_ROUNDS = [
     [
+        *OF_THE_ACCOUNT,
         "GetCallerIdentity",
         "GetParameter",
         "DescribeVpcs",
@@ -75,7 +90,8 @@ ON_DEMAND_ROUNDS = [
         "DescribeSecurityGroups",
         "DescribeKeyPairs",
     ],
-    ["DescribeSubnets", "DescribeImages"],
+    # A placement group more, and no security group of its own.
+    ["DescribeSubnets", "DescribeImages", *SIMULATED],
     ROUNDS[2],
 ]
 

@@ -37,7 +37,8 @@ def test_from_outside_only_the_service_ports_are_open_and_only_to_the_vpc() -> N
     outside = [rule for rule in rules(synthesize("prod"), "ingress") if rule[0] != SELF]
 
     vpc = '${try(data.aws_vpc.vpc[0].cidr_block, "127.0.0.1/32")}'
-    assert outside == [(vpc, "tcp", port, port) for port in (8000, 8100, 8200)]
+    further = ("${each.value.cidr}", "tcp", "${each.value.port}", "${each.value.port}")
+    assert outside == [*((vpc, "tcp", port, port) for port in (8000, 8100, 8200)), further]
 
 
 def test_the_nodes_reach_the_internet() -> None:

@@ -101,6 +101,12 @@ class Account:
         found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
         return [found["SpotInstanceRequestId"]]
 
+    def exclusion(self) -> str:
+        answer = self.ec2.create_vpc_block_public_access_exclusion(
+            SubnetId=self.subnet, InternetGatewayExclusionMode="allow-egress"
+        )
+        return str(answer["VpcBlockPublicAccessExclusion"]["ExclusionId"])
+
     def attach(self) -> None:
         instance = self.instance()
         interface = self.interface("efa")["NetworkInterfaceId"]
@@ -196,6 +202,37 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "get_aws_default_service_quota": lambda it: it.quotas.get_aws_default_service_quota(
         ServiceCode="ec2", QuotaCode="L-417A185B"
     ),
+    "get_ebs_default_kms_key_id": lambda it: it.ec2.get_ebs_default_kms_key_id(),
+    "modify_ebs_default_kms_key_id": lambda it: it.ec2.modify_ebs_default_kms_key_id(KmsKeyId="alias/mine"),
+    "reset_ebs_default_kms_key_id": lambda it: it.ec2.reset_ebs_default_kms_key_id(),
+    "get_allowed_images_settings": lambda it: (
+        it.ec2.replace_image_criteria_in_allowed_images_settings(
+            ImageCriteria=[{"ImageProviders": ["amazon"]}]
+        ),
+        it.ec2.get_allowed_images_settings(),
+    ),
+    "enable_allowed_images_settings": lambda it: it.ec2.enable_allowed_images_settings(
+        AllowedImagesSettingsState="audit-mode"
+    ),
+    "disable_allowed_images_settings": lambda it: it.ec2.disable_allowed_images_settings(),
+    "replace_image_criteria_in_allowed_images_settings": lambda it: (
+        it.ec2.replace_image_criteria_in_allowed_images_settings(ImageCriteria=[])
+    ),
+    "describe_vpc_block_public_access_options": lambda it: it.ec2.describe_vpc_block_public_access_options(),
+    "modify_vpc_block_public_access_options": lambda it: it.ec2.modify_vpc_block_public_access_options(
+        InternetGatewayBlockMode="block-ingress"
+    ),
+    "describe_vpc_block_public_access_exclusions": lambda it: (
+        it.exclusion(),
+        it.ec2.describe_vpc_block_public_access_exclusions(),
+    ),
+    "create_vpc_block_public_access_exclusion": lambda it: it.exclusion(),
+    "delete_vpc_block_public_access_exclusion": lambda it: it.ec2.delete_vpc_block_public_access_exclusion(
+        ExclusionId=it.exclusion()
+    ),
+    "simulate_principal_policy": lambda it: it.iam.simulate_principal_policy(
+        PolicySourceArn="arn:aws:iam::123456789012:user/moto", ActionNames=["iam:PassRole"]
+    ),
     "list_service_quotas": lambda it: it.quotas.list_service_quotas(ServiceCode="ec2"),
     "list_aws_default_service_quotas": lambda it: it.quotas.list_aws_default_service_quotas(
         ServiceCode="ec2"
@@ -215,10 +252,11 @@ def test_the_answer_is_in_the_words_of_botocores_model(
 
 def test_no_added_action_is_left_out(aws: LocalAws) -> None:
     from local_aws.ec2.responses import Ec2
+    from local_aws.iam import Iam
     from local_aws.quotas import ServiceQuotas
     from local_aws.ssm import Ssm
 
-    ours = [kind for top in (Ec2, Ssm, ServiceQuotas) for kind in inspect.getmro(top)]
+    ours = [kind for top in (Ec2, Ssm, ServiceQuotas, Iam) for kind in inspect.getmro(top)]
     added = {
         name
         for kind in ours

@@ -21,10 +21,15 @@ def test_every_p_on_spot_can_count_against_one_quota(aws: LocalAws, client: Any,
 
 def test_every_quota_is_listed_and_can_be_read(client: Any) -> None:
     quotas = client("service-quotas")
-    listed = quotas.list_service_quotas(ServiceCode="ec2")["Quotas"]
+    listed = [
+        quota
+        for service in ("ec2", "ebs")
+        for quota in quotas.list_service_quotas(ServiceCode=service)["Quotas"]
+    ]
     assert {quota["QuotaCode"] for quota in listed} == set(QUOTAS)
     for quota in listed:
-        assert quotas.get_service_quota(ServiceCode="ec2", QuotaCode=quota["QuotaCode"])["Quota"] == quota
+        asked = {"ServiceCode": quota["ServiceCode"], "QuotaCode": quota["QuotaCode"]}
+        assert quotas.get_service_quota(**asked)["Quota"] == quota
         assert quota["Value"] > 0
 
 

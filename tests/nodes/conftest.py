@@ -133,6 +133,7 @@ def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.250.0/24")["Subnet"]["SubnetId"]
+    ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
     ids: list[str] = []
     for name in ADDRESSES:
         launched = ec2.run_instances(

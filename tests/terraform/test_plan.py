@@ -152,3 +152,48 @@ def test_what_a_parameter_holds_is_taken_without_white_space_and_refused_before_
         "none": ["The parameter /team/none does not exist in Parameter Store"],
     }
     assert planned["capacity_reservation_id"]["value"] == RESERVATION
+
+
+def test_the_service_ports_are_open_from_every_block_of_the_vpc(
+    tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
+) -> None:
+    ec2 = boto3.client(
+        "ec2",
+        region_name=REGION,
+        endpoint_url=local_aws.endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+    )
+    vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
+    gone = ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock="100.65.0.0/16")["CidrBlockAssociation"]
+    ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock="100.64.0.0/16")
+    ec2.disassociate_vpc_cidr_block(AssociationId=gone["AssociationId"])
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="100.64.0.0/20", AvailabilityZone=f"{REGION}b")
+    variables = {
+        "NIXL_EFA_ENVIRONMENTS": "dev",
+        "NIXL_EFA_DEV_SUBNET_ID": subnet["Subnet"]["SubnetId"],
+        "NIXL_EFA_DEV_SERVICE_PORTS": "8000,8100",
+    }
+    terraform = Terraform(synthesize_to(tmp_path / "out", **variables) / "nixl-efa-dev", aws_environ)
+    terraform("init", "-input=false")
+    rules = {
+        address: change["after"]
+        for address, change in terraform.changes().items()
+        if address.startswith("aws_vpc_security_group_ingress_rule.service")
+    }
+    assert {
+        address: (rule["cidr_ipv4"], rule["from_port"], rule["to_port"]) for address, rule in rules.items()
+    } == {
+        "aws_vpc_security_group_ingress_rule.service_8000": ("10.8.0.0/16", 8000, 8000),
+        "aws_vpc_security_group_ingress_rule.service_8100": ("10.8.0.0/16", 8100, 8100),
+        'aws_vpc_security_group_ingress_rule.services_further["8000 100.64.0.0/16"]': (
+            "100.64.0.0/16",
+            8000,
+            8000,
+        ),
+        'aws_vpc_security_group_ingress_rule.services_further["8100 100.64.0.0/16"]': (
+            "100.64.0.0/16",
+            8100,
+            8100,
+        ),
+    }

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from types import TracebackType
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Mapping
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
 
 from nixl_efa.account import Account, caller
-from nixl_efa.aws_errors import explain, refusal_of
 from nixl_efa.capacity.buyer import lock_region, own_endpoint
 from nixl_efa.capacity.extension import Extension, extensions_of, newest
 from nixl_efa.capacity.journal import Journal, SharedJournal, open_entries
@@ -20,38 +18,36 @@ from nixl_efa.checks.facts import (
     BlockHealth,
     DryRun,
     Elsewhere,
+    Endpoint,
     Facts,
     Image,
     LocalZone,
     Named,
     NoAnswer,
     Quota,
+    SecurityGroup,
+    Simulated,
     Subnet,
+    VolumeKey,
     Vpc,
 )
+from nixl_efa.checks.gather import account_settings, network, reservation, usage
 from nixl_efa.checks.gather import launch as named
-from nixl_efa.checks.gather import network, reservation, usage
+from nixl_efa.checks.gather.asking import Asking, answer_of, known
 from nixl_efa.checks.gather.names import in_ec2, in_iam
-from nixl_efa.checks.quota_codes import ELASTIC_IPS, vcpu_quotas
+from nixl_efa.checks.network_facts import Exclusion, NetworkAcl, PublicAccess
+from nixl_efa.checks.permissions import wanted
+from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
-from nixl_efa.failure import Failure
 from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
-from nixl_efa.refusals import denial, names_cause, said
 from nixl_efa.ultra_servers import is_ultra_server
 
 if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
-
     from nixl_efa.aws import Clients
 
-T = TypeVar("T")
 
-# More than there are questions: one that waits for another one must not keep it from a thread.
-_THREADS = 40
-
-
-class Gatherer:
+class Gatherer(Asking):
     """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
     def __init__(
@@ -65,24 +61,9 @@ class Gatherer:
     ) -> None:
         """has_state: the stack's state is read, too, which says whose the things with its names are."""
         self._has_state = has_state
-        self._launch = launch
+        super().__init__(launch, clients)
         self._environ = environ
         self._clock = clock
-        self._clients = clients
-        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="gather")
-        self._own_ec2: EC2Client | None = None
-
-    def __enter__(self) -> Gatherer:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._pool.shutdown(wait=error is None, cancel_futures=True)
-
-    def begin(self, call: Callable[[], T]) -> Future[T]:
-        """Starts a call in a thread of its own."""
-        return self._pool.submit(call)
 
     def facts(self) -> Facts:
         """Everything, begun side by side and waited for."""
@@ -91,7 +72,19 @@ class Gatherer:
         zone = self._parameter(source.zone, source.zone_parameter if source.reads_zone else "")
         reservation_id = self._parameter(source.id, source.id_parameter if source.reads_id else "")
         image_id = self._parameter(launch.image_id, launch.image_parameter)
-        vpc = self._of_ec2("ec2:DescribeVpcs", lambda ec2: network.vpc(ec2, launch.vpc_id))
+        vpcs = self._of_ec2("ec2:DescribeVpcs", network.vpcs)
+        public_access = self._of_ec2("ec2:DescribeVpcBlockPublicAccessOptions", network.public_access)
+        exclusions = self.begin(lambda: self._exclusions(public_access.result()))
+        dhcp_options = self._of_ec2("ec2:DescribeDhcpOptions", network.dhcp_options)
+        endpoints = self._of_ec2("ec2:DescribeVpcEndpoints", network.endpoints)
+        endpoint_groups = self.begin(lambda: self._endpoint_groups(endpoints.result()))
+        allowed_images = self._of_ec2("ec2:GetAllowedImagesSettings", account_settings.allowed_images)
+        default_key = self._of_ec2("ec2:GetEbsDefaultKmsKeyId", account_settings.default_key)
+        volume_key = self.begin(lambda: self._volume_key(default_key.result(), account.result()))
+        volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"))
+        volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib)
+        spot_role = self.begin(self._spot_role)
+        permissions = self.begin(lambda: self._permissions(account.result()))
         offered = self._of_ec2(
             "ec2:DescribeInstanceTypeOfferings",
             lambda ec2: named.offered_zones(ec2, launch.instance_type),
@@ -113,26 +106,28 @@ class Gatherer:
         )
         key_pair = self._named("ec2:DescribeKeyPairs", named.key_pair, launch.key_name)
         found_image = self.begin(
-            lambda: self._now("ec2:DescribeImages", named.image, _known(image_id.result()))
+            lambda: self._now("ec2:DescribeImages", named.image, known(image_id.result()))
         )
         others = self.begin(self._other_regions)
         elsewhere = self.begin(
             lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result())
         )
-        used_by = self.begin(lambda: self._used_by(_known(reservation_id.result())))
+        used_by = self.begin(lambda: self._used_by(known(reservation_id.result())))
         health = self.begin(self._health)
         in_block = launch.market == "capacity-block"
         next_id = self._parameter("", source.next_id_parameter if in_block else "")
-        extension = self.begin(lambda: self._extension(_known(reservation_id.result())))
+        extension = self.begin(lambda: self._extension(known(reservation_id.result())))
         purchases = self.begin(lambda: self._purchases(account.result()))
+        vpc = self.begin(lambda: _vpc(launch, vpcs.result()))
         subnets = self.begin(lambda: self._subnets(vpc.result()))
         subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
         local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()))
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
-        endpoints = self._in_vpc("ec2:DescribeVpcEndpoints", network.endpoints, subnet)
+        gateway = self._in_vpc("ec2:DescribeInternetGateways", network.internet_gateway, subnet)
+        acl = self.begin(lambda: self._network_acl(subnet.result()))
         resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
         names = self._in_vpc("ec2:DescribeVpcAttribute", network.gives_names, subnet)
-        tenancy = self.begin(lambda: self._tenancy(subnet.result(), vpc.result()))
+        tenancy = self.begin(lambda: _tenancy(vpcs.result(), subnet.result()))
         tried = self.begin(
             lambda: self._dry_run(subnet.result(), found_image.result(), reservation_id.result())
         )
@@ -159,51 +154,30 @@ class Gatherer:
             subnet=subnet.result(),
             local_zone=local_zone.result(),
             route_tables=tables.result() or (),
-            endpoints=endpoints.result() or (),
+            endpoints=endpoints.result(),
+            endpoint_groups=endpoint_groups.result(),
+            own_vpc=_own_vpc(vpcs.result(), subnet.result()),
+            internet_gateway=gateway.result(),
+            network_acl=acl.result(),
+            public_access=public_access.result(),
+            exclusions=exclusions.result(),
+            dhcp_options=dhcp_options.result(),
             security_group=security_group.result(),
             addresses=addresses.result(),
             address_quota=address_quota.result(),
             key_pair=key_pair.result(),
             image_id=image_id.result(),
             image=found_image.result(),
+            allowed_images=allowed_images.result(),
+            volume_key=volume_key.result(),
+            volume_quota=volume_quota.result(),
+            volumes_gib=volumes_gib.result(),
+            spot_role=spot_role.result(),
+            permissions=permissions.result(),
             ec2_names=named_in_ec2.result(),
             iam_names=named_in_iam.result(),
             dry_run=tried.result(),
         )
-
-    def _ec2(self) -> EC2Client:
-        # Kept here: the factory may be busy with the clients of all other regions, one after the other.
-        if self._own_ec2 is None:
-            self._own_ec2 = self._clients.ec2(self._launch.region)
-        return self._own_ec2
-
-    def _ask(self, permission: str, call: Callable[[], T]) -> Future[Answer[T]]:
-        return self.begin(lambda: answer_of(permission, call))
-
-    def _of_ec2(self, permission: str, call: Callable[[EC2Client], T]) -> Future[Answer[T]]:
-        return self._ask(permission, lambda: call(self._ec2()))
-
-    def _now(
-        self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
-    ) -> Answer[T] | None:
-        """Asks for what has this name, in the caller's thread; None without a name."""
-        return answer_of(permission, lambda: call(self._ec2(), name)) if name else None
-
-    def _named(
-        self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
-    ) -> Future[Answer[T] | None]:
-        return self.begin(lambda: self._now(permission, call, name))
-
-    def _in_vpc(
-        self, permission: str, call: Callable[[EC2Client, str], T], subnet: Future[Subnet | None]
-    ) -> Future[Answer[T] | None]:
-        """Asks about the VPC of the chosen subnet; None without a subnet."""
-
-        def ask() -> Answer[T] | None:
-            chosen = subnet.result()
-            return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
-
-        return self.begin(ask)
 
     def _things_with_its_names(
         self,
@@ -215,39 +189,10 @@ class Gatherer:
             self._ask("iam:GetRole", lambda: in_iam(self._clients.iam(), names) if asked else ()),
         )
 
-    def _tenancy(self, subnet: Subnet | None, known: Answer[Vpc | None]) -> Answer[str | None]:
-        """Of the subnet's VPC, which is asked for by itself where it is another one than was looked for."""
-        if subnet is None:
-            return None
-        found: Answer[Vpc | None] = known
-        if not isinstance(known, Vpc) or known.id != subnet.vpc_id:
-            found = answer_of("ec2:DescribeVpcs", lambda: network.vpc(self._ec2(), subnet.vpc_id))
-        return found.tenancy if isinstance(found, Vpc) else found
-
-    def _parameter(self, given: str, name: str) -> Future[Answer[str | None]]:
-        """The value that the settings give, else the one that the parameter holds."""
-
-        def ask() -> Answer[str | None]:
-            if given or not name:
-                return given or None
-            return answer_of(
-                "ssm:GetParameter", lambda: named.parameter(self._clients.ssm(self._launch.region), name)
-            )
-
-        return self.begin(ask)
-
     def _quotas(self, codes: tuple[str, ...]) -> Future[Answer[tuple[Quota, ...]]]:
         return self._ask(
             "servicequotas:GetServiceQuota",
             lambda: usage.quotas(self._clients.service_quotas(self._launch.region), codes) if codes else (),
-        )
-
-    def _quota(self, code: str) -> Answer[Quota | None]:
-        if not code:
-            return None
-        return answer_of(
-            "servicequotas:GetServiceQuota",
-            lambda: usage.quota(self._clients.service_quotas(self._launch.region), code),
         )
 
     def _reservations(self) -> Answer[tuple[Reservation, ...]]:
@@ -328,9 +273,55 @@ class Gatherer:
 
     def _local_zone(self, zone: Answer[str | None], subnet: Subnet | None) -> Answer[LocalZone | None]:
         """Asked only for a zone whose name is not the region's with a letter."""
-        name = _known(zone) or (subnet.zone if subnet is not None else "")
+        name = known(zone) or (subnet.zone if subnet is not None else "")
         asked = name if name[:-1] != self._launch.region else ""
         return self._now("ec2:DescribeAvailabilityZones", network.local_zone, asked)
+
+    def _endpoint_groups(self, endpoints: Answer[tuple[Endpoint, ...]]) -> Answer[tuple[SecurityGroup, ...]]:
+        if isinstance(endpoints, NoAnswer):
+            return ()
+        wanted_ids = sorted({group for each in endpoints for group in each.group_ids})
+        if not wanted_ids:
+            return ()
+        return answer_of(
+            "ec2:DescribeSecurityGroups", lambda: network.security_groups(self._ec2(), wanted_ids)
+        )
+
+    def _exclusions(self, access: Answer[PublicAccess]) -> Answer[tuple[Exclusion, ...]]:
+        if isinstance(access, NoAnswer) or access.mode == "off":
+            return ()
+        return answer_of(
+            "ec2:DescribeVpcBlockPublicAccessExclusions", lambda: network.exclusions(self._ec2())
+        )
+
+    def _network_acl(self, subnet: Subnet | None) -> Answer[NetworkAcl | None]:
+        return self._now("ec2:DescribeNetworkAcls", network.network_acl, subnet.id if subnet else None)
+
+    def _volume_key(self, default: Answer[str], account: Answer[Account]) -> Answer[VolumeKey | None]:
+        """The key that the launch's volumes get: the account's default one."""
+        if isinstance(default, NoAnswer):
+            return default
+        return answer_of(
+            "kms:DescribeKey",
+            lambda: account_settings.volume_key(
+                lambda: self._clients.kms(self._launch.region),
+                default,
+                "" if isinstance(account, NoAnswer) else account.id,
+            ),
+        )
+
+    def _spot_role(self) -> Answer[bool | None]:
+        if self._launch.market != "spot":
+            return None
+        return answer_of("iam:GetRole", lambda: account_settings.has_spot_role(self._clients.iam()))
+
+    def _permissions(self, account: Answer[Account]) -> Answer[tuple[Simulated, ...]]:
+        if isinstance(account, NoAnswer):
+            return ()
+        return answer_of(
+            "iam:SimulatePrincipalPolicy",
+            lambda: account_settings.simulated(self._clients.iam(), account, wanted(self._launch, account)),
+        )
 
     def _dry_run(
         self, subnet: Subnet | None, found: Answer[Image | None] | None, reservation_id: Answer[str | None]
@@ -353,8 +344,21 @@ class Gatherer:
         )
 
 
-def _known(value: Answer[str | None]) -> str | None:
-    return None if isinstance(value, NoAnswer) else value
+def _vpc(launch: Launch, vpcs: Answer[tuple[Vpc, ...]]) -> Answer[Vpc | None]:
+    return vpcs if isinstance(vpcs, NoAnswer) else network.choose_vpc(vpcs, launch.vpc_id)
+
+
+def _own_vpc(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Vpc | None:
+    if subnet is None or isinstance(vpcs, NoAnswer):
+        return None
+    return next((each for each in vpcs if each.id == subnet.vpc_id), None)
+
+
+def _tenancy(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Answer[str | None]:
+    if isinstance(vpcs, NoAnswer):
+        return vpcs
+    own = _own_vpc(vpcs, subnet)
+    return own.tenancy if own is not None else None
 
 
 def _chosen(
@@ -366,35 +370,5 @@ def _chosen(
     if isinstance(subnets, NoAnswer):
         return None
     return network.choose_subnet(
-        launch, subnets, _known(zone), None if isinstance(offered, NoAnswer) else offered
+        launch, subnets, known(zone), None if isinstance(offered, NoAnswer) else offered
     )
-
-
-def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
-    """What `call` returns; NoAnswer, with the permission that it needs, when AWS refuses or can't be reached.
-
-    Errors of this program are raised: they are no fact about AWS.
-    """
-    from botocore.exceptions import BotoCoreError, ClientError
-
-    try:
-        return call()
-    except ClientError as error:
-        service = permission.partition(":")[0]  # a question may be of two calls, of which one is refused
-        if (refusal := refusal_of(error)).operation == "AssumeRole":
-            return named.role_refused(refusal)
-        denied = denial(refusal, service)
-        cause, remedy = "", ""
-        if denied is not None and names_cause(refusal):
-            cause, remedy = f"{denied.meaning} ({said(refusal)})", denied.remedy
-        return NoAnswer(
-            f"{service}:{error.operation_name}",
-            explain(error),
-            denied=denied is not None,
-            cause=cause,
-            remedy=remedy,
-        )
-    except (BotoCoreError, OSError) as error:
-        return NoAnswer(permission, explain(error))
-    except Failure as error:
-        return NoAnswer(permission, error.message.rstrip("."))

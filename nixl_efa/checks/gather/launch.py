@@ -89,6 +89,7 @@ def parsed_image(payload: Mapping[str, Any]) -> Image:
         boot_mode=payload.get("BootMode", ""),
         virtualization=payload.get("VirtualizationType", ""),
         deprecated_at=datetime.fromisoformat(deprecated) if deprecated else None,
+        allowed=payload.get("ImageAllowed"),
     )
 
 

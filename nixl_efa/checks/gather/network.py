@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from ipaddress import IPv4Network
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.checks.facts import (
@@ -16,6 +17,7 @@ from nixl_efa.checks.facts import (
     Subnet,
     Vpc,
 )
+from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, Exclusion, NetworkAcl, PublicAccess
 from nixl_efa.launch import Launch
 from nixl_efa.settings.model import STACK_TAG
 
@@ -38,20 +40,33 @@ _TARGETS = (
 )
 
 
-def vpc(ec2: EC2Client, vpc_id: str) -> Vpc | None:
-    """The VPC by its id, else the default one; None when it isn't there."""
-    answer = ec2.describe_vpcs(Filters=[_is("vpc-id", vpc_id) if vpc_id else _is("is-default", "true")])
-    return next(
-        (
-            Vpc(
-                id=each["VpcId"],
-                is_default=each.get("IsDefault", False),
-                tenancy=each.get("InstanceTenancy", "default"),
-            )
-            for each in answer["Vpcs"]
-        ),
-        None,
+def vpcs(ec2: EC2Client) -> tuple[Vpc, ...]:
+    """The region's VPCs: which one the subnet is in is not known yet."""
+    pages = ec2.get_paginator("describe_vpcs").paginate(PaginationConfig={"PageSize": 1000})
+    return tuple(parsed_vpc(each) for page in pages for each in page["Vpcs"])
+
+
+def parsed_vpc(payload: Mapping[str, Any]) -> Vpc:
+    """A VPC from EC2's payload; blocks that it has no more are left out."""
+    further = [
+        each["CidrBlock"]
+        for each in payload.get("CidrBlockAssociationSet", ())
+        if each.get("CidrBlockState", {}).get("State") == "associated"
+        and each["CidrBlock"] != payload.get("CidrBlock")
+    ]
+    first = payload.get("CidrBlock")
+    return Vpc(
+        id=payload["VpcId"],
+        is_default=payload.get("IsDefault", False),
+        tenancy=payload.get("InstanceTenancy", "default"),
+        cidrs=(*([first] if first else []), *further),
+        dhcp_options_id=payload.get("DhcpOptionsId", ""),
     )
+
+
+def choose_vpc(vpcs: tuple[Vpc, ...], vpc_id: str) -> Vpc | None:
+    """The VPC by its id, else the default one; None when it isn't there."""
+    return next((each for each in vpcs if (each.id == vpc_id if vpc_id else each.is_default)), None)
 
 
 def resolves_names(ec2: EC2Client, vpc_id: str) -> bool:
@@ -84,6 +99,9 @@ def subnets(ec2: EC2Client, subnet_id: str, vpc_id: str) -> tuple[Subnet, ...]:
             zone=each["AvailabilityZone"],
             free_addresses=each["AvailableIpAddressCount"],
             auto_public=each.get("MapPublicIpOnLaunch", False),
+            cidr=each.get("CidrBlock", ""),
+            state=each.get("State", "available"),
+            ipv6_only=each.get("Ipv6Native", False),
         )
         for page in pages
         for each in page["Subnets"]
@@ -132,19 +150,98 @@ def parsed_table(payload: Mapping[str, Any]) -> RouteTable:
     )
 
 
-def endpoints(ec2: EC2Client, vpc_id: str) -> tuple[Endpoint, ...]:
-    """The endpoints of a VPC."""
-    answer = ec2.describe_vpc_endpoints(Filters=[_is("vpc-id", vpc_id)])
+def endpoints(ec2: EC2Client) -> tuple[Endpoint, ...]:
+    """The region's VPC endpoints."""
+    pages = ec2.get_paginator("describe_vpc_endpoints").paginate(PaginationConfig={"PageSize": 1000})
+    return tuple(parsed_endpoint(each) for page in pages for each in page["VpcEndpoints"])
+
+
+def parsed_endpoint(payload: Mapping[str, Any]) -> Endpoint:
+    """An endpoint from EC2's payload."""
+    return Endpoint(
+        id=payload["VpcEndpointId"],
+        service=payload.get("ServiceName", ""),
+        vpc_id=payload["VpcId"],
+        state=payload["State"],
+        kind=payload["VpcEndpointType"],
+        private_dns=payload.get("PrivateDnsEnabled", False),
+        policy=payload.get("PolicyDocument", ""),
+        group_ids=tuple(each["GroupId"] for each in payload.get("Groups", ())),
+        subnet_ids=tuple(payload.get("SubnetIds", ())),
+        table_ids=tuple(payload.get("RouteTableIds", ())),
+    )
+
+
+def internet_gateway(ec2: EC2Client, vpc_id: str) -> str | None:
+    """The internet gateway that is attached to a VPC, which has one at most."""
+    answer = ec2.describe_internet_gateways(Filters=[_is("attachment.vpc-id", vpc_id)])
+    return next((each["InternetGatewayId"] for each in answer["InternetGateways"]), None)
+
+
+def network_acl(ec2: EC2Client, subnet_id: str) -> NetworkAcl | None:
+    """The network ACL of a subnet, its rules for IPv4."""
+    answer = ec2.describe_network_acls(Filters=[_is("association.subnet-id", subnet_id)])
+    return next((parsed_acl(each) for each in answer["NetworkAcls"]), None)
+
+
+def parsed_acl(payload: Mapping[str, Any]) -> NetworkAcl:
+    """A network ACL from EC2's payload."""
+    return NetworkAcl(
+        id=payload["NetworkAclId"],
+        entries=tuple(
+            AclEntry(
+                number=each["RuleNumber"],
+                egress=each["Egress"],
+                allow=each["RuleAction"] == "allow",
+                protocol=each["Protocol"],
+                cidr=IPv4Network(each["CidrBlock"]),
+                ports=range(each["PortRange"]["From"], each["PortRange"]["To"] + 1)
+                if each.get("PortRange")
+                else None,
+            )
+            for each in payload.get("Entries", ())
+            if each.get("CidrBlock")
+        ),
+    )
+
+
+def public_access(ec2: EC2Client) -> PublicAccess:
+    """The region's VPC Block Public Access."""
+    answer: Mapping[str, Any] = ec2.describe_vpc_block_public_access_options()
+    told = answer.get("VpcBlockPublicAccessOptions", {})
+    return PublicAccess(
+        mode=told.get("InternetGatewayBlockMode", "off"), managed_by=told.get("ManagedBy", "account")
+    )
+
+
+def exclusions(ec2: EC2Client) -> tuple[Exclusion, ...]:
+    """What Block Public Access leaves out, as far as that is in force."""
+    answer = ec2.describe_vpc_block_public_access_exclusions(MaxResults=1000)
     return tuple(
-        Endpoint(
-            id=each["VpcEndpointId"],
-            service=each["ServiceName"],
-            vpc_id=each["VpcId"],
-            state=each["State"],
-            kind=each["VpcEndpointType"],
-            private_dns=each.get("PrivateDnsEnabled", False),
+        Exclusion(
+            id=each.get("ResourceArn", "").rpartition("/")[2],
+            mode=each.get("InternetGatewayExclusionMode", ""),
         )
-        for each in answer["VpcEndpoints"]
+        for each in answer["VpcBlockPublicAccessExclusions"]
+        if each.get("State") in ("create-complete", "update-complete", "update-in-progress", "update-failed")
+    )
+
+
+def dhcp_options(ec2: EC2Client) -> tuple[DhcpOptions, ...]:
+    """The region's sets of DHCP options."""
+    pages = ec2.get_paginator("describe_dhcp_options").paginate(PaginationConfig={"PageSize": 1000})
+    return tuple(
+        DhcpOptions(
+            id=each["DhcpOptionsId"],
+            name_servers=tuple(
+                value["Value"]
+                for option in each.get("DhcpConfigurations", ())
+                if option.get("Key") == "domain-name-servers"
+                for value in option.get("Values", ())
+            ),
+        )
+        for page in pages
+        for each in page["DhcpOptions"]
     )
 
 
@@ -152,6 +249,12 @@ def security_group(ec2: EC2Client, group_id: str) -> SecurityGroup | None:
     """A security group by its id, None when it isn't there."""
     answer = ec2.describe_security_groups(Filters=[_is("group-id", group_id)])
     return next((parsed_group(each) for each in answer["SecurityGroups"]), None)
+
+
+def security_groups(ec2: EC2Client, group_ids: Sequence[str]) -> tuple[SecurityGroup, ...]:
+    """Those of these security groups that are there."""
+    answer = ec2.describe_security_groups(Filters=[{"Name": "group-id", "Values": list(group_ids)}])
+    return tuple(parsed_group(each) for each in answer["SecurityGroups"])
 
 
 def parsed_group(payload: Mapping[str, Any]) -> SecurityGroup:

@@ -8,18 +8,22 @@ from datetime import datetime
 from nixl_efa.checks.facts import Facts
 from nixl_efa.checks.rules import (
     access,
+    endpoints,
     image,
     instance_type,
     machine,
     names,
     network,
     pending,
+    permissions,
     placement,
     purchase,
     quota,
     reservation,
     security_group,
     state,
+    traffic,
+    volumes,
     way_out,
 )
 from nixl_efa.findings import Finding
@@ -41,9 +45,13 @@ SUBJECTS: tuple[SubjectRule, ...] = (
     placement.check,
     network.check,
     way_out.check,
+    traffic.check,
+    endpoints.check,
     quota.check_addresses,
     security_group.check,
     image.check,
+    volumes.check,
+    permissions.check,
     access.check,
 )
 

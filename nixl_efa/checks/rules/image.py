@@ -39,9 +39,11 @@ def _image(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     image = facts.image
     if isinstance(image, NoAnswer):
         return [no_answer("image", image, by_hand)]
+    allowed = _allowed(launch, facts, facts.image_id, image)
     if image is None:
-        return [_missing(launch, facts.image_id, by_hand)]
+        return [_missing(launch, facts.image_id, by_hand), *allowed]
     return [
+        *allowed,
         _usable(launch, image, now, by_hand),
         _architecture(launch, facts, image, by_hand),
         _root_device(image, by_hand),
@@ -68,6 +70,25 @@ def _missing(launch: Launch, image_id: str, by_hand: str) -> Finding:
         "Set ami_id to an image of this region, or remove it: the newest deep-learning image is then taken.",
         by_hand,
     )
+
+
+def _allowed(launch: Launch, facts: Facts, image_id: str, image: Image | None) -> list[Finding]:
+    """Allowed AMIs (EC2 user guide, ec2-allowed-amis): where they are enabled, EC2 does not show what they don't allow;
+    in audit mode it says what that would be. Images of the account itself are always allowed."""
+    check, by_hand = "allowed images", aws(launch, "ec2", "get-allowed-images-settings")
+    state = facts.allowed_images
+    if isinstance(state, NoAnswer):
+        return [no_answer(check, state, by_hand)]
+    remedy = "Have its owner (amazon) added to the account's Allowed AMIs, or set ami_id to an image of this account."
+    if state == "enabled" and (image is None or image.allowed is False):
+        seen = "may be why EC2 does not show" if image is None else "do not allow"
+        return [
+            failed(check, f"The account's Allowed AMIs are enabled, and {seen} {image_id}.", remedy, by_hand)
+        ]
+    if state == "audit-mode" and image is not None and image.allowed is False:
+        message = f"The account's Allowed AMIs, now in audit mode, would not allow {image_id} once they are enabled."
+        return [warned(check, message, remedy, by_hand)]
+    return [passed(check, f"The account's Allowed AMIs ({state}) allow it.", by_hand)] if image else []
 
 
 def _usable(launch: Launch, image: Image, now: datetime, by_hand: str) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
+from nixl_efa.checks.network_facts import AMAZON_DNS
 from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, tenancy
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
@@ -134,6 +135,20 @@ def _subnet(launch: Launch, facts: Facts) -> Finding:
             f"Set vpc_id = {subnet.vpc_id!r}, or another subnet_id.",
             by_hand,
         )
+    if subnet.state != "available":
+        return failed(
+            "subnet",
+            f"The subnet {subnet.id} is {subnet.state}: EC2 makes no interfaces in it.",
+            "Set subnet_id to a subnet that is available.",
+            by_hand,
+        )
+    if subnet.ipv6_only:
+        return failed(
+            "subnet",
+            f"The subnet {subnet.id} has IPv6 alone; the nodes know each other by their IPv4 addresses.",
+            "Set subnet_id to a subnet with IPv4.",
+            by_hand,
+        )
     if zone and subnet.zone != zone:
         return failed(
             "subnet",
@@ -168,21 +183,16 @@ def _no_subnet(launch: Launch, seen: tuple[Subnet, ...], zone: str | None, by_ha
 
 def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     check, needed, by_hand = "subnet addresses", addresses_needed(launch), subnet_command(launch)
-    own = 0
-    if not isinstance(facts.running, NoAnswer):
-        own = sum(each.own for each in facts.running)
-    if subnet.free_addresses < needed and not own:
-        return failed(
-            check,
-            f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}.",
-            "Free some, or set subnet_id to a larger subnet of the zone.",
-            by_hand,
-        )
-    return passed(
-        check,
-        f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}.",
-        by_hand,
-    )
+    running = () if isinstance(facts.running, NoAnswer) else facts.running
+    own = sum(each.own and each.subnet_id in ("", subnet.id) for each in running)
+    seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}"
+    if own:
+        seen += f", and {own} of its {launch.count} nodes have theirs"
+    # What runs gives its address to its successor.
+    if subnet.free_addresses < needed * (launch.count - min(own, launch.count)) / launch.count:
+        remedy = "Free some, or set subnet_id to a larger subnet of the zone."
+        return failed(check, f"{seen}.", remedy, by_hand)
+    return passed(check, f"{seen}.", by_hand)
 
 
 def _dedicated(launch: Launch, vpc_id: str) -> Finding:
@@ -226,4 +236,30 @@ def _dns(launch: Launch, facts: Facts) -> list[Finding]:
                 by_hand,
             )
         ]
-    return [passed("vpc DNS", f"{vpc} resolves names and gives them.", by_hand)]
+    return [_name_servers(launch, facts, vpc, by_hand)]
+
+
+def _name_servers(launch: Launch, facts: Facts, vpc: str, by_hand: str) -> Finding:
+    """Whom the VPC's DHCP options name; without a set, Nitro instances ask Amazon's resolver (VPC user guide,
+    DHCPOptionSetConcepts)."""
+    chosen = facts.own_vpc.dhcp_options_id if facts.own_vpc is not None else ""
+    shown = aws(launch, "ec2", "describe-dhcp-options", *(["--dhcp-options-ids", chosen] if chosen else []))
+    if isinstance(facts.dhcp_options, NoAnswer):
+        return no_answer("vpc DNS", facts.dhcp_options, shown)
+    servers = next((each.name_servers for each in facts.dhcp_options if each.id == chosen), (AMAZON_DNS,))
+    if AMAZON_DNS in servers:
+        return passed("vpc DNS", f"{vpc} resolves names and gives them.", by_hand)
+    if not servers:
+        return failed(
+            "vpc DNS",
+            f"The DHCP options of {vpc} ({chosen}) name no name server: no node would find AWS's services.",
+            "Associate DHCP options whose domain-name-servers is AmazonProvidedDNS.",
+            shown,
+        )
+    return warned(
+        "vpc DNS",
+        f"The DHCP options of {vpc} ({chosen}) name {listed(servers)} in place of Amazon's resolver; whether the nodes "
+        "would find Systems Manager by them can't be seen, nor interface endpoints, whose names only Amazon's knows.",
+        "Make sure that they forward AWS's names to the VPC's resolver (its second address, or 169.254.169.253).",
+        shown,
+    )

@@ -98,7 +98,7 @@ def _https(_launch: Launch, group: SecurityGroup, by_hand: str) -> Finding:
     check = "security group egress"
     for rule in group.egress:
         elsewhere = rule.cidrs or rule.prefix_lists or any(other != group.id for other in rule.group_ids)
-        if elsewhere and _covers_https(rule):
+        if elsewhere and covers_https(rule):
             return passed(check, f"{group.id} lets its members out to port {_HTTPS}.", by_hand)
     return failed(
         check,
@@ -109,7 +109,8 @@ def _https(_launch: Launch, group: SecurityGroup, by_hand: str) -> Finding:
     )
 
 
-def _covers_https(rule: Rule) -> bool:
+def covers_https(rule: Rule) -> bool:
+    """Whether a rule is about TCP port 443."""
     if rule.protocol == "-1":
         return True
     if rule.protocol not in ("tcp", "6") or rule.from_port is None or rule.to_port is None:

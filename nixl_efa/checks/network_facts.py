@@ -1,0 +1,98 @@
+"""What stands in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options. Plain values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+from typing import Literal
+
+# The addresses of a rule that names no one's in particular.
+ANYWHERE = IPv4Network("0.0.0.0/0")
+HTTP = range(80, 81)
+HTTPS = range(443, 444)
+# Where answers come back to: net.ipv4.ip_local_port_range of Linux, 32768 to 60999 (kernel documentation,
+# networking/ip-sysctl; VPC user guide, nacl-ephemeral-ports).
+ANSWERS = range(32768, 61000)
+
+Passage = Literal["open", "partly", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class AclEntry:
+    """A rule of a network ACL for IPv4. Protocol "-1" is every protocol; `ports` is None for all."""
+
+    number: int
+    egress: bool
+    allow: bool
+    protocol: str
+    cidr: IPv4Network
+    ports: range | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkAcl:
+    """The network ACL of a subnet."""
+
+    id: str
+    entries: tuple[AclEntry, ...]
+
+    def tcp(self, *, egress: bool, remote: IPv4Network, ports: range) -> Passage:
+        """Whether TCP to (egress) or from `remote` passes on these ports: the rule with the lowest number that fits
+        decides, and what no rule fits is denied (VPC user guide, nacl-rules).
+
+        "partly": some of the ports or of the addresses pass. ANYWHERE is the internet: a rule for private addresses
+        says nothing about it, and one that denies a part of it leaves it open.
+        """
+        open_ports: set[int] = set()
+        undecided = set(ports)
+        partly = False
+        for entry in sorted(self.entries, key=lambda each: each.number):
+            if entry.egress != egress or entry.protocol not in ("-1", "6"):
+                continue
+            here = undecided & set(entry.ports) if entry.ports is not None else set(undecided)
+            if remote.subnet_of(entry.cidr):
+                undecided -= here
+                if entry.allow:
+                    open_ports |= here
+            elif (
+                here
+                and entry.allow
+                and entry.cidr.overlaps(remote)
+                and not _says_nothing_of(entry.cidr, remote)
+            ):
+                partly = True
+        if open_ports == set(ports):
+            return "open"
+        return "partly" if open_ports or partly else "closed"
+
+
+def _says_nothing_of(cidr: IPv4Network, remote: IPv4Network) -> bool:
+    return remote == ANYWHERE and cidr.is_private
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAccess:
+    """The region's VPC Block Public Access: "off", "block-bidirectional" or "block-ingress"; `managed_by` is "account"
+    or "declarative-policy"."""
+
+    mode: str
+    managed_by: str = "account"
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A VPC or subnet that Block Public Access leaves out, by id: "allow-bidirectional" or "allow-egress"."""
+
+    id: str
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class DhcpOptions:
+    """A set of DHCP options: the name servers that it gives to instances, AMAZON_DNS or addresses."""
+
+    id: str
+    name_servers: tuple[str, ...]
+
+
+AMAZON_DNS = "AmazonProvidedDNS"

@@ -1,0 +1,113 @@
+"""Whether whoever deploys may do what the dry run does not try, as IAM's simulation sees it; and the role of Spot."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, NoAnswer, Simulated
+from nixl_efa.checks.permissions import CREATE_SPOT_ROLE
+from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
+from nixl_efa.launch import Launch
+
+_CHECK, _SPOT = "permissions", "spot role"
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """The actions of a deployment, and for Spot the role that its first request makes."""
+    return [_permissions(launch, facts), *_spot_role(launch, facts)]
+
+
+def _permissions(launch: Launch, facts: Facts) -> Finding:
+    """IAM API reference, SimulatePrincipalPolicy: it knows the identity's policies and its boundary. Of a denial by a
+    condition whose value it was not given (MissingContextValues) nothing follows."""
+    answer = facts.permissions
+    if isinstance(answer, NoAnswer):
+        by_hand = aws(launch, "sts", "get-caller-identity")
+        found = no_answer(_CHECK, answer, by_hand)
+        if not answer.denied:
+            return found
+        more = "Until then, compare your role's policies by hand: iam:PassRole, iam:CreateRole, s3:CreateBucket and others were not looked at."  # noqa: E501
+        return replace(found, remedy=f"{found.remedy} {more}")
+    if not answer:
+        return skipped(
+            _CHECK, "Not looked at: IAM simulates users and roles alone, and these credentials are neither."
+        )
+    asked = [each for each in answer if each.action != CREATE_SPOT_ROLE]
+    refused = [each for each in asked if each.decision != "allowed" and not each.missing]
+    unknown = [each for each in asked if each.decision != "allowed" and each.missing]
+    by_hand = _by_hand(launch, facts, refused or unknown or asked)
+    if refused:
+        names = listed((each.action for each in refused), limit=12)
+        explicit = any(each.decision == "explicitDeny" for each in refused)
+        return _refused(facts, names, explicit, by_hand)
+    if unknown:
+        names = listed((each.action for each in unknown), limit=12)
+        keys = listed(sorted({key for each in unknown for key in each.missing}))
+        message = (
+            f"IAM's simulation can't tell whether these credentials may do {names}: that depends on {keys}."
+        )
+        return warned(_CHECK, message, "Compare the conditions in your role's policies.", by_hand)
+    message = (
+        f"IAM's simulation allows the {len(asked)} further actions of a deployment; service control policies and "
+        "session policies may still deny some."
+    )
+    return passed(_CHECK, message, by_hand)
+
+
+def _refused(facts: Facts, names: str, explicit: bool, by_hand: str) -> Finding:
+    running = () if isinstance(facts.running, NoAnswer) else facts.running
+    remedy = "Have them added to your role, on what the stack makes, or deploy with another profile."
+    if explicit:
+        remedy = (
+            "Some are denied in so many words: have that statement changed, or deploy with another profile."
+        )
+    if any(each.own for each in running):
+        message = f"These credentials may not do {names}, by IAM's simulation; the pair stands already, so that a deployment may not need it."  # noqa: E501
+        return warned(_CHECK, message, remedy, by_hand)
+    return failed(_CHECK, f"These credentials may not do {names}, by IAM's simulation.", remedy, by_hand)
+
+
+def _by_hand(launch: Launch, facts: Facts, shown: list[Simulated]) -> str:
+    if isinstance(facts.account, NoAnswer) or not shown:
+        return ""
+    resource = shown[0].resource
+    actions = [each.action for each in shown if each.resource == resource]
+    source = facts.account.arn if ":user/" in facts.account.arn else "ROLE_ARN"
+    return aws(
+        launch,
+        "iam",
+        "simulate-principal-policy",
+        "--policy-source-arn",
+        source,
+        "--resource-arns",
+        resource,
+        "--action-names",
+        *actions,
+    )
+
+
+def _spot_role(launch: Launch, facts: Facts) -> list[Finding]:
+    """The first request makes the role, where whoever asks may make it; else it is refused with
+    AuthFailure.ServiceLinkedRoleCreationNotPermitted (EC2 user guide, service-linked-roles-spot-instance-requests;
+    LeanerCloud/AutoSpotting 187)."""
+    if launch.market != "spot":
+        return []
+    by_hand = aws(launch, "iam", "get-role", "--role-name", "AWSServiceRoleForEC2Spot")
+    if isinstance(facts.spot_role, NoAnswer):
+        return [no_answer(_SPOT, facts.spot_role, by_hand)]
+    if facts.spot_role:
+        return [passed(_SPOT, "AWSServiceRoleForEC2Spot is there.", by_hand)]
+    make = aws(launch, "iam", "create-service-linked-role", "--aws-service-name", "spot.amazonaws.com")
+    remedy = f"Have an administrator run once: {make}"
+    simulated = () if isinstance(facts.permissions, NoAnswer) else facts.permissions
+    decision = next((each.decision for each in simulated if each.action == CREATE_SPOT_ROLE), "")
+    if decision == "allowed":
+        message = "AWSServiceRoleForEC2Spot is not there; EC2 makes it at the first request, which these credentials may do."  # noqa: E501
+        return [passed(_SPOT, message, by_hand)]
+    if decision:
+        message = "AWSServiceRoleForEC2Spot is not there, and these credentials may not make it (iam:CreateServiceLinkedRole): EC2 would refuse Spot Instances."  # noqa: E501
+        return [failed(_SPOT, message, remedy, by_hand)]
+    message = "AWSServiceRoleForEC2Spot is not there; EC2 makes it at the first request if these credentials may (iam:CreateServiceLinkedRole), which was not looked at."  # noqa: E501
+    return [warned(_SPOT, message, remedy, by_hand)]

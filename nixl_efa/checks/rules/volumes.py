@@ -1,0 +1,107 @@
+"""The nodes' volumes: the key that encrypts them, and the region's quota of gp3 storage.
+
+Both are looked at by EC2 only after it has taken the launch: the instances end again with a reason, a dry run says
+nothing (EC2 API reference, StateReason; cloudfoundry/bosh-aws-cpi-release 46; aws/karpenter-provider-aws 1407).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from nixl_efa.checks.facts import Facts, NoAnswer, VolumeKey
+from nixl_efa.checks.quota_codes import GP3_STORAGE
+from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.findings import Finding, failed, passed, skipped, warned
+from nixl_efa.launch import Launch
+
+_KEY, _QUOTA = "volume key", "volume quota"
+_GIB_A_TIB = 1024
+# KMS developer guide, key-state: what a key in another state encrypts is nothing.
+_USABLE = "Enabled"
+_MENDED_BY = {"Disabled": "enable-key", "PendingDeletion": "cancel-key-deletion"}
+
+
+def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
+    """The key and the quota."""
+    return [*_key(launch, facts), *_quota(launch, facts)]
+
+
+def _key(launch: Launch, facts: Facts) -> list[Finding]:
+    key = facts.volume_key
+    by_hand = aws(launch, "ec2", "get-ebs-default-kms-key-id")
+    if isinstance(key, NoAnswer):
+        return [no_answer(_KEY, key, by_hand)]
+    if key is None:
+        return []
+    if not key.owner and key.state != "gone":
+        return [passed(_KEY, f"The volumes are encrypted with AWS's own key ({key.id}).", by_hand)]
+    by_hand = aws(launch, "kms", "describe-key", "--key-id", key.id)
+    if key.state not in ("", _USABLE):
+        return [_unusable(launch, key, by_hand)]
+    own = None if isinstance(facts.account, NoAnswer) else facts.account.id
+    if own is not None and key.owner != own:
+        return [
+            warned(
+                _KEY,
+                f"The key of the account's EBS encryption, {key.id}, is of account {key.owner}: if its policy does not "
+                "let whoever deploys make grants, EC2 takes the launch, and its instances end at once "
+                "(Client.InternalError).",
+                "Have kms:CreateGrant, kms:Decrypt, kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext and "
+                f"kms:ReEncrypt* allowed to account {own} in that key's policy; or {_another(launch)}.",
+                by_hand,
+            )
+        ]
+    return [passed(_KEY, f"The volumes are encrypted with {key.id}, which is enabled.", by_hand)]
+
+
+def _unusable(launch: Launch, key: VolumeKey, by_hand: str) -> Finding:
+    state = "is not there" if key.state == "gone" else f"is {key.state}"
+    mend = _MENDED_BY.get(key.state)
+    remedy = _another(launch)
+    if mend:
+        remedy = f"`{aws(launch, 'kms', mend, '--key-id', key.id)}`, or {remedy}"
+    return failed(
+        _KEY,
+        f"The key of the account's EBS encryption, {key.id}, {state}: EC2 takes the launch, and its instances end at "
+        "once (Client.InternalError).",
+        f"{remedy[0].upper()}{remedy[1:]}.",
+        by_hand,
+    )
+
+
+def _another(launch: Launch) -> str:
+    return (
+        f"choose another key for EBS (`{aws(launch, 'ec2', 'reset-ebs-default-kms-key-id')}` takes AWS's own)"
+    )
+
+
+def _quota(launch: Launch, facts: Facts) -> list[Finding]:
+    by_hand = aws(
+        launch, "service-quotas", "get-service-quota", "--service-code", "ebs", "--quota-code", GP3_STORAGE
+    )
+    volumes = aws(launch, "ec2", "describe-volumes", "--filters", "Name=volume-type,Values=gp3")
+    if isinstance(facts.volume_quota, NoAnswer):
+        return [no_answer(_QUOTA, facts.volume_quota, by_hand)]
+    if isinstance(facts.volumes_gib, NoAnswer):
+        return [no_answer(_QUOTA, facts.volumes_gib, volumes)]
+    if facts.volume_quota is None:
+        message = f"Service Quotas knows no quota {GP3_STORAGE} in {launch.region}."
+        return [skipped(_QUOTA, message, "", by_hand)]
+    limit = int(facts.volume_quota.value * _GIB_A_TIB)
+    running = () if isinstance(facts.running, NoAnswer) else facts.running
+    # What runs gives its volume up before its successor gets one.
+    missing = launch.count - min(sum(each.own for each in running), launch.count)
+    needed = missing * launch.volume.gib
+    name = f"{facts.volume_quota.name} ({GP3_STORAGE})"
+    seen = f"{name}: {facts.volumes_gib} of {limit} GiB in use; the pair takes {needed} more"
+    if facts.volumes_gib + needed > limit:
+        return [
+            failed(
+                _QUOTA,
+                f"{seen}. EC2 takes the launch, and its instances end at once (Client.VolumeLimitExceeded).",
+                f"Ask for more in Service Quotas ({launch.region}), delete volumes that nothing uses, or lower "
+                "volume_size.",
+                volumes,
+            )
+        ]
+    return [passed(_QUOTA, f"{seen}.", by_hand)]
