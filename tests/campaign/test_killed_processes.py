@@ -137,8 +137,8 @@ class Trial:
         return "bought" if bought else "not bought"
 
     def _wait_for_the_moment(self, process: subprocess.Popen[str]) -> None:
-        """A random moment of the start, of the time from the journal's first line on (in which the purchase is), or from
-        the purchase on: a slow machine reaches it in none of the others."""
+        """A random moment of the start; of the time from the journal's first line on, in which the purchase is;
+        or from the purchase on, which a slow machine reaches in none of the others."""
         kind = self.rng.random()
         if kind < 0.25:
             time.sleep(self.rng.uniform(0, 1.5))
