@@ -10,6 +10,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
 from local_aws.ec2.api import refuse
+from local_aws.ec2.ultra_servers import MORE_OFFERED
 
 
 @cache
@@ -31,7 +32,8 @@ class InstanceTypeActions:
     def describe_instance_types(self) -> ActionResult:
         """The types of this region; those of others, too, for IncludeUnsupportedInRegion."""
         self.error_on_dryrun()
-        names, here = self._get_param("InstanceTypes", []), types_in(self.region)
+        names = self._get_param("InstanceTypes", [])
+        here = types_in(self.region).union(filter(self.ec2_backend.zones_of, MORE_OFFERED))
         every = self._get_param("IncludeUnsupportedInRegion", False)
         if not every and (missing := set(names) - here):
             raise refuse(
