@@ -20,6 +20,13 @@ _EXPLICIT = re.compile(
     r"explicit deny in (?:an?|the) ((?:[\w-]+ )+?(?:policy|boundary))(?!\w)", re.IGNORECASE
 )
 _IMPLICIT = re.compile(r"because no ((?:[\w-]+ )+?(?:policy|boundary)) allows", re.IGNORECASE)
+# What a denial says that only lacks a permission.
+_PLAIN = re.compile(
+    r"you are not authorized to perform this operation|access denied"
+    r"|(?:user: )?\S+ is not authorized to perform: \S+(?: on resource: \S+)?"
+    r"|because no identity-based policy allows the \S+ action",
+    re.IGNORECASE,
+)
 _ENCODED = "encoded authorization failure message"
 _DECLARATIVE = "declarative policy"
 _ORGANIZATION = "No permission added to your role helps: those who run the organization must allow it, or take an account, a region or a type that they allow."
@@ -135,14 +142,9 @@ def denial(refusal: Refusal, service: str = "") -> Advice | None:
 
 
 def names_cause(refusal: Refusal) -> bool:
-    """Whether AWS's message says more than that a permission is missing: which policy denied it, or how to find out."""
-    message = refusal.message
-    implicit = _IMPLICIT.search(message)
-    return (
-        _EXPLICIT.search(message) is not None
-        or (implicit is not None and "identity-based" not in implicit.group(1))
-        or any(words in message.lower() for words in (_ENCODED, _DECLARATIVE, _ULTRA_SERVERS))
-    )
+    """Whether AWS's message says more than that a permission is missing: which policy denied it, why, or how to find
+    out."""
+    return bool(_PLAIN.sub("", refusal.message).strip(" ."))
 
 
 def _advice(refusal: Refusal, meaning: str, remedy: str) -> Advice:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from nixl_efa.refusals import Asked, Refusal, advice_for
+from nixl_efa.refusals import Asked, Refusal, advice_for, names_cause
 from nixl_efa.refusals.advice import TABLE
 from nixl_efa.refusals.model import Advice
 
@@ -213,3 +213,27 @@ def test_who_denied_it_and_who_can_change_that(words: str, meaning: str, remedy:
     assert remedy in found.remedy
     if meaning not in ("not allowed", "ec2:RunInstances is not allowed"):
         assert "Ask for it to be added to your role" not in found.remedy
+
+
+@pytest.mark.parametrize(
+    ("message", "is_cause"),
+    [
+        ("You are not authorized to perform this operation.", False),
+        ("Access Denied", False),
+        (f"{USER} because no identity-based policy allows the ec2:RunInstances action", False),
+        (f"You are not authorized to perform this operation. {USER}", False),
+        (f"{USER} {BY} a service control policy", True),
+        (
+            f"{USER} because public policies are prevented by the BlockPublicPolicy setting in S3 Block Public Access.",
+            True,
+        ),
+        (
+            f"{USER} because the resource does not exist in this Region, no resource-based policies allow access, or a "
+            "resource-based policy explicitly denies access",
+            True,
+        ),
+        ("MultiFactorAuthentication failed with invalid MFA one time pass code.", True),
+    ],
+)
+def test_a_cause_that_aws_names_is_kept_whatever_it_is(message: str, is_cause: bool) -> None:
+    assert names_cause(Refusal("AccessDenied", message)) is is_cause
