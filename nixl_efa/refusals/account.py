@@ -63,6 +63,13 @@ ACCOUNT = (
         "AWS is still verifying the account for this region",
         "Wait some minutes, at most four hours; then ask AWS Support.",
     ),
+    # Accounts on AWS's free plan: splunk/attack_range 1302, bitnami/vms 1838 (an image).
+    Advice(
+        ("InvalidParameterCombination",),
+        "the account is on AWS's free plan, on which EC2 starts a few small types alone",
+        "No setting changes that: upgrade the account to the paid plan (console, Billing and Cost Management).",
+        "eligible for free tier",
+    ),
     Advice(
         ("OptInRequired",),
         "the account is not subscribed to the image",

@@ -149,6 +149,12 @@ NETWORK = (
         _OURS,
         "capacityreservationpreference",
     ),
+    # terraform-provider-aws 12450: a rule that an apply which was cut off had made already.
+    Advice(
+        ("InvalidPermission.Duplicate",),
+        "the security group has the rule already, and the state does not know it",
+        "Run `nixl-efa mend`, then deploy again: an apply that was cut off had made it.",
+    ),
     Advice(
         ("RulesPerSecurityGroupLimitExceeded",),
         "the security group would have more rules than the account's quota allows",
@@ -174,6 +180,13 @@ IMAGE_AND_VOLUMES = (
         "the image can't boot on the type",
         "Set ami_id to an image that supports UEFI, or remove it.",
         "boot mode",
+    ),
+    # The words as public logs have them: "Enhanced networking with the Elastic Network Adapter (ENA) is required".
+    Advice(
+        ("InvalidParameterCombination",),
+        "the image has no driver for the type's network (ENA)",
+        "Set ami_id to an image with ENA enabled, or remove it.",
+        "elastic network adapter",
     ),
     Advice(
         ("InvalidBlockDeviceMapping",),
@@ -239,6 +252,11 @@ IMAGE_AND_VOLUMES = (
         "Set instance_type to one of the region; `nixl-efa instance-types list` shows them.",
         "instancetype",
     ),
+    Advice(
+        ("InvalidInstanceType",),
+        "the region has no such instance type",
+        "Set instance_type to one of the region; `nixl-efa instance-types list` shows them.",
+    ),
 )
 
 NAMES_AND_TAGS = (
@@ -267,6 +285,12 @@ NAMES_AND_TAGS = (
         ),
         "the name is taken",
         _TAKEN,
+    ),
+    # aws-cli 2593, terraform-provider-aws 7628: within a minute as a rule, up to an hour.
+    Advice(
+        ("OperationAborted",),
+        "S3 still works on the bucket, or on the end of one that had its name",
+        "Deploy again in some minutes; a bucket's name is free an hour after its end at the latest.",
     ),
     # Systems Manager refuses a name under /aws that is none of its public ones.
     Advice(

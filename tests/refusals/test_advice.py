@@ -102,6 +102,38 @@ def test_no_row_stands_in_front_of_another(row: Advice) -> None:
             "image",
             "terms",
         ),
+        (
+            "InvalidParameterCombination",
+            "The specified instance type is not eligible for Free Tier. For a list of Free Tier instance types, run "
+            "'describe-instance-types' with the filter 'free-tier-eligible=true'.",
+            "free plan",
+            "paid plan",
+        ),
+        (
+            "InvalidParameterCombination",
+            "Enhanced networking with the Elastic Network Adapter (ENA) is required for the 'p5.48xlarge' instance "
+            "type. Ensure that you are using an AMI that is enabled for ENA.",
+            "the image has no driver",
+            "Set ami_id",
+        ),
+        (
+            "InvalidInstanceType",
+            "The following supplied instance types do not exist: [p5.48xl]",
+            "no such",
+            "list",
+        ),
+        (
+            "InvalidPermission.Duplicate",
+            'the specified rule "peer: sg-1, ALL, ALLOW" already exists',
+            "has the rule already",
+            "nixl-efa mend",
+        ),
+        (
+            "OperationAborted",
+            "A conflicting conditional operation is currently in progress against this resource. Please try again.",
+            "still works on the bucket",
+            "again in some minutes",
+        ),
         ("CapacityBlockDescribeLimitExceeded", "", "may ask for no more", "later"),
         ("IncorrectState", "The Capacity Block 'cr-1' is expired", "can't be extended", "an hour before"),
         (
