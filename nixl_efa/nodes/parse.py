@@ -19,7 +19,7 @@ EFA_VENDOR = "0x1d0f"
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One line of nvidia-smi; memory in MiB, 0 where the GPU tells none ("[N/A]")."""
+    """One line of nvidia-smi; memory in MiB, 0 where the GPU has none of its own ("[N/A]", "[Not Supported]")."""
 
     index: int
     name: str
@@ -88,8 +88,13 @@ def installer_version(text: str) -> str:
 
 
 def gpus(text: str) -> tuple[Gpu, ...]:
-    """The lines of `nvidia-smi --query-gpu=index,name,driver_version,memory.total --format=csv,noheader`."""
-    found = re.findall(r"^(\d+), (.+), ([\d.]+), (?:(\d+) MiB|\[.+\])$", text, re.MULTILINE)
+    """The lines of `nvidia-smi --query-gpu=index,name,driver_version,memory.total --format=csv,noheader`.
+
+    A GPU that has failed keeps its line, with an error in brackets for what can't be asked of it: "[GPU is lost]",
+    "[GPU requires reset]", "[Unknown Error]".
+    """
+    line = r"^(\d+), ([^\[\n].*), ([\d.]+), (?:([1-9]\d*) MiB|\[(?:N/A|Not Supported)\])$"
+    found = re.findall(line, text, re.MULTILINE)
     return tuple(Gpu(int(index), name, driver, int(memory or 0)) for index, name, driver, memory in found)
 
 

@@ -294,6 +294,23 @@ def test_one_gpu_that_is_lost_is_told_beside_those_that_are_there(p5_plan: Plann
     assert_told(found, FAIL, f"7 of 8 can be read: {error}.")
 
 
+@pytest.mark.parametrize(
+    ("name", "memory"),
+    [
+        ("NVIDIA H100 80GB HBM3", "[GPU is lost]"),
+        ("NVIDIA H100 80GB HBM3", "[Unknown Error]"),
+        ("[GPU requires reset]", "[GPU requires reset]"),
+        ("NVIDIA H100 80GB HBM3", "0 MiB"),
+    ],
+)
+def test_a_gpu_that_has_failed_and_keeps_its_line_is_none(name: str, memory: str, p5_plan: Planned) -> None:
+    broken = f"7, {name}, 580.65.06, {memory}"
+    printed = gpu_lines("NVIDIA H100 80GB HBM3", "81559 MiB", 7) + f"{broken}\n"
+    found = looked_at(p5_plan, {"nvidia": printed})["accelerators"]
+    assert_told(found, FAIL, f"7 of 8 can be read: {broken}.")
+    assert "dmesg" in found.remedy
+
+
 def test_cuda_that_waits_for_the_fabric_fails_though_every_gpu_is_listed(p5_plan: Planned) -> None:
     seen = answer("nvidia/healthy-smi-but-802")
     section = answer("nvidia/fabric-in-progress")
