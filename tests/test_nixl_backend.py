@@ -79,6 +79,12 @@ def test_the_reason_is_told(name: str, why: str) -> None:
     assert backend_of(name).why == why
 
 
+def test_what_is_not_known_of_a_type_is_said() -> None:
+    found = backend_of("trn2.3xlarge")
+    assert (found.name, found.is_sure) == ("LIBFABRIC", False)
+    assert "is not known here" in found.why
+
+
 @pytest.mark.parametrize("name", ["g7.8xlarge", "m9g.48xlarge"])
 def test_of_a_type_that_no_source_speaks_of_it_is_said_that_it_is_not_known(name: str) -> None:
     found = nixl_backend(name, "nvidia", 1)

@@ -38,6 +38,8 @@ _ROWS: tuple[tuple[str, bool, bool, bool | None, str], ...] = (
     ("g6 g6e gr6", True, True, False, f"{_PAGE}; {_ISSUE}"),
     ("g4dn g5 p3dn", False, False, False, f"{_PAGE}; {_ISSUE}"),
     ("trn1 trn1n trn2 trn2u", True, True, True, f"{_PAGE}; {_PLUGIN}"),
+    # "host-level EFA only": whether it reaches the one Neuron device is disputed there.
+    ("trn2.3xlarge", True, True, None, f"{_PAGE}; ai-dynamo/nixl#1994"),
     ("inf1", False, False, True, f"{_PAGE}; {_PLUGIN}"),
     ("dl1", True, False, None, _PAGE),
     ("dl2q vt1", False, False, None, _PAGE),
