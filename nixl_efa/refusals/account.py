@@ -32,7 +32,13 @@ ACCOUNT = (
         f"Log in anew. {_WHO} A region that the account has not enabled answers like this, too.",
     ),
     Advice(
-        ("RequestExpired", "ExpiredToken", "ExpiredTokenException", "InvalidSecurity.RequestHasExpired"),
+        (
+            "RequestExpired",
+            "RequestTimeTooSkewed",
+            "ExpiredToken",
+            "ExpiredTokenException",
+            "InvalidSecurity.RequestHasExpired",
+        ),
         "the credentials have ended, or this machine's clock is wrong",
         f"Log in anew, and look at the clock (`date -u`). {_WHO}",
     ),
@@ -44,6 +50,10 @@ ACCOUNT = (
             "SignatureDoesNotMatch",
             "IncompleteSignature",
             "MissingAuthenticationToken",
+            # Of IAM Identity Center, whose session has ended, and of S3.
+            "InvalidGrantException",
+            "UnauthorizedException",
+            "InvalidToken",
         ),
         "AWS does not accept the credentials",
         f"Run `aws configure` or `aws sso login`, or give --profile. {_WHO}",

@@ -36,6 +36,19 @@ DIED = (
     "Error: waiting for EC2 Instance (i-0123456789abcdef0) create: unexpected state 'terminated', wanted target "
     "'running'. last error: Client.VolumeLimitExceeded: Volume limit exceeded\n"
 )
+DIED_OF_ITS_KEY = (
+    "Error: waiting for EC2 Instance (i-0123456789abcdef0) create: unexpected state 'terminated', wanted target "
+    "'running'. last error: Client.InternalError: Client error on launch\n"
+)
+FAULT = (
+    "Error: creating EC2 Instance: operation error EC2: RunInstances, https response error StatusCode: 500, RequestID: "
+    "1, api error InternalError: An internal error has occurred\n"
+)
+LOGIN_ENDED = (
+    "Error: reading EC2 VPC: operation error EC2: DescribeVpcs, get identity: get credentials: failed to refresh "
+    "cached credentials, unable to refresh SSO token, operation error SSO OIDC: CreateToken, https response error "
+    "StatusCode: 400, RequestID: 1, InvalidGrantException: \n"
+)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +67,9 @@ DIED = (
         (TYPED, Refusal("EntityAlreadyExists", "Role with name nixl-efa-dev already exists.", "CreateRole")),
         (S3, Refusal("BucketAlreadyOwnedByYou", "", "CreateBucket")),
         (DIED, Refusal("Client.VolumeLimitExceeded", "Volume limit exceeded")),
+        (DIED_OF_ITS_KEY, Refusal("Client.InternalError", "Client error on launch")),
+        (FAULT, Refusal("InternalError", "An internal error has occurred", "RunInstances")),
+        (LOGIN_ENDED, Refusal("InvalidGrantException", "", "CreateToken")),
     ],
 )
 def test_a_refusal_is_found_in_terraforms_words(text: str, found: Refusal) -> None:
@@ -76,3 +92,12 @@ def test_a_deployment_gives_the_same_advice_as_the_check() -> None:
     assert "Buy nothing" in told
     (told,) = words.refused("Error: operation error EC2: X, RequestID: 1, api error Odd: It is odd.", Asked())
     assert told == "AWS refused X (Odd: It is odd). Read AWS's words"
+
+
+def test_an_instance_that_died_of_its_key_and_a_login_that_ended_have_their_advice() -> None:
+    (told,) = words.refused(DIED_OF_ITS_KEY, Asked(reserved=True))
+    assert "since the instance died at its launch" in told
+    assert "kms:CreateGrant" in told
+    (told,) = words.refused(LOGIN_ENDED, Asked())
+    assert told.startswith("AWS refused CreateToken, since AWS does not accept the credentials")
+    assert "aws sso login" in told
