@@ -9,13 +9,14 @@ from nixl_efa.refusals.model import Advice
 
 _TYPES_DATA = "Refresh the types' data (`nixl-efa instance-types refresh`)."
 _OURS = "No setting leads to this: report it with AWS's words."
+_KEY = "The key is that of the setting kms_key_id, without it the account's default (`aws ec2 get-ebs-default-kms-key-id`)"
 _TAKEN = "Another stack, or an earlier deployment whose state is elsewhere, has it: use that state, set another name, or remove what is there; `nixl-efa mend` shows what is there."
 
 # karpenter-provider-aws 1407: RunInstances succeeds and the instance dies.
 DIED_OF_ITS_KEY = Advice(
     ("Client.InternalError",),
     "the instance died at its launch, as a rule since the key that encrypts its volume may not be used",
-    "`aws ec2 get-ebs-default-kms-key-id` names the account's default key: it must be enabled, and its key policy must let your role make grants (kms:CreateGrant).",
+    f"{_KEY}: it must be enabled, and its key policy must let your role make grants (kms:CreateGrant).",
 )
 
 NETWORK = (
@@ -217,12 +218,12 @@ IMAGE_AND_VOLUMES = (
             "CustomerKeyHasBeenRevoked",
         ),
         "the KMS key that encrypts the volumes is disabled, waits for its deletion, or may not be used",
-        "`aws ec2 get-ebs-default-kms-key-id` names the account's default key: enable it (`aws kms enable-key`), let your role use it (its key policy), or take another (`aws ec2 modify-ebs-default-kms-key-id`).",
+        f"{_KEY}: enable it (`aws kms enable-key`), let your role use it (its key policy), or set kms_key_id to another.",
     ),
     Advice(
         ("InvalidKMSKey*", "KMSKeyNotAccessibleFault"),
         "the KMS key that encrypts the volumes can't be used",
-        "`aws ec2 get-ebs-default-kms-key-id` names the account's default key; look at its state and key policy.",
+        f"{_KEY}: look at its state and key policy.",
     ),
     Advice(
         ("InvalidSnapshot.NotFound",),
@@ -236,8 +237,8 @@ IMAGE_AND_VOLUMES = (
     ),
     Advice(
         ("InvalidParameterValue",),
-        "EC2 does not know the nodes' instance profile yet",
-        "Deploy again in a minute: IAM's news take a while.",
+        "EC2 does not know the nodes' instance profile, or not yet",
+        "Deploy again in a minute: IAM's news take a while. One of your own (the setting instance_profile) must be in this account.",
         "iam instance profile",
     ),
     Advice(

@@ -75,6 +75,16 @@ def test_no_row_stands_in_front_of_another(row: Advice) -> None:
             "disabled",
             "enable",
         ),
+        # Whose key it is decides the setting kms_key_id.
+        ("InvalidKMSKey.InvalidState", "", "is disabled", "kms_key_id"),
+        ("InvalidKMSKey.NotFound", "", "can't be used", "kms_key_id"),
+        ("Client.InternalError", "Client error on launch", "died at its launch", "kms_key_id"),
+        (
+            "InvalidParameterValue",
+            "Value (nixl) for parameter iamInstanceProfile.name is invalid. Invalid IAM Instance Profile name",
+            "instance profile",
+            "instance_profile",
+        ),
         (
             "ValidationException",
             "/aws/nothing is not a valid namespace",
