@@ -173,9 +173,11 @@ def test_the_first_spot_request_makes_the_role_where_it_may(
     assert client("iam", checked=False).get_role(RoleName="AWSServiceRoleForEC2Spot")["Role"]
 
 
-def test_an_exclusion_that_is_gone_is_refused_by_a_code_that_is_inferred(
+def test_an_exclusion_that_is_gone_or_of_nothing_is_refused_by_a_code_that_is_inferred(
     aws: LocalAws, ec2: EC2Client, refused: Refused
 ) -> None:
     with refused("InvalidVpcBlockPublicAccessExclusionId.NotFound"):
         ec2.delete_vpc_block_public_access_exclusion(ExclusionId="vpcbpa-exclude-0123456789abcdef0")
+    with refused("InvalidParameterCombination"):
+        ec2.create_vpc_block_public_access_exclusion(InternetGatewayExclusionMode="allow-egress")
     assert "public-access-exclusion-refused" in aws.world.inferred

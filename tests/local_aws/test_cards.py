@@ -94,5 +94,6 @@ def test_layouts_that_ec2_refuses(instance_type: str, specs: list[Spec], code: s
 def test_a_type_has_no_more_efa_interfaces_than_ec2_says() -> None:
     fewer = {**INSTANCE_TYPES["p4d.24xlarge"]}
     fewer["NetworkInfo"] = {**fewer["NetworkInfo"], "EfaInfo": {"MaximumEfaInterfaces": 2}}
-    with pytest.raises(EC2ClientError, match="EFA interface count 4 exceeds the limit of 2"):
+    with pytest.raises(EC2ClientError, match="EFA interface count 4 exceeds the limit of 2") as caught:
         check_interfaces(fewer, recommended(4))
+    assert caught.value.code == "AttachmentLimitExceeded"
