@@ -20,7 +20,7 @@ if TYPE_CHECKING:
         ({"InstanceType": "p99.huge"}, "InvalidParameterValue", "Invalid value 'p99.huge'"),
         ({"InstanceType": "m7g.large"}, "InvalidParameterValue", "The architecture 'arm64'"),
         (
-            {"InstanceType": "trn2u.48xlarge"},
+            {"InstanceType": "trn2.3xlarge"},
             "Unsupported",
             "not supported in your requested Availability Zone",
         ),

@@ -31,18 +31,18 @@ def test_regions_that_the_account_has_not_enabled_are_shown_when_all_are_asked_f
 
 
 def test_a_region_speaks_of_its_own_types_until_it_is_asked_for_the_others_too(ec2: EC2Client) -> None:
-    both: Any = [{"Name": "instance-type", "Values": ["p5.48xlarge", "trn2u.48xlarge"]}]
+    both: Any = [{"Name": "instance-type", "Values": ["p5.48xlarge", "trn2.3xlarge"]}]
     own = ec2.describe_instance_types(Filters=both)["InstanceTypes"]
     every = ec2.describe_instance_types(Filters=both, IncludeUnsupportedInRegion=True)["InstanceTypes"]
     assert [one["InstanceType"] for one in own] == ["p5.48xlarge"]
     shown = {one["InstanceType"]: one["SupportedInRegion"] for one in every}
-    assert shown == {"p5.48xlarge": True, "trn2u.48xlarge": False}
+    assert shown == {"p5.48xlarge": True, "trn2.3xlarge": False}
 
 
 def test_a_type_of_another_region_does_not_exist_here(ec2: EC2Client) -> None:
-    with pytest.raises(ClientError, match=r"InvalidInstanceType.*do not exist: \[trn2u.48xlarge\]"):
-        ec2.describe_instance_types(InstanceTypes=["trn2u.48xlarge"])
-    [found] = ec2.describe_instance_types(InstanceTypes=["trn2u.48xlarge"], IncludeUnsupportedInRegion=True)[
+    with pytest.raises(ClientError, match=r"InvalidInstanceType.*do not exist: \[trn2.3xlarge\]"):
+        ec2.describe_instance_types(InstanceTypes=["trn2.3xlarge"])
+    [found] = ec2.describe_instance_types(InstanceTypes=["trn2.3xlarge"], IncludeUnsupportedInRegion=True)[
         "InstanceTypes"
     ]
-    assert found["NetworkInfo"]["EfaInfo"]["MaximumEfaInterfaces"] == 16
+    assert found["NetworkInfo"]["EfaInfo"]["MaximumEfaInterfaces"] == 1

@@ -52,7 +52,7 @@ def test_a_reservation_ends_when_it_says(aws: LocalAws, ec2: EC2Client) -> None:
         ({"AvailabilityZone": "us-east-2z"}, "InvalidParameterValue", "us-east-2z"),
         ({"InstanceCount": 0}, "InvalidParameterValue", "instanceCount"),
         (
-            {"InstanceType": "p6e-gb200.36xlarge"},
+            {"InstanceType": "trn2.3xlarge"},
             "Unsupported",
             "not supported in your requested Availability Zone",
         ),
