@@ -40,17 +40,6 @@ _BY_CLASS = {
     "HTTPClientError": f"{{error}}. {_NETWORK}",
     "ParamValidationError": "AWS would not take these values: {error}",
 }
-_BAD_CREDENTIALS = {
-    "AuthFailure",
-    "InvalidClientTokenId",
-    "InvalidAccessKeyId",
-    "UnrecognizedClientException",
-    "SignatureDoesNotMatch",
-    "ExpiredToken",
-    "ExpiredTokenException",
-    "RequestExpired",
-    "MissingAuthenticationToken",
-}
 
 
 def error_code(error: Exception) -> str:
@@ -100,17 +89,13 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     refusal = refusal_of(error)
     if denied := denial(refusal, error_service(error)):
-        words = f" ({said(refusal)})" if names_cause(refusal) else ""
-        return f"no permission: {denied.meaning}{words}. {denied.remedy}"
-    code = refusal.code
-    if code in _BAD_CREDENTIALS:
-        return f"AWS does not accept the credentials ({code}: {error_message(error)}). {_CREDENTIALS}"
-    if code == "OptInRequired":
-        return f"the region or service is not enabled for this account ({error_message(error)}). {_REGION}"
-    if code:
+        cause = f" ({said(refusal)})" if names_cause(refusal) else ""
+        return f"no permission: {denied.meaning}{cause}. {denied.remedy}"
+    if refusal.code:
         advice = advice_for(refusal)
         meant = f", which means that {advice.meaning}. {advice.remedy}" if advice else ""
-        return f"{refusal.operation or 'a call'} was refused: {said(refusal)}{meant}"
+        words = said(refusal).rstrip(".") if meant else said(refusal)
+        return f"{refusal.operation or 'a call'} was refused: {words}{meant}"
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__].format(error=text).replace(". .", ".")

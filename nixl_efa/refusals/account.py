@@ -42,12 +42,23 @@ ACCOUNT = (
         "the credentials have ended, or this machine's clock is wrong",
         f"Log in anew, and look at the clock (`date -u`). {_WHO}",
     ),
+    # "Signature expired: 20261126T000000Z is now earlier than ..."; "Signature not yet current: ...".
+    *(
+        Advice(
+            ("SignatureDoesNotMatch", "InvalidSignatureException"),
+            "this machine's clock is wrong",
+            "Set the clock (`date -u`; AWS allows a few minutes), and try again.",
+            text,
+        )
+        for text in ("signature expired", "signature not yet current")
+    ),
     Advice(
         (
             "InvalidClientTokenId",
             "InvalidAccessKeyId",
             "UnrecognizedClientException",
             "SignatureDoesNotMatch",
+            "InvalidSignatureException",
             "IncompleteSignature",
             "MissingAuthenticationToken",
             # Of IAM Identity Center, whose session has ended, and of S3.

@@ -29,8 +29,25 @@ from tests.capacity.fake_aws import refusal
         (exceptions.EndpointConnectionError(endpoint_url="https://e"), "Check the network"),
         (exceptions.ConnectTimeoutError(endpoint_url="https://e"), "Check the network"),
         (exceptions.ReadTimeoutError(endpoint_url="https://e"), "Check the network"),
-        (refusal("ExpiredToken", "Op"), "AWS does not accept the credentials (ExpiredToken"),
-        (refusal("OptInRequired", "Op"), "is not enabled for this account"),
+        (
+            refusal("ExpiredToken", "Op"),
+            "the credentials have ended, or this machine's clock is wrong. Log in",
+        ),
+        (
+            refusal(
+                "SignatureDoesNotMatch", "Op", message="Signature expired: 20261126T000000Z is now earlier"
+            ),
+            "this machine's clock is wrong. Set the clock",
+        ),
+        (refusal("OptInRequired", "Op"), "Enable the region"),
+        (
+            refusal("OptInRequired", "Op", message="In order to use this AWS Marketplace product"),
+            "not subscribed to the image. Accept the image's terms",
+        ),
+        (
+            refusal("AuthFailure", "Op", message="Not authorized for images: [ami-1]"),
+            "the account may not use the image. Have its owner share it",
+        ),
         (
             refusal("InvalidThing", "DoThing", message="bad\nthing"),
             "DoThing was refused: InvalidThing: bad thing",
