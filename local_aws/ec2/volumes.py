@@ -35,7 +35,7 @@ def why_they_fail(backend: Any, devices: Sequence[dict[str, Any]], count: int) -
 
 
 def _is_usable(backend: Any, key_id: str) -> bool:
-    """An enabled key of this account. One of another account has no grant for this one here."""
+    """An enabled symmetric key of this account. One of another account has no grant for this one here."""
     if key_id.endswith(AWS_KEY):
         return True
     if key_id.startswith("arn:") and key_id.split(":")[4] != backend.account_id:
@@ -45,4 +45,4 @@ def _is_usable(backend: Any, key_id: str) -> bool:
         found = kms.describe_key(kms.get_key_id(key_id))
     except KeyError:
         return False
-    return bool(found.key_state == "Enabled")
+    return (found.key_state, found.key_spec) == ("Enabled", "SYMMETRIC_DEFAULT")

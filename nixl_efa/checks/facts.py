@@ -251,7 +251,7 @@ class VolumeKey:
     """The KMS key of the nodes' volumes.
 
     owner: its account; empty for AWS's own key, alias/aws/ebs. state: KMS's KeyState; empty where it may not be read;
-    "gone" for one that is not there.
+    "gone" for one that is not there, "no key for EBS (...)" for an asymmetric one.
     """
 
     id: str

@@ -55,6 +55,28 @@ def test_the_key_of_the_volumes(key: Any, level: Level, words: str) -> None:
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "volume key", {}, {"volume_key": key}), level, words)
 
 
+@pytest.mark.parametrize(
+    ("key", "level", "words"),
+    [
+        (VolumeKey(KEY, ACCOUNT, "Enabled"), PASS, f"encrypted with {KEY}, which is enabled"),
+        (
+            VolumeKey(KEY, ACCOUNT, "Disabled"),
+            FAIL,
+            f"The key of the volumes (kms_key_id), {KEY}, is Disabled",
+        ),
+        (VolumeKey(KEY, ACCOUNT, "gone"), FAIL, "Set kms_key_id to another key"),
+        (VolumeKey(KEY, ACCOUNT, "no key for EBS (HMAC_256)"), FAIL, "is no key for EBS (HMAC_256)"),
+        (VolumeKey(FOREIGN, "999999999999", ""), WARN, "or set kms_key_id to another key"),
+        (DENIED, SKIP, "ec2:Something"),
+    ],
+)
+def test_the_key_that_the_settings_name(key: Any, level: Level, words: str) -> None:
+    launch = {"volume": replace(BLOCK_LAUNCH.volume, kms_key_id=KEY)}
+    found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "volume key", launch, {"volume_key": key})
+    assert_says(found, level, words)
+    assert "default-kms-key-id" not in found.line() + found.command
+
+
 OWN = (instance(id="i-1", own=True), instance(id="i-2", own=True))
 
 

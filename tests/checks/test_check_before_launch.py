@@ -150,6 +150,24 @@ def test_what_ends_the_nodes_is_said_before_the_launch(project: Project, aws: Lo
     assert (ended["State"]["Name"], ended["StateReason"]["Code"]) == ("terminated", reason)
 
 
+def test_the_key_of_the_settings_is_looked_at_and_not_the_accounts(project: Project, aws: LocalAws) -> None:
+    account, kms = Account(aws), boto3.client("kms", REGION)
+    account.disabled_key()
+    made = kms.create_key()["KeyMetadata"]
+    key = made["Arn"]
+    project.environment("dev", instance_type="g7e.8xlarge", kms_key_id=key)
+    aws.faults.add(action="GetEbsDefaultKmsKeyId", code="UnauthorizedOperation", times=None)
+    [found] = findings(project, "volume key")
+    assert (found["level"], key in found["message"]) == ("PASS", True)
+    kms.disable_key(KeyId=made["KeyId"])
+    [found] = findings(project, "volume key")
+    assert (found["level"], "kms_key_id" in found["message"]) == ("FAIL", True)
+    signs = kms.create_key(KeyUsage="SIGN_VERIFY", KeySpec="RSA_2048")["KeyMetadata"]["Arn"]
+    project.environment("dev", instance_type="g7e.8xlarge", kms_key_id=signs)
+    [found] = findings(project, "volume key")
+    assert (found["level"], "is no key for EBS (RSA_2048)" in found["message"]) == ("FAIL", True)
+
+
 REFUSED: dict[str, tuple[Callable[[Account], None], str]] = {
     "Gateway.NotAttached": (Account.no_internet_gateway, "internet gateway"),
     "InvalidAMIID.NotFound": (Account.images_not_allowed, "allowed images"),

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 # What EC2 calls the key that AWS keeps in each account (EC2 API reference, GetEbsDefaultKmsKeyId).
 AWS_KEY = "alias/aws/ebs"
+# EBS encrypts with no other (EC2 API reference, ModifyEbsDefaultKmsKeyId; KMS API reference, KeyMetadata).
+_SYMMETRIC = "SYMMETRIC_DEFAULT"
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 
 
@@ -53,7 +55,9 @@ def volume_key(kms: Callable[[], Any], key_id: str, account_id: str) -> VolumeKe
         return VolumeKey(key_id, owner, "gone")
     if found.get("KeyManager") == "AWS":
         return VolumeKey(key_id)
-    return VolumeKey(key_id, found.get("AWSAccountId", owner), found.get("KeyState", ""))
+    spec = found.get("KeySpec", _SYMMETRIC)
+    state = found.get("KeyState", "") if spec == _SYMMETRIC else f"no key for EBS ({spec})"
+    return VolumeKey(key_id, found.get("AWSAccountId", owner), state)
 
 
 def has_spot_role(iam: IAMClient) -> bool:

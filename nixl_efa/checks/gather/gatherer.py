@@ -79,8 +79,11 @@ class Gatherer(Asking):
         endpoints = self._of_ec2("ec2:DescribeVpcEndpoints", network.endpoints)
         endpoint_groups = self.begin(lambda: self._endpoint_groups(endpoints.result()))
         allowed_images = self._of_ec2("ec2:GetAllowedImagesSettings", account_settings.allowed_images)
-        default_key = self._of_ec2("ec2:GetEbsDefaultKmsKeyId", account_settings.default_key)
-        volume_key = self.begin(lambda: self._volume_key(default_key.result(), account.result()))
+        key_id = self._of_ec2(
+            "ec2:GetEbsDefaultKmsKeyId",
+            lambda ec2: launch.volume.kms_key_id or account_settings.default_key(ec2),
+        )
+        volume_key = self.begin(lambda: self._volume_key(key_id.result(), account.result()))
         volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"))
         volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib)
         spot_role = self.begin(self._spot_role)
@@ -297,15 +300,15 @@ class Gatherer(Asking):
     def _network_acl(self, subnet: Subnet | None) -> Answer[NetworkAcl | None]:
         return self._now("ec2:DescribeNetworkAcls", network.network_acl, subnet.id if subnet else None)
 
-    def _volume_key(self, default: Answer[str], account: Answer[Account]) -> Answer[VolumeKey | None]:
-        """The key that the launch's volumes get: the account's default one."""
-        if isinstance(default, NoAnswer):
-            return default
+    def _volume_key(self, key_id: Answer[str], account: Answer[Account]) -> Answer[VolumeKey | None]:
+        """The key that the launch's volumes get: that of the settings, else the account's default one."""
+        if isinstance(key_id, NoAnswer):
+            return key_id
         return answer_of(
             "kms:DescribeKey",
             lambda: account_settings.volume_key(
                 lambda: self._clients.kms(self._launch.region),
-                default,
+                key_id,
                 "" if isinstance(account, NoAnswer) else account.id,
             ),
         )

@@ -27,8 +27,11 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def _key(launch: Launch, facts: Facts) -> list[Finding]:
-    key = facts.volume_key
+    """The key that the settings name, else the account's default one, which is not used then."""
+    key, chosen = facts.volume_key, launch.volume.kms_key_id
     by_hand = aws(launch, "ec2", "get-ebs-default-kms-key-id")
+    if chosen:
+        by_hand = aws(launch, "kms", "describe-key", "--key-id", chosen)
     if isinstance(key, NoAnswer):
         return [no_answer(_KEY, key, by_hand)]
     if key is None:
@@ -43,9 +46,8 @@ def _key(launch: Launch, facts: Facts) -> list[Finding]:
         return [
             warned(
                 _KEY,
-                f"The key of the account's EBS encryption, {key.id}, is of account {key.owner}: if its policy does not "
-                "let whoever deploys make grants, EC2 takes the launch, and its instances end at once "
-                "(Client.InternalError).",
+                f"{_named(launch, key)} is of account {key.owner}: if its policy does not let whoever "
+                "deploys make grants, EC2 takes the launch, and its instances end at once (Client.InternalError).",
                 "Have kms:CreateGrant, kms:Decrypt, kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext and "
                 f"kms:ReEncrypt* allowed to account {own} in that key's policy; or {_another(launch)}.",
                 by_hand,
@@ -62,14 +64,21 @@ def _unusable(launch: Launch, key: VolumeKey, by_hand: str) -> Finding:
         remedy = f"`{aws(launch, 'kms', mend, '--key-id', key.id)}`, or {remedy}"
     return failed(
         _KEY,
-        f"The key of the account's EBS encryption, {key.id}, {state}: EC2 takes the launch, and its instances end at "
-        "once (Client.InternalError).",
+        f"{_named(launch, key)} {state}: EC2 takes the launch, and its instances end at once (Client.InternalError).",
         f"{remedy[0].upper()}{remedy[1:]}.",
         by_hand,
     )
 
 
+def _named(launch: Launch, key: VolumeKey) -> str:
+    if launch.volume.kms_key_id:
+        return f"The key of the volumes (kms_key_id), {key.id},"
+    return f"The key of the account's EBS encryption, {key.id},"
+
+
 def _another(launch: Launch) -> str:
+    if launch.volume.kms_key_id:
+        return "set kms_key_id to another key, or leave it out for the account's default one"
     return (
         f"choose another key for EBS (`{aws(launch, 'ec2', 'reset-ebs-default-kms-key-id')}` takes AWS's own)"
     )
