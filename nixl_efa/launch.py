@@ -213,9 +213,12 @@ class Launch:
         A second stack of the same names fails at them. The scripts bucket's name is completed at its creation.
         """
         pair = self.name_of("pair")
-        return {
+        own_role = {
             "aws_iam_role.node": self.access_name,
             "aws_iam_instance_profile.node": self.access_name,
+        }
+        return {
+            **({} if self.instance_profile else own_role),
             **({} if self.security_group_id else {"aws_security_group.pair": pair}),
             **({"aws_placement_group.pair": pair} if self.placement_group else {}),
             **{f"aws_launch_template.{node.name.replace('-', '_')}": node.tag_name for node in self.nodes},

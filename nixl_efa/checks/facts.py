@@ -260,6 +260,15 @@ class VolumeKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Profile:
+    """An instance profile of the user's. role_arn: empty for one without a role. for_ec2: EC2 may assume it."""
+
+    name: str
+    role_arn: str = ""
+    for_ec2: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Simulated:
     """What IAM's simulation says of an action on a resource: "allowed", "implicitDeny" or "explicitDeny".
 
@@ -370,6 +379,8 @@ class Facts:
     volumes_gib: Answer[int] = 0
     spot_role: Answer[bool | None] = None
     permissions: Answer[tuple[Simulated, ...]] = ()
+    profile: Answer[Profile | None] = None
+    profile_permissions: Answer[tuple[Simulated, ...]] = ()
     dry_run: Answer[DryRun | None] = None
     machine: Machine | None = None
     ec2_names: Answer[tuple[Named, ...]] = ()

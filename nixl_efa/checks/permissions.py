@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 
 from nixl_efa.account import Account
 from nixl_efa.launch import Launch
+from nixl_efa.node_policy import MANAGED_POLICY
 
 # Any policy that allows the action on a whole kind of resource allows it on this one.
 _SOME = "0123456789abcdef0"
+_TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,26 +26,36 @@ class Wanted:
     context: Mapping[str, str] = field(default_factory=dict)
 
 
-def wanted(launch: Launch, account: Account) -> tuple[Wanted, ...]:
-    """What a first deployment of this launch needs, by resource; names as the stack gives them."""
+def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted, ...]:
+    """What a first deployment of this launch needs, by resource; names as the stack gives them.
+
+    role_arn: of the profile that the settings name, where it was seen.
+    """
     iam = f"arn:{account.partition}:iam::{account.id}"
     ec2 = f"arn:{account.partition}:ec2:{launch.region}:{account.id}"
     name = launch.name_of(launch.region)[:64]
     here = {"aws:RequestedRegion": launch.region}
-    found = [
+    bounded = {"iam:PermissionsBoundary": launch.permissions_boundary} if launch.permissions_boundary else {}
+    role = [
         Wanted(
             f"{iam}:role/{name}",
             ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PassRole"),
             {
-                "iam:PassedToService": "ec2.amazonaws.com",
-                "iam:PolicyARN": f"arn:{account.partition}:iam::aws:policy/AmazonSSMManagedInstanceCore",
+                **_TO_EC2,
+                "iam:PolicyARN": f"arn:{account.partition}:iam::aws:policy/{MANAGED_POLICY}",
+                **bounded,
             },
         ),
         Wanted(
             f"{iam}:instance-profile/{name}", ("iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile")
         ),
+    ]
+    if launch.instance_profile:
+        role = [Wanted(role_arn, ("iam:PassRole",), _TO_EC2)] if role_arn else []
+    found = [
+        *role,
         Wanted(
-            f"arn:{account.partition}:s3:::{launch.name_of('')}{_SOME}",
+            _some_bucket(launch, account.partition),
             (
                 "s3:CreateBucket",
                 "s3:PutBucketPolicy",
@@ -68,10 +80,28 @@ def wanted(launch: Launch, account: Account) -> tuple[Wanted, ...]:
         group = f"{ec2}:placement-group/{launch.name_of('pair')}"
         found.append(Wanted(group, ("ec2:CreatePlacementGroup",), here))
     if launch.market == "spot":
-        role = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
+        spot = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
         context = {"iam:AWSServiceName": "spot.amazonaws.com"}
-        found.append(Wanted(f"{iam}:{role}", (CREATE_SPOT_ROLE,), context))
+        found.append(Wanted(f"{iam}:{spot}", (CREATE_SPOT_ROLE,), context))
     return tuple(found)
+
+
+def wanted_of_nodes(launch: Launch, account: Account) -> tuple[Wanted, ...]:
+    """What the role of a profile of the user's own has to allow (node_policy.py), as far as no pair does without."""
+    instance = f"arn:{account.partition}:ec2:{launch.region}:{account.id}:instance/i-{_SOME}"
+    bucket = _some_bucket(launch, account.partition)
+    channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
+    return (
+        Wanted(instance, ("ssm:UpdateInstanceInformation",)),
+        Wanted("*", tuple(f"ssmmessages:{each}" for each in channels)),
+        Wanted(bucket, ("s3:GetBucketLocation", "s3:ListBucket")),
+        Wanted(f"{bucket}/some", ("s3:GetObject", "s3:PutObject")),
+    )
+
+
+def _some_bucket(launch: Launch, partition: str) -> str:
+    """AWS completes the bucket's name when it is made."""
+    return f"arn:{partition}:s3:::{launch.name_of('')}{_SOME}"
 
 
 CREATE_SPOT_ROLE = "iam:CreateServiceLinkedRole"

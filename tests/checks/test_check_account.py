@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.account import Account
-from nixl_efa.checks.facts import Quota, Simulated, VolumeKey
+from nixl_efa.checks.facts import Profile, Quota, Simulated, VolumeKey
 from nixl_efa.checks.permissions import CREATE_SPOT_ROLE, wanted
 from nixl_efa.findings import Level
 from tests.checks.in_order import (
@@ -144,6 +144,46 @@ def simulated(decision: str, *missing: str, action: str = "iam:PassRole") -> dic
 )
 def test_the_permissions(facts: dict[str, Any], level: Level, words: str) -> None:
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "permissions", {}, facts), level, words)
+
+
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/teams/nodes"
+TEAMS = Profile("team", ROLE)
+
+
+@pytest.mark.parametrize(
+    ("profile", "allowed", "level", "words"),
+    [
+        (TEAMS, "allowed", PASS, f"{ROLE}, the role of team (instance_profile), allows what the nodes need"),
+        (TEAMS, "implicitDeny", WARN, "does not allow ssm:UpdateInstanceInformation, by IAM's simulation"),
+        (None, "", FAIL, "is not in the account"),
+        (Profile("team"), "", FAIL, "has no role"),
+        (replace(TEAMS, for_ec2=False), "allowed", FAIL, "which EC2 may not assume"),
+        (DENIED, "", SKIP, "ec2:Something"),
+        (TEAMS, DENIED, SKIP, "was not looked at: docs/settings.md"),
+    ],
+)
+def test_the_role_of_a_profile_of_the_users(profile: Any, allowed: Any, level: Level, words: str) -> None:
+    answer = allowed
+    if isinstance(allowed, str):
+        answer = (Simulated("ssm:UpdateInstanceInformation", "*", allowed),)
+    facts = {"profile": profile, "profile_permissions": answer}
+    launch = {"instance_profile": "team"}
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "instance profile", launch, facts), level, words)
+
+
+def test_with_a_profile_of_the_users_nobody_needs_to_make_a_role() -> None:
+    account, bounded = (
+        Account(ACCOUNT, f"arn:aws:iam::{ACCOUNT}:user/ann"),
+        f"arn:aws:iam::{ACCOUNT}:policy/b",
+    )
+    own = wanted(replace(BLOCK_LAUNCH, instance_profile="team"), account, ROLE)
+    assert [one.resource for one in own if "iam:PassRole" in one.actions] == [ROLE]
+    assert {one for each in own for one in each.actions if one.startswith("iam:")} == {"iam:PassRole"}
+    unseen = wanted(replace(BLOCK_LAUNCH, instance_profile="team"), account)
+    assert not [one for each in unseen for one in each.actions if one.startswith("iam:")]
+    # What accounts that ask for a boundary have as the condition of iam:CreateRole.
+    made = wanted(replace(BLOCK_LAUNCH, permissions_boundary=bounded), account)[0]
+    assert made.context["iam:PermissionsBoundary"] == bounded
 
 
 @pytest.mark.parametrize(

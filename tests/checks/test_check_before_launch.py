@@ -226,6 +226,35 @@ def test_a_role_that_may_not_be_passed_and_spots_role_are_said_before_the_launch
     assert (spot["level"], "create-service-linked-role" in spot["remedy"]) == ("FAIL", True)
 
 
+def test_what_the_role_of_a_profile_of_the_users_lacks_is_said(project: Project, aws: LocalAws) -> None:
+    iam = boto3.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": ["ec2.amazonaws.com"]}, "Action": "sts:AssumeRole"}
+    project.environment("dev", instance_type="g7e.8xlarge", instance_profile="team")
+    [found] = findings(project, "instance profile")
+    assert (found["level"], "is not in the account" in found["message"]) == ("FAIL", True)
+    iam.create_instance_profile(InstanceProfileName="team")
+    [found] = findings(project, "instance profile")
+    assert (found["level"], "has no role" in found["message"]) == ("FAIL", True)
+    iam.create_role(RoleName="nodes", AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
+    iam.add_role_to_instance_profile(InstanceProfileName="team", RoleName="nodes")
+    [found] = findings(project, "instance profile")
+    assert found["level"] == "WARN"
+    assert "ssm:UpdateInstanceInformation" in found["message"]
+    assert "s3:GetObject" in found["message"]
+    session = {"Effect": "Allow", "Action": ["ssm:*", "ssmmessages:*"], "Resource": "*"}
+    bucket = "arn:aws:s3:::nixl-efa-dev-*"
+    scripts = {"Effect": "Allow", "Action": ["s3:*"], "Resource": [bucket, f"{bucket}/*"]}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [session, scripts]})
+    iam.put_role_policy(RoleName="nodes", PolicyName="p", PolicyDocument=policy)
+    assert [one["level"] for one in findings(project, "instance profile")] == ["PASS"]
+    # Whose names nobody else can take, since the stack gives them to nothing.
+    iam.create_role(RoleName="nixl-efa-dev-us-east-2", AssumeRolePolicyDocument="{}")
+    assert [one["level"] for one in findings(project, "names")] == ["PASS"]
+    aws.faults.add(action="GetInstanceProfile", code="AccessDenied", times=None)
+    [found] = findings(project, "instance profile")
+    assert (found["level"], "iam:GetInstanceProfile" in found["message"]) == ("SKIP", True)
+
+
 def test_by_endpoints_alone_there_is_no_nixl_and_no_bucket(project: Project, aws: LocalAws) -> None:
     account = Account(aws)
     [table] = account.ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [account.vpc]}])[

@@ -132,6 +132,7 @@ def test_names_that_the_state_has_not_are_taken(facts: dict[str, Any], level: Le
         {},
         {"placement_group": "off"},
         {"security_group_id": "sg-0123456789abcdef0"},
+        {"instance_profile": "team"},
         {"project_prefix": "a-prefix-of-24-letters-x"},
     ],
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa.account import Account
 from nixl_efa.aws_calls import ask_all
 from nixl_efa.aws_errors import error_code, missing_permission
-from nixl_efa.checks.facts import Simulated, VolumeKey
+from nixl_efa.checks.facts import Profile, Simulated, VolumeKey
 from nixl_efa.checks.permissions import Wanted
 
 if TYPE_CHECKING:
@@ -73,10 +73,44 @@ def has_spot_role(iam: IAMClient) -> bool:
     return True
 
 
+def profile(iam: IAMClient, name: str) -> Profile | None:
+    """An instance profile and its role, None when it isn't there."""
+    from botocore.exceptions import ClientError
+
+    try:
+        found = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
+    except ClientError as error:
+        if error_code(error) == "NoSuchEntity":
+            return None
+        raise
+    role: Mapping[str, Any] = next(iter(found["Roles"]), {})
+    return Profile(name, role.get("Arn", ""), _is_for_ec2(role.get("AssumeRolePolicyDocument", {})))
+
+
+def _is_for_ec2(trust: Mapping[str, Any] | str) -> bool:
+    """Whether a statement of a role's trust policy is for EC2, which it is called ec2.amazonaws.com.cn in, too, in
+    China (IAM user guide, reference_policies_elements_principal)."""
+    document = trust if isinstance(trust, Mapping) else {}
+    statements = document.get("Statement", [])
+    for one in statements if isinstance(statements, list) else [statements]:
+        principal = one.get("Principal", {})
+        services = principal.get("Service", []) if isinstance(principal, Mapping) else []
+        named = services if isinstance(services, list) else [services]
+        if one.get("Effect") == "Allow" and (
+            principal == "*" or any(each.startswith("ec2.amazonaws.com") for each in named)
+        ):
+            return True
+    return False
+
+
 def simulated(iam: IAMClient, account: Account, wanted: tuple[Wanted, ...]) -> tuple[Simulated, ...]:
-    """What IAM's simulation says of each action, a call for each resource; empty for who has no policies of their own:
-    an account's root, a federated user."""
-    source = _policy_source(iam, account)
+    """What IAM's simulation says of each action for whoever asks; empty for who has no policies of their own: an
+    account's root, a federated user."""
+    return simulated_for(iam, _policy_source(iam, account), wanted)
+
+
+def simulated_for(iam: IAMClient, source: str, wanted: tuple[Wanted, ...]) -> tuple[Simulated, ...]:
+    """What IAM's simulation says of each action for a user or a role, a call for each resource."""
     if not source:
         return ()
 

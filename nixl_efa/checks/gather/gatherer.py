@@ -24,6 +24,7 @@ from nixl_efa.checks.facts import (
     LocalZone,
     Named,
     NoAnswer,
+    Profile,
     Quota,
     SecurityGroup,
     Simulated,
@@ -31,12 +32,12 @@ from nixl_efa.checks.facts import (
     VolumeKey,
     Vpc,
 )
-from nixl_efa.checks.gather import account_settings, network, reservation, usage
+from nixl_efa.checks.gather import account_settings, choice, network, reservation, usage
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.checks.gather.asking import Asking, answer_of, known
 from nixl_efa.checks.gather.names import in_ec2, in_iam
 from nixl_efa.checks.network_facts import Exclusion, NetworkAcl, PublicAccess
-from nixl_efa.checks.permissions import wanted
+from nixl_efa.checks.permissions import wanted, wanted_of_nodes
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
 from nixl_efa.files import state_directory
@@ -87,7 +88,11 @@ class Gatherer(Asking):
         volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"))
         volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib)
         spot_role = self.begin(self._spot_role)
-        permissions = self.begin(lambda: self._permissions(account.result()))
+        profile = self.begin(self._profile)
+        permissions = self.begin(lambda: self._permissions(account.result(), profile.result()))
+        profile_permissions = self.begin(
+            lambda: self._profile_permissions(profile.result(), account.result())
+        )
         offered = self._of_ec2(
             "ec2:DescribeInstanceTypeOfferings",
             lambda ec2: named.offered_zones(ec2, launch.instance_type),
@@ -121,16 +126,16 @@ class Gatherer(Asking):
         next_id = self._parameter("", source.next_id_parameter if in_block else "")
         extension = self.begin(lambda: self._extension(known(reservation_id.result())))
         purchases = self.begin(lambda: self._purchases(account.result()))
-        vpc = self.begin(lambda: _vpc(launch, vpcs.result()))
+        vpc = self.begin(lambda: choice.vpc(launch, vpcs.result()))
         subnets = self.begin(lambda: self._subnets(vpc.result()))
-        subnet = self.begin(lambda: _chosen(launch, subnets.result(), zone.result(), offered.result()))
+        subnet = self.begin(lambda: choice.subnet(launch, subnets.result(), zone.result(), offered.result()))
         local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()))
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
         gateway = self._in_vpc("ec2:DescribeInternetGateways", network.internet_gateway, subnet)
         acl = self.begin(lambda: self._network_acl(subnet.result()))
         resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
         names = self._in_vpc("ec2:DescribeVpcAttribute", network.gives_names, subnet)
-        tenancy = self.begin(lambda: _tenancy(vpcs.result(), subnet.result()))
+        tenancy = self.begin(lambda: choice.tenancy(vpcs.result(), subnet.result()))
         tried = self.begin(
             lambda: self._dry_run(subnet.result(), found_image.result(), reservation_id.result())
         )
@@ -159,7 +164,7 @@ class Gatherer(Asking):
             route_tables=tables.result() or (),
             endpoints=endpoints.result(),
             endpoint_groups=endpoint_groups.result(),
-            own_vpc=_own_vpc(vpcs.result(), subnet.result()),
+            own_vpc=choice.own_vpc(vpcs.result(), subnet.result()),
             internet_gateway=gateway.result(),
             network_acl=acl.result(),
             public_access=public_access.result(),
@@ -177,6 +182,8 @@ class Gatherer(Asking):
             volumes_gib=volumes_gib.result(),
             spot_role=spot_role.result(),
             permissions=permissions.result(),
+            profile=profile.result(),
+            profile_permissions=profile_permissions.result(),
             ec2_names=named_in_ec2.result(),
             iam_names=named_in_iam.result(),
             dry_run=tried.result(),
@@ -318,12 +325,36 @@ class Gatherer(Asking):
             return None
         return answer_of("iam:GetRole", lambda: account_settings.has_spot_role(self._clients.iam()))
 
-    def _permissions(self, account: Answer[Account]) -> Answer[tuple[Simulated, ...]]:
+    def _permissions(
+        self, account: Answer[Account], profile: Answer[Profile | None]
+    ) -> Answer[tuple[Simulated, ...]]:
         if isinstance(account, NoAnswer):
             return ()
+        role_arn = profile.role_arn if isinstance(profile, Profile) else ""
         return answer_of(
             "iam:SimulatePrincipalPolicy",
-            lambda: account_settings.simulated(self._clients.iam(), account, wanted(self._launch, account)),
+            lambda: account_settings.simulated(
+                self._clients.iam(), account, wanted(self._launch, account, role_arn)
+            ),
+        )
+
+    def _profile(self) -> Answer[Profile | None]:
+        name = self._launch.instance_profile
+        if not name:
+            return None
+        return answer_of(
+            "iam:GetInstanceProfile", lambda: account_settings.profile(self._clients.iam(), name)
+        )
+
+    def _profile_permissions(
+        self, profile: Answer[Profile | None], account: Answer[Account]
+    ) -> Answer[tuple[Simulated, ...]]:
+        if not isinstance(profile, Profile) or isinstance(account, NoAnswer):
+            return ()
+        asked = wanted_of_nodes(self._launch, account)
+        return answer_of(
+            "iam:SimulatePrincipalPolicy",
+            lambda: account_settings.simulated_for(self._clients.iam(), profile.role_arn, asked),
         )
 
     def _dry_run(
@@ -345,33 +376,3 @@ class Gatherer(Asking):
                 reservation_id=reservation_id,
             ),
         )
-
-
-def _vpc(launch: Launch, vpcs: Answer[tuple[Vpc, ...]]) -> Answer[Vpc | None]:
-    return vpcs if isinstance(vpcs, NoAnswer) else network.choose_vpc(vpcs, launch.vpc_id)
-
-
-def _own_vpc(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Vpc | None:
-    if subnet is None or isinstance(vpcs, NoAnswer):
-        return None
-    return next((each for each in vpcs if each.id == subnet.vpc_id), None)
-
-
-def _tenancy(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Answer[str | None]:
-    if isinstance(vpcs, NoAnswer):
-        return vpcs
-    own = _own_vpc(vpcs, subnet)
-    return own.tenancy if own is not None else None
-
-
-def _chosen(
-    launch: Launch,
-    subnets: Answer[tuple[Subnet, ...]],
-    zone: Answer[str | None],
-    offered: Answer[tuple[str, ...]],
-) -> Subnet | None:
-    if isinstance(subnets, NoAnswer):
-        return None
-    return network.choose_subnet(
-        launch, subnets, known(zone), None if isinstance(offered, NoAnswer) else offered
-    )

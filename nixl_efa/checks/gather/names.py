@@ -39,8 +39,10 @@ def in_ec2(ec2: EC2Client, names: Mapping[str, str]) -> tuple[Named, ...]:
 
 
 def in_iam(iam: IAMClient, names: Mapping[str, str]) -> tuple[Named, ...]:
-    """The role and the instance profile."""
-    role, profile = names["aws_iam_role.node"], names["aws_iam_instance_profile.node"]
+    """The role and the instance profile; none for a stack that makes neither."""
+    role, profile = names.get("aws_iam_role.node"), names.get("aws_iam_instance_profile.node")
+    if role is None or profile is None:
+        return ()
     return _all(
         {
             "aws_iam_role": partial(_got, partial(iam.get_role, RoleName=role), "aws_iam_role", role),

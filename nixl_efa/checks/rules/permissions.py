@@ -11,12 +11,52 @@ from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
-_CHECK, _SPOT = "permissions", "spot role"
+_CHECK, _PROFILE, _SPOT = "permissions", "instance profile", "spot role"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """The actions of a deployment, and for Spot the role that its first request makes."""
-    return [_permissions(launch, facts), *_spot_role(launch, facts)]
+    return [_permissions(launch, facts), *_profile(launch, facts), *_spot_role(launch, facts)]
+
+
+def _profile(launch: Launch, facts: Facts) -> list[Finding]:
+    """A profile of the user's own, whose role the stack leaves as it is. What the role lacks stops nothing: an account
+    may let Systems Manager in by itself (Systems Manager user guide, fleet-manager-default-host-management-
+    configuration), and a policy may name a bucket whose name is not known here."""
+    name, profile, answer = launch.instance_profile, facts.profile, facts.profile_permissions
+    if not name:
+        return []
+    by_hand = aws(launch, "iam", "get-instance-profile", "--instance-profile-name", name)
+    if isinstance(profile, NoAnswer):
+        return [no_answer(_PROFILE, profile, by_hand)]
+    if profile is None:
+        message = f"The instance profile {name} (instance_profile) is not in the account."
+        remedy = (
+            "Set instance_profile to one of this account, or remove it: the stack then makes its own role."
+        )
+        return [failed(_PROFILE, message, remedy, by_hand)]
+    if not profile.role_arn or not profile.for_ec2:
+        role = (
+            f"the role {profile.role_arn}, which EC2 may not assume (its trust policy)"
+            if profile.role_arn
+            else "no role"
+        )
+        message = f"{name} (instance_profile) has {role}: the nodes would have no credentials, and not get their scripts."  # noqa: E501
+        remedy = "Give it a role that EC2 may assume, with what docs/settings.md says of the nodes' role."
+        return [failed(_PROFILE, message, remedy, by_hand)]
+    if isinstance(answer, NoAnswer):
+        found = no_answer(_PROFILE, answer, by_hand)
+        more = f"Whether {profile.role_arn} allows what the nodes need was not looked at: docs/settings.md, the nodes' role."  # noqa: E501
+        return [replace(found, remedy=f"{found.remedy} {more}".strip())]
+    lacks = [each for each in answer if each.decision != "allowed"]
+    if lacks:
+        keys = sorted({key for each in lacks for key in each.missing})
+        given = f" (as far as that does not depend on {listed(keys)})" if keys else ""
+        message = f"{profile.role_arn}, the role of {name} (instance_profile), does not allow {listed((each.action for each in lacks), limit=12)}, by IAM's simulation{given}: the nodes would not be reached, or not get their scripts."  # noqa: E501
+        remedy = f"Allow the role what docs/settings.md says of the nodes' role: Session Manager, and the bucket that is named {launch.name_of('')} with digits."  # noqa: E501
+        return [warned(_PROFILE, message, remedy, _shown_by(launch, profile.role_arn, lacks))]
+    message = f"{profile.role_arn}, the role of {name} (instance_profile), allows what the nodes need, by IAM's simulation."  # noqa: E501
+    return [passed(_PROFILE, message, by_hand)]
 
 
 def _permissions(launch: Launch, facts: Facts) -> Finding:
@@ -72,9 +112,13 @@ def _refused(facts: Facts, names: str, explicit: bool, by_hand: str) -> Finding:
 def _by_hand(launch: Launch, facts: Facts, shown: list[Simulated]) -> str:
     if isinstance(facts.account, NoAnswer) or not shown:
         return ""
+    source = facts.account.arn if ":user/" in facts.account.arn else "ROLE_ARN"
+    return _shown_by(launch, source, shown)
+
+
+def _shown_by(launch: Launch, source: str, shown: list[Simulated]) -> str:
     resource = shown[0].resource
     actions = [each.action for each in shown if each.resource == resource]
-    source = facts.account.arn if ":user/" in facts.account.arn else "ROLE_ARN"
     return aws(
         launch,
         "iam",
