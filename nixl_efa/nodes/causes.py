@@ -13,7 +13,7 @@ from datetime import datetime
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import INTERRUPTIBLE, Reservation
 from nixl_efa.instance_states import ENDED, STOPPED
-from nixl_efa.refusals import Asked, Refusal, advice_for
+from nixl_efa.refusals import Advice, Asked, Refusal, advice_for
 from nixl_efa.times import moment
 
 # A state that EC2 does not have: the id is not among those that it shows.
@@ -91,6 +91,8 @@ def cause(
             "it ended so long ago that EC2 shows it no more, which as a rule is an hour,"
             " or it belongs to another account or region than was asked"
         )
+    elif (advice := _advice(code, reservation)) is not None and code not in REASONS:
+        why = f"{advice.meaning} ({code})"
     elif code not in REASONS and is_interruptible(market, reservation):
         why = _inferred("the owner of its interruptible reservation took the capacity back", code)
     elif code in REASONS:
@@ -118,12 +120,18 @@ def _building(environment: str, code: str, reservation: Reservation | None) -> s
     if reservation is not None and reservation.is_block and reservation.state == "active":
         slot = f" Its slot in {reservation.id} is free again some minutes after it ended."
     first = ""
-    if code in _REFUSED:
-        advice = advice_for(Refusal(code, ""), Asked(reserved=reservation is not None))
-        first = f"{advice.remedy} " if advice else ""
+    if advice := _advice(code, reservation):
+        first = f"{advice.remedy} "
     elif code == "Server.SpotInstanceTermination":
         first = "Set spot = false where that must not happen again. "
     return f"{first}{deploy}{slot}"
+
+
+def _advice(code: str, reservation: Reservation | None) -> Advice | None:
+    """What is known of an ending that is a refusal of the launch, also of one that AWS's list of endings lacks."""
+    if code in REASONS and code not in _REFUSED:
+        return None
+    return advice_for(Refusal(code, ""), Asked(reserved=reservation is not None))
 
 
 def is_interruptible(market: str, reservation: Reservation | None) -> bool:

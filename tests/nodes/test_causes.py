@@ -143,6 +143,13 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         ),
         # What must be mended before the next try.
         ({"code": "Client.VolumeLimitExceeded"}, "limit of EBS volumes", "Service Quotas. `nixl-efa deploy"),
+        # Not among the endings that AWS documents, and seen (CiscoDevNet/cloud-cml 8).
+        (
+            {"code": "Client.InvalidKMSKey.InvalidState"},
+            "the KMS key that encrypts the volumes is disabled",
+            "enable it (`aws kms enable-key`), let your role use it (its key policy), or set kms_key_id to another. "
+            "`nixl-efa deploy",
+        ),
         (
             {"code": "Server.SpotInstanceTermination", "market": "spot", "reservation": None},
             "EC2 took the Spot Instance's capacity back",
