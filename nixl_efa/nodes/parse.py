@@ -93,7 +93,7 @@ def gpus(text: str) -> tuple[Gpu, ...]:
     A GPU that has failed keeps its line, with an error in brackets for what can't be asked of it: "[GPU is lost]",
     "[GPU requires reset]", "[Unknown Error]".
     """
-    line = r"^(\d+), ([^\[\n].*), ([\d.]+), (?:([1-9]\d*) MiB|\[(?:N/A|Not Supported)\])$"
+    line = r"^(\d+), ([^\[\n].*), ([\d.]+), (?:(\d+) MiB|\[(?:N/A|Not Supported)\])$"
     found = re.findall(line, text, re.MULTILINE)
     return tuple(Gpu(int(index), name, driver, int(memory or 0)) for index, name, driver, memory in found)
 

@@ -300,7 +300,6 @@ def test_one_gpu_that_is_lost_is_told_beside_those_that_are_there(p5_plan: Plann
         ("NVIDIA H100 80GB HBM3", "[GPU is lost]"),
         ("NVIDIA H100 80GB HBM3", "[Unknown Error]"),
         ("[GPU requires reset]", "[GPU requires reset]"),
-        ("NVIDIA H100 80GB HBM3", "0 MiB"),
     ],
 )
 def test_a_gpu_that_has_failed_and_keeps_its_line_is_none(name: str, memory: str, p5_plan: Planned) -> None:
