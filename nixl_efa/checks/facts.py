@@ -115,7 +115,8 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet. `auto_public` is its own setting for public addresses at launch; `ipv6_only`: it has no IPv4."""
+    """A subnet. `auto_public` is its own setting for public addresses at launch; `ipv6_only`: it has no IPv4; `owner`:
+    the account that has it, which may share it."""
 
     id: str
     vpc_id: str
@@ -125,6 +126,7 @@ class Subnet:
     cidr: str = ""
     state: str = "available"
     ipv6_only: bool = False
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True)

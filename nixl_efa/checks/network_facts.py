@@ -65,6 +65,16 @@ class NetworkAcl:
             return "open"
         return "partly" if open_ports or partly else "closed"
 
+    def lets_some_pass(self, *, egress: bool, ports: range) -> bool:
+        """Whether TCP to or from any address at all may pass on one of these ports."""
+        return any(
+            entry.allow
+            and entry.egress == egress
+            and entry.protocol in ("-1", "6")
+            and (entry.ports is None or bool(set(entry.ports) & set(ports)))
+            for entry in self.entries
+        )
+
 
 def _says_nothing_of(cidr: IPv4Network, remote: IPv4Network) -> bool:
     return remote == ANYWHERE and cidr.is_private

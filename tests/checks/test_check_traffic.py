@@ -22,7 +22,7 @@ from nixl_efa.checks.network_facts import (
 )
 from nixl_efa.checks.rules.endpoints import policy_allows
 from nixl_efa.findings import Level
-from tests.checks.in_order import BLOCK_FACTS, BLOCK_LAUNCH, BROKEN, DENIED, INTERNET, NOW
+from tests.checks.in_order import ACCOUNT, BLOCK_FACTS, BLOCK_LAUNCH, BROKEN, DENIED, INTERNET, NOW, SUBNET
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 PRIVATE: dict[str, Any] = {"elastic_ip": False}
@@ -54,6 +54,69 @@ def test_elastic_ips_need_an_internet_gateway(
     launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str
 ) -> None:
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "internet gateway", launch, facts), level, words)
+
+
+def routed(*routes: Route) -> dict[str, Any]:
+    """The facts with these routes beside the VPC's own."""
+    return {"route_tables": (replace(INTERNET, routes=(Route("172.31.0.0/16", "local"), *routes)),)}
+
+
+HALVES = (Route("0.0.0.0/1", "nat-1"), Route("128.0.0.0/1", "nat-1"))
+SHARED = {"subnet": replace(SUBNET, owner="999999999999")}
+
+
+@pytest.mark.parametrize(
+    ("launch", "facts", "level", "words"),
+    [
+        (PRIVATE, routed(*HALVES), PASS, "through the NAT gateway nat-1"),
+        (PRIVATE, routed(HALVES[0]), WARN, "by nat-1, to which 0.0.0.0/1 is routed, can't be seen"),
+        # Endpoints of a VPC that a whole organization uses, and a prefix list, which may hold everything.
+        (PRIVATE, routed(Route("10.0.0.0/8", "tgw-1")), WARN, "by tgw-1, to which 10.0.0.0/8 is routed"),
+        (PRIVATE, routed(Route("pl-1", "pcx-1")), WARN, "by pcx-1, to which pl-1 is routed"),
+        ({}, routed(Route("10.0.0.0/8", "tgw-1")), WARN, "Set elastic_ip = false"),
+        # Neither the route of a gateway endpoint nor one that is dead leads anywhere else.
+        (PRIVATE, routed(Route("pl-s3", "vpce-1")), FAIL, "nobody would reach the nodes"),
+        (PRIVATE, routed(Route("10.0.0.0/8", "tgw-1", "blackhole")), FAIL, "nobody would reach the nodes"),
+        (PRIVATE, {**routed(), **SHARED}, WARN, "account 999999999999, which shares subnet-1"),
+        (PRIVATE, {**routed(), "subnet": replace(SUBNET, owner=ACCOUNT)}, FAIL, "nobody would reach"),
+    ],
+)
+def test_ways_that_can_not_be_seen_are_no_fault(
+    launch: dict[str, Any], facts: dict[str, Any], level: Level, words: str
+) -> None:
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "way out", launch, facts), level, words)
+
+
+UNSEEN_DHCP: dict[str, Any] = {"dhcp_options": ()}
+
+
+@pytest.mark.parametrize(
+    ("check", "facts", "level", "words"),
+    [
+        ("internet gateway", {**SHARED, "internet_gateway": None}, PASS, "igw-1 of account 999999999999"),
+        (
+            "internet gateway",
+            {**SHARED, "internet_gateway": None, **through("tgw-1")},
+            SKIP,
+            "can't be seen from here",
+        ),
+        ("public access", {**SHARED, "public_access": PublicAccess("block-ingress")}, SKIP, "999999999999"),
+        ("vpc DNS", {**SHARED, **UNSEEN_DHCP}, SKIP, "can't be seen from here"),
+    ],
+)
+def test_of_a_shared_subnet_what_its_owner_alone_sees_is_not_looked_at(
+    check: str, facts: dict[str, Any], level: Level, words: str
+) -> None:
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, {}, facts), level, words)
+
+
+def test_behind_a_transit_gateway_an_acl_for_private_addresses_is_no_fault() -> None:
+    inside = replace(entry(100, "allow", cidr="10.0.0.0/8"), protocol="-1")
+    acl = NetworkAcl("acl-1", (inside, replace(inside, egress=False)))
+    facts = {**through("tgw-1"), "network_acl": acl}
+    assert finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "network ACL", PRIVATE, facts).level is WARN
+    shut = {**facts, "network_acl": NetworkAcl("acl-1", ())}
+    assert finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "network ACL", PRIVATE, shut).level is FAIL
 
 
 def entry(

@@ -290,7 +290,8 @@ class Gatherer(Asking):
     def _endpoint_groups(self, endpoints: Answer[tuple[Endpoint, ...]]) -> Answer[tuple[SecurityGroup, ...]]:
         if isinstance(endpoints, NoAnswer):
             return ()
-        wanted_ids = sorted({group for each in endpoints for group in each.group_ids})
+        used = [each for each in endpoints if each.serves in ("ssm", "ssmmessages", "s3")]
+        wanted_ids = sorted({group for each in used for group in each.group_ids})
         if not wanted_ids:
             return ()
         return answer_of(

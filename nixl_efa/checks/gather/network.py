@@ -37,6 +37,7 @@ _TARGETS = (
     "CarrierGatewayId",
     "EgressOnlyInternetGatewayId",
     "CoreNetworkArn",
+    "OdbNetworkArn",
 )
 
 
@@ -102,6 +103,7 @@ def subnets(ec2: EC2Client, subnet_id: str, vpc_id: str) -> tuple[Subnet, ...]:
             cidr=each.get("CidrBlock", ""),
             state=each.get("State", "available"),
             ipv6_only=each.get("Ipv6Native", False),
+            owner=each.get("OwnerId", ""),
         )
         for page in pages
         for each in page["Subnets"]

@@ -32,6 +32,15 @@ def parameter_call(launch: Launch, name: str) -> str:
     return aws(launch, "ssm", "get-parameter", "--name", name)
 
 
+def shared_by(facts: Facts) -> str:
+    """The other account that shares the subnet, "" for one of the own account. A participant doesn't see what is the
+    owner's: gateways, endpoints, DHCP options (VPC user guide, vpc-sharing)."""
+    owner = facts.subnet.owner if facts.subnet is not None else ""
+    if not owner or isinstance(facts.account, NoAnswer) or owner == facts.account.id:
+        return ""
+    return owner
+
+
 def tenancy(facts: Facts) -> str:
     """The tenancy of all that is launched into the subnet's VPC; "default" where that was not seen."""
     return facts.tenancy if isinstance(facts.tenancy, str) else "default"

@@ -7,7 +7,7 @@ from datetime import datetime
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
 from nixl_efa.checks.network_facts import AMAZON_DNS
 from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, tenancy
-from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
+from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 
@@ -246,6 +246,11 @@ def _name_servers(launch: Launch, facts: Facts, vpc: str, by_hand: str) -> Findi
     shown = aws(launch, "ec2", "describe-dhcp-options", *(["--dhcp-options-ids", chosen] if chosen else []))
     if isinstance(facts.dhcp_options, NoAnswer):
         return no_answer("vpc DNS", facts.dhcp_options, shown)
+    if facts.own_vpc is None or (
+        chosen not in ("", "default") and all(each.id != chosen for each in facts.dhcp_options)
+    ):
+        message = f"{vpc} resolves names; whom its DHCP options name can't be seen from here."
+        return skipped("vpc DNS", message, "", shown)
     servers = next((each.name_servers for each in facts.dhcp_options if each.id == chosen), (AMAZON_DNS,))
     if AMAZON_DNS in servers:
         return passed("vpc DNS", f"{vpc} resolves names and gives them.", by_hand)

@@ -7,9 +7,9 @@ from ipaddress import IPv4Network
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
 from nixl_efa.checks.network_facts import ANSWERS, ANYWHERE, HTTP, HTTPS, NetworkAcl, Passage, PublicAccess
-from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.checks.rules.common import aws, no_answer, shared_by
 from nixl_efa.checks.rules.way_out import Way, way_of
-from nixl_efa.findings import Finding, failed, passed, warned
+from nixl_efa.findings import Finding, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 _ACL, _PUBLIC = "network ACL", "public access"
@@ -37,11 +37,20 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
     if acl is None:
         return []
     remotes = _remotes(facts, subnet, way)
+    if remotes is None:
+        message = "Not looked at: the endpoints are in other subnets, and the VPC's blocks could not be seen."
+        return [skipped(_ACL, message, "", by_hand)]
     if not remotes:
         return [passed(_ACL, f"{acl.id}: the endpoints are in {subnet.id} itself.", by_hand)]
     where = "the internet" if remotes == (ANYWHERE,) else "the endpoints"
     out = _best(acl, remotes, egress=True, ports=HTTPS)
     answers = _best(acl, remotes, egress=False, ports=ANSWERS)
+    if way == "other":
+        # Behind a transit gateway or its like endpoints may have private addresses.
+        out, answers = (
+            "partly" if seen == "closed" and acl.lets_some_pass(egress=egress, ports=ports) else seen
+            for seen, egress, ports in ((out, True, HTTPS), (answers, False, ANSWERS))
+        )
     change = "Allow it in the network ACL, by a rule with a lower number; or set subnet_id to another subnet."
     if out == "closed":
         message = (
@@ -70,14 +79,15 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
     return [passed(_ACL, f"{acl.id} lets {subnet.id} out to port 443, and the answers in.", by_hand)]
 
 
-def _remotes(facts: Facts, subnet: Subnet, way: Way | None) -> tuple[IPv4Network, ...]:
-    """Where the traffic goes: the internet, or the VPC's blocks for endpoints in other subnets."""
+def _remotes(facts: Facts, subnet: Subnet, way: Way | None) -> tuple[IPv4Network, ...] | None:
+    """Where the traffic goes: the internet, or the VPC's blocks for endpoints in other subnets; None where those were
+    not seen."""
     if way != "endpoints" or isinstance(facts.endpoints, NoAnswer):
         return (ANYWHERE,)
     served = [each for each in facts.endpoints if each.vpc_id == subnet.vpc_id and each.kind == "Interface"]
     if all(each.subnet_ids == (subnet.id,) for each in served):
         return ()
-    return tuple(IPv4Network(cidr) for cidr in facts.own_vpc.cidrs) if facts.own_vpc is not None else ()
+    return tuple(IPv4Network(cidr) for cidr in facts.own_vpc.cidrs) if facts.own_vpc is not None else None
 
 
 def _best(acl: NetworkAcl, remotes: tuple[IPv4Network, ...], *, egress: bool, ports: range) -> Passage:
@@ -97,6 +107,11 @@ def _public_access(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None
     if way not in ("internet gateway", "NAT gateway"):
         return []
     by_hand = aws(launch, "ec2", "describe-vpc-block-public-access-options")
+    if owner := shared_by(facts):
+        message = (
+            f"Not looked at: {subnet.vpc_id} is of account {owner}, whose VPC Block Public Access counts."
+        )
+        return [skipped(_PUBLIC, message)]
     access = facts.public_access
     if isinstance(access, NoAnswer):
         return [no_answer(_PUBLIC, access, by_hand)]

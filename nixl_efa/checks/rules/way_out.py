@@ -6,18 +6,20 @@ internet or through interface endpoints.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
 from nixl_efa.checks.facts import Endpoint, Facts, NoAnswer, Route, RouteTable, Subnet
-from nixl_efa.checks.rules.common import aws, no_answer
-from nixl_efa.findings import Finding, failed, listed, passed, warned
+from nixl_efa.checks.rules.common import aws, no_answer, shared_by
+from nixl_efa.findings import Finding, Level, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 Way = Literal["internet gateway", "NAT gateway", "other", "endpoints", "none"]
 _CHECK, _GATEWAY, _INSTALLATION = "way out", "internet gateway", "installation"
 _NEEDED = ("ssm", "ssmmessages")
 _EVERYWHERE = "0.0.0.0/0"
+_HALVES = ("0.0.0.0/1", "128.0.0.0/1")
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -35,7 +37,8 @@ def way_of(launch: Launch, facts: Facts, subnet: Subnet) -> Way | None:
     """By which way the nodes go out; None when that could not be seen."""
     if isinstance(facts.route_tables, NoAnswer):
         return None
-    route = default_route(table_of(facts.route_tables, subnet))
+    table = table_of(facts.route_tables, subnet)
+    route = default_route(table)
     if route is not None and route.target.startswith("nat-"):
         return "NAT gateway"
     if route is not None and not route.target.startswith("igw-"):
@@ -45,7 +48,9 @@ def way_of(launch: Launch, facts: Facts, subnet: Subnet) -> Way | None:
         return "internet gateway"
     if isinstance(facts.endpoints, NoAnswer):
         return None
-    return "none" if missing_endpoints(facts.endpoints, subnet.vpc_id) else "endpoints"
+    if not missing_endpoints(facts.endpoints, subnet.vpc_id):
+        return "endpoints"
+    return "other" if _unseen(facts, subnet, table) else "none"
 
 
 def table_of(tables: tuple[RouteTable, ...], subnet: Subnet) -> RouteTable | None:
@@ -56,8 +61,31 @@ def table_of(tables: tuple[RouteTable, ...], subnet: Subnet) -> RouteTable | Non
 
 def default_route(table: RouteTable | None) -> Route | None:
     """The IPv4 route to everywhere that works, None when there is none."""
-    routes = table.routes if table is not None else ()
-    return next((each for each in routes if each.destination == _EVERYWHERE and each.state == "active"), None)
+    routes = [each for each in (table.routes if table is not None else ()) if each.state == "active"]
+    halves = [each for each in routes if each.destination in _HALVES]
+    whole = [each for each in routes if each.destination == _EVERYWHERE]
+    return next(iter(whole or (halves if len(halves) == len(_HALVES) else [])), None)
+
+
+def _unseen(facts: Facts, subnet: Subnet, table: RouteTable | None) -> str:
+    """By what a VPC without a route to everywhere, and without endpoints for all, may yet reach Systems Manager: in a
+    few words, "" for nothing. Endpoints may stand in another VPC, their names in private hosted zones (VPC user guide,
+    privatelink, manage-dns-names; whitepaper Building a Scalable and Secure Multi-VPC AWS Network Infrastructure)."""
+    if owner := shared_by(facts):
+        return f"the endpoints of account {owner}, which shares {subnet.id} and alone sees them"
+    beyond = next((each for each in (table.routes if table is not None else ()) if _leads_out(each)), None)
+    return f"{beyond.target}, to which {beyond.destination} is routed" if beyond is not None else ""
+
+
+def _leads_out(route: Route) -> bool:
+    """Whether a route leads to what can't be seen from here; that of a gateway endpoint leads to its service alone."""
+    return (
+        route.state == "active"
+        and bool(route.target)
+        and route.destination != _EVERYWHERE
+        and route.target != "local"
+        and not route.target.startswith(("vpce-", "igw-", "eigw-"))
+    )
 
 
 def missing_endpoints(endpoints: tuple[Endpoint, ...], vpc_id: str) -> tuple[str, ...]:
@@ -80,7 +108,10 @@ def _way_out(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     if route is not None and route.target.startswith("igw-"):
         return _internet_gateway(launch, facts, subnet, route, by_hand)
     if launch.elastic_ip and route is None:
-        return _useless_address(subnet, table, by_hand)
+        found = _endpoints(launch, facts, subnet, table)
+        if found.level is not Level.WARN:
+            return _useless_address(subnet, table, by_hand)
+        return replace(found, remedy=f"Set elastic_ip = false: the Elastic IPs lead nowhere. {found.remedy}")
     if route is not None and launch.elastic_ip:
         return warned(
             _CHECK,
@@ -100,7 +131,7 @@ def _way_out(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
             "Make sure that it does, or make interface endpoints for ssm and ssmmessages.",
             by_hand,
         )
-    return _endpoints(launch, facts, subnet)
+    return _endpoints(launch, facts, subnet, table)
 
 
 def _internet_gateway(launch: Launch, facts: Facts, subnet: Subnet, route: Route, by_hand: str) -> Finding:
@@ -112,8 +143,9 @@ def _internet_gateway(launch: Launch, facts: Facts, subnet: Subnet, route: Route
         return passed(
             _CHECK, f"{subnet.id} goes out through {route.target} and gives public addresses.", by_hand
         )
-    found = _endpoints(launch, facts, subnet)
-    if not found.remedy:
+    tables = () if isinstance(facts.route_tables, NoAnswer) else facts.route_tables
+    found = _endpoints(launch, facts, subnet, table_of(tables, subnet))
+    if found.level is not Level.FAIL:
         return found
     # EC2 user guide, using-instance-addressing: no automatic public address with more than one interface.
     why = (
@@ -150,11 +182,20 @@ def _useless_address(subnet: Subnet, table: RouteTable | None, by_hand: str) -> 
     )
 
 
-def _endpoints(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
+def _endpoints(launch: Launch, facts: Facts, subnet: Subnet, table: RouteTable | None) -> Finding:
     by_hand = aws(launch, "ec2", "describe-vpc-endpoints", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
     if isinstance(facts.endpoints, NoAnswer):
         return no_answer(_CHECK, facts.endpoints, by_hand)
     missing = missing_endpoints(facts.endpoints, subnet.vpc_id)
+    if missing and (unseen := _unseen(facts, subnet, table)):
+        return warned(
+            _CHECK,
+            f"{subnet.id} has no route to the internet that its nodes could use, and {subnet.vpc_id} no interface "
+            f"endpoint with private DNS for {listed(missing)} that can be seen; whether the nodes reach Systems "
+            f"Manager by {unseen}, can't be seen.",
+            "Make sure that they do, or make interface endpoints for ssm and ssmmessages in the VPC.",
+            by_hand,
+        )
     if missing:
         return failed(
             _CHECK,
@@ -187,6 +228,11 @@ def _gateway(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
         return [passed(_GATEWAY, f"{facts.internet_gateway} is attached to {subnet.vpc_id}.", by_hand)]
     tables = () if isinstance(facts.route_tables, NoAnswer) else facts.route_tables
     route = default_route(table_of(tables, subnet))
+    if owner := shared_by(facts):
+        if route is not None and route.target.startswith("igw-"):
+            return [passed(_GATEWAY, f"{route.target} of account {owner} is the subnet's way out.", by_hand)]
+        message = f"Not looked at: {subnet.vpc_id} is of account {owner}, and its internet gateway can't be seen from here."  # noqa: E501
+        return [skipped(_GATEWAY, message, "Set elastic_ip = false if it has none.", by_hand)]
     remedy = (
         f"Set elastic_ip = false: {subnet.id} goes out through {route.target}."
         if route is not None
