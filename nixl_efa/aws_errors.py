@@ -89,13 +89,12 @@ def explain(error: Exception) -> str:
     text = " ".join(str(error).split()).rstrip(".")
     refusal = refusal_of(error)
     if denied := denial(refusal, error_service(error)):
-        cause = f" ({said(refusal)})" if names_cause(refusal) else ""
-        return f"no permission: {denied.meaning}{cause}. {denied.remedy}"
+        words = f" ({said(refusal)})" if names_cause(refusal) else ""
+        return f"no permission: {denied.meaning}{words}. {denied.remedy}"
     if refusal.code:
         advice = advice_for(refusal)
         meant = f", which means that {advice.meaning}. {advice.remedy}" if advice else ""
-        words = said(refusal).rstrip(".") if meant else said(refusal)
-        return f"{refusal.operation or 'a call'} was refused: {words}{meant}"
+        return f"{refusal.operation or 'a call'} was refused: {said(refusal)}{meant}"
     for kind in type(error).__mro__:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__].format(error=text).replace(". .", ".")
