@@ -109,7 +109,8 @@ def holdings(
 
     current = named_one(current_id)
     following = named_one(next_id) if next_id != current_id else None
-    used = [one for one in (current, following) if one is not None]
+    # What failed or is over speaks for none of the others of its purchase: such a one may live, and is paid for.
+    used = [one for one in (current, following) if one is not None and one.lives(now)]
     return Holdings(
         source=source,
         current=current,

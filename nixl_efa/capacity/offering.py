@@ -121,9 +121,11 @@ class Offering:
         return f"{len(self.segments)} segments, different times: a pair needs one block"
 
     def is_same_block(self, other: Offering) -> bool:
-        """Whether both are the same instances, zone and times, under whatever id."""
-        mine = (self.instance_type, self.count, self.ultra_server, self.zone, self.start, self.end)
-        theirs = (other.instance_type, other.count, other.ultra_server, other.zone, other.start, other.end)
+        """Whether both are the same instances, zones and times, in the same pieces, under whatever id."""
+        mine, theirs = (
+            (one.instance_type, one.count, one.ultra_server, one.zone, one.start, one.end, one.segments)
+            for one in (self, other)
+        )
         return mine == theirs
 
     def reservation(self) -> Reservation:
@@ -228,16 +230,16 @@ def _checked_id(text: object) -> str:
 
 
 def to_json(offering: Offering) -> dict[str, Any]:
-    """The offering as a file holds it. Segments stay out: what has several is never bought.
+    """The offering as a file holds it.
 
-    What only UltraServers have is left out elsewhere: earlier versions of this project read the shared journal, too.
+    What only some have is left out elsewhere: earlier versions of this project read the shared journal, too.
     """
     document = {**asdict(offering), "fee": str(offering.fee)}
-    del document["segments"]
-    for name in ("ultra_server", "ultra_server_count", "block_id"):
+    document["segments"] = [{**one, **_written(one)} for one in document["segments"]]
+    for name in ("segments", "ultra_server", "ultra_server_count", "block_id"):
         if not document[name]:
             del document[name]
-    return {**document, "start": offering.start.isoformat(), "end": offering.end.isoformat()}
+    return {**document, **_written(document)}
 
 
 def from_json(document: Mapping[str, Any]) -> Offering:
@@ -246,8 +248,16 @@ def from_json(document: Mapping[str, Any]) -> Offering:
         fee = Decimal(document["fee"])
     except InvalidOperation as error:
         raise ValueError(f"no amount: {document['fee']!r}") from error
-    moments = {name: datetime.fromisoformat(document[name]) for name in ("start", "end")}
-    return Offering(**{**document, **moments, "fee": fee})
+    segments = tuple(Segment(**{**one, **_read(one)}) for one in document.get("segments", ()))
+    return Offering(**{**document, **_read(document), "fee": fee, "segments": segments})
+
+
+def _written(times: Mapping[str, Any]) -> dict[str, str]:
+    return {name: times[name].isoformat() for name in ("start", "end")}
+
+
+def _read(times: Mapping[str, Any]) -> dict[str, datetime]:
+    return {name: datetime.fromisoformat(times[name]) for name in ("start", "end")}
 
 
 def _segment(part: Mapping[str, Any], whole: Mapping[str, Any]) -> Segment:

@@ -262,7 +262,12 @@ def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replac
         return Slot.CURRENT
     if current.is_bought_with(bought):
         return Slot.CURRENT
-    free = following is None or following.id == bought.id or not following.lives(now)
+    free = (
+        following is None
+        or following.id == bought.id
+        or following.is_bought_with(bought)
+        or not following.lives(now)
+    )
     later = current.end is not None and bought.end is not None and bought.end > current.end
     if free and later:
         return Slot.NEXT

@@ -148,8 +148,7 @@ def search(
 
 def _is_twin(one: Offering, other: Offering) -> bool:
     """Whether two answers show one block at one fee."""
-    mine, theirs = ((each.fee, each.currency, each.segments) for each in (one, other))
-    return one.is_same_block(other) and mine == theirs
+    return one.is_same_block(other) and (one.fee, one.currency) == (other.fee, other.currency)
 
 
 def questions(regions: Sequence[str], request: Request) -> list[tuple[str, int, Wish]]:
@@ -221,11 +220,10 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
     if found is None and shown is not None:
         # The same block under another id: the same question gets new ids. It is still bought under the id that was
         # named: if that one is no longer valid, EC2 refuses it. A lower fee is the other id's: it is not counted on.
-        # AWS may offer a block as a whole and in pieces, at two fees: which it was is told by the fee, as files keep no
-        # pieces.
+        # AWS may offer a block as a whole and in pieces, at two fees: these are two blocks.
         twins = [one for one in offered if shown.is_same_block(one)]
         if twins:
-            same = min(twins, key=lambda one: (one.fee != shown.fee, bool(one.segments)))
+            same = min(twins, key=lambda one: (one.fee != shown.fee, -one.fee))
             found = replace(same, id=question.offering_id, fee=max(same.fee, shown.fee))
     if found is None and shown is None:
         raise Failure(

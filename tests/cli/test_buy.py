@@ -159,6 +159,15 @@ def test_an_offering_in_pieces_is_not_bought(cli: Cli, aws: LocalAws) -> None:
     assert cli.reservations() == []
 
 
+def test_an_offering_in_pieces_is_not_taken_for_the_whole_when_prices_fall(cli: Cli, aws: LocalAws) -> None:
+    search = cli("capacity", "search", "p5.48xlarge", "--json")
+    split = next(one for one in search.json["offerings"] if not one["usable"])
+    aws.world.price_factor = 0.75
+    refused = cli.buy(split)
+    assert (refused.code, "A pair can't use it: 2 segments" in refused.err) == (1, True)
+    assert cli.reservations() == []
+
+
 def test_an_unknown_offering_says_what_to_give(cli: Cli, aws: LocalAws) -> None:
     refused = cli("capacity", "buy", "cb-00000000000000000")
     assert refused.code == 2

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 import pytest
+from moto.ec2.models import ec2_backends
 
 from local_aws import LocalAws
 from tests.cli.conftest import ID_NAME, Cli, actions, locked, write_environment
@@ -113,6 +114,33 @@ def test_the_successor_of_an_ultra_server_is_kept_as_the_next_one(cli: Cli, opte
     following = cli.buy(later)
     assert following.code == 0, following.err
     assert "as its next block" in following.err
+
+
+def following_offer(cli: Cli) -> dict[str, Any]:
+    return offer(cli, "u-p6e-gb200x36", "--from", "+2d")
+
+
+def test_the_next_block_can_be_another_reservation_of_its_purchase(cli: Cli, opted_in: Any) -> None:
+    current = cli.buy(offer(cli, "u-p6e-gb200x36")).out.split()[0]
+    _, second = cli.buy(following_offer(cli)).out.split()
+    saved = cli("capacity", "save", second, "--env", "prod")
+    assert saved.code == 0, saved.err
+    loaded = cli("capacity", "load", "--env", "prod", "--json").json
+    assert (loaded["reservation_id"], loaded["next_reservation_id"]) == (current, second)
+
+
+def test_what_lives_of_a_purchase_is_told_where_the_environment_s_reservation_of_it_has_failed(
+    aws: LocalAws, cli: Cli, opted_in: Any
+) -> None:
+    first, second = cli.buy(offer(cli, "u-p6e-gb200x36")).out.split()
+    failing = ec2_backends["123456789012"]["us-east-1"].capacity_reservations[first]
+    failing.fails = True
+    aws.clock.set(failing.paid)
+    refused = cli.buy(following_offer(cli))
+    assert refused.code == 1
+    assert f"prod has {second} (scheduled" in refused.err
+    assert actions(aws, "PurchaseCapacityBlock") == 1
+    assert cli("capacity", "save", second, "--env", "prod").code == 0
 
 
 def test_ec2_s_refusal_of_an_account_that_may_not_buy_ultra_servers_is_shown_as_it_is(
