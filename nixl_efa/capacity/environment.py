@@ -249,14 +249,17 @@ def overlap(offering: Offering, current: Reservation | None) -> timedelta:
 
 
 def overlap_of_extension(
-    extension: Offering, held: Holdings, now: datetime
+    extension: Offering, extended: Reservation, held: Holdings, now: datetime
 ) -> tuple[timedelta, list[Finding]]:
-    """For how long a block that is extended and the one that follows it are paid for at once, and what to say of it.
-    Pure."""
+    """For how much of an extension another block of the environment is paid for, too, and what to say of it. Pure.
+
+    What was bought together with the block is extended together with it, or after it.
+    """
+    others = [one for one in held.living(now) if one.id != extended.id and not one.is_bought_with(extended)]
     both = [
-        (one, extension.end - one.start)
-        for one in held.living(now)
-        if one.id != extension.extends and one.start is not None and extension.end > one.start
+        (one, length)
+        for one in others
+        if one.start is not None and (length := _common(extension, one.start, one.end)) > timedelta(0)
     ]
     found = [
         _warn(
@@ -266,6 +269,10 @@ def overlap_of_extension(
         for one, length in both
     ]
     return max((length for _, length in both), default=timedelta(0)), found
+
+
+def _common(offering: Offering, start: datetime, end: datetime | None) -> timedelta:
+    return min(offering.end, end or offering.end) - max(offering.start, start)
 
 
 def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[Change]:

@@ -89,7 +89,7 @@ def propose(request: ExtendRequest, name: str, buyer: Buyer) -> Proposal:
     both = timedelta(0)
     if launch is not None:
         held = environment.holdings(buyer, launch.reservation, regions=[block.region])
-        both, found = environment.overlap_of_extension(offered[0], held, now)
+        both, found = environment.overlap_of_extension(offered[0], block, held, now)
         findings += found
     extended = frozenset(one.offering_id for one in history)
     return Proposal(order, tuple(findings), None, None, number, both=both, extended=extended)

@@ -152,10 +152,17 @@ def test_a_next_block_that_adds_no_time_is_said_to_be_useless() -> None:
 def test_an_extension_over_the_next_block_is_paid_for_twice() -> None:
     following = block(id="cr-2", state="scheduled", start=NOW + 2 * DAY, end=NOW + 3 * DAY)
     extension = replace(OFFERING, extends="cr-1", start=NOW + 2 * DAY, end=NOW + 4 * DAY)
-    both, said = overlap_of_extension(extension, held(block(), following), NOW)
-    assert both == 2 * DAY
+    both, said = overlap_of_extension(extension, block(), held(block(), following), NOW)
+    assert both == DAY
     assert (
-        "cr-2 (scheduled, until 2026-12-04 08:00 UTC), too: both are paid for at once for 2 d 0 h"
+        "cr-2 (scheduled, until 2026-12-04 08:00 UTC), too: both are paid for at once for 1 d 0 h"
         in said[0].message
     )
-    assert overlap_of_extension(extension, held(block()), NOW) == (timedelta(0), [])
+    assert overlap_of_extension(extension, block(), held(block()), NOW) == (timedelta(0), [])
+
+
+def test_an_extension_of_the_next_block_after_the_current_one_s_end_is_paid_for_once() -> None:
+    current, following = block(end=NOW + DAY), block(id="cr-2", start=NOW + DAY, end=NOW + 2 * DAY)
+    extension = replace(OFFERING, extends="cr-2", start=NOW + 2 * DAY, end=NOW + 4 * DAY)
+    said = overlap_of_extension(extension, following, held(current, following), NOW)
+    assert said == (timedelta(0), [])

@@ -212,11 +212,17 @@ def show(
 ) -> None:
     """Show one reservation: state, size, times, extension, fee, who uses it."""
     from nixl_efa.capacity.extension import newest
+    from nixl_efa.capacity.reservation import reservations_in
     from nixl_efa.cli.capacity import forms
+    from nixl_efa.ultra_servers import is_ultra_server
 
     run = session(profile, region)
     found = run.locate(reservation_id)
-    users = _users(run, [found]).get(found.id, ())
+    # With UltraServers, another reservation of the purchase may be the environment's.
+    together = [found]
+    if is_ultra_server(found.instance_type):
+        together = reservations_in(run.clients.ec2(found.region), found.region, run.clock.sleep)
+    users = _users(run, together).get(found.id, ())
     extensions = _extensions(run, [found])
     extension = newest(extensions.get(found.region, ()), found.id)
     now = run.clock.now()
