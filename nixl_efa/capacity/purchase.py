@@ -145,23 +145,26 @@ def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
         cause = " ".join(str(error).split())
         buyer.talk.tell(f"no clear answer to the purchase ({cause}): looking for it by its tag.")
     until = entry.changed_at + timedelta(seconds=buyer.rule.look_seconds)
-    ids = _look_until(buyer, entry, until)
+    ids = _look_until(buyer, entry, until, whole=True)
     if not ids:
         raise Unclear(entry, buyer.rule.settled_at(entry))
     return ids
 
 
-def _look_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
+def _look_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = False) -> tuple[str, ...]:
     try:
-        return find_until(buyer, entry, until)
+        return find_until(buyer, entry, until, whole=whole)
     except Exception as error:
         buyer.talk.tell(f"could not look for it: {explain(error)}")
         raise Unclear(entry, buyer.rule.settled_at(entry)) from error
 
 
-def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
+def find_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = False) -> tuple[str, ...]:
     """Looks again and again until all of the purchase is found, or `until` has passed and it was looked for TRIES
-    times."""
+    times.
+
+    whole: what is found in part is said and counts as not found yet, so that what EC2 shows later is not left out.
+    """
     ec2 = buyer.clients.ec2(entry.order.offering.region)
     tries = 0
     while True:
@@ -174,7 +177,13 @@ def find_until(buyer: Buyer, entry: Entry, until: datetime) -> tuple[str, ...]:
         if tries >= TRIES and asked_at >= until:
             # What is bought in part is bought.
             ultra = entry.order.offering.ultra_server
-            return find_purchase(ec2, entry, buyer.clock.sleep, partly=True) if ultra else ()
+            part = find_purchase(ec2, entry, buyer.clock.sleep, partly=True) if ultra else ()
+            if part:
+                buyer.talk.tell(
+                    f"WARN: EC2 shows a part of the purchase alone, {', '.join(part)}. The rest is bought, too; "
+                    "`nixl-efa capacity list` shows it when EC2 does."
+                )
+            return () if whole else part
         buyer.clock.sleep(buyer.rule.pause_seconds)
 
 

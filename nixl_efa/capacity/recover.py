@@ -101,7 +101,8 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     if entry.state is State.BOUGHT:
         return entry
     latest = _as_called(entry)
-    found = find_until(buyer, latest, buyer.clock.now())
+    now = buyer.clock.now()
+    found = find_until(buyer, latest, now, whole=now < buyer.rule.settled_at(latest))
     if found:
         # The machine that bought it may be gone for good.
         return record_bought(buyer, latest, found)

@@ -23,6 +23,7 @@ from nixl_efa.capacity.judge import judge
 from nixl_efa.capacity.offering import extension_from_api, from_api, from_json, to_json
 from nixl_efa.capacity.order import Order
 from nixl_efa.capacity.purchase import Outcome
+from nixl_efa.capacity.recover import recover
 from nixl_efa.capacity.reservation import (
     PURCHASE_TAG,
     SIZE_TAG,
@@ -33,7 +34,7 @@ from nixl_efa.capacity.reservation import (
 )
 from nixl_efa.capacity.search import Question, Request, checked, questions
 from nixl_efa.capacity.users import users
-from nixl_efa.failure import BadInput
+from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Level, failures
 from nixl_efa.launch import launch_of
 from nixl_efa.settings import Settings
@@ -188,12 +189,33 @@ def test_a_part_of_a_purchase_that_is_shown_first_is_not_taken_for_all_of_it(tmp
     assert run(buyer, {PURCHASE: "lose-answer"}) == (LARGER, min(BOTH))
 
 
-def test_what_is_shown_of_a_purchase_when_the_looking_ends_is_bought(tmp_path: Path) -> None:
+def test_what_is_shown_of_a_purchase_when_all_looking_ends_is_bought(tmp_path: Path) -> None:
     aws = UltraAws(FakeClock())
     aws.second_later = 10_000
     buyer = UltraBuyer(aws, tmp_path)
-    assert run(buyer, {PURCHASE: "lose-answer"}) == (min(BOTH),)
+    assert run(buyer, {PURCHASE: "lose-answer"}) == ()
+    assert buyer.locked()
+    # Within the time in which a purchase may be found, the part says that it was made, and does not end the looking.
+    assert run(buyer, {}) == (min(BOTH),)
     assert len(aws.reservations) == 2
+
+
+def test_a_reservation_that_is_shown_after_the_first_minute_is_not_left_out(tmp_path: Path) -> None:
+    aws = UltraAws(FakeClock())
+    aws.second_later = 200
+    buyer = UltraBuyer(aws, tmp_path)
+    assert run(buyer, {PURCHASE: "lose-answer"}) == ()
+    assert run(buyer, {}) == (LARGER, min(BOTH))
+
+
+def test_nobody_declares_a_purchase_not_made_of_which_a_part_is_shown(tmp_path: Path) -> None:
+    aws = UltraAws(FakeClock())
+    aws.second_later = 10_000
+    buyer = UltraBuyer(aws, tmp_path)
+    run(buyer, {PURCHASE: "lose-answer"})
+    (entry,) = buyer.journal()
+    with pytest.raises(Failure, match="it was bought, as cr-00000000000000000"):
+        recover({ENVIRONMENT}, buyer.program(), lambda _: True, declared=entry.tag)
 
 
 def reservation(identifier: str, **changes: Any) -> Reservation:

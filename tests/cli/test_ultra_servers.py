@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import boto3
 import pytest
 from moto.ec2.models import ec2_backends
 
 from local_aws import LocalAws
+from local_aws.ec2.backend import Backend as Ec2
 from tests.cli.conftest import ID_NAME, Cli, actions, locked, write_environment
 
 GB200 = """region = "us-east-1"
@@ -85,6 +87,7 @@ def test_an_ultra_server_is_bought_once_saved_shown_and_extended(
     assert rows[first]["capacity_block_id"] == rows[second]["capacity_block_id"]
     shown = cli("capacity", "show", second)
     assert "launches     unlaunchable" in shown.out
+    assert "used by      prod (same purchase)" in shown.out
     assert f"fee          {chosen['fee']} USD pending for 1 x u-p6e-gb200x72" in shown.out
 
     aws.clock.set(datetime.fromisoformat(chosen["start"]))
@@ -104,6 +107,44 @@ def test_a_lost_answer_finds_both_reservations(aws: LocalAws, cli: Cli, opted_in
     there = opted_in.describe_capacity_reservations()["CapacityReservations"]
     assert {*bought.out.split()} == {one["CapacityReservationId"] for one in there}
     assert len(there) == 2
+
+
+def test_a_part_of_the_purchase_that_ec2_does_not_show_yet_is_waited_for(
+    aws: LocalAws, cli: Cli, opted_in: Any
+) -> None:
+    chosen = offer(cli, "u-p6e-gb200x36")
+    aws.faults.add("PurchaseCapacityBlock", lose_answer=True)
+    added: list[str] = []
+    add = Ec2.add_reservation
+
+    def late(self: Any, reservation: Any, tags: Any) -> Any:
+        if added:
+            reservation.hidden_reads = 1000
+        added.append(reservation.id)
+        return add(self, reservation, tags)
+
+    with patch.object(Ec2, "add_reservation", late):
+        unclear = cli.buy(chosen, "--look-seconds", "1")
+    assert (unclear.code, locked()) == (1, True)
+    assert f"EC2 shows a part of the purchase alone, {added[0]}." in unclear.err
+    ec2_backends["123456789012"]["us-east-1"].capacity_reservations[added[1]].hidden_reads = 0
+    bought = cli.buy(chosen)
+    assert (bought.code, bought.out.split()) == (0, added)
+    assert (actions(aws, "PurchaseCapacityBlock"), locked()) == (1, False)
+
+
+def test_the_ultra_servers_of_one_purchase_are_extended_one_after_the_other(
+    aws: LocalAws, cli: Cli, opted_in: Any
+) -> None:
+    chosen = offer(cli, "u-p6e-gb200x36", "2")
+    ids = cli.buy(chosen).out.split()
+    assert len(ids) == 4
+    aws.clock.set(datetime.fromisoformat(chosen["start"]))
+    for one in ids[:2]:
+        extended = cli("capacity", "extend", one, "--hours", "48", "--yes", "--max-fee", "99999")
+        assert extended.code == 0, extended.err
+        assert "both are paid for" not in extended.err
+    assert actions(aws, "PurchaseCapacityBlockExtension") == 2
 
 
 def test_the_successor_of_an_ultra_server_is_kept_as_the_next_one(cli: Cli, opted_in: Any) -> None:
