@@ -10,13 +10,12 @@ from cdktf_cdktf_provider_aws.data_aws_partition import DataAwsPartition
 from cdktf_cdktf_provider_aws.iam_instance_profile import IamInstanceProfile
 from cdktf_cdktf_provider_aws.iam_role import IamRole
 from cdktf_cdktf_provider_aws.iam_role_policy import IamRolePolicy
-from cdktf_cdktf_provider_aws.iam_role_policy_attachment import IamRolePolicyAttachment
 from constructs import Construct
 
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.terraform import NAME_STAYS, named, token
 from nixl_efa.launch import Launch
-from nixl_efa.node_policy import ASSUMED_BY_EC2, MANAGED_POLICY, node_policy
+from nixl_efa.node_policy import ASSUMED_BY_EC2, node_policy
 from nixl_efa.settings import Settings
 
 
@@ -52,15 +51,6 @@ class NodeAccess(Construct):
             "node",
         )
         role = token("aws_iam_role", "node", "name")
-        managed = named(
-            IamRolePolicyAttachment(
-                self,
-                "session_manager",
-                role=role,
-                policy_arn=f"arn:{partition}:iam::aws:policy/{MANAGED_POLICY}",
-            ),
-            "session_manager",
-        )
         own = named(
             IamRolePolicy(
                 self,
@@ -71,6 +61,6 @@ class NodeAccess(Construct):
             ),
             "node",
         )
-        self.policies = [managed, own]
+        self.policies = [own]
         named(IamInstanceProfile(self, "profile", name=name, role=role, lifecycle=NAME_STAYS), "node")
         self.instance_profile = token("aws_iam_instance_profile", "node", "name")

@@ -35,6 +35,15 @@ class Control:
         found: list[str] = self.request("GET", "inferred")["inferred"]
         return found
 
+    def allow_only(self, policy: dict[str, Any] | None) -> None:
+        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is no policy."""
+        self.request("DELETE" if policy is None else "POST", "policy", policy)
+
+    def permissions(self) -> list[str]:
+        """The actions that the requests needed, in order, since the policy was set."""
+        found: list[str] = self.request("GET", "policy")["permissions"]
+        return found
+
     def end(self, instance_id: str, cause: Cause) -> None:
         """End an instance without a call of its user, before the next call of EC2 is answered."""
         self.request("POST", "endings", {"instance_id": instance_id, "cause": cause})

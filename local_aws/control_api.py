@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
+from local_aws.authorization.policy import read as read_policy
 from local_aws.clock import SPEED_LIMIT
 from local_aws.faults import LONGEST_DELAY, Fault
 from local_aws.quotas import QUOTAS
@@ -209,6 +210,20 @@ def _write_endings(body: bytes) -> None:
     world().endings[given.instance_id] = given.cause
 
 
+def _read_policy() -> Mapping[str, Any]:
+    return {"policy": world().policy, "permissions": list(world().permissions)}
+
+
+def _write_policy(body: bytes) -> None:
+    world().policy = read_policy(json.loads(body))
+    world().permissions.clear()
+
+
+def _clear_policy() -> None:
+    world().policy = None
+    world().permissions.clear()
+
+
 def _nothing() -> None:
     raise ValueError("there is nothing to clear here")
 
@@ -220,6 +235,7 @@ _RESOURCES: dict[str, _Resource] = {
     "calls": (_read_calls, _no_write, lambda: world().calls.clear()),
     "launches": (_read_launches, _no_write, lambda: world().launches.clear()),
     "inferred": (_read_inferred, _no_write, lambda: world().inferred.clear()),
+    "policy": (_read_policy, _write_policy, _clear_policy),
     "settings": (_read_settings, _write_settings, _nothing),
     "endings": (_read_endings, _write_endings, lambda: world().endings.clear()),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),

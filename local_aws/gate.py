@@ -16,6 +16,8 @@ from moto.core.base_backend import BackendDict, BaseBackend, backend_lock
 from moto.core.model_instances import reset_model_data
 
 from local_aws import inferred, requests
+from local_aws.authorization.asked import asked
+from local_aws.authorization.denial import denied
 from local_aws.control_api import PREFIX, handle
 from local_aws.faults import Call
 from local_aws.world import reset, world
@@ -77,6 +79,8 @@ class Gate:
         if all(fault.effect for fault in faults):
             with self._lock:
                 inferred.take()
+                if refusal := _denied(environ, request, body):
+                    return _refuse(start_response, request, *refusal, requests.error_status(refusal[0]))
                 status, headers, answer = self._carry_out(environ, request)
                 if leaned_on := inferred.take():
                     headers = [*headers, (inferred.HEADER, ", ".join(leaned_on))]
@@ -127,6 +131,16 @@ class Gate:
         if status == 400:
             status = requests.error_status(requests.error_code(answer))
         return status, caught["headers"], answer
+
+
+def _denied(environ: Mapping[str, Any], request: requests.Request, body: bytes) -> tuple[str, str] | None:
+    """Code and message where the policy that is set does not allow the request; None where it does, or none is set."""
+    policy = world().policy
+    if policy is None:
+        return None
+    needed = asked(request, environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""), body)
+    world().permissions.extend(one.action for one in needed)
+    return denied(policy, needed, request.service)
 
 
 def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:

@@ -14,6 +14,7 @@ from moto.iam.responses import IamResponse
 
 from local_aws.ec2.api import refuse
 from local_aws.permissions import decide, policies_of_arn, policies_of_key
+from local_aws.world import world
 
 _SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 _SPOT_SERVICE = "spot.amazonaws.com"
@@ -24,13 +25,13 @@ class Iam(IamResponse):  # type: ignore[misc]
 
     def simulate_principal_policy(self) -> ActionResult:
         """What the policies of a user or role say of each action on each resource; of the local key, which no user has,
-        that it may do everything, as it may."""
+        what it may do: everything, or what the policy that is set allows."""
         source = self._get_param("PolicySourceArn")
         documents = policies_of_arn(self.current_account, self.partition, source)
         if documents is None:
             if not source.endswith(":user/moto"):
                 raise NotFoundException(f"The policy source {source} cannot be found.")
-            documents = [{"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]
+            documents = [world().policy or {"Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}]
         given = self._get_param("ContextEntries", [])
         context = {one["ContextKeyName"]: one["ContextKeyValues"][0] for one in given}
         results = []

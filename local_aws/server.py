@@ -7,10 +7,12 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Mapping
 from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from local_aws.authorization.policy import read as read_policy
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
 from local_aws.world import Cause, CommandOutput, World, world
@@ -113,6 +115,11 @@ class LocalAws:
         """What Run Command answers for an instance ("*": for every one without its own)."""
         status = "Failed" if code else "Success"
         world().command_outputs[instance_id] = CommandOutput(stdout, stderr, code, status)
+
+    def allow_only(self, policy: Mapping[str, Any] | None) -> None:
+        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is no policy."""
+        world().policy = None if policy is None else read_policy(policy)
+        world().permissions.clear()
 
     def end(self, instance_id: str, cause: Cause) -> None:
         """End an instance without a call of its user, before the next call of EC2 is answered."""

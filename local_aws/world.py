@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
+from local_aws.authorization.policy import Document
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
 
@@ -67,6 +68,8 @@ class World:
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches:         what every RunInstances asked for, in order.
     inferred:         the rows of docs/facts.md that answers leaned on and that are inferred.
+    policy:           what the caller may do; None: everything.
+    permissions:      while a policy is set, each action that a request needed, in order.
     emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
     """
 
@@ -91,6 +94,8 @@ class World:
     endings: dict[str, Cause] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)
     inferred: set[str] = field(default_factory=set)
+    policy: Document | None = None
+    permissions: list[str] = field(default_factory=list)
     emptied: int = 0
 
 

@@ -6,8 +6,6 @@ from nixl_efa.settings import Settings
 
 Statement = dict[str, object]
 
-# Session Manager and Run Command (Systems Manager user guide, setup-instance-permissions).
-MANAGED_POLICY = "AmazonSSMManagedInstanceCore"
 ASSUMED_BY_EC2: Statement = {
     "Version": "2012-10-17",
     "Statement": [
@@ -21,11 +19,37 @@ def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> State
     return {
         "Version": "2012-10-17",
         "Statement": [
+            _systems_manager(),
             *_scripts_bucket(bucket_arn),
             *_session_logs(settings.region, partition),
             *_mlflow(settings),
         ],
     }
+
+
+def _systems_manager() -> Statement:
+    """What the agent needs for Session Manager and Run Command (Systems Manager user guide, getting-started-create-iam-
+    instance-profile and systems-manager-setting-up-messageAPIs: ec2messages where an agent gets no commands through
+    ssmmessages). AmazonSSMManagedInstanceCore would let a node read every parameter of the account.
+    """
+    channels = [f"{verb}{kind}Channel" for kind in ("Control", "Data") for verb in ("Create", "Open")]
+    messages = [
+        "AcknowledgeMessage",
+        "DeleteMessage",
+        "FailMessage",
+        "GetEndpoint",
+        "GetMessages",
+        "SendReply",
+    ]
+    return _allow(
+        "SystemsManager",
+        [
+            "ssm:UpdateInstanceInformation",
+            *(f"ssmmessages:{channel}" for channel in channels),
+            *(f"ec2messages:{message}" for message in messages),
+        ],
+        ["*"],
+    )
 
 
 def _scripts_bucket(bucket_arn: str) -> list[Statement]:

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from nixl_efa.account import Account
 from nixl_efa.launch import Launch
-from nixl_efa.node_policy import MANAGED_POLICY
 
 # Any policy that allows the action on a whole kind of resource allows it on this one.
 _SOME = "0123456789abcdef0"
@@ -34,17 +33,19 @@ def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted
     iam = f"arn:{account.partition}:iam::{account.id}"
     ec2 = f"arn:{account.partition}:ec2:{launch.region}:{account.id}"
     name = launch.name_of(launch.region)[:64]
-    here = {"aws:RequestedRegion": launch.region}
+    # Conditions may be on the tags with which things are made, and which they then have (nixl_efa.policy's are).
+    tags = {
+        f"{key}/{tag}": value
+        for key in ("aws:RequestTag", "aws:ResourceTag")
+        for tag, value in launch.tags.items()
+    }
+    here = {"aws:RequestedRegion": launch.region, "ec2:CreateAction": "CreateLaunchTemplate", **tags}
     bounded = {"iam:PermissionsBoundary": launch.permissions_boundary} if launch.permissions_boundary else {}
     role = [
         Wanted(
             f"{iam}:role/{name}",
-            ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy", "iam:PassRole"),
-            {
-                **_TO_EC2,
-                "iam:PolicyARN": f"arn:{account.partition}:iam::aws:policy/{MANAGED_POLICY}",
-                **bounded,
-            },
+            ("iam:CreateRole", "iam:PutRolePolicy", "iam:PassRole"),
+            {**_TO_EC2, **bounded},
         ),
         Wanted(
             f"{iam}:instance-profile/{name}", ("iam:CreateInstanceProfile", "iam:AddRoleToInstanceProfile")

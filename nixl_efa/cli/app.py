@@ -37,6 +37,9 @@ COMMANDS: dict[str, Target] = {
     ),
     "mend": Target("nixl_efa.cli.mend", "mend", "Mend what an interrupted deployment left behind."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
+    "policy": Target(
+        "nixl_efa.cli.policy", "policy", "Print the least IAM policy for an environment's commands."
+    ),
     "instance-types": Target(
         "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."
     ),

@@ -28,7 +28,7 @@ _ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 _UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 _NOT_REGISTERED = (
     "it is not registered with Systems Manager: is it still booting, has it a way out to ssm and ssmmessages, and "
-    "the role's policy AmazonSSMManagedInstanceCore?"
+    "does its role allow ssm:UpdateInstanceInformation and ssmmessages?"
 )
 
 

@@ -88,12 +88,34 @@ def test_the_nodes_read_and_write_their_own_bucket_and_no_other() -> None:
 
 
 def test_session_manager_may_manage_the_nodes_and_log_sessions() -> None:
-    attachment = resources(synthesize("dev"), "aws_iam_role_policy_attachment")["session_manager"]
     log = statements()["WriteSessionLogs"]
 
-    assert attachment["policy_arn"].endswith(":iam::aws:policy/AmazonSSMManagedInstanceCore")
+    assert "aws_iam_role_policy_attachment" not in synthesize("dev")["resource"]
+    # Systems Manager user guide, getting-started-create-iam-instance-profile, systems-manager-setting-up-messageAPIs.
+    assert set(statements()["SystemsManager"]["Action"]) == {
+        "ssm:UpdateInstanceInformation",
+        "ssmmessages:CreateControlChannel",
+        "ssmmessages:CreateDataChannel",
+        "ssmmessages:OpenControlChannel",
+        "ssmmessages:OpenDataChannel",
+        "ec2messages:AcknowledgeMessage",
+        "ec2messages:DeleteMessage",
+        "ec2messages:FailMessage",
+        "ec2messages:GetEndpoint",
+        "ec2messages:GetMessages",
+        "ec2messages:SendReply",
+    }
     assert set(log["Action"]) == {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}
     assert all(":log-group:/aws/ssm" in resource for resource in log["Resource"])
+
+
+def test_a_node_reads_no_parameter_of_the_account() -> None:
+    actions = [
+        action for one in statements(mlflow_tracking_server_arn=TRACKING).values() for action in one["Action"]
+    ]
+    assert [action for action in actions if action.startswith("ssm:")] == ["ssm:UpdateInstanceInformation"]
+    everywhere = [one["Sid"] for one in statements().values() if "*" in one["Resource"]]
+    assert everywhere == ["SystemsManager"]
 
 
 def test_mlflow_is_reached_only_when_its_arns_are_given() -> None:

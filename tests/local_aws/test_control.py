@@ -123,7 +123,7 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
             "GET",
             "weather",
             None,
-            "there are calls, clock, commands, endings, faults, inferred, launches, settings",
+            "there are calls, clock, commands, endings, faults, inferred, launches, policy, settings",
         ),
     ],
 )

@@ -1,0 +1,46 @@
+"""How each service refuses what the caller's policy does not allow, in its own words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from local_aws.authorization.asked import ACCOUNT, Asked
+from local_aws.authorization.policy import Document
+from local_aws.permissions import decide
+
+USER = f"arn:aws:iam::{ACCOUNT}:user/moto"
+_JSON = {"ssm", "servicequotas", "kms", "logs", "dynamodb"}
+
+
+def denied(policy: Document, needed: Iterable[Asked], service: str) -> tuple[str, str] | None:
+    """Code and message for the first permission that the policy lacks; None when it has all.
+
+    The words are those of public logs (docs/facts.md, denied-words).
+    """
+    for asked in needed:
+        decision, _ = decide([policy], asked.action, asked.resource, asked.context)
+        if decision != "allowed":
+            return _code(service), _words(asked, service, explicit=decision == "explicitDeny")
+    return None
+
+
+def _code(service: str) -> str:
+    if service == "ec2":
+        return "UnauthorizedOperation"
+    return "AccessDeniedException" if service in _JSON else "AccessDenied"
+
+
+def _words(asked: Asked, service: str, *, explicit: bool) -> str:
+    resource = f'"{asked.resource}"' if service == "s3" else asked.resource
+    where = "" if asked.resource == "*" else f" on resource: {resource}"
+    why = (
+        "with an explicit deny in an identity-based policy"
+        if explicit
+        else f"because no identity-based policy allows the {asked.action} action"
+    )
+    words = f"User: {USER} is not authorized to perform: {asked.action}{where} {why}"
+    if service != "ec2":
+        return words
+    # Only for what has a resource does EC2 add what `aws sts decode-authorization-message` reads.
+    encoded = ". Encoded authorization failure message: local" if where else ""
+    return f"You are not authorized to perform this operation. {words}{encoded}"

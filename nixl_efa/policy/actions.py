@@ -1,0 +1,346 @@
+"""The one table of permissions: each action, the commands that need it, on what, and what for. Pure.
+
+Which resources and condition keys an action has is said by the Service Authorization Reference.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal, get_args
+
+Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "all"]
+COMMANDS: tuple[Command, ...] = get_args(Command)
+# `nixl-efa deploy` checks before and verifies after; `mend` and `status` need no more than deploy and verify.
+INCLUDED: dict[Command, tuple[Command, ...]] = {
+    "deploy": ("deploy", "check", "verify"),
+    "all": ("deploy", "destroy", "capacity", "check", "verify", "connect"),
+}
+
+
+class On(StrEnum):
+    """What an action is allowed on: nixl_efa.policy.scopes has the resources and conditions of each."""
+
+    ANYTHING = "Look"  # the action has no resources, or is only a look
+    LAUNCHED_WITH = "LaunchWith"
+    NODES_MADE = "LaunchNodes"
+    MADE = "Make"
+    MADE_IN = "MakeIn"
+    TAGGED_AT_CREATION = "TagWhatIsMade"
+    VOLUMES_TAGGED = "TagVolumes"
+    OWN = "ChangeOwn"
+    NODES = "ChangeNodes"
+    ROLE = "Role"
+    ROLE_PASSED = "PassRole"
+    PROFILE = "Profile"
+    PROFILE_GIVEN = "GivenProfile"
+    SPOT_ROLE = "SpotRole"
+    BUCKET = "ScriptsBucket"
+    SCRIPTS = "EmptyScriptsBucket"
+    PARAMETERS = "Parameters"
+    PARAMETERS_KEPT = "KeepParameters"
+    PARAMETERS_BESIDE = "OtherEnvironments"
+    BLOCKS_BOUGHT = "Buy"
+    BLOCKS_CHANGED = "ChangeBlocks"
+    COMMANDS_RUN = "RunCommand"
+    ON_NODES = "RunOnNodes"
+    SESSION_STARTED = "StartSession"
+    SESSION_KEPT = "OwnSessions"
+    STATE_FOUND = "StateBucket"
+    STATE_READ = "ReadState"
+    STATE_WRITTEN = "WriteState"
+    STATE_LOCKED = "LockState"
+    STATE_TABLE = "LockTable"
+    VOLUME_KEY = "VolumeKey"
+    VOLUME_KEY_GRANTED = "GrantVolumeKey"
+    STATE_KEY = "StateKey"
+    BOUNDED = "BoundRole"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Some actions. why: which part of the commands makes the calls, and what for."""
+
+    actions: tuple[str, ...]
+    commands: tuple[Command, ...]
+    on: On
+    why: str
+
+
+def _row(actions: str, commands: str, on: On, why: str) -> Row:
+    """A row; actions of one service by its name and what follows: "ec2:DescribeVpcs DescribeSubnets"."""
+    service, _, names = actions.partition(":")
+    chosen = tuple(one for one in COMMANDS if one in commands.split())
+    return Row(tuple(f"{service}:{name}" for name in names.split()), chosen, on, why)
+
+
+ROWS: tuple[Row, ...] = (
+    # Looks
+    _row(
+        "ec2:DescribeVpcs DescribeVpcAttribute DescribeSubnets DescribeRouteTables DescribeAddresses "
+        "DescribeInstanceTypes DescribeInstanceTypeOfferings DescribeImages DescribeKeyPairs "
+        "DescribeSecurityGroups DescribeLaunchTemplates DescribePlacementGroups",
+        "check deploy destroy",
+        On.ANYTHING,
+        "the check; the stack's data sources, which Terraform reads before it destroys, too",
+    ),
+    _row(
+        "ec2:DescribeInstances",
+        "check deploy destroy verify capacity",
+        On.ANYTHING,
+        "nodes; who uses a block",
+    ),
+    _row(
+        "ec2:DescribeVpcEndpoints DescribeInternetGateways DescribeNetworkAcls DescribeDhcpOptions "
+        "DescribeVpcBlockPublicAccessOptions DescribeVpcBlockPublicAccessExclusions GetAllowedImagesSettings "
+        "GetEbsDefaultKmsKeyId DescribeVolumes",
+        "check",
+        On.ANYTHING,
+        "the check: the way out, what the account forbids, the volumes' key and quota",
+    ),
+    _row(
+        "kms:DescribeKey",
+        "check",
+        On.ANYTHING,
+        "the check: whether the account's default key of volumes is usable",
+    ),
+    _row("iam:GetInstanceProfile", "check", On.PROFILE_GIVEN, "the check: instance_profile"),
+    _row("iam:GetRole", "check", On.SPOT_ROLE, "the check: the role with which EC2 asks for Spot Instances"),
+    _row("iam:SimulatePrincipalPolicy", "check", On.ANYTHING, "the check: what a deployment may not do"),
+    _row(
+        "ec2:DescribeCapacityReservations",
+        "check verify capacity",
+        On.ANYTHING,
+        "reservations, the time left",
+    ),
+    _row("ec2:DescribeRegions", "check capacity", On.ANYTHING, "where else a reservation may be"),
+    _row(
+        "ec2:GetCapacityReservationUsage",
+        "check",
+        On.ANYTHING,
+        "the check: other accounts in the reservation",
+    ),
+    _row(
+        "ec2:DescribeCapacityBlockStatus",
+        "check verify",
+        On.ANYTHING,
+        "whether an UltraServer's interconnect is well",
+    ),
+    _row(
+        "ec2:DescribeCapacityBlockExtensionHistory",
+        "check capacity",
+        On.ANYTHING,
+        "the check and `capacity`: extensions and their payment",
+    ),
+    _row(
+        "ec2:DescribeAvailabilityZones",
+        "check deploy",
+        On.ANYTHING,
+        "a Local Zone's opt-in and address border",
+    ),
+    _row(
+        "servicequotas:GetServiceQuota GetAWSDefaultServiceQuota",
+        "check",
+        On.ANYTHING,
+        "the check: vCPUs and addresses that the account may have",
+    ),
+    _row("iam:GetRole", "check deploy destroy", On.ROLE, "names that are taken; Terraform's refresh"),
+    _row(
+        "iam:GetInstanceProfile",
+        "check deploy destroy",
+        On.PROFILE,
+        "names that are taken; Terraform's refresh",
+    ),
+    _row(
+        "ec2:DescribeNetworkInterfaces DescribeAddressesAttribute DescribeLaunchTemplateVersions DescribeTags "
+        "DescribeVolumes DescribeInstanceAttribute DescribeSecurityGroupRules",
+        "deploy destroy",
+        On.ANYTHING,
+        "Terraform's refresh; `mend`",
+    ),
+    _row("s3:ListAllMyBuckets", "deploy", On.ANYTHING, "`mend`: the scripts bucket of a lost state"),
+    # The launch, and its dry run
+    _row(
+        "ec2:RunInstances",
+        "check deploy",
+        On.LAUNCHED_WITH,
+        "the dry run and the launch: what a node is made of",
+    ),
+    _row("ec2:RunInstances", "check deploy", On.NODES_MADE, "the dry run and the launch"),
+    _row("ec2:CreateTags", "check deploy", On.TAGGED_AT_CREATION, "tags at creation"),
+    # Terraform
+    _row(
+        "ec2:CreateSecurityGroup CreatePlacementGroup CreateNetworkInterface AllocateAddress CreateLaunchTemplate",
+        "deploy",
+        On.MADE,
+        "Terraform makes the stack",
+    ),
+    _row(
+        "ec2:CreateSecurityGroup CreateNetworkInterface",
+        "deploy",
+        On.MADE_IN,
+        "the VPC, subnet and group of these",
+    ),
+    _row(
+        "ec2:AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress",
+        "deploy",
+        On.MADE,
+        "Terraform makes the group's rules",
+    ),
+    _row("ec2:CreateTags", "deploy", On.VOLUMES_TAGGED, "the provider tags a root volume after the launch"),
+    _row(
+        "ec2:CreateTags DeleteTags AuthorizeSecurityGroupIngress AuthorizeSecurityGroupEgress AssociateAddress "
+        "CreateLaunchTemplateVersion",
+        "deploy",
+        On.OWN,
+        "Terraform changes the stack",
+    ),
+    _row(
+        "ec2:RevokeSecurityGroupEgress RevokeSecurityGroupIngress",
+        "deploy destroy",
+        On.OWN,
+        "rules that go; AWS's own rule of a new group, which Terraform takes away",
+    ),
+    _row(
+        "ec2:DisassociateAddress ReleaseAddress DetachNetworkInterface DeleteNetworkInterface DeleteLaunchTemplate "
+        "DeletePlacementGroup DeleteSecurityGroup",
+        "deploy destroy",
+        On.OWN,
+        "Terraform destroys the stack, or a part that a setting takes away",
+    ),
+    _row(
+        "ec2:ModifyInstanceAttribute TerminateInstances",
+        "deploy destroy",
+        On.NODES,
+        "a node goes, replaced or destroyed; the provider ends its protection first",
+    ),
+    _row(
+        "iam:CreateRole PutRolePolicy TagRole UntagRole",
+        "deploy",
+        On.ROLE,
+        "the nodes' role",
+    ),
+    _row(
+        "iam:GetRolePolicy ListRolePolicies ListAttachedRolePolicies DeleteRolePolicy DetachRolePolicy "
+        "ListInstanceProfilesForRole DeleteRole",
+        "deploy destroy",
+        On.ROLE,
+        "Terraform's refresh and destruction of the nodes' role",
+    ),
+    _row(
+        "iam:CreateInstanceProfile AddRoleToInstanceProfile TagInstanceProfile UntagInstanceProfile",
+        "deploy",
+        On.PROFILE,
+        "the nodes' instance profile",
+    ),
+    _row(
+        "iam:RemoveRoleFromInstanceProfile DeleteInstanceProfile",
+        "deploy destroy",
+        On.PROFILE,
+        "Terraform destroys the profile",
+    ),
+    _row(
+        "iam:PutRolePermissionsBoundary DeleteRolePermissionsBoundary",
+        "deploy",
+        On.BOUNDED,
+        "permissions_boundary",
+    ),
+    _row("iam:PassRole", "deploy", On.ROLE_PASSED, "the role into its profile, and to EC2 at the launch"),
+    _row(
+        "s3:CreateBucket PutBucketTagging PutEncryptionConfiguration PutBucketPublicAccessBlock PutBucketPolicy "
+        "GetBucketLocation",
+        "deploy",
+        On.BUCKET,
+        "the scripts bucket; `mend` asks where one is",
+    ),
+    _row(
+        "s3:ListBucket GetBucketTagging GetBucketPolicy GetBucketAcl GetBucketCORS GetBucketWebsite "
+        "GetBucketVersioning GetAccelerateConfiguration GetBucketRequestPayment GetBucketLogging "
+        "GetLifecycleConfiguration GetReplicationConfiguration GetEncryptionConfiguration "
+        "GetBucketObjectLockConfiguration GetBucketPublicAccessBlock",
+        "deploy destroy",
+        On.BUCKET,
+        "Terraform's refresh of the bucket",
+    ),
+    _row(
+        "s3:DeleteBucket DeleteBucketPolicy PutEncryptionConfiguration PutBucketPublicAccessBlock",
+        "destroy",
+        On.BUCKET,
+        "Terraform destroys the bucket and what is set on it",
+    ),
+    _row("s3:ListBucketVersions", "destroy", On.BUCKET, "empty_scripts_bucket"),
+    _row("s3:DeleteObject DeleteObjectVersion", "destroy", On.SCRIPTS, "empty_scripts_bucket"),
+    # Parameter Store
+    _row("ssm:GetParameter", "check", On.PARAMETERS, "the image, the reservation and the zone"),
+    _row(
+        "ssm:GetParametersByPath",
+        "check deploy destroy",
+        On.PARAMETERS,
+        "the stack's data sources; purchases that are open",
+    ),
+    _row(
+        "ssm:GetParameter GetParameters GetParametersByPath GetParameterHistory PutParameter",
+        "capacity",
+        On.PARAMETERS_KEPT,
+        "the journal of purchases; the saved reservation",
+    ),
+    _row(
+        "ssm:GetParameters",
+        "capacity",
+        On.PARAMETERS_BESIDE,
+        "whose a block is, of all environments of the project",
+    ),
+    # Blocks
+    _row("ec2:DescribeSubnets", "capacity", On.ANYTHING, "`capacity buy`: the zones of the VPC"),
+    _row(
+        "ec2:DescribeCapacityBlockOfferings DescribeCapacityBlockExtensionOfferings",
+        "capacity",
+        On.ANYTHING,
+        "`capacity search`, `buy` and `extend`",
+    ),
+    _row("iam:ListAccountAliases", "capacity", On.ANYTHING, "the account's name beside its number"),
+    _row("ec2:PurchaseCapacityBlock", "capacity", On.BLOCKS_BOUGHT, "`capacity buy`"),
+    _row("ec2:CreateTags", "capacity", On.BLOCKS_BOUGHT, "`capacity buy`: tags by which a purchase is found"),
+    _row("ec2:PurchaseCapacityBlockExtension", "capacity", On.ANYTHING, "`capacity extend`"),
+    _row(
+        "ec2:CreateTags CancelCapacityReservation",
+        "capacity",
+        On.BLOCKS_CHANGED,
+        "`capacity save` and `cancel`",
+    ),
+    # The nodes
+    _row("ssm:SendCommand", "verify", On.COMMANDS_RUN, "`verify`: the document"),
+    _row("ssm:SendCommand", "verify", On.ON_NODES, "`verify`: the scripts that look at a node"),
+    _row("ssm:GetCommandInvocation", "verify", On.ANYTHING, "`verify`: what they printed"),
+    _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: `aws ssm start-session`"),
+    _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),
+    _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),
+    # The state
+    _row("s3:ListBucket", "check deploy destroy verify connect", On.STATE_FOUND, "backend s3"),
+    _row("s3:GetObject", "check", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
+    _row("s3:GetObject", "check deploy destroy verify connect", On.STATE_READ, "backend s3: the state"),
+    _row("s3:PutObject", "deploy destroy", On.STATE_WRITTEN, "backend s3: the state"),
+    _row(
+        "s3:GetObject PutObject DeleteObject", "deploy destroy", On.STATE_LOCKED, "backend s3: use_lockfile"
+    ),
+    _row(
+        "dynamodb:GetItem PutItem DeleteItem", "deploy destroy", On.STATE_TABLE, "backend s3: dynamodb_table"
+    ),
+    _row("dynamodb:GetItem", "check verify connect", On.STATE_TABLE, "backend s3: the state's digest"),
+    # Keys
+    _row(
+        "kms:DescribeKey GenerateDataKeyWithoutPlaintext Decrypt ReEncryptFrom ReEncryptTo",
+        "deploy",
+        On.VOLUME_KEY,
+        "kms_key_id: the root volumes",
+    ),
+    _row("kms:CreateGrant", "deploy", On.VOLUME_KEY_GRANTED, "kms_key_id: EBS decrypts for the nodes"),
+    _row("kms:Decrypt", "check deploy destroy verify connect", On.STATE_KEY, "backend s3: kms_key_id"),
+    _row("kms:GenerateDataKey", "deploy destroy", On.STATE_KEY, "backend s3: kms_key_id"),
+)
+
+
+def rows_of(command: Command) -> tuple[Row, ...]:
+    """The rows that a command needs."""
+    wanted = INCLUDED.get(command, (command,))
+    return tuple(row for row in ROWS if set(wanted) & set(row.commands))

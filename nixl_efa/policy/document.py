@@ -1,0 +1,283 @@
+"""A policy document: the rows of the table, narrowed to an environment's names, tags, region and account. Pure."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from nixl_efa.launch import Launch
+from nixl_efa.policy.actions import Command, On, rows_of
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import S3Backend
+from nixl_efa.settings.model import STACK_TAG
+
+# IAM user guide, reference_iam-quotas: of a managed policy, in characters without white space.
+LARGEST = 6144
+VERSION = "2012-10-17"
+# By how a region's name begins (AWS General Reference, the partitions).
+_PARTITIONS = {
+    "cn-": "aws-cn",
+    "us-gov-": "aws-us-gov",
+    "us-iso-": "aws-iso",
+    "us-isob-": "aws-iso-b",
+    "eu-isoe-": "aws-iso-e",
+    "us-isof-": "aws-iso-f",
+    "eusc-": "aws-eusc",
+}
+# In China a role is passed to another name (as Karpenter's policies have it).
+_EC2_SERVICE = {"aws-cn": "ec2.amazonaws.com.cn"}
+_MADE_BY = (
+    "RunInstances",
+    "CreateSecurityGroup",
+    "CreatePlacementGroup",
+    "CreateNetworkInterface",
+    "AllocateAddress",
+    "CreateLaunchTemplate",
+    "AuthorizeSecurityGroupIngress",
+    "AuthorizeSecurityGroupEgress",
+)
+
+_LOOKS = (On.ANYTHING, On.ROLE, On.BUCKET)
+_LOOKING = ("ec2:Describe", "iam:Get", "iam:List", "s3:Get")
+
+Condition = Mapping[str, Mapping[str, str | list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What actions are allowed on. Nothing in it: the settings don't need them."""
+
+    resources: tuple[str, ...]
+    condition: Condition = field(default_factory=dict)
+
+
+def document(
+    settings: Settings, launch: Launch, command: Command, beside: Sequence[Launch] = ()
+) -> dict[str, Any]:
+    """The least policy for a command of an environment: an identity-based policy.
+
+    beside: the other environments of the project, whose reservations the commands of `capacity` read.
+
+    Actions on the same things stand together, in the order of the table. Where it would be larger than a managed policy
+    may be, looks (at anything, at the stack's own role and bucket) stand by their beginnings, as in ec2:Describe*, and
+    the statements have no names.
+    """
+    scopes = {**_scopes(settings, launch), On.PARAMETERS_BESIDE: Scope(_kept_by(*beside))}
+    allowed: dict[On, list[str]] = {}
+    for row in rows_of(command):
+        if scopes[row.on].resources:
+            allowed.setdefault(row.on, []).extend(row.actions)
+    exact = _policy(scopes, allowed)
+    if size(exact) <= LARGEST:
+        return exact
+    shorter = {on: _shorter(actions) if on in _LOOKS else actions for on, actions in allowed.items()}
+    return _policy(scopes, shorter, names=False)
+
+
+def _shorter(actions: list[str]) -> list[str]:
+    """The looks among some actions by their beginnings, the others as they are."""
+    looks = [one for one in _LOOKING if any(action.startswith(one) for action in actions)]
+    others = [action for action in actions if not action.startswith(_LOOKING)]
+    return [*(f"{one}*" for one in looks), *others]
+
+
+def _policy(
+    scopes: Mapping[On, Scope], allowed: Mapping[On, list[str]], *, names: bool = True
+) -> dict[str, Any]:
+    return {
+        "Version": VERSION,
+        "Statement": [
+            {
+                **({"Sid": on.value} if names else {}),
+                "Effect": "Allow",
+                "Action": list(dict.fromkeys(actions)),
+                "Resource": _one_or_all(scopes[on].resources),
+                **({"Condition": scopes[on].condition} if scopes[on].condition else {}),
+            }
+            for on, actions in allowed.items()
+        ],
+    }
+
+
+def size(policy: Mapping[str, Any]) -> int:
+    """Its characters as IAM counts them, without white space (IAM user guide, reference_iam-quotas)."""
+    return len(re.sub(r"\s", "", json.dumps(policy)))
+
+
+def _one_or_all(resources: tuple[str, ...]) -> str | list[str]:
+    return resources[0] if len(resources) == 1 else list(dict.fromkeys(resources))
+
+
+def _scopes(settings: Settings, launch: Launch) -> dict[On, Scope]:
+    """Every scope of an environment."""
+    return {
+        On.ANYTHING: Scope(("*",)),
+        **_of_ec2(launch),
+        **_of_access(launch),
+        **_of_parameters(launch),
+        **_of_nodes(launch),
+        **_of_state(settings, launch),
+    }
+
+
+def partition_of(region: str) -> str:
+    """The partition that a region is in: "aws", "aws-cn", ..."""
+    return next((found for start, found in _PARTITIONS.items() if region.startswith(start)), "aws")
+
+
+def _arn(
+    launch: Launch, service: str, rest: str, *, region: str | None = None, account: str | None = None
+) -> str:
+    where = launch.region if region is None else region
+    whose = (launch.account_id or "*") if account is None else account
+    return f"arn:{partition_of(launch.region)}:{service}:{where}:{whose}:{rest}"
+
+
+def _stack(launch: Launch, key: str) -> Condition:
+    """Only with the tag of this very stack."""
+    return {"StringEquals": {f"{key}/{STACK_TAG}": launch.stack_identity}}
+
+
+def _pair(launch: Launch, key: str, **more: list[str]) -> Condition:
+    """Only with the tags that everything in the stack has: not all of it has the tag of the very stack."""
+    tags = {f"{key}/{name}": launch.tags[name] for name in ("Project", "Environment")}
+    return {"StringEquals": {**tags, **{name.replace("__", ":"): values for name, values in more.items()}}}
+
+
+def _of_ec2(launch: Launch) -> dict[On, Scope]:
+    def ec2(*kinds: str) -> tuple[str, ...]:
+        return tuple(_arn(launch, "ec2", kind) for kind in kinds)
+
+    groups = f"security-group/{launch.security_group_id or '*'}"
+    subnets = f"subnet/{launch.subnet_id or '*'}"
+    placement = f"placement-group/{launch.name_of('pair')}"
+    with_it = [groups, subnets, "network-interface/*", "volume/*", "launch-template/*"]
+    with_it += [placement] if launch.placement_group else []
+    with_it += [f"key-pair/{launch.key_name}"] if launch.key_name else []
+    with_it += [f"capacity-reservation/{launch.reservation.id or '*'}"] if launch.reservation.is_named else []
+    return {
+        On.LAUNCHED_WITH: Scope(
+            (*ec2(*with_it), _arn(launch, "ec2", f"image/{launch.image_id or '*'}", account=""))
+        ),
+        On.NODES_MADE: Scope(ec2("instance/*"), _stack(launch, "aws:RequestTag")),
+        On.TAGGED_AT_CREATION: Scope(
+            ec2("*/*"),
+            _pair(launch, "aws:RequestTag", ec2__CreateAction=list(_MADE_BY)),
+        ),
+        # What a call makes is all that it gives tags to.
+        On.MADE: Scope(ec2("*/*"), _pair(launch, "aws:RequestTag")),
+        On.MADE_IN: Scope(ec2(f"vpc/{launch.vpc_id or '*'}", groups, subnets)),
+        On.VOLUMES_TAGGED: Scope(ec2("volume/*"), _stack(launch, "aws:RequestTag")),
+        On.OWN: Scope(ec2("*"), _pair(launch, "aws:ResourceTag")),
+        On.NODES: Scope(ec2("instance/*"), _stack(launch, "aws:ResourceTag")),
+        On.BLOCKS_BOUGHT: Scope((_arn(launch, "ec2", "capacity-reservation/*", region="*"),)),
+        On.BLOCKS_CHANGED: Scope((_arn(launch, "ec2", "capacity-reservation/*", region="*"),)),
+        On.VOLUME_KEY: Scope((launch.volume.kms_key_id,) if launch.volume.kms_key_id else ()),
+        # EBS user guide, ebs-encryption-requirements: grants for AWS's services alone.
+        On.VOLUME_KEY_GRANTED: Scope(
+            (launch.volume.kms_key_id,) if launch.volume.kms_key_id else (),
+            {"Bool": {"kms:GrantIsForAWSResource": "true"}},
+        ),
+    }
+
+
+def _of_access(launch: Launch) -> dict[On, Scope]:
+    """The role and its profile, where the stack makes them; the scripts bucket."""
+    role = _arn(launch, "iam", f"role/{launch.access_name}", region="")
+    profile = _arn(launch, "iam", f"instance-profile/{launch.access_name}", region="")
+    # With its path, and without where it is not there (IAM user guide, reference_identifiers).
+    paths = ("", "aws-service-role/spot.amazonaws.com/")
+    spot_role = tuple(
+        _arn(launch, "iam", f"role/{path}AWSServiceRoleForEC2Spot", region="") for path in paths
+    )
+    own = not launch.instance_profile
+    given = () if own else (_arn(launch, "iam", f"instance-profile/{launch.instance_profile}", region=""),)
+    # Of a profile that the settings name, only whoever made it knows the role.
+    passed = role if own else _arn(launch, "iam", "role/*", region="")
+    bucket = f"arn:{partition_of(launch.region)}:s3:::{launch.name_of('')}*"
+    return {
+        On.ROLE: Scope((role,) if own else ()),
+        On.PROFILE: Scope((profile,) if own else ()),
+        On.PROFILE_GIVEN: Scope(given),
+        On.ROLE_PASSED: Scope(
+            (passed,),
+            {
+                "StringEquals": {
+                    "iam:PassedToService": _EC2_SERVICE.get(partition_of(launch.region), "ec2.amazonaws.com")
+                }
+            },
+        ),
+        On.BOUNDED: Scope((role,) if own and launch.permissions_boundary else ()),
+        On.SPOT_ROLE: Scope(spot_role if launch.market == "spot" else ()),
+        On.BUCKET: Scope((bucket,)),
+        On.SCRIPTS: Scope((f"{bucket}/*",) if launch.empty_scripts_bucket else ()),
+    }
+
+
+def _of_parameters(launch: Launch) -> dict[On, Scope]:
+    """What is read for a launch, and what `capacity` reads and writes."""
+    read = [] if launch.image_id else [launch.image_parameter]
+    # Terraform reads the folder of a parameter, since a data source of one parameter fails when it is gone.
+    named = [*_kept_names(launch), *read]
+    folders = [name.rpartition("/")[0] for name in named if name.count("/") > 1]
+    # The journals are in a region that all machines share (NIXL_EFA_LOCK_REGION).
+    own = _arn(launch, "ssm", f"parameter/nixl-efa/{launch.environment}/*", region="*")
+    journals = [_arn(launch, "ssm", f"parameter/nixl-efa{below}", region="*") for below in ("", "/*")]
+    apart = [name for name in (*named, *folders) if not name.startswith(f"/nixl-efa/{launch.environment}/")]
+    return {
+        On.PARAMETERS: Scope((own, *(_parameter(launch, name) for name in apart))),
+        On.PARAMETERS_KEPT: Scope((*journals, *_kept_by(launch))),
+    }
+
+
+def _kept_by(*launches: Launch) -> tuple[str, ...]:
+    """The parameters of reservations and zones that are not below /nixl-efa/."""
+    return tuple(
+        _parameter(launch, name)
+        for launch in launches
+        for name in _kept_names(launch)
+        if not name.startswith("/nixl-efa/")
+    )
+
+
+def _kept_names(launch: Launch) -> tuple[str, ...]:
+    of = launch.reservation
+    return (of.id_parameter, of.zone_parameter, of.next_id_parameter, of.next_zone_parameter)
+
+
+def _parameter(launch: Launch, name: str) -> str:
+    # What AWS publishes is of no account (Systems Manager user guide, parameter-store-public-parameters).
+    account = "" if name.startswith("/aws/") else None
+    return _arn(launch, "ssm", f"parameter/{name.lstrip('/')}", account=account)
+
+
+def _of_nodes(launch: Launch) -> dict[On, Scope]:
+    document_name = "document/SSM-SessionManagerRunShell"
+    return {
+        On.COMMANDS_RUN: Scope((_arn(launch, "ssm", "document/AWS-RunShellScript", account=""),)),
+        On.ON_NODES: Scope((_arn(launch, "ec2", "instance/*"),), _stack(launch, "ssm:resourceTag")),
+        On.SESSION_STARTED: Scope((_arn(launch, "ssm", document_name),)),
+        On.SESSION_KEPT: Scope((_arn(launch, "ssm", "session/${aws:userid}-*"),)),
+    }
+
+
+def _of_state(settings: Settings, launch: Launch) -> dict[On, Scope]:
+    """Nothing where the state is not in S3."""
+    scopes = {on: Scope(()) for on in On if on.name.startswith("STATE_")}
+    backend = settings.backend
+    if not isinstance(backend, S3Backend):
+        return scopes
+    bucket = f"arn:{partition_of(launch.region)}:s3:::{backend.bucket}"
+    state = Scope((f"{bucket}/{settings.state_key}",))
+    scopes |= {On.STATE_FOUND: Scope((bucket,)), On.STATE_READ: state, On.STATE_WRITTEN: state}
+    if backend.use_lockfile:
+        scopes[On.STATE_LOCKED] = Scope((f"{bucket}/{settings.state_key}.tflock",))
+    if backend.dynamodb_table:
+        table = _arn(launch, "dynamodb", f"table/{backend.dynamodb_table}", region=backend.region)
+        scopes[On.STATE_TABLE] = Scope((table,))
+    if backend.kms_key_id:
+        scopes[On.STATE_KEY] = Scope((backend.kms_key_id,))
+    return scopes
