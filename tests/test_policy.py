@@ -7,6 +7,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+import botocore
+import botocore.session
 import pytest
 
 from local_aws.authorization.asked import reference
@@ -125,6 +127,31 @@ def test_what_check_lets_iam_simulate_is_in_the_table() -> None:
         for action in one.actions
     }
     assert asked - of_command("deploy") == set()
+
+
+# Of other commands: `instance-types refresh` needs ec2:DescribeInstanceTypes alone, a rehearsal asks no AWS.
+_OTHER_COMMANDS = ("instance_types", "rehearse")
+# Everybody may; in the names of permissions, S3's own.
+_OTHER_NAMES = {"sts:GetCallerIdentity": "", "sts:AssumeRole": "", "s3:ListBuckets": "s3:ListAllMyBuckets"}
+
+
+@pytest.mark.parametrize("service", ["ec2", "ssm", "iam", "s3", "sts", "kms", "service-quotas"])
+def test_every_call_of_the_product_is_in_the_table(service: str) -> None:
+    model = botocore.session.get_session().get_service_model(service)
+    methods = {botocore.xform_name(name): name for name in model.operation_names}
+    prefix = service.replace("-", "")
+    called = set()
+    for path in (ROOT / "nixl_efa").rglob("*.py"):
+        if path.relative_to(ROOT / "nixl_efa").parts[0] in _OTHER_COMMANDS:
+            continue
+        words = re.findall(
+            r"(?:\.|\")([a-z][a-z0-9]*(?:_[a-z0-9]+)+)(?=[(\",)])", path.read_text(encoding="utf-8")
+        )
+        called |= {f"{prefix}:{methods[word]}" for word in words if word in methods}
+    needed = {_OTHER_NAMES.get(one, one) for one in called} - {""}
+    table = {action for row in ROWS for action in row.actions}
+    assert called
+    assert needed - table == set()
 
 
 def test_every_row_says_what_for() -> None:
