@@ -86,5 +86,5 @@ def names(quota_name: str, instance_type: str) -> bool:
     if found is None or letters is None:
         return False
     generation = _GENERATION.match(instance_type)
-    words = {word.lower() for word in re.split(r", | and ", found[1])}
+    words = {word.lower() for word in re.split(r",? and |, ", found[1])}
     return letters.group() in words or (generation is not None and generation.group() in words)

@@ -133,6 +133,7 @@ def simulated(decision: str, *missing: str, action: str = "iam:PassRole") -> dic
         (simulated("implicitDeny", "aws:SourceIp"), WARN, "depends on aws:SourceIp"),
         ({**simulated("implicitDeny"), "running": OWN}, WARN, "stands already"),
         ({"permissions": ()}, SKIP, "these credentials are neither"),
+        ({"permissions": (), "account": BROKEN}, SKIP, "it is not known whose the credentials are"),
         ({"permissions": replace(DENIED, permission="iam:GetRole")}, SKIP, "iam:GetRole is not allowed"),
         (
             {"permissions": DENIED},
@@ -160,10 +161,14 @@ TEAMS = Profile("team", ROLE)
         (replace(TEAMS, for_ec2=False), "allowed", FAIL, "which EC2 may not assume"),
         (DENIED, "", SKIP, "ec2:Something"),
         (TEAMS, DENIED, SKIP, "was not looked at: docs/settings.md"),
+        # Where it is not known whose the credentials are, nothing is simulated.
+        (TEAMS, None, SKIP, "it is not known whose"),
     ],
 )
 def test_the_role_of_a_profile_of_the_users(profile: Any, allowed: Any, level: Level, words: str) -> None:
     answer = allowed
+    if allowed is None:
+        answer = ()
     if isinstance(allowed, str):
         answer = (Simulated("ssm:UpdateInstanceInformation", "*", allowed),)
     facts = {"profile": profile, "profile_permissions": answer}

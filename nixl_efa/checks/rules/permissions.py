@@ -12,6 +12,7 @@ from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 _CHECK, _PROFILE, _SPOT = "permissions", "instance profile", "spot role"
+_NOBODY = "Not looked at: it is not known whose the credentials are."
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -48,6 +49,8 @@ def _profile(launch: Launch, facts: Facts) -> list[Finding]:
         found = no_answer(_PROFILE, answer, by_hand)
         more = f"Whether {profile.role_arn} allows what the nodes need was not looked at: docs/settings.md, the nodes' role."  # noqa: E501
         return [replace(found, remedy=f"{found.remedy} {more}".strip())]
+    if not answer:
+        return [skipped(_PROFILE, _NOBODY, "", by_hand)]
     lacks = [each for each in answer if each.decision != "allowed"]
     if lacks:
         keys = sorted({key for each in lacks for key in each.missing})
@@ -70,6 +73,8 @@ def _permissions(launch: Launch, facts: Facts) -> Finding:
             return found
         more = "Until then, compare your role's policies by hand: iam:PassRole, iam:CreateRole, s3:CreateBucket and others were not looked at."  # noqa: E501
         return replace(found, remedy=f"{found.remedy} {more}")
+    if isinstance(facts.account, NoAnswer):
+        return skipped(_CHECK, _NOBODY)
     if not answer:
         return skipped(
             _CHECK, "Not looked at: IAM simulates users and roles alone, and these credentials are neither."

@@ -51,6 +51,15 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
     used, reserved, needed, hint = _counted(launch, facts, quota, each)
     if needed + used > limit:
         return _too_small(launch, name, limit, needed, used, hint, by_hand)
+    if unknown := _of_unknown_size(launch, facts, quota):
+        ids, types = listed(one.id for one in unknown), listed(sorted({one.instance_type for one in unknown}))
+        return skipped(
+            _CHECK,
+            f"{name}: {limit} vCPUs, {used} in use, the pair takes {needed}; beside them count those of {ids}, and how "
+            f"many vCPUs a {types} has is not known here.",
+            "Add them by hand.",
+            by_hand,
+        )
     held = f" ({reserved} of them held by reservations)" if reserved else ""
     return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; the pair takes {needed}.", by_hand)
 
@@ -97,6 +106,19 @@ def _counted(launch: Launch, facts: Facts, quota: Quota, each: int) -> tuple[int
         else ""
     )
     return outside + reserved, reserved - inside, (launch.count - elsewhere) * each, hint
+
+
+def _of_unknown_size(launch: Launch, facts: Facts, quota: Quota) -> list[Reservation]:
+    """The account's reservations that count against the quota and whose type the data does not have."""
+    return [
+        one
+        for one in _active_on_demand(launch, facts)
+        if one.owner == _account(facts)
+        and one.size
+        and counted_by((quota,), one.instance_type, launch.market)
+        and one.instance_type != launch.instance_type
+        and instance_types.find(one.instance_type) is None
+    ]
 
 
 def _active_on_demand(launch: Launch, facts: Facts) -> list[Reservation]:
