@@ -28,6 +28,7 @@ PERMISSIONS = [
     ("DescribeInternetGateways", "ec2", "UnauthorizedOperation", "", "internet gateway"),
     ("DescribeNetworkAcls", "ec2", "UnauthorizedOperation", "", "network ACL"),
     ("DescribeVpcBlockPublicAccessOptions", "ec2", "UnauthorizedOperation", "", "public access"),
+    ("DescribeVpcEndpoints", "ec2", "UnauthorizedOperation", "", "endpoints"),
     ("DescribeDhcpOptions", "ec2", "UnauthorizedOperation", "", "vpc DNS"),
     ("GetEbsDefaultKmsKeyId", "ec2", "UnauthorizedOperation", "", "volume key"),
     ("DescribeVolumes", "ec2", "UnauthorizedOperation", "", "volume quota"),

@@ -33,10 +33,12 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """What is wrong with the endpoints that serve the nodes, else one finding that says that they are in order; none
     where no endpoint does."""
     subnet = facts.subnet
-    if subnet is None or isinstance(facts.endpoints, NoAnswer):
+    if subnet is None:
         return []
-    used = [each for each in facts.endpoints if _serves(each, facts, subnet)]
     by_hand = aws(launch, "ec2", "describe-vpc-endpoints", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
+    if isinstance(facts.endpoints, NoAnswer):
+        return [no_answer(_CHECK, facts.endpoints, by_hand)]
+    used = [each for each in facts.endpoints if _serves(each, facts, subnet)]
     findings = [*_groups(launch, facts, subnet, used, by_hand), *_policies(used, by_hand)]
     if way_of(launch, facts, subnet) == "endpoints" and not any(each.serves == "s3" for each in used):
         message = f"{subnet.vpc_id} has no endpoint for s3 that {subnet.id} could use: the nodes would not reach the scripts bucket."  # noqa: E501
