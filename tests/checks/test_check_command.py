@@ -13,6 +13,8 @@ import pytest
 from local_aws import LocalAws
 from tests.checks.local_project import REGION, Project, Ran
 
+# EC2's words where it names no cause (EC2 API reference, errors-overview, UnauthorizedOperation).
+NOT_AUTHORIZED = "You are not authorized to perform this operation."
 # What each look needs, and the check that is then skipped.
 PERMISSIONS = [
     ("GetParameter", "ssm", "AccessDeniedException", "ssm:GetParameter", "image"),
@@ -298,7 +300,7 @@ def test_a_missing_permission_skips_its_check_and_is_named(
         key_name="nobody",
         instance_type="g7e.8xlarge",
     )
-    aws.faults.add(action=action, code=code, times=None)
+    aws.faults.add(action=action, code=code, message=NOT_AUTHORIZED, times=None)
     ran = project.run("check", "prod", "--json")
     found = by_check(ran)[check]
     assert (found["level"], found["message"]) == (
@@ -323,7 +325,7 @@ def test_a_missing_permission_of_a_launch_without_public_addresses_is_named(
         for table in ec2.describe_route_tables()["RouteTables"]:
             if any(route.get("GatewayId") == gateway["InternetGatewayId"] for route in table["Routes"]):
                 ec2.delete_route(RouteTableId=table["RouteTableId"], DestinationCidrBlock="0.0.0.0/0")
-    aws.faults.add(action=action, code=code, times=None)
+    aws.faults.add(action=action, code=code, message=NOT_AUTHORIZED, times=None)
     found = by_check(project.run("check", "prod", "--json"))[check]
     assert (found["level"], found["message"]) == (
         "SKIP",
