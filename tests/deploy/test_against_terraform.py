@@ -32,7 +32,14 @@ def test_a_change_of_settings_is_told_with_its_cause(
     for name, value in deployed.environ.items():
         if name.startswith("AWS_"):
             monkeypatch.setenv(name, value)
-    found = checks.run(settings, Clients(None, REGION), SystemClock())
+    found = checks.run(
+        settings,
+        Clients(None, REGION),
+        SystemClock(),
+        project=deployed.folder,
+        at_synthesis=True,
+        environ=deployed.environ,
+    )
     (pending,) = [one for one in found if one.check == "running nodes"]
     replaces = case.action == "replace" and case.name != "image-parameter"
     assert pending.level is (Level.FAIL if replaces else Level.PASS), pending
