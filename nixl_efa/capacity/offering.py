@@ -118,7 +118,9 @@ class Offering:
         zones = sorted({segment.zone for segment in self.segments})
         if len(zones) > 1:
             return f"{len(self.segments)} segments, zones {', '.join(zones)}: EFA needs one zone"
-        return f"{len(self.segments)} segments, different times: a pair needs one block"
+        times = {(segment.start, segment.end) for segment in self.segments}
+        when = ", different times" if len(times) > 1 else ""
+        return f"{len(self.segments)} segments{when}: a pair needs one block"
 
     def is_same_block(self, other: Offering) -> bool:
         """Whether both are the same instances, zones and times, in the same pieces, under whatever id."""
@@ -175,17 +177,23 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
     without an id or with a fee that is no amount."""
     offering_id = _checked_id(payload.get("CapacityBlockOfferingId"))
     segments = tuple(_segment(part, payload) for part in payload.get("CapacityBlockOfferingSegments") or ())
-    start = payload.get("StartDate") or min(segment.start for segment in segments)
+    start = payload.get("StartDate") or min((segment.start for segment in segments), default=None)
+    if start is None:
+        raise Failure(f"EC2 sent {offering_id} without a start: nothing is bought.")
     end = payload.get("EndDate") or _end(start, payload)
     zones = sorted({segment.zone for segment in segments})
     name, number = payload.get("UltraserverType") or "", payload.get("UltraserverCount") or 0
     known = ULTRA_SERVERS.get(name)
     # An offering of UltraServers need not say what they are made of.
     instances = known.instances * number if known else 0
-    return Offering(
+    # Nor need one in segments, of which each says it.
+    types = sorted(
+        {part.get("InstanceType", "") for part in payload.get("CapacityBlockOfferingSegments") or ()}
+    )
+    offered = Offering(
         id=offering_id,
         region=region,
-        instance_type=payload.get("InstanceType") or (known.instance_type if known else ""),
+        instance_type=payload.get("InstanceType") or (known.instance_type if known else ", ".join(types)),
         count=payload.get("InstanceCount")
         or instances
         or max((segment.count for segment in segments), default=0),
@@ -199,6 +207,7 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
         ultra_server=name,
         ultra_server_count=number,
     )
+    return _checked(offered)
 
 
 def extension_from_api(
@@ -221,6 +230,13 @@ def extension_from_api(
         extends=reservation_id,
         block_id=block_id,
     )
+
+
+def _checked(offering: Offering) -> Offering:
+    """The offering. Failure for one without instances or time, whose rate would be a division by nothing."""
+    if offering.count < 1 or offering.length <= timedelta(0):
+        raise Failure(f"EC2 sent {offering.id} without instances or without time: nothing is bought.")
+    return offering
 
 
 def _checked_id(text: object) -> str:

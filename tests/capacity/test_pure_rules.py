@@ -163,13 +163,35 @@ def test_an_offering_without_an_id_is_refused(name: object) -> None:
     [
         (["us-east-2a"], ""),
         (["us-east-2a", "us-east-2b"], "2 segments, zones us-east-2a, us-east-2b: EFA needs one zone"),
-        (["us-east-2a", "us-east-2a"], "2 segments, different times: a pair needs one block"),
+        (["us-east-2a", "us-east-2a"], "2 segments: a pair needs one block"),
     ],
 )
 def test_an_offering_in_pieces_is_no_use_for_a_pair(zones: list[str], reason: str) -> None:
     parts = [{"AvailabilityZone": zone, "InstanceCount": 2} for zone in zones]
     found = offering.from_api(payload(CapacityBlockOfferingSegments=parts), "us-east-2", 24)
     assert found.unusable == reason
+
+
+def test_pieces_of_one_time_say_their_type_and_are_not_said_to_differ_in_time() -> None:
+    span = {"StartDate": NOW, "EndDate": NOW + timedelta(days=1)}
+    part = {**span, "AvailabilityZone": "us-east-2a", "InstanceCount": 1, "InstanceType": "p5.48xlarge"}
+    found = offering.from_api(
+        payload(InstanceType=None, CapacityBlockOfferingSegments=[part, part]), "us-east-2", 24
+    )
+    assert found.instance_type == "p5.48xlarge"
+    assert found.unusable == "2 segments: a pair needs one block"
+    later = {**part, "StartDate": NOW + timedelta(days=1), "EndDate": NOW + timedelta(days=2)}
+    found = offering.from_api(payload(CapacityBlockOfferingSegments=[part, later]), "us-east-2", 24)
+    assert found.unusable == "2 segments, different times: a pair needs one block"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"InstanceCount": 0}, {"InstanceCount": None}, {"StartDate": NOW, "EndDate": NOW}, {"StartDate": None}],
+)
+def test_an_offering_of_nothing_is_none(changes: dict[str, Any]) -> None:
+    with pytest.raises(Failure, match="nothing is bought"):
+        offering.from_api(payload(**changes), "us-east-2", 24)
 
 
 def described(**changes: Any) -> dict[str, Any]:
