@@ -287,6 +287,12 @@ NAMES_AND_TAGS = (
         "the name is taken",
         _TAKEN,
     ),
+    # S3's own lock and DynamoDB's, in Terraform's "Error acquiring the state lock": hashicorp/terraform 35661 and 32690.
+    Advice(
+        ("PreconditionFailed", "ConditionalCheckFailedException"),
+        "somebody else's Terraform works on the state and holds its lock",
+        "Wait until it has ended, and deploy again; a lock that a killed run of yours on this machine left behind, `nixl-efa mend` takes away.",
+    ),
     # aws-cli 2593, terraform-provider-aws 7628: within a minute as a rule, up to an hour.
     Advice(
         ("OperationAborted",),

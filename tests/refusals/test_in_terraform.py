@@ -101,3 +101,15 @@ def test_an_instance_that_died_of_its_key_and_a_login_that_ended_have_their_advi
     (told,) = words.refused(LOGIN_ENDED, Asked())
     assert told.startswith("AWS refused CreateToken, since AWS does not accept the credentials")
     assert "aws sso login" in told
+
+
+def test_a_state_that_is_locked_is_told_as_such() -> None:
+    # rustfs/rustfs 1610, shortened.
+    (told,) = words.refused(
+        "│ Error: Error acquiring the state lock\n│ \n│ Error message: operation error S3: PutObject, https response "
+        "error StatusCode: 412, RequestID: , HostID: , api error PreconditionFailed: At least one\n│ of the "
+        "pre-conditions you specified did not hold\n",
+        Asked(),
+    )
+    assert told.startswith("AWS refused PutObject, since somebody else's Terraform works on the state")
+    assert "At least one of the pre-conditions" in told
