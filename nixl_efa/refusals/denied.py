@@ -20,12 +20,9 @@ _EXPLICIT = re.compile(
     r"explicit deny in (?:an?|the) ((?:[\w-]+ )+?(?:policy|boundary))(?!\w)", re.IGNORECASE
 )
 _IMPLICIT = re.compile(r"because no ((?:[\w-]+ )+?(?:policy|boundary)) allows", re.IGNORECASE)
-# What a denial says that only lacks a permission.
-_PLAIN = re.compile(
-    r"you are not authorized to perform this operation|access denied"
-    r"|(?:user: )?\S+ is not authorized to perform: \S+(?: on resource: \S+)?"
-    r"|because no identity-based policy allows the \S+ action",
-    re.IGNORECASE,
+# A cause that is no policy's type: a setting of S3, a key that is elsewhere, a one-time password.
+_OTHER_CAUSE = re.compile(
+    r"\bbecause (?!no identity-based policy allows)|does not exist|authentication failed", re.IGNORECASE
 )
 _ENCODED = "encoded authorization failure message"
 _DECLARATIVE = "declarative policy"
@@ -144,7 +141,12 @@ def denial(refusal: Refusal, service: str = "") -> Advice | None:
 def names_cause(refusal: Refusal) -> bool:
     """Whether AWS's message says more than that a permission is missing: which policy denied it, why, or how to find
     out."""
-    return bool(_PLAIN.sub("", refusal.message).strip(" ."))
+    message = refusal.message
+    return (
+        _EXPLICIT.search(message) is not None
+        or _OTHER_CAUSE.search(message) is not None
+        or any(words in message.lower() for words in (_ENCODED, _DECLARATIVE, _ULTRA_SERVERS))
+    )
 
 
 def _advice(refusal: Refusal, meaning: str, remedy: str) -> Advice:
