@@ -119,6 +119,20 @@ ELSEWHERE = Subnet("subnet-2", "vpc-1", "us-east-2b", 10)
         ({}, {"local_zone": DENIED}, "local zone", SKIP, "ec2:Something"),
         (
             {},
+            {"local_zone": replace(DALLAS, opted_in=False), "zone": DALLAS.name},
+            "type offered",
+            SKIP,
+            "after the opt-in",
+        ),
+        (
+            {"reservation": replace(BLOCK_LAUNCH.reservation, reads_zone=True, zone_parameter="/zone")},
+            {"zone": "use2-az1"},
+            "zone",
+            FAIL,
+            "holds 'use2-az1', which is no zone's name",
+        ),
+        (
+            {},
             {**subnet(free_addresses=1), "running": (instance(own=True),)},
             "subnet addresses",
             PASS,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, NoAnswer, TypeInEc2
+from nixl_efa.checks.facts import Facts, LocalZone, NoAnswer, TypeInEc2
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.efa_layout import EFA_CARDS
-from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
+from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 # SupportedUsageClasses of DescribeInstanceTypes, by the way in which EC2 is asked for instances.
@@ -19,6 +19,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     seen = facts.type_in_ec2
     if isinstance(seen, NoAnswer):
         return [_offered(launch, facts), no_answer("instance type", seen, command(launch))]
+    if seen is None and _closed_zone(facts):
+        return [_offered(launch, facts)]
     if seen is None:
         return [
             failed(
@@ -36,6 +38,12 @@ def command(launch: Launch) -> str:
     return aws(launch, "ec2", "describe-instance-types", "--instance-types", launch.instance_type)
 
 
+def _closed_zone(facts: Facts) -> str:
+    """The wanted Local Zone, while the account has not opted in to it: EC2 leaves it out of what it tells of a type."""
+    zone = facts.local_zone
+    return zone.name if isinstance(zone, LocalZone) and not zone.opted_in else ""
+
+
 def _offered(launch: Launch, facts: Facts) -> Finding:
     check = "type offered"
     by_hand = aws(
@@ -47,6 +55,10 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
         "--filters",
         f"Name=instance-type,Values={launch.instance_type}",
     )
+    if closed := _closed_zone(facts):
+        return skipped(
+            check, f"EC2 tells what {closed} offers after the opt-in to that Local Zone.", command=by_hand
+        )
     zones = facts.offered_zones
     if isinstance(zones, NoAnswer):
         return no_answer(check, zones, by_hand)

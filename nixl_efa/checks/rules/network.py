@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
@@ -9,6 +10,7 @@ from nixl_efa.checks.network_facts import AMAZON_DNS
 from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, tenancy
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
+from nixl_efa.settings.values import ZONE_NAME
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -20,6 +22,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
         )
     elif facts.zone is None and launch.reservation.reads_zone:
         findings.append(_no_zone_parameter(launch))
+    elif facts.zone and launch.reservation.reads_zone and not re.fullmatch(ZONE_NAME, facts.zone):
+        findings.append(_no_zone_name(launch, facts.zone))
     findings += _local_zone(launch, facts)
     findings.append(_subnet(launch, facts))
     if facts.subnet is not None:
@@ -75,6 +79,17 @@ def _no_zone_parameter(launch: Launch) -> Finding:
         f"The parameter {name} (availability_zone_parameter) does not exist in {launch.region}.",
         f"`nixl-efa capacity save ID --env {launch.environment}` writes a reservation's zone; or set "
         "availability_zone.",
+        parameter_call(launch, name),
+    )
+
+
+def _no_zone_name(launch: Launch, zone: str) -> Finding:
+    name = launch.reservation.zone_parameter
+    return failed(
+        "zone",
+        f"The parameter {name} (availability_zone_parameter) holds {zone!r}, which is no zone's name.",
+        f"`nixl-efa capacity save ID --env {launch.environment}` writes a reservation's zone. A zone's id, such as "
+        "use2-az1, is another thing than its name.",
         parameter_call(launch, name),
     )
 
