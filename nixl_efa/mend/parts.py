@@ -23,7 +23,6 @@ _UNIQUE = "[0-9]{18}[0-9a-f]{8}"
 MADE_ANEW = frozenset(
     {
         "aws_iam_role_policy",
-        "aws_iam_role_policy_attachment",
         "aws_s3_bucket_policy",
         "aws_s3_bucket_public_access_block",
         "aws_s3_bucket_server_side_encryption_configuration",
