@@ -207,7 +207,7 @@ def _ids(
                 if interface.attachment_id == value:
                     yield from _ids(request, backend, [("", interface.id), ("", interface.instance.id)], new)
         elif last == "AssociationId":
-            for address in backend.addresses.values():
+            for address in backend.addresses:
                 if address.association_id == value:
                     arn = _arn(request, f"elastic-ip/{address.allocation_id}")
                     yield _Named("elastic-ip", arn, dict(backend.tags[address.allocation_id]), new)

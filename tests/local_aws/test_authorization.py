@@ -107,6 +107,20 @@ def test_what_a_thing_is_tagged_with_decides(aws: LocalAws, client: MakeClient) 
     ec2.delete_security_group(GroupId=mine)
 
 
+def test_an_association_and_an_attachment_are_known_by_what_they_join(
+    aws: LocalAws, client: MakeClient
+) -> None:
+    ec2 = client("ec2")
+    subnet = ec2.describe_subnets()["Subnets"][0]["SubnetId"]
+    interface = ec2.create_network_interface(SubnetId=subnet)["NetworkInterface"]["NetworkInterfaceId"]
+    address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+    joined = ec2.associate_address(AllocationId=address, NetworkInterfaceId=interface)["AssociationId"]
+    aws.allow_only(policy(allow("ec2:DisassociateAddress", StringEquals={"aws:ResourceTag/Project": "mine"})))
+    assert f"elastic-ip/{address} because" in refused(ec2.disassociate_address, AssociationId=joined)[1]
+    aws.allow_only(policy(allow("ec2:DisassociateAddress", resource=f"arn:aws:ec2:*:*:elastic-ip/{address}")))
+    ec2.disassociate_address(AssociationId=joined)
+
+
 def test_a_launch_needs_all_that_it_is_made_of_and_the_role_that_it_passes(
     aws: LocalAws, client: MakeClient
 ) -> None:
