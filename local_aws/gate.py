@@ -79,9 +79,7 @@ class Gate:
         if all(fault.effect for fault in faults):
             with self._lock:
                 inferred.take()
-                if refusal := _denied(environ, request, body):
-                    return _refuse(start_response, request, *refusal, requests.error_status(refusal[0]))
-                status, headers, answer = self._carry_out(environ, request)
+                status, headers, answer = self._carry_out(environ, request, body)
                 if leaned_on := inferred.take():
                     headers = [*headers, (inferred.HEADER, ", ".join(leaned_on))]
                 world().calls.add(_call_of(request, status, answer))
@@ -104,7 +102,7 @@ class Gate:
         return [answer]
 
     def _carry_out(
-        self, environ: dict[str, Any], request: requests.Request
+        self, environ: dict[str, Any], request: requests.Request, body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
         """moto's answer; an action that moto lacks is the 400 at which clients give up, not a 500."""
         caught: dict[str, Any] = {}
@@ -117,6 +115,9 @@ class Gate:
             caught.update(status=int(status.split()[0]), headers=kept)
 
         try:
+            if refusal := _denied(environ, request, body):
+                kind, text = requests.error_body(request, *refusal)
+                return requests.error_status(refusal[0]), [("Content-Type", kind)], text.encode()
             answer = b"".join(self._application(environ, start))
         except (NotImplementedError, OperationNotFoundError) as error:
             _log.warning("%s %s is not supported: %s", request.service, request.action, error)

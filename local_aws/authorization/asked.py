@@ -19,6 +19,7 @@ from moto.ec2.models import ec2_backends
 from moto.iam.models import iam_backends
 from moto.utilities.utils import get_partition
 
+from local_aws.inferred import lean_on
 from local_aws.requests import Request
 
 ACCOUNT = "123456789012"  # moto's
@@ -138,6 +139,10 @@ def _keys(allowed: Iterable[str], named: _Named | None, more: Mapping[str, str] 
 def _of_ec2(request: Request, form: Mapping[str, str]) -> Iterator[Asked]:
     action = f"ec2:{request.action}"
     backend = ec2_backends[ACCOUNT][request.region]
+    attachment = form.get("AttachmentId", "")
+    if attachment and not any(one.attachment_id == attachment for one in backend.enis.values()):
+        lean_on("attachment-that-is-gone")
+        return
     types = reference().get(action, {})
     specified = _specified(form)
     pairs = list(form.items())

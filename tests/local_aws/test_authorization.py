@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from local_aws import LocalAws
+from local_aws import LocalAws, gate
 from local_aws.control import Control
 from tests.local_aws.conftest import NVIDIA, REGION, MakeClient
 
@@ -119,6 +119,27 @@ def test_an_association_and_an_attachment_are_known_by_what_they_join(
     assert f"elastic-ip/{address} because" in refused(ec2.disassociate_address, AssociationId=joined)[1]
     aws.allow_only(policy(allow("ec2:DisassociateAddress", resource=f"arn:aws:ec2:*:*:elastic-ip/{address}")))
     ec2.disassociate_address(AssociationId=joined)
+
+
+def test_an_attachment_that_is_gone_is_told_as_gone(aws: LocalAws, client: MakeClient) -> None:
+    tagged = allow("ec2:DetachNetworkInterface", StringEquals={"aws:ResourceTag/Project": "mine"})
+    aws.allow_only(policy(tagged))
+
+    gone = refused(client("ec2").detach_network_interface, AttachmentId="eni-attach-0123456789abcdef0")
+
+    assert gone[0] == "InvalidAttachmentID.NotFound"
+
+
+def test_a_fault_of_the_judge_is_an_answer_and_no_lost_connection(
+    aws: LocalAws, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gate, "asked", lambda *_: 1 / 0)
+    aws.allow_only(policy(allow("ec2:DescribeRegions")))
+
+    assert refused(client("ec2").describe_regions)[:2] == (
+        "LocalAwsFailure",
+        "ZeroDivisionError: division by zero",
+    )
 
 
 def test_a_launch_needs_all_that_it_is_made_of_and_the_role_that_it_passes(
