@@ -6,7 +6,7 @@ import platform
 
 from rich.console import Console
 
-from benchmarks import capacity_search, cli_startup, synthesis
+from benchmarks import capacity_search, check, cli_startup, local_aws, synthesis
 
 if __name__ == "__main__":
     console = Console()
@@ -14,3 +14,5 @@ if __name__ == "__main__":
     synthesis.run(console)
     cli_startup.run(console)
     capacity_search.run(console)
+    check.run(console)
+    local_aws.run(console)

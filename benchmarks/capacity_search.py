@@ -14,19 +14,17 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from pathlib import Path
 from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
 from rich.console import Console
 
+from benchmarks.server import ROOT, local_aws
 from local_aws.control import Control
 from local_aws.server import client_environ
 
-ROOT = Path(__file__).resolve().parent.parent
 DELAY_SECONDS = 0.2
 HOURS = (24, 48, 96, 168, 336)
 WANTED = 8.0
@@ -34,24 +32,8 @@ WANTED = 8.0
 
 def run(console: Console) -> bool:
     """Measures both and prints the figures; whether the search is at least 8 times as fast."""
-    with tempfile.TemporaryDirectory() as folder:
-        port_file = Path(folder) / "port"
-        server = subprocess.Popen(
-            [sys.executable, "-m", "nixl_efa", "local-aws", "--port", "0", "--port-file", str(port_file)],
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        try:
-            while not port_file.is_file() or not port_file.read_text().strip():
-                if server.poll() is not None:
-                    raise SystemExit("the local AWS did not start")
-                time.sleep(0.05)
-            endpoint = f"http://127.0.0.1:{port_file.read_text().strip()}"
-            return _compare(console, endpoint, folder)
-        finally:
-            server.terminate()
-            server.wait()
+    with local_aws() as (endpoint, folder):
+        return _compare(console, endpoint, folder)
 
 
 def _compare(console: Console, endpoint: str, folder: str) -> bool:
