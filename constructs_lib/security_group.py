@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from cdktf import ITerraformDependable, Precondition, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.data_aws_security_groups import (
     DataAwsSecurityGroups,
@@ -51,7 +53,7 @@ class PairSecurityGroup(Construct):
         self.security_group_id = token("aws_security_group", "pair", "id")
         self._between_the_nodes()
         self._to_the_internet()
-        self._services(launch.service_ports, network)
+        self._services(launch, network)
 
     def _given(self, launch: Launch, network: Network) -> None:
         # In the plural, which does not fail when the group is gone (see network).
@@ -105,20 +107,26 @@ class PairSecurityGroup(Construct):
             )
         )
 
-    def _services(self, ports: tuple[int, ...], network: Network) -> None:
-        """From all of the VPC's blocks: of its first, a rule for each port; of further ones, a map of rules beside
-        them, so that those that stand already keep their addresses."""
+    def _services(self, launch: Launch, network: Network) -> None:
+        """From the given blocks, else from all of the VPC's: of the first, a rule for each port; of further ones, a map
+        of rules beside them, so that those that stand already keep their addresses."""
+        ports, given = launch.service_ports, launch.service_cidrs
+        first, further_cidrs = network.vpc_cidr, network.further_cidrs
+        block, further_block = "the VPC", "a further block of the VPC"
+        if given:
+            first, further_cidrs = given[0], json.dumps(given[1:])
+            block, further_block = given[0], "${each.value.cidr}"
         self.rules += [
             named(
                 VpcSecurityGroupIngressRule(
                     self,
                     f"service_{port}",
                     security_group_id=self.security_group_id,
-                    cidr_ipv4=network.vpc_cidr,
+                    cidr_ipv4=first,
                     ip_protocol="tcp",
                     from_port=port,
                     to_port=port,
-                    description=f"Service port {port} from the VPC",
+                    description=f"Service port {port} from {block}",
                 ),
                 f"service_{port}",
             )
@@ -132,10 +140,10 @@ class PairSecurityGroup(Construct):
             security_group_id=self.security_group_id,
             cidr_ipv4="${each.value.cidr}",
             ip_protocol="tcp",
-            description="Service port ${each.value.port} from a further block of the VPC",
+            description=f"Service port ${{each.value.port}} from {further_block}",
         )
         named(further, "services_further")
-        pairs = f"setproduct({list(ports)}, {network.further_cidrs})"
+        pairs = f"setproduct({list(ports)}, {further_cidrs})"
         rules = '"${one[0]} ${one[1]}" => {port = one[0], cidr = one[1]}'
         further.add_override("for_each", f"${{{{for one in {pairs} : {rules}}}}}")
         for end in ("from_port", "to_port"):

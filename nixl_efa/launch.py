@@ -122,7 +122,7 @@ class Launch:
     empty_scripts_bucket: the scripts bucket may be destroyed with what it holds.
     stack_identity:  the nodes' tag STACK_TAG, by which a node is known to belong to this very stack.
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
-    service_ports:   TCP ports of the nodes that the VPC may reach.
+    service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs in its place.
     min_hours:       hours that a reservation must still last.
     must_be_active:  the launch follows this look, so capacity that starts later is no use.
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
@@ -160,6 +160,7 @@ class Launch:
     stack_identity: str = ""
     nixl_version: str = ""
     service_ports: tuple[int, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
     min_hours: float = 1.0
     must_be_active: bool = False
     instance_profile: str = ""
@@ -281,6 +282,7 @@ def launch_of(
         stack_identity=settings.stack_identity,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
         service_ports=settings.service_ports,
+        service_cidrs=settings.service_cidrs,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),
         must_be_active=must_be_active,
         instance_profile=settings.instance_profile or "",

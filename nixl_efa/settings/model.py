@@ -111,6 +111,9 @@ class Settings(BaseModel):
     service_ports: values.Ports = Field(
         default=(8000, 8100, 8200), description="Ports open from the VPC: proxy, producer, consumer."
     )
+    service_cidrs: values.CidrBlocks = Field(
+        default=(), description="IPv4 blocks from which service_ports are open. Empty: the VPC's."
+    )
     install_nixl: values.YesNo = Field(
         default=True, description="Install NIXL in a virtual environment at first boot."
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from ipaddress import IPv4Network
 
 from nixl_efa import instance_types
-from nixl_efa.findings import Finding
+from nixl_efa.findings import Finding, listed
 from nixl_efa.image import validate_image
 from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
@@ -16,6 +17,9 @@ from nixl_efa.settings.rule import Facts, Rule, rule
 # EBS user guide, general-purpose: the ratios of a gp3 volume.
 IOPS_PER_GIB = 500
 IOPS_PER_MIBPS = 4
+
+# RFC 1918, and RFC 6598's, which AWS gives out as further blocks of a VPC (VPC user guide, vpc-cidr-blocks).
+PRIVATE = [IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 
 # S3 user guide, bucketnamingrules: what a bucket's name may not begin with. EC2 API reference,
 # CreateSecurityGroup: what a security group's name may not begin with.
@@ -114,6 +118,20 @@ def _key_in_region(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _services(facts: Facts) -> Iterator[Finding]:
+    public = [
+        block
+        for block in facts.settings.service_cidrs
+        if not any(IPv4Network(block).subnet_of(private) for private in PRIVATE)
+    ]
+    if public and facts.settings.service_ports:
+        yield facts.warning(
+            "service_cidrs",
+            f"{facts.shown('service_cidrs')} opens the service ports to addresses of the internet: {listed(public)}.",
+            "A model server asks nobody who they are: name private blocks, or those of your own network alone.",
+        )
+
+
 def _own_role(facts: Facts) -> Iterator[Finding]:
     """With an instance profile of the user's the stack makes no role, so nothing of it can be chosen."""
     if facts.settings.instance_profile is None:
@@ -171,6 +189,7 @@ RULES: tuple[Rule, ...] = (
     rule(_volume_size, "instance_type", "volume_size"),
     rule(_iops, "instance_type", "volume_size", "volume_iops"),
     rule(_throughput, "volume_iops", "volume_throughput"),
+    rule(_services, "service_ports", "service_cidrs"),
     rule(_key_in_region, "region", "kms_key_id"),
     rule(
         _own_role,

@@ -7,7 +7,9 @@ Terraform would expand.
 from __future__ import annotations
 
 import re
+from collections.abc import Hashable
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Annotated, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
@@ -59,11 +61,25 @@ def _nixl_version(version: str) -> str:
     return version
 
 
-def _no_repeat(ports: tuple[int, ...]) -> tuple[int, ...]:
-    repeated = sorted({port for port in ports if ports.count(port) > 1})
-    if repeated:
-        raise ValueError(f"names port {', '.join(map(str, repeated))} more than once")
-    return ports
+def _no_repeat(what: str) -> AfterValidator:
+    def check(values: tuple[Hashable, ...]) -> tuple[Hashable, ...]:
+        repeated = dict.fromkeys(value for value in values if values.count(value) > 1)
+        if repeated:
+            raise ValueError(f"names {what} {', '.join(map(str, repeated))} more than once")
+        return values
+
+    return AfterValidator(check)
+
+
+def _cidr_block(text: str) -> str:
+    """EC2 writes a block of another form anew, and Terraform would then change the rule at every plan."""
+    try:
+        network = IPv4Network(text, strict=False)
+    except ValueError:
+        raise ValueError("must be an IPv4 block, such as 10.20.0.0/16") from None
+    if str(network) != text:
+        raise ValueError(f"has bits set behind its prefix: write {network}")
+    return text
 
 
 def _tags_fit(tags: dict[str, str]) -> dict[str, str]:
@@ -179,7 +195,18 @@ VolumeThroughput = Annotated[
 Hours = Annotated[int, Strict(), Field(ge=0, le=4368), Allowed("a whole number of hours from 0 to 4368")]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535), Allowed("a port from 1 to 65535")]
 Ports = Annotated[
-    tuple[Port, ...], AfterValidator(_no_repeat), Allowed("a list of ports, in a variable divided by commas")
+    tuple[Port, ...], _no_repeat("port"), Allowed("a list of ports, in a variable divided by commas")
+]
+CidrBlock = Annotated[
+    str,
+    StringConstraints(pattern=r"^[0-9.]{7,15}/[0-9]{1,2}$"),
+    AfterValidator(_cidr_block),
+    Allowed("an IPv4 block, such as 10.20.0.0/16"),
+]
+CidrBlocks = Annotated[
+    tuple[CidrBlock, ...],
+    _no_repeat("block"),
+    Allowed("a list of IPv4 blocks, in a variable divided by commas"),
 ]
 
 # aws_instance wants the ARN: what EC2 answers is one, and another text would replace the nodes at every plan.

@@ -65,6 +65,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "protect_nodes": {"protect_nodes": True},
     "empty_scripts_bucket": {"empty_scripts_bucket": True},
     "service_ports": {"service_ports": [9000]},
+    "service_cidrs": {"service_cidrs": ["10.20.0.0/16"]},
     "install_nixl": {"install_nixl": False},
     "nixl_version": {"nixl_version": "1.4.0"},
     "mlflow_tracking_server_arn": {"mlflow_tracking_server_arn": ARN},
@@ -76,8 +77,8 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "check": {"check": "warn"},
     "min_hours": {"min_hours": 9},
 }
-# These change what is around the launch (who calls, role, addresses, state, checks, what a destroy may do, where a
-# subnet is looked for), not the launch.
+# These change what is around the launch (who calls, role, addresses, open ports, state, checks, what a destroy may do,
+# where a subnet is looked for), not the launch.
 AROUND_THE_LAUNCH = {
     "account_id",
     "profile",
@@ -87,6 +88,7 @@ AROUND_THE_LAUNCH = {
     "elastic_ip",
     "protect_nodes",
     "empty_scripts_bucket",
+    "service_cidrs",
     "mlflow_tracking_server_arn",
     "mlflow_artifact_bucket_arn",
     "check",

@@ -41,6 +41,16 @@ def test_from_outside_only_the_service_ports_are_open_and_only_to_the_vpc() -> N
     assert outside == [*((vpc, "tcp", port, port) for port in (8000, 8100, 8200)), further]
 
 
+def test_the_service_ports_are_open_to_the_given_blocks_in_place_of_the_vpc() -> None:
+    stack = synthesize("prod", service_ports=[8000], service_cidrs=["10.20.0.0/16", "192.168.7.0/24"])
+    outside = [rule for rule in rules(stack, "ingress") if rule[0] != SELF]
+    further = resources(stack, "aws_vpc_security_group_ingress_rule")["services_further"]
+
+    assert outside[0] == ("10.20.0.0/16", "tcp", 8000, 8000)
+    assert 'setproduct([8000], ["192.168.7.0/24"])' in further["for_each"]
+    assert "vpc" not in str(outside)
+
+
 def test_the_nodes_reach_the_internet() -> None:
     assert ("0.0.0.0/0", "-1", None, None) in rules(synthesize("prod"), "egress")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -211,6 +212,24 @@ def test_what_is_said_about_settings_that_meet(said: Said, file: str, expected: 
 
 def test_a_block_of_a_part_of_an_ultra_server_is_none(said: Said) -> None:
     assert said({"dev": f'instance_type = "p6e-gb200.36xlarge"\n{RESERVED}use_capacity_block = true'}) == []
+
+
+@pytest.mark.parametrize(
+    ("blocks", "public"),
+    [
+        (["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10"], []),
+        (["10.1.0.0/16", "203.0.113.7/32"], ["203.0.113.7/32"]),
+        (["0.0.0.0/0"], ["0.0.0.0/0"]),
+        (["10.0.0.0/7"], ["10.0.0.0/7"]),
+    ],
+)
+def test_service_ports_that_the_internet_may_reach_are_warned_about(
+    said: Said, blocks: list[str], public: list[str]
+) -> None:
+    found = said({"dev": G7E + f"service_cidrs = {json.dumps(blocks)}"})
+    named = [line.split("internet: ")[1].split(". A model")[0] for line in found]
+    assert named == ([", ".join(public)] if public else [])
+    assert all(line.startswith("WARN dev: service_cidrs = ") for line in found)
 
 
 def test_more_iops_than_the_volume_allows_are_a_fault(said: Said) -> None:

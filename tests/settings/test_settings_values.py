@@ -93,6 +93,7 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("protect_nodes", '"on"', "true or false."),
     ("empty_scripts_bucket", "1", "true or false."),
     ("service_ports", "8000", "a list of ports, in a variable divided by commas."),
+    ("service_cidrs", '"10.20.0.0/16"', "a list of IPv4 blocks, in a variable divided by commas."),
     ("install_nixl", "0", "true or false."),
     ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.1".'),
     ("nixl_version", '"latest"', f"{VERSION}."),
@@ -168,6 +169,26 @@ FILES: list[tuple[str, list[str]]] = [
             "FAIL service_ports[0] = 0 (environments/dev.toml: service_ports) must be a port from 1 to 65535.",
             'FAIL service_ports[2] = "81" (environments/dev.toml: service_ports) must be a port from 1 to '
             "65535.",
+        ],
+    ),
+    (
+        P5 + 'service_cidrs = ["10.20.0.0", "fd00::/8", "10.20.0.1/16", "010.0.0.0/8"]',
+        [
+            'FAIL service_cidrs[0] = "10.20.0.0" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
+            "10.20.0.0/16.",
+            'FAIL service_cidrs[1] = "fd00::/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
+            "10.20.0.0/16.",
+            'FAIL service_cidrs[2] = "10.20.0.1/16" (environments/dev.toml: service_cidrs) has bits set behind its '
+            "prefix: write 10.20.0.0/16.",
+            'FAIL service_cidrs[3] = "010.0.0.0/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such '
+            "as 10.20.0.0/16.",
+        ],
+    ),
+    (
+        P5 + 'service_cidrs = ["10.0.0.0/8", "10.0.0.0/8"]',
+        [
+            'FAIL service_cidrs = ["10.0.0.0/8", "10.0.0.0/8"] (environments/dev.toml: service_cidrs) names block '
+            "10.0.0.0/8 more than once."
         ],
     ),
     (

@@ -82,6 +82,7 @@ CASES: list[tuple[str, str, Settings]] = [
     ("protect_nodes", "", {"protect_nodes": True}),
     ("empty_scripts_bucket", "", {"empty_scripts_bucket": True}),
     ("service_ports", "", {"service_ports": [9000]}),
+    ("service_cidrs", "", {"service_cidrs": ["10.20.0.0/16", "10.30.0.0/16"]}),
     ("install_nixl", "", {"install_nixl": False}),
     ("nixl_version", "", {"nixl_version": "1.4.0"}),
     (

@@ -101,6 +101,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
             "capacity_reservation_id": reserved["CapacityReservationId"],
             "elastic_ip": False,
             "service_ports": [9000],
+            "service_cidrs": ["10.20.0.0/16"],
             "install_nixl": False,
             "kms_key_id": boto3.client("kms", REGION).create_key()["KeyMetadata"]["Arn"],
             "mlflow_tracking_server_arn": "arn:aws:sagemaker:us-east-2:123456789012:mlflow-tracking-server/kv",
