@@ -67,7 +67,8 @@ class Network(Construct):
         # the list for a while.
         self.further_cidrs: str = (
             f"[for block in try({VPC}[0].cidr_block_associations, []) : block.cidr_block "
-            f'if block.state == "associated" && block.cidr_block != {VPC}[0].cidr_block]'
+            # Terraform looks at it, too, where there is no VPC any more, as a destroy may find.
+            f'if block.state == "associated" && block.cidr_block != try({VPC}[0].cidr_block, "")]'
         )
         if launch.subnet_id:
             subnet, its_zone = launch.subnet_id, f"{GIVEN_SUBNET}[0].availability_zone"

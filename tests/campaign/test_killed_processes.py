@@ -4,8 +4,10 @@ is told to somebody and saved, and nothing is bought twice.
 
 from __future__ import annotations
 
+import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -190,9 +192,8 @@ def test_what_a_killed_process_bought_is_told_and_saved_and_not_bought_again(
 ) -> None:
     rng = random.Random(f"{os.environ.get('SEED', FIRST_SEED)} {ended_by.name}")
     environ = aws.environ(REGION)
-    ec2 = _client("ec2", aws.endpoint)
     # What is on offer depends on the hour.
-    while len(offers := _offers(ec2, aws.clock.now())) < 2:
+    while len(offers := _offers(environ, tmp_path / "searched")) < 2:
         aws.clock.advance(timedelta(hours=1))
     (tmp_path / "environments").mkdir()
     # Many are ended while their purchase is under way.
@@ -206,6 +207,8 @@ def test_what_a_killed_process_bought_is_told_and_saved_and_not_bought_again(
         )
         pair = sorted(rng.sample(offers, 2), key=lambda one: one["EndDate"], reverse=rng.random() < 0.5)
         states = tmp_path / "states" / str(number)
+        for machine in "ab":
+            shutil.copytree(tmp_path / "searched", states / machine)
         trials.append(Trial(number, ended_by, tmp_path, states, environ, pair, random.Random(rng.random())))
     with ThreadPoolExecutor(AT_A_TIME) as pool:
         ends = Counter(pool.map(Trial.run, trials))
@@ -224,14 +227,19 @@ def _client(service: Literal["ec2", "ssm"], endpoint: str) -> Any:
     )
 
 
-def _offers(ec2: Any, now: datetime) -> list[dict[str, Any]]:
-    """Blocks on offer, each with its own end."""
-    found = ec2.describe_capacity_block_offerings(
-        InstanceType=TYPE,
-        InstanceCount=2,
-        CapacityDurationHours=24,
-        StartDateRange=now,
-        EndDateRange=now + timedelta(days=57),
-    )["CapacityBlockOfferings"]
-    whole = [one for one in found if one["CapacityBlockDurationHours"] >= 24]
+def _offers(environ: dict[str, str], searched: Path) -> list[dict[str, Any]]:
+    """Blocks that a search has shown, each with its own end: what buy takes an id from is in the folder `searched`."""
+    command = [sys.executable, "-m", "nixl_efa", "capacity", "search", TYPE, "2"]
+    done = subprocess.run(
+        [*command, "--hours", "24", "--region", REGION, "--json"],
+        env={**environ, "XDG_STATE_HOME": str(searched)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    whole = [
+        {"CapacityBlockOfferingId": one["offering_id"], "EndDate": datetime.fromisoformat(one["end"])}
+        for one in json.loads(done.stdout)["offerings"]
+        if one["usable"] and not one["shorter_than_asked"]
+    ]
     return list({one["EndDate"]: one for one in whole}.values())
