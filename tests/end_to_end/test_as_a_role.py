@@ -65,6 +65,12 @@ def test_terraform_its_state_and_the_command_line_call_as_the_role_of_the_profil
         "PYTHONPATH": str(ROOT),
     }
 
+    trust = json.dumps({"Version": "2012-10-17", "Statement": []})
+    iam = as_the_role(aws, "iam")
+    iam.create_role(RoleName="deploy", AssumeRolePolicyDocument=trust)
+    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
+    iam.put_role_policy(RoleName="deploy", PolicyName="all", PolicyDocument=json.dumps(everything))
+
     def nixl_efa(*words: str) -> Done:
         command = [sys.executable, "-m", "nixl_efa", *words]
         done = subprocess.run(

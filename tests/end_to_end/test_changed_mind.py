@@ -169,7 +169,10 @@ def test_destroy_needs_nothing_of_what_the_pair_was_built_from(
     assert_nothing_left(ec2, "dev")
 
 
-def test_prod_that_ran_on_demand_once_is_destroyed_in_a_new_shell(make_project: Any, ec2: EC2Client) -> None:
+def test_prod_that_ran_on_demand_once_is_destroyed_in_a_new_shell(
+    make_project: Any, aws: LocalAws, ec2: EC2Client
+) -> None:
+    aws.world.image_generation += 1  # the test before has deregistered the newest image
     prod: Project = make_project("prod")
     prod.variables = {
         "NIXL_EFA_PROD_USE_CAPACITY_BLOCK": "false",
