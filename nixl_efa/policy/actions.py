@@ -102,7 +102,7 @@ ROWS: tuple[Row, ...] = (
         "kms:DescribeKey",
         "check",
         On.ANYTHING,
-        "the check: whether the account's default key of volumes is usable",
+        "the check: whether the key of the volumes, given or the account's default, is usable",
     ),
     _row("iam:GetInstanceProfile", "check", On.PROFILE_GIVEN, "the check: instance_profile"),
     _row("iam:GetRole", "check", On.SPOT_ROLE, "the check: the role with which EC2 asks for Spot Instances"),
