@@ -88,7 +88,7 @@ def status(
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
-    from nixl_efa.mend.look import OtherwiseInAwsError, read_and_compare
+    from nixl_efa.mend.look import StateDiffersError, read_and_compare
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
@@ -106,7 +106,7 @@ def status(
             Path(),
             os.environ,
         )
-    except OtherwiseInAwsError as failure:
+    except StateDiffersError as failure:
         if as_json:
             output.print_json("status", nodes_view.document_without_nodes(environment, failure.findings))
             raise typer.Exit(failure.exit_code) from None

@@ -100,7 +100,7 @@ def findings(
     return [] if found is None or (found and not told) else findings_of(told, launch)
 
 
-class OtherwiseInAwsError(Failure):
+class StateDiffersError(Failure):
     """What FAILs in the state is why the pair can't be told: the nodes run, and the state has no outputs of them."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
@@ -118,7 +118,7 @@ def read_and_compare(
 ) -> tuple[T, list[Finding]]:
     """What `read` returns, and the findings, looked for beside it.
 
-    Failure of `read`, or OtherwiseInAwsError where that is its true cause: a tainted node gives no output.
+    Failure of `read`, or StateDiffersError where that is its true cause: a tainted node gives no output.
     """
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(findings, settings, launch, clients, project, environ)
@@ -128,7 +128,7 @@ def read_and_compare(
             faults = failures(looking.result())
             if not faults:
                 raise
-            raise OtherwiseInAwsError(faults) from failure
+            raise StateDiffersError(faults) from failure
         return answer, looking.result()
 
 
