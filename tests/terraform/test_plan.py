@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local_aws.server import LocalAws
+from tests.end_to_end.conftest import client
 from tests.synthesis import synthesize
 from tests.terraform.conftest import Terraform, place, synthesize_to
 
@@ -20,13 +20,7 @@ RESERVATION = "cr-0123456789abcdef0"
 @pytest.fixture(scope="module")
 def parameters(local_aws: LocalAws, aws_environ: dict[str, str]) -> None:
     """What prod reads from Parameter Store."""
-    ssm = boto3.client(
-        "ssm",
-        region_name=REGION,
-        endpoint_url=local_aws.endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    ssm = client(local_aws, "ssm")
     ssm.put_parameter(Name="/nixl-efa/capacity-reservation-id", Value=RESERVATION, Type="String")
     ssm.put_parameter(Name="/nixl-efa/prod/availability-zone", Value=f"{REGION}b", Type="String")
 
@@ -87,13 +81,7 @@ def test_each_environment_is_valid_and_can_be_planned(
 def test_a_zone_subnet_or_account_that_does_not_fit_fails_the_plan_and_says_so(
     settings: dict[str, str], message: str, tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
 ) -> None:
-    ec2 = boto3.client(
-        "ec2",
-        region_name=REGION,
-        endpoint_url=local_aws.endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    ec2 = client(local_aws, "ec2")
     zone: Any = [{"Name": "availability-zone", "Values": [f"{REGION}b"]}]
     made = {
         "of zone b": lambda: ec2.describe_subnets(Filters=zone)["Subnets"][0]["SubnetId"],
@@ -116,13 +104,7 @@ def test_what_a_parameter_holds_is_taken_without_white_space_and_refused_before_
     tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
 ) -> None:
     """nixl-efa check says the same (tests/checks/test_check_command.py)."""
-    ssm = boto3.client(
-        "ssm",
-        region_name=REGION,
-        endpoint_url=local_aws.endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    ssm = client(local_aws, "ssm")
     ssm.put_parameter(Name="/team/block", Value=f"{RESERVATION}\n", Type="String")
     ssm.put_parameter(Name="/team/secret", Value=RESERVATION, Type="SecureString")
     ssm.put_parameter(Name="/team/blank", Value=" ", Type="String")
@@ -157,13 +139,7 @@ def test_what_a_parameter_holds_is_taken_without_white_space_and_refused_before_
 def test_the_service_ports_are_open_from_every_block_of_the_vpc(
     tmp_path: Path, local_aws: LocalAws, aws_environ: dict[str, str]
 ) -> None:
-    ec2 = boto3.client(
-        "ec2",
-        region_name=REGION,
-        endpoint_url=local_aws.endpoint,
-        aws_access_key_id="local",
-        aws_secret_access_key="local",
-    )
+    ec2 = client(local_aws, "ec2")
     vpc = ec2.create_vpc(CidrBlock="10.8.0.0/16")["Vpc"]["VpcId"]
     gone = ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock="100.65.0.0/16")["CidrBlockAssociation"]
     ec2.associate_vpc_cidr_block(VpcId=vpc, CidrBlock="100.64.0.0/16")
