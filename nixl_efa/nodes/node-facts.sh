@@ -35,7 +35,7 @@ section libfabric fi_info --version
 section efa_driver cat "$root/sys/module/efa/version"
 section efa_installer head -n 1 "$root/opt/amazon/efa_installed_packages"
 section nvidia nvidia-smi --query-gpu=index,name,driver_version,memory.total --format=csv,noheader
-section gpu_fabric sh -c 'nvidia-smi -q | grep -A 2 "^ *Fabric$" | grep -e State -e Status'
+section gpu_fabric sh -c 'nvidia-smi -q | grep -A 6 "^ *Fabric$" | grep -e State -e Status -e Summary'
 section cuda python3 -c "$cuda"
 section fabric_manager journalctl -b -u nvidia-fabricmanager -n 5 -o cat --no-pager
 section neuron neuron-ls --json-output

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+# Of a GPU's fabric, by nvidia-smi -q; N/A also stands there while nothing is known (NVIDIA/gpu-operator#2511).
+_GOOD_HEALTH = ("Healthy", "N/A", "Not Supported")
 # PCI's number of Amazon: every EFA device has it, and no other RDMA device (ofiwg/libfabric#10990). A p6-b200 also
 # shows two of NVLink's, 0x15b3 (aws/sagemaker-hyperpod-cli#282), so the devices are never counted by name or number.
 EFA_VENDOR = "0x1d0f"
@@ -108,10 +110,18 @@ def gpu_fabric(text: str) -> tuple[tuple[str, str], ...]:
     """State and status of each GPU's NVLink fabric, from the section Fabric of `nvidia-smi -q`.
 
     States: Completed, In Progress, Not Started, Not Supported, N/A. An A100 has none
-    (bottlerocket-os/bottlerocket#3873).
+    (bottlerocket-os/bottlerocket#3873). The status also tells a health that is not good: a fabric can be Completed with
+    Success and Unhealthy (kubernetes-sigs/dra-driver-nvidia-gpu#626).
     """
-    found = re.findall(r"^\s*State\s*: (.+?)\s*\n\s*Status\s*: (.+?)\s*$", text, re.MULTILINE)
-    return tuple((state, status) for state, status in found)
+    found: list[tuple[str, str]] = []
+    for key, value in re.findall(r"^\s*(State|Status|Summary)\s*: (.+?)\s*$", text, re.MULTILINE):
+        if key == "State":
+            found.append((value, ""))
+        elif found and key == "Status":
+            found[-1] = (found[-1][0], value)
+        elif found and value not in _GOOD_HEALTH:
+            found[-1] = (found[-1][0], f"{found[-1][1]}, health {value}")
+    return tuple(found)
 
 
 def cuda_start(text: str) -> int | None:

@@ -330,6 +330,21 @@ def test_cuda_that_waits_for_the_fabric_fails_though_every_gpu_is_listed(p5_plan
     assert "ib_umad and mlx5_ib" in found["CUDA"].remedy
 
 
+def test_a_fabric_that_is_complete_and_unhealthy_is_warned_about(p5_plan: Planned) -> None:
+    section = answer("nvidia/fabric-completed-but-unhealthy")
+    healthy = section.replace("Unhealthy", "Healthy")
+    for sections, level, words in (
+        (
+            [section, *[healthy] * 7],
+            WARN,
+            "NVLink fabric of 1 of 8 GPUs: Completed, Success, health Unhealthy.",
+        ),
+        ([healthy] * 8, PASS, "starts"),
+    ):
+        found = looked_at(p5_plan, {"cuda": "cuInit 0\n", "gpu_fabric": "".join(sections)})
+        assert_told(found["CUDA"], level, words)
+
+
 @pytest.mark.parametrize(
     "line",
     [
