@@ -240,7 +240,9 @@ ROWS: tuple[Row, ...] = (
         "Terraform destroys the profile",
     ),
     _row(
-        "iam:PutRolePermissionsBoundary DeleteRolePermissionsBoundary",
+        # Not DeleteRolePermissionsBoundary: who may take a boundary away has none (IAM user guide, "Permissions
+        # boundaries for IAM entities", Delegating responsibility).
+        "iam:PutRolePermissionsBoundary",
         "deploy",
         On.BOUNDED,
         "permissions_boundary",

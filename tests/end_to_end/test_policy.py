@@ -19,12 +19,11 @@ from tests.policies import denied, of_command, under, used
 pytestmark = pytest.mark.end_to_end
 
 BUCKET = "team-terraform-state"
-BACKEND = json.dumps({"type": "s3", "bucket": BUCKET})
+LOCKS = "team-terraform-locks"
+BACKEND = json.dumps({"type": "s3", "bucket": BUCKET, "dynamodb_table": LOCKS})
+EVERYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 # Actions that this environment does not need, and the setting or command that does.
 ELSEWHERE = {
-    "dynamodb:GetItem": "backend: dynamodb_table",
-    "dynamodb:PutItem": "backend: dynamodb_table",
-    "dynamodb:DeleteItem": "backend: dynamodb_table",
     "kms:Decrypt": "kms_key_id, of the volumes and of the backend; KMS is called by EC2 and S3",
     "kms:DescribeKey": "kms_key_id",
     "kms:GenerateDataKey": "backend: kms_key_id",
@@ -32,12 +31,7 @@ ELSEWHERE = {
     "kms:ReEncryptFrom": "kms_key_id",
     "kms:ReEncryptTo": "kms_key_id",
     "kms:CreateGrant": "kms_key_id",
-    "iam:PutRolePermissionsBoundary": "permissions_boundary",
-    "iam:DeleteRolePermissionsBoundary": "permissions_boundary, taken away again",
     "iam:DetachRolePolicy": "a pair of an earlier version: AWS's managed policy goes",
-    "ec2:DeleteTags": "a tag that goes, such as owner",
-    "iam:UntagRole": "a tag that goes",
-    "iam:UntagInstanceProfile": "a tag that goes",
     "s3:ListAllMyBuckets": "mend, with a lost state",
     "s3:GetBucketLocation": "mend, with a lost state",
     "ec2:DescribeAvailabilityZones": "a Local Zone",
@@ -79,13 +73,21 @@ def test_deploy_and_destroy_need_what_their_policies_hold_and_nothing_else(
     s3 = client(aws, "s3")
     s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": REGION})
     client(aws, "ec2").create_key_pair(KeyName="mine")
+    client(aws, "dynamodb").create_table(
+        TableName=LOCKS,
+        KeySchema=[{"AttributeName": "LockID", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "LockID", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    boundary = client(aws, "iam").create_policy(PolicyName="bound", PolicyDocument=json.dumps(EVERYTHING))
 
     deploy = ("deploy", "dev", "--no-verify", "--auto-approve")
-    needed = run(project, aws, "deploy", *deploy)
-    # Tags, ports and a version of the templates in place; then other nodes.
+    first = {"owner": "me"}
+    needed = run(project, aws, "deploy", *deploy, **first)
+    # A tag that goes, a boundary that comes, ports and a version of the templates in place; then other nodes.
     changed = {
-        "owner": "me",
         "service_ports": "8000,8300",
+        "permissions_boundary": boundary["Policy"]["Arn"],
         "key_name": "mine",
         "empty_scripts_bucket": "true",
     }
