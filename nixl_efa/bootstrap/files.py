@@ -11,6 +11,9 @@ from nixl_efa.bootstrap.model import Bootstrap
 
 # vLLM's default for VLLM_NIXL_SIDE_CHANNEL_PORT (vLLM documentation, NixlConnector usage guide).
 SIDE_CHANNEL_PORT = 5600
+# Seconds for which a producer keeps a request's KV cache without a sign of life from its consumer. vLLM's default of 30
+# is over before an engine that loads a model or compiles comes back to it.
+KV_LEASE_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +73,25 @@ def pair_json(bootstrap: Bootstrap) -> str:
 def env_file(bootstrap: Bootstrap) -> str:
     """Variables as KEY=VALUE lines that a shell's `.` and systemd's EnvironmentFile both read.
 
+    vLLM is told NIXL's backend by its option --kv-transfer-config, SGLang and TensorRT-LLM by a variable. All three
+    take UCX when they are told nothing, and say nothing of it.
+
     LD_PRELOAD is added on the node (configure.sh), since the library's directory depends on the architecture.
     The names begin with PAIR_ and not NIXL_EFA_, so that this project's own command line, run on a node, does
     not take them for settings.
     """
     kv_transfer = {
         "kv_connector": "NixlConnector",
-        "kv_role": "kv_both",
+        "kv_role": f"kv_{bootstrap.own.role}",
         # vLLM documentation, KVTransferConfig: where the connector's buffer is; else on the accelerator.
         **({"kv_buffer_device": "cpu"} if bootstrap.nixl.host_memory else {}),
-        "kv_connector_extra_config": {"backends": [bootstrap.nixl.name]},
+        # A KV cache that did not arrive is an error. The other policy, recompute, hides it: the consumer does the
+        # producer's work, slowly.
+        "kv_load_failure_policy": "fail",
+        "kv_connector_extra_config": {
+            "backends": [bootstrap.nixl.name],
+            "kv_lease_duration": KV_LEASE_SECONDS,
+        },
     }
     variables = {
         "AWS_REGION": bootstrap.region,
@@ -98,6 +110,8 @@ def env_file(bootstrap: Bootstrap) -> str:
         "VLLM_NIXL_SIDE_CHANNEL_HOST": bootstrap.own.address,
         "VLLM_NIXL_SIDE_CHANNEL_PORT": str(SIDE_CHANNEL_PORT),
         "PAIR_KV_TRANSFER_CONFIG": shlex.quote(json.dumps(kv_transfer, separators=(",", ":"))),
+        "SGLANG_DISAGGREGATION_NIXL_BACKEND": bootstrap.nixl.name,
+        "TRTLLM_NIXL_KVCACHE_BACKEND": bootstrap.nixl.name,
     }
     if bootstrap.efa_interfaces:
         # Without it libfabric may choose its tcp provider in silence; with it, no EFA is an error
@@ -107,7 +121,11 @@ def env_file(bootstrap: Bootstrap) -> str:
 
 
 def _packaged(name: str) -> str:
-    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+    """A script of this package as it is on a node: of its comments the one at its head alone, since EC2 gives user data
+    16 KiB. A comment is a line of its own that begins with "# "."""
+    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines(keepends=True)
+    head = next((index for index, line in enumerate(lines) if not line.startswith("#")), 0)
+    return "".join([*lines[:head], *(line for line in lines[head:] if not line.lstrip().startswith("# "))])
 
 
 # EFA registers memory for the device, which counts as locked (EC2 user guide, efa-start-nccl). PAM applies
