@@ -16,7 +16,7 @@ from typing import TextIO
 
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
-from nixl_efa.old_states import abandoned, settle_changed_backend
+from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
 from nixl_efa.settings import Loaded, app_context, environment_names, load
 from nixl_efa.state import read
 
@@ -41,6 +41,9 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     if failures(loaded.findings):
         _print([*loaded.findings, *forgotten], err)
         return 2
+    if in_danger := in_cdktf_out(outdir):
+        _print(in_danger, err)
+        return 1
     loaded = replace(loaded, findings=(*loaded.findings, *forgotten), general=(*loaded.general, *forgotten))
     return _synthesize(loaded, outdir, environ, out, err)
 
@@ -84,17 +87,13 @@ def _look_at_accounts(loaded: Loaded, project: Path) -> dict[str, list[Finding]]
 def _look_at_states(
     loaded: Loaded, outdir: Path, environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Finding]]:
-    """What is to be said of the environments whose backend was changed, by name."""
+    """What is to be said of the environments whose backend was changed, or whose workspace is another, by name."""
     for settings in loaded.environments:
-        project = outdir.resolve().parent
-        found = settle_changed_backend(
-            settings,
-            project,
-            outdir / "stacks" / settings.stack_name,
-            partial(read, settings, project, environ),
-        )
-        if found is not None:
-            yield settings.name, found
+        project, folder = outdir.resolve().parent, outdir / "stacks" / settings.stack_name
+        backend = settle_changed_backend(settings, project, folder, partial(read, settings, project, environ))
+        for found in (selected_workspace(settings, folder), backend):
+            if found is not None:
+                yield settings.name, found
 
 
 def _print(findings: Iterable[Finding], err: TextIO) -> None:

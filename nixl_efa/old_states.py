@@ -22,6 +22,8 @@ from nixl_efa.settings.names import variable
 from nixl_efa.state import STATE_FOLDER, State
 
 CHECK = "state"
+# In a stack's folder: what `terraform workspace select` writes.
+SELECTED_WORKSPACE = Path(".terraform", "environment")
 
 
 def abandoned(project: Path, names: Collection[str]) -> dict[str, Finding]:
@@ -45,6 +47,41 @@ def _abandoned(name: str, path: Path, old: State) -> Finding:
         f"{STATE_FOLDER}/{path.name} still holds {_contents(old)}, but environments/{name}.toml is gone:"
         " no command reaches them, and what runs is billed.",
         f"Put environments/{name}.toml back, by this very name{least}, and run `cdktf destroy {STACK_PREFIX}{name}`.",
+    )
+
+
+def in_cdktf_out(outdir: Path) -> list[Finding]:
+    """A FAIL for each state below a folder of synthesized stacks that holds resources: Terraform keeps that of a
+    workspace there where the backend is local, and a synthesis deletes the folder of every stack that it leaves out."""
+    found = []
+    for path in sorted(outdir.glob("stacks/*/terraform.tfstate.d/*/terraform.tfstate")):
+        if (held := _load(path)) is None or held.resources:
+            stack, workspace = path.parents[2], path.parent.name
+            what = "can't be read" if held is None else f"holds {_contents(held)}"
+            found.append(
+                failed(
+                    CHECK,
+                    f"{path} {what}: a synthesis may delete it.",
+                    f"Destroy what it holds: `TF_WORKSPACE={workspace} terraform -chdir={stack} destroy`. Or move the"
+                    f" file to {STATE_FOLDER}/{stack.name}.tfstate, if there is none.",
+                )
+            )
+    return found
+
+
+def selected_workspace(settings: Settings, stack_folder: Path) -> Finding | None:
+    """A FAIL where Terraform was told in the stack's folder to keep a local state by another workspace."""
+    try:
+        name = (stack_folder / SELECTED_WORKSPACE).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+    if name in ("", "default") or not isinstance(settings.backend, LocalBackend):
+        return None
+    at = f"cdktf.out/stacks/{settings.stack_name}"
+    return failed(
+        CHECK,
+        f"{at} has Terraform's workspace {name} selected: its state would lie in cdktf.out, and be lost.",
+        f"Run `terraform -chdir={at} workspace select default`.",
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from nixl_efa.checks.gather.machine import cdktf_path
 from nixl_efa.failure import Failure
+from nixl_efa.old_states import SELECTED_WORKSPACE
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
 from nixl_efa.terraform import Capture, capture
@@ -72,11 +73,11 @@ def synthesize_alone(
     # Beside cdktf.out, since local states are told by the folder above it.
     with tempfile.TemporaryDirectory(prefix="cdktf.out.", dir=project) as folder:
         made = Path(folder) / stack
-        # What Terraform remembers of its backend: the synthesis looks whether it was changed.
-        remembered = Path(".terraform") / "terraform.tfstate"
-        if (kept / remembered).exists():
-            (made / remembered).parent.mkdir(parents=True)
-            shutil.copy2(kept / remembered, made / remembered)
+        # What Terraform remembers of its backend and workspace: the synthesis looks whether they are the settings'.
+        for remembered in (Path(".terraform", "terraform.tfstate"), SELECTED_WORKSPACE):
+            if (kept / remembered).exists():
+                (made / remembered).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(kept / remembered, made / remembered)
         code, out, err = run((program, "synth", "--output", Path(folder).name), project, environ)
         if code == 0 and (made / STACK_FILE).exists():
             kept.mkdir(parents=True, exist_ok=True)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from cdktf import (
-    CloudBackend,
     LocalBackend,
-    NamedCloudWorkspace,
     S3Backend,
-    TaggedCloudWorkspaces,
     TerraformStack,
 )
 
@@ -20,13 +17,10 @@ def keep_state(stack: TerraformStack, settings: Settings) -> None:
     # Relative to the stack's folder in cdktf.out, and outside of it: `cdktf.out` may be deleted, state may not.
     block = backend_block(settings, local_path=f"../../../{STATE_FOLDER}/{settings.stack_name}.tfstate")
     if "cloud" in block:
-        chosen = block["cloud"]
-        CloudBackend(
-            stack,
-            hostname=chosen["hostname"],
-            organization=chosen["organization"],
-            workspaces=_workspaces(**chosen["workspaces"]),
-        )
+        # cdktf's CloudBackend runs Terraform to ask for its version, and fails without one; its own default, a local
+        # backend, stands in no stack that has a cloud block.
+        stack.add_override("terraform.cloud", block["cloud"])
+        stack.add_override("terraform.backend", None)
         return
     [(kind, values)] = block["backend"].items()
     # cdktf 0.21 has no argument for these.
@@ -34,11 +28,3 @@ def keep_state(stack: TerraformStack, settings: Settings) -> None:
     {"s3": S3Backend, "local": LocalBackend}[kind](stack, **values)
     for name, value in others.items():
         stack.add_override(f"terraform.backend.s3.{name}", value)
-
-
-def _workspaces(
-    name: str | None = None, tags: list[str] | None = None, project: str | None = None
-) -> NamedCloudWorkspace | TaggedCloudWorkspaces:
-    if tags:
-        return TaggedCloudWorkspaces(tags, project=project)
-    return NamedCloudWorkspace(str(name), project=project)

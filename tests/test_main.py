@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -112,3 +113,54 @@ def test_a_context_that_is_no_object_is_one_line(tmp_path: Path, context: str) -
     assert run.returncode == 2
     assert run.stderr.startswith("Error: The variable CDKTF_CONTEXT_JSON ")
     assert len(run.stderr.splitlines()) == 1
+
+
+def test_a_workspace_of_terraform_beside_a_local_state_is_refused_and_beside_one_in_s3_is_not(
+    tmp_path: Path,
+) -> None:
+    backend = '{"type": "s3", "bucket": "states"}'
+    refused = run_main(tmp_path / "out", TF_WORKSPACE="second")
+    assert (refused.returncode, (tmp_path / "out").exists()) == (2, False)
+    assert refused.stderr.count('TF_WORKSPACE is "second"') == len(STACKS)
+    assert run_main(tmp_path / "out", TF_WORKSPACE="second", NIXL_EFA_BACKEND=backend).returncode == 0
+
+
+def test_a_synthesis_that_could_delete_a_state_below_its_folder_is_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "out/stacks/nixl-efa-prod/terraform.tfstate.d/second"
+    folder.mkdir(parents=True)
+    node = {
+        "mode": "managed",
+        "type": "aws_instance",
+        "name": "producer",
+        "instances": [{"attributes": {"id": "i-1"}}],
+    }
+    (folder / "terraform.tfstate").write_text(
+        json.dumps({"version": 4, "resources": [node]}), encoding="utf-8"
+    )
+
+    run = run_main(tmp_path / "out", NIXL_EFA_ENVIRONMENTS="dev")
+
+    assert run.returncode == 1
+    assert "i-1" in run.stderr
+    assert (folder / "terraform.tfstate").exists()
+
+
+def test_a_stack_for_terraform_cloud_is_synthesized_where_there_is_no_terraform(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/node").symlink_to(str(shutil.which("node")))
+    cloud = {"type": "cloud", "organization": "acme", "workspace": "dev", "project": "kv"}
+    path = os.pathsep.join([str(tmp_path / "bin"), "/usr/bin", "/bin"])
+    assert shutil.which("terraform", path=path) is None
+
+    run = run_main(
+        tmp_path / "out", PATH=path, NIXL_EFA_ENVIRONMENTS="dev", NIXL_EFA_DEV_BACKEND=json.dumps(cloud)
+    )
+
+    assert (run.returncode, run.stderr) == (0, "")
+    terraform = json.loads(synthesized(tmp_path / "out")["nixl-efa-dev"])["terraform"]
+    assert terraform["cloud"] == {
+        "hostname": "app.terraform.io",
+        "organization": "acme",
+        "workspaces": {"name": "dev", "project": "kv"},
+    }
+    assert "backend" not in terraform

@@ -11,7 +11,13 @@ import pytest
 from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
-from nixl_efa.old_states import abandoned, remembered_place, settle_changed_backend
+from nixl_efa.old_states import (
+    abandoned,
+    in_cdktf_out,
+    remembered_place,
+    selected_workspace,
+    settle_changed_backend,
+)
 from nixl_efa.settings import Settings, load
 
 S3 = '{"type": "s3", "bucket": "states"}'
@@ -244,3 +250,34 @@ def test_a_state_that_was_moved_is_put_aside_under_a_name_that_is_free(
     assert found.message.endswith("that file is kept as state/nixl-efa-prod.tfstate.moved-2.")
     kept = {file.name: json.loads(file.read_text()) for file in (tmp_path / "state").iterdir()}
     assert kept == {"nixl-efa-prod.tfstate.moved": OTHERS, "nixl-efa-prod.tfstate.moved-2": PAIR}
+
+
+@pytest.mark.parametrize(("held", "level"), [(PAIR, Level.FAIL), ("{", Level.FAIL), (NONE, None), ("", None)])
+def test_a_state_below_cdktf_out_is_told_before_a_synthesis_may_delete_it(
+    held: dict[str, Any] | str, level: Level | None, tmp_path: Path
+) -> None:
+    folder = tmp_path / "stacks/nixl-efa-prod/terraform.tfstate.d/second"
+    folder.mkdir(parents=True)
+    text = held if isinstance(held, str) else json.dumps(held)
+    (folder / "terraform.tfstate").write_text(text, encoding="utf-8")
+
+    found = in_cdktf_out(tmp_path)
+
+    assert [one.level for one in found] == ([level] if level else [])
+    assert all("TF_WORKSPACE=second terraform" in one.remedy for one in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "backend", "is_told"),
+    [("second", "local", True), ("default", "local", False), ("second", S3, False)],
+)
+def test_a_workspace_that_was_selected_is_told_for_a_local_state(
+    name: str, backend: str, is_told: bool, tmp_path: Path
+) -> None:
+    (tmp_path / ".terraform").mkdir()
+    (tmp_path / ".terraform/environment").write_text(f"{name}\n", encoding="utf-8")
+
+    found = selected_workspace(settings(tmp_path, backend), tmp_path)
+
+    assert (found is not None) is is_told
+    assert found is None or "workspace select default" in found.remedy

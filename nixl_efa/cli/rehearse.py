@@ -29,7 +29,7 @@ def command(
     empty and what was built, destroys it and stops what it started. Nothing outside this machine is called.
     """
     from nixl_efa.cli.environments import environment_settings
-    from nixl_efa.rehearse import Options, rehearse
+    from nixl_efa.rehearse import FOREIGN, Options, rehearse
 
     def interrupted(_number: int, _frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -38,5 +38,6 @@ def command(
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
     project = Path.cwd()
-    settings = environment_settings(environment, os.environ, project)
-    rehearse(settings, Options(keep, port), project, os.environ, sys.executable, say)
+    environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
+    settings = environment_settings(environment, environ, project)
+    rehearse(settings, Options(keep, port), project, environ, sys.executable, say)

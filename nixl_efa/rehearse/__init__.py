@@ -5,5 +5,6 @@
 
 from local_aws.__main__ import main as local_aws
 from nixl_efa.rehearse.run import Options, rehearse
+from nixl_efa.rehearse.workspace import FOREIGN
 
-__all__ = ["Options", "local_aws", "rehearse"]
+__all__ = ["FOREIGN", "Options", "local_aws", "rehearse"]

@@ -9,6 +9,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from nixl_efa.findings import Finding, failures
+from nixl_efa.settings.backend import LocalBackend
 from nixl_efa.settings.between_environments import shared_places
 from nixl_efa.settings.context import read_context
 from nixl_efa.settings.files import read_file, select
@@ -16,7 +17,7 @@ from nixl_efa.settings.model import Settings
 from nixl_efa.settings.precedence import resolve
 from nixl_efa.settings.rule import Facts, apply
 from nixl_efa.settings.rules import RULES
-from nixl_efa.settings.source import Given, GivenSettings, Source
+from nixl_efa.settings.source import Given, GivenSettings, Source, fault, shown
 from nixl_efa.settings.validation import faults_of
 from nixl_efa.settings.variables import read_variables
 
@@ -72,6 +73,8 @@ def load(
             environments.append(settings)
     for name, shared in shared_places(environments):
         by_environment[name].append(shared)
+    for settings in environments:
+        by_environment[settings.name] += _workspace(settings, environ)
     everything = [*general, *(one for findings in by_environment.values() for one in findings)]
     return Loaded(
         tuple(one for one in environments if not failures(by_environment[one.name])),
@@ -80,6 +83,25 @@ def load(
         {name: tuple(findings) for name, findings in by_environment.items()},
         tuple(one for one in environments if failures(by_environment[one.name])),
     )
+
+
+def _workspace(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
+    """A workspace that Terraform is told to use beside a local state. It would keep that one's state in cdktf.out
+    (Terraform documentation, Backend Type: local, workspace_dir), which a synthesis may empty; no command looks there.
+
+    A workspace_dir elsewhere is no way: Terraform asks for -reconfigure or -migrate-state wherever a backend changes.
+    """
+    chosen = environ.get("TF_WORKSPACE", "")
+    if chosen in ("", "default") or not isinstance(settings.backend, LocalBackend):
+        return []
+    return [
+        fault(
+            "backend",
+            f"TF_WORKSPACE is {shown(chosen)}: Terraform would keep the state of {settings.stack_name} in cdktf.out, "
+            f"and it would be lost ({settings.source('backend').label}: local).",
+            "Unset TF_WORKSPACE. A second pair is an environment of its own: a file in environments/.",
+        )
+    ]
 
 
 def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Finding]) -> Settings | None:
