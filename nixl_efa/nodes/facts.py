@@ -59,11 +59,15 @@ class NodeFacts:
     last_stage_ended:  cloud-init's last unit has ended, whatever cloud-init says of itself.
     failed_units:      of systemd, by name.
     rdma_devices:      PCI vendor by the name of each device in /sys/class/infiniband.
-    accelerator_error: what the tool said in place of a list.
+    fi_info_unopened:  libfabric could not open an RDMA device.
+    efa_module:        the kernel that runs, where it has no module efa; empty where it has one, or could not be asked.
+    accelerator_error: what the tool said in place of a list, or beside it.
     cuda:              what CUDA's cuInit returned, 0 when it starts; None: not known, and cuda_error says why.
     gpu_fabric:        state and status of each GPU's NVLink fabric.
     fabric_manager:    the last word of NVIDIA's Fabric Manager in this boot's journal.
     memlock:           `ulimit -l`: "unlimited" or KiB.
+    service_memlock:   systemd's DefaultLimitMEMLOCK: "infinity" or bytes.
+    engines:           the container engines and the containers that run.
     nixlbench:         path of the program.
     """
 
@@ -75,7 +79,9 @@ class NodeFacts:
     rdma_devices: Mapping[str, str]
     domains: tuple[str, ...]
     fi_info_error: str
+    fi_info_unopened: bool
     efa_driver: str
+    efa_module: str
     libfabric: str
     efa_installer: str
     accelerators: int
@@ -87,6 +93,8 @@ class NodeFacts:
     gpu_fabric: tuple[tuple[str, str], ...]
     fabric_manager: str
     memlock: str
+    service_memlock: str
+    engines: tuple[parse.Engine, ...]
     local_disks: str
     nixl: parse.Nixl
     nixlbench: str
@@ -120,7 +128,9 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         rdma_devices=parse.rdma_devices(text("efa_devices")),
         domains=parse.fabric_domains(text("fi_info")),
         fi_info_error=fi_info.last_line if fi_info.code else "",
+        fi_info_unopened=parse.has_unopened_device(fi_info.text),
         efa_driver=text("efa_driver").strip(),
+        efa_module=text("kernel").strip() if sections.get("efa_module", MISSING).code == 1 else "",
         libfabric=parse.libfabric_version(text("libfabric"), text("fi_info")),
         efa_installer=parse.installer_version(text("efa_installer")),
         accelerators=len(gpus) or neuron or 0,
@@ -132,6 +142,8 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         gpu_fabric=parse.gpu_fabric(text("gpu_fabric")),
         fabric_manager=next((line for line in reversed(journal) if "version" in line), "".join(journal[-1:])),
         memlock=text("memlock").strip(),
+        service_memlock=text("service_memlock").strip(),
+        engines=parse.engines(text("containers")),
         local_disks=parse.mount_source(text("mounts"), LOCAL_DISKS),
         nixl=parse.nixl(sections.get("nixl", MISSING).text),
         nixlbench=text("nixlbench").strip(),

@@ -30,6 +30,24 @@ class Gpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Engine:
+    """A container engine, or the first process of a container.
+
+    locked:  the memory that it may lock: "unlimited", or bytes.
+    devices: how many RDMA devices it sees in its /dev/infiniband.
+    """
+
+    name: str
+    locked: str
+    devices: int
+
+    @property
+    def is_container(self) -> bool:
+        """Whether it is a container's, and not the engine itself."""
+        return self.name not in ("dockerd", "containerd")
+
+
+@dataclass(frozen=True, slots=True)
 class Nixl:
     """What nixl-probe says. version is empty and message tells why when the backend does not load."""
 
@@ -54,6 +72,15 @@ def fabric_domains(text: str) -> tuple[str, ...]:
     entries = [one for one in _entries(text) if one.get("provider") == "efa"]
     rdm = (one.get("domain", "") for one in entries if one.get("type", "FI_EP_RDM") == "FI_EP_RDM")
     return tuple(dict.fromkeys(filter(None, rdm)))
+
+
+def has_unopened_device(text: str) -> bool:
+    """Whether libfabric's log tells of an RDMA device that can't be opened.
+
+    Until August 2026 the provider efa then lists none at all, also where the device is another vendor's
+    (ofiwg/libfabric#12708, repaired by #12744).
+    """
+    return "ibv_open_device failed" in text
 
 
 def _entries(text: str) -> list[dict[str, str]]:
@@ -140,6 +167,12 @@ def neuron_devices(text: str) -> int | None:
     if document is None:
         return None
     return len({one["neuron_device"] for one in document if isinstance(one, dict) and "neuron_device" in one})
+
+
+def engines(text: str) -> tuple[Engine, ...]:
+    """The container engines and the containers, from lines such as "unlimited 32 dockerd"."""
+    found = re.findall(r"^(unlimited|\d+) (\d+) (.+)$", text, re.MULTILINE)
+    return tuple(Engine(name, locked, int(devices)) for locked, devices, name in found)
 
 
 def mount_source(text: str, path: str) -> str:

@@ -79,13 +79,24 @@ def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
     check, seen = "fi_info", len(facts.domains)
     if seen == planned.efa_interfaces:
         return Finding(Level.PASS, check, _of(seen, planned.efa_interfaces, "domains"))
+    command = "fi_info -p efa -t FI_EP_RDM"
     why = f" ({facts.fi_info_error})" if facts.fi_info_error else ""
+    message = f"{seen} of {planned.efa_interfaces} domains{why}"
+    remedy = "Install the EFA software (EC2 user guide, efa-start-nccl) or use the deep-learning image."
+    others = [name for name in facts.rdma_devices if name not in facts.efa_devices]
+    if facts.fi_info_unopened:
+        # ofiwg/libfabric#12708: it happened to every container on p6-b200 that was given all of /dev/infiniband.
+        blamed = f"; {' and '.join(others)} are no EFA" if others else ""
+        message += f": libfabric could not open an RDMA device, and then lists no EFA at all{blamed}"
+        remedy = (
+            "Look at `ls -l /dev/infiniband` and run fi_info as root; libfabric 2.7 (EFA installer 1.51) passes by "
+            "what is no EFA and can't be opened."
+        )
+        command = f"FI_LOG_LEVEL=warn {command}"
+    elif not facts.efa_devices and planned.efa_interfaces:
+        remedy = "The node has no EFA device for it to list: see the row EFA devices."
     return Finding(
-        Level.FAIL,
-        check,
-        f"{seen} of {planned.efa_interfaces} domains{why}: NIXL would fall back to TCP in silence.",
-        "Install the EFA software (EC2 user guide, efa-start-nccl) or use the deep-learning image.",
-        "fi_info -p efa -t FI_EP_RDM",
+        Level.FAIL, check, f"{message}: NIXL would fall back to TCP in silence.", remedy, command
     )
 
 
@@ -95,6 +106,15 @@ def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
         return Finding(Level.PASS, "EFA driver", facts.efa_driver)
     if not planned.efa_interfaces:
         return Finding(Level.PASS, "EFA driver", "none needed")
+    if facts.efa_module:
+        # The EFA installer builds the module for the kernel that runs at that time (amzn/amzn-drivers#175).
+        return Finding(
+            Level.FAIL,
+            "EFA driver",
+            f"not loaded: the kernel {facts.efa_module} has no module efa, as after an upgrade of the kernel.",
+            "Run the EFA installer again on the node (`dkms status` lists what is built), or boot the kernel before.",
+            "modinfo efa",
+        )
     return Finding(
         Level.FAIL, "EFA driver", "not loaded.", "`modprobe efa` on the node.", "cat /sys/module/efa/version"
     )
@@ -119,7 +139,17 @@ def accelerators(facts: NodeFacts, planned: Planned) -> Finding:
         return Finding(Level.SKIP, check, f"kind {planned.accelerator_kind!r} is not counted.")
     if facts.accelerators == planned.accelerators:
         driver = f", driver {facts.accelerator_driver}" if facts.accelerator_driver else ""
-        return Finding(Level.PASS, check, f"{facts.accelerators} x {facts.accelerator}{driver}")
+        message = f"{facts.accelerators} x {facts.accelerator}{driver}"
+        if facts.accelerator_error:
+            # nvidia-smi's exit code 14, a warning: every GPU is there and works (NVIDIA/gpu-operator#285).
+            return Finding(
+                Level.WARN,
+                check,
+                f"{message}; {facts.accelerator_error.rstrip('.')}.",
+                "The GPUs can be used; where one fails, have AWS replace the host: stop and start the node.",
+                command,
+            )
+        return Finding(Level.PASS, check, message)
     remedy = "Look at `dmesg` for the driver; a lost device needs a stop and start, or a new node."
     if "version mismatch" in facts.accelerator_error:
         remedy = "The driver's packages were renewed under the loaded module: reboot the node."
@@ -166,16 +196,63 @@ def _is_waiting(state: str, status: str) -> bool:
 
 
 def memlock(facts: NodeFacts, _planned: Planned) -> Finding:
-    """Memory that may be locked, as Session Manager's sessions get it: EFA registers memory by locking it."""
-    if facts.memlock == "unlimited":
+    """Memory that may be locked, as Session Manager's sessions get it and as services do: EFA registers memory by
+    locking it."""
+    limit = facts.service_memlock
+    services = f"{_kib(limit)} for services" if limit not in ("", "infinity") else ""
+    if facts.memlock == "unlimited" and not services:
         return Finding(Level.PASS, "memlock", "unlimited")
+    shell = f"{facts.memlock or 'unknown'}{'' if facts.memlock == 'unlimited' else ' KiB'}"
+    if services:
+        return Finding(
+            Level.FAIL,
+            "memlock",
+            f"{shell} for shells, {services}.",
+            "`systemctl daemon-reexec` reads /etc/systemd/system.conf.d/99-nixl-efa.conf; then restart the services.",
+            "systemctl show --property DefaultLimitMEMLOCK",
+        )
     return Finding(
         Level.FAIL,
         "memlock",
-        f"{facts.memlock or 'unknown'} KiB.",
+        f"{shell}.",
         "Restart the SSM agent (it hands its limit on) and look at /etc/systemd/system.conf.d/99-nixl-efa.conf.",
         "ulimit -l",
     )
+
+
+def containers(facts: NodeFacts, planned: Planned) -> Finding:
+    """Containers may lock memory, and see the EFA devices alone (docs/containers.md).
+
+    A container gets the engine's limit, which is that of the time when the engine was started. All of /dev/infiniband
+    made libfabric fall silent on p6-b200 (aws-samples/aws-do-eks#63, ofiwg/libfabric#12708).
+    """
+    check, efa = "containers", len(facts.efa_devices)
+    running = [one for one in facts.engines if one.is_container]
+    if not facts.engines:
+        return Finding(Level.PASS, check, "no container engine runs")
+    if not planned.efa_interfaces:
+        return Finding(Level.PASS, check, f"{len(running)} run; none needs more")
+    told = [
+        f"{one.name} may lock {_kib(one.locked)}"
+        for one in facts.engines
+        if one.locked != "unlimited" and (one.devices or not one.is_container)
+    ]
+    told += [f"{one.name} sees {one.devices} RDMA devices, {efa} of EFA" for one in running if one.devices > efa]
+    if not told:
+        return Finding(Level.PASS, check, f"{len(running)} run; memlock unlimited")
+    more = f" (and {len(told) - 2} more)" if len(told) > 2 else ""
+    return Finding(
+        Level.WARN,
+        check,
+        f"{'; '.join(told[:2])}{more}.",
+        "Start containers with --ulimit memlock=-1 and the EFA devices alone, as in docs/containers.md.",
+        "grep 'locked memory' /proc/$(pgrep -x containerd)/limits",
+    )
+
+
+def _kib(limit: str) -> str:
+    """A limit in bytes as KiB, as `ulimit -l` has it."""
+    return f"{int(limit) // 1024} KiB" if limit.isdecimal() else limit
 
 
 def local_disks(facts: NodeFacts, planned: Planned) -> Finding:
@@ -251,6 +328,7 @@ RULES: tuple[Rule, ...] = (
     accelerators,
     cuda,
     memlock,
+    containers,
     local_disks,
     nixl,
 )
