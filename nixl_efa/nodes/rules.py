@@ -95,9 +95,7 @@ def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
         command = f"FI_LOG_LEVEL=warn {command}"
     elif not facts.efa_devices and planned.efa_interfaces:
         remedy = "The node has no EFA device for it to list: see the row EFA devices."
-    return Finding(
-        Level.FAIL, check, f"{message}: NIXL would fall back to TCP in silence.", remedy, command
-    )
+    return Finding(Level.FAIL, check, f"{message}: NIXL would fall back to TCP in silence.", remedy, command)
 
 
 def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
@@ -237,7 +235,9 @@ def containers(facts: NodeFacts, planned: Planned) -> Finding:
         for one in facts.engines
         if one.locked != "unlimited" and (one.devices or not one.is_container)
     ]
-    told += [f"{one.name} sees {one.devices} RDMA devices, {efa} of EFA" for one in running if one.devices > efa]
+    told += [
+        f"{one.name} sees {one.devices} RDMA devices, {efa} of EFA" for one in running if one.devices > efa
+    ]
     if not told:
         return Finding(Level.PASS, check, f"{len(running)} run; memlock unlimited")
     more = f" (and {len(told) - 2} more)" if len(told) > 2 else ""
