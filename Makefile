@@ -12,13 +12,16 @@ BIN := $(VENV)/bin
 # pipenv asks for no confirmation, prints no courtesy notice and uses the virtual environment that stands here.
 PIPENV := VIRTUAL_ENV=$(CURDIR)/$(VENV) PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PIPENV_VENV_IN_PROJECT=1 $(BIN)/pipenv
 PIPENV_VERSION := 2026.10.3
+NODE_INSTALLED := node_modules/installed-$(shell node -p process.versions.modules 2>/dev/null)
 export CHECKPOINT_DISABLE := 1
 
 .PHONY: install rehearse test synth bench lint lock clean
 
-install: $(VENV)/installed node_modules/installed
+install: $(VENV)/installed $(NODE_INSTALLED)
 
 $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "$(PYTHON) is not Python 3.11 or newer: name one with make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION) >&2
@@ -26,7 +29,9 @@ $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable ./local_aws >&2
 	@touch $@
 
-node_modules/installed: package-lock.json
+# Modules of machine code are built for one ABI of Node.js: another one installs anew.
+$(NODE_INSTALLED): package-lock.json
+	@command -v npm >/dev/null || { echo "npm is not on PATH: install Node.js 20 (it brings npm)" >&2; exit 1; }
 	@echo "Installing cdktf-cli of package-lock.json into node_modules" >&2
 	@npm ci --no-audit --no-fund --loglevel=error >&2
 	@touch $@

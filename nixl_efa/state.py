@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import CloudBackend, S3Backend
@@ -19,6 +19,18 @@ from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
 STATE_FOLDER = "state"
 # Of the folders in which a state is only read.
 READERS_PREFIX = "nixl-efa-state-"
+
+
+class LeastTerraform(NamedTuple):
+    """The oldest Terraform, or OpenTofu, that a stack can be deployed with, and what of the stack needs it."""
+
+    version: tuple[int, ...]
+    why: str
+
+
+# Terraform's changelog: terraform_data in 1.4, the S3 backend's assume_role as one value in 1.6, its use_lockfile in
+# 1.10. OpenTofu begins with 1.6 and has use_lockfile from 1.10 on, too (its changelog).
+STACKS_TERRAFORM = LeastTerraform((1, 4), "the stack's terraform_data")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +114,16 @@ def at_backend(
         if not (folder / ".terraform" / "terraform.tfstate").exists():
             raise
     return terraform
+
+
+def least_terraform(settings: Settings) -> LeastTerraform:
+    """The oldest that can deploy an environment's stack."""
+    if isinstance(settings.backend, S3Backend):
+        if settings.backend.use_lockfile:
+            return LeastTerraform((1, 10), "use_lockfile of the backend in S3")
+        if settings.assume_role:
+            return LeastTerraform((1, 6), "assume_role of the backend in S3")
+    return STACKS_TERRAFORM
 
 
 def local_state(settings: Settings, project: Path) -> Path:

@@ -17,7 +17,7 @@ from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, NetworkAcl, PublicAccess
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
-from nixl_efa.state import State
+from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,12 +302,19 @@ class Tool:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """The programs that a deployment needs. `library` is the version of the Python package cdktf."""
+    """The programs that a deployment needs.
+
+    library:         the version of the Python package cdktf.
+    cdktf_fails:     why Node.js can't load the command line's module of machine code; empty where it can.
+    least_terraform: the oldest that can deploy the stack.
+    """
 
     cdktf: Tool
     node: Tool
     terraform: Tool
     library: str = ""
+    cdktf_fails: str = ""
+    least_terraform: LeastTerraform = STACKS_TERRAFORM
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def run(
             )
             facts = replace(gatherer.facts(), state=read.result())
         else:
-            programs = gatherer.begin(lambda: machine(project, known))
+            programs = gatherer.begin(lambda: machine(project, known, state.least_terraform(settings)))
             looking = gatherer.begin(
                 lambda: answer_of(
                     "ec2:DescribeInstances", lambda: look(settings, launch, clients, project, known)

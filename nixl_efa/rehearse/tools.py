@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.checks.gather.machine import cdktf_fails, cdktf_path, node_of
+from nixl_efa.checks.rules.machine import OTHER_NODE, cannot_load
 from nixl_efa.failure import Failure
 
 
@@ -27,10 +28,13 @@ def find_tools(project: Path, environ: Mapping[str, str], python: str) -> Tools:
     cdktf = cdktf_path(project, search)
     terraform = shutil.which(binary, path=search)
     missing = []
-    if shutil.which("node", path=search) is None:
+    node = node_of(search, environ)
+    if not node.path:
         missing.append("Node.js (node) is not on PATH: install version 20 or newer")
     elif not cdktf:
         missing.append("the cdktf command line is not installed: run `make install`")
+    elif reason := cdktf_fails(node, cdktf, environ):
+        missing.append(f"{cannot_load(node, reason)} {OTHER_NODE}")
     if terraform is None:
         missing.append(
             f"{binary} is not on PATH: install Terraform 1.4 or newer, or set TERRAFORM_BINARY_NAME=tofu"

@@ -13,6 +13,7 @@ from nixl_efa.capacity.reservation import from_api
 from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
 from nixl_efa.checks.gather.asking import answer_of
+from nixl_efa.state import STACKS_TERRAFORM
 from tests.checks.in_order import BLOCK_ID
 
 # As DescribeCapacityReservations answers for a Capacity Block that has not started.
@@ -235,7 +236,8 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
         ("tofu", """[ "$CHECKPOINT_DISABLE" = 1 ] && echo '{"terraform_version": "1.9.1"}'"""),
     )
     search = f"{folder}/bin"
-    found = machine.machine(folder, {"PATH": f"{search}:/bin", "TERRAFORM_BINARY_NAME": "tofu"})
+    environ = {"PATH": f"{search}:/bin", "TERRAFORM_BINARY_NAME": "tofu"}
+    found = machine.machine(folder, environ, STACKS_TERRAFORM)
     assert found == Machine(
         cdktf=Tool("cdktf", "", f"{search}/cdktf"),
         node=Tool("node", "20.9.0", f"{search}/node"),
@@ -248,6 +250,6 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize("script", ["exit 1", "echo nothing", "echo '{}'"])
 def test_a_terraform_that_does_not_tell_its_version_has_none(tmp_path: Path, script: str) -> None:
     folder = project(tmp_path, ("terraform", script))
-    found = machine.machine(folder, {"PATH": f"{folder}/bin"})
+    found = machine.machine(folder, {"PATH": f"{folder}/bin"}, STACKS_TERRAFORM)
     assert found.terraform == Tool("terraform", "", f"{folder}/bin/terraform")
     assert (found.node.path, found.cdktf.path) == ("", "")

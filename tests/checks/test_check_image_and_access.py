@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
+import shutil
 import subprocess
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.gather.machine import cdktf_fails
 from nixl_efa.checks.launch_request import request
 from nixl_efa.checks.rules import judge
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
 from nixl_efa.launch import Launch
+from nixl_efa.settings import AssumeRole
+from nixl_efa.settings.backend import CloudBackend, LocalBackend, S3Backend
+from nixl_efa.state import LeastTerraform, least_terraform
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
@@ -33,6 +40,7 @@ from tests.checks.in_order import (
     type_in_ec2,
 )
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
+from tests.synthesis import settings_of
 
 
 def image(**changes: Any) -> dict[str, Any]:
@@ -243,13 +251,72 @@ def test_a_shell_makes_each_interface_of_the_dry_runs_command(launch: Launch) ->
         ({"node": Tool("node", "", "")}, "node", FAIL, "Install Node.js 20.9 or newer"),
         ({"node": Tool("node", "18.20.0", "/bin/node")}, "node", FAIL, "18.20.0 is too old"),
         ({"terraform": Tool("terraform", "", "")}, "terraform", FAIL, "TERRAFORM_BINARY_NAME=tofu"),
-        ({"terraform": Tool("terraform", "1.1.9", "/bin/terraform")}, "terraform", FAIL, "1.1.9 is too old"),
+        (
+            {"node": Tool("node", "24.2.0", "/bin/node"), "cdktf_fails": "Cannot find module"},
+            "node",
+            FAIL,
+            "does not start with Node.js 24.2.0 (/bin/node): Cannot find module. Use Node.js 20",
+        ),
+        ({"terraform": Tool("terraform", "1.3.9", "/bin/terraform")}, "terraform", FAIL, "1.3.9 is too old"),
+        ({"terraform": Tool("terraform", "1.4.0", "/bin/terraform")}, "terraform", PASS, "1.4.0"),
+        (
+            {
+                "terraform": Tool("terraform", "1.9.8", "/bin/terraform"),
+                "least_terraform": LeastTerraform((1, 10), "use_lockfile"),
+            },
+            "terraform",
+            FAIL,
+            "use_lockfile needs 1.10. Install 1.10 or newer.",
+        ),
         ({"terraform": Tool("tofu", "1.9.0", "/bin/tofu")}, "terraform", PASS, "tofu 1.9.0"),
     ],
 )
 def test_the_programs_of_this_machine(changes: dict[str, Any], check: str, level: Level, words: str) -> None:
     facts = {"machine": replace(MACHINE, **changes)}
     assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, check, {}, facts), level, words)
+
+
+@pytest.mark.parametrize(
+    ("backend", "role", "version"),
+    [
+        (LocalBackend(), None, (1, 4)),
+        (CloudBackend(organization="acme", project="kv"), None, (1, 4)),
+        (S3Backend(bucket="states"), None, (1, 10)),
+        (S3Backend(bucket="states", use_lockfile=False), None, (1, 4)),
+        (
+            S3Backend(bucket="states", use_lockfile=False),
+            AssumeRole(arn="arn:aws:iam::123456789012:role/x"),
+            (1, 6),
+        ),
+    ],
+)
+def test_the_oldest_terraform_follows_from_the_backend(
+    backend: Any, role: Any, version: tuple[int, ...]
+) -> None:
+    settings = settings_of("dev").model_copy(update={"backend": backend, "assume_role": role})
+    assert least_terraform(settings).version == version
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        ("module.exports = 1", ""),
+        ('throw new Error("no build for this ABI\\nand more")', "no build for this ABI"),
+        (None, ""),
+    ],
+)
+def test_node_loads_what_the_cdktf_command_line_loads_first(
+    module: str | None, reason: str, tmp_path: Path
+) -> None:
+    cli = tmp_path / "node_modules/cdktf-cli/bundle/bin/cdktf"
+    cli.parent.mkdir(parents=True)
+    cli.touch()
+    if module is not None:
+        loaded = tmp_path / "node_modules/@cdktf/node-pty-prebuilt-multiarch"
+        loaded.mkdir(parents=True)
+        (loaded / "index.js").write_text(module, encoding="utf-8")
+    node = Tool("node", "20", str(shutil.which("node")))
+    assert cdktf_fails(node, str(cli), os.environ) == reason
 
 
 def test_without_a_machine_its_programs_are_not_judged() -> None:

@@ -10,18 +10,33 @@ from importlib import metadata
 from pathlib import Path
 
 from nixl_efa.checks.facts import Machine, Tool
+from nixl_efa.state import LeastTerraform
 
 _SECONDS = 20
 # The variable by which CDKTF is told to run OpenTofu (CDKTF documentation, environment-variables).
 _BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
 
-def machine(project: Path, environ: Mapping[str, str]) -> Machine:
-    """The programs that a deployment from `project` would run."""
+# Loads what the command line loads first, and is built for a version of Node.js. A command line that has it no more is
+# another one: nothing is known of it.
+_LOAD = """
+const name = "@cdktf/node-pty-prebuilt-multiarch"
+let module
+try { module = require.resolve(name, {paths: [process.argv[1]]}) } catch { process.exit() }
+console.error = () => {}
+try { require(module) } catch (error) { console.log(error.message.split("\\n")[0]); process.exit(1) }
+"""
+
+
+def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) -> Machine:
+    """The programs that a deployment from `project` would run. least: the oldest Terraform that can deploy it."""
     search = environ.get("PATH", "")
+    node, cdktf = node_of(search, environ), _cdktf(project, search)
     return Machine(
-        cdktf=_cdktf(project, search),
-        node=_node(search, environ),
+        cdktf=cdktf,
+        node=node,
+        cdktf_fails=cdktf_fails(node, cdktf.path, environ),
+        least_terraform=least,
         terraform=_terraform(environ.get(_BINARY_VARIABLE) or "terraform", search, environ),
         library=_library(),
     )
@@ -51,9 +66,29 @@ def _package_version(program: Path, package: str) -> str:
     return ""
 
 
-def _node(search: str, environ: Mapping[str, str]) -> Tool:
+def node_of(search: str, environ: Mapping[str, str]) -> Tool:
+    """Node.js on the search path."""
     path = shutil.which("node", path=search) or ""
     return Tool("node", _said([path, "--version"], environ).removeprefix("v") if path else "", path)
+
+
+def cdktf_fails(node: Tool, cdktf: str, environ: Mapping[str, str]) -> str:
+    """Why this Node.js can't load the module of machine code of the cdktf command line; empty where it can, or where
+    one of the two is not there."""
+    if not node.path or not cdktf:
+        return ""
+    try:
+        done = subprocess.run(
+            [node.path, "-e", _LOAD, str(Path(cdktf).resolve().parent)],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env=dict(environ),
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip() or "its module of machine code does not load" if done.returncode else ""
 
 
 def _terraform(name: str, search: str, environ: Mapping[str, str]) -> Tool:

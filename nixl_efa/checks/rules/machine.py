@@ -13,8 +13,15 @@ from nixl_efa.launch import Launch
 
 # cdktf-cli 0.21's package.json: engines.node.
 _LEAST_NODE = (20, 9)
-# CDKTF documentation, install-cdktf: Terraform CLI 1.2 or later; every OpenTofu (from 1.6) is.
-_LEAST_TERRAFORM = (1, 2)
+
+# cdktf-cli 0.21 brings its module of machine code (node-pty) built for the ABIs of Node.js 20 and 22, on arm64 for that
+# of 20 alone (node-pty-prebuilt-multiarch 0.10.2, prebuilds).
+OTHER_NODE = "Use Node.js 20, or 22 on x86_64; run `make install` after a change of Node.js."
+
+
+def cannot_load(node: Tool, reason: str) -> str:
+    """What is wrong, where Node.js does not load the cdktf command line's module of machine code."""
+    return f"The cdktf command line does not start with Node.js {node.version} ({node.path}): {reason}."
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -22,7 +29,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     findings = _credentials(launch, facts)
     if facts.machine is not None:
         found = facts.machine
-        findings += [_cdktf(found), _node(found.node), _terraform(found.terraform)]
+        findings += [_cdktf(found), _node(found), _terraform(found)]
     return findings
 
 
@@ -57,8 +64,8 @@ def _cdktf(machine: Machine) -> Finding:
     return _present("cdktf", tool, by_hand)
 
 
-def _node(tool: Tool) -> Finding:
-    by_hand = "node --version"
+def _node(machine: Machine) -> Finding:
+    tool, by_hand = machine.node, "node --version"
     least = ".".join(map(str, _LEAST_NODE))
     if not tool.path:
         return failed(
@@ -72,12 +79,15 @@ def _node(tool: Tool) -> Finding:
             f"Install Node.js {least} or newer.",
             by_hand,
         )
+    if machine.cdktf_fails:
+        return failed("node", cannot_load(tool, machine.cdktf_fails), OTHER_NODE, by_hand)
     return _present("node", tool, by_hand)
 
 
-def _terraform(tool: Tool) -> Finding:
+def _terraform(machine: Machine) -> Finding:
+    tool, (version, why) = machine.terraform, machine.least_terraform
     by_hand = f"{tool.name} version"
-    least = ".".join(map(str, _LEAST_TERRAFORM))
+    least = ".".join(map(str, version))
     if not tool.path:
         return failed(
             "terraform",
@@ -86,10 +96,10 @@ def _terraform(tool: Tool) -> Finding:
             by_hand,
         )
     found = version_of(tool.version)
-    if found and found < _LEAST_TERRAFORM:
+    if found and found < version:
         return failed(
             "terraform",
-            f"{tool.name} {tool.version} is too old for cdktf.",
+            f"{tool.name} {tool.version} is too old: {why} needs {least}.",
             f"Install {least} or newer.",
             by_hand,
         )
