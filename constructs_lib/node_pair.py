@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
+from cdktf import TerraformStack
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
@@ -17,12 +20,25 @@ from nixl_efa.launch import Launch
 from nixl_efa.launch import Node as NodeOfLaunch
 from nixl_efa.settings import Settings
 
+# Stacks that hold a pair, with its path in the construct tree.
+_PAIRS: WeakKeyDictionary[TerraformStack, str] = WeakKeyDictionary()
+
 
 class NodePair(Construct):
-    """Everything that one environment has in AWS. `nodes` and `interfaces` are by the launch's node names."""
+    """Everything that one environment has in AWS. `nodes` and `interfaces` are by the launch's node names.
+
+    A stack holds one: ValueError for a second. Their resources have the same names in Terraform, so that cdktf would
+    make one instance of both.
+    """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, launch: Launch) -> None:
+        stack = TerraformStack.of(scope)
+        if other := _PAIRS.get(stack):
+            raise ValueError(
+                f"NodePair {id!r}: the stack holds a pair already ({other}). Give each pair a stack of its own."
+            )
         super().__init__(scope, id)
+        _PAIRS[stack] = self.node.path
         self._launch = launch
         self.network = Network(self, "network", launch=launch)
         self.security_group = PairSecurityGroup(self, "security_group", launch=launch, network=self.network)
