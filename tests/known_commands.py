@@ -22,12 +22,13 @@ from nixl_efa.cli import main
 from nixl_efa.cli.app import COMMANDS
 from nixl_efa.cli.capacity import app as capacity
 from nixl_efa.cli.instance_types import app as instance_types
+from nixl_efa.cli.nodes_sync import app as nodes
 from nixl_efa.findings import failures
 from nixl_efa.settings import load
 from tests.printed import ROOT
 
 # The commands that have commands of their own.
-GROUPS = {"capacity": capacity, "instance-types": instance_types}
+GROUPS = {"capacity": capacity, "instance-types": instance_types, "nodes": nodes}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
 

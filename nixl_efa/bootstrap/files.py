@@ -14,6 +14,21 @@ SIDE_CHANNEL_PORT = 5600
 # Seconds for which a producer keeps a request's KV cache without a sign of life from its consumer. vLLM's default of 30
 # is over before an engine that loads a model or compiles comes back to it.
 KV_LEASE_SECONDS = 120
+# The form of these files as a whole: raised once in a release that changes any of them, so that an older command line
+# does not put its own in their place (nixl_efa.nodes.files).
+FORM = 2
+# Every variable that any release has written into /etc/nixl-efa/env. Other lines there are the user's own.
+ENV_NAMES = (
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "FI_PROVIDER",
+    "PAIR_[A-Z_]+",
+    "SGLANG_DISAGGREGATION_NIXL_BACKEND",
+    "TRTLLM_NIXL_KVCACHE_BACKEND",
+    "UCX_TLS",
+    "VLLM_NIXL_SIDE_CHANNEL_HOST",
+    "VLLM_NIXL_SIDE_CHANNEL_PORT",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +64,7 @@ def pair_json(bootstrap: Bootstrap) -> str:
     return (
         json.dumps(
             {
+                "form": FORM,
                 "environment": bootstrap.environment,
                 "node": bootstrap.node,
                 "role": bootstrap.own.role,

@@ -37,6 +37,9 @@ COMMANDS: dict[str, Target] = {
     ),
     "mend": Target("nixl_efa.cli.mend", "mend", "Mend what an interrupted deployment left behind."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
+    "nodes": Target(
+        "nixl_efa.cli.nodes_sync", "app", "Change the nodes of a running pair without replacing them."
+    ),
     "policy": Target(
         "nixl_efa.cli.policy", "policy", "Print the least IAM policy for an environment's commands."
     ),

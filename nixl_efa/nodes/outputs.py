@@ -27,13 +27,15 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class PairOutputs:
-    """Both nodes and what they share. capacity_reservation_id is empty without a reservation."""
+    """Both nodes and what they share. capacity_reservation_id is empty without a reservation, scripts_bucket where a
+    deployment ended before it was there."""
 
     environment: str
     producer: Node
     consumer: Node
     efa_interfaces: int
     capacity_reservation_id: str
+    scripts_bucket: str = ""
 
     @property
     def nodes(self) -> tuple[Node, Node]:
@@ -98,6 +100,7 @@ def parse(environment: str, text: str) -> PairOutputs:
         node(CONSUMER),
         int(values.get("efa_interfaces") or 0),
         values.get("capacity_reservation_id") or "",
+        values.get("scripts_bucket") or "",
     )
 
 

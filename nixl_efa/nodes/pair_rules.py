@@ -17,10 +17,16 @@ _OWN = ("node", "role")
 def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
     """pair.json on both nodes says the same, and what the outputs say. facts: by node name."""
     check, command = "pair.json", "cat /etc/nixl-efa/pair.json"
-    remedy = "The nodes were not launched by the same deploy: replace the one that is wrong."
+    remedy = f"`nixl-efa nodes sync {pair.environment}` writes it anew on both nodes."
     documents = {name: one.pair for name, one in facts.items()}
     if absent := [name for name, document in documents.items() if document is None]:
-        return Finding(Level.FAIL, check, f"missing on {' and '.join(absent)}.", remedy, command)
+        return Finding(
+            Level.FAIL,
+            check,
+            f"missing on {' and '.join(absent)}.",
+            "Look at cloud-init's log on the node.",
+            command,
+        )
     first, second = (_shared(document or {}) for document in documents.values())
     if differing := sorted(key for key in first.keys() | second.keys() if first.get(key) != second.get(key)):
         return Finding(Level.FAIL, check, f"the nodes differ in {', '.join(differing)}.", remedy, command)
@@ -31,6 +37,7 @@ def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
             return Finding(Level.FAIL, check, message, remedy, command)
     if mistaken := [name for name, one in documents.items() if (one or {}).get("node") != name]:
         message = f"on the {mistaken[0]} says that it is the {(documents[mistaken[0]] or {}).get('node')}."
+        remedy = "The nodes were not launched by the same deploy: replace the one that is wrong."
         return Finding(Level.FAIL, check, message, remedy, command)
     return Finding(Level.PASS, check, "equal on both nodes, and as in the outputs")
 

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nixl_efa import instance_types
+from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
 from nixl_efa.launch import Launch
-from nixl_efa.nodes import block, instances, pair_rules, rules, run_command, transfer, transfer_rules
+from nixl_efa.nodes import block, files, instances, pair_rules, rules, run_command, transfer, transfer_rules
 from nixl_efa.nodes.causes import Cause
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
 from nixl_efa.nodes.instances import Instance
@@ -105,10 +106,10 @@ def verify(
         return seen
     wanted = _planned(seen, launch)
     say("Asking both nodes through Run Command ...")
-    facts_script = Script(script("node-facts.sh"))
+    known = files.wanted(pair, launch, wanted.instance_type, instance_types.find(wanted.instance_type))
     outcomes = run_command.run(
         ssm,
-        {node.instance_id: facts_script for node in pair.nodes},
+        {node.instance_id: _facts_script(known[node.name]) for node in pair.nodes},
         clock,
         FACTS_TIMEOUT_SECONDS,
         "nixl-efa verify: node facts",
@@ -117,13 +118,14 @@ def verify(
     reports = []
     for report in seen.nodes:
         outcome = outcomes[report.node.instance_id]
-        read, problem = _sections(report.node, outcome)
+        read, problem = sections_of(report.node, outcome)
         found: tuple[Finding, ...]
         if problem:
             found = (Finding(Level.FAIL, "Run Command", problem),)
         else:
             facts[report.node.name] = node_facts(read)
-            found = tuple(rules.node_findings(facts[report.node.name], wanted))
+            ours = files.finding(pair.environment, known[report.node.name], read)
+            found = (*rules.node_findings(facts[report.node.name], wanted), ours)
         reports.append(NodeReport(report.node, report.instance, (*report.findings, *found)))
     findings = [*seen.findings]
     results: tuple[transfer.Result, ...] = ()
@@ -133,6 +135,11 @@ def verify(
             results = _measure(ssm, pair, facts, wanted, clock, say)
             findings += transfer_rules.findings(results, wanted)
     return PairReport(pair, tuple(reports), tuple(findings), results)
+
+
+def _facts_script(known: tuple[NodeFile, ...]) -> Script:
+    """What a node has, and whether its files are the settings'."""
+    return Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(known))
 
 
 def _planned(seen: PairReport, launch: Launch) -> Planned:
@@ -150,7 +157,7 @@ def _measure(
         outcomes = run_command.run(
             ssm, transfer.scripts(attempt, pair), clock, transfer.TIMEOUT_SECONDS, "nixl-efa verify: transfer"
         )
-        ends = {node.name: _sections(node, outcomes[node.instance_id]) for node in pair.nodes}
+        ends = {node.name: sections_of(node, outcomes[node.instance_id]) for node in pair.nodes}
         problems = [problem for _, problem in ends.values() if problem]
         if problems:
             results.append(transfer.failed(attempt, "; ".join(problems)))
@@ -161,7 +168,7 @@ def _measure(
     return tuple(results)
 
 
-def _sections(node: Node, outcome: Outcome) -> tuple[Mapping[str, Section], str]:
+def sections_of(node: Node, outcome: Outcome) -> tuple[Mapping[str, Section], str]:
     """A node's sections, or why there are none to read."""
     if outcome.problem:
         return {}, outcome.problem

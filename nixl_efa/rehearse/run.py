@@ -179,13 +179,14 @@ class _Rehearsal:
     def _simulate_nodes(self) -> None:
         wanted = self._settings
         pair = outputs.read(wanted.name, self._space.folder / "cdktf.out", self._programs.environ)
+        launch = launch_of(wanted)
         expected = planned(
             wanted.instance_type,
             instance_types.find(wanted.instance_type),
             pair.efa_interfaces,
-            launch_of(wanted).nixl_version,
+            launch.nixl_version,
         )
-        answer_as_planned(self._control, pair, expected)
+        answer_as_planned(self._control, pair, expected, launch)
 
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")

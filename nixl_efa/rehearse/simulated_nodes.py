@@ -8,8 +8,13 @@ without that option it says that there is nothing to measure on.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Protocol
 
+from nixl_efa import instance_types
+from nixl_efa.bootstrap.files import NodeFile
+from nixl_efa.launch import Launch
+from nixl_efa.nodes import files
 from nixl_efa.nodes.facts import LOCAL_DISKS, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import EFA_VENDOR
@@ -51,20 +56,27 @@ class RunCommandAnswers(Protocol):
         ...
 
 
-def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, planned: Planned) -> None:
+def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, planned: Planned, launch: Launch) -> None:
     """Lets both nodes of a pair answer verify's Run Command as nodes would that are as planned."""
+    written = files.wanted(pair, launch, planned.instance_type, instance_types.find(planned.instance_type))
     for node in pair.nodes:
-        aws.command_output(node.instance_id, stdout=node_output(node, pair, planned))
+        aws.command_output(node.instance_id, stdout=node_output(node, pair, planned, written[node.name]))
 
 
-def node_output(node: Node, pair: PairOutputs, planned: Planned) -> str:
-    """What node-facts.sh and transfer.sh would print on the node, in their sections."""
+def node_output(node: Node, pair: PairOutputs, planned: Planned, written: Iterable[NodeFile] = ()) -> str:
+    """What node-facts.sh, node-files.sh and transfer.sh would print on the node, in their sections.
+
+    written: the files of its first boot.
+    """
     nodes = [{"name": one.name, "role": one.name, "address": one.private_ip} for one in pair.nodes]
     devices = [f"{SIMULATED}{index}" for index in range(planned.efa_interfaces)]
     transport = "EFA" if devices else "TCP"
     count, kind = planned.accelerators, planned.accelerator_kind
     found = {
-        "pair": json.dumps({"node": node.name, "role": node.name, "nodes": nodes}),
+        "pair": json.dumps(
+            {"environment": pair.environment, "node": node.name, "role": node.name, "nodes": nodes}
+        ),
+        "files": "\n".join(f"{file.path} {files.sum_of(file)}" for file in written),
         "cloud_init": _CLOUD_INIT,
         "cloud_final": "active",
         "boot_report": json.dumps({"ok": True, "transport": f"{transport} ({SIMULATED})", "checks": []}),

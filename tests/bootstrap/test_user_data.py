@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 from nixl_efa import bootstrap as bootstrap_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
+from nixl_efa.bootstrap.files import ENV_NAMES, FORM
 from tests.bootstrap.conftest import P5
 
+EARLIER = Path(__file__).parents[1] / "terraform/earlier"
 CASES: dict[str, dict[str, Any]] = {
     "p5.48xlarge with NIXL": {},
     "p5.48xlarge without NIXL": {"install_nixl": False},
@@ -191,6 +193,7 @@ def test_pair_json_holds_both_nodes_and_what_was_planned(
     written_files: Callable[..., dict[str, str]],
 ) -> None:
     assert json.loads(written_files(node="consumer")["/etc/nixl-efa/pair.json"]) == {
+        "form": FORM,
         "environment": "prod",
         "node": "consumer",
         "role": "consumer",
@@ -282,3 +285,31 @@ def test_a_node_that_is_not_exactly_one_of_the_nodes_is_refused(
     nodes = tuple(PeerNode(name=name, role="producer", address="10.0.0.1") for name in names)
     with pytest.raises(ValueError, match="producer"):
         user_data(make_bootstrap(nodes=nodes))
+
+
+def test_every_variable_of_the_environment_file_is_known_as_ours(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    known = re.compile(f"({'|'.join(ENV_NAMES)})=")
+    texts = [written_files(**changes)["/etc/nixl-efa/env"] for changes in CASES.values()]
+    texts += [written_files(efa_interfaces=1, instance_type="g6e.12xlarge")["/etc/nixl-efa/env"]]
+    texts += [files["/etc/nixl-efa/env"] for files in earlier_files()]
+    assert [line for text in texts for line in text.splitlines() if not known.match(line)] == []
+    assert not known.match("LD_PRELOAD=/usr/lib64/libibverbs.so.1")
+
+
+def test_the_files_of_an_earlier_release_have_a_lower_form(
+    written_files: Callable[..., dict[str, str]],
+) -> None:
+    now = written_files()
+    for files in earlier_files():
+        assert any(text != now.get(path) for path, text in files.items() if path.startswith("/opt"))
+        assert json.loads(files["/etc/nixl-efa/pair.json"]).get("form", 1) < FORM
+
+
+def earlier_files() -> list[dict[str, str]]:
+    """What the nodes of tests/terraform/earlier got, by path, for each of them."""
+    stacks = [json.loads(path.read_text(encoding="utf-8")) for path in EARLIER.glob("*.tf.json")]
+    instances = [one for stack in stacks for one in stack["resource"]["aws_instance"].values()]
+    documents = [yaml.safe_load(plain(one["user_data"])) for one in instances]
+    return [{file["path"]: file["content"] for file in document["write_files"]} for document in documents]

@@ -36,6 +36,7 @@ def pair() -> PairOutputs:
         Node("consumer", CONSUMER_ID, ADDRESSES["consumer"], ""),
         32,
         "",
+        "nixl-efa-prod-scripts",
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from local_aws import LocalAws
+from nixl_efa.nodes import files
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
 from tests.nodes.stand_in import ADDRESSES, StandIn
@@ -40,7 +41,11 @@ class Project:
 
     def outputs(self, **changes: Any) -> None:
         """What Terraform says; None leaves an output out."""
-        values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": ""}
+        values: dict[str, Any] = {
+            "efa_interfaces": 32,
+            "capacity_reservation_id": "",
+            "scripts_bucket": "nixl-efa-prod-scripts",
+        }
         for name, instance_id in zip(ADDRESSES, self.ids, strict=True):
             values |= {f"{name}_instance_id": instance_id, f"{name}_private_ip": ADDRESSES[name]}
         resources = [
@@ -61,7 +66,9 @@ def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:
     """Lets Run Command say on an instance what the scripts print on a stand-in."""
     arguments = ("nixlbench", node.name, *ADDRESSES.values(), "LIBFABRIC", "VRAM")
     printed = [
-        node.run(Script(script("node-facts.sh")).commands),
+        node.run(
+            Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(node.files)).commands
+        ),
         node.run(Script(script("transfer.sh"), arguments).commands),
     ]
     aws.command_output(instance_id, stdout="".join(printed))

@@ -67,7 +67,8 @@ class StandIn:
     def __post_init__(self) -> None:
         self.commands = self.root / "stand-ins"
         self.commands.mkdir(parents=True)
-        for written in node_files(first_boot(self.name, self.devices)):
+        self.files = node_files(first_boot(self.name, self.devices))
+        for written in self.files:
             self.file(written.path.lstrip("/"), written.content).chmod(0o755)
         self.file("var/lib/nixl-efa/boot-report.json", '{"ok": true, "transport": "EFA", "checks": []}')
         self.file("sys/module/efa/version", "2.17.2g\n")
@@ -190,7 +191,10 @@ class FakeSsm:
             status, details = self.statuses[InstanceId]
             return {"Status": status, "StatusDetails": details, "StandardErrorContent": "sh: 1:\n oops\n"}
         request = self.sent[int(CommandId.removeprefix("command-"))]
-        stdout = self.nodes[InstanceId].run(request["Parameters"]["commands"])
+        try:
+            stdout = self.nodes[InstanceId].run(request["Parameters"]["commands"])
+        except subprocess.CalledProcessError as error:
+            return {"Status": "Failed", "StatusDetails": "Failed", "StandardErrorContent": error.stderr}
         if len(stdout) > 24_000:
             stdout = stdout[:24_000] + "\n---Output truncated---"
         return {"Status": "Success", "StatusDetails": "Success", "StandardOutputContent": stdout}

@@ -15,10 +15,12 @@ from local_aws import LocalAws
 from nixl_efa import instance_types
 from nixl_efa.clock import EndpointClock
 from nixl_efa.findings import failed
+from nixl_efa.launch import launch_of
 from nixl_efa.mend import look
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
+from nixl_efa.settings import Settings
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
 from tests.nodes.test_environments import leave_behind
@@ -318,6 +320,8 @@ def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
     pair = outputs.read("prod", project.folder / "cdktf.out", os.environ)
-    answer_as_planned(aws, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
+    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1")
+    launch = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region=REGION))
+    answer_as_planned(aws, pair, plan, launch)
     seen, out, _ = run("verify", "prod", *arguments)
     assert (seen, words in out) == (code, True), out

@@ -22,7 +22,7 @@ def producer(tmp_path: Path) -> StandIn:
     return StandIn("producer", tmp_path / "producer")
 
 
-@pytest.mark.parametrize("name", ["node-facts.sh", "transfer.sh"])
+@pytest.mark.parametrize("name", ["node-facts.sh", "node-files.sh", "write-files.sh", "transfer.sh"])
 def test_the_scripts_are_posix_and_pass_shellcheck(name: str, tmp_path: Path) -> None:
     file = tmp_path / name
     file.write_text(script(name), encoding="utf-8")

@@ -9,14 +9,24 @@ import pytest
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Level
-from nixl_efa.nodes import rules, transfer
+from nixl_efa.launch import Launch, launch_of
+from nixl_efa.nodes import files, rules, transfer
 from nixl_efa.nodes.facts import node_facts, planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.pair_rules import agreement, versions
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS
 from nixl_efa.nodes.sections import Section, sections
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned, node_output
+from nixl_efa.settings import Settings
 from tests.records import answer
+
+
+def launch_of_type(name: str) -> Launch:
+    """The launch of an environment with this type."""
+    return launch_of(Settings(name="prod", instance_type=name, region="us-east-1"))
+
+
+P5 = launch_of_type("p5.48xlarge")
 
 
 class Answers(dict[str, str]):
@@ -35,13 +45,16 @@ def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: st
     assert known is not None
     plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.1")
     answers = Answers()
-    answer_as_planned(answers, pair, plan)
+    launch = launch_of_type(name)
+    answer_as_planned(answers, pair, plan, launch)
     assert set(answers) == {node.instance_id for node in pair.nodes}
     assert max(map(len, answers.values())) < OUTPUT_LIMIT_CHARACTERS
     read = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     facts = {name: node_facts(found) for name, found in read.items()}
     found = [finding for one in facts.values() for finding in rules.node_findings(one, plan)]
     found += [agreement(pair, facts), versions(facts)]
+    written = files.wanted(pair, launch, name, known)
+    found += [files.finding(pair.environment, written[node], one) for node, one in read.items()]
     assert {finding.level for finding in found} == {Level.PASS}, found
     told = {finding.check for finding in found if "simulated" in finding.message}
     assert {"boot report", "NIXL", "libfabric", "EFA driver"} <= told
@@ -73,7 +86,9 @@ def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutpu
 
 def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     answers = Answers()
-    answer_as_planned(answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"))
+    answer_as_planned(
+        answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"), P5
+    )
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     attempt = transfer.Attempt(transfer.FI_PINGPONG, "efa", transfer.DRAM)
     measured = transfer.result(attempt, ends)
@@ -85,6 +100,6 @@ def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs
     answers = Answers()
     plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1")
     moved = PairOutputs(pair.environment, pair.producer, Node("consumer", "i-0", "10.0.0.99", ""), 32, "")
-    answer_as_planned(answers, moved, plan)
+    answer_as_planned(answers, moved, plan, P5)
     facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}
     assert agreement(pair, facts).level is Level.FAIL

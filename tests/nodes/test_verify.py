@@ -68,6 +68,24 @@ def test_a_pair_in_order_passes_everything_and_is_measured_with_nixlbench(verify
     assert len(ssm.sent) == 4  # facts and transfer, on two nodes
 
 
+def test_files_that_are_not_the_settings_warn_with_the_command(verify: Any, nodes: Nodes) -> None:
+    script = nodes["consumer"].root / "opt/nixl-efa/bin/configure"
+    script.write_text("#!/bin/bash\n", encoding="utf-8")
+    nodes["producer"].file("etc/nixl-efa/env", "")
+    producer, consumer = of(verify(measure=False), "node files")
+    assert (producer.level, consumer.level) == (Level.WARN, Level.WARN)
+    assert producer.message == "not as the settings have them: /etc/nixl-efa/env."
+    assert consumer.message == "not as the settings have them: /opt/nixl-efa/bin/configure."
+    assert consumer.remedy == "`nixl-efa nodes sync prod` writes them; no node is replaced."
+
+
+def test_files_of_a_newer_release_are_not_called_old(verify: Any, nodes: Nodes) -> None:
+    path = nodes["consumer"].root / "etc/nixl-efa/pair.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"form": ', '"form": 9'), encoding="utf-8")
+    _, found = of(verify(measure=False), "node files")
+    assert found.line().endswith("Bring this checkout up to date.")
+
+
 def test_a_silent_fall_back_to_tcp_fails_and_says_so(verify: Any, nodes: Nodes) -> None:
     for node in nodes.values():
         node.over_tcp(GIB)

@@ -1,0 +1,122 @@
+"""`nixl-efa nodes sync`: today's files onto the nodes that run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.cli.nodes import DEFAULT_CDKTF_OUT, AsJson, CdktfOut, Environment, Profile, require_account
+from nixl_efa.nodes.sync import NodeSync, SyncReport
+
+app = typer.Typer(
+    help="Change the nodes of a running pair without replacing them.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Change the nodes of a running pair without replacing them."""
+
+
+@app.command("sync")
+def sync(
+    environment: Environment,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; exit with 1 when a file differs.")
+    ] = False,
+    as_json: AsJson = False,
+    profile: Profile = None,
+    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+) -> None:
+    """Write what /etc/nixl-efa and our scripts hold by today's settings to both nodes.
+
+    Only files that differ are written, whole or not at all; the old ones stay beside them as .previous. Then the boot
+    report is made anew. Services take the new environment when they are started again. What only a new node can have
+    (its type, image, volume, network) is left to `nixl-efa deploy`. Exits with 1 when a node is not in order.
+    """
+    from nixl_efa.aws import clients_of
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.clock import clock_of
+    from nixl_efa.launch import launch_of
+    from nixl_efa.nodes import outputs
+    from nixl_efa.nodes import sync as nodes
+
+    settings = environment_settings(environment, os.environ, Path(), profile)
+    clients = clients_of(settings, profile)
+    require_account(settings, clients)
+    try:
+        report = nodes.sync(
+            clients.ec2(settings.region),
+            clients.ssm(settings.region),
+            outputs.read(environment, cdktf_out, os.environ),
+            launch_of(settings),
+            check=check,
+            clock=clock_of(os.environ),
+            say=output.say,
+        )
+    except KeyboardInterrupt:
+        raise output.Failure(
+            "interrupted: what was sent goes on, and each node has its old files or its new ones. "
+            f"`nixl-efa nodes sync {environment} --check` tells which.",
+            exit_code=130,
+        ) from None
+    if as_json:
+        output.print_json("nodes-sync", document(report))
+    else:
+        _show(report)
+    if not report.is_done:
+        raise typer.Exit(1)
+
+
+def document(report: SyncReport) -> dict[str, Any]:
+    """The report as plain values."""
+    return {
+        "environment": report.environment,
+        "ok": report.is_done,
+        "nodes": [
+            {
+                "name": one.node.name,
+                "instance_id": one.node.instance_id,
+                "differing": list(one.differing),
+                "written": one.written,
+                "boot_report": one.boot_report,
+                "problem": one.problem,
+            }
+            for one in report.nodes
+        ],
+        "to_do": list(report.to_do),
+    }
+
+
+def _show(report: SyncReport) -> None:
+    for one in report.nodes:
+        output.data(f"{one.node.name} {one.node.instance_id}: {_line(one)}")
+        for path in one.differing:
+            output.data(f"  {path}")
+    if any(one.written for one in report.nodes):
+        output.data("Services take the new environment when they are started again.")
+    elif any(one.problem for one in report.nodes):
+        output.data("Nothing was written on either node.")
+    elif any(one.differing for one in report.nodes):
+        output.data(f"Nothing was written: `nixl-efa nodes sync {report.environment}` writes these files.")
+    for sentence in report.to_do:
+        output.data(sentence)
+
+
+def _line(one: NodeSync) -> str:
+    count = len(one.differing)
+    files = "1 file" if count == 1 else f"{count} files"
+    if one.written:
+        told = f"{files} written, boot report {one.boot_report}"
+    else:
+        told = f"{files} to write" if count else "all files are as the settings have them"
+    if not one.problem:
+        return told
+    return f"{told}. FAIL {one.problem}" if one.written else f"FAIL {one.problem}"

@@ -1,0 +1,147 @@
+"""The files of this project on a node that runs, against those that today's settings make. Pure.
+
+A node gets them at its first boot (nixl_efa.bootstrap). A later setting or release changes them on a running node by
+`nixl-efa nodes sync` alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from nixl_efa.bootstrap import bootstrap_of
+from nixl_efa.bootstrap.files import ENV_NAMES, FORM, NodeFile, node_files
+from nixl_efa.findings import Finding, Level, listed
+from nixl_efa.instance_types import InstanceType
+from nixl_efa.launch import Launch
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.parse import json_object
+from nixl_efa.nodes.run_command import Script
+from nixl_efa.nodes.sections import MISSING, Section, script
+
+CHECK = "node files"
+_NAMES = "|".join(ENV_NAMES)
+_INSTALLER = "/opt/nixl-efa/bin/install-nixl"
+
+
+def wanted(
+    pair: PairOutputs, launch: Launch, instance_type: str, facts: InstanceType | None
+) -> Mapping[str, tuple[NodeFile, ...]]:
+    """What should stand on each node, by its name: of the settings, for the machine that runs.
+
+    instance_type, facts: the instances' own. Another one in the settings is a new node's, and not these nodes'.
+    """
+    addresses = {node.name: node.private_ip for node in pair.nodes}
+    found: dict[str, tuple[NodeFile, ...]] = {}
+    for node in pair.nodes:
+        first_boot = bootstrap_of(launch, node.name, addresses=addresses, scripts_bucket=pair.scripts_bucket)
+        found[node.name] = node_files(
+            replace(
+                first_boot,
+                instance_type=instance_type,
+                efa_interfaces=pair.efa_interfaces,
+                accelerators=facts.accelerator_count if facts else 0,
+                accelerator_kind=facts.accelerator_kind if facts else "none",
+            )
+        )
+    return found
+
+
+def look(files: Iterable[NodeFile]) -> Script:
+    """Prints the sections that `differing` and `refusal` read."""
+    pair = (
+        "echo '@@ begin pair'; cat \"$root/etc/nixl-efa/pair.json\" 2>/dev/null; echo; echo '@@ end pair 0'\n"
+    )
+    return Script(f"{sums().text}{pair}", arguments(files))
+
+
+def sums() -> Script:
+    """Prints the section `files`, for the `arguments` of these files."""
+    return Script(script("node-files.sh"))
+
+
+def arguments(files: Iterable[NodeFile]) -> tuple[str, ...]:
+    """The arguments of node-files.sh."""
+    return (_NAMES, *(file.path for file in files))
+
+
+def differing(files: Sequence[NodeFile], sections: Mapping[str, Section]) -> tuple[NodeFile, ...]:
+    """The files that are missing on the node or hold something else, from the section `files`."""
+    lines = (line.rpartition(" ") for line in sections.get("files", MISSING).text.splitlines())
+    seen = {path: found for path, _, found in lines}
+    return tuple(file for file in files if seen.get(file.path) != sum_of(file))
+
+
+def sum_of(file: NodeFile) -> str:
+    """SHA-256, as sha256sum prints it."""
+    return hashlib.sha256(file.content.encode()).hexdigest()
+
+
+def form_of(sections: Mapping[str, Section]) -> int:
+    """The form of the files on a node, by its pair.json: 1 where a release did not note it, 0 without a pair.json."""
+    pair = json_object(sections.get("pair", MISSING).text)
+    form = (pair or {}).get("form", 1)
+    return form if pair is not None and isinstance(form, int) else 0
+
+
+def refusal(environment: str, node: str, sections: Mapping[str, Section]) -> str:
+    """Why nothing may be written on this node, in a sentence; empty when it may."""
+    pair = json_object(sections.get("pair", MISSING).text)
+    if pair is None:
+        return "has no readable /etc/nixl-efa/pair.json: is its first boot over, and is it a node of this project?"
+    told = (pair.get("environment"), pair.get("node"))
+    if told != (environment, node):
+        return (
+            f"says in /etc/nixl-efa/pair.json that it is the {told[1]} of environment {told[0]}: "
+            f"the stack's outputs name another machine. Look at `nixl-efa status {environment}`."
+        )
+    if form_of(sections) > FORM:
+        return (
+            f"has files of a newer nixl-efa (form {form_of(sections)}) than this one, which writes form {FORM}: "
+            "bring this checkout up to date."
+        )
+    return ""
+
+
+def finding(environment: str, files: Sequence[NodeFile], sections: Mapping[str, Section]) -> Finding:
+    """Whether a node has the files that today's settings make."""
+    if form_of(sections) > FORM:
+        message = f"of a newer nixl-efa (form {form_of(sections)}) than this one (form {FORM})."
+        return Finding(Level.WARN, CHECK, message, "Bring this checkout up to date.")
+    found = differing(files, sections)
+    if not found:
+        return Finding(Level.PASS, CHECK, "as the settings have them")
+    names = listed((file.path for file in found), limit=3)
+    remedy = f"`nixl-efa nodes sync {environment}` writes them; no node is replaced."
+    return Finding(Level.WARN, CHECK, f"not as the settings have them: {names}.", remedy)
+
+
+def writer(files: Iterable[NodeFile]) -> Script:
+    """Writes the files on a node, all or none, and prints the sections `written`, `configure` and `boot_report`.
+
+    In base64, since Systems Manager takes "{{ ... }}" in a command for a parameter of its own.
+    """
+    lines = (
+        f"{file.path} {file.permissions} {sum_of(file)} {base64.b64encode(file.content.encode()).decode()}\n"
+        for file in files
+    )
+    return Script(
+        f"files() {{ cat <<'FILES'\n{''.join(lines)}FILES\n}}\n{script('write-files.sh')}", (_NAMES,)
+    )
+
+
+def after_writing(written: Iterable[str], launch: Launch, instance_type: str) -> tuple[str, ...]:
+    """What is still to do, a sentence each. written: the paths, of all nodes."""
+    found = []
+    if _INSTALLER in written and launch.nixl_version:
+        command = shlex.join([_INSTALLER, launch.nixl_version])
+        found.append(f"NIXL itself is as it was: `{command}` on a node installs it anew.")
+    if launch.instance_type != instance_type:
+        found.append(
+            f"instance_type is {launch.instance_type} in the settings, and the nodes are {instance_type}: "
+            f"`nixl-efa deploy {launch.environment}` replaces them."
+        )
+    return tuple(found)
