@@ -122,7 +122,7 @@ def finding(environment: str, files: Sequence[NodeFile], sections: Mapping[str, 
 def writer(files: Iterable[NodeFile]) -> Script:
     """Writes the files on a node, all or none, and prints the sections `written`, `configure` and `boot_report`.
 
-    In base64, since Systems Manager takes "{{ ... }}" in a command for a parameter of its own.
+    In base64, since Systems Manager puts a parameter in the place of "{{ssm:...}}" in a command.
     """
     lines = (
         f"{file.path} {file.permissions} {sum_of(file)} {base64.b64encode(file.content.encode()).decode()}\n"

@@ -293,7 +293,7 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
             Level.FAIL,
             "NIXL",
             f"the node uses {seen.backend} in place of {wanted}: {wanted.why}.",
-            "Write that into /etc/nixl-efa/env on both nodes (PAIR_NIXL_BACKEND, PAIR_KV_TRANSFER_CONFIG, variables).",
+            "`nixl-efa nodes sync` writes that into /etc/nixl-efa/env on both nodes.",
             command,
         )
     message = f"{wanted.name} does not load: {seen.message}."

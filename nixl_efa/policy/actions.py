@@ -11,7 +11,7 @@ from typing import Literal, get_args
 
 Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "all"]
 COMMANDS: tuple[Command, ...] = get_args(Command)
-# `nixl-efa deploy` checks before and verifies after; `mend` and `status` need no more than deploy and verify.
+# `nixl-efa deploy` checks before and verifies after; `mend`, `status` and `nodes sync` need no more than deploy and verify.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
     "all": ("deploy", "destroy", "capacity", "check", "verify", "connect"),
@@ -312,7 +312,7 @@ ROWS: tuple[Row, ...] = (
     ),
     # The nodes
     _row("ssm:SendCommand", "verify", On.COMMANDS_RUN, "`verify`: the document"),
-    _row("ssm:SendCommand", "verify", On.ON_NODES, "`verify`: the scripts that look at a node"),
+    _row("ssm:SendCommand", "verify", On.ON_NODES, "`verify`, `nodes sync`: the scripts on a node"),
     _row("ssm:GetCommandInvocation", "verify", On.ANYTHING, "`verify`: what they printed"),
     _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: `aws ssm start-session`"),
     _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.printed import ROOT, blocks
 from tests.records import answer
 
 VLLM: dict[str, Any] = answer("vllm/kv-transfer-config-0.33")
@@ -75,3 +76,8 @@ def test_vllms_side_channel_is_the_node_itself(variables: Callable[..., dict[str
 
 def test_nixls_log_level_is_left_to_who_looks(variables: Callable[..., dict[str, str]]) -> None:
     assert "NIXL_LOG_LEVEL" not in variables()
+
+
+def test_the_page_shows_the_transfer_config_of_a_producer(variables: Callable[..., dict[str, str]]) -> None:
+    (shown,) = blocks((ROOT / "docs/nodes.md").read_text(encoding="utf-8"), "json")
+    assert json.loads(shown.text) == json.loads(variables()["PAIR_KV_TRANSFER_CONFIG"])
