@@ -11,8 +11,8 @@ from typing import Literal, get_args
 
 Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "all"]
 COMMANDS: tuple[Command, ...] = get_args(Command)
-# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status` and `nodes sync` no more
-# than verify.
+# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, and `status` and `nodes sync` no
+# more than verify.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
     "all": ("deploy", "destroy", "capacity", "check", "verify", "connect"),
