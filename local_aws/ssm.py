@@ -12,7 +12,7 @@ from moto.ssm import models as moto_models
 from moto.ssm.models import ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from local_aws import images
+from local_aws import images, whole_outputs
 from local_aws.ec2.way_out import is_managed
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
@@ -208,6 +208,9 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             StandardErrorUrl="",
             CloudWatchOutputConfig={"CloudWatchLogGroupName": "", "CloudWatchOutputEnabled": False},
         )
+        if output.status not in ("Pending", "InProgress"):
+            command = self.ssm_backend.get_command_by_id(self._get_param("CommandId"))
+            result |= whole_outputs.write(self.current_account, self.region, command, answer.result, output)
         return ActionResult(result)
 
     def _managed(self) -> list[Any]:

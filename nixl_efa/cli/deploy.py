@@ -205,6 +205,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
         measure=True,
         clock=clock,
         say=output.say,
+        s3=clients.s3(settings.region),
     )
     course.verified = nodes_view.document(report)
     if not as_json:

@@ -67,6 +67,7 @@ def verify(
         measure=transfer,
         clock=clock_of(os.environ),
         say=output.say,
+        s3=clients.s3(settings.region),
     )
     nodes_view.show(report, "verify", as_json)
     _exit([finding.level for finding in report.all_findings], strict)

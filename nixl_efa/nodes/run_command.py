@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING
 
 from nixl_efa.aws_errors import error_code
 from nixl_efa.clock import Clock
+from nixl_efa.nodes.sections import is_cut
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
 DOCUMENT = "AWS-RunShellScript"
 POLL_SECONDS = 2.0
 # What GetCommandInvocation gives of an output before it cuts (Systems Manager API reference).
 OUTPUT_LIMIT_CHARACTERS = 24_000
+# Of the objects in the scripts bucket that hold a whole output, for as long as it takes to read it.
+PREFIX = "nixl-efa-verify"
+_READING_TRIES = 5
+# Without s3:ListBucket S3 says AccessDenied of an object that is not there.
+_NOT_THERE = ("NoSuchKey", "NoSuchBucket", "AccessDenied")
 
 # The agent's mark where it has cut an error, at the end of half a word, and the line that it puts above one
 # (amazon-ssm-agent, its output truncation). A cut output is known in sections.py.
@@ -53,14 +60,47 @@ class Outcome:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """The scripts bucket, which the nodes may write to: what Run Command cuts is read from there."""
+
+    s3: S3Client
+    name: str
+
+
 def run(
-    ssm: SSMClient, scripts: Mapping[str, Script], clock: Clock, timeout_seconds: int, comment: str
+    ssm: SSMClient,
+    scripts: Mapping[str, Script],
+    clock: Clock,
+    timeout_seconds: int,
+    comment: str,
+    bucket: Bucket | None = None,
 ) -> Mapping[str, Outcome]:
     """Runs a script on each node (by instance id) at the same time; the outcomes by instance id.
 
     timeout_seconds: how long a script may run; a node that does not even take it up has 60 seconds. One node's
     trouble leaves the other's outcome alone. Errors that concern no node (credentials, permission) are raised.
+
+    bucket: where an output is cut, all scripts run again, with their outputs in the bucket; what is written there is
+    deleted, for a bucket that holds something stops `cdktf destroy`. Without it an output stays cut.
     """
+    outcomes = _run(ssm, scripts, clock, timeout_seconds, comment, None)
+    if bucket is None or not any(is_cut(outcome.stdout) for outcome in outcomes.values()):
+        return outcomes
+    return _run(ssm, scripts, clock, timeout_seconds, comment, bucket)
+
+
+def _run(
+    ssm: SSMClient,
+    scripts: Mapping[str, Script],
+    clock: Clock,
+    timeout_seconds: int,
+    comment: str,
+    bucket: Bucket | None,
+) -> dict[str, Outcome]:
+    kept: dict[str, str] = (
+        {"OutputS3BucketName": bucket.name, "OutputS3KeyPrefix": PREFIX} if bucket is not None else {}
+    )
     outcomes: dict[str, Outcome] = {}
     waiting: dict[str, str] = {}
     for instance_id, script in scripts.items():
@@ -71,6 +111,7 @@ def run(
                 Comment=comment,
                 TimeoutSeconds=60,
                 Parameters={"commands": script.commands, "executionTimeout": [str(timeout_seconds)]},
+                **kept,  # type: ignore[arg-type]
             )
         except Exception as error:
             if error_code(error) != "InvalidInstanceId":
@@ -81,6 +122,8 @@ def run(
     for _ in range(int((timeout_seconds + 90) / POLL_SECONDS)):
         for instance_id, command_id in list(waiting.items()):
             if outcome := _look(ssm, instance_id, command_id):
+                if bucket is not None:
+                    outcome = _whole(bucket, instance_id, command_id, outcome, clock)
                 outcomes[instance_id] = outcome
                 del waiting[instance_id]
         if not waiting:
@@ -90,6 +133,44 @@ def run(
         problem = f"{instance_id}: no answer to Run Command {command_id} within {timeout_seconds + 90} s."
         outcomes[instance_id] = Outcome("", problem)
     return outcomes
+
+
+def _whole(bucket: Bucket, instance_id: str, command_id: str, outcome: Outcome, clock: Clock) -> Outcome:
+    """The outcome with the whole output, where it was cut; what the agent wrote is deleted.
+
+    The agent writes PREFIX/COMMAND/INSTANCE/PLUGIN/STEP/stdout and stderr, the step of AWS-RunShellScript being
+    0.awsrunShellScript.
+    """
+    folder = f"{PREFIX}/{command_id}/{instance_id}/awsrunShellScript/0.awsrunShellScript"
+    if is_cut(outcome.stdout):
+        text, code = _read(bucket, f"{folder}/stdout", clock)
+        problem = (
+            f"{instance_id}: its output is longer than the {OUTPUT_LIMIT_CHARACTERS} characters of Run Command, and "
+            f"s3://{bucket.name}/{folder}/stdout can't be read ({code}): the nodes' role needs s3:PutObject there, and "
+            "you s3:GetObject and s3:DeleteObject (`nixl-efa policy verify`)."
+        )
+        outcome = Outcome(text, problem if code else "")
+    for name in ("stdout", "stderr"):
+        try:
+            bucket.s3.delete_object(Bucket=bucket.name, Key=f"{folder}/{name}")
+        except Exception as error:
+            if error_code(error) not in _NOT_THERE:
+                raise
+    return outcome
+
+
+def _read(bucket: Bucket, key: str, clock: Clock) -> tuple[str, str]:
+    """An object's text and, where it can't be read, the code of the error."""
+    for attempt in range(_READING_TRIES):
+        if attempt:
+            clock.sleep(POLL_SECONDS)
+        try:
+            body = bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read()
+            return body.decode("utf-8", "replace"), ""
+        except Exception as error:
+            if (code := error_code(error)) not in _NOT_THERE:
+                raise
+    return "", code
 
 
 def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:

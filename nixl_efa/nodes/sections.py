@@ -11,7 +11,7 @@ _BEGIN = re.compile(r"@@ begin (\w+)")
 _END = re.compile(r"@@ end (\w+) (\d+)")
 # What the SSM agent puts where it cuts an output, on a line of its own (aws/amazon-ssm-agent). A cut between two
 # sections shows by nothing else.
-_CUT = re.compile(r"-{2,}output truncated-{2,}", re.IGNORECASE)
+_CUT = re.compile(r"^-{2,}output truncated-{2,}$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,11 @@ MISSING = Section("", 127)
 
 class IncompleteOutputError(ValueError):
     """The output was cut: Run Command gives 24,000 characters."""
+
+
+def is_cut(output: str) -> bool:
+    """Whether the agent has cut it: it says so on a line of its own."""
+    return _CUT.search(output) is not None
 
 
 def sections(output: str) -> Mapping[str, Section]:

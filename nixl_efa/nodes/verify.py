@@ -23,6 +23,7 @@ from nixl_efa.nodes.sections import IncompleteOutputError, Section, script, sect
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
 # Seven commands of a minute each at worst (node-facts.sh), all others in an instant.
@@ -99,20 +100,26 @@ def verify(
     measure: bool,
     clock: Clock,
     say: Say,
+    s3: S3Client | None = None,
 ) -> PairReport:
-    """`status`, then both nodes' own facts, then, with `measure`, a transfer. say: told what takes time."""
+    """`status`, then both nodes' own facts, then, with `measure`, a transfer.
+
+    say: told what takes time. s3: reads what is too long for Run Command.
+    """
     seen = status(ec2, ssm, pair, launch, clock)
     if any(report.cause is not None for report in seen.nodes):
         return seen
     wanted = _planned(seen, launch)
     say("Asking both nodes through Run Command ...")
     known = files.wanted(pair, launch, wanted.instance_type, instance_types.find(wanted.instance_type))
+    bucket = run_command.Bucket(s3, pair.scripts_bucket) if s3 is not None and pair.scripts_bucket else None
     outcomes = run_command.run(
         ssm,
         {node.instance_id: _facts_script(known[node.name]) for node in pair.nodes},
         clock,
         FACTS_TIMEOUT_SECONDS,
         "nixl-efa verify: node facts",
+        bucket,
     )
     facts: dict[str, NodeFacts] = {}
     reports = []

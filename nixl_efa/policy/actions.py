@@ -38,6 +38,7 @@ class On(StrEnum):
     SPOT_ROLE = "SpotRole"
     BUCKET = "ScriptsBucket"
     SCRIPTS = "EmptyScriptsBucket"
+    OUTPUTS = "LongOutputs"
     PARAMETERS = "Parameters"
     PARAMETERS_KEPT = "KeepParameters"
     PARAMETERS_BESIDE = "OtherEnvironments"
@@ -315,6 +316,12 @@ ROWS: tuple[Row, ...] = (
     _row("ssm:SendCommand", "verify", On.COMMANDS_RUN, "`verify`: the document"),
     _row("ssm:SendCommand", "verify", On.ON_NODES, "`verify`, `nodes sync`: the scripts on a node"),
     _row("ssm:GetCommandInvocation", "verify", On.ANYTHING, "`verify`: what they printed"),
+    _row(
+        "s3:GetObject DeleteObject",
+        "verify",
+        On.OUTPUTS,
+        "`verify`: an output that is too long for Run Command",
+    ),
     _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: `aws ssm start-session`"),
     _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),
     _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),

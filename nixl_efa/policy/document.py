@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from nixl_efa.launch import Launch
+from nixl_efa.nodes.run_command import PREFIX
 from nixl_efa.policy.actions import Command, On, rows_of
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
@@ -213,6 +214,7 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
         On.BOUNDED: Scope((role,) if own and launch.permissions_boundary else ()),
         On.SPOT_ROLE: Scope(spot_role if launch.market == "spot" else ()),
         On.BUCKET: Scope((bucket,)),
+        On.OUTPUTS: Scope((f"{bucket}/{PREFIX}/*",)),
         On.SCRIPTS: Scope((f"{bucket}/*",) if launch.empty_scripts_bucket else ()),
     }
 

@@ -82,3 +82,33 @@ def test_a_command_that_never_was_has_no_answer(ssm: SSMClient, nodes: list[str]
     command = "00000000-0000-0000-0000-000000000000"
     with refused("InvalidCommandId"):
         ssm.get_command_invocation(CommandId=command, InstanceId=nodes[0])
+
+
+def test_the_whole_of_an_output_is_in_the_bucket_that_the_command_names(
+    aws: LocalAws, ssm: SSMClient, client: Any, nodes: list[str]
+) -> None:
+    s3 = client("s3", checked=False)
+    where: Any = {"LocationConstraint": s3.meta.region_name}
+    s3.create_bucket(Bucket="outputs", CreateBucketConfiguration=where)
+    aws.command_output(nodes[0], stdout="long\n" * 10_000)
+    for bucket, kept in (("outputs", ["stdout"]), ("not-there", [])):
+        command = ssm.send_command(
+            InstanceIds=[nodes[0]],
+            DocumentName="AWS-RunShellScript",
+            Parameters={"commands": ["true"]},
+            OutputS3BucketName=bucket,
+            OutputS3KeyPrefix="some/where",
+        )["Command"]["CommandId"]
+        found = ssm.get_command_invocation(CommandId=command, InstanceId=nodes[0])
+        assert (found["Status"], len(found["StandardOutputContent"])) == ("Success", 24_000)
+        folder = f"some/where/{command}/{nodes[0]}/awsrunShellScript/0.awsrunShellScript"
+        assert found["StandardOutputUrl"].endswith(f"/{bucket}/{folder}/stdout")
+        listed = s3.list_objects_v2(Bucket="outputs", Prefix=f"{folder}/").get("Contents", [])
+        assert [one["Key"] for one in listed] == [f"{folder}/{name}" for name in kept]
+    # Written once: what is deleted does not come back when it is asked for again.
+    (kept_object,) = s3.list_objects_v2(Bucket="outputs")["Contents"]
+    assert s3.get_object(Bucket="outputs", Key=kept_object["Key"])["Body"].read() == b"long\n" * 10_000
+    s3.delete_object(Bucket="outputs", Key=kept_object["Key"])
+    first = kept_object["Key"].split("/")[2]
+    ssm.get_command_invocation(CommandId=first, InstanceId=nodes[0])
+    assert "Contents" not in s3.list_objects_v2(Bucket="outputs")

@@ -32,11 +32,46 @@ def test_the_policy_of_verify_is_enough_and_all_of_it_is_needed(
     assert code == 0, out + err
     assert run("status", "prod")[0] == 0
     assert denied(aws) == []
-    # Where a pair is in a block, its time and the health of its interconnect are asked for.
+    # Where a pair is in a block, its time and the health of its interconnect are asked for; the bucket is asked
+    # where an output is too long.
     assert in_policy(json.loads(printed)) - used(aws) == {
         "ec2:DescribeCapacityReservations",
         "ec2:DescribeCapacityBlockStatus",
+        "s3:GetObject",
+        "s3:DeleteObject",
     }
+
+
+def test_an_output_that_run_command_cuts_is_read_from_the_scripts_bucket_and_deleted(
+    tagged: Project, run: Run, aws: LocalAws
+) -> None:
+    s3 = boto3.client("s3", REGION)
+    s3.create_bucket(Bucket="nixl-efa-prod-20261126")
+    tagged.outputs(scripts_bucket="nixl-efa-prod-20261126")
+    for instance_id in tagged.ids:
+        known = aws.world.command_outputs[instance_id]
+        aws.command_output(instance_id, stdout=f"{'x' * 30_000}\n{known.stdout}", stderr="a warning")
+    _, printed, _ = run("policy", "verify", "--env", "prod")
+    under(aws, printed)
+    code, out, err = run("verify", "prod", "--no-transfer")
+    assert code == 0, out + err
+    assert denied(aws) == []
+    assert {"s3:GetObject", "s3:DeleteObject"} <= used(aws)
+    aws.allow_only(None)
+    # Whatever lies in the bucket would stop `cdktf destroy`.
+    assert "Contents" not in s3.list_objects_v2(Bucket="nixl-efa-prod-20261126")
+
+
+def test_an_output_that_is_neither_whole_nor_in_the_bucket_says_who_needs_what(
+    tagged: Project, run: Run, aws: LocalAws
+) -> None:
+    tagged.outputs(scripts_bucket="nixl-efa-prod-gone")
+    aws.command_output(tagged.ids[0], stdout="x\n" * 20_000)
+    code, out, err = run("verify", "prod", "--no-transfer")
+    assert code == 1
+    told = " ".join((out + err).split())
+    assert "its output is longer than the 24000 characters of Run Command" in told
+    assert "can't be read (NoSuchBucket): the nodes' role needs s3:PutObject there" in told
 
 
 def test_the_policy_of_verify_lets_nobody_run_a_command_on_another_node(
