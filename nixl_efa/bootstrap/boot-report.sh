@@ -8,13 +8,18 @@ set -a
 # shellcheck source=/dev/null
 . "$root/etc/nixl-efa/env" || exit 1
 set +a
-PATH="$PATH:$root/opt/amazon/efa/bin"
+# EFA's own fi_info, not that of the distribution's libfabric.
+PATH="$root/opt/amazon/efa/bin:$PATH"
 ok=true lines='' checks=''
 
-check() { # NAME PLANNED SEEN
+plain() { tr '\n' ' ' | tr -cd '[:alnum:] ._:/=-'; }
+check() { # NAME PLANNED SEEN [WHY]; WHY is a tool's own words, told where SEEN differs
   local seen verdict=PASS same=true
-  seen=$(printf %s "$3" | tr '\n' ' ' | tr -cd '[:alnum:] ._:/=-')
-  if [ "$2" != "$seen" ]; then verdict=FAIL same=false ok=false; fi
+  seen=$(plain <<<"$3" | sed 's/ $//')
+  if [ "$2" != "$seen" ]; then
+    verdict=FAIL same=false ok=false
+    seen+=$(plain <<<"${4:+: $4}" | sed 's/ $//')
+  fi
   lines+="$verdict $1: planned $2, seen ${seen:-nothing}"$'\n'
   checks+="${checks:+,}{\"check\":\"$1\",\"ok\":$same,\"planned\":\"$2\",\"seen\":\"$seen\"}"
 }
@@ -25,22 +30,20 @@ efa_devices() { cat "$root"/sys/class/infiniband/*/device/vendor 2>/dev/null | g
 # libfabric lists a device once for each of its fabrics (efa, efa-direct): the domains' names are what counts. A stock
 # libfabric also lists a provider that is layered over efa (ofiwg/libfabric#5689).
 fabric_domains() {
-  fi_info -p efa -t FI_EP_RDM 2>/dev/null |
-    awk '$1 == "provider:" {provider = $2} $1 == "domain:" && provider == "efa" {print $2}' | sort -u | wc -l
-}
-
-accelerators() {
-  case $PAIR_ACCELERATOR_KIND in
-    nvidia) nvidia-smi -L 2>/dev/null | grep -c '^GPU ' ;;
-    neuron) find "$root/dev" -maxdepth 1 -name 'neuron[0-9]*' 2>/dev/null | wc -l ;;
-  esac
+  awk '$1 == "provider:" {provider = $2} $1 == "domain:" && provider == "efa" {print $2}' | sort -u | wc -l
 }
 
 check efa_devices "$PAIR_EFA_INTERFACES" "$(efa_devices)"
-check fi_info_domains "$PAIR_EFA_INTERFACES" "$(fabric_domains | tr -d ' ')"
+said=$(fi_info -p efa -t FI_EP_RDM 2>&1) && why='' || why=${said##*$'\n'}
+check fi_info_domains "$PAIR_EFA_INTERFACES" "$(fabric_domains <<<"$said")" "$why"
 check memlock unlimited "$(ulimit -l)"
 case $PAIR_ACCELERATOR_KIND in
-  nvidia | neuron) check accelerators "$PAIR_ACCELERATORS" "$(accelerators | tr -d ' ')" ;;
+  nvidia)
+    said=$(nvidia-smi -L 2>&1)
+    why=$(grep -m 1 -v -e '^GPU ' -e '^$' -e 'ld.so: ' <<<"$said")
+    check accelerators "$PAIR_ACCELERATORS" "$(grep -c '^GPU ' <<<"$said")" "$why"
+    ;;
+  neuron) check accelerators "$PAIR_ACCELERATORS" "$(find "$root/dev" -maxdepth 1 -name 'neuron[0-9]*' | wc -l)" ;;
 esac
 if [ "$PAIR_EFA_INTERFACES" -gt 0 ]; then
   transport=EFA
@@ -55,11 +58,13 @@ if [ "$PAIR_NIXL" = yes ]; then
   check nixl_backend loaded "$probe"
 fi
 
+state=$root/var/lib/nixl-efa
+install=$(tr , ' ' 2>/dev/null <"$state/install.json" | plain)
+if [ -n "$install" ]; then lines+="NOTE install-nixl: $install"$'\n'; fi
 lines+="nixl-efa boot report of $PAIR_ENVIRONMENT $PAIR_NODE ($PAIR_INSTANCE_TYPE, $transport): "
 if $ok; then lines+="as planned"; else lines+="NOT AS PLANNED"; fi
-state=$root/var/lib/nixl-efa
 mkdir -p "$state"
-printf '{"ok":%s,"node":"%s","instance_type":"%s","transport":"%s","checks":[%s]}\n' \
-  "$ok" "$PAIR_NODE" "$PAIR_INSTANCE_TYPE" "$transport" "$checks" >"$state/boot-report.json"
+printf '{"ok":%s,"node":"%s","instance_type":"%s","transport":"%s","install":"%s","checks":[%s]}\n' \
+  "$ok" "$PAIR_NODE" "$PAIR_INSTANCE_TYPE" "$transport" "$install" "$checks" >"$state/boot-report.json"
 printf '%s\n' "$lines" | tee "$state/boot-report.txt"
 $ok

@@ -17,3 +17,7 @@ done
 # limit; the SSM agent hands its own to every session and Run Command, so it is started again.
 systemctl daemon-reexec
 systemctl try-restart amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service || true
+# A container has its engine's limit. An engine that runs is given the new one as it is: a restart would end what it runs.
+for engine in $(pidof containerd dockerd); do
+  prlimit --pid "$engine" --memlock=unlimited:unlimited || true
+done

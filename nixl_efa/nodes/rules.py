@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import cloud_init as first_boot
@@ -46,7 +48,9 @@ def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
     if report is None:
         return Finding(Level.FAIL, check, "there is none.", "Look at cloud-init's log on the node.", command)
     if report.get("ok") is True:
-        return Finding(Level.PASS, check, f"as planned over {report.get('transport', '?')}")
+        return Finding(
+            Level.PASS, check, f"as planned over {report.get('transport', '?')}{_installed(report)}"
+        )
     faults = ", ".join(
         f"{one.get('check')} (planned {one.get('planned')}, seen {one.get('seen')})"
         for one in parse.objects(report, "checks")
@@ -56,6 +60,14 @@ def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
         return Finding(Level.FAIL, check, "it can't be read.", "Look at the file on the node.", command)
     remedy = "`systemctl restart nixl-efa-boot-report` on the node looks again."
     return Finding(Level.FAIL, check, f"not as planned: {faults}.", remedy, command)
+
+
+def _installed(report: Mapping[str, Any]) -> str:
+    """How long NIXL's installation took, and what it takes up, by the note of install-nixl: "... bytes:1 seconds:2"."""
+    noted = dict(re.findall(r"\b(bytes|seconds):(\d+)\b", str(report.get("install", ""))))
+    if len(noted) < 2:
+        return ""
+    return f"; NIXL installed in {noted['seconds']} s, {int(noted['bytes']) / 1e6:.0f} MB"
 
 
 def efa_devices(facts: NodeFacts, planned: Planned) -> Finding:

@@ -156,6 +156,46 @@ def test_each_difference_from_the_plan_fails_loudly(
     assert ran.stdout.endswith("NOT AS PLANNED\n")
 
 
+def test_what_a_tool_says_stands_beside_what_is_missing(p5: Node) -> None:
+    said = answer("nvidia/driver-library-mismatch")
+    p5.command("nvidia-smi", f"printf '%s' '{said}'; exit 18")
+    *_, error = answer("fi_info/a-device-that-cannot-be-opened").splitlines()
+    p5.command("fi_info", f"echo '{error}' >&2; exit 61")
+    ran, written = report(p5)
+    assert "seen 0: fi_getinfo: -61 No data available" in ran.stdout
+    assert "seen 0: Failed to initialize NVML: Driver/library version mismatch" in ran.stdout
+    assert [one["seen"][:4] for one in written["checks"] if not one["ok"]] == ["0: f", "0: F"]
+
+
+def test_a_warning_of_nvidia_smi_is_no_difference_from_the_plan(p5: Node) -> None:
+    p5.command("nvidia-smi", f"{GPUS}\necho '{answer('nvidia/inforom-corrupted').strip()}'; exit 14")
+    ran, written = report(p5)
+    assert (ran.returncode, written["ok"]) == (0, True), ran.stdout
+
+
+def test_efas_own_fi_info_is_asked_before_the_distributions(p5: Node) -> None:
+    own = (p5.commands / "fi_info").read_text(encoding="utf-8")
+    p5.command("fi_info", "echo 'fi_getinfo: -61 (No data available)' >&2; exit 61")
+    assert report(p5)[1]["ok"] is False
+    p5.script(p5.root / "opt/amazon/efa/bin/fi_info", own)
+    assert report(p5)[1]["ok"] is True
+
+
+def test_how_nixl_was_installed_is_told_whatever_stands_there(p5: Node) -> None:
+    assert report(p5)[1]["install"] == ""
+    for noted, told in (
+        (
+            '{"version":"1.5.0","package":"nixl-cu13","bytes":151000000,"seconds":34,"error":""}',
+            "version:1.5.0 package:nixl-cu13 bytes:151000000 seconds:34 error:",
+        ),
+        ('"} $(touch x) \\', " touch x "),
+    ):
+        (p5.root / "var/lib/nixl-efa/install.json").write_text(noted, encoding="utf-8")
+        ran, written = report(p5)
+        assert (ran.returncode, written["install"].strip()) == (0, told.strip())
+        assert f"NOTE install-nixl: {written['install']}\n" in ran.stdout
+
+
 def test_a_type_without_efa_passes_and_says_that_nixl_uses_tcp(make_node: Callable[..., Node]) -> None:
     node = make_node(efa_interfaces=0, instance_type="g7e.2xlarge", accelerators=1, install_nixl=False)
     node.efa_devices(0)

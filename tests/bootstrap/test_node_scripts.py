@@ -46,6 +46,18 @@ def test_configure_preloads_nothing_that_is_not_there(make_node: Callable[..., N
     assert preload(node) == []
 
 
+def test_configure_lifts_the_limit_of_a_container_engine_that_runs(make_node: Callable[..., Node]) -> None:
+    """Without a restart, which would end its containers. A machine where that is not allowed goes on."""
+    node = make_node()
+    node.command("systemctl", "exit 0")
+    node.command("pidof", 'echo "4242 4711"')
+    node.command("prlimit", f'echo "$*" >> {node.root}/prlimit; exit 1')
+    assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
+    assert (node.root / "prlimit").read_text(encoding="utf-8").splitlines() == [
+        f"--pid {engine} --memlock=unlimited:unlimited" for engine in (4242, 4711)
+    ]
+
+
 @pytest.fixture
 def installing(make_node: Callable[..., Node]) -> Node:
     """A node whose python3 makes a venv with a pip that fails as often as the file `failures` has lines."""

@@ -69,6 +69,18 @@ def test_each_difference_is_one_finding(
     assert all(one.level is PASS for name, one in found.items() if name != check)
 
 
+def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+    noted = "version:1.5.0 package:nixl-cu13 bytes:151000000 seconds:34 error:"
+    for install, message in (
+        (noted, "as planned over EFA; NIXL installed in 34 s, 151 MB"),
+        ("", "as planned over EFA"),
+        (None, "as planned over EFA"),
+    ):
+        report = {"ok": True, "transport": "EFA", "install": install, "checks": []}
+        found = by_check(replace(p5_facts, boot_report=report), p5_plan)["boot report"]
+        assert (found.level, found.message) == (PASS, message)
+
+
 @pytest.mark.parametrize(
     ("changes", "plan", "check", "level"),
     [
