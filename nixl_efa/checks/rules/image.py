@@ -16,6 +16,14 @@ from nixl_efa.times import moment
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
 _BEFORE_TURING = frozenset({"V100"})
+# Systems whose python3 is older than what NIXL's wheels need (Requires-Python >=3.10 from 0.9.0 on), by the names that
+# AWS, Canonical, Red Hat and Rocky Linux give to their images.
+_OLD_PYTHON = (
+    (re.compile(r"amazon[ -]linux[ -]2023|\bal2023-", re.IGNORECASE), "Amazon Linux 2023", "3.9"),
+    (re.compile(r"amazon[ -]linux[ -]2(?!\d)|^amzn2-", re.IGNORECASE), "Amazon Linux 2", "3.7"),
+    (re.compile(r"ubuntu\b.*\b20\.04\b", re.IGNORECASE), "Ubuntu 20.04", "3.8"),
+    (re.compile(r"^(?:RHEL|Rocky)-9", re.IGNORECASE), "a Red Hat Enterprise Linux 9", "3.9"),
+)
 _OPEN_DRIVER = re.compile(r"\boss[- ]nvidia", re.IGNORECASE)
 
 
@@ -50,6 +58,7 @@ def _image(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         _root_volume(launch, image, by_hand),
         _platform(facts, image, by_hand),
         *_driver(launch, image, by_hand),
+        *_python(launch, image, by_hand),
     ]
 
 
@@ -204,6 +213,24 @@ def _driver(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
             by_hand,
         )
     ]
+
+
+def _python(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
+    """Where a node installs NIXL by itself, its python3 has to be new enough for NIXL's wheels."""
+    if not launch.nixl_version:
+        return []
+    for pattern, system, version in _OLD_PYTHON:
+        if pattern.search(image.name) or (not launch.image_id and pattern.search(launch.image_parameter)):
+            return [
+                failed(
+                    "image python",
+                    f"{image.id} ({image.name}) is {system}, with Python {version}: NIXL's wheels need 3.10.",
+                    "Take an Ubuntu 24.04 image (the default, without ami_id and ami_parameter), or set "
+                    "install_nixl = false and run NIXL in a container (docs/containers.md).",
+                    by_hand,
+                )
+            ]
+    return []
 
 
 def _reserved_as(platform: str) -> str:
