@@ -145,7 +145,7 @@ def finding(seen: CloudInit, *, last_stage_ended: bool, failed_units: Sequence[s
 
 def _done(seen: CloudInit) -> Finding:
     """Done, also with warnings: since 23.4 that is "degraded", with the exit code 2."""
-    telling = [one for one in seen.warnings if not _HARMLESS.search(one)]
+    telling = _telling(seen)
     if telling:
         message = f"done, with {len(telling)} warning{'s'[: len(telling) > 1]}: {_short(telling)}"
         return Finding(Level.WARN, CHECK, message, _LOG, COMMAND)
@@ -154,10 +154,10 @@ def _done(seen: CloudInit) -> Finding:
 
 
 def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
-    """Its text stands in its errors, else in its warnings, else in no word of cloud-init's: then a unit of systemd
-    failed (canonical/cloud-init#5903)."""
+    """Its text stands in its errors, else in its warnings (canonical/cloud-init#5836), else in no word of cloud-init's:
+    then a unit of systemd failed (#5903). A warning that healthy nodes have is no cause."""
     how = "still runs, with an error" if seen.extended.endswith("running") else "ended with an error"
-    if told := seen.errors or seen.warnings:
+    if told := seen.errors or _telling(seen):
         return Finding(Level.FAIL, CHECK, f"{how}: {_short(told)}", _LOG, COMMAND)
     if failed_units:
         units = " ".join(failed_units)
@@ -167,6 +167,11 @@ def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
         )
     message = f"{how} that it does not name."
     return Finding(Level.FAIL, CHECK, message, _LOG, "systemctl --failed; journalctl -b -u cloud-final")
+
+
+def _telling(seen: CloudInit) -> list[str]:
+    """The warnings that not every healthy node has."""
+    return [one for one in seen.warnings if not _HARMLESS.search(one)]
 
 
 def _why(seen: CloudInit) -> str:

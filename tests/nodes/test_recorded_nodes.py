@@ -78,6 +78,16 @@ def test_what_cloud_init_says(name: str, level: Level, words: str, p5_plan: Plan
     assert_told(looked_at(p5_plan, printed)["cloud-init"], level, words)
 
 
+def test_a_warning_of_every_healthy_node_is_never_the_cause_of_an_error(p5_plan: Planned) -> None:
+    degraded = answer("cloud_init/ec2-degraded-by-ipv6-imds")
+    text = degraded.replace("status: done", "status: error").replace("degraded done", "error - done")
+    units = "nixl-efa-boot-report.service loaded failed failed NIXL/EFA boot report\n"
+    found = looked_at(p5_plan, {"cloud_init": (text, 1), "failed_units": units})["cloud-init"]
+    assert_told(
+        found, FAIL, "that it does not name; units of systemd that failed: nixl-efa-boot-report.service."
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "level", "words"),
     [
