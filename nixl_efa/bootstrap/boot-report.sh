@@ -13,7 +13,8 @@ PATH="$root/opt/amazon/efa/bin:$PATH"
 ok=true lines='' checks=''
 
 plain() { tr '\n' ' ' | tr -cd '[:alnum:] ._:/=-'; }
-check() { # NAME PLANNED SEEN [WHY]; WHY is a tool's own words, told where SEEN differs
+# check NAME PLANNED SEEN [WHY]: WHY is a tool's own words, told where SEEN differs.
+check() {
   local seen verdict=PASS same=true
   seen=$(plain <<<"$3" | sed 's/ $//')
   if [ "$2" != "$seen" ]; then

@@ -6,5 +6,5 @@ if [ -r /etc/nixl-efa/env ]; then
   # shellcheck source=/dev/null
   . /etc/nixl-efa/env
   set +a
-  PATH="/opt/nixl-efa/bin:$PATH"
+  PATH="/opt/amazon/efa/bin:/opt/nixl-efa/bin:$PATH"
 fi

@@ -219,4 +219,4 @@ def test_login_shells_get_the_environment_and_the_tools(
         check=True,
         env={"PATH": "/usr/bin:/bin"},
     )
-    assert shown.stdout == "us-east-1 /opt/nixl-efa/bin:/usr/bin:/bin\n"
+    assert shown.stdout == "us-east-1 /opt/amazon/efa/bin:/opt/nixl-efa/bin:/usr/bin:/bin\n"
