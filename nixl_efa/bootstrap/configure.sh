@@ -13,11 +13,10 @@ for library in "/usr/lib/$(uname -m)-linux-gnu/libibverbs.so.1" /usr/lib64/libib
   fi
 done
 
-# systemd reads DefaultLimitMEMLOCK when it executes itself anew. Services that already run keep their old
-# limit; the SSM agent hands its own to every session and Run Command, so it is started again.
+# systemd reads DefaultLimitMEMLOCK when it executes itself anew. What runs already keeps its old limit, and hands it on: the
+# SSM agent to sessions and commands, an engine to its containers. They are given the new one as they are, since a restart
+# would end what they run; one of these commands may be running this (nixl-efa nodes sync).
 systemctl daemon-reexec
-systemctl try-restart amazon-ssm-agent.service snap.amazon-ssm-agent.amazon-ssm-agent.service || true
-# A container has its engine's limit. An engine that runs is given the new one as it is: a restart would end what it runs.
-for engine in $(pidof containerd dockerd); do
-  prlimit --pid "$engine" --memlock=unlimited:unlimited || true
+for process in $(pidof amazon-ssm-agent ssm-agent-worker containerd dockerd); do
+  prlimit --pid "$process" --memlock=unlimited:unlimited || true
 done

@@ -46,11 +46,13 @@ def test_configure_preloads_nothing_that_is_not_there(make_node: Callable[..., N
     assert preload(node) == []
 
 
-def test_configure_lifts_the_limit_of_a_container_engine_that_runs(make_node: Callable[..., Node]) -> None:
-    """Without a restart, which would end its containers. A machine where that is not allowed goes on."""
+def test_configure_lifts_the_limit_of_engines_and_agents_that_run(make_node: Callable[..., Node]) -> None:
+    """Without a restart, which would end containers and commands. A machine where that is not allowed goes on."""
     node = make_node()
-    node.command("systemctl", "exit 0")
-    node.command("pidof", 'echo "4242 4711"')
+    node.command("systemctl", 'test "$*" = daemon-reexec')
+    node.command(
+        "pidof", 'test "$*" = "amazon-ssm-agent ssm-agent-worker containerd dockerd" && echo "4242 4711"'
+    )
     node.command("prlimit", f'echo "$*" >> {node.root}/prlimit; exit 1')
     assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
     assert (node.root / "prlimit").read_text(encoding="utf-8").splitlines() == [

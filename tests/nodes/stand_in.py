@@ -82,6 +82,7 @@ class StandIn:
             ' *) echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB" ;; esac; done',
         )
         self.command("python3", "echo cuInit 0")
+        self.command("pidof", "exit 1")  # not this machine's engines
         self.command("systemctl", "case $* in is-active*) echo active ;; esac")
         self.command("journalctl", "echo Started NVIDIA fabric manager service.")
         self.script("opt/nixl-efa/venv/bin/python", 'echo "nixl 1.5.1 $2 loaded"')
