@@ -142,7 +142,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         gpu_fabric=parse.gpu_fabric(text("gpu_fabric")),
         fabric_manager=next((line for line in reversed(journal) if "version" in line), "".join(journal[-1:])),
         memlock=text("memlock").strip(),
-        service_memlock=text("service_memlock").strip(),
+        service_memlock=parse.limit(text("service_memlock")),
         engines=parse.engines(text("containers")),
         local_disks=parse.mount_source(text("mounts"), LOCAL_DISKS),
         nixl=parse.nixl(sections.get("nixl", MISSING).text),

@@ -36,7 +36,7 @@ exit "$code"'
 # RDMA devices it sees. A container gets the limit of the engine, unless it is given one of its own.
 # shellcheck disable=SC2016
 containers='shims=$(pgrep -d , containerd-shim)
-for process in $(pgrep -x "dockerd|containerd") ${shims:+$(pgrep -P "$shims")}; do
+for process in $(pgrep -x containerd; pgrep -x dockerd) ${shims:+$(pgrep -P "$shims")}; do
   { read -r name <"$1/proc/$process/comm"; } 2>/dev/null || continue
   locked=$(sed -n "s/^Max locked memory *\([^ ]*\).*/\1/p" "$1/proc/$process/limits")
   set -- "$1" "$1/proc/$process/root/dev/infiniband"/uverbs*

@@ -175,6 +175,12 @@ def engines(text: str) -> tuple[Engine, ...]:
     return tuple(Engine(name, locked, int(devices)) for locked, devices, name in found)
 
 
+def limit(text: str) -> str:
+    """A limit of systemd, "infinity" or bytes; empty for other words, as systemctl has them where no systemd runs."""
+    found = re.fullmatch(r"infinity|\d+", text.strip())
+    return found[0] if found else ""
+
+
 def mount_source(text: str, path: str) -> str:
     """The device that /proc/mounts has at a path, empty when nothing is mounted there."""
     for line in text.splitlines():
