@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -34,7 +35,17 @@ P5 = Bootstrap(
     scripts_bucket="nixl-efa-prod-scripts",
 )
 
+EARLIER = REPOSITORY / "tests/terraform/earlier"
+
 MakeBootstrap = Callable[..., Bootstrap]
+
+
+def earlier_files() -> list[dict[str, str]]:
+    """What the nodes of tests/terraform/earlier got, by path, for each of them."""
+    stacks = [json.loads(path.read_text(encoding="utf-8")) for path in EARLIER.glob("*.tf.json")]
+    instances = [one for stack in stacks for one in stack["resource"]["aws_instance"].values()]
+    documents = [yaml.safe_load(plain(one["user_data"])) for one in instances]
+    return [{file["path"]: file["content"] for file in document["write_files"]} for document in documents]
 
 
 @pytest.fixture

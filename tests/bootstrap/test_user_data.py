@@ -20,9 +20,8 @@ from hypothesis import strategies as st
 from nixl_efa import bootstrap as bootstrap_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
 from nixl_efa.bootstrap.files import ENV_NAMES, FORM
-from tests.bootstrap.conftest import P5
+from tests.bootstrap.conftest import P5, earlier_files
 
-EARLIER = Path(__file__).parents[1] / "terraform/earlier"
 CASES: dict[str, dict[str, Any]] = {
     "p5.48xlarge with NIXL": {},
     "p5.48xlarge without NIXL": {"install_nixl": False},
@@ -305,11 +304,3 @@ def test_the_files_of_an_earlier_release_have_a_lower_form(
     for files in earlier_files():
         assert any(text != now.get(path) for path, text in files.items() if path.startswith("/opt"))
         assert json.loads(files["/etc/nixl-efa/pair.json"]).get("form", 1) < FORM
-
-
-def earlier_files() -> list[dict[str, str]]:
-    """What the nodes of tests/terraform/earlier got, by path, for each of them."""
-    stacks = [json.loads(path.read_text(encoding="utf-8")) for path in EARLIER.glob("*.tf.json")]
-    instances = [one for stack in stacks for one in stack["resource"]["aws_instance"].values()]
-    documents = [yaml.safe_load(plain(one["user_data"])) for one in instances]
-    return [{file["path"]: file["content"] for file in document["write_files"]} for document in documents]

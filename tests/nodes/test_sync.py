@@ -17,6 +17,7 @@ from nixl_efa.nodes import files
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.sync import SyncReport, sync
 from nixl_efa.settings import Settings
+from tests.bootstrap.conftest import earlier_files
 from tests.nodes.stand_in import CONSUMER_ID, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, StandIn
 
 Nodes = dict[str, StandIn]
@@ -113,6 +114,23 @@ def test_the_users_own_variables_and_the_preload_stay_and_ours_are_the_settings(
     assert [one.differing for one in report.nodes] == [(ENV,), ()]
     assert "s e c r e t" not in repr(report)
     assert synced().nodes[0].differing == ()
+
+
+def test_nodes_that_an_earlier_release_built_are_brought_up_to_date(synced: Any, nodes: Nodes) -> None:
+    every = [one for one in earlier_files() if '"prod"' in one[PAIR_JSON]]
+    assert {json.loads(one[PAIR_JSON])["node"] for one in every} == set(nodes)
+    for one in every:
+        node = nodes[json.loads(one[PAIR_JSON])["node"]]
+        for path, text in one.items():
+            node.file(path.lstrip("/"), text)
+    report = synced()
+    assert report.is_done
+    for node, one in zip(nodes.values(), report.nodes, strict=True):
+        assert {PAIR_JSON, ENV, CONFIGURE} <= set(one.differing)
+        assert {file.path: file.content for file in node.files} == {
+            file.path: content(node, file.path) for file in node.files
+        }
+    assert [one.differing for one in synced().nodes] == [(), ()]
 
 
 def test_a_node_that_lost_a_file_gets_it_again(synced: Any, nodes: Nodes) -> None:
