@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from nixl_efa.findings import Finding, Level
@@ -35,10 +36,13 @@ def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
 
 
 def cloud_init(facts: NodeFacts, _planned: Planned) -> Finding:
-    """cloud-init has finished, without an error."""
-    return first_boot.finding(
+    """cloud-init has finished, without an error. The boot report is the last of its commands, and fails it."""
+    found = first_boot.finding(
         facts.cloud_init, last_stage_ended=facts.last_stage_ended, failed_units=facts.failed_units
     )
+    if "(runcmd)" in found.message and facts.boot_report is not None and facts.boot_report.get("ok") is False:
+        return replace(found, remedy="It is the boot report that failed: see its row.")
+    return found
 
 
 def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
@@ -164,6 +168,8 @@ def accelerators(facts: NodeFacts, planned: Planned) -> Finding:
     if "version mismatch" in facts.accelerator_error:
         remedy = "The driver's packages were renewed under the loaded module: reboot the node."
     why = f" can be read: {facts.accelerator_error}" if facts.accelerator_error else ""
+    if not facts.accelerators and not why and planned.accelerator_kind == "nvidia":
+        why, remedy = ": the node has no nvidia-smi", "Take an image with NVIDIA's driver."
     return Finding(
         Level.FAIL,
         check,

@@ -52,7 +52,8 @@ BROKEN_REPORT = {
         ({"efa_driver": ""}, "EFA driver", FAIL, "not loaded"),
         ({"libfabric": ""}, "libfabric", FAIL, "not installed"),
         ({"efa_installer": ""}, "libfabric", PASS, "2.1.0amzn3.0"),
-        ({"accelerators": 7}, "accelerators", FAIL, "7 of 8"),
+        ({"accelerators": 7}, "accelerators", FAIL, "7 of 8."),
+        ({"accelerators": 0}, "accelerators", FAIL, "0 of 8: the node has no nvidia-smi."),
         ({"memlock": "8192"}, "memlock", FAIL, "8192 KiB"),
         ({"memlock": ""}, "memlock", FAIL, "unknown"),
         ({"local_disks": ""}, "local disks", WARN, "30400 GB are not mounted"),
@@ -67,6 +68,15 @@ def test_each_difference_is_one_finding(
     assert (found[check].level, words in found[check].message) == (level, True), found[check].message
     assert found[check].remedy or level is PASS
     assert all(one.level is PASS for name, one in found.items() if name != check)
+
+
+def test_a_first_boot_that_the_boot_report_failed_points_to_it(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+    runcmd = CloudInit(
+        "error", ("('scripts_user', RuntimeError('Runparts: 1 failures (runcmd) in 1 attempted'))",)
+    )
+    for report, words in ((BROKEN_REPORT, "boot report"), (None, "cloud-init-output.log")):
+        found = by_check(replace(p5_facts, cloud_init=runcmd, boot_report=report), p5_plan)["cloud-init"]
+        assert (found.level, words in found.remedy) == (FAIL, True)
 
 
 def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts, p5_plan: Planned) -> None:
