@@ -43,6 +43,13 @@ for process in $(pgrep -x containerd; pgrep -x dockerd) ${shims:+$(pgrep -P "$sh
   [ -e "$2" ] && seen=$(($# - 1)) || seen=0
   echo "$locked $seen $name"
 done'
+# Of Neuron's devices their numbers: an entry also names every process of the device, with its whole command line.
+# shellcheck disable=SC2016
+neuron='listed=$(neuron-ls --json-output 2>&1)
+code=$?
+numbers=$(printf "%s\n" "$listed" | grep -o "\"neuron_device\": *[0-9]*" | sed "s/.*/{&}/" | paste -s -d , -)
+if [ -n "$numbers" ]; then echo "[$numbers]"; else printf "%s\n" "$listed" | head -n 20; fi
+exit "$code"'
 # nvidia-smi lists GPUs with which CUDA cannot start (NVIDIA/gpu-operator#2781), so CUDA is asked itself.
 cuda='import ctypes; print("cuInit", ctypes.CDLL("libcuda.so.1").cuInit(0))'
 
@@ -62,7 +69,7 @@ section nvidia nvidia-smi --query-gpu=index,name,driver_version,memory.total --f
 section gpu_fabric sh -c 'nvidia-smi -q | grep -A 6 "^ *Fabric$" | grep -e State -e Status -e Summary'
 section cuda python3 -c "$cuda"
 section fabric_manager journalctl -b -u nvidia-fabricmanager -n 5 -o cat --no-pager
-section neuron neuron-ls --json-output
+section neuron sh -c "$neuron"
 section memlock sh -c 'ulimit -l'
 section service_memlock systemctl show --property DefaultLimitMEMLOCK --value
 section containers sh -c "$containers" sh "$root"

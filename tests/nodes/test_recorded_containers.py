@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -98,6 +99,27 @@ def test_a_node_with_twelve_containers_answers_in_less_than_a_third_of_what_run_
     assert facts.local_disks == "/dev/mapper/vg.01-lv_ephemeral"
     assert len(facts.domains) == 32
     assert [one.name for one in facts.engines if one.is_container] == ["VLLM::EngineCore"] * 12
+
+
+@pytest.mark.parametrize("indent", [None, 4])
+def test_a_trainium_node_with_its_processes_answers_as_short(
+    indent: int | None, node: StandIn, p5_plan: Planned
+) -> None:
+    (device,) = answer("neuron/trn2-48xlarge-one-device-visible")
+    process = {"pid": 4711, "command": "python3 -m vllm.entrypoints " * 20, "neuroncore_ids": [0, 1]}
+    listed = [device | {"neuron_device": one, "neuron_processes": [process] * 4} for one in range(16)]
+    node.without("nvidia-smi")
+    said = node.file("neuron.json", f"a notice\n\n{json.dumps(listed, indent=indent)}\n")
+    assert said.stat().st_size > OUTPUT_LIMIT_CHARACTERS
+    node.command("neuron-ls", f"cat {said}")
+    output = node.run(FACTS.commands)
+    assert len(output) < 8_000
+    plan = replace(p5_plan, accelerator_kind="neuron", accelerators=16)
+    assert judged(node_facts(sections(output)), plan)["accelerators"].message == "16 x Neuron device"
+    node.command("neuron-ls", "echo 'neuron-ls: no such driver' >&2; exit 3")
+    assert judged(facts_of(node), plan)["accelerators"].message == (
+        "0 of 16 can be read: neuron-ls: no such driver."
+    )
 
 
 def test_what_a_container_may_lock_is_the_engines_limit_and_not_the_shells(
