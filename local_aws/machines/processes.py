@@ -1,0 +1,67 @@
+"""Processes by pid and start time: a pid alone may by now belong to another program."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+_PROC = Path("/proc")
+_START_FIELD, _PARENT_FIELD, _STATE_FIELD = 22, 4, 3  # proc(5), /proc/PID/stat
+
+
+def identity(pid: int) -> str:
+    """ "PID-START" of a process that runs; empty for none, or one that has ended and is only not waited for."""
+    fields = _stat(pid)
+    if not fields or fields[_STATE_FIELD - 3] in "ZX":
+        return ""
+    return f"{pid}-{fields[_START_FIELD - 3]}"
+
+
+def is_alive(identity_of: str) -> bool:
+    """Whether the very process of `identity` still runs."""
+    pid = identity_of.partition("-")[0]
+    return pid.isdecimal() and identity(int(pid)) == identity_of
+
+
+def kill(identity_of: str, seconds: float = 10.0) -> None:
+    """Kill the very process of `identity`, and wait until it is gone. TimeoutError when it stays."""
+    deadline = time.monotonic() + seconds
+    while is_alive(identity_of):
+        try:
+            os.kill(int(identity_of.partition("-")[0]), signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"process {identity_of.partition('-')[0]} can't be killed")
+        time.sleep(0.02)
+
+
+def children_of(pid: int) -> list[int]:
+    """The children of a process, by pid."""
+    found = (int(one.name) for one in _PROC.iterdir() if one.name.isdecimal())
+    return sorted(one for one in found if _parent(one) == pid)
+
+
+def is_init(pid: int) -> bool:
+    """Whether it is a systemd that is the first process of a namespace."""
+    try:
+        status = (_PROC / str(pid) / "status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    return fields["Name"].strip() == "systemd" and fields["NSpid"].split()[-1] == "1"
+
+
+def _parent(pid: int) -> int:
+    fields = _stat(pid)
+    return int(fields[_PARENT_FIELD - 3]) if fields else 0
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: the second, the name in brackets, may hold anything."""
+    try:
+        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return []

@@ -1,0 +1,89 @@
+"""What a machine's root is made of: pure data, and the name that changes with it.
+
+A root is a Debian 12 with what an EFA image has and can be had here: cloud-init, a libfabric under /opt/amazon/efa as the
+EFA installer puts it, and a folder of wheels from which pip installs offline. There is no EFA, no GPU and no driver.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import platform
+
+SUITE = "bookworm"
+PYTHON = "3.11"  # of that suite
+PACKAGES = (
+    "ca-certificates",
+    "cloud-init",
+    "dbus",
+    "gcc",
+    "ibverbs-providers",
+    "iproute2",
+    "iputils-ping",
+    "libhwloc15",
+    "libibverbs1",
+    "librdmacm1",
+    "numactl",
+    "procps",
+    "python3-venv",
+    "systemd-container",
+    "systemd-sysv",
+)
+# Taken apart, not installed: its libfabric (1.17) would hide the newer one.
+TOOLS_PACKAGE = "libfabric-bin"
+# What install-nixl may want, and a wheel that holds a libfabric as new as images have (2.5.1, symbols FABRIC_1.9).
+WHEELS = ("nixl==1.5.0", "nixl-cu13==1.5.0", "numpy==2.4.6", "nvidia-cuda-runtime==13.5.37")
+LIBFABRIC_WHEEL = "mpich==5.0.2"
+LIBFABRIC_IN_WHEEL = "/lib/mpich/libfabric.so.1"
+WHEEL_FOLDER = "/opt/wheels"
+EFA_FOLDER = "/opt/amazon/efa"
+
+# NVIDIA's driver brings libcuda, and NIXL's plugins link against it: each function that they name answers 100, no device.
+CUDA_FOLDER = "/opt/nvidia-stub"
+CUDA_STUB = f"""\
+set -e
+mkdir -p {CUDA_FOLDER} /tmp/wheels
+cd /tmp/wheels
+python3 -m zipfile -e {WHEEL_FOLDER}/nixl_cu*.whl .
+{{ find . -name '*.so*' -exec nm -D --undefined-only {{}} + || true; }} 2>/dev/null |
+  grep -o ' cu[A-Z][A-Za-z0-9_]*' | grep -v cuFile | sort -u | sed 's/.*/int&(void) {{ return 100; }}/' |
+  gcc -shared -fPIC -nostdlib -Wl,-soname,libcuda.so.1 -o {CUDA_FOLDER}/libcuda.so.1 -x c -
+rm -r /tmp/wheels
+ldconfig
+"""
+
+# The modules that user data of a pair needs; Debian's list has one that hangs without a locale.
+_CLOUD_CFG = """\
+users: []
+disable_root: false
+preserve_hostname: true
+datasource_list: [NoCloud]
+network: {config: disabled}
+cloud_init_modules: [seed_random, bootcmd, write-files]
+cloud_config_modules: [runcmd]
+cloud_final_modules: [write-files-deferred, scripts-per-once, scripts-per-boot, scripts-per-instance, scripts-user,
+  final-message]
+system_info:
+  distro: debian
+  paths: {cloud_dir: /var/lib/cloud/, templates_dir: /etc/cloud/templates/}
+"""
+
+FILES = {
+    "/etc/cloud/cloud.cfg": _CLOUD_CFG,
+    "/etc/ld.so.conf.d/000_efa.conf": f"{EFA_FOLDER}/lib\n",
+    "/etc/ld.so.conf.d/nvidia-stub.conf": f"{CUDA_FOLDER}\n",
+    "/etc/machine-id": "",
+    "/etc/pip.conf": f"[global]\nno-index = true\nfind-links = {WHEEL_FOLDER}\n",
+    # A service that hangs is dead after 10 s, not 90.
+    "/etc/systemd/system.conf.d/10-machine.conf": "[Manager]\nDefaultTimeoutStopSec=10\n",
+}
+# Services that a container has no use for, each some hundred milliseconds of every boot.
+MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
+ENABLED = ("systemd-networkd.service", "systemd-networkd-wait-online.service")
+
+
+def name() -> str:
+    """The root's name in the cache: another recipe has another one."""
+    values = {key: value for key, value in globals().items() if key.isupper() or key == "_CLOUD_CFG"}
+    parts = json.dumps({**values, "machine": platform.machine()}, sort_keys=True, default=str)
+    return f"root-{hashlib.sha256(parts.encode()).hexdigest()[:12]}"

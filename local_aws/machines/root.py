@@ -1,0 +1,198 @@
+"""The root that machines boot from: built once by mmdebstrap and pip, and kept in the user's cache.
+
+It is whole or not there: built under a lock in a folder beside and renamed. Nothing is installed on this machine: of
+mmdebstrap's package the program alone is unpacked, and apt's lists lie in that folder too.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import platform
+import shlex
+import shutil
+import sys
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_aws.machines import recipe
+from local_aws.machines.failure import CannotBootError, run
+
+Tell = Callable[[str], None]
+_NEEDED = ("apt-get", "dpkg-deb", "perl", "unshare", "nsenter", "mount")
+_WHAT = "the root of the machines can't be built"
+
+
+def home(environ: Mapping[str, str]) -> Path:
+    """The folder of all that is kept: $XDG_CACHE_HOME/nixl-efa, by default ~/.cache/nixl-efa."""
+    return Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".cache") / "nixl-efa"
+
+
+def prepare(environ: Mapping[str, str], tell: Tell) -> Path:
+    """The root, built when it is not there yet (some minutes); CannotBootError when it can't be."""
+    require(environ)
+    folder = home(environ)
+    root = folder / recipe.name()
+    if not root.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        with _lock(folder / "root.lock", tell):
+            if not root.exists():
+                for old in folder.glob("root-*"):
+                    shutil.rmtree(old)
+                tell(f"Building what machines boot from, once, into {root}: some minutes")
+                _build(root, environ)
+    return root / "tree"
+
+
+def require(environ: Mapping[str, str]) -> None:
+    """CannotBootError where a machine can't boot for a reason that is known at once."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        raise CannotBootError("machines need Linux and root")
+    missing = [name for name in _NEEDED if shutil.which(name, path=environ.get("PATH")) is None]
+    if missing:
+        raise CannotBootError(
+            f"machines need {', '.join(missing)}, which {'is' if len(missing) == 1 else 'are'} not on PATH (a Debian or "
+            "an Ubuntu has them)"
+        )
+    if "overlay" not in Path("/proc/filesystems").read_text(encoding="utf-8").split():
+        raise CannotBootError("machines need overlayfs, which this kernel does not have")
+
+
+@contextmanager
+def _lock(path: Path, tell: Tell) -> Iterator[None]:
+    with path.open("w", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            tell("Another process builds what machines boot from: waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _build(root: Path, environ: Mapping[str, str]) -> None:
+    part = root.with_name(f"part-{root.name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    log = root.parent / "root.log"
+    log.unlink(missing_ok=True)
+    build = _Build(part, log, environ)
+    build.debian()
+    build.wheels()
+    build.files()
+    build.clean()
+    part.rename(root)
+
+
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """The steps of a build in `part`; `tree` is the root, all else is thrown away."""
+
+    part: Path
+    log: Path
+    environ: Mapping[str, str]
+
+    @property
+    def tree(self) -> Path:
+        return self.part / "tree"
+
+    def debian(self) -> None:
+        """mmdebstrap's Debian, from the sources and with the proxies of this machine's apt."""
+        tools, apt = self.part / "tools", self.part / "apt"
+        for folder in ("state/lists/partial", "cache/archives/partial", "empty"):
+            (apt / folder).mkdir(parents=True)
+        own = [f"Dir::State={apt}/state", "Dir::State::status=/dev/null", f"Dir::Cache={apt}/cache"]
+        # A hook of the host's apt tells its desktop; nothing of the host has changed.
+        own += ["APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "APT::Sandbox::User=root"]
+        options = [part for option in own for part in ("-o", option)]
+        self._run(["apt-get", *options, "-q", "update"])
+        self._run(["apt-get", *options, "-q", "download", "mmdebstrap"], folder=apt)
+        self._run(["dpkg-deb", "-x", str(next(apt.glob("mmdebstrap_*.deb"))), str(tools)])
+        configured = self._run(["apt-config", "dump", "--no-empty"]).splitlines()
+        aptopt = apt / "options"
+        wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries")
+        aptopt.write_text("".join(f"{line}\n" for line in configured if line.startswith(wanted)), encoding="utf-8")
+        path = f"{self.environ.get('PATH', '')}:{tools}/usr/bin"
+        self._run(
+            [
+                # The mounts of a build that is killed go with it.
+                *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
+                *("perl", f"{tools}/usr/bin/mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+                f"--aptopt={aptopt}",
+                *('--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*"),
+                *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),
+                f"--include={','.join(recipe.PACKAGES)}",
+                f"--customize-hook={self._unpack(recipe.TOOLS_PACKAGE, self.part / 'fabric')}",
+                recipe.SUITE,
+                str(self.tree),
+                *_sources(),
+            ],
+            environ={**self.environ, "PATH": path},
+        )
+
+    @staticmethod
+    def _unpack(package: str, folder: Path) -> str:
+        """A hook of mmdebstrap that takes a package of the suite apart, with the apt that it has set up."""
+        beside = shlex.quote(f"{folder}.deb")
+        return (
+            f"mkdir {beside} && cd {beside} && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q download {package} && "
+            f"dpkg-deb -x {package}_*.deb {shlex.quote(str(folder))}"
+        )
+
+    def wheels(self) -> None:
+        """The folder of wheels, and libfabric out of one of them where the EFA installer puts its own."""
+        folder, other = self.tree / recipe.WHEEL_FOLDER.lstrip("/"), self.part / "wheels"
+        machine, tag = platform.machine(), recipe.PYTHON.replace(".", "")
+        platforms = [f"manylinux_2_{number}_{machine}" for number in range(17, 37)] + [f"manylinux2014_{machine}"]
+        download = [
+            *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
+            *("--only-binary=:all:", "--python-version", recipe.PYTHON, "--implementation", "cp"),
+            *("--abi", f"cp{tag}", "--abi", "abi3", "--abi", "none"),
+            *(part for name in platforms for part in ("--platform", name)),
+        ]
+        self._run([*download, "--dest", str(folder), *recipe.WHEELS])
+        self._run([*download, "--dest", str(other), recipe.LIBFABRIC_WHEEL])
+        efa = self.tree / recipe.EFA_FOLDER.lstrip("/")
+        (efa / "lib").mkdir(parents=True)
+        (efa / "bin").mkdir()
+        with zipfile.ZipFile(next(other.glob("*.whl"))) as wheel:
+            [name] = [name for name in wheel.namelist() if name.endswith(recipe.LIBFABRIC_IN_WHEEL)]
+            (efa / "lib" / "libfabric.so.1").write_bytes(wheel.read(name))
+        for tool in (self.part / "fabric/usr/bin").iterdir():
+            shutil.copy(tool, efa / "bin")
+
+    def files(self) -> None:
+        """Our files, and which services start."""
+        for path, text in recipe.FILES.items():
+            target = self.tree / path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text, encoding="utf-8")
+        # mmdebstrap copies these from this machine; a machine's name is its instance's.
+        for path in ("etc/hostname", "etc/resolv.conf"):
+            (self.tree / path).unlink(missing_ok=True)
+        inside = ["chroot", str(self.tree)]
+        clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
+        self._run([*inside, "sh", "-c", recipe.CUDA_STUB], environ=clean)
+        self._run([*inside, "systemctl", "--quiet", "mask", *recipe.MASKED], environ=clean)
+        self._run([*inside, "systemctl", "--quiet", "enable", *recipe.ENABLED], environ=clean)
+
+    def clean(self) -> None:
+        """Leave the tree alone."""
+        for beside in ("tools", "apt", "fabric", "fabric.deb", "wheels"):
+            shutil.rmtree(self.part / beside)
+
+    def _run(
+        self, command: Sequence[str], *, environ: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> str:
+        return run(command, _WHAT, environ=environ or self.environ, log=self.log, folder=folder)
+
+
+def _sources() -> list[str]:
+    """This machine's own package sources where they are of the root's suite; else none: mmdebstrap knows Debian's."""
+    release = Path("/etc/os-release").read_text(encoding="utf-8")
+    if f"VERSION_CODENAME={recipe.SUITE}" not in release.split():
+        return []
+    listed = [Path("/etc/apt/sources.list"), *sorted(Path("/etc/apt/sources.list.d").glob("*"))]
+    return [str(path) for path in listed if path.suffix in (".list", ".sources") and path.is_file()]

@@ -1,0 +1,165 @@
+"""What one local AWS makes for its machines: namespaces, a bridge, cgroups and a folder, all of which go with it.
+
+The namespaces belong to a process (holder.py) that ends with the local AWS, however that ends; only folders and empty
+cgroups can then be left. They carry pid and start time of their owner, by which the next run knows and removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from local_aws.machines import processes
+from local_aws.machines.failure import CannotBootError, run
+
+BRIDGE = "nodes"
+_RUNS, _HOLDER_FILE = "runs", "holder"
+_CGROUPS = Path("/sys/fs/cgroup")
+_WHAT = "machines can't run here"
+
+
+class Run:
+    """The namespaces of one run. `folder` holds what its machines write; `tree` is the root that they boot from."""
+
+    def __init__(self, home: Path, tree: Path) -> None:
+        """Clean up after runs that were killed, and begin one. CannotBootError where no namespace can be had."""
+        clean_up(home)
+        self.tree = tree
+        self.name = processes.identity(os.getpid())
+        self.folder = home / _RUNS / self.name
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True)
+        try:
+            self._process = _start_holder()
+            [holder] = processes.children_of(self._process.pid) or [0]
+            if not holder:
+                raise CannotBootError(f"{_WHAT}: the process that holds their namespaces has ended")
+            self.holder = holder
+            (self.folder / _HOLDER_FILE).write_text(processes.identity(holder), encoding="utf-8")
+            self.overlay(self.folder / "trial")
+            self.remove_overlay(self.folder / "trial")
+            self.inside(["ip", "link", "set", "lo", "up"])
+            self.inside(["ip", "link", "add", BRIDGE, "type", "bridge"])
+            self.inside(["ip", "link", "set", BRIDGE, "up"])
+        except BaseException:
+            self.close()
+            raise
+
+    def overlay(self, folder: Path) -> Path:
+        """A writable copy of the root in `folder`, mounted for the run alone; its path there."""
+        upper, work, merged = (folder / name for name in ("upper", "work", "merged"))
+        for each in (upper, work, merged):
+            each.mkdir(parents=True, exist_ok=True)
+        options = f"lowerdir={self.tree},upperdir={upper},workdir={work}"
+        self.inside(["mount", "-t", "overlay", "-o", options, "overlay", str(merged)])
+        return merged
+
+    def remove_overlay(self, folder: Path) -> None:
+        """Unmount and remove it."""
+        self.inside(["umount", str(folder / "merged")])
+        shutil.rmtree(folder)
+
+    def command(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` with the run's mounts, network and processes."""
+        return ["nsenter", f"--target={self.holder}", "--mount", "--net", "--pid", "--", *command]
+
+    def inside(self, command: Sequence[str]) -> str:
+        """Run a short program in the run's namespaces; `ip` is the root's own."""
+        if command[0] == "ip":
+            command = ["chroot", str(self.tree), *command]
+        return run(self.command(command), _WHAT)
+
+    def cgroups(self, name: str) -> list[Path]:
+        """A new control group for a machine in every hierarchy of this machine: systemd takes its own for the root."""
+        folders = [root / f"nixl-efa-{self.name}" / name for root in _hierarchies()]
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+            _inherit_cpuset(folder)
+        return folders
+
+    def close(self) -> None:
+        """End every machine, and remove what they wrote."""
+        process = getattr(self, "_process", None)
+        if process is not None:
+            with suppress(OSError):
+                process.stdin.close()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(5)
+            process.kill()
+            process.wait()
+        _remove(self.folder)
+
+
+def clean_up(home: Path) -> list[str]:
+    """Remove what killed runs have left; the names of those runs."""
+    left = []
+    for folder in (home / _RUNS).glob("*"):
+        if not processes.is_alive(folder.name):
+            left.append(folder.name)
+            with suppress(OSError):
+                processes.kill((folder / _HOLDER_FILE).read_text(encoding="utf-8"))
+            _remove(folder)
+    return left
+
+
+def _start_holder() -> subprocess.Popen[bytes]:
+    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--"]
+    process = subprocess.Popen(
+        [*command, sys.executable, "-I", str(Path(__file__).with_name("holder.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # Ctrl-C in the terminal is for the local AWS, which then ends this.
+        start_new_session=True,
+    )
+    if process.stdout is None or process.stdout.readline() != b"ready\n":
+        said = process.communicate()[1].decode(errors="replace").strip().splitlines()
+        raise CannotBootError(f"{_WHAT}: {said[-1] if said else 'no namespaces'}")
+    return process
+
+
+def _hierarchies() -> list[Path]:
+    """Where control groups are made: the one tree of version 2, or each of version 1."""
+    if (_CGROUPS / "cgroup.procs").exists():
+        return [_CGROUPS]
+    return sorted({path.parent.resolve() for path in _CGROUPS.glob("*/cgroup.procs")})
+
+
+def is_unified() -> bool:
+    """Whether this machine has control groups of version 2 alone."""
+    return (_CGROUPS / "cgroup.procs").exists()
+
+
+def _inherit_cpuset(folder: Path) -> None:
+    """In version 1's cpuset a new group takes no process before it was given processors and memory nodes."""
+    for group in (folder.parent, folder):
+        for name in ("cpuset.cpus", "cpuset.mems"):
+            if (group / name).exists() and not (group / name).read_text().strip():
+                (group / name).write_text((group.parent / name).read_text())
+
+
+def _remove(folder: Path) -> None:
+    """The folder of a run whose processes are gone, and its empty control groups."""
+    for root in _hierarchies():
+        for path, _, _ in os.walk(root / f"nixl-efa-{folder.name}", topdown=False):
+            _remove_cgroup(Path(path))
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove_cgroup(folder: Path) -> None:
+    # Killed processes leave a group some moments later.
+    for _ in range(50):
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
