@@ -14,6 +14,9 @@ from tempfile import NamedTemporaryFile
 from typing import NoReturn
 
 from local_aws.clock import Clock
+from local_aws.machines.failure import CannotBootError
+from local_aws.machines.root import home, prepare
+from local_aws.machines.run import Run
 from local_aws.server import DEFAULT_REGION, HOST, LocalAws, PortInUseError, client_environ
 
 DEFAULT_PORT = 5577
@@ -41,7 +44,7 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
-    aws = LocalAws(given.port)
+    aws = LocalAws(given.port, _machines(parser) if given.machines else None)
     written: os.stat_result | None = None
     try:
         aws.start()
@@ -70,6 +73,14 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     _say("The local AWS has stopped; what was in it is gone.")
 
 
+def _machines(parser: _Parser) -> Run:
+    try:
+        tree = prepare(os.environ, _say)
+        return Run(home(os.environ), tree)
+    except CannotBootError as error:
+        parser.fail(f"--machines: {error}.")
+
+
 def _parser(name: str) -> _Parser:
     parser = _Parser(
         prog=name,
@@ -92,6 +103,11 @@ def _parser(name: str) -> _Parser:
         "--region",
         default=DEFAULT_REGION,
         help="The region in the printed variables. Default: %(default)s.",
+    )
+    parser.add_argument(
+        "--machines",
+        action="store_true",
+        help="Let each instance boot a Debian on this machine, with its user data. Needs Linux and root.",
     )
     parser.add_argument("--now", help="Start the simulated clock at this time (2026-12-01T08:00, UTC).")
     parser.add_argument(

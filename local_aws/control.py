@@ -30,6 +30,11 @@ class Control:
         found: list[dict[str, Any]] = self.request("GET", "launches")["launches"]
         return found
 
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """The machines by instance id: "state" (starting, up, off), "pid", "console", "failure"."""
+        found: dict[str, dict[str, Any]] = self.request("GET", "machines")["machines"]
+        return found
+
     def inferred(self) -> list[str]:
         """The rows of docs/facts.md that the answers since the start leaned on and that are inferred."""
         found: list[str] = self.request("GET", "inferred")["inferred"]

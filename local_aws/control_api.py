@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from local_aws.authorization.policy import read as read_policy
 from local_aws.clock import SPEED_LIMIT
 from local_aws.faults import LONGEST_DELAY, Fault
+from local_aws.machines.host import Device
 from local_aws.quotas import QUOTAS
 from local_aws.world import Cause, CommandOutput, Interconnect, world
 
@@ -53,6 +54,7 @@ class _Settings(_Body):
     one_spot_p_quota: bool = False
     pending_seconds: float = Field(default=0, ge=0, le=LONGEST_DELAY)
     interconnect: Interconnect = "ok"
+    machines_lack: list[Device] = []
     quotas: dict[Literal[*QUOTAS], Annotated[float, Field(ge=0)]] = {}  # type: ignore[valid-type]
 
 
@@ -170,6 +172,7 @@ _PLAIN = (
     "one_spot_p_quota",
     "pending_seconds",
     "interconnect",
+    "machines_lack",
 )
 
 
@@ -210,6 +213,11 @@ def _write_endings(body: bytes) -> None:
     world().endings[given.instance_id] = given.cause
 
 
+def _read_machines() -> Mapping[str, Any]:
+    fleet = world().machines
+    return {"machines": {} if fleet is None else fleet.describe()}
+
+
 def _read_policy() -> Mapping[str, Any]:
     return {"policy": world().policy, "permissions": list(world().permissions)}
 
@@ -236,6 +244,7 @@ _RESOURCES: dict[str, _Resource] = {
     "launches": (_read_launches, _no_write, lambda: world().launches.clear()),
     "inferred": (_read_inferred, _no_write, lambda: world().inferred.clear()),
     "policy": (_read_policy, _write_policy, _clear_policy),
+    "machines": (_read_machines, _no_write, _nothing),
     "settings": (_read_settings, _write_settings, _nothing),
     "endings": (_read_endings, _write_endings, lambda: world().endings.clear()),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),

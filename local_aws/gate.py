@@ -19,6 +19,7 @@ from local_aws import inferred, requests
 from local_aws.authorization.asked import asked
 from local_aws.authorization.denial import denied
 from local_aws.control_api import PREFIX, handle
+from local_aws.ec2.machines import follow
 from local_aws.faults import Call
 from local_aws.world import reset, world
 
@@ -55,6 +56,7 @@ class Gate:
         if path == _RESET:
             with self._lock:
                 empty()
+                follow()
             return _answer(start_response, 200, "application/json", b'{"status": "ok"}')
         return self._call(environ, start_response, requests.parse(environ, body), body)
 
@@ -80,6 +82,7 @@ class Gate:
             with self._lock:
                 inferred.take()
                 status, headers, answer = self._carry_out(environ, request, body)
+                follow()
                 if leaned_on := inferred.take():
                     headers = [*headers, (inferred.HEADER, ", ".join(leaned_on))]
                 world().calls.add(_call_of(request, status, answer))

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 from local_aws.authorization.policy import read as read_policy
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
+from local_aws.machines.fleet import Fleet
+from local_aws.machines.run import Run
 from local_aws.world import Cause, CommandOutput, World, world
 
 if TYPE_CHECKING:
@@ -33,8 +35,9 @@ class LocalAws:
 
     _running = threading.Lock()
 
-    def __init__(self, port: int = 0) -> None:
-        """`port` 0 takes a free one."""
+    def __init__(self, port: int = 0, run: Run | None = None) -> None:
+        """`port` 0 takes a free one. `run`: instances run on machines in it; it ends with this."""
+        self._run = run
         self._port = port
         self._server: BaseWSGIServer | None = None
         self._thread: threading.Thread | None = None
@@ -56,12 +59,23 @@ class LocalAws:
             self._server = _serve(self._port)
         except BaseException:
             self._running.release()
+            if self._run is not None:
+                self._run.close()
             raise
+        if self._run is not None:
+            world().machines = Fleet(self._run, lambda instance_id: self.end(instance_id, "shutdown"))
         self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
-        """Close the port."""
+        """Close the port, and end the machines."""
+        if self._server is not None:
+            self._close_port()
+        fleet, world().machines = world().machines, None
+        if fleet is not None:
+            fleet.close()
+
+    def _close_port(self) -> None:
         if self._server is None:
             return
         self._server.shutdown()

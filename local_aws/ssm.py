@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from secrets import token_hex
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -12,7 +13,7 @@ from moto.ssm import models as moto_models
 from moto.ssm.models import ParameterDict
 from moto.ssm.responses import SimpleSystemManagerResponse
 
-from local_aws import images, whole_outputs
+from local_aws import images, run_command, whole_outputs
 from local_aws.ec2.way_out import is_managed
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
@@ -181,27 +182,56 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
     def send_command(self) -> ActionResult:
         """Run Command on running instances alone, as AWS does."""
         managed = {instance.id for instance in self._managed()}
-        for identifier in self._get_param("InstanceIds", []):
+        wanted = list(self._get_param("InstanceIds", []))
+        for identifier in wanted:
             if identifier not in managed:
                 raise JsonError(
                     "InvalidInstanceId",
                     f"Instances [[{identifier}]] not in a valid state for account {self.current_account}",
                 )
-        return super().send_command()
+        answer: Any = super().send_command()
+        sent = answer.result["Command"]
+        command = self.ssm_backend.get_command_by_id(sent["CommandId"])
+        if wanted:
+            # moto adds every instance of the region to those that were named.
+            command.instance_ids = sent["InstanceIds"] = wanted
+            command.invocations = [one for one in command.invocations if one["InstanceId"] in wanted]
+        fleet = world().machines
+        if fleet is not None:
+            for invocation in command.invocations:
+                machine = fleet.machine(invocation["InstanceId"])
+                if machine is not None:
+                    run_command.begin(machine, invocation, sent["Parameters"])
+            sent.update(Status="Pending", StatusDetails="Pending")
+        return answer
+
+    def start_session(self) -> ActionResult:
+        """What Session Manager's plugin connects with; no channel is behind it."""
+        target = self._get_param("Target")
+        if target not in {instance.id for instance in self._managed()}:
+            raise JsonError("TargetNotConnected", f"{target} is not connected.")
+        session = f"local-{token_hex(9)}"
+        channel = f"wss://ssmmessages.{self.region}.amazonaws.com/v1/data-channel/{session}"
+        return ActionResult(
+            {
+                "SessionId": session,
+                "TokenValue": token_hex(32),
+                "StreamUrl": f"{channel}?role=publish_subscribe",
+            }
+        )
 
     def get_command_invocation(self) -> ActionResult:
-        """moto's invocation with the output that a test has set for the instance."""
+        """moto's invocation with the output of the instance's machine, or the one that a test has set for it."""
         answer: Any = super().get_command_invocation()
-        outputs = world().command_outputs
-        output = outputs.get(self._get_param("InstanceId")) or outputs.get("*") or CommandOutput()
         result = dict(answer.result)
+        output, details = self._output(result)
         # moto keeps a Python list representation in place of the enum's words.
         result.update(
             StandardOutputContent=_cut(output.stdout, _MOST_OUTPUT, "---Output truncated---"),
             StandardErrorContent=_cut(output.stderr, _MOST_ERROR, "---Error truncated----"),
             ResponseCode=output.response_code,
             Status=output.status,
-            StatusDetails=output.status,
+            StatusDetails=details,
             # What AWS shows where nothing was asked for (AWS CLI examples, get-command-invocation).
             DocumentVersion=result.get("DocumentVersion") or "",
             StandardOutputUrl="",
@@ -213,11 +243,27 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             result |= whole_outputs.write(self.current_account, self.region, command, answer.result, output)
         return ActionResult(result)
 
+    def _output(self, invocation: Mapping[str, Any]) -> tuple[CommandOutput, str]:
+        """What the command printed until now, and its status in detail."""
+        instance_id = invocation["InstanceId"]
+        if world().machines is not None:
+            under_way = CommandOutput("", "", invocation["ResponseCode"], invocation["Status"])
+            key = (invocation["CommandId"], instance_id)
+            return world().invocation_outputs.get(key, under_way), invocation["StatusDetails"]
+        outputs = world().command_outputs
+        output = outputs.get(instance_id) or outputs.get("*") or CommandOutput()
+        return output, output.status
+
     def _managed(self) -> list[Any]:
         backend = ec2_backends[self.current_account][self.region]
         backend.settle()
+        fleet = world().machines
         return [
             instance
             for instance in backend.all_instances()
-            if instance.state == "running" and instance.iam_instance_profile and is_managed(backend, instance)
+            if instance.state == "running"
+            and instance.iam_instance_profile
+            and is_managed(backend, instance)
+            # An agent reports once its machine is up; without machines every agent has.
+            and (fleet is None or fleet.machine(instance.id) is not None)
         ]

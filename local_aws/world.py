@@ -12,6 +12,8 @@ from typing import Any, Literal
 from local_aws.authorization.policy import Document
 from local_aws.clock import Clock
 from local_aws.faults import CallLog, Faults
+from local_aws.machines.fleet import Fleet
+from local_aws.machines.host import Device, lacking
 
 # What ends an instance without a call of its user: a shutdown by its operating system, a Spot reclaim, and an EBS key
 # that may not be used or a full quota of volumes, which end it while it is pending.
@@ -62,6 +64,7 @@ class World:
     interconnect:     what joins the instances of UltraServers is "ok", "impaired", or its state is not known.
     closed_zones:     zones that offer no instance type at the moment.
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
+    invocation_outputs: what machines printed, by command and instance id, once a command has ended.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
     one_spot_p_quota: Service Quotas has one quota for every P on Spot, in place of P5's own.
     pending_seconds:  how long on this machine's clock a launched instance is pending.
@@ -70,6 +73,8 @@ class World:
     inferred:         the rows of docs/facts.md that answers leaned on and that are inferred.
     policy:           what the caller may do; None: everything.
     permissions:      while a policy is set, each action that a request needed, in order.
+    machines:         the machines that instances run on; None: there are none, and Run Command answers as told.
+    machines_lack:    what those machines can't have on this machine, whatever their instances' type has.
     emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
     """
 
@@ -88,6 +93,7 @@ class World:
     interconnect: Interconnect = "ok"
     closed_zones: set[str] = field(default_factory=set)
     command_outputs: dict[str, CommandOutput] = field(default_factory=dict)
+    invocation_outputs: dict[tuple[str, str], CommandOutput] = field(default_factory=dict)
     quotas: dict[str, float] = field(default_factory=dict)
     one_spot_p_quota: bool = False
     pending_seconds: float = 0.0
@@ -96,6 +102,8 @@ class World:
     inferred: set[str] = field(default_factory=set)
     policy: Document | None = None
     permissions: list[str] = field(default_factory=list)
+    machines: Fleet | None = None
+    machines_lack: list[Device] = field(default_factory=lacking)
     emptied: int = 0
 
 
@@ -111,7 +119,7 @@ def reset() -> World:
     """Begin anew: real time, no faults, no calls, default knobs. Callers' references stay good."""
     fresh = World()
     for name in World.__slots__:
-        if name not in ("clock", "faults", "calls", "emptied"):
+        if name not in ("clock", "faults", "calls", "emptied", "machines"):
             setattr(_world, name, getattr(fresh, name))
     _world.emptied += 1
     _world.clock.reset()

@@ -49,6 +49,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self.spot_price = ""
         self.spot_request_open = True
         self.ended: datetime | None = None
+        self.boots = 1
         super().__init__(ec2_backend, *args, **kwargs)
         self.launch_time = world().clock.now()
         self._runs_at = monotonic() + world().pending_seconds
@@ -173,7 +174,14 @@ class Instance(MotoInstance):  # type: ignore[misc]
         """Start, which is a launch anew."""
         if self.state == "stopped":
             self.launch_time = world().clock.now()
+            self.boots += 1
         return super().start()
+
+    def reboot(self) -> None:
+        """Reboot; one that does not run stays as it is."""
+        if self.state == "running":
+            self.boots += 1
+            super().reboot()
 
     def stop(self) -> Any:
         """Stop; a reserved slot comes back after a while."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_aws.machines import processes
-from local_aws.machines.run import BRIDGE, Run, is_unified
+from local_aws.machines.run import BRIDGE, Run
 
 # How long a machine may take to power off: its services have 10 s (recipe.py).
 _OFF_SECONDS = 20.0
@@ -23,7 +23,7 @@ _OFF_SECONDS = 20.0
 REBOOT = 133
 _SEED = "/var/lib/cloud/seed/nocloud"
 _NETWORK = "/etc/systemd/network/10-host0.network"
-_READY = "run/systemd/private"
+_READY = "run/dbus/system_bus_socket"
 _ENVIRON = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
 
 
@@ -46,28 +46,26 @@ class Machine:
         self._name = instance_id
         self._folder = run.folder / instance_id
         self._process: subprocess.Popen[bytes] | None = None
-        self._cgroups: list[Path] = []
         self.leader: int | None = None
 
     def start(self, identity: Identity) -> None:
         """Power on. What it says goes to console.log in its folder."""
-        merged = self._folder / "merged"
-        if not merged.exists():
+        if not self._folder.exists():
             self._run.overlay(self._folder)
-        seed, network = self._folder / "seed", self._folder / "network"
-        _write_seed(seed, identity)
-        _write_network(network, identity)
+        _write_seed(self._folder / "seed", identity)
+        _write_network(self._folder / "network", identity)
         gateway = f"{identity.gateway}/{identity.address.rpartition('/')[2]}"
         self._run.inside(["ip", "address", "replace", gateway, "dev", BRIDGE])
-        self._cgroups = self._run.cgroups(self._name)
+        cgroup = self._run.cgroup(self._name)
         with self.console.open("ab") as console:
             self._process = subprocess.Popen(
-                self._run.command(["sh", "-c", self._script(merged, seed, network, identity.hostname)]),
+                self._run.command(["sh", "-c", self._script(identity.hostname, cgroup)]),
                 stdin=subprocess.DEVNULL,
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
-                env={**_ENVIRON, **({} if is_unified() else {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "0"})},
+                # Also where this machine itself uses version 1 of control groups (run.py says why).
+                env={**_ENVIRON, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             )
 
     def look(self) -> int | None:
@@ -96,7 +94,7 @@ class Machine:
 
     @property
     def is_up(self) -> bool:
-        """Whether it runs and its systemd takes jobs."""
+        """Whether it runs and its systemd takes orders."""
         return self.leader is not None and self.path(_READY).exists()
 
     def path(self, name: str) -> Path:
@@ -105,9 +103,11 @@ class Machine:
 
     def enter(self, command: Sequence[str]) -> list[str]:
         """The command line that runs a program in the machine, beside its services."""
-        return ["nsenter", f"--target={self.leader}", "--all", "--", *command]
+        return processes.unblocked(["nsenter", f"--target={self.leader}", "--all", "--", *command])
 
-    def service(self, unit: str, command: Sequence[str], *, folder: str = "/", seconds: float) -> subprocess.Popen[bytes]:
+    def service(
+        self, unit: str, command: Sequence[str], *, folder: str = "/", seconds: float
+    ) -> subprocess.Popen[bytes]:
         """Run a program as a service of the machine, which gives it the limits and the environment of one."""
         inside = [
             *("/usr/bin/systemd-run", "--quiet", "--pipe", "--wait", "--collect", f"--unit={unit}"),
@@ -161,22 +161,32 @@ class Machine:
         children = [] if nspawn is None else processes.children_of(nspawn)
         return next((pid for pid in children if processes.is_init(pid)), None)
 
-    def _script(self, merged: Path, seed: Path, network: Path, hostname: str) -> str:
-        """A shell's words: join the control groups and become systemd-nspawn, which is the root's own with its own
+    def _script(self, hostname: str, cgroup: Path) -> str:
+        """A shell's words: join the control group and become systemd-nspawn, which is the root's own with its own
         libraries, so that this machine needs no systemd."""
         libraries = self._run.tree / f"usr/lib/{platform.machine()}-linux-gnu"
-        loader = next(path for path in (*libraries.glob("ld-linux-*"), *self._run.tree.glob("usr/lib*/ld-linux-*")))
+        loader = next(
+            path for path in (*libraries.glob("ld-linux-*"), *self._run.tree.glob("usr/lib*/ld-linux-*"))
+        )
         nspawn = [
             *(str(loader), "--library-path", f"{libraries}:{libraries}/systemd"),
-            *(str(self._run.tree / "usr/bin/systemd-nspawn"), "--quiet", "--boot", f"--directory={merged}"),
+            *(
+                str(self._run.tree / "usr/bin/systemd-nspawn"),
+                "--quiet",
+                "--boot",
+                f"--directory={self._folder / 'merged'}",
+            ),
             # Registered nowhere: machinectl of this machine does not see it.
             *("--register=no", "--keep-unit", f"--machine={self._name}", f"--hostname={hostname}"),
             f"--uuid={uuid.uuid5(uuid.NAMESPACE_DNS, self._name)}",
-            *(f"--network-bridge={BRIDGE}", f"--bind-ro={seed}:{_SEED}", f"--bind-ro={network}:{_NETWORK}"),
+            *(
+                f"--network-bridge={BRIDGE}",
+                f"--bind-ro={self._folder / 'seed'}:{_SEED}",
+                f"--bind-ro={self._folder / 'network'}:{_NETWORK}",
+            ),
             *("--console=read-only", "--link-journal=no", "--resolv-conf=off", "--timezone=off"),
         ]
-        joins = "".join(f"echo 0 >{shlex.quote(str(group / 'cgroup.procs'))} && " for group in self._cgroups)
-        return f"{joins}exec {shlex.join(nspawn)}"
+        return f"echo 0 >{shlex.quote(str(cgroup / 'cgroup.procs'))} && exec {shlex.join(nspawn)}"
 
 
 def _write_seed(folder: Path, identity: Identity) -> None:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 _PROC = Path("/proc")
 _START_FIELD, _PARENT_FIELD, _STATE_FIELD = 22, 4, 3  # proc(5), /proc/PID/stat
+
+
+_UNBLOCK = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execvp(sys.argv[1], sys.argv[1:])"
+
+
+def unblocked(command: Sequence[str]) -> list[str]:
+    """The command line that runs `command` with no signal blocked: what waits for its signals in sigwait, as the local
+    AWS does, hands its mask to every child, and a machine would then wait in vain for its processes to end."""
+    return [sys.executable, "-I", "-S", "-c", _UNBLOCK, *command]
 
 
 def identity(pid: int) -> str:
@@ -62,6 +73,11 @@ def _parent(pid: int) -> int:
 def _stat(pid: int) -> list[str]:
     """The fields of /proc/PID/stat from the third on: the second, the name in brackets, may hold anything."""
     try:
-        return (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        return (
+            (_PROC / str(pid) / "stat")
+            .read_text(encoding="utf-8", errors="replace")
+            .rpartition(")")[2]
+            .split()
+        )
     except OSError:
         return []

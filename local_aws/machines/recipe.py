@@ -78,7 +78,13 @@ FILES = {
     "/etc/systemd/system.conf.d/10-machine.conf": "[Manager]\nDefaultTimeoutStopSec=10\n",
 }
 # Services that a container has no use for, each some hundred milliseconds of every boot.
-MASKED = ("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer")
+MASKED = (
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "e2scrub_all.timer",
+    "fstrim.timer",
+)
 ENABLED = ("systemd-networkd.service", "systemd-networkd-wait-online.service")
 
 

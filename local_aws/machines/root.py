@@ -28,7 +28,10 @@ _WHAT = "the root of the machines can't be built"
 
 def home(environ: Mapping[str, str]) -> Path:
     """The folder of all that is kept: $XDG_CACHE_HOME/nixl-efa, by default ~/.cache/nixl-efa."""
-    return Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".cache") / "nixl-efa"
+    return (
+        Path(environ.get("XDG_CACHE_HOME") or Path(environ.get("HOME") or "~").expanduser() / ".cache")
+        / "nixl-efa"
+    )
 
 
 def prepare(environ: Mapping[str, str], tell: Tell) -> Path:
@@ -113,13 +116,21 @@ class _Build:
         configured = self._run(["apt-config", "dump", "--no-empty"]).splitlines()
         aptopt = apt / "options"
         wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries")
-        aptopt.write_text("".join(f"{line}\n" for line in configured if line.startswith(wanted)), encoding="utf-8")
+        aptopt.write_text(
+            "".join(f"{line}\n" for line in configured if line.startswith(wanted)), encoding="utf-8"
+        )
         path = f"{self.environ.get('PATH', '')}:{tools}/usr/bin"
         self._run(
             [
                 # The mounts of a build that is killed go with it.
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
-                *("perl", f"{tools}/usr/bin/mmdebstrap", "--mode=root", "--variant=minbase", "--format=directory"),
+                *(
+                    "perl",
+                    f"{tools}/usr/bin/mmdebstrap",
+                    "--mode=root",
+                    "--variant=minbase",
+                    "--format=directory",
+                ),
                 f"--aptopt={aptopt}",
                 *('--aptopt=APT::Install-Recommends "false"', "--dpkgopt=path-exclude=/usr/share/doc/*"),
                 *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),
@@ -145,7 +156,9 @@ class _Build:
         """The folder of wheels, and libfabric out of one of them where the EFA installer puts its own."""
         folder, other = self.tree / recipe.WHEEL_FOLDER.lstrip("/"), self.part / "wheels"
         machine, tag = platform.machine(), recipe.PYTHON.replace(".", "")
-        platforms = [f"manylinux_2_{number}_{machine}" for number in range(17, 37)] + [f"manylinux2014_{machine}"]
+        platforms = [f"manylinux_2_{number}_{machine}" for number in range(17, 37)] + [
+            f"manylinux2014_{machine}"
+        ]
         download = [
             *(sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"),
             *("--only-binary=:all:", "--python-version", recipe.PYTHON, "--implementation", "cp"),

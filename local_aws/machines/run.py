@@ -1,4 +1,4 @@
-"""What one local AWS makes for its machines: namespaces, a bridge, cgroups and a folder, all of which go with it.
+"""What one local AWS makes for its machines: namespaces, a bridge, control groups and a folder, all of which go with it.
 
 The namespaces belong to a process (holder.py) that ends with the local AWS, however that ends; only folders and empty
 cgroups can then be left. They carry pid and start time of their owner, by which the next run knows and removes them.
@@ -29,6 +29,7 @@ class Run:
 
     def __init__(self, home: Path, tree: Path) -> None:
         """Clean up after runs that were killed, and begin one. CannotBootError where no namespace can be had."""
+        _tree_of_cgroups()
         clean_up(home)
         self.tree = tree
         self.name = processes.identity(os.getpid())
@@ -67,7 +68,8 @@ class Run:
 
     def command(self, command: Sequence[str]) -> list[str]:
         """The command line that runs `command` with the run's mounts, network and processes."""
-        return ["nsenter", f"--target={self.holder}", "--mount", "--net", "--pid", "--", *command]
+        inside = ["nsenter", f"--target={self.holder}", "--mount", "--net", "--pid", "--", *command]
+        return processes.unblocked(inside)
 
     def inside(self, command: Sequence[str]) -> str:
         """Run a short program in the run's namespaces; `ip` is the root's own."""
@@ -75,13 +77,11 @@ class Run:
             command = ["chroot", str(self.tree), *command]
         return run(self.command(command), _WHAT)
 
-    def cgroups(self, name: str) -> list[Path]:
-        """A new control group for a machine in every hierarchy of this machine: systemd takes its own for the root."""
-        folders = [root / f"nixl-efa-{self.name}" / name for root in _hierarchies()]
-        for folder in folders:
-            folder.mkdir(parents=True, exist_ok=True)
-            _inherit_cpuset(folder)
-        return folders
+    def cgroup(self, name: str) -> Path:
+        """A control group for a machine, which its systemd takes for the root of all."""
+        folder = _tree_of_cgroups() / f"nixl-efa-{self.name}" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def close(self) -> None:
         """End every machine, and remove what they wrote."""
@@ -109,7 +109,17 @@ def clean_up(home: Path) -> list[str]:
 
 
 def _start_holder() -> subprocess.Popen[bytes]:
-    command = ["unshare", "--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc", "--ipc", "--"]
+    command = [
+        "unshare",
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "--mount-proc",
+        "--ipc",
+        "--",
+    ]
     process = subprocess.Popen(
         [*command, sys.executable, "-I", str(Path(__file__).with_name("holder.py"))],
         stdin=subprocess.PIPE,
@@ -124,31 +134,24 @@ def _start_holder() -> subprocess.Popen[bytes]:
     return process
 
 
-def _hierarchies() -> list[Path]:
-    """Where control groups are made: the one tree of version 2, or each of version 1."""
-    if (_CGROUPS / "cgroup.procs").exists():
-        return [_CGROUPS]
-    return sorted({path.parent.resolve() for path in _CGROUPS.glob("*/cgroup.procs")})
-
-
-def is_unified() -> bool:
-    """Whether this machine has control groups of version 2 alone."""
-    return (_CGROUPS / "cgroup.procs").exists()
-
-
-def _inherit_cpuset(folder: Path) -> None:
-    """In version 1's cpuset a new group takes no process before it was given processors and memory nodes."""
-    for group in (folder.parent, folder):
-        for name in ("cpuset.cpus", "cpuset.mems"):
-            if (group / name).exists() and not (group / name).read_text().strip():
-                (group / name).write_text((group.parent / name).read_text())
+def _tree_of_cgroups() -> Path:
+    """The control groups of version 2, alone or beside those of version 1. Version 1 is no use: a systemd in a container
+    is not told when a group of it is empty, and waits for services that have long ended."""
+    found = next(
+        (path for path in (_CGROUPS, _CGROUPS / "unified") if (path / "cgroup.controllers").exists()), None
+    )
+    if found is None:
+        raise CannotBootError(f"{_WHAT}: this machine has no control groups of version 2 below {_CGROUPS}")
+    return found
 
 
 def _remove(folder: Path) -> None:
     """The folder of a run whose processes are gone, and its empty control groups."""
-    for root in _hierarchies():
-        for path, _, _ in os.walk(root / f"nixl-efa-{folder.name}", topdown=False):
-            _remove_cgroup(Path(path))
+    # systemd-nspawn makes the group in version 1's own hierarchy of systemd too.
+    for pattern in (f"nixl-efa-{folder.name}", f"*/nixl-efa-{folder.name}"):
+        for group in _CGROUPS.glob(pattern):
+            for path, _, _ in os.walk(group, topdown=False):
+                _remove_cgroup(Path(path))
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -1,0 +1,84 @@
+"""Run Command on a machine: the script as the agent of Systems Manager runs it, and what GetCommandInvocation tells.
+
+Sources: Systems Manager user guide, documents-command-ssm-plugin-reference (aws:runShellScript) and monitor-commands;
+amazon-ssm-agent for the script's file, its shell and its folder.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from local_aws.machines.machine import Machine
+from local_aws.world import CommandOutput, world
+
+_DEFAULT_SECONDS, _DEFAULT_FOLDER = 3600.0, "/usr/bin"
+_FOLDER = (
+    "/var/lib/amazon/ssm/{instance}/document/orchestration/{command}/awsrunShellScript/0.awsrunShellScript"
+)
+# systemd ends the service after its time; then everything that has stayed is killed.
+_GRACE_SECONDS = 5.0
+_STOPPED = 137  # amazon-ssm-agent, CommandStoppedPreemptivelyExitCode
+_DETAILS = {"InProgress": "In Progress", "TimedOut": "Execution Timed Out"}
+
+
+def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
+    """Run a command's script on a machine, beside; `invocation`, moto's, is told how it goes.
+
+    An error of the machine (it went down meanwhile) is a failed command.
+    """
+    times = dict.fromkeys(("ExecutionStartDateTime", "ExecutionEndDateTime", "ExecutionElapsedTime"), "")
+    invocation.update(times, Status="InProgress", StatusDetails=_DETAILS["InProgress"], ResponseCode=-1)
+    name = f"run-command-{invocation['CommandId']}"
+    threading.Thread(
+        target=_carry_out, args=(machine, invocation, parameters), name=name, daemon=True
+    ).start()
+
+
+def _carry_out(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
+    began = world().clock.now()
+    try:
+        output = _run(machine, invocation, parameters)
+    except OSError as error:
+        output = CommandOutput("", f"the machine went down: {error}", -1, "Failed")
+    ended = world().clock.now()
+    invocation.update(
+        ExecutionStartDateTime=began.isoformat(),
+        ExecutionEndDateTime=ended.isoformat(),
+        ExecutionElapsedTime=f"PT{(ended - began).total_seconds():.3f}S",
+        ResponseCode=output.response_code,
+        StatusDetails=_DETAILS.get(output.status, output.status),
+        Status=output.status,
+    )
+    world().invocation_outputs[invocation["CommandId"], invocation["InstanceId"]] = output
+
+
+def _run(
+    machine: Machine, invocation: Mapping[str, Any], parameters: Mapping[str, list[str]]
+) -> CommandOutput:
+    seconds = float((parameters.get("executionTimeout") or [""])[0] or _DEFAULT_SECONDS)
+    folder = (parameters.get("workingDirectory") or [""])[0] or _DEFAULT_FOLDER
+    names = {"instance": invocation["InstanceId"], "command": invocation["CommandId"]}
+    path = f"{_FOLDER.format(**names)}/_script.sh"
+    file = machine.path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("\n".join(parameters.get("commands", [])) + "\n", encoding="utf-8")
+    file.chmod(0o700)
+    unit = f"run-command-{invocation['CommandId']}"
+    process = machine.service(unit, ["/bin/sh", "-c", path], folder=folder, seconds=seconds)
+    began = time.monotonic()
+    try:
+        out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        # The client goes by itself when its service is gone.
+        subprocess.run(machine.enter(["systemctl", "kill", "--signal=KILL", unit]), check=False)
+        out, err = process.communicate()
+    stdout, stderr = (text.decode(errors="replace") for text in (out, err))
+    if process.returncode == 0:
+        return CommandOutput(stdout, stderr)
+    if time.monotonic() - began >= seconds:
+        return CommandOutput(stdout, stderr, _STOPPED, "TimedOut")
+    return CommandOutput(stdout, stderr, process.returncode, "Failed")
