@@ -37,7 +37,7 @@ $(NODE_INSTALLED): package-lock.json
 	@touch $@
 
 rehearse: install
-	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep)
+	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep) $(if $(REAL),--real-nodes)
 
 synth: install
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" cdktf synth

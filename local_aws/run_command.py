@@ -45,6 +45,7 @@ def _carry_out(machine: Machine, invocation: dict[str, Any], parameters: Mapping
     except OSError as error:
         output = CommandOutput("", f"the machine went down: {error}", -1, "Failed")
     ended = world().clock.now()
+    world().invocation_outputs[invocation["CommandId"], invocation["InstanceId"]] = output
     invocation.update(
         ExecutionStartDateTime=began.isoformat(),
         ExecutionEndDateTime=ended.isoformat(),
@@ -53,7 +54,6 @@ def _carry_out(machine: Machine, invocation: dict[str, Any], parameters: Mapping
         StatusDetails=_DETAILS.get(output.status, output.status),
         Status=output.status,
     )
-    world().invocation_outputs[invocation["CommandId"], invocation["InstanceId"]] = output
 
 
 def _run(

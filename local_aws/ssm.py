@@ -247,9 +247,10 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         """What the command printed until now, and its status in detail."""
         instance_id = invocation["InstanceId"]
         if world().machines is not None:
-            under_way = CommandOutput("", "", invocation["ResponseCode"], invocation["Status"])
-            key = (invocation["CommandId"], instance_id)
-            return world().invocation_outputs.get(key, under_way), invocation["StatusDetails"]
+            # The output is there before the status says so (run_command.py).
+            status, details = invocation["Status"], invocation["StatusDetails"]
+            under_way = CommandOutput("", "", invocation["ResponseCode"], status)
+            return world().invocation_outputs.get((invocation["CommandId"], instance_id), under_way), details
         outputs = world().command_outputs
         output = outputs.get(instance_id) or outputs.get("*") or CommandOutput()
         return output, output.status

@@ -32,7 +32,7 @@ PACKAGES = (
 # Taken apart, not installed: its libfabric (1.17) would hide the newer one.
 TOOLS_PACKAGE = "libfabric-bin"
 # What install-nixl may want, and a wheel that holds a libfabric as new as images have (2.5.1, symbols FABRIC_1.9).
-WHEELS = ("nixl==1.5.0", "nixl-cu13==1.5.0", "numpy==2.4.6", "nvidia-cuda-runtime==13.5.37")
+WHEELS = ("nixl==1.5.0", "nixl-cu13==1.5.0", "numpy==2.2.6", "nvidia-cuda-runtime==13.0.96")
 LIBFABRIC_WHEEL = "mpich==5.0.2"
 LIBFABRIC_IN_WHEEL = "/lib/mpich/libfabric.so.1"
 WHEEL_FOLDER = "/opt/wheels"

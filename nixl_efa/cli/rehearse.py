@@ -19,6 +19,10 @@ def command(
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the pair and the local AWS, to look around.")
     ] = False,
+    real_nodes: Annotated[
+        bool,
+        typer.Option("--real-nodes", help="Let the nodes boot on this machine. Needs Linux, root and apt."),
+    ] = False,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the local AWS; 0 takes a free one.")
     ] = 0,
@@ -40,4 +44,4 @@ def command(
     project = Path.cwd()
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     settings = environment_settings(environment, environ, project)
-    rehearse(settings, Options(keep, port), project, environ, sys.executable, say)
+    rehearse(settings, Options(keep, port, real_nodes), project, environ, sys.executable, say)

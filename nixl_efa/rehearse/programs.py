@@ -33,12 +33,12 @@ class Programs:
             code = child.wait()
         return self._judge(command, code, accept)
 
-    def read(self, command: Sequence[str]) -> str:
+    def read(self, command: Sequence[str], *, accept: Sequence[int] = (0,)) -> str:
         """Run it and return its standard output; what it says beside goes where ours goes."""
         with _Child(command, self.folder, self.environ, out=subprocess.PIPE, err=None) as child:
             out = child.stdout.read() if child.stdout else ""
             code = child.wait()
-        self._judge(command, code, (0,))
+        self._judge(command, code, accept)
         return out
 
     def follow(

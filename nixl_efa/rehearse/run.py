@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from local_aws.control import Control
+from local_aws.machines.failure import CannotBootError
+from local_aws.machines.root import prepare
 from nixl_efa import instance_types
 from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
 from nixl_efa.nodes import outputs
 from nixl_efa.nodes.facts import planned
-from nixl_efa.rehearse import facts, server, workspace
+from nixl_efa.rehearse import facts, real_nodes, server, workspace
 from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
@@ -24,9 +27,6 @@ from nixl_efa.rehearse.programs import Programs
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.rehearse.tools import Tools, find_tools
 from nixl_efa.settings import Settings
-
-if TYPE_CHECKING:
-    from mypy_boto3_ec2 import EC2Client
 
 Tell = Callable[[str], None]
 DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
@@ -36,10 +36,11 @@ DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complet
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """keep: leave the pair and the local AWS at the end. port: 0 takes a free one."""
+    """keep: leave the pair and the local AWS at the end. port: 0 takes a free one. real_nodes: the nodes boot."""
 
     keep: bool = False
     port: int = 0
+    real_nodes: bool = False
 
 
 def rehearse(
@@ -55,6 +56,7 @@ def rehearse(
         raise Failure(
             f"an earlier rehearsal of {settings.name} was kept and still runs: end it with `kill {earlier}`"
         )
+    are_real = options.real_nodes and _can_boot(environ, tell)
     space = workspace.make(project, settings)
     started = server.start(
         python,
@@ -62,12 +64,13 @@ def rehearse(
         options.port,
         settings.region,
         workspace.environ_of(space, settings, "", environ),
+        machines=are_real,
     )
     try:
         given = workspace.environ_of(space, settings, started.endpoint, environ)
         with terraform_environ(given) as complete:
             programs = Programs(space.folder, complete, space.log)
-            _Rehearsal(settings, tools, programs, started, space, tell).run(options.keep)
+            _Rehearsal(settings, tools, programs, started, space, tell).run(options.keep, are_real)
     except KeyboardInterrupt:
         server.stop(started.process)
         raise Failure(
@@ -79,6 +82,16 @@ def rehearse(
         raise
     if not options.keep:
         server.stop(started.process)
+
+
+def _can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
+    """Whether machines can boot here, with what they boot from made ready; says why not."""
+    try:
+        prepare(environ, tell)
+    except CannotBootError as error:
+        tell(f"The nodes are simulated, since {error}.")
+        return False
+    return True
 
 
 class _Rehearsal:
@@ -100,7 +113,7 @@ class _Rehearsal:
         self._control = Control(local.endpoint)
         self._began = time.monotonic()
 
-    def run(self, keep: bool) -> None:
+    def run(self, keep: bool, are_real: bool) -> None:
         name, stack = self._settings.name, self._settings.stack_name
         self._step(f"A local AWS listens on {self._local.endpoint} (pid {self._local.process.pid})")
         if self._space.set_aside:
@@ -113,14 +126,20 @@ class _Rehearsal:
         self._command("check", name, "--brief")
         self._step(f"Deploy {stack}")
         self._cdktf("deploy", DEPLOYED)
+        deployed = time.time()
         self._step("A second plan is empty")
         self._second_plan()
         self._step("What was built")
-        tell_instances(self._ec2(), name, self._tell)
+        tell_instances(self._client("ec2"), name, self._tell)
         self._command("status", name)
-        self._step("Verify the pair (the nodes' answers are simulated: there is no machine to measure on)")
-        self._simulate_nodes()
-        self._command("verify", name, "--no-transfer")
+        if are_real:
+            self._verify_real_nodes(deployed)
+        else:
+            self._step(
+                "Verify the pair (the nodes' answers are simulated: there is no machine to measure on)"
+            )
+            self._simulate_nodes()
+            self._command("verify", name, "--no-transfer")
         if keep:
             self._tell_inferred()
             self._explain_keep()
@@ -176,9 +195,31 @@ class _Rehearsal:
         if code:
             raise Failure(f"the second plan is not empty: see {self._space.log}")
 
+    def _verify_real_nodes(self, deployed: float) -> None:
+        self._step("The nodes have booted")
+        pair = self._pair()
+        booted = real_nodes.wait_for_boot(self._control.machines, pair, self._client("ssm"))
+        real_nodes.tell_boot(booted, deployed, self._tell)
+        self._step(
+            "Verify the pair: the real scripts and a transfer, provider tcp, since there is no EFA here"
+        )
+        command = ["verify", self._settings.name, "--json"]
+        self._tell(f"$ nixl-efa {' '.join(command)}")
+        report = json.loads(self._programs.read([*self._tools.nixl_efa, *command], accept=(0, 1)))
+        lacking = self._control.settings()["machines_lack"]
+        judgement = real_nodes.judge(report, booted, lacking)
+        real_nodes.tell_verified(report, judgement, self._tell)
+        if judgement.unexpected:
+            raise Failure(
+                f"verify: {len(judgement.unexpected)} FAIL that this machine does not explain (above)"
+            )
+
+    def _pair(self) -> outputs.PairOutputs:
+        return outputs.read(self._settings.name, self._space.folder / "cdktf.out", self._programs.environ)
+
     def _simulate_nodes(self) -> None:
         wanted = self._settings
-        pair = outputs.read(wanted.name, self._space.folder / "cdktf.out", self._programs.environ)
+        pair = self._pair()
         launch = launch_of(wanted)
         expected = planned(
             wanted.instance_type,
@@ -191,7 +232,7 @@ class _Rehearsal:
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")
 
-    def _ec2(self) -> EC2Client:
+    def _client(self, service: str) -> Any:
         import boto3
         from botocore.session import Session
 
@@ -199,14 +240,14 @@ class _Rehearsal:
         nobody = Session(
             session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
         )
-        client: EC2Client = boto3.Session(botocore_session=nobody).client(
-            "ec2",
+        session: Any = boto3.Session(botocore_session=nobody)
+        return session.client(
+            service,
             region_name=self._settings.region,
             endpoint_url=self._local.endpoint,
             aws_access_key_id="local",
             aws_secret_access_key="local",
         )
-        return client
 
     def _explain_keep(self) -> None:
         environ = self._programs.environ

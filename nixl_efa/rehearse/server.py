@@ -27,7 +27,9 @@ class Server:
     endpoint: str
 
 
-def start(python: str, folder: Path, port: int, region: str, environ: Mapping[str, str]) -> Server:
+def start(
+    python: str, folder: Path, port: int, region: str, environ: Mapping[str, str], *, machines: bool = False
+) -> Server:
     """Start it and wait until it listens. Failure with its own words when it does not.
 
     It stands in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
@@ -39,6 +41,7 @@ def start(python: str, folder: Path, port: int, region: str, environ: Mapping[st
             [
                 *(python, "-m", "local_aws", "--region", region),
                 *("--port", str(port), "--port-file", str(port_file)),
+                *(["--machines"] if machines else []),
             ],
             stdout=output,
             stderr=subprocess.STDOUT,

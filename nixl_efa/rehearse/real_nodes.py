@@ -1,0 +1,157 @@
+"""The nodes of a rehearsal that boot: waiting for them, their boot reports, and verify's answer judged.
+
+What this machine can't give them (the local AWS tells: no EFA, no GPU, a limit of locked memory) FAILs by the same rules
+as on AWS. Those FAILs are expected, by name; every other one ends the rehearsal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.clock import SystemClock
+from nixl_efa.failure import Failure
+from nixl_efa.nodes import run_command
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.run_command import Script
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+
+Tell = Callable[[str], None]
+BOOT_SECONDS = 60.0
+CLOUD_INIT_SECONDS = 600
+
+# cloud-init's end is when it writes its result: time in seconds, then its own words, then the two boot reports.
+_LOOK = """\
+cloud-init status --wait >/dev/null
+stat -c %.Y /run/cloud-init/result.json
+cloud-init status | tr '\\n' ' '
+echo
+cat /var/lib/nixl-efa/boot-report.json || echo '{"checks": []}'
+cat /var/lib/nixl-efa/boot-report.txt
+"""
+
+# What the local AWS says that its machines lack, and verify's checks and the boot report's that FAIL for it.
+_VERIFY: Mapping[str, tuple[str, ...]] = {
+    "efa": ("EFA devices", "fi_info", "EFA driver", "NIXL", "fabric", "transfer"),
+    "gpu": ("accelerators", "CUDA"),
+    "memlock": ("memlock",),
+}
+_BOOT_REPORT: Mapping[str, tuple[str, ...]] = {
+    "efa": ("efa_devices", "fi_info_domains", "nixl_backend"),
+    "gpu": ("accelerators",),
+    "memlock": ("memlock",),
+}
+# They FAIL when the boot report does: its own row, and cloud-init, of which the report is the last command.
+_OF_THE_REPORT = ("boot report", "cloud-init")
+
+
+@dataclass(frozen=True, slots=True)
+class Booted:
+    """A node after its first boot. ended: when cloud-init ended, in seconds since 1970; failed: the boot report's checks."""
+
+    node: Node
+    ended: float
+    status: str
+    failed: tuple[str, ...]
+    report: tuple[str, ...]
+
+
+def wait_for_boot(
+    machines: Callable[[], Mapping[str, Mapping[str, Any]]], pair: PairOutputs, ssm: SSMClient
+) -> list[Booted]:
+    """Both nodes once cloud-init has ended on them. Failure for one that does not boot, or does not end."""
+    clock = SystemClock()
+    wanted = [node.instance_id for node in pair.nodes]
+    for _ in range(int(BOOT_SECONDS / 0.2)):
+        seen = machines()
+        for instance_id in wanted:
+            if failure := seen.get(instance_id, {}).get("failure"):
+                raise Failure(f"the machine of {instance_id} does not boot: {failure}")
+        if all(seen.get(instance_id, {}).get("state") == "up" for instance_id in wanted):
+            break
+        clock.sleep(0.2)
+    else:
+        raise Failure(
+            f"the machines of the nodes are not up after {BOOT_SECONDS:.0f} s: {json.dumps(machines())}"
+        )
+    scripts = {instance_id: Script(_LOOK) for instance_id in wanted}
+    outcomes = run_command.run(ssm, scripts, clock, CLOUD_INIT_SECONDS, "rehearsal: the end of cloud-init")
+    return [_booted(node, outcomes[node.instance_id]) for node in pair.nodes]
+
+
+def _booted(node: Node, outcome: run_command.Outcome) -> Booted:
+    if outcome.problem:
+        raise Failure(f"cloud-init of the {node.name}: {outcome.problem}")
+    ended, status, report, *lines = outcome.stdout.splitlines()
+    failed = tuple(check["check"] for check in json.loads(report)["checks"] if not check["ok"])
+    return Booted(node, float(ended), status.strip(), failed, tuple(line for line in lines if line))
+
+
+def tell_boot(booted: Iterable[Booted], deployed: float, tell: Tell) -> None:
+    """When cloud-init ended on each node, after the deploy's end at `deployed`, and its boot report."""
+    for one in booted:
+        after = one.ended - deployed
+        when = f"{after:.1f} s after the deploy" if after >= 0 else f"{-after:.1f} s before the deploy's end"
+        tell(f"  {one.node.name}: cloud-init ended {when} ({one.status})")
+        for line in one.report:
+            tell(f"    {line}")
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """verify's findings in two: FAILs that this machine explains, with what it lacks, and those that nothing does."""
+
+    expected: tuple[str, ...]
+    unexpected: tuple[str, ...]
+
+
+def judge(report: Mapping[str, Any], booted: Sequence[Booted], lacking: Sequence[str]) -> Judgement:
+    """verify's JSON document held against what the machines lack."""
+    by_check = {check: lack for lack in lacking for check in _VERIFY[lack]}
+    by_boot = {check: lack for lack in lacking for check in _BOOT_REPORT[lack]}
+    failed = {check for one in booted for check in one.failed}
+    if failed and failed <= by_boot.keys():
+        why = " and ".join(dict.fromkeys(by_boot[check] for check in sorted(failed)))
+        by_check |= dict.fromkeys(_OF_THE_REPORT, why)
+    expected, unexpected = [], []
+    findings = [(f"{node['name']}: ", one) for node in report["nodes"] for one in node["findings"]]
+    findings += [("", one) for one in report["findings"]]
+    for where, one in findings:
+        if one["level"] == "FAIL":
+            line = f"{where}{one['check']}: {one['message']}"
+            if one["check"] in by_check:
+                expected.append(f"{line} [no {by_check[one['check']]} here]")
+            else:
+                unexpected.append(line)
+    return Judgement(tuple(expected), tuple(unexpected))
+
+
+def tell_verified(report: Mapping[str, Any], judgement: Judgement, tell: Tell) -> None:
+    """What verify found: what passed by name, then every other finding, then what is judged of them."""
+    for node in report["nodes"]:
+        _tell_passed(node["name"], node["findings"], tell)
+    _tell_passed("the pair", report["findings"], tell)
+    for transfer in report["transfers"]:
+        rows = transfer["rows"]
+        what = (
+            f"{len(rows)} sizes, up to {max(row['gbps'] for row in rows):.1f} Gbit/s"
+            if rows
+            else transfer["error"]
+        )
+        tell(f"  transfer with {transfer['tool']} ({transfer['backend']}, {transfer['segment']}): {what}")
+    for line in judgement.expected:
+        tell(f"  expected FAIL  {line}")
+    for line in judgement.unexpected:
+        tell(f"  FAIL  {line}")
+
+
+def _tell_passed(who: str, findings: Sequence[Mapping[str, str]], tell: Tell) -> None:
+    passed = [f"{one['check']} ({one['message']})" for one in findings if one["level"] == "PASS"]
+    tell(f"  {who}: PASS {', '.join(passed)}")
+    for one in findings:
+        if one["level"] in ("WARN", "SKIP"):
+            tell(f"  {who}: {one['level']} {one['check']}: {one['message']}")
