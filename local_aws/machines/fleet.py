@@ -15,7 +15,7 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An instance as EC2 holds it. boots: how often it was launched, started or rebooted; another number boots it anew."""
+    """An instance as EC2 holds it. boots: how often it was launched, started or rebooted: a change boots it anew."""
 
     identity: Identity
     is_running: bool
@@ -48,8 +48,8 @@ class Fleet:
         return keeper.machine if keeper is not None and keeper.machine.is_up else None
 
     def describe(self) -> dict[str, dict[str, object]]:
-        """By instance id: "state" (starting, up, off), the "pid" of the machine's first process, its "console" file, and
-        "failure", in words, when it can't boot."""
+        """By instance id: "state" (starting, up, off), the "pid" of the machine's first process, its "console" file,
+        and "failure", in words, when it can't boot."""
         return {instance_id: keeper.describe() for instance_id, keeper in dict(self._keepers).items()}
 
     def close(self) -> None:

@@ -21,7 +21,8 @@ def main() -> None:
         file.write("1")
     # From here on the kernel buries the children of machines that ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
-    print("ready", flush=True)
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
     sys.stdin.read()
 
 

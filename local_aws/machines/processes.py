@@ -13,7 +13,10 @@ _PROC = Path("/proc")
 _START_FIELD, _PARENT_FIELD, _STATE_FIELD = 22, 4, 3  # proc(5), /proc/PID/stat
 
 
-_UNBLOCK = "import os, signal, sys; signal.pthread_sigmask(signal.SIG_SETMASK, []); os.execvp(sys.argv[1], sys.argv[1:])"
+_UNBLOCK = """\
+import os, signal, sys
+signal.pthread_sigmask(signal.SIG_SETMASK, [])
+os.execvp(sys.argv[1], sys.argv[1:])"""
 
 
 def unblocked(command: Sequence[str]) -> list[str]:

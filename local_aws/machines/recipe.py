@@ -1,7 +1,7 @@
 """What a machine's root is made of: pure data, and the name that changes with it.
 
-A root is a Debian 12 with what an EFA image has and can be had here: cloud-init, a libfabric under /opt/amazon/efa as the
-EFA installer puts it, and a folder of wheels from which pip installs offline. There is no EFA, no GPU and no driver.
+A root is a Debian 12 with what an EFA image has and can be had here: cloud-init, a libfabric under /opt/amazon/efa as
+the EFA installer puts it, and a folder of wheels from which pip installs offline. There is no EFA, no GPU, no driver.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ LIBFABRIC_IN_WHEEL = "/lib/mpich/libfabric.so.1"
 WHEEL_FOLDER = "/opt/wheels"
 EFA_FOLDER = "/opt/amazon/efa"
 
-# NVIDIA's driver brings libcuda, and NIXL's plugins link against it: each function that they name answers 100, no device.
+# NVIDIA's driver brings libcuda, and NIXL's plugins link against it: each function that they name answers 100, "no
+# device".
 CUDA_FOLDER = "/opt/nvidia-stub"
 CUDA_STUB = f"""\
 set -e

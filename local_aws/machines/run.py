@@ -1,4 +1,4 @@
-"""What one local AWS makes for its machines: namespaces, a bridge, control groups and a folder, all of which go with it.
+"""What one local AWS makes for its machines: namespaces, a bridge, control groups and a folder, all gone with it.
 
 The namespaces belong to a process (holder.py) that ends with the local AWS, however that ends; only folders and empty
 cgroups can then be left. They carry pid and start time of their owner, by which the next run knows and removes them.
@@ -135,8 +135,8 @@ def _start_holder() -> subprocess.Popen[bytes]:
 
 
 def _tree_of_cgroups() -> Path:
-    """The control groups of version 2, alone or beside those of version 1. Version 1 is no use: a systemd in a container
-    is not told when a group of it is empty, and waits for services that have long ended."""
+    """The control groups of version 2, alone or beside those of version 1. Version 1 is no use: a systemd in a
+    container is not told when a group of it is empty, and waits for services that have long ended."""
     found = next(
         (path for path in (_CGROUPS, _CGROUPS / "unified") if (path / "cgroup.controllers").exists()), None
     )

@@ -195,6 +195,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "get_parameters_by_path": lambda it: it.ssm.get_parameters_by_path(Path="/aws/service", Recursive=True),
     "get_parameter": lambda it: (it.parameter(), it.ssm.get_parameter(Name="/team/name")),
     "put_parameter": lambda it: it.parameter(),
+    "start_session": lambda it: it.ssm.start_session(Target=it.managed()),
     "describe_instance_information": lambda it: (it.managed(), it.ssm.describe_instance_information()),
     "send_command": lambda it: it.command(),
     "get_command_invocation": lambda it: it.ssm.get_command_invocation(**it.command()),

@@ -51,6 +51,20 @@ def test_a_command_answers_nothing_when_nothing_was_set(ssm: SSMClient, nodes: l
     assert (answer["Status"], answer["StandardOutputContent"]) == ("Success", "")
 
 
+def test_a_command_goes_to_the_instances_that_it_names_alone(ssm: SSMClient, nodes: list[str]) -> None:
+    command = ssm.send_command(InstanceIds=[nodes[0]], DocumentName="AWS-RunShellScript")["Command"]
+    assert command["InstanceIds"] == [nodes[0]]
+    with pytest.raises(ssm.exceptions.InvocationDoesNotExist):
+        ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=nodes[1])
+
+
+def test_a_session_needs_a_managed_instance(ec2: EC2Client, ssm: SSMClient, nodes: list[str]) -> None:
+    assert ssm.start_session(Target=nodes[0])["StreamUrl"].startswith("wss://")
+    ec2.stop_instances(InstanceIds=[nodes[0]])
+    with pytest.raises(ssm.exceptions.TargetNotConnected, match=f"{nodes[0]} is not connected"):
+        ssm.start_session(Target=nodes[0])
+
+
 def test_an_answer_can_be_different_from_call_to_call(
     aws: LocalAws, ssm: SSMClient, nodes: list[str]
 ) -> None:

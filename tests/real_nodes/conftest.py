@@ -1,0 +1,141 @@
+"""Machines that boot here. Where none can, the tests are skipped with the reason; in CI that is a failure."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from local_aws import LocalAws
+from local_aws.machines.failure import CannotBootError
+from local_aws.machines.root import home, prepare
+from local_aws.machines.run import Run
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+    from mypy_boto3_ssm import SSMClient
+
+REGION = "us-east-2"
+IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
+UNDER_WAY = ("Pending", "InProgress")
+
+
+@pytest.fixture(scope="session")
+def tree() -> Path:
+    """The root that machines boot from: built at the first use on this machine."""
+    try:
+        root = prepare(os.environ, lambda _: None)
+        Run(home(os.environ), root).close()
+    except CannotBootError as error:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"no machine can boot here: {error}")
+        pytest.skip(str(error))
+    return root
+
+
+@pytest.fixture(scope="module")
+def aws(tree: Path) -> Iterator[LocalAws]:
+    """A local AWS whose instances boot."""
+    with LocalAws(run=Run(home(os.environ), tree)) as running:
+        yield running
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a user does with instances, by the API alone."""
+
+    aws: LocalAws
+    ec2: EC2Client
+    ssm: SSMClient
+
+    def launch(self, user_data: Callable[[list[str]], str], count: int = 1) -> list[str]:
+        """Instances with the addresses that their user data is told beforehand."""
+        image = self.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
+        subnet = self.ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2a"]}])
+        made = [
+            self.ec2.create_network_interface(SubnetId=subnet["Subnets"][0]["SubnetId"])["NetworkInterface"]
+            for _ in range(count)
+        ]
+        text = user_data([one["PrivateIpAddress"] for one in made])
+        found = []
+        for interface in made:
+            # A way to Systems Manager.
+            allocated = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
+            name = interface["NetworkInterfaceId"]
+            self.ec2.associate_address(AllocationId=allocated, NetworkInterfaceId=name)
+            answer = self.ec2.run_instances(
+                ImageId=image,
+                InstanceType="g7e.8xlarge",
+                MinCount=1,
+                MaxCount=1,
+                UserData=text,
+                IamInstanceProfile={"Name": "node"},
+                NetworkInterfaces=[
+                    {"DeviceIndex": 0, "NetworkInterfaceId": interface["NetworkInterfaceId"]},
+                ],
+            )
+            found.append(answer["Instances"][0]["InstanceId"])
+        return found
+
+    def state(self, instance: str) -> str:
+        """EC2's word."""
+        [reservation] = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+        return str(reservation["Instances"][0]["State"]["Name"])
+
+    def managed(self) -> list[str]:
+        """Whose agents report."""
+        listed = self.ssm.describe_instance_information()["InstanceInformationList"]
+        return [one["InstanceId"] for one in listed]
+
+    def wait_until_managed(self, *instances: str) -> None:
+        """Until their machines are up."""
+        wait_until(lambda: set(instances) <= set(self.managed()), "managed instances")
+
+    def send(self, instance: str, *lines: str, **parameters: list[str]) -> str:
+        """A command, sent; its id."""
+        given = {"commands": list(lines), **parameters}
+        answer = self.ssm.send_command(
+            InstanceIds=[instance], DocumentName="AWS-RunShellScript", Parameters=given
+        )
+        return str(answer["Command"]["CommandId"])
+
+    def invocation(self, command: str, instance: str) -> Any:
+        """What became of it until now."""
+        return self.ssm.get_command_invocation(CommandId=command, InstanceId=instance)
+
+    def run(self, instance: str, *lines: str, **parameters: list[str]) -> Any:
+        """A command, and what became of it."""
+        command = self.send(instance, *lines, **parameters)
+        wait_until(lambda: self.invocation(command, instance)["Status"] not in UNDER_WAY, "the command's end")
+        return self.invocation(command, instance)
+
+    def out(self, instance: str, *lines: str) -> str:
+        """What a command that succeeds prints."""
+        answer = self.run(instance, *lines)
+        assert answer["Status"] == "Success", answer
+        return str(answer["StandardOutputContent"])
+
+
+@pytest.fixture(scope="module")
+def account(aws: LocalAws) -> Account:
+    def client(service: str) -> Any:
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        made: Any = boto3.Session()
+        return made.client(service, region_name=REGION, endpoint_url=aws.endpoint, **keys)
+
+    client("iam").create_instance_profile(InstanceProfileName="node")
+    return Account(aws, client("ec2"), client("ssm"))
+
+
+def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:
+    """AssertionError when it does not come to hold in time."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.1)

@@ -1,0 +1,176 @@
+"""Instances of the local AWS as machines: what they boot with, and what becomes of them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from nixl_efa.bootstrap import Bootstrap, PeerNode, plain, user_data
+from tests.real_nodes.conftest import Account, wait_until
+
+FACTS = Bootstrap(
+    environment="trial",
+    node="producer",
+    nodes=(PeerNode("producer", "producer", ""), PeerNode("consumer", "consumer", "")),
+    region="us-east-2",
+    instance_type="g7e.8xlarge",
+    efa_interfaces=1,
+    accelerators=1,
+    accelerator_kind="nvidia",
+    install_nixl=False,
+    nixl_version="",
+    scripts_bucket="",
+)
+
+
+def of_a_pair(addresses: list[str]) -> str:
+    """The user data that the product makes; both get the producer's here."""
+    nodes = tuple(
+        replace(node, address=address) for node, address in zip(FACTS.nodes, addresses, strict=True)
+    )
+    return plain(user_data(replace(FACTS, nodes=nodes)))
+
+
+def of_a_bystander(_addresses: list[str]) -> str:
+    return "#cloud-config\nruncmd:\n- [sh, -c, 'date >>/root/first-boots']\n"
+
+
+@pytest.fixture(scope="module")
+def nodes(account: Account) -> list[str]:
+    """Two instances with the user data of a pair, whose cloud-init has ended."""
+    made = account.launch(of_a_pair, count=2)
+    account.wait_until_managed(*made)
+    for node in made:
+        account.run(node, "cloud-init status --wait")
+    return made
+
+
+def test_a_node_boots_with_the_products_user_data(account: Account, nodes: list[str]) -> None:
+    first, second = nodes
+    [reservation] = account.ec2.describe_instances(InstanceIds=[first])["Reservations"]
+    address = reservation["Instances"][0]["PrivateIpAddress"]
+    assert f"inet {address}/20 " in account.out(first, "ip -4 address show host0")
+    assert account.out(first, "hostname").strip() == f"ip-{address.replace('.', '-')}"
+    assert json.loads(account.out(first, "cat /etc/nixl-efa/pair.json"))["environment"] == "trial"
+    assert account.out(first, "stat -c %a /opt/nixl-efa/bin/boot-report").strip() == "755"
+    peer = json.loads(account.out(first, "cat /etc/nixl-efa/pair.json"))["nodes"][1]["address"]
+    assert "1 received" in account.out(first, f"ping -c 1 {peer}")
+    assert account.out(second, "ip -4 -brief address show host0").split()[2].startswith(f"{peer}/")
+
+
+def test_its_boot_report_says_what_it_lacks_and_cloud_init_says_that_the_report_failed(
+    account: Account, nodes: list[str]
+) -> None:
+    report = json.loads(account.out(nodes[0], "cat /var/lib/nixl-efa/boot-report.json"))
+    seen = {check["check"]: check["ok"] for check in report["checks"]}
+    assert (report["ok"], seen["efa_devices"], seen["accelerators"]) == (False, False, False)
+    assert "NOT AS PLANNED" in account.out(nodes[0], "journalctl -u nixl-efa-boot-report.service")
+    status = account.run(nodes[0], "cloud-init status --long")
+    assert (status["ResponseCode"], "scripts-user" in status["StandardOutputContent"]) == (1, True)
+
+
+def test_run_command_is_what_the_agent_does(account: Account, nodes: list[str]) -> None:
+    answer = account.run(nodes[0], "pwd", "echo $0", "echo words >&2", "exit 4")
+    assert (answer["Status"], answer["ResponseCode"]) == ("Failed", 4)
+    assert answer["StandardOutputContent"].splitlines()[0] == "/usr/bin"
+    assert answer["StandardErrorContent"] == "words\n"
+    assert account.run(nodes[0], "pwd", workingDirectory=["/etc"])["StandardOutputContent"] == "/etc\n"
+    late = account.run(nodes[0], "echo begun; sleep 100 & sleep 100", executionTimeout=["1"])
+    assert (late["Status"], late["StatusDetails"]) == ("TimedOut", "Execution Timed Out")
+    assert late["StandardOutputContent"] == "begun\n"
+    assert (
+        account.run(nodes[0], "pgrep -x sleep")["ResponseCode"] == 1
+    )  # it was ended, with all that it began
+
+
+def test_a_command_is_in_progress_while_it_runs(account: Account, nodes: list[str]) -> None:
+    command = account.send(nodes[0], "while [ ! -e /run/go ]; do sleep 0.1; done; echo gone")
+    assert account.invocation(command, nodes[0])["Status"] == "InProgress"
+    account.run(nodes[0], "touch /run/go")
+    wait_until(lambda: account.invocation(command, nodes[0])["Status"] == "Success", "the command's end")
+    assert account.invocation(command, nodes[0])["StandardOutputContent"] == "gone\n"
+
+
+def test_a_command_has_the_limits_of_a_service(account: Account, nodes: list[str]) -> None:
+    shown = account.out(nodes[0], "systemctl show --property=DefaultLimitMEMLOCK", "ulimit -l").splitlines()
+    assert shown[0] == "DefaultLimitMEMLOCK=infinity"  # configure has made systemd read it
+    limited = "memlock" in account.aws.world.machines_lack
+    assert (shown[1] == "unlimited") is not limited
+
+
+def test_an_instance_whose_machine_is_not_up_yet_is_not_managed(account: Account) -> None:
+    [instance] = account.launch(of_a_bystander)
+    assert instance not in account.managed()
+    with pytest.raises(account.ssm.exceptions.InvalidInstanceId):
+        account.send(instance, "true")
+    account.wait_until_managed(instance)
+    account.ec2.terminate_instances(InstanceIds=[instance])
+    assert instance not in account.managed()
+
+
+def test_stop_start_and_reboot_keep_what_was_written_and_boot_anew(account: Account) -> None:
+    [instance] = account.launch(of_a_bystander)
+    boots = set()
+    for again in (
+        lambda: None,
+        lambda: account.ec2.reboot_instances(InstanceIds=[instance]),
+        lambda: account.ec2.stop_instances(InstanceIds=[instance]),
+    ):
+        again()
+        if account.state(instance) == "stopped":
+            wait_until(lambda: machine_state(account, instance) == "off", "the machine's end")
+            assert instance not in account.managed()
+            account.ec2.start_instances(InstanceIds=[instance])
+        wait_until(lambda: booted(account, instance) not in (*boots, ""), "another boot")
+        boots.add(booted(account, instance))
+        account.run(instance, "cloud-init status --wait")
+    assert len(boots) == 3
+    assert len(account.out(instance, "cat /root/first-boots").splitlines()) == 1
+    account.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_a_machine_that_powers_itself_off_stops_its_instance(account: Account) -> None:
+    [instance] = account.launch(of_a_bystander)
+    account.wait_until_managed(instance)
+    account.send(instance, "systemctl poweroff")
+    wait_until(lambda: account.state(instance) == "stopped", "the instance's stop")
+    [reservation] = account.ec2.describe_instances(InstanceIds=[instance])["Reservations"]
+    assert reservation["Instances"][0]["StateReason"]["Code"] == "Client.InstanceInitiatedShutdown"
+    account.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_what_is_terminated_or_ends_without_a_call_has_no_machine_any_more(account: Account) -> None:
+    called, ended = account.launch(of_a_bystander, count=2)
+    account.wait_until_managed(called, ended)
+    account.ec2.terminate_instances(InstanceIds=[called])
+    account.aws.end(ended, "spot")
+    assert account.state(ended) == "terminated"
+    for instance in (called, ended):
+        wait_until(lambda: machine_state(account, instance) == "none", "the machine's end")  # noqa: B023
+
+
+def test_an_emptied_account_has_no_machines(account: Account) -> None:
+    """The last test of the module: the pair goes with all else."""
+    fleet = account.aws.world.machines
+    assert fleet is not None
+    assert fleet.describe()
+    from local_aws.control import Control
+
+    Control(account.aws.endpoint).reset()
+    assert fleet.describe() == {}
+
+
+def machine_state(account: Account, instance: str) -> str:
+    fleet = account.aws.world.machines
+    assert fleet is not None
+    return str(fleet.describe().get(instance, {"state": "none"})["state"])
+
+
+def booted(account: Account, instance: str) -> str:
+    """The id of the boot that runs; empty while none takes a command."""
+    if instance not in account.managed():
+        return ""
+    answer = account.run(instance, "cat /proc/sys/kernel/random/boot_id")
+    return str(answer["StandardOutputContent"]).strip()
