@@ -11,8 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "local_aws"
-# How the local AWS itself is driven: what is in these files is no answer of AWS.
+# How the local AWS itself is driven, and its machines: what is in these files is no answer of AWS.
 MACHINERY = ("__main__", "clock", "control", "control_api", "faults", "gate", "install", "server")
+MACHINES = PACKAGE / "machines"
 RAISERS = ("refuse", "JsonError")
 # How AWS's error codes are built, and the codes of StateReason.
 CODE = re.compile(
@@ -78,7 +79,7 @@ def _read(path: Path) -> Source:
         if isinstance(node, ast.FunctionDef):
             functions.add(symbol)
         elif isinstance(node, ast.Assign | ast.AnnAssign) and _is_limit(node.value):
-            limits |= set() if path.stem in MACHINERY else {symbol}
+            limits |= set() if path.stem in MACHINERY or path.parent == MACHINES else {symbol}
     return Source(
         tuple(refusals), frozenset(codes), frozenset(limits), frozenset(marks), frozenset(functions)
     )

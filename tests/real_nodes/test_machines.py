@@ -112,7 +112,7 @@ def test_an_instance_whose_machine_is_not_up_yet_is_not_managed(account: Account
 
 def test_stop_start_and_reboot_keep_what_was_written_and_boot_anew(account: Account) -> None:
     [instance] = account.launch(of_a_bystander)
-    boots = set()
+    boots: set[str] = set()
     for again in (
         lambda: None,
         lambda: account.ec2.reboot_instances(InstanceIds=[instance]),
