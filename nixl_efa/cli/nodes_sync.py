@@ -10,6 +10,7 @@ import typer
 
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import DEFAULT_CDKTF_OUT, AsJson, CdktfOut, Environment, Profile, require_account
+from nixl_efa.findings import counted
 from nixl_efa.nodes.sync import NodeSync, SyncReport
 
 app = typer.Typer(
@@ -111,12 +112,10 @@ def _show(report: SyncReport) -> None:
 
 
 def _line(one: NodeSync) -> str:
-    count = len(one.differing)
-    files = "1 file" if count == 1 else f"{count} files"
-    if one.written:
-        told = f"{files} written, boot report {one.boot_report}"
-    else:
-        told = f"{files} to write" if count else "all files are as the settings have them"
-    if not one.problem:
-        return told
-    return f"{told}. FAIL {one.problem}" if one.written else f"FAIL {one.problem}"
+    files = counted(len(one.differing), "file")
+    written = f"{files} written" if one.written else ""
+    if one.problem:
+        return ". ".join(filter(None, (written, f"FAIL {one.problem}")))
+    if written:
+        return f"{written}, boot report {one.boot_report}"
+    return f"{files} to write" if one.differing else "all files are as the settings have them"

@@ -83,7 +83,8 @@ def sync(
     types = {one.node.name: one.instance.instance_type for one in report.nodes}
     stopped = {one.node.name: one.findings[0].line() for one in report.nodes if one.cause is not None}
     if stopped:
-        nodes = tuple(NodeSync(node, problem=stopped.get(node.name, "")) for node in pair.nodes)
+        beside = "was not looked at, since the other node does not run."
+        nodes = tuple(NodeSync(node, problem=stopped.get(node.name, beside)) for node in pair.nodes)
         return SyncReport(pair.environment, nodes)
     instance_type = types[pair.producer.name]
     wanted = files.wanted(pair, launch, instance_type, instance_types.find(instance_type))

@@ -58,6 +58,35 @@ def test_check_names_the_files_of_each_node_and_ends_with_1(
     )
 
 
+def test_what_was_written_is_told_with_the_boot_report(
+    stand_ins: dict[str, StandIn], project: Project, aws: LocalAws, run: Run
+) -> None:
+    reports = {
+        "producer": '{"ok": true}',
+        "consumer": '{"ok": false, "checks": [{"check": "memlock", "ok": false}]}',
+    }
+    for (name, report), instance_id in zip(reports.items(), project.ids, strict=True):
+        stand_ins[name].file("etc/nixl-efa/env", "")
+        looked = stand_ins[name].run(files.look(stand_ins[name].files).commands)
+        stand_ins[name].file("var/lib/nixl-efa/boot-report.json", report)
+        stand_ins[name].command("systemctl", f"case $* in restart*) exit {int('false' in report)} ;; esac")
+        env = [file for file in stand_ins[name].files if file.path == "/etc/nixl-efa/env"]
+        written = stand_ins[name].run(files.writer(env).commands)
+        aws.command_output(instance_id, stdout=looked + written)
+    code, out, err = run("nodes", "sync", "prod")
+    producer, consumer = project.ids
+    assert code == 1
+    assert err.splitlines()[-1] == "Writing what differs, on producer and consumer ..."
+    assert out == (
+        f"producer {producer}: 1 file written, boot report as planned\n"
+        "  /etc/nixl-efa/env\n"
+        f"consumer {consumer}: 1 file written. FAIL the boot report is not as planned: memlock. Look at "
+        "`nixl-efa verify prod`.\n"
+        "  /etc/nixl-efa/env\n"
+        "Services take the new environment when they are started again.\n"
+    )
+
+
 def test_a_node_that_may_not_be_written_is_one_line_of_its_own(
     stand_ins: dict[str, StandIn], project: Project, aws: LocalAws, run: Run
 ) -> None:
