@@ -105,8 +105,8 @@ def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
         blamed = f"; {' and '.join(others)} are no EFA" if others else ""
         message += f": libfabric could not open an RDMA device, and then lists no EFA at all{blamed}"
         remedy = (
-            "Look at `ls -l /dev/infiniband` and run fi_info as root; libfabric 2.7 (EFA installer 1.51) passes by "
-            "what is no EFA and can't be opened."
+            "Look at `ls -l /dev/infiniband`, and run fi_info as root. A libfabric newer than 2.6 (EFA installer 1.51) "
+            "passes by what is no EFA and can't be opened."
         )
         command = f"FI_LOG_LEVEL=warn {command}"
     elif not facts.efa_devices and planned.efa_interfaces:

@@ -224,7 +224,7 @@ def test_libfabric_that_gives_up_on_a_device_that_is_no_efa_is_named(
         f"0 of 8 domains ({error}): libfabric could not open an RDMA device, and then lists no EFA at all; "
         "ibp115s0f0 and ibp116s0f0 are no EFA: NIXL would fall back to TCP in silence.",
     )
-    assert "libfabric 2.7" in found.remedy
+    assert "newer than 2.6" in found.remedy
 
 
 def test_a_kernel_without_the_module_is_told_apart_from_a_module_that_is_not_loaded(
