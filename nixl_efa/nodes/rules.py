@@ -81,12 +81,15 @@ def efa_devices(facts: NodeFacts, planned: Planned) -> Finding:
     beside = f"; no EFA: {', '.join(others)}" if others else ""
     if seen == planned.efa_interfaces:
         return Finding(Level.PASS, check, _of(seen, planned.efa_interfaces) + beside)
+    remedy = "An EFA interface can't be attached later: replace the node."
+    if not facts.efa_driver:
+        remedy = "Its driver is not loaded, without which no device is shown: see the row EFA driver."
     return Finding(
         Level.FAIL,
         check,
         f"{seen} of {planned.efa_interfaces}{beside}.",
-        "An EFA interface can't be attached later: replace the node when the driver is loaded (`lsmod | grep efa`).",
-        "grep . /sys/class/infiniband/*/device/vendor",
+        remedy,
+        "grep . /sys/class/infiniband/*/device/vendor; lspci -d 1d0f: | grep -c EFA",
     )
 
 

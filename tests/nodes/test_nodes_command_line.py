@@ -92,7 +92,7 @@ def test_a_fault_names_its_nodes_and_what_to_do_once(
     code, out, _ = run("verify", "prod", "--no-transfer")
     assert code == 1
     assert out.count("FAIL memlock (producer and consumer): Restart the SSM agent") == 1
-    assert "FAIL accelerators (consumer): Look at `dmesg`" in out
+    assert "FAIL accelerators (consumer): Take an image with NVIDIA's driver." in out
 
 
 def test_status_shows_the_pair_without_asking_the_nodes(project: Project, aws: LocalAws, run: Run) -> None:

@@ -70,6 +70,15 @@ def test_each_difference_is_one_finding(
     assert all(one.level is PASS for name, one in found.items() if name != check)
 
 
+def test_a_node_is_replaced_for_its_devices_only_when_their_driver_runs(
+    p5_facts: NodeFacts, p5_plan: Planned
+) -> None:
+    """A node of a block is paid for, and its slot is away for minutes."""
+    for driver, words in (("2.17.2g", "replace the node"), ("", "see the row EFA driver")):
+        found = by_check(replace(p5_facts, rdma_devices={}, efa_driver=driver), p5_plan)["EFA devices"]
+        assert (found.level, words in found.remedy) == (FAIL, True)
+
+
 def test_a_first_boot_that_the_boot_report_failed_points_to_it(p5_facts: NodeFacts, p5_plan: Planned) -> None:
     runcmd = CloudInit(
         "error", ("('scripts_user', RuntimeError('Runparts: 1 failures (runcmd) in 1 attempted'))",)
