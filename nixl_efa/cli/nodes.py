@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -132,7 +133,7 @@ def connect(
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
-    from nixl_efa.nodes import block, instances, outputs
+    from nixl_efa.nodes import block, instances, outputs, session
     from nixl_efa.nodes import verify as look
 
     if node not in (outputs.PRODUCER, outputs.CONSUMER):
@@ -140,16 +141,16 @@ def connect(
     settings = environment_settings(environment, os.environ, Path(), profile)
     pair = outputs.read(environment, cdktf_out, os.environ)
     wanted = next(one for one in pair.nodes if one.name == node)
-    command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
     clients = clients_of(settings, profile)
-    chosen = profile or settings.profile
-    command += ["--profile", chosen] if chosen and settings.assume_role is None else []
+    chosen = "" if settings.assume_role else profile or settings.profile or ""
     if print_only:
+        command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
+        command += ["--profile", chosen] if chosen else []
         if settings.assume_role:
             output.say(f"To be run as {settings.assume_role.arn}.")
         output.data(shlex.join(command))
         return
-    _require_programs()
+    plugin_version = _plugin_version()
     ec2 = clients.ec2(settings.region)
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:
@@ -157,7 +158,10 @@ def connect(
         reports = look.node_reports(pair, found, reservation, settings.region, clock_of(os.environ).now())
         (finding,) = next(report.findings for report in reports if report.node == wanted)
         raise output.Failure(f"A session needs a running instance, and the {node} {finding.line()}")
-    os.execvpe(command[0], command, {**os.environ, **clients.environ()})
+    command, more = session.plugin_command(
+        clients.ssm(settings.region), wanted.instance_id, chosen, plugin_version
+    )
+    os.execvpe(command[0], command, {**os.environ, **clients.environ(), **more})
 
 
 def require_account(settings: Settings, clients: Clients) -> None:
@@ -171,13 +175,14 @@ def require_account(settings: Settings, clients: Clients) -> None:
             raise output.Failure(f"{settings.stack_name}: {found.line()}")
 
 
-def _require_programs() -> None:
-    missing = [name for name in ("aws", "session-manager-plugin") if shutil.which(name) is None]
-    if missing:
+def _plugin_version() -> str:
+    from nixl_efa.nodes.session import PLUGIN
+
+    if shutil.which(PLUGIN) is None:
         raise output.Failure(
-            f"{' and '.join(missing)} not found on PATH: install the AWS CLI and its Session Manager plugin "
-            f"({PLUGIN_GUIDE}), or use --print."
+            f"{PLUGIN} not found on PATH: install the Session Manager plugin ({PLUGIN_GUIDE}), or use --print."
         )
+    return subprocess.run([PLUGIN, "--version"], capture_output=True, text=True, check=False).stdout
 
 
 def _exit(levels: list[Level], strict: bool) -> None:

@@ -33,7 +33,7 @@ _ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 
 # Statuses that are not the last one (Systems Manager user guide, monitor-commands).
 _UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
-_NOT_REGISTERED = (
+NOT_REGISTERED = (
     "it is not registered with Systems Manager: is it still booting, has it a way out to ssm and ssmmessages, and "
     "does its role allow ssm:UpdateInstanceInformation and ssmmessages?"
 )
@@ -116,7 +116,7 @@ def _run(
         except Exception as error:
             if error_code(error) != "InvalidInstanceId":
                 raise
-            outcomes[instance_id] = Outcome("", f"{instance_id}: {_NOT_REGISTERED}")
+            outcomes[instance_id] = Outcome("", f"{instance_id}: {NOT_REGISTERED}")
             continue
         waiting[instance_id] = answer["Command"]["CommandId"]
     for _ in range(int((timeout_seconds + 90) / POLL_SECONDS)):
@@ -189,9 +189,7 @@ def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
         return Outcome(stdout)
     details = found.get("StatusDetails", found["Status"])
     if details in ("Undeliverable", "Terminated", "DeliveryTimedOut", "Delivery Timed Out"):
-        return Outcome(
-            "", f"{instance_id}: Run Command could not be delivered ({details}): {_NOT_REGISTERED}"
-        )
+        return Outcome("", f"{instance_id}: Run Command could not be delivered ({details}): {NOT_REGISTERED}")
     stderr = _error(found.get("StandardErrorContent", ""))
     return Outcome(
         "", f"{instance_id}: Run Command {command_id} ended as {details}: {stderr or 'no error text'}."

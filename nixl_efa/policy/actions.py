@@ -322,7 +322,7 @@ ROWS: tuple[Row, ...] = (
         On.OUTPUTS,
         "`verify`: an output that is too long for Run Command",
     ),
-    _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: `aws ssm start-session`"),
+    _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: the session"),
     _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),
     _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),
     # The state

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -24,9 +25,13 @@ def test_connect_prints_the_command_without_asking_aws(project: Project, aws: Lo
     assert aws.calls.actions() == ()
 
 
-def test_connect_becomes_the_session(project: Project) -> None:
-    project.command("aws", 'echo "aws $*"; exit 7')
-    project.command("session-manager-plugin", "")
+@pytest.mark.parametrize("version", ["1.2.497.0", "1.2.677.0"])
+def test_connect_opens_a_session_and_becomes_the_plugin(project: Project, version: str) -> None:
+    project.command(
+        "session-manager-plugin",
+        f'[ "$1" = --version ] && echo {version} && exit; echo "$AWS_SSM_START_SESSION_RESPONSE"; '
+        "printf '%s\\n' \"$@\"; exit 7",
+    )
     ran = subprocess.run(
         [sys.executable, "-m", "nixl_efa", "connect", "prod", "producer"],
         capture_output=True,
@@ -35,27 +40,34 @@ def test_connect_becomes_the_session(project: Project) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
     )
     assert (ran.returncode, ran.stderr) == (7, "")
-    assert ran.stdout == f"aws ssm start-session --region {REGION} --target {project.ids[0]}\n"
+    in_environment, given, *rest = ran.stdout.splitlines()
+    target = json.dumps({"Target": project.ids[0]})
+    assert rest == [REGION, "StartSession", "", target, os.environ["AWS_ENDPOINT_URL"]]
+    # The token stands in the process list for the old plugin alone.
+    opened, other = (given, in_environment) if version == "1.2.497.0" else (in_environment, given)
+    assert set(json.loads(opened)) == {"SessionId", "TokenValue", "StreamUrl"}
+    assert other == ("" if version == "1.2.497.0" else "AWS_SSM_START_SESSION_RESPONSE")
 
 
-@pytest.mark.parametrize(
-    ("have", "message"),
-    [
-        ([], "aws and session-manager-plugin not found on PATH"),
-        (["aws"], "nixl-efa: session-manager-plugin not found on PATH"),
-    ],
-)
-def test_connect_names_the_programs_that_are_missing(
-    have: list[str], message: str, project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_connect_says_that_the_plugin_is_missing(
+    project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in have:
-        project.command(name, "")
     monkeypatch.setenv("PATH", f"{project.bin}:/usr/bin:/bin")
-    monkeypatch.setattr("shutil.which", lambda name: name if name in have else None)
     code, _, err = run("connect", "prod", "producer")
     assert code == 1
-    assert message in err
+    assert "nixl-efa: session-manager-plugin not found on PATH" in err
     assert "--print" in err
+
+
+def test_connect_to_a_node_whose_agent_does_not_report_says_what_to_look_at(
+    project: Project, run: Run, aws: LocalAws
+) -> None:
+    project.command("session-manager-plugin", "")
+    message = f"{project.ids[0]} is not connected."
+    aws.faults.add("StartSession", code="TargetNotConnected", message=message)
+    code, _, err = run("connect", "prod", "producer")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert f"{project.ids[0]}: it is not registered with Systems Manager: is it still booting" in err
 
 
 @pytest.mark.parametrize(
@@ -71,7 +83,6 @@ def test_connect_names_the_programs_that_are_missing(
 def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reached(
     action: str, words: str, project: Project, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.command("aws", "")
     project.command("session-manager-plugin", "")
     getattr(boto3.client("ec2", REGION), action)(InstanceIds=[project.ids[0]])
     code, out, err = run("connect", "prod", "producer")
@@ -81,4 +92,4 @@ def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reach
     opened: list[str] = []
     monkeypatch.setattr("os.execvpe", lambda _program, command, _environ: opened.extend(command))
     run("connect", "prod", "consumer")
-    assert opened[-1] == project.ids[1]
+    assert json.loads(opened[-2]) == {"Target": project.ids[1]}
