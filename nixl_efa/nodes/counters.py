@@ -1,11 +1,10 @@
 """The EFA devices' hardware counters before and after a transfer: what went over EFA, and what over TCP. Pure.
 
-Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". tx_bytes and rx_bytes count every byte, RDMA's too
-(in ai-dynamo/nixl#1656 a card's tx_bytes are its rdma_write_bytes and more), and a small transfer may stand in them
-alone. So what went is the greater of them and of what went by RDMA: their sum would count a write twice.
+Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". tx_bytes and rx_bytes count every byte, RDMA's too: of a
+device's rx_bytes, rdma_read_bytes and recv_bytes are parts. So what went is the greater of them and of what went by
+RDMA, whose own counters may run ahead: their sum would count a byte twice.
 
-EFA's traffic passes the kernel by: what the IP interfaces count beside is TCP. Without that count, another job's
-traffic over EFA could hide that this transfer fell back.
+EFA's traffic passes the kernel by: what the IP interfaces count beside may be a transfer that fell back to TCP.
 """
 
 from __future__ import annotations
@@ -19,13 +18,15 @@ RECEIVED = ("rx_bytes", "rdma_write_recv_bytes", "rdma_read_bytes")
 
 # How transfer.sh names an IP interface.
 IP = "net/"
+# A device in use moves at least this share of what the busiest one does: NIXL's own messages go over any.
+IN_USE_SHARE = 0.01
 
 Counters = Mapping[str, Mapping[str, int]]
 
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Bytes that left and reached a node over EFA, on how many of its devices, and that left or reached it by IP."""
+    """Bytes that left and reached a node over EFA, on how many devices, and that left or reached it by IP."""
 
     sent_bytes: int
     received_bytes: int
@@ -45,15 +46,19 @@ def counters(text: str) -> Counters:
 
 def moved(before: Counters, after: Counters) -> Moved:
     """The difference of two readings. A device that is missing in one of them counts nothing."""
-    sent = received = devices = by_ip = 0
+    by_device: list[tuple[int, int]] = []
+    by_ip = 0
     for device in before.keys() & after.keys():
         out = _difference(before[device], after[device], SENT)
         into = _difference(before[device], after[device], RECEIVED)
         if device.startswith(IP):
             by_ip += out + into
         else:
-            sent, received, devices = sent + out, received + into, devices + (out + into > 0)
-    return Moved(sent, received, devices, by_ip)
+            by_device.append((out, into))
+    busiest = max((out + into for out, into in by_device), default=0)
+    in_use = sum(out + into >= max(1, IN_USE_SHARE * busiest) for out, into in by_device)
+    sent, received = (sum(one[direction] for one in by_device) for direction in (0, 1))
+    return Moved(sent, received, in_use, by_ip)
 
 
 def _difference(before: Mapping[str, int], after: Mapping[str, int], names: tuple[str, ...]) -> int:

@@ -1,19 +1,23 @@
 #!/bin/sh
 # One end of a transfer from producer to consumer, between two readings of the EFA devices' hardware counters.
-# Arguments: TOOL (nixlbench or fi_pingpong) ROLE (producer or consumer) PRODUCER_ADDRESS CONSUMER_ADDRESS
-# BACKEND (of nixlbench LIBFABRIC or UCX, of fi_pingpong efa or tcp) SEGMENT (VRAM or DRAM). Sections as in
-# node-facts.sh. Both ends are started at the same time by Run Command, seconds apart at worst: the end that connects
-# tries again. nixlbench that works is run once more with small writes (section "small").
+# Arguments: TOOL (nixl, nixlbench or fi_pingpong) ROLE (producer or consumer) PRODUCER_ADDRESS CONSUMER_ADDRESS
+# BACKEND (of NIXL LIBFABRIC or UCX, of fi_pingpong efa or tcp) SEGMENT (VRAM or DRAM) PROVIDER (of libfabric in the
+# place of the one in /etc/nixl-efa/env; empty: that one) PROGRAM (nixl_transfer.py, its text). Sections as in
+# node-facts.sh; of nixl's, "transfer" is the program's document and "log" what NIXL said. Both ends are started at the
+# same time by Run Command, seconds apart at worst: the end that connects tries again. All ports are below 32768.
 root=${NIXL_EFA_ROOT:-}
 pause=${NIXL_EFA_RETRY_SECONDS:-2}
-PATH=$PATH:$root/opt/amazon/efa/bin:$root/usr/local/nixlbench/bin:$root/opt/nixl-efa/bin
-tool=$1 role=$2 producer=$3 consumer=$4 backend=$5 segment=$6
+PATH=$root/opt/amazon/efa/bin:$PATH:$root/usr/local/nixlbench/bin:$root/opt/nixl-efa/bin
+tool=$1 role=$2 producer=$3 consumer=$4 backend=$5 segment=$6 provider=$7 program=$8
 if [ -r "$root/etc/nixl-efa/env" ]; then
   set -a
   # shellcheck source=/dev/null
   . "$root/etc/nixl-efa/env"
   set +a
 fi
+[ -z "$provider" ] || export FI_PROVIDER="$provider"
+# At this level NIXL names libfabric's provider and says why a plugin does not load.
+export NIXL_LOG_LEVEL=INFO
 
 section() { # NAME COMMAND...
   name=$1
@@ -23,8 +27,7 @@ section() { # NAME COMMAND...
   printf '@@ begin %s\n%s\n@@ end %s %s\n' "$name" "$output" "$name" "$code"
 }
 
-# A line for each EFA device, and one for each IP interface, which EFA's traffic does not pass: TCP's does.
-# rdma_write_bytes alone proves nothing: NIXL's writes may go out as sends (ai-dynamo/nixl#1656).
+# A line for each EFA device, and one for each network card, which EFA's traffic does not pass: TCP's does.
 counters() {
   for device in "$root"/sys/class/infiniband/*; do
     # Amazon's PCI vendor: other RDMA devices (NVLink's on a p6-b200) have counters of other names.
@@ -36,7 +39,8 @@ counters() {
     echo
   done
   for interface in "$root"/sys/class/net/*; do
-    [ "${interface##*/}" != lo ] && [ -d "$interface/statistics" ] || continue
+    # lo, docker0, veth and their like have no device: nothing leaves the machine by them.
+    [ -e "$interface/device" ] || continue
     read -r sent <"$interface/statistics/tx_bytes"
     read -r received <"$interface/statistics/rx_bytes"
     echo "net/${interface##*/} tx_bytes=$sent rx_bytes=$received"
@@ -57,48 +61,48 @@ again() { # COMMAND... : up to ten tries while the other end does not listen yet
   return "$code"
 }
 
+nixl_end() { # ROLE OWN_ADDRESS PEER_ADDRESS
+  timeout -k 5 200 "$root/opt/nixl-efa/venv/bin/python" -c "$program" "$1" "$backend" "$segment" "$2" "$3" 2>"$log"
+}
+
+# What is read of NIXL's log: rails and their provider, errors, and the last lines, where a crash would be.
+log_end() {
+  grep -e '^E[0-9]' -e '[0-9] rails using' -e 'Failed to load plugin from' "$log" | head -n 20
+  tail -n 3 "$log"
+}
+
 # With the ASIO runtime the end that owns the address listens and is rank 0, the initiator; it writes, and it
-# prints the figures (NIXL, benchmark/nixlbench/README.md).
-nixlbench_end() { # SECONDS OPTIONS... ; at this log level NIXL names libfabric's provider (1.0 and later)
-  seconds=$1
-  shift
-  NIXL_LOG_LEVEL=INFO timeout "$seconds" nixlbench --runtime_type ASIO --asio_address "$producer" --asio_port 12345 \
+# prints the figures (NIXL, benchmark/nixlbench/README.md). No list of its options comes back, and of NIXL's log no
+# word but on rails, warnings and errors.
+nixlbench_end() {
+  output=$(timeout 150 nixlbench --runtime_type ASIO --asio_address "$producer" --asio_port 12345 \
     --backend "$backend" --initiator_seg_type "$segment" --target_seg_type "$segment" --op_type WRITE \
-    --total_buffer_size 1073741824 --num_iter 256 --warmup_iter 32 --large_blk_iter_ftr 16 "$@"
-}
-
-large_end() { nixlbench_end 150 --start_block_size 65536 --max_block_size 67108864; }
-
-# Few small writes in one transfer, fewer and more than the 16 that NIXL posts at once: with several rails they may never
-# be complete where large ones are (ai-dynamo/nixl#1862, #1921).
-small_end() {
-  nixlbench_end 60 --start_block_size 8192 --max_block_size 8192 --start_batch_size 10 --max_batch_size 80
-}
-
-# What is read of a tool's output: no list of its options, no word of NIXL's log but on rails, warnings and errors.
-brief() { # COMMAND...
-  output=$("$@" 2>&1)
+    --total_buffer_size 1073741824 --num_iter 256 --warmup_iter 32 --large_blk_iter_ftr 16 \
+    --start_block_size 65536 --max_block_size 67108864 2>&1)
   code=$?
   printf '%s\n' "$output" | grep -v -e '(--[a-z_]*=' -e '^I[0-9]' -e '^-*$'
   printf '%s\n' "$output" | grep -e '^I[0-9].*[0-9] rails' | tail -n 2
   return "$code"
 }
 
-fi_pingpong_end() { # [SERVER]
+# From libfabric 2.1 on the first fabric of the provider efa is efa-direct, whose messages end at the MTU
+# (ofiwg/libfabric#10802); where fi_pingpong can name a fabric, it names the one that has no such limit.
+fi_pingpong_end() { # OPTIONS...
+  [ "$backend" != efa ] || ! fi_pingpong -h 2>&1 | grep -q -e '^ *-f ' || set -- -f efa "$@"
   timeout 90 fi_pingpong -p "$backend" -e rdm -I 1000 "$@"
 }
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
 section counters_before counters
 case $tool-$role in
-  nixlbench-producer) section transfer brief large_end ;;
-  nixlbench-consumer) section transfer brief again large_end ;;
-  fi_pingpong-consumer) section transfer fi_pingpong_end ;;
-  fi_pingpong-producer) section transfer again fi_pingpong_end "$consumer" ;;
+  nixl-producer) section transfer nixl_end producer "$producer" "$consumer" ;;
+  nixl-consumer) section transfer nixl_end consumer "$consumer" "$producer" ;;
+  nixlbench-producer) section transfer nixlbench_end ;;
+  nixlbench-consumer) section transfer again nixlbench_end ;;
+  fi_pingpong-consumer) section transfer fi_pingpong_end -B 18601 ;;
+  fi_pingpong-producer) section transfer again fi_pingpong_end -P 18601 "$consumer" ;;
   *) section transfer sh -c 'echo "transfer.sh: unknown tool or role" >&2; exit 64' ;;
 esac
-worked=$code
 section counters_after counters
-case $tool-$role-$worked in
-  nixlbench-producer-0) section small brief small_end ;;
-  nixlbench-consumer-0) section small brief again small_end ;;
-esac
+section log log_end

@@ -6,68 +6,106 @@ from collections.abc import Sequence
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.facts import Planned
-from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, Result
+from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL, TRANSFER, Result
 
 # Below these shares of what the cards in use can do, something is wrong. fi_pingpong has one message in flight
-# on one device, so that it waits for the wire most of the time; nixlbench keeps the cards busy, but from host memory,
+# on one device, so that it waits for the wire most of the time; NIXL keeps the cards busy, but from host memory,
 # where it uses all of them, the memory is the limit (468 of 3200 Gbps on a p5en over EFA).
-NIXLBENCH_SHARE = 0.5
+NIXL_SHARE = 0.5
 HOST_MEMORY_SHARE = 0.1
 FI_PINGPONG_SHARE = 0.1
+# A smaller message spends its time on the way to the card: its rate is none of the fabric's.
+LEAST_MESSAGE_FOR_A_RATE = 1 << 20
 # What one TCP flow gives in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). UCX on nodes
 # with EFA was seen with 2.6 Gbps (ai-dynamo/nixl#1021).
 ONE_TCP_FLOW_GBPS = 10.0
-# Of the payload, what the counters must have seen: tools count a little differently from the hardware.
-COUNTED_SHARE = 0.5
+# Of the payload, what the counters must have seen to have seen all of it: tools count a little differently.
+COUNTED_SHARE = 0.9
 
 
 def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
-    """Findings on the attempts in the order in which they were made; the last may have worked."""
-    failed = [result for result in results if not result.rows]
-    worked = [result for result in results if result.rows]
-    found = [
-        Finding(
-            Level.WARN if worked else Level.FAIL,
-            "transfer",
-            f"{result.attempt.title} failed: {result.error}.",
-            "Look at the security group (both directions, all protocols, to itself) and run the tool by hand.",
-        )
-        for result in failed
-    ]
-    for result in worked:
-        found += [fabric(result, planned), rate(result, planned), small_writes(result)]
+    """Findings on the attempts in the order in which they were made."""
+    found: list[Finding] = []
+    nixl_failed = False
+    for result in results:
+        diagnosis = bool(result.attempt.provider)
+        if not result.rows:
+            level = Level.WARN if nixl_failed else Level.FAIL
+            nixl_failed |= result.attempt.tool == NIXL
+            message = f"{result.attempt.title} failed: {result.error}."
+            if diagnosis:
+                message += " So the fault is not EFA's alone."
+            found.append(Finding(level, "transfer", message, _remedy(result, planned), _command(result)))
+        elif diagnosis:
+            found.append(without_efa(result))
+        else:
+            found += [fabric(result, planned), rate(result, planned), small_writes(result)]
     return found
+
+
+def _remedy(result: Result, planned: Planned) -> str:
+    """What to do about a transfer that failed, by where it did."""
+    if result.step == TRANSFER:
+        return "Do not serve with this pair: verify it again, then with another nixl_version, then on other nodes."
+    if result.step in (HANDSHAKE, CONNECT) or result.attempt.tool != NIXL:
+        return (
+            "Look at the security group (both directions, all protocols, to itself) and run the tool by hand."
+        )
+    if "No data available" in result.error and planned.efa_interfaces:
+        return "libfabric offers NIXL no EFA: look at the rows EFA devices, EFA driver and fi_info."
+    return "NIXL does not start: look at the row NIXL, and at what nixl-probe says."
+
+
+def _command(result: Result) -> str:
+    return f"/opt/nixl-efa/bin/nixl-probe {result.attempt.backend}" if result.attempt.tool == NIXL else ""
+
+
+def without_efa(result: Result) -> Finding:
+    """NIXL moved bytes without EFA after it could not with it: never a PASS, since EFA is what was planned."""
+    named = (
+        f"provider {result.provider}" if result.provider else f"not over EFA but {result.attempt.provider}"
+    )
+    message = (
+        f"{result.attempt.title}: {result.best.gbps:.1f} Gbps at {_size(result.best.size_bytes)}, {named}. "
+        "NIXL and the network between the nodes work; EFA does not."
+    )
+    return Finding(
+        Level.WARN, "transfer", message, "Mend EFA: this was to find the fault, and proves no EFA."
+    )
 
 
 def fabric(result: Result, planned: Planned) -> Finding:
     """The counters of both ends prove that the bytes went over EFA and not TCP. A silent fall-back is a FAIL.
 
-    Both proofs are asked for: EFA's counters saw the payload, and the IP interfaces did not.
+    Where EFA's counters saw the whole payload at both ends, what else went by IP does not matter: a node may download a
+    model meanwhile.
     """
     check, command = "fabric", "cat /sys/class/infiniband/*/ports/1/hw_counters/tx_bytes"
+    title = result.attempt.title
     if not planned.efa_interfaces:
+        named = f" (provider {result.provider})" if result.provider else ""
         return Finding(
             Level.WARN,
             check,
-            f"{planned.instance_type} has no EFA: the transfer went over TCP, as planned.",
+            f"{planned.instance_type} has no EFA: {title} went over TCP{named}, as planned.",
             "Choose a type with EFA (`nixl-efa instance-types list --efa`).",
         )
     if result.provider and not result.provider.startswith("efa"):
-        message = f"NIXL's log says provider={result.provider}: the transfer did not go over EFA."
+        message = f"{title}: NIXL's log says provider={result.provider}: the transfer did not go over EFA."
         return Finding(Level.FAIL, check, message, _efa_remedy(planned), command)
     sent, received, payload = result.sent.sent_bytes, result.received.received_bytes, result.moved_bytes
     by_ip = min(result.sent.ip_bytes, result.received.ip_bytes)
-    if min(sent, received) >= COUNTED_SHARE * payload > by_ip:
+    if min(sent, received) >= COUNTED_SHARE * payload:
         message = (
-            f"over EFA: the counters saw {_size(sent)} leave on {result.sent.devices} and {_size(received)} arrive "
-            f"on {result.received.devices} of {planned.efa_interfaces} devices, {_size(by_ip)} go by IP; "
+            f"{title} went over EFA: the counters saw {_size(sent)} leave on {result.sent.devices} and "
+            f"{_size(received)} arrive on {result.received.devices} of {planned.efa_interfaces} devices; "
             f"the payload was {_size(payload)}."
         )
         if result.provider:
             message += f" NIXL's log says provider={result.provider}."
         return Finding(Level.PASS, check, message, command=command)
     seen = (
-        f"of {_size(payload)}, EFA's counters saw {_size(sent)} leave and {_size(received)} arrive; "
+        f"of {_size(payload)} by {title}, EFA's counters saw {_size(sent)} leave and {_size(received)} arrive; "
         f"{_size(by_ip)} went by IP."
     )
     if by_ip < COUNTED_SHARE * payload:
@@ -83,59 +121,59 @@ def _efa_remedy(planned: Planned) -> str:
 
 
 def rate(result: Result, planned: Planned) -> Finding:
-    """The rate against what the type and the cards in use can do, and the latency."""
-    best, smallest = result.best, result.smallest
+    """The rate against what the type and the cards in use can do, and the latency.
+
+    The cards in use are those whose counters moved. NIXL's LIBFABRIC backend sends from those that are nearest to the
+    accelerator whose memory it is, and from all where it is the host's.
+    """
+    best, smallest, check = result.best, result.smallest, "transfer"
+    latency = f"{smallest.latency_us:.1f} us at {_size(smallest.size_bytes)}"
+    if result.handshake_seconds is not None:
+        latency += f", handshake {result.handshake_seconds:.2f} s, each byte as it was sent"
+    if max(row.size_bytes for row in result.rows) < LEAST_MESSAGE_FOR_A_RATE:
+        largest = _size(max(row.size_bytes for row in result.rows))
+        return Finding(
+            Level.PASS, check, f"{result.attempt.title}: {latency}. {largest} at most: that tells no rate."
+        )
     message = f"{result.attempt.title}: {best.gbps:.1f} Gbps at {_size(best.size_bytes)}"
     if planned.network_gbps:
         share = best.gbps / planned.network_gbps
         message += f", {share:.0%} of {planned.instance_type}'s {planned.network_gbps:g} Gbps"
-    message += f"; {smallest.latency_us:.1f} us at {_size(smallest.size_bytes)}."
-    if not planned.efa_interfaces or not planned.network_gbps:
-        return Finding(Level.PASS, "transfer", message)
-    cards, floor = _cards_in_use(result, planned), FI_PINGPONG_SHARE
-    if result.attempt.tool != FI_PINGPONG:
-        floor = HOST_MEMORY_SHARE if result.attempt.segment == DRAM else NIXLBENCH_SHARE
-    reachable = planned.network_gbps * cards / planned.efa_interfaces
+    message += f"; {latency}."
+    cards = result.sent.devices
+    if not planned.efa_interfaces or not planned.network_gbps or not cards:
+        return Finding(Level.PASS, check, message)
+    floor = HOST_MEMORY_SHARE if result.attempt.segment == DRAM else NIXL_SHARE
+    if result.attempt.tool == FI_PINGPONG:
+        floor = FI_PINGPONG_SHARE
+    reachable = planned.network_gbps * min(cards, planned.efa_interfaces) / planned.efa_interfaces
     message += f" {cards} of {planned.efa_interfaces} cards in use can do {reachable:g} Gbps."
     if best.gbps >= floor * reachable:
-        return Finding(Level.PASS, "transfer", message)
+        return Finding(Level.PASS, check, message)
     message += f" That is below {floor:.0%} of it."
     remedy = "Is the pair in one placement group or Capacity Block, and is anything else using the fabric?"
     if result.attempt.tool != FI_PINGPONG and best.gbps <= ONE_TCP_FLOW_GBPS:
         message += " One TCP flow gives as much."
         remedy = _efa_remedy(planned)
-    return Finding(Level.WARN, "transfer", message, remedy)
+    return Finding(Level.WARN, check, message, remedy)
 
 
 def small_writes(result: Result) -> Finding:
-    """Transfers of a few small writes are completed, as a KV cache's blocks need: they can hang where large ones work.
+    """Many small writes at once are complete, as a KV cache's blocks need: they can hang where large ones work.
 
     Source: ai-dynamo/nixl#1862 (several rails, up to 16 writes), #1921 (more than 16 writes).
     """
     check, seen = "small writes", result.small
     if seen is None:
-        return Finding(Level.SKIP, check, "not made: they need nixlbench on both nodes.")
-    if seen.rows:
-        row = seen.rows[0]
-        return Finding(Level.PASS, check, f"complete: {row.latency_us:.1f} us at {_size(row.size_bytes)}")
-    message = f"not complete, though the large transfer was: {seen.error}."
+        return Finding(Level.SKIP, check, f"not made: {result.attempt.title} makes none.")
+    if not seen.error:
+        took = f"{seen.writes} of {_size(seen.size_bytes)} in {seen.seconds:.2g} s, each byte as it was sent"
+        return Finding(Level.PASS, check, f"{result.attempt.title}: {took}")
+    message = f"{result.attempt.title}: not complete, though the large ones were: {seen.error}."
     remedy = (
         "Take a NIXL with the repair (1.3 hangs so: ai-dynamo/nixl#1862 and #1921), or another nixl_version."
     )
     return Finding(Level.FAIL, check, message, remedy)
-
-
-def _cards_in_use(result: Result, planned: Planned) -> int:
-    """How many cards one transfer uses: one for fi_pingpong, else one accelerator's share, all from host memory.
-
-    NIXL's LIBFABRIC backend sends from the cards that are nearest to the accelerator whose memory it is, and from all
-    where it is the host's ("Using default (all) rail selection policy for DRAM memory type").
-    """
-    if result.attempt.tool == FI_PINGPONG:
-        return 1
-    if result.attempt.segment == DRAM:
-        return planned.efa_interfaces
-    return max(1, planned.efa_interfaces // max(1, planned.accelerators))
 
 
 def _size(count: float) -> str:

@@ -64,7 +64,7 @@ class Project:
 
 def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:
     """Lets Run Command say on an instance what the scripts print on a stand-in."""
-    arguments = ("nixlbench", node.name, *ADDRESSES.values(), "LIBFABRIC", "VRAM")
+    arguments = ("nixl", node.name, *ADDRESSES.values(), "LIBFABRIC", "DRAM", "", "")
     printed = [
         node.run(
             Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(node.files)).commands

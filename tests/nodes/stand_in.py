@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections.abc import Mapping
@@ -32,11 +33,24 @@ Block Size (B)      Batch Size     B/W (GB/Sec)   Avg Lat. (us)  Avg Prep (us)  
 65536               1              3.200000       18.4           0.0            0.0
 67108864            1              46.500000      1443.2         24.0           24.0
 """
+RAILS = "I0101 00:00:00.0 1 libfabric_rail_manager.cpp:5] Created 32 rails using provider=efa"
 PINGPONG = """\
 bytes   #sent   #ack     total       time     MB/sec    usec/xfer   Mxfers/sec
 64      1k      =1k      125k        0.03s      3.53      18.10       0.06
 1m      1k      =1k      1.9g        0.28s   7481.00     140.17       0.01
 """
+
+
+def nixl_document(role: str, **more: Any) -> dict[str, Any]:
+    """What nixl_transfer.py prints at the end of a transfer of 1 GiB."""
+    rows = [
+        {"size_bytes": 65536, "gbps": 25.6, "latency_us": 18.4, "moved_bytes": GIB // 4},
+        {"size_bytes": GIB // 4, "gbps": 372.0, "latency_us": 5772.6, "moved_bytes": 3 * GIB // 4},
+    ]
+    small = {"writes": 1546, "size_bytes": 8192, "seconds": 0.004, "error": ""}
+    measured = {"handshake_seconds": 0.12, "rows": rows, "small": small}
+    peer = measured if role == "producer" else {"checked_bytes": GIB}
+    return {"role": role, "step": "transfer", "error": "", "peers": [{"address": "10.0.0.1", **peer}], **more}
 
 
 def first_boot(node: str, efa_interfaces: int) -> Bootstrap:
@@ -85,12 +99,12 @@ class StandIn:
         self.command("pidof", "exit 1")  # not this machine's engines
         self.command("systemctl", "case $* in is-active*) echo active ;; esac")
         self.command("journalctl", "echo Started NVIDIA fabric manager service.")
-        self.script("opt/nixl-efa/venv/bin/python", 'echo "nixl 1.5.1 $2 loaded"')
         self.memlock("unlimited")
         self.efa(self.devices)
-        for counter in ("tx_bytes", "rx_bytes"):
-            self.file(f"sys/class/net/ens32/statistics/{counter}", "5000\n")
-            self.file(f"sys/class/net/lo/statistics/{counter}", "7\n")
+        for interface in ("ens32", "docker0", "lo"):
+            for counter in ("tx_bytes", "rx_bytes"):
+                self.file(f"sys/class/net/{interface}/statistics/{counter}", "5000\n")
+        self.file("sys/class/net/ens32/device/vendor", "0x1d0f\n")
         self.over_efa(GIB)
 
     def file(self, path: str, text: str) -> Path:
@@ -130,18 +144,31 @@ class StandIn:
         )
 
     def over_efa(self, size: int) -> None:
-        """Both tools work and count `size` bytes on this node's first device."""
-        self._works("sys/class/infiniband/rdmap0s0/ports/1/hw_counters", size)
+        """All tools work and count `size` bytes on this node's first devices: on 4 from a GPU's memory, else on all."""
+        self._works(
+            f"for number in $(seq 0 $((cards - 1))); do bump {self.root}/sys/class/infiniband/"
+            f"rdmap${{number}}s0/ports/1/hw_counters $(({size} / cards)); done"
+        )
 
     def over_tcp(self, size: int) -> None:
-        """Both tools work and count `size` bytes on this node's IP interface: a silent fall-back."""
-        self._works("sys/class/net/ens32/statistics", size)
+        """All tools work and count `size` bytes on this node's IP interface: a silent fall-back."""
+        self._works(f"bump {self.root}/sys/class/net/ens32/statistics {size}")
 
-    def _works(self, folder: str, size: int) -> None:
-        path = self.root / folder / ("tx_bytes" if self.name == "producer" else "rx_bytes")
-        count = f"[ ! -e {path} ] || echo $(($(cat {path}) + {size})) > {path}"
-        self.command("nixlbench", f"{count}\ncat <<'OUTPUT'\n{NIXLBENCH}OUTPUT")
-        self.command("fi_pingpong", f"{count}\ncat <<'OUTPUT'\n{PINGPONG}OUTPUT")
+    def _works(self, count: str) -> None:
+        counter = "tx_bytes" if self.name == "producer" else "rx_bytes"
+        bump = (
+            f'bump() {{ [ ! -e "$1" ] || echo $(($(cat "$1/{counter}") + $2)) >"$1/{counter}"; }}\n{count}\n'
+        )
+        self.command("nixlbench", f"cards={self.devices}\n{bump}cat <<'OUTPUT'\n{NIXLBENCH}OUTPUT")
+        self.command("fi_pingpong", f"cards=1\n{bump}cat <<'OUTPUT'\n{PINGPONG}OUTPUT")
+        cards = f'[ "$5" = VRAM ] && cards=4 || cards={self.devices}\n'
+        rails = f'[ "$4" != LIBFABRIC ] || echo "{RAILS}" >&2\n'
+        self.nixl(f"{cards}{bump}{rails}echo '{json.dumps(nixl_document(self.name))}'")
+
+    def nixl(self, transfer: str) -> None:
+        """Python with NIXL, which answers nixl-probe, and to our program does what the shell script says."""
+        probe = 'echo "nixl 1.5.1 $2 loaded"'
+        self.script("opt/nixl-efa/venv/bin/python", f'if [ "$1" != -c ]; then {probe}; exit; fi\n{transfer}')
 
     def without(self, command: str) -> None:
         """The node has no such command."""

@@ -49,7 +49,7 @@ def test_verify_as_json_is_one_document_with_every_finding_and_row(project: Proj
     assert (code, document["schema"], document["ok"]) == (0, "nixl-efa/verify/1", True)
     assert [node["name"] for node in document["nodes"]] == ["producer", "consumer"]
     assert {finding["level"] for node in document["nodes"] for finding in node["findings"]} == {"PASS"}
-    assert document["transfers"][0]["rows"][1]["size_bytes"] == 67108864
+    assert document["transfers"][0]["rows"][1]["size_bytes"] == GIB // 4
     assert document["transfers"][0]["producer_efa"]["sent_bytes"] == GIB
 
 

@@ -12,7 +12,7 @@ import pytest
 from nixl_efa.nodes.facts import node_facts
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS, Script
 from nixl_efa.nodes.sections import Section, script, sections
-from tests.nodes.stand_in import StandIn
+from tests.nodes.stand_in import StandIn, nixl_document
 
 FACTS = Script(script("node-facts.sh"))
 
@@ -83,8 +83,14 @@ def test_neuron_devices_are_counted(producer: StandIn) -> None:
     assert node_facts(sections(producer.run(FACTS.commands))).accelerators == 16
 
 
-def transfer(node: StandIn, tool: str = "nixlbench", backend: str = "LIBFABRIC") -> dict[str, Section]:
-    arguments = (tool, node.name, "10.0.0.11", "10.0.0.12", backend, "VRAM")
+def transfer(
+    node: StandIn,
+    tool: str = "nixl",
+    backend: str = "LIBFABRIC",
+    provider: str = "",
+    program: str = "import nixl",
+) -> dict[str, Section]:
+    arguments = (tool, node.name, "10.0.0.11", "10.0.0.12", backend, "DRAM", provider, program)
     return dict(sections(node.run(Script(script("transfer.sh"), arguments).commands)))
 
 
@@ -97,7 +103,7 @@ def test_the_outputs_of_32_devices_fit_into_what_run_command_gives(producer: Sta
         ):
             counter.write_text("113939005799538\n", encoding="utf-8")
     assert len(producer.run(FACTS.commands)) < OUTPUT_LIMIT_CHARACTERS * 0.8
-    # Beside the counters, nixlbench prints some 5,000 characters.
+    # Beside the counters stand a document of some 1,000 characters and a log of some 25 lines.
     read = transfer(producer)
     assert (
         len(read["counters_before"].text) + len(read["counters_after"].text) < OUTPUT_LIMIT_CHARACTERS - 7000
@@ -105,7 +111,7 @@ def test_the_outputs_of_32_devices_fit_into_what_run_command_gives(producer: Sta
 
 
 def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandIn) -> None:
-    producer.over_efa(4096)
+    producer.over_efa(32 * 4096)
     read = transfer(producer)
     assert "rdmap0s0 tx_bytes=1000 rx_bytes=1000" in read["counters_before"].text
     assert "rdmap0s0 tx_bytes=5096 rx_bytes=1000" in read["counters_after"].text
@@ -113,7 +119,8 @@ def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandI
         "net/ens32 tx_bytes=5000 rx_bytes=5000"
     ]
     assert len(read["counters_after"].text.splitlines()) == 33
-    assert "46.500000" in read["transfer"].text
+    assert json.loads(read["transfer"].text) == nixl_document("producer")
+    assert "using provider=efa" in read["log"].text
 
 
 @pytest.mark.parametrize(
@@ -126,9 +133,9 @@ def test_a_transfer_stands_between_two_readings_of_the_counters(producer: StandI
             "--asio_address 10.0.0.11 --asio_port 12345 --backend LIBFABRIC",
         ),
         ("consumer", "nixlbench", "UCX", "--asio_address 10.0.0.11 --asio_port 12345 --backend UCX"),
-        ("producer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000 10.0.0.12"),
-        ("consumer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000"),
-        ("producer", "fi_pingpong", "tcp", "-p tcp -e rdm -I 1000 10.0.0.12"),
+        ("producer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000 -P 18601 10.0.0.12"),
+        ("consumer", "fi_pingpong", "efa", "-p efa -e rdm -I 1000 -B 18601"),
+        ("producer", "fi_pingpong", "tcp", "-p tcp -e rdm -I 1000 -P 18601 10.0.0.12"),
     ],
 )
 def test_each_end_starts_its_part(role: str, tool: str, backend: str, words: str, tmp_path: Path) -> None:
@@ -142,8 +149,7 @@ def test_each_end_starts_its_part(role: str, tool: str, backend: str, words: str
 @pytest.mark.parametrize(
     ("role", "tool", "failures", "words", "calls", "code"),
     [
-        # The fourth works, and so does the fifth, with small writes.
-        ("consumer", "nixlbench", 3, "ASIO Connection failed: Connection refused", 5, 0),
+        ("consumer", "nixlbench", 3, "ASIO Connection failed: Connection refused", 4, 0),
         ("producer", "fi_pingpong", 9, "connect(): Connection refused", 10, 0),
         ("producer", "fi_pingpong", 10, "connect(): Connection refused", 10, 1),
         ("consumer", "nixlbench", 1, "CUDA out of memory", 1, 1),
@@ -164,7 +170,7 @@ def test_the_end_that_connects_tries_again_while_the_other_does_not_listen(
     assert section.text == ("fine" if code == 0 else words)
 
 
-def test_of_nixlbench_only_what_is_read_comes_back_and_small_writes_follow(producer: StandIn) -> None:
+def test_of_nixlbench_only_what_is_read_comes_back(producer: StandIn) -> None:
     """Its options and NIXL's log would not leave room for the counters of 32 devices."""
     producer.command(
         "nixlbench",
@@ -175,18 +181,62 @@ def test_of_nixlbench_only_what_is_read_comes_back_and_small_writes_follow(produ
         echo "level $NIXL_LOG_LEVEL: $*"
         """,
     )
+    warning, called, rails = transfer(producer, "nixlbench")["transfer"].text.splitlines()
+    assert warning.endswith("a warning")
+    assert called.startswith("level INFO: ")
+    assert rails.endswith("Created 32 rails using provider=efa")
+
+
+@pytest.mark.parametrize(
+    ("role", "own", "other"), [("producer", "10.0.0.11", "10.0.0.12"), ("consumer", "10.0.0.12", "10.0.0.11")]
+)
+@pytest.mark.parametrize(("provider", "used"), [("", "efa"), ("tcp", "tcp")])
+def test_our_program_runs_in_the_nodes_environment(
+    role: str, own: str, other: str, provider: str, used: str, tmp_path: Path
+) -> None:
+    node = StandIn(role, tmp_path / role)
+    node.nixl('shift; echo "$FI_PROVIDER $PAIR_ROLE $NIXL_LOG_LEVEL: $*"')
+    section = transfer(node, provider=provider, program="print('it''s')\nexit(\"1\")")["transfer"]
+    assert (
+        section.text == f"{used} {role} INFO: print('it''s')\nexit(\"1\") {role} LIBFABRIC DRAM {own} {other}"
+    )
+
+
+def test_of_nixls_log_what_is_read_comes_back_and_its_last_lines(producer: StandIn) -> None:
+    producer.nixl(
+        """for one in $(seq 100); do echo "I0101 00:00:00.0 1 nixl_agent.cpp:1000] word $one" >&2; done
+        echo 'I0101 00:00:00.0 1 nixl_plugin_manager.cpp:352] Failed to load plugin from /a/libplugin_UCX.so: why' >&2
+        for one in $(seq 100); do echo "E0101 00:00:00.0 1 nixl_agent.cpp:1000] error $one" >&2; done
+        echo "terminate called after throwing an instance of 'std::runtime_error'" >&2
+        exit 134"""
+    )
     read = transfer(producer)
-    for section, size in (("transfer", 67108864), ("small", 8192)):
-        warning, called, rails = read[section].text.splitlines()
-        assert warning.endswith("a warning")
-        assert called.startswith("level INFO: ")
-        assert f"--max_block_size {size} " in f"{called} "
-        assert rails.endswith("Created 32 rails using provider=efa")
+    assert (read["transfer"].text, read["transfer"].code) == ("", 134)
+    lines = read["log"].text.splitlines()
+    assert lines[0].endswith("libplugin_UCX.so: why")
+    assert lines[-1].startswith("terminate called")
+    assert len(lines) == 23
 
 
-def test_no_small_writes_follow_large_ones_that_failed(producer: StandIn) -> None:
-    producer.command("nixlbench", "exit 1")
-    assert "small" not in transfer(producer)
+@pytest.mark.parametrize(("help_text", "begin"), [(" -f <fabric>  fabric name", "-f efa "), ("", "")])
+def test_fi_pingpong_names_efas_fabric_where_it_can(help_text: str, begin: str, producer: StandIn) -> None:
+    """Usage to stderr, as it prints it."""
+    producer.command("fi_pingpong", f'[ "$1" = -h ] && echo "{help_text}" >&2 || echo "called: $*"')
+    assert transfer(producer, "fi_pingpong", "efa")["transfer"].text == (
+        f"called: -p efa -e rdm -I 1000 {begin}-P 18601 10.0.0.12"
+    )
+    assert "-f" not in transfer(producer, "fi_pingpong", "tcp")["transfer"].text
+
+
+def test_efas_own_tools_go_before_the_distributions(producer: StandIn) -> None:
+    producer.script("opt/amazon/efa/bin/fi_pingpong", "echo of the EFA installer")
+    assert transfer(producer, "fi_pingpong", "efa")["transfer"].text == "of the EFA installer"
+
+
+def test_interfaces_without_a_device_are_not_counted(producer: StandIn) -> None:
+    """docker0 and lo have none: what goes by them stays on the machine."""
+    assert "net/ens32 " in transfer(producer)["counters_after"].text
+    assert "docker0" not in transfer(producer)["counters_after"].text
 
 
 def test_counters_of_devices_that_are_no_efa_are_not_read(producer: StandIn) -> None:

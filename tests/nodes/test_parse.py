@@ -125,6 +125,27 @@ def test_counters_differ_by_device_and_direction() -> None:
     assert moved(before, after) == Moved(sent_bytes=100, received_bytes=1, devices=1, ip_bytes=3)
 
 
+def test_what_rdma_moves_is_counted_once() -> None:
+    """Of a real device rx_bytes are its rdma_read_bytes and its recv_bytes together."""
+    read, received = 987_654_321, 12_345
+    before = counters("rdmap0s0 rx_bytes=0 rdma_read_bytes=0 rdma_write_recv_bytes=0")
+    after = counters(f"rdmap0s0 rx_bytes={read + received} rdma_read_bytes={read} rdma_write_recv_bytes=0")
+    assert moved(before, after) == Moved(0, read + received, devices=1, ip_bytes=0)
+
+
+def test_a_card_that_carries_nixls_own_messages_alone_is_not_in_use() -> None:
+    names = [f"rdmap{card}s0" for card in range(4)]
+    before = counters("\n".join(f"{name} tx_bytes=0" for name in names))
+    after = counters(
+        "\n".join(f"{name} tx_bytes={size}" for name, size in zip(names, (100, 1, 99, 0), strict=True))
+    )
+    assert moved(before, after).devices == 3
+    after = counters(
+        "\n".join(f"{name} tx_bytes={size}" for name, size in zip(names, (1000, 1, 900, 0), strict=True))
+    )
+    assert moved(before, after).devices == 2
+
+
 def test_a_device_that_appears_or_is_reset_in_between_counts_nothing() -> None:
     before = counters("rdmap0s0 tx_bytes=500")
     after = counters("rdmap0s0 tx_bytes=3\nrdmap1s0 tx_bytes=999")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from nixl_efa.findings import Finding, Level
-from nixl_efa.nodes import bench, nixl_log, transfer, transfer_rules
+from nixl_efa.nodes import bench, nixl_log, nixl_transfer, transfer, transfer_rules
 from nixl_efa.nodes.facts import Planned
-from nixl_efa.nodes.sections import Section, script
-from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, NIXLBENCH, VRAM, Attempt
+from nixl_efa.nodes.sections import Section
+from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, NIXL, NIXLBENCH, VRAM, Attempt
+from tests.nodes.stand_in import nixl_document
 from tests.records import answer
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
@@ -29,16 +32,12 @@ def measured(
     attempt: Attempt,
     printed: str,
     code: int = 0,
-    small: tuple[str, int] | None = None,
     counted: tuple[str, str] = (BEFORE, AFTER),
 ) -> dict[str, Finding]:
     """The findings on a transfer of which the producer printed this; consumer and counters saw it."""
     sections = {"counters_before": Section(counted[0], 0), "counters_after": Section(counted[1], 0)}
     ends = {"producer": {**sections, "transfer": Section(printed, code)}}
     ends["consumer"] = {**sections, "transfer": Section("", code)}
-    for end in ends.values():
-        if small:
-            end["small"] = Section(*small)
     found = transfer_rules.findings([transfer.result(attempt, ends)], plan)
     return {finding.check: finding for finding in found}
 
@@ -62,7 +61,9 @@ def test_nixlbenchs_table_is_read_with_and_without_dashes(
 
 def test_host_memory_over_true_efa_is_no_fault(p5en_plan: Planned) -> None:
     printed = answer("nixlbench/p5en-libfabric-efa-dram")
-    found = measured(p5en_plan, Attempt(NIXLBENCH, "LIBFABRIC", DRAM), printed)["transfer"]
+    every = tuple("\n".join(f"rdmap{card}s0 tx_bytes={size}" for card in range(16)) for size in (0, 1 << 40))
+    attempt = Attempt(NIXLBENCH, "LIBFABRIC", DRAM)
+    found = measured(p5en_plan, attempt, printed, counted=(every[0], every[1]))["transfer"]
     assert found.level is PASS
     assert "468.1 Gbps at 1 MiB, 15% of p5en.48xlarge's 3200 Gbps" in found.message
     assert "16 of 16 cards in use can do 3200 Gbps." in found.message
@@ -143,20 +144,28 @@ def test_libfabric_that_offers_no_efa_is_told_by_nixls_first_error(p5_plan: Plan
 def test_small_writes_that_hang_where_large_ones_went_fail(p5_plan: Planned) -> None:
     seen = answer("nixl/small-writes-hang")
     assert seen["libfabric_error"] is None
-    large = answer("nixlbench/1.1-three-rows")
-    attempt = Attempt(NIXLBENCH, "LIBFABRIC", VRAM)
-    found = measured(p5_plan, attempt, large, small=("All processes are ready to proceed", 124))
-    assert found["fabric"].level is PASS
-    assert found["small writes"].level is FAIL
+    error = (
+        "1 of 1 notifications did not arrive within 20 s; 5 of 10 writes of 8 KiB are not as they were sent"
+    )
+    found = by_nixl(p5_plan, small={"writes": 1546, "size_bytes": 8192, "seconds": 0.0, "error": error})
+    assert (found["fabric"].level, found["transfer"].level, found["small writes"].level) == (PASS, PASS, FAIL)
     assert found["small writes"].message == (
-        "not complete, though the large transfer was: producer: it did not end in its time (All processes are ready to "
-        "proceed); consumer: it did not end in its time (All processes are ready to proceed)."
+        f"NIXL (LIBFABRIC, DRAM): not complete, though the large ones were: {error}."
     )
-    found = measured(p5_plan, attempt, large, small=(answer("nixlbench/columns-ucx"), 0))
-    assert (found["small writes"].level, found["small writes"].message) == (
-        PASS,
-        "complete: 20.9 us at 4 KiB",
-    )
+    assert "ai-dynamo/nixl#1862" in found["small writes"].remedy
+
+
+def by_nixl(plan: Planned, **more: Any) -> dict[str, Finding]:
+    """The findings on a transfer with our own program, of which the producer says this."""
+    document = nixl_document("producer")
+    document["peers"][0] |= more
+    sections = {"counters_before": Section(BEFORE, 0), "counters_after": Section(AFTER, 0)}
+    ends = {
+        "producer": {**sections, "transfer": Section(json.dumps(document), 0)},
+        "consumer": {**sections, "transfer": Section(json.dumps(nixl_document("consumer")), 0)},
+    }
+    result = transfer.result(Attempt(NIXL, "LIBFABRIC", DRAM), ends)
+    return {finding.check: finding for finding in transfer_rules.findings([result], plan)}
 
 
 def test_small_writes_that_were_not_made_are_said_not_to_be(p5_plan: Planned) -> None:
@@ -167,11 +176,21 @@ def test_small_writes_that_were_not_made_are_said_not_to_be(p5_plan: Planned) ->
 def test_small_writes_are_made_with_fewer_and_with_more_descriptors_than_hung() -> None:
     few = answer("nixl/small-writes-hang")["expected_completions"]
     posted_at_once = int(answer("nixl/hang-after-sixteen-descriptors")["target"].partition("/")[0])
-    options = script("transfer.sh").partition("small_end() {")[2].partition("}")[0].split()
-    first, last = (
-        int(options[options.index(name) + 1]) for name in ("--start_batch_size", "--max_batch_size")
-    )
+    (_, first), (requests, last) = nixl_transfer.SMALL
     assert first == few < posted_at_once < last
-    size = int(options[options.index("--max_block_size") + 1])
+    assert requests > 1
     # NIXL stripes over rails from this many bytes on: below it a write is small.
-    assert size < int(answer("nixl/backend-starts-0.7")[2].rpartition("threshold: ")[2].split()[0])
+    striped = int(answer("nixl/backend-starts-0.7")[2].rpartition("threshold: ")[2].split()[0])
+    assert striped > nixl_transfer.SMALL_BYTES
+
+
+def test_messages_that_end_at_4_kib_tell_no_rate(p5_plan: Planned) -> None:
+    """From libfabric 2.1 on fi_pingpong ends there: a healthy pair has no bad rate for it."""
+    printed = "".join(answer("fi_pingpong/two-nodes").splitlines(keepends=True)[:5])
+    found = measured(p5_plan, Attempt(FI_PINGPONG, "efa", DRAM), printed)
+    assert found["transfer"] == Finding(
+        PASS,
+        "transfer",
+        "fi_pingpong (efa, one device): 2049.7 us at 64 B. 4 KiB at most: that tells no rate.",
+    )
+    assert found["fabric"].level is PASS

@@ -90,10 +90,10 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
         answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"), P5
     )
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
-    attempt = transfer.Attempt(transfer.FI_PINGPONG, "efa", transfer.DRAM)
-    measured = transfer.result(attempt, ends)
-    assert measured.rows == ()
-    assert "there is no machine to measure on" in measured.error
+    for tool in (transfer.NIXL, transfer.NIXLBENCH, transfer.FI_PINGPONG):
+        measured = transfer.result(transfer.Attempt(tool, "efa", transfer.DRAM), ends)
+        assert measured.rows == ()
+        assert "there is no machine to measure on" in measured.error
 
 
 def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:

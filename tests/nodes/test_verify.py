@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +16,8 @@ from nixl_efa.nodes.bench import Row
 from nixl_efa.nodes.counters import Moved
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import PairOutputs
-from nixl_efa.nodes.transfer import Attempt, Result, attempts
+from nixl_efa.nodes.parse import Nixl
+from nixl_efa.nodes.transfer import Attempt, Result, attempts, diagnosis, witnesses
 from nixl_efa.nodes.transfer_rules import fabric, findings, rate
 from nixl_efa.settings import Settings
 from tests.nodes.stand_in import (
@@ -28,6 +30,7 @@ from tests.nodes.stand_in import (
     StandIn,
     first_boot,
     instance,
+    nixl_document,
 )
 
 Nodes = dict[str, StandIn]
@@ -54,77 +57,111 @@ def of(report: look.PairReport, check: str) -> list[Finding]:
     return [finding for finding in report.all_findings if finding.check == check]
 
 
-def test_a_pair_in_order_passes_everything_and_is_measured_with_nixlbench(verify: Any, ssm: FakeSsm) -> None:
+def test_a_pair_in_order_passes_everything_and_nixl_moves_bytes(verify: Any, ssm: FakeSsm) -> None:
     report = verify()
     assert {finding.level for finding in report.all_findings} == {Level.PASS}
-    (transfer,) = of(report, "transfer")
-    assert transfer.message.startswith(
-        "nixlbench (LIBFABRIC, VRAM): 372.0 Gbps at 64 MiB, 12% of p5.48xlarge's 3200 Gbps; 18.4 us at 64 KiB."
-    )
-    (proof,) = of(report, "fabric")
-    assert proof.message.startswith(
-        "over EFA: the counters saw 1.0 GiB leave on 1 and 1.0 GiB arrive on 1 of 32"
-    )
-    assert len(ssm.sent) == 4  # facts and transfer, on two nodes
-
-
-def test_files_that_are_not_the_settings_warn_with_the_command(verify: Any, nodes: Nodes) -> None:
-    script = nodes["consumer"].root / "opt/nixl-efa/bin/configure"
-    script.write_text("#!/bin/bash\n", encoding="utf-8")
-    nodes["producer"].file("etc/nixl-efa/env", "")
-    producer, consumer = of(verify(measure=False), "node files")
-    assert (producer.level, consumer.level) == (Level.WARN, Level.WARN)
-    assert producer.message == "not as the settings have them: /etc/nixl-efa/env."
-    assert consumer.message == "not as the settings have them: /opt/nixl-efa/bin/configure."
-    assert consumer.remedy == "`nixl-efa nodes sync prod` writes them; no node is replaced."
-
-
-def test_files_of_a_newer_release_are_not_called_old(verify: Any, nodes: Nodes) -> None:
-    path = nodes["consumer"].root / "etc/nixl-efa/pair.json"
-    path.write_text(path.read_text(encoding="utf-8").replace('"form": ', '"form": 9'), encoding="utf-8")
-    _, found = of(verify(measure=False), "node files")
-    assert found.line().endswith("Bring this checkout up to date.")
+    assert [one.message for one in of(report, "transfer")] == [
+        f"NIXL (LIBFABRIC, {memory}): 372.0 Gbps at 256 MiB, 12% of p5.48xlarge's 3200 Gbps; 18.4 us at 64 KiB, "
+        f"handshake 0.12 s, each byte as it was sent. {cards} of 32 cards in use can do {rate} Gbps."
+        for memory, cards, rate in (("DRAM", 32, 3200), ("VRAM", 4, 400))
+    ]
+    assert [one.message for one in of(report, "fabric")] == [
+        f"NIXL (LIBFABRIC, {memory}) went over EFA: the counters saw 1.0 GiB leave on {cards} and 1.0 GiB arrive on "
+        f"{cards} of 32 devices; the payload was 1.0 GiB. NIXL's log says provider=efa."
+        for memory, cards in (("DRAM", 32), ("VRAM", 4))
+    ]
+    assert len(ssm.sent) == 6  # facts and two transfers, on two nodes
 
 
 def test_a_silent_fall_back_to_tcp_fails_and_says_so(verify: Any, nodes: Nodes) -> None:
     for node in nodes.values():
         node.over_tcp(GIB)
-    (proof,) = of(verify(), "fabric")
+    proof, _ = of(verify(), "fabric")
     assert proof.level is Level.FAIL
     assert proof.message == (
-        "silent fall-back to TCP: of 1.0 GiB, EFA's counters saw 0 B leave and 0 B arrive; 1.0 GiB went by IP."
+        "silent fall-back to TCP: of 1.0 GiB by NIXL (LIBFABRIC, DRAM), EFA's counters saw 0 B leave and 0 B arrive; "
+        "1.0 GiB went by IP."
     )
 
 
-def test_without_nixlbench_on_both_nodes_fi_pingpong_measures(verify: Any, nodes: Nodes) -> None:
-    nodes["consumer"].without("nixlbench")
-    report = verify()
-    (transfer,) = of(report, "transfer")
-    assert transfer.message.startswith("fi_pingpong (efa, one device): 59.8 Gbps at 1 MiB, 2% of")
-    assert transfer.level is Level.PASS
+def fails(step: str, error: str) -> str:
+    """A shell script that fails as our program does."""
+    return f"echo '{json.dumps(nixl_document('producer', step=step, error=error, peers=[]))}'; exit 1"
 
 
-def test_where_vram_fails_host_memory_is_measured_with_a_warning(verify: Any, nodes: Nodes) -> None:
+def test_where_nixl_fails_the_witnesses_show_whether_efa_does(
+    verify: Any, nodes: Nodes, ssm: FakeSsm
+) -> None:
     for node in nodes.values():
-        works = (node.commands / "nixlbench").read_text(encoding="utf-8").removeprefix("#!/bin/bash\n")
-        node.command(
-            "nixlbench", f"case $* in *VRAM*) echo 'fi_mr_reg failed: no FI_HMEM' >&2; exit 1;; esac\n{works}"
-        )
+        node.nixl(fails("start", "libhwloc.so.15: cannot open shared object file"))
+        node.without("nixlbench")
     report = verify()
-    first, second = of(report, "transfer")
-    assert first.level is Level.WARN
-    assert "nixlbench (LIBFABRIC, VRAM) failed: producer: fi_mr_reg failed: no FI_HMEM" in first.message
-    assert second.message.startswith("nixlbench (LIBFABRIC, DRAM): 372.0 Gbps")
+    failed, witness = of(report, "transfer")
+    assert failed.level is Level.FAIL
+    assert failed.message == (
+        "NIXL (LIBFABRIC, DRAM) failed: producer and consumer: libhwloc.so.15: cannot open shared object file."
+    )
+    assert "nixl-probe" in failed.command
+    assert witness.level is Level.PASS
+    assert witness.message.startswith("fi_pingpong (efa, one device): 59.8 Gbps at 1 MiB, 2% of")
     assert of(report, "fabric")[0].level is Level.PASS
+    assert len(ssm.sent) == 6
 
 
-def test_when_nothing_measures_the_transfer_fails_with_every_reason(verify: Any, nodes: Nodes) -> None:
+def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
+    verify: Any, nodes: Nodes
+) -> None:
+    for node in nodes.values():
+        script = (node.root / "opt/nixl-efa/venv/bin/python").read_text(encoding="utf-8")
+        no_memory = fails("start", "NIXL_ERR_BACKEND")
+        log = "echo 'E0101 00:00:00.0 1 libfabric_rail.cpp:5] fi_mr_reg failed: no FI_HMEM' >&2"
+        works = script.split("; exit; fi\n", 1)[1]
+        node.nixl(f'if [ "$5" = VRAM ]; then {log}; {no_memory}; fi\n{works}')
+    first, second = of(verify(), "transfer")
+    assert first.message.startswith("NIXL (LIBFABRIC, DRAM): 372.0 Gbps")
+    assert second.level is Level.FAIL
+    assert second.message == (
+        "NIXL (LIBFABRIC, VRAM) failed: producer and consumer: NIXL_ERR_BACKEND (fi_mr_reg failed: no FI_HMEM)."
+    )
+
+
+def test_where_nothing_goes_over_efa_nixl_over_tcp_says_what_works_and_passes_nothing(
+    verify: Any, nodes: Nodes, ssm: FakeSsm
+) -> None:
+    for node in nodes.values():
+        script = (node.root / "opt/nixl-efa/venv/bin/python").read_text(encoding="utf-8")
+        works = script.split("; exit; fi\n", 1)[1].replace("provider=efa", "provider=tcp")
+        node.nixl(f'if [ "$FI_PROVIDER" = efa ]; then {fails("start", "No data available")}; fi\n{works}')
+        node.without("nixlbench")
+        node.command("fi_pingpong", "echo 'fi_getinfo: -61' >&2; exit 1")
+    report = verify()
+    assert [(one.level, one.message) for one in of(report, "transfer")] == [
+        (Level.FAIL, "NIXL (LIBFABRIC, DRAM) failed: producer and consumer: No data available."),
+        (
+            Level.WARN,
+            "fi_pingpong (efa, one device) failed: producer: fi_getinfo: -61; consumer: fi_getinfo: -61.",
+        ),
+        (
+            Level.WARN,
+            "NIXL (LIBFABRIC over tcp, DRAM): 372.0 Gbps at 256 MiB, provider tcp. NIXL and the network between the "
+            "nodes work; EFA does not.",
+        ),
+    ]
+    assert of(report, "fabric") == []
+    assert len(ssm.sent) == 8
+
+
+def test_when_nothing_moves_every_reason_is_told(verify: Any, nodes: Nodes) -> None:
+    for node in nodes.values():
+        node.nixl("echo 'Segmentation fault' >&2; exit 139")
     nodes["producer"].command("nixlbench", "echo 'ASIO Connection timeout' >&2; exit 1")
     nodes["producer"].command("fi_pingpong", "echo 'connect(): No route to host' >&2; exit 1")
     failed = of(verify(), "transfer")
-    assert [finding.level for finding in failed] == [Level.FAIL] * 3
-    assert "ASIO Connection timeout" in failed[0].message
-    assert "No route to host" in failed[2].message
+    assert [finding.level for finding in failed] == [Level.FAIL, Level.WARN, Level.WARN, Level.WARN]
+    for finding, words in zip(
+        failed, ("Segmentation fault", "ASIO", "No route to host", "EFA's alone"), strict=True
+    ):
+        assert words in finding.message
     assert "security group" in failed[2].remedy
 
 
@@ -177,44 +214,54 @@ def test_a_type_without_efa_is_measured_over_tcp_as_planned(
             node.file(written.path.lstrip("/"), written.content)
     report = verify(pair=replace(pair, efa_interfaces=0))
     assert {finding.level for finding in report.all_findings} == {Level.PASS, Level.WARN}
-    (proof,) = of(report, "fabric")
-    assert proof.message == "g7e.2xlarge has no EFA: the transfer went over TCP, as planned."
-    assert of(report, "transfer")[0].message.startswith("nixlbench (UCX, VRAM)")
+    assert [one.message for one in of(report, "fabric")] == [
+        f"g7e.2xlarge has no EFA: NIXL (UCX, {memory}) went over TCP, as planned."
+        for memory in ("DRAM", "VRAM")
+    ]
+    assert of(report, "transfer")[0].message.startswith("NIXL (UCX, DRAM)")
 
 
-def test_host_memory_alone_is_measured_without_nvidia_gpus(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+def test_what_is_tried_follows_from_the_plan(p5_facts: NodeFacts, p5_plan: Planned) -> None:
     facts = {"producer": p5_facts, "consumer": p5_facts}
-    assert [one.segment for one in attempts(facts, p5_plan)] == ["VRAM", "DRAM", "DRAM"]
-    without_gpudirect = replace(p5_plan, instance_type="p5.4xlarge")
-    assert [(one.backend, one.segment) for one in attempts(facts, without_gpudirect)] == [
-        ("UCX", "DRAM"),
-        ("efa", "DRAM"),
-    ]
-    neuron = replace(p5_plan, accelerator_kind="neuron")
-    assert [(one.tool, one.segment) for one in attempts(facts, neuron)] == [
-        ("nixlbench", "DRAM"),
-        ("fi_pingpong", "DRAM"),
-    ]
+
+    def tried(plan: Planned) -> list[tuple[str, str]]:
+        return [(one.backend, one.segment) for one in attempts(facts, plan)]
+
+    assert tried(p5_plan) == [("LIBFABRIC", "DRAM"), ("LIBFABRIC", "VRAM")]
+    assert tried(replace(p5_plan, instance_type="p5.4xlarge")) == [("UCX", "DRAM")]
+    assert tried(replace(p5_plan, accelerator_kind="neuron")) == [("LIBFABRIC", "DRAM")]
+    assert [one.tool for one in witnesses(facts, p5_plan)] == ["nixlbench", "fi_pingpong"]
+    assert [one.provider for one in diagnosis(p5_plan)] == ["tcp"]
+    assert diagnosis(replace(p5_plan, efa_interfaces=0)) == ()
+
+
+def test_without_nixl_of_ours_or_another_the_witnesses_are_all(p5_facts: NodeFacts, p5_plan: Planned) -> None:
+    without = replace(p5_facts, nixl=Nixl("", "", False, "No module named 'nixl'"))
+    own = replace(p5_plan, nixl_version="")
+    assert attempts({"producer": p5_facts, "consumer": without}, own) == ()
+    assert len(attempts({"producer": p5_facts, "consumer": p5_facts}, own)) == 2
+    assert len(attempts({"producer": without, "consumer": without}, p5_plan)) == 2
 
 
 def result(
     gbps: float,
-    tool: str = "nixlbench",
+    tool: str = "nixl",
     sent: int = GIB,
     received: int = GIB,
     by_ip: tuple[int, int] = (0, 0),
 ) -> Result:
     row = Row(64 << 20, gbps, 1500.0, GIB)
-    producer, consumer = Moved(sent, 0, 4, by_ip[0]), Moved(0, received, 4, by_ip[1])
+    cards = 1 if tool == "fi_pingpong" else 4
+    producer, consumer = Moved(sent, 0, cards, by_ip[0]), Moved(0, received, cards, by_ip[1])
     return Result(Attempt(tool, "LIBFABRIC", "VRAM"), (row,), "", producer, consumer)
 
 
 @pytest.mark.parametrize(
     ("tool", "gbps", "level"),
     [
-        # A GPU of p5.48xlarge has 4 of 32 cards: 400 of 3200 Gbps.
-        ("nixlbench", 200.0, Level.PASS),
-        ("nixlbench", 199.0, Level.WARN),
+        # Four cards moved bytes, of p5.48xlarge's 32: 400 of 3200 Gbps.
+        ("nixl", 200.0, Level.PASS),
+        ("nixl", 199.0, Level.WARN),
         # fi_pingpong has one card: 100 Gbps.
         ("fi_pingpong", 10.0, Level.PASS),
         ("fi_pingpong", 9.9, Level.WARN),
@@ -228,11 +275,6 @@ def test_a_rate_is_measured_by_what_the_cards_in_use_can_do(
     assert f"{gbps:.1f} Gbps" in found.message
 
 
-def test_a_card_that_several_accelerators_share_counts_as_one(p5_plan: Planned) -> None:
-    plan = replace(p5_plan, efa_interfaces=1, accelerators=2, network_gbps=400.0)
-    assert "1 of 1 cards in use can do 400 Gbps" in rate(result(300.0), plan).message
-
-
 def test_a_type_that_the_data_does_not_know_has_no_figure_to_fall_short_of(p5_plan: Planned) -> None:
     found = rate(result(1.0), replace(p5_plan, network_gbps=0.0))
     assert found.level is Level.PASS
@@ -242,19 +284,17 @@ def test_a_type_that_the_data_does_not_know_has_no_figure_to_fall_short_of(p5_pl
 @pytest.mark.parametrize(
     ("sent", "received", "by_ip", "level", "words"),
     [
-        (GIB, GIB, (0, 0), Level.PASS, "over EFA"),
-        (GIB // 2, GIB // 2, (0, 0), Level.PASS, "over EFA"),
+        (GIB, GIB, (0, 0), Level.PASS, "NIXL (LIBFABRIC, VRAM) went over EFA"),
         # Neither EFA's counters nor IP's saw the payload: nothing is proved, TCP neither.
-        (GIB // 2 - 1, GIB, (0, 0), Level.FAIL, "no proof"),
-        (GIB, GIB // 2 - 1, (0, 0), Level.FAIL, "no proof"),
+        (GIB // 2, GIB, (0, 0), Level.FAIL, "no proof"),
+        (GIB, GIB // 2, (0, 0), Level.FAIL, "no proof"),
         (0, 0, (GIB, GIB), Level.FAIL, "silent fall-back to TCP"),
-        # Another job is busy over EFA while this transfer went over TCP.
-        (9 * GIB, 9 * GIB, (GIB, GIB), Level.FAIL, "silent fall-back to TCP"),
-        # One end downloads something: that was not this transfer.
-        (GIB, GIB, (9 * GIB, 1000), Level.PASS, "over EFA"),
+        # A node downloads a model meanwhile, or both do: that was not this transfer.
+        (GIB, GIB, (9 * GIB, 1000), Level.PASS, "NIXL (LIBFABRIC, VRAM) went over EFA"),
+        (GIB, GIB, (5 * GIB // 2, 5 * GIB // 2), Level.PASS, "NIXL (LIBFABRIC, VRAM) went over EFA"),
     ],
 )
-def test_efa_must_have_seen_the_payload_at_both_ends_and_ip_must_not(
+def test_efa_must_have_seen_the_payload_at_both_ends_whatever_went_by_ip(
     sent: int, received: int, by_ip: tuple[int, int], level: Level, words: str, p5_plan: Planned
 ) -> None:
     found = fabric(result(300.0, sent=sent, received=received, by_ip=by_ip), p5_plan)

@@ -1,0 +1,395 @@
+"""One end of a transfer with NIXL: every producer writes to every consumer, and each byte is checked where it arrives.
+
+A node runs it with the Python that has NIXL; nothing else but the standard library is needed there. Arguments:
+ROLE (producer or consumer) BACKEND (LIBFABRIC, UCX) MEMORY (DRAM, or VRAM of the first GPU) OWN_ADDRESS PEER_ADDRESS...
+Both ends are started seconds apart: a consumer listens, a producer tries until it is there. They agree over TCP (NIXL's
+metadata, what is written next, whether it arrived); the bytes go by NIXL alone. stdout is one JSON document:
+
+  role, backend, memory   as given
+  step                    where it ended: "start", "handshake" (of NIXL's agents), "transfer" (the end), "connect" (the
+                          other end was not there, or not any more)
+  error                   why it failed, in one sentence; empty when it did not
+  peers                   of a producer: address, handshake_seconds, rows (size_bytes, gbps, latency_us, moved_bytes),
+                          small (writes, size_bytes, seconds, error); of a consumer: address, checked_bytes
+
+NIXL's log, with the provider of libfabric, goes to stderr. Exit: 0, or 1 with an error.
+"""
+
+from __future__ import annotations
+
+import base64
+import ctypes
+import glob
+import importlib.util
+import json
+import mmap
+import os
+import random
+import socket
+import sys
+import time
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+KIB, MIB = 1 << 10, 1 << 20
+START, HANDSHAKE, TRANSFER, CONNECT = "start", "handshake", "transfer", "connect"
+# Below 32768, where Linux begins to give ports to whoever asks for any (net.ipv4.ip_local_port_range).
+PORT = 18600
+BUFFER_BYTES = 256 * MIB
+SIZES = (64 * KIB, MIB, 16 * MIB, 256 * MIB)
+# Requests at once and writes of each: fewer and more than those of which NIXL lost some (ai-dynamo/nixl#1862, #1921).
+SMALL, SMALL_BYTES = ((1, 10), (16, 96)), 8 * KIB
+# How long an end waits for the other one, and for what was written to be complete; how long a rate is measured.
+PEER_SECONDS, COMPLETE_SECONDS, MEASURE_SECONDS = 60.0, 20.0, 0.2
+# The pattern repeats after so many bytes, a prime: what was moved by a power of two differs.
+_PERIOD = 1048573
+
+
+class TransferError(Exception):
+    """Why this end ends, in one sentence, and at which step."""
+
+    def __init__(self, text: str, step: str) -> None:
+        super().__init__(text)
+        self.step = step
+
+
+class HostMemory:
+    """Memory of the host (DRAM)."""
+
+    def __init__(self, size: int) -> None:
+        self._map = mmap.mmap(-1, size)
+        self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
+
+    def put(self, data: bytes) -> None:
+        self._map[: len(data)] = data
+
+    def get(self, size: int) -> bytes:
+        return self._map[:size]
+
+
+class GpuMemory:
+    """Memory of the first NVIDIA GPU (VRAM), by CUDA's driver API alone: no version of the runtime is asked for."""
+
+    def __init__(self, size: int) -> None:
+        self._cuda = ctypes.CDLL("libcuda.so.1")
+        device, context, address = ctypes.c_int(), ctypes.c_void_p(), ctypes.c_uint64()
+        self._call("cuInit", ctypes.c_uint(0))
+        self._call("cuDeviceGet", ctypes.byref(device), ctypes.c_int(0))
+        self._call("cuDevicePrimaryCtxRetain", ctypes.byref(context), device)
+        self._call("cuCtxSetCurrent", context)
+        self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
+        self.address = address.value
+        # CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: a copy is whole when the call returns, as RDMA needs (CUDA, GPUDirect RDMA).
+        yes = ctypes.c_uint(1)
+        self._call("cuPointerSetAttribute", ctypes.byref(yes), ctypes.c_int(6), address)
+
+    def put(self, data: bytes) -> None:
+        self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(self.address), data, ctypes.c_size_t(len(data)))
+        self._call("cuCtxSynchronize")
+
+    def get(self, size: int) -> bytes:
+        data = ctypes.create_string_buffer(size)
+        self._call("cuMemcpyDtoH_v2", data, ctypes.c_uint64(self.address), ctypes.c_size_t(size))
+        return data.raw
+
+    def _call(self, name: str, *arguments: Any) -> None:
+        if code := getattr(self._cuda, name)(*arguments):
+            raise TransferError(f"CUDA's {name} returned {code}", START)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is written next: requests of so many writes of a size each, each at its own place; seed: of the pattern.
+
+    The seed is new in each run: GPU memory may still hold what an earlier run has written there.
+    """
+
+    size: int
+    requests: int
+    writes: int
+    stride: int
+    seed: int = field(default_factory=time.time_ns)
+
+    @property
+    def places(self) -> list[int]:
+        """The offset of each write, request after request."""
+        return [one * self.stride for one in range(self.requests * self.writes)]
+
+    @property
+    def payload(self) -> int:
+        """Bytes that all writes move once."""
+        return self.requests * self.writes * self.size
+
+    def pattern(self) -> bytes:
+        """The bytes of the buffer's used part: each differs by its place, and from those of another step."""
+        block, size = random.Random(self.seed).randbytes(_PERIOD), self.requests * self.writes * self.stride
+        return (block * (size // _PERIOD + 1))[:size]
+
+    def tags(self) -> list[bytes]:
+        """The notification that NIXL gives with each request."""
+        return [f"{self.seed}:{request}".encode() for request in range(self.requests)]
+
+
+def difference(step: Step, found: bytes) -> str:
+    """What is not as it was written, in a sentence; empty when each byte is right."""
+    expected = step.pattern()
+    spans = [slice(offset, offset + step.size) for offset in step.places]
+    wrong = [number for number, span in enumerate(spans) if found[span] != expected[span]]
+    if not wrong:
+        return ""
+    first = spans[wrong[0]]
+    byte = next(one for one in range(first.start, first.stop) if found[one] != expected[one])
+    return (
+        f"{len(wrong)} of {len(spans)} writes of {step.size // KIB} KiB are not as they were sent; the first is write "
+        f"{wrong[0]}, from its byte {byte - first.start} on ({found[byte]:#04x} and not {expected[byte]:#04x})"
+    )
+
+
+class Line:
+    """The TCP connection of two ends: JSON documents, one a line. OSError when the other end is gone."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.settimeout(PEER_SECONDS)
+        self._connection, self._file = connection, connection.makefile("rb")
+
+    def say(self, **message: Any) -> None:
+        """Sends a message."""
+        self._connection.sendall(json.dumps(message).encode() + b"\n")
+
+    def hear(self) -> dict[str, Any]:
+        """The other end's next message. TransferError with its error, when it tells one."""
+        if not (line := self._file.readline()):
+            raise ConnectionError("it ended the connection")
+        message: dict[str, Any] = json.loads(line)
+        if message.get("error"):
+            raise TransferError(message["error"], message["step"])
+        return message
+
+
+class Nixl:
+    """NIXL's agent of this end with one backend and one registered buffer."""
+
+    def __init__(self, name: str, backend: str, memory_type: str) -> None:
+        # The GPU's context has to be there before NIXL's backend.
+        self.memory = GpuMemory(BUFFER_BYTES) if memory_type == "VRAM" else HostMemory(BUFFER_BYTES)
+        api = _api()
+        self._backends, self._type = [backend], memory_type
+        self.agent = api.nixl_agent(name, api.nixl_agent_config(backends=[]))
+        self.agent.create_backend(backend, {})
+        self.agent.register_memory([(self.memory.address, BUFFER_BYTES, 0, "")], memory_type, self._backends)
+        self.metadata = base64.b64encode(self.agent.get_agent_metadata()).decode()
+        self._notifications: set[bytes] = set()
+        self._other, self._address = "", 0
+
+    def meet(self, metadata: str, address: int) -> None:
+        """Says hello to another end; from now on its buffer is written to."""
+        try:
+            name = self.agent.add_remote_agent(base64.b64decode(metadata))
+            self._other, self._address = name.decode() if isinstance(name, bytes) else name, address
+            self.agent.make_connection(self._other)
+            self.agent.send_notif(self._other, b"hello")
+        except Exception as error:
+            raise TransferError(str(error), HANDSHAKE) from error
+
+    def await_notifications(self, *wanted: bytes) -> set[bytes]:
+        """Those of the wanted notifications that are not there in time."""
+        end = time.monotonic() + COMPLETE_SECONDS
+        while (missing := set(wanted) - self._notifications) and time.monotonic() < end:
+            for several in self.agent.get_new_notifs().values():
+                self._notifications.update(several)
+            time.sleep(0.0005)
+        return missing
+
+    def requests(self, step: Step) -> list[Any]:
+        """NIXL's requests for a step."""
+        found = []
+        for first in range(0, step.requests * step.writes, step.writes):
+            offsets = step.places[first : first + step.writes]
+            ours, theirs = (
+                self.agent.get_xfer_descs([(begin + one, step.size, 0) for one in offsets], self._type)
+                for begin in (self.memory.address, self._address)
+            )
+            found.append(self.agent.initialize_xfer("WRITE", ours, theirs, self._other, b"", self._backends))
+        return found
+
+    def post(self, requests: list[Any], tags: list[bytes], at_once: bool) -> int:
+        """Posts requests, all at once or one after the other; how many are not complete in the time."""
+        under_way: list[Any] = []
+        for request, tag in zip(requests, tags, strict=True):
+            state = self.agent.transfer(request, tag)
+            under_way.append(request)
+            end = time.monotonic() + COMPLETE_SECONDS
+            while under_way and not (at_once and request is not requests[-1]):
+                if state == "ERR":
+                    raise TransferError("NIXL reports a failed write", TRANSFER)
+                if time.monotonic() > end:
+                    return len(under_way)
+                time.sleep(0)  # NIXL's own threads need a core, too
+                state = self.agent.check_xfer_state(under_way[-1])
+                if state == "DONE":
+                    under_way.pop()
+        return 0
+
+
+def _api() -> Any:
+    """NIXL's Python API, of whichever of its packages is there."""
+    # What NIXL's plugins link against, where pip has put it: the loader does not look there.
+    for library in glob.glob(f"{sys.prefix}/lib/python*/site-packages/nvidia/*/lib/libcudart.so.*"):
+        ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
+    there = (name for name in ("nixl", "nixl_cu13", "nixl_cu12") if importlib.util.find_spec(name))
+    return importlib.import_module(f"{next(there, 'nixl')}._api")
+
+
+def produce(nixl: Nixl, line: Line) -> dict[str, Any]:
+    """Writes to one consumer; what came of it."""
+    line.say(metadata=nixl.metadata)
+    answer = line.hear()
+    begin = time.monotonic()
+    nixl.meet(answer["metadata"], answer["address"])
+    line.say(hello=True)
+    line.hear()
+    handshake = time.monotonic() - begin
+    rows = [_row(nixl, line, size) for size in SIZES]
+    return {"handshake_seconds": handshake, "rows": rows, "small": _small(nixl, line)}
+
+
+def _row(nixl: Nixl, line: Line, size: int) -> dict[str, Any]:
+    """One size: a pass that the consumer checks, then passes that are timed, one write at a time."""
+    step = Step(size, min(64, max(1, 64 * MIB // size)), 1, size)
+    _checked(nixl, line, step, at_once=False)
+    requests, untold = nixl.requests(step), [b""] * step.requests
+    begin, passes = time.monotonic(), 0
+    while not passes or time.monotonic() - begin < MEASURE_SECONDS:
+        if nixl.post(requests, untold, at_once=False):
+            raise TransferError(f"a write of {size // KIB} KiB took over {COMPLETE_SECONDS:g} s", TRANSFER)
+        passes += 1
+    seconds = time.monotonic() - begin
+    return {
+        "size_bytes": size,
+        "gbps": 8e-9 * passes * step.payload / seconds,
+        "latency_us": 1e6 * seconds / (passes * step.requests),
+        "moved_bytes": (passes + 1) * step.payload,
+    }
+
+
+def _small(nixl: Nixl, line: Line) -> dict[str, Any]:
+    """Many small writes at once, and the end. A gap after each keeps NIXL from making one write of several."""
+    steps = [Step(SMALL_BYTES, requests, each, 2 * SMALL_BYTES) for requests, each in SMALL]
+    found = {"writes": sum(step.requests * step.writes for step in steps), "size_bytes": SMALL_BYTES}
+    try:
+        seconds = sum(_checked(nixl, line, step, at_once=True) for step in steps)
+        line.say(end=True)
+    except TransferError as error:
+        return {**found, "seconds": 0.0, "error": str(error)}
+    return {**found, "seconds": seconds, "error": ""}
+
+
+def _checked(nixl: Nixl, line: Line, step: Step, at_once: bool) -> float:
+    """Writes a step and lets the consumer check each byte; the seconds until all writes were complete."""
+    nixl.memory.put(step.pattern())
+    line.say(step=asdict(step))
+    line.hear()
+    begin = time.monotonic()
+    requests = nixl.requests(step)
+    open_requests = nixl.post(requests, step.tags(), at_once)
+    seconds = time.monotonic() - begin
+    # The consumer says what it lacks also where NIXL calls a request incomplete.
+    line.say(sent=True)
+    line.hear()
+    if open_requests:
+        text = f"each byte arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
+        raise TransferError(text, TRANSFER)
+    return seconds
+
+
+def consume(nixl: Nixl, line: Line) -> dict[str, Any]:
+    """Is written to by one producer; what came of it."""
+    try:
+        nixl.agent.add_remote_agent(base64.b64decode(line.hear()["metadata"]))
+        line.say(metadata=nixl.metadata, address=nixl.memory.address)
+        line.hear()
+        if nixl.await_notifications(b"hello"):
+            raise TransferError("NIXL's first notification did not arrive", HANDSHAKE)
+        line.say(hello=True)
+        checked = 0
+        while "step" in (message := line.hear()):
+            step = Step(**message["step"])
+            line.say(ready=True)
+            line.hear()
+            _check(nixl, step)
+            checked += step.payload
+            line.say(arrived=True)
+    except Exception as error:
+        if not isinstance(error, OSError):
+            line.say(error=str(error), step=getattr(error, "step", TRANSFER))
+        raise
+    return {"checked_bytes": checked}
+
+
+def _check(nixl: Nixl, step: Step) -> None:
+    """TransferError when a notification is missing or a byte is not as it was sent."""
+    missing = nixl.await_notifications(*step.tags())
+    wrong = difference(step, nixl.memory.get(step.places[-1] + step.size))
+    if missing:
+        text = f"{len(missing)} of {step.requests} notifications did not arrive within {COMPLETE_SECONDS:g} s"
+        raise TransferError(f"{text}; {wrong or 'each byte did'}", TRANSFER)
+    if wrong:
+        raise TransferError(wrong, TRANSFER)
+
+
+def accept(listener: socket.socket) -> socket.socket:
+    """The next producer's connection."""
+    listener.settimeout(PEER_SECONDS)
+    try:
+        return listener.accept()[0]
+    except TimeoutError:
+        raise TransferError(f"no producer came to port {PORT} within {PEER_SECONDS:g} s", CONNECT) from None
+
+
+def connect(consumer: str) -> socket.socket:
+    """A connection to a consumer, which may be there a little later."""
+    end = time.monotonic() + PEER_SECONDS
+    while True:
+        try:
+            return socket.create_connection((consumer, PORT), timeout=5)
+        except OSError as error:
+            if time.monotonic() > end:
+                text = f"no consumer at {consumer} port {PORT} within {PEER_SECONDS:g} s ({error})"
+                raise TransferError(text, CONNECT) from error
+            time.sleep(0.5)
+
+
+def run(document: dict[str, Any], own: str, others: list[str]) -> None:
+    """Does this end's part, and writes into the document what came of it."""
+    # Before NIXL starts, so that a producer that is ready first needs no second try.
+    listener = socket.create_server((own, PORT)) if document["role"] == "consumer" else None
+    nixl = Nixl(f"{document['role']}-{own}", document["backend"], document["memory"])
+    for other in others:
+        connection = accept(listener) if listener else connect(other)
+        document["step"] = TRANSFER
+        address, line = connection.getpeername()[0], Line(connection)
+        found = consume(nixl, line) if listener else produce(nixl, line)
+        document["peers"].append({"address": address, **found})
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code; the document is on stdout."""
+    role, backend, memory, own, *others = arguments
+    # NIXL's Python part writes its log to stdout.
+    stdout = os.dup(1)
+    os.dup2(2, 1)
+    given = {"role": role, "backend": backend, "memory": memory}
+    document: dict[str, Any] = {**given, "step": START, "error": "", "peers": []}
+    try:
+        run(document, own, others)
+    except Exception as error:
+        document["error"], document["step"] = str(error), getattr(error, "step", document["step"])
+        if isinstance(error, OSError) and document["step"] != START:
+            document["error"], document["step"] = f"the other end is gone: {error}", CONNECT
+    os.write(stdout, json.dumps(document).encode() + b"\n")
+    return 1 if document["error"] else 0
+
+
+if __name__ == "__main__":
+    # No clearing up: NIXL would wait for writes that never end.
+    os._exit(main(sys.argv[1:]))
