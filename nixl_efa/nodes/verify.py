@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 FACTS_TIMEOUT_SECONDS = 450
 
 Say = Callable[[str], None]
+# Runs scripts, by instance id, for so many seconds at most; the words are Run Command's comment.
+Ask = Callable[[Mapping[str, Script], int, str], Mapping[str, Outcome]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,14 +115,12 @@ def verify(
     say("Asking both nodes through Run Command ...")
     known = files.wanted(pair, launch, wanted.instance_type, instance_types.find(wanted.instance_type))
     bucket = run_command.Bucket(s3, pair.scripts_bucket) if s3 is not None and pair.scripts_bucket else None
-    outcomes = run_command.run(
-        ssm,
-        {node.instance_id: _facts_script(known[node.name]) for node in pair.nodes},
-        clock,
-        FACTS_TIMEOUT_SECONDS,
-        "nixl-efa verify: node facts",
-        bucket,
-    )
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa verify: {what}", bucket)
+
+    facts_scripts = {node.instance_id: _facts_script(known[node.name]) for node in pair.nodes}
+    outcomes = ask(facts_scripts, FACTS_TIMEOUT_SECONDS, "node facts")
     facts: dict[str, NodeFacts] = {}
     reports = []
     for report in seen.nodes:
@@ -139,7 +139,7 @@ def verify(
     if len(facts) == len(pair.nodes):
         findings += [pair_rules.agreement(pair, facts), pair_rules.versions(facts)]
         if measure:
-            results = _measure(ssm, pair, facts, wanted, clock, say)
+            results = _measure(ask, pair, facts, wanted, say)
             findings += transfer_rules.findings(results, wanted)
     return PairReport(pair, tuple(reports), tuple(findings), results)
 
@@ -155,15 +155,13 @@ def _planned(seen: PairReport, launch: Launch) -> Planned:
 
 
 def _measure(
-    ssm: SSMClient, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, clock: Clock, say: Say
+    ask: Ask, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, say: Say
 ) -> tuple[transfer.Result, ...]:
     """NIXL's transfers; the witnesses, until one moves bytes, where NIXL's did not; then NIXL without EFA."""
 
     def attempt(one: transfer.Attempt) -> transfer.Result:
         say(f"Measuring a transfer from producer to consumer with {one.title} ...")
-        outcomes = run_command.run(
-            ssm, transfer.scripts(one, pair), clock, transfer.TIMEOUT_SECONDS, "nixl-efa verify: transfer"
-        )
+        outcomes = ask(transfer.scripts(one, pair), transfer.TIMEOUT_SECONDS, "transfer")
         ends = {node.name: sections_of(node, outcomes[node.instance_id]) for node in pair.nodes}
         if problems := [problem for _, problem in ends.values() if problem]:
             return transfer.failed(one, "; ".join(problems))

@@ -53,7 +53,7 @@ def test_an_output_that_run_command_cuts_is_read_from_the_scripts_bucket_and_del
         aws.command_output(instance_id, stdout=f"{'x' * 30_000}\n{known.stdout}", stderr="a warning")
     _, printed, _ = run("policy", "verify", "--env", "prod")
     under(aws, printed)
-    code, out, err = run("verify", "prod", "--no-transfer")
+    code, out, err = run("verify", "prod")
     assert code == 0, out + err
     assert denied(aws) == []
     assert {"s3:GetObject", "s3:DeleteObject"} <= used(aws)
