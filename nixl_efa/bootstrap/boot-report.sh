@@ -35,12 +35,12 @@ fabric_domains() {
 }
 
 check efa_devices "$PAIR_EFA_INTERFACES" "$(efa_devices)"
-said=$(fi_info -p efa -t FI_EP_RDM 2>&1) && why='' || why=${said##*$'\n'}
+said=$(timeout 60 fi_info -p efa -t FI_EP_RDM 2>&1) && why='' || why=${said##*$'\n'}
 check fi_info_domains "$PAIR_EFA_INTERFACES" "$(fabric_domains <<<"$said")" "$why"
 check memlock unlimited "$(ulimit -l)"
 case $PAIR_ACCELERATOR_KIND in
   nvidia)
-    said=$(nvidia-smi -L 2>&1)
+    said=$(timeout 60 nvidia-smi -L 2>&1) || [ $? != 124 ] || said+=$'\nno answer within 60 s'
     why=$(grep -m 1 -v -e '^GPU ' -e '^$' -e 'ld.so: ' <<<"$said")
     check accelerators "$PAIR_ACCELERATORS" "$(grep -c '^GPU ' <<<"$said")" "$why"
     ;;

@@ -10,7 +10,7 @@ from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 from nixl_efa.nodes import cloud_init, parse
 from nixl_efa.nodes.cloud_init import CloudInit
-from nixl_efa.nodes.sections import MISSING, Section
+from nixl_efa.nodes.sections import MISSING, TIMED_OUT, Section
 
 LOCAL_DISKS = "/opt/dlami/nvme"
 
@@ -127,7 +127,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         boot_report=parse.json_object(text("boot_report")),
         rdma_devices=parse.rdma_devices(text("efa_devices")),
         domains=parse.fabric_domains(text("fi_info")),
-        fi_info_error=fi_info.last_line if fi_info.code else "",
+        fi_info_error=fi_info.error if fi_info.code else "",
         fi_info_unopened=parse.has_unopened_device(fi_info.text),
         efa_driver=text("efa_driver").strip(),
         efa_module=text("kernel").strip() if sections.get("efa_module", MISSING).code == 1 else "",
@@ -138,7 +138,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         accelerator_driver=gpus[0].driver if gpus else "",
         accelerator_error="" if neuron is not None else _accelerator_error(sections),
         cuda=parse.cuda_start(cuda.text),
-        cuda_error=cuda.last_line,
+        cuda_error=cuda.error,
         gpu_fabric=parse.gpu_fabric(text("gpu_fabric")),
         fabric_manager=next((line for line in reversed(journal) if "version" in line), "".join(journal[-1:])),
         memlock=text("memlock").strip(),
@@ -154,5 +154,5 @@ def _accelerator_error(sections: Mapping[str, Section]) -> str:
     """The first line that is no accelerator's, of a tool that the node has."""
     nvidia, neuron = (sections.get(name, MISSING) for name in ("nvidia", "neuron"))
     if nvidia.code != MISSING.code:
-        return parse.besides_gpus(nvidia.text)
-    return neuron.first_line if neuron.code != MISSING.code else ""
+        return parse.besides_gpus(nvidia.text) or (nvidia.error if nvidia.code == TIMED_OUT else "")
+    return neuron.first_line or neuron.error if neuron.code != MISSING.code else ""

@@ -32,8 +32,15 @@ class Section:
         lines = [line for line in self.text.splitlines() if line.strip()]
         return lines[-1].strip() if lines else ""
 
+    @property
+    def error(self) -> str:
+        """What a command that failed says: its last line, or that it was ended after its time."""
+        return self.last_line or ("no answer within 60 s" if self.code == TIMED_OUT else "")
+
 
 MISSING = Section("", 127)
+# The exit code of timeout(1) when it has ended its command; node-facts.sh gives each 60 seconds.
+TIMED_OUT = 124
 
 
 class IncompleteOutputError(ValueError):

@@ -13,7 +13,7 @@ from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import CONSUMER, PRODUCER, PairOutputs
 from nixl_efa.nodes.parse import json_object, objects
 from nixl_efa.nodes.run_command import Script
-from nixl_efa.nodes.sections import MISSING, Section, script
+from nixl_efa.nodes.sections import MISSING, TIMED_OUT, Section, script
 
 NIXL, NIXLBENCH, FI_PINGPONG = "nixl", "nixlbench", "fi_pingpong"
 VRAM, DRAM = "VRAM", "DRAM"
@@ -23,8 +23,6 @@ START, HANDSHAKE, TRANSFER, CONNECT, ENDED = "start", "handshake", "transfer", "
 _KNOWN_LEAST = {ENDED: 1, CONNECT: 2}
 # Ten tries of the end that connects and the tool's own limit (transfer.sh).
 TIMEOUT_SECONDS = 300
-# The exit code of timeout(1) when it has ended its command.
-TIMED_OUT = 124
 
 
 @dataclass(frozen=True, slots=True)

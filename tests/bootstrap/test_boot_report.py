@@ -167,6 +167,15 @@ def test_what_a_tool_says_stands_beside_what_is_missing(p5: Node) -> None:
     assert [one["seen"][:4] for one in written["checks"] if not one["ok"]] == ["0: f", "0: F"]
 
 
+def test_a_tool_that_hangs_does_not_hold_the_boot_up(p5: Node) -> None:
+    """nvidia-smi may hang where a GPU has fallen off the bus; cloud-init would wait for the report for ever."""
+    p5.command("nvidia-smi", "sleep 60")
+    p5.command("timeout", f'shift; exec {shutil.which("timeout")} 0.3 "$@"')
+    ran, written = report(p5)
+    assert "FAIL accelerators: planned 8, seen 0: no answer within 60 s" in ran.stdout
+    assert sum(not one["ok"] for one in written["checks"]) == 1
+
+
 def test_a_warning_of_nvidia_smi_is_no_difference_from_the_plan(p5: Node) -> None:
     p5.command("nvidia-smi", f"{GPUS}\necho '{answer('nvidia/inforom-corrupted').strip()}'; exit 14")
     ran, written = report(p5)

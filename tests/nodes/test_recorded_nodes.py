@@ -297,6 +297,14 @@ def test_why_nvidia_smi_lists_nothing(name: str, words: str, remedy: str, p5_pla
     assert remedy in found.remedy
 
 
+def test_a_tool_that_hangs_is_told_apart_from_one_that_is_not_there(p5_plan: Planned) -> None:
+    found = looked_at(p5_plan, {"nvidia": ("", 124), "fi_info": ("", 124), "cuda": ("", 124)})
+    assert_told(found["accelerators"], FAIL, "0 of 8 can be read: no answer within 60 s.")
+    assert_told(found["fi_info"], FAIL, "0 of 32 domains (no answer within 60 s): NIXL would")
+    assert "no answer within 60 s" in found["CUDA"].message
+    assert_told(looked_at(p5_plan, {})["accelerators"], FAIL, "0 of 8: the node has no nvidia-smi.")
+
+
 def test_one_gpu_that_is_lost_is_told_beside_those_that_are_there(p5_plan: Planned) -> None:
     error = "Unable to determine the device handle for GPU0000:C5:00.0: Unknown Error"
     printed = (gpu_lines("NVIDIA H100 80GB HBM3", "81559 MiB", 7) + f"{error}\n", 15)
