@@ -14,6 +14,7 @@ from typing import Any
 from local_aws.control import Control
 from local_aws.machines.failure import CannotBootError
 from local_aws.machines.root import prepare
+from local_aws.machines.session import write_plugin
 from nixl_efa import instance_types
 from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
@@ -142,7 +143,7 @@ class _Rehearsal:
             self._command("verify", name, "--no-transfer")
         if keep:
             self._tell_inferred()
-            self._explain_keep()
+            self._explain_keep(are_real)
             return
         self._step(f"Destroy {stack}")
         self._cdktf("destroy", DESTROYED)
@@ -249,7 +250,7 @@ class _Rehearsal:
             aws_secret_access_key="local",
         )
 
-    def _explain_keep(self) -> None:
+    def _explain_keep(self, are_real: bool) -> None:
         environ = self._programs.environ
         self._step("Kept, as you asked. Look around in another shell:")
         for name in sorted(name for name in environ if name.startswith("AWS_")):
@@ -259,6 +260,11 @@ class _Rehearsal:
         )
         self._tell("  aws ec2 describe-capacity-reservations")
         self._tell(f"  (cd {self._space.folder} && nixl-efa status {self._settings.name})")
+        if are_real:
+            plugin = self._space.folder / "bin"
+            write_plugin(plugin)
+            self._tell(f"  export PATH={plugin}:$PATH")
+            self._tell(f"  (cd {self._space.folder} && nixl-efa connect {self._settings.name} producer)")
         self._tell(
             f"  kill {self._local.process.pid}   # stops the local AWS; all that was rehearsed is gone with it"
         )
