@@ -36,6 +36,8 @@ def _identity(instance: Any) -> Identity:
     return Identity(
         instance_id=instance.id,
         address=f"{instance.private_ip}/{network.prefixlen}",
+        # It stays with the interface, so that a node's peers reach the one that replaces it at once.
+        mac=instance.nics[0].mac_address,
         # "The second address of a subnet is the VPC router's" (VPC user guide, subnet-sizing).
         gateway=str(network[1]),
         hostname=instance.private_dns_name.partition(".")[0],

@@ -33,6 +33,7 @@ class Identity:
 
     instance_id: str
     address: str
+    mac: str
     gateway: str
     hostname: str
     user_data: bytes
@@ -200,7 +201,7 @@ def _write_seed(folder: Path, identity: Identity) -> None:
 def _write_network(file: Path, identity: Identity) -> None:
     """The interface as systemd-networkd sets it up. There is no name server: nothing outside can be reached."""
     file.write_text(
-        f"[Match]\nName=host0\n\n[Network]\nAddress={identity.address}\nGateway={identity.gateway}\n"
+        f"[Match]\nName=host0\n\n[Link]\nMACAddress={identity.mac}\n\n[Network]\nAddress={identity.address}\nGateway={identity.gateway}\n"
         "LinkLocalAddressing=no\nIPv6AcceptRA=no\n",
         encoding="utf-8",
     )

@@ -1,4 +1,6 @@
-"""A stand-in of AWS's session-manager-plugin, which enters the machine of an instance: `python -m ...session ARGUMENTS`.
+"""A stand-in of AWS's session-manager-plugin, which enters the machine of an instance.
+
+Usage: python -m local_aws.machines.session ARGUMENTS
 
 It takes the plugin's arguments (aws/aws-cli, awscli/customizations/sessionmanager.py): the answer of StartSession, the
 region, "StartSession", the profile, the parameters as JSON, the endpoint. The last one leads to the local AWS.
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str]) -> None:
     if machine.get("state") != "up":
         raise SystemExit(f"{target}: its machine is not up")
     environ = {"TERM": os.environ.get("TERM", "dumb"), "HOME": "/root", "LC_ALL": "C.UTF-8"}
-    command = ["nsenter", f"--target={machine['pid']}", "--all", "--wd=/root", "--", "/bin/bash", "--login"]
+    command = ["nsenter", f"--target={machine['pid']}", "--all", "--", "/bin/bash", "--login"]
     os.execvpe(command[0], command, {**environ, "PATH": os.environ.get("PATH", os.defpath)})
 
 

@@ -56,19 +56,24 @@ class Account:
 
     def launch(self, user_data: Callable[[list[str]], str], count: int = 1) -> list[str]:
         """Instances with the addresses that their user data is told beforehand."""
-        image = self.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
         subnet = self.ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2a"]}])
         made = [
             self.ec2.create_network_interface(SubnetId=subnet["Subnets"][0]["SubnetId"])["NetworkInterface"]
             for _ in range(count)
         ]
-        text = user_data([one["PrivateIpAddress"] for one in made])
-        found = []
         for interface in made:
             # A way to Systems Manager.
             allocated = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
             name = interface["NetworkInterfaceId"]
             self.ec2.associate_address(AllocationId=allocated, NetworkInterfaceId=name)
+        text = user_data([one["PrivateIpAddress"] for one in made])
+        return self.launch_on([one["NetworkInterfaceId"] for one in made], text)
+
+    def launch_on(self, interfaces: list[str], text: str) -> list[str]:
+        """An instance on each interface."""
+        image = self.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
+        found = []
+        for interface in interfaces:
             answer = self.ec2.run_instances(
                 ImageId=image,
                 InstanceType="g7e.8xlarge",
@@ -76,9 +81,7 @@ class Account:
                 MaxCount=1,
                 UserData=text,
                 IamInstanceProfile={"Name": "node"},
-                NetworkInterfaces=[
-                    {"DeviceIndex": 0, "NetworkInterfaceId": interface["NetworkInterfaceId"]},
-                ],
+                NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": interface}],
             )
             found.append(answer["Instances"][0]["InstanceId"])
         return found

@@ -151,6 +151,21 @@ def test_what_is_terminated_or_ends_without_a_call_has_no_machine_any_more(accou
         wait_until(lambda: machine_state(account, instance) == "none", "the machine's end")  # noqa: B023
 
 
+def test_a_node_that_replaces_another_is_reached_at_its_address(account: Account) -> None:
+    peer, old = account.launch(of_a_bystander, count=2)
+    account.wait_until_managed(peer, old)
+    [reservation] = account.ec2.describe_instances(InstanceIds=[old])["Reservations"]
+    [interface] = reservation["Instances"][0]["NetworkInterfaces"]
+    address, mac = interface["PrivateIpAddress"], interface["MacAddress"]
+    assert "1 received" in account.run(peer, f"ping -c 1 {address}")["StandardOutputContent"]
+    account.ec2.terminate_instances(InstanceIds=[old])
+    [new] = account.launch_on([interface["NetworkInterfaceId"]], of_a_bystander([]))
+    account.wait_until_managed(new)
+    assert account.out(new, "cat /sys/class/net/host0/address").strip() == mac
+    assert "1 received" in account.run(peer, f"ping -c 1 -W 2 {address}")["StandardOutputContent"]
+    account.ec2.terminate_instances(InstanceIds=[peer, new])
+
+
 def test_an_emptied_account_has_no_machines(account: Account) -> None:
     """The last test of the module: the pair goes with all else."""
     fleet = account.aws.world.machines
@@ -170,7 +185,8 @@ def machine_state(account: Account, instance: str) -> str:
 
 def booted(account: Account, instance: str) -> str:
     """The id of the boot that runs; empty while none takes a command."""
-    if instance not in account.managed():
+    try:
+        answer = account.run(instance, "cat /proc/sys/kernel/random/boot_id")
+    except account.ssm.exceptions.InvalidInstanceId:
         return ""
-    answer = account.run(instance, "cat /proc/sys/kernel/random/boot_id")
     return str(answer["StandardOutputContent"]).strip()

@@ -1,0 +1,79 @@
+"""What a rehearsal with real nodes makes of verify's answer: pure."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.rehearse.real_nodes import Booted, judge
+
+ALL = ["efa", "gpu", "memlock"]
+NODE = Node("producer", "i-1", "10.0.0.1", "")
+
+
+def booted(*failed: str) -> list[Booted]:
+    return [Booted(NODE, 0.0, "status: done", failed, ())]
+
+
+def report(*failed: tuple[str, str], of_the_pair: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+    def findings(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
+        return [{"level": "FAIL", "check": check, "message": message} for check, message in pairs]
+
+    fine = {"level": "PASS", "check": "libfabric", "message": "2.5.1"}
+    return {
+        "nodes": [{"name": "producer", "findings": [fine, *findings(failed)]}],
+        "findings": findings(of_the_pair),
+        "transfers": [],
+    }
+
+
+@pytest.mark.parametrize(
+    ("check", "lacking", "expected"),
+    [
+        ("EFA devices", ["efa"], True),
+        ("EFA devices", ["gpu", "memlock"], False),
+        ("accelerators", ["gpu"], True),
+        ("accelerators", ["efa", "memlock"], False),
+        ("memlock", ["memlock"], True),
+        ("memlock", ["efa", "gpu"], False),
+        ("pair.json", ALL, False),
+        ("Run Command", ALL, False),
+        ("libfabric", ALL, False),
+    ],
+)
+def test_a_fail_is_expected_for_what_the_machines_lack_and_by_its_name(
+    check: str, lacking: list[str], expected: bool
+) -> None:
+    seen = judge(report((check, "words")), booted(), lacking)
+    assert bool(seen.expected) is expected
+    assert bool(seen.unexpected) is not expected
+
+
+def test_a_finding_of_the_pair_is_judged_too() -> None:
+    seen = judge(report(of_the_pair=(("pair.json", "missing"),)), booted(), ALL)
+    assert seen.unexpected == ("pair.json: missing",)
+
+
+@pytest.mark.parametrize("check", ["boot report", "cloud-init"])
+@pytest.mark.parametrize(
+    ("failed", "expected"),
+    [
+        (("efa_devices", "memlock"), True),
+        (("efa_devices", "libibverbs_preload"), False),
+        # cloud-init has an error and the report has none: something else failed.
+        ((), False),
+    ],
+)
+def test_cloud_init_may_fail_by_a_boot_report_that_lacks_devices_and_by_nothing_else(
+    check: str, failed: tuple[str, ...], expected: bool
+) -> None:
+    seen = judge(report((check, "words")), booted(*failed), ALL)
+    assert bool(seen.expected) is expected
+
+
+def test_nixl_that_is_not_installed_is_no_lack_of_a_device() -> None:
+    seen = judge(report(("NIXL", "LIBFABRIC fails: No module named 'nixl'")), booted(), ALL)
+    assert len(seen.unexpected) == 1
+    assert judge(report(("NIXL", "NIXL_ERR_BACKEND")), booted(), ALL).unexpected == ()
