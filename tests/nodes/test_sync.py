@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import fcntl
 import json
+import os
+import signal
 import subprocess
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -225,6 +228,33 @@ def test_when_one_file_can_not_be_written_none_is(place: str, nodes: Nodes) -> N
     with pytest.raises(subprocess.CalledProcessError):
         node.run(files.writer([good, broken]).commands)
     assert everything(node) == before
+
+
+def test_a_node_that_goes_down_while_it_is_written_has_whole_files_and_the_next_run_completes_it(
+    nodes: Nodes,
+) -> None:
+    node = nodes["producer"]
+    before = {file.path: file.content for file in node.files}
+    after = [replace(file, content=f"{file.content}# of another release\n") for file in node.files]
+    script = node.file("sync.sh", "\n".join(files.writer(after).commands))
+    for milliseconds in range(0, 120, 8):
+        killed = subprocess.Popen(
+            ["/bin/sh", script],
+            env={"PATH": f"{node.commands}:{os.environ['PATH']}", "NIXL_EFA_ROOT": str(node.root)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        time.sleep(milliseconds / 1000)
+        os.killpg(killed.pid, signal.SIGKILL)
+        killed.wait()
+        for file in after:
+            assert content(node, file.path) in (before[file.path], file.content)
+    assert "@@ end boot_report 0" in node.run(files.writer(after).commands)
+    assert {file.path: content(node, file.path) for file in after} == {
+        file.path: file.content for file in after
+    }
+    assert list(node.root.rglob("*.new")) == []
 
 
 def test_a_file_that_does_not_arrive_whole_is_not_put_in_place(nodes: Nodes) -> None:

@@ -55,7 +55,7 @@ class Account:
     ssm: SSMClient
 
     def launch(self, user_data: Callable[[list[str]], str], count: int = 1) -> list[str]:
-        """Instances with the addresses that their user data is told beforehand."""
+        """Instances with the addresses that their user data is told beforehand, the instance's own first."""
         subnet = self.ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2a"]}])
         made = [
             self.ec2.create_network_interface(SubnetId=subnet["Subnets"][0]["SubnetId"])["NetworkInterface"]
@@ -66,8 +66,12 @@ class Account:
             allocated = self.ec2.allocate_address(Domain="vpc")["AllocationId"]
             name = interface["NetworkInterfaceId"]
             self.ec2.associate_address(AllocationId=allocated, NetworkInterfaceId=name)
-        text = user_data([one["PrivateIpAddress"] for one in made])
-        return self.launch_on([one["NetworkInterfaceId"] for one in made], text)
+        found = []
+        for interface in made:
+            others = [one for one in made if one is not interface]
+            text = user_data([one["PrivateIpAddress"] for one in (interface, *others)])
+            found += self.launch_on([interface["NetworkInterfaceId"]], text)
+        return found
 
     def launch_on(self, interfaces: list[str], text: str) -> list[str]:
         """An instance on each interface."""
