@@ -14,6 +14,7 @@ from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.sync import SyncReport, sync
 from nixl_efa.settings import Settings
 from tests.real_nodes.conftest import REGION, Account, wait_until
+from tests.real_nodes.test_machines import booted, machine_state
 
 NAMES = ("producer", "consumer")
 ENV, PAIR_JSON, CONFIGURE = "/etc/nixl-efa/env", "/etc/nixl-efa/pair.json", "/opt/nixl-efa/bin/configure"
@@ -104,8 +105,8 @@ def test_a_node_that_is_stopped_is_told_and_written_when_it_is_back(
     first, second = synced(account, pair).nodes
     assert (first.written, second.written) == (False, False)
     assert second.problem.startswith(f"{consumer} is stopped")
+    wait_until(lambda: machine_state(account, consumer) == "off", "the machine's end")
     account.ec2.start_instances(InstanceIds=[consumer])
-    account.wait_until_managed(consumer)
-    wait_until(lambda: account.run(consumer, "true")["Status"] == "Success", "a machine that runs commands")
+    wait_until(lambda: booted(account, consumer) != "", "another boot")
     back = synced(account, pair)
     assert [(one.differing, one.written) for one in back.nodes] == [((PAIR_JSON,), True)] * 2, back
