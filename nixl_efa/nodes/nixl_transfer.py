@@ -346,12 +346,12 @@ def accept(listener: socket.socket) -> socket.socket:
         raise TransferError(f"no producer came to port {PORT} within {PEER_SECONDS:g} s", CONNECT) from None
 
 
-def connect(consumer: str) -> socket.socket:
+def connect(consumer: str, own: str) -> socket.socket:
     """A connection to a consumer, which may be there a little later."""
     end = time.monotonic() + PEER_SECONDS
     while True:
         try:
-            return socket.create_connection((consumer, PORT), timeout=5)
+            return socket.create_connection((consumer, PORT), timeout=5, source_address=(own, 0))
         except OSError as error:
             if time.monotonic() > end:
                 text = f"no consumer at {consumer} port {PORT} within {PEER_SECONDS:g} s ({error})"
@@ -365,7 +365,7 @@ def run(document: dict[str, Any], own: str, others: list[str]) -> None:
     listener = socket.create_server((own, PORT)) if document["role"] == "consumer" else None
     nixl = Nixl(f"{document['role']}-{own}", document["backend"], document["memory"])
     for other in others:
-        connection = accept(listener) if listener else connect(other)
+        connection = accept(listener) if listener else connect(other, own)
         document["step"] = TRANSFER
         address, line = connection.getpeername()[0], Line(connection)
         found = consume(nixl, line) if listener else produce(nixl, line)

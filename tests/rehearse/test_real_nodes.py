@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.rehearse.real_nodes import Booted, judge
+from nixl_efa.rehearse.real_nodes import Booted, judge, tell_verified
 
 ALL = ["efa", "gpu", "memlock"]
 NODE = Node("producer", "i-1", "10.0.0.1", "")
@@ -77,3 +77,24 @@ def test_nixl_that_is_not_installed_is_no_lack_of_a_device() -> None:
     seen = judge(report(("NIXL", "LIBFABRIC fails: No module named 'nixl'")), booted(), ALL)
     assert len(seen.unexpected) == 1
     assert judge(report(("NIXL", "NIXL_ERR_BACKEND")), booted(), ALL).unexpected == ()
+
+
+def test_bytes_are_moved_without_efa_too_and_the_provider_is_told() -> None:
+    failed = {
+        "tool": "nixl",
+        "backend": "LIBFABRIC",
+        "segment": "DRAM",
+        "provider": "",
+        "rows": [],
+        "error": "no EFA",
+    }
+    moved = {**failed, "provider": "tcp", "rows": [{"gbps": 8.94}, {"gbps": 1.0}], "error": ""}
+    seen = report(of_the_pair=(("transfer", "failed"),))
+    nothing = judge(seen | {"transfers": [failed]}, booted(), ALL)
+    assert nothing.unexpected == ("transfer: nothing was moved between the nodes, over tcp neither",)
+    both = seen | {"transfers": [failed, moved]}
+    assert judge(both, booted(), ALL).unexpected == ()
+    told: list[str] = []
+    tell_verified(both, judge(both, booted(), ALL), told.append)
+    assert "  transfer with nixl (LIBFABRIC, DRAM): no EFA" in told
+    assert "  transfer with nixl (LIBFABRIC, DRAM, provider tcp): 2 sizes, up to 8.9 Gbit/s" in told
