@@ -67,7 +67,7 @@ class NodeFacts:
     fabric_manager:    the last word of NVIDIA's Fabric Manager in this boot's journal.
     memlock:           `ulimit -l`: "unlimited" or KiB.
     service_memlock:   systemd's DefaultLimitMEMLOCK: "infinity" or bytes.
-    engines:           the container engines and the containers that run.
+    engines:           the container engine and the containers that run.
     nixlbench:         path of the program.
     """
 

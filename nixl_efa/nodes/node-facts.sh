@@ -32,11 +32,11 @@ printf "%s\n" "$listed" | awk "\$1 == \"provider:\" {provider = \$0; fresh = 0} 
   \$1 == \"domain:\" {fresh = !seen[provider, \$2]++; if (fresh) print provider}
   fresh && \$1 ~ /^(domain|version):/ {print \$1, \$2}"
 exit "$code"'
-# Of the container engine and of each container's first process: the memory that it may lock, in bytes, and how many
-# RDMA devices it sees. A container gets the limit of the engine, unless it is given one of its own.
+# Of containerd, docker's engine too, and of each container's first process: the memory that it may lock, in bytes, and how
+# many RDMA devices it sees. A container gets containerd's limit, unless it is given one of its own.
 # shellcheck disable=SC2016
 containers='shims=$(pgrep -d , containerd-shim)
-for process in $(pgrep -x containerd; pgrep -x dockerd) ${shims:+$(pgrep -P "$shims")}; do
+for process in $(pgrep -x containerd) ${shims:+$(pgrep -P "$shims")}; do
   { read -r name <"$1/proc/$process/comm"; } 2>/dev/null || continue
   locked=$(sed -n "s/^Max locked memory *\([^ ]*\).*/\1/p" "$1/proc/$process/limits")
   set -- "$1" "$1/proc/$process/root/dev/infiniband"/uverbs*

@@ -31,7 +31,7 @@ class Gpu:
 
 @dataclass(frozen=True, slots=True)
 class Engine:
-    """A container engine, or the first process of a container.
+    """The container engine, or the first process of a container.
 
     locked:  the memory that it may lock: "unlimited", or bytes.
     devices: how many RDMA devices it sees in its /dev/infiniband.
@@ -44,7 +44,7 @@ class Engine:
     @property
     def is_container(self) -> bool:
         """Whether it is a container's, and not the engine itself."""
-        return self.name not in ("dockerd", "containerd")
+        return self.name != "containerd"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ def neuron_devices(text: str) -> int | None:
 
 
 def engines(text: str) -> tuple[Engine, ...]:
-    """The container engines and the containers, from lines such as "unlimited 32 dockerd"."""
+    """The container engine and the containers, from lines such as "unlimited 32 python3"."""
     found = re.findall(r"^(unlimited|\d+) (\d+) (.+)$", text, re.MULTILINE)
     return tuple(Engine(name, locked, int(devices)) for locked, devices, name in found)
 

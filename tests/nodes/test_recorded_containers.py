@@ -48,7 +48,6 @@ class Containers:
     def __init__(self, node: StandIn, locked: str) -> None:
         self.node, self.running = node, list[int]()
         self.process(100, "containerd", locked)
-        self.process(101, "dockerd", locked)
         self.pgrep()
 
     def process(self, number: int, name: str, locked: str, devices: int = 0) -> None:
@@ -73,7 +72,7 @@ class Containers:
         self.node.command(
             "pgrep",
             f"case $* in '-d , containerd-shim') {shims} ;; '-P 900') printf '%s\\n' {running} ;;"
-            " '-x containerd') echo 100 ;; '-x dockerd') echo 101 ;; *) exit 2 ;; esac",
+            " '-x containerd') echo 100 ;; *) exit 2 ;; esac",
         )
 
 
@@ -133,13 +132,12 @@ def test_what_a_container_may_lock_is_the_engines_limit_and_not_the_shells(
     found = judged(facts, p5_plan)["containers"]
     assert (found.level, found.message) == (
         WARN,
-        f"containerd may lock {seen['container_kib']} KiB; dockerd may lock {seen['container_kib']} KiB.",
+        f"containerd may lock {seen['container_kib']} KiB.",
     )
     assert "--ulimit memlock=-1" in found.remedy
     assert judged(facts, replace(p5_plan, efa_interfaces=0))["containers"].level is PASS
     # A container that has no EFA needs no such memory; one that has is named.
-    for number in (100, 101):
-        containers.process(number, "containerd", "unlimited")
+    containers.process(100, "containerd", "unlimited")
     containers.start("nginx", locked)
     containers.start("python3", "unlimited", 32)
     assert judged(facts_of(node), p5_plan)["containers"] == Finding(
@@ -169,13 +167,12 @@ def test_a_container_with_all_of_dev_infiniband_is_told_before_libfabric_falls_s
 @pytest.mark.skipif(os.geteuid() != 0, reason="a process namespace of its own needs root")
 def test_real_processes_are_found_as_an_engine_and_its_containers(tmp_path: Path) -> None:
     """With this machine's own pgrep, /proc and limits: a shim's children are containers, whatever they are called."""
-    for name in ("containerd", "dockerd", "containerd-shim-runc-v2", "VLLM::EngineCor"):
+    for name in ("containerd", "containerd-shim-runc-v2", "VLLM::EngineCor"):
         shutil.copy("/bin/bash", tmp_path / name)
     program = tmp_path / "node-facts.sh"
     program.write_text(
         f"cd {tmp_path}\n"
         "(ulimit -l 4096; exec ./containerd -c 'while :; do sleep 9; done') &\n"
-        "./dockerd -c 'while :; do sleep 9; done' &\n"
         "./containerd-shim-runc-v2 -c './VLLM::EngineCor -c \"while :; do sleep 9; done\" & wait' &\n"
         f"sleep 1\n{script('node-facts.sh')}",
         encoding="utf-8",
@@ -190,7 +187,7 @@ def test_real_processes_are_found_as_an_engine_and_its_containers(tmp_path: Path
     if ran.returncode and "unshare" in ran.stderr:
         pytest.skip(f"no namespaces here: {ran.stderr.strip()}")
     found = {one.name: one for one in node_facts(sections(ran.stdout)).engines}
-    assert set(found) == {"containerd", "dockerd", "VLLM::EngineCor"}, ran.stdout
+    assert set(found) == {"containerd", "VLLM::EngineCor"}, ran.stdout
     assert found["containerd"].locked == str(4096 * 1024)
     assert [name for name, one in found.items() if one.is_container] == ["VLLM::EngineCor"]
 
