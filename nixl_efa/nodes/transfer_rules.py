@@ -53,6 +53,8 @@ def _remedy(result: Result, planned: Planned) -> str:
         )
     if "No data available" in result.error and planned.efa_interfaces:
         return "libfabric offers NIXL no EFA: look at the rows EFA devices, EFA driver and fi_info."
+    if "CUDA" in result.error:
+        return "CUDA fails: look at the rows accelerators and CUDA, and at `dmesg` for Xid errors."
     return "NIXL does not start: look at the row NIXL, and at what nixl-probe says."
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Level
-from nixl_efa.nodes import transfer, transfer_rules
+from nixl_efa.nodes import nixl_transfer, transfer, transfer_rules
 from nixl_efa.nodes.facts import planned
 from nixl_efa.nodes.nixl_transfer import SIZES, SMALL
 from nixl_efa.nodes.outputs import Node, PairOutputs
@@ -303,3 +304,23 @@ def test_without_nixl_that_is_what_is_said(wire: Wire, tmp_path: Path) -> None:
         venv.unlink()
         venv.symlink_to(real)
     assert json.loads(end["transfer"].text)["error"] == "No module named 'nixl'"
+
+
+def test_every_producer_writes_to_every_consumer(wire: Wire, faulty: Path) -> None:
+    """Two of each, on the two nodes: the program takes lists."""
+    addresses = {"producer": ["10.77.0.1", "10.77.0.3"], "consumer": ["10.77.0.2", "10.77.0.4"]}
+    wire.environment(PYTHONPATH=str(faulty), FAULT="", PATIENCE="30", FI_PROVIDER="tcp")
+    running = []
+    for role, others in (("consumer", addresses["producer"]), ("producer", addresses["consumer"])):
+        node = inside(wire.holders[role])
+        second = ["ip", "address", "add", f"{addresses[role][1]}/24", "dev", "veth0"]
+        subprocess.run([*node, *second], check=True)
+        for own in addresses[role]:
+            root = wire.roots[role]
+            words = shlex.join([nixl_transfer.__file__, role, "LIBFABRIC", "DRAM", own, *others])
+            command = f"set -a; . {root}/etc/nixl-efa/env; exec {root}/opt/nixl-efa/venv/bin/python {words}"
+            running.append(subprocess.Popen([*node, "sh", "-c", command], stdout=subprocess.PIPE, text=True))
+    documents = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    assert [one["error"] for one in documents] == [""] * 4
+    met = [(one["role"], sorted(peer["address"] for peer in one["peers"])) for one in documents]
+    assert met == [("consumer", addresses["producer"])] * 2 + [("producer", addresses["consumer"])] * 2

@@ -125,6 +125,28 @@ def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
     )
 
 
+@pytest.mark.parametrize(
+    ("step", "error", "words"),
+    [
+        ("start", "CUDA's cuMemAlloc_v2 returned 2", "the rows accelerators and CUDA"),
+        ("start", "NIXL_ERR_BACKEND (fi_getinfo failed No data available)", "offers NIXL no EFA"),
+        ("start", "NIXL_ERR_NOT_FOUND", "the row NIXL"),
+        ("handshake", "NIXL's first notification did not arrive", "the security group"),
+        ("connect", "no consumer at 10.0.0.12 port 18600 within 60 s", "the security group"),
+        ("ended", "it did not end in its time", "the row NIXL"),
+        ("transfer", "1 of 64 writes of 64 KiB are not as they were sent", "Do not serve with this pair"),
+    ],
+)
+def test_what_to_do_about_a_failed_transfer_follows_from_where_it_failed(
+    step: str, error: str, words: str, p5_plan: Planned
+) -> None:
+    nothing = Moved(0, 0, 0, 0)
+    failed = Result(Attempt("nixl", "LIBFABRIC", "DRAM"), (), error, nothing, nothing, step=step)
+    (found,) = findings([failed], p5_plan)
+    assert found.level is Level.FAIL
+    assert words in found.remedy
+
+
 def test_where_nothing_goes_over_efa_nixl_over_tcp_says_what_works_and_passes_nothing(
     verify: Any, nodes: Nodes, ssm: FakeSsm
 ) -> None:
