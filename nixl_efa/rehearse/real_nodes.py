@@ -120,19 +120,28 @@ def judge(report: Mapping[str, Any], booted: Sequence[Booted], lacking: Sequence
         why = " and ".join(dict.fromkeys(by_boot[check] for check in sorted(failed)))
         by_check |= dict.fromkeys(_OF_THE_REPORT, why)
     expected, unexpected = [], []
-    findings = [(f"{node['name']}: ", one) for node in report["nodes"] for one in node["findings"]]
-    findings += [("", one) for one in report["findings"]]
-    for where, one in findings:
-        if one["level"] == "FAIL":
-            line = f"{where}{one['check']}: {one['message']}"
-            if one["check"] in by_check and _NOT_INSTALLED not in one["message"]:
-                expected.append(f"{line} [no {by_check[one['check']]} here]")
-            else:
-                unexpected.append(line)
-    # Without EFA the wire is there all the same: NIXL over tcp has to move its bytes.
-    if report["transfers"] and not any(one["rows"] for one in report["transfers"]):
+    for check, message, who in _failed(report):
+        line = f"{check}{who}: {message}"
+        if check in by_check and _NOT_INSTALLED not in message:
+            expected.append(f"{line} [no {by_check[check]} here]")
+        else:
+            unexpected.append(line)
+    if not any(transfer["rows"] for transfer in report["transfers"]):
+        # Without EFA the wire is there all the same: NIXL over tcp has to move its bytes.
         unexpected.append("transfer: nothing was moved between the nodes, over tcp neither")
     return Judgement(tuple(expected), tuple(unexpected))
+
+
+def _failed(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """Check and message of each FAIL, once, and on which nodes: " (producer and consumer)"; empty for the pair."""
+    where: dict[tuple[str, str], list[str]] = {}
+    for node in report["nodes"]:
+        for one in node["findings"]:
+            if one["level"] == "FAIL":
+                where.setdefault((one["check"], one["message"]), []).append(node["name"])
+    of_nodes = [(check, message, f" ({' and '.join(names)})") for (check, message), names in where.items()]
+    of_pair = [(one["check"], one["message"], "") for one in report["findings"] if one["level"] == "FAIL"]
+    return of_nodes + of_pair
 
 
 def tell_verified(report: Mapping[str, Any], judgement: Judgement, tell: Tell) -> None:

@@ -55,6 +55,8 @@ def test_a_node_boots_with_the_products_user_data(account: Account, nodes: list[
     assert account.out(first, "hostname").strip() == f"ip-{address.replace('.', '-')}"
     assert json.loads(account.out(first, "cat /etc/nixl-efa/pair.json"))["environment"] == "trial"
     assert account.out(first, "stat -c %a /opt/nixl-efa/bin/boot-report").strip() == "755"
+    gateway = address.rsplit(".", 1)[0].rsplit(".", 1)[0] + ".0.1"
+    assert f"default via {gateway} dev host0" in account.out(first, "ip route")
     peer = json.loads(account.out(first, "cat /etc/nixl-efa/pair.json"))["nodes"][1]["address"]
     assert "1 received" in account.out(first, f"ping -c 1 {peer}")
     assert account.out(second, "ip -4 -brief address show host0").split()[2].startswith(f"{peer}/")

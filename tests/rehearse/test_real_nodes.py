@@ -17,7 +17,15 @@ def booted(*failed: str) -> list[Booted]:
     return [Booted(NODE, 0.0, "status: done", failed, ())]
 
 
-def report(*failed: tuple[str, str], of_the_pair: tuple[tuple[str, str], ...] = ()) -> dict[str, Any]:
+MOVED = (
+    {"tool": "nixl", "rows": [], "error": "no EFA"},
+    {"tool": "nixl", "rows": [{"gbps": 1.0}], "error": ""},
+)
+
+
+def report(
+    *failed: tuple[str, str], of_the_pair: tuple[tuple[str, str], ...] = (), transfers: Any = MOVED
+) -> dict[str, Any]:
     def findings(pairs: tuple[tuple[str, str], ...]) -> list[dict[str, str]]:
         return [{"level": "FAIL", "check": check, "message": message} for check, message in pairs]
 
@@ -25,7 +33,7 @@ def report(*failed: tuple[str, str], of_the_pair: tuple[tuple[str, str], ...] = 
     return {
         "nodes": [{"name": "producer", "findings": [fine, *findings(failed)]}],
         "findings": findings(of_the_pair),
-        "transfers": [],
+        "transfers": transfers,
     }
 
 
@@ -98,3 +106,10 @@ def test_bytes_are_moved_without_efa_too_and_the_provider_is_told() -> None:
     tell_verified(both, judge(both, booted(), ALL), told.append)
     assert "  transfer with nixl (LIBFABRIC, DRAM): no EFA" in told
     assert "  transfer with nixl (LIBFABRIC, DRAM, provider tcp): 2 sizes, up to 8.9 Gbit/s" in told
+
+
+def test_what_fails_alike_on_both_nodes_is_told_once() -> None:
+    both = report(("memlock", "8192 KiB."))
+    both["nodes"].append({**both["nodes"][0], "name": "consumer"})
+    seen = judge(both, booted(), ALL)
+    assert seen.expected == ("memlock (producer and consumer): 8192 KiB. [no memlock here]",)
