@@ -6,7 +6,7 @@ import platform
 
 from rich.console import Console
 
-from benchmarks import capacity_search, check, cli_startup, local_aws, synthesis
+from benchmarks import capacity_search, check, cli_startup, local_aws, real_nodes, synthesis
 
 if __name__ == "__main__":
     console = Console()
@@ -16,3 +16,4 @@ if __name__ == "__main__":
     capacity_search.run(console)
     check.run(console)
     local_aws.run(console)
+    real_nodes.run(console)

@@ -57,7 +57,7 @@ def rehearse(
         raise Failure(
             f"an earlier rehearsal of {settings.name} was kept and still runs: end it with `kill {earlier}`"
         )
-    are_real = options.real_nodes and _can_boot(environ, tell)
+    are_real = options.real_nodes and can_boot(environ, tell)
     space = workspace.make(project, settings)
     started = server.start(
         python,
@@ -85,7 +85,7 @@ def rehearse(
         server.stop(started.process)
 
 
-def _can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
+def can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
     """Whether machines can boot here, with what they boot from made ready; says why not."""
     try:
         prepare(environ, tell)

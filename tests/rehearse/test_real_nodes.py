@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.rehearse.real_nodes import Booted, judge, tell_verified
+from nixl_efa.rehearse.run import can_boot
 
 ALL = ["efa", "gpu", "memlock"]
 NODE = Node("producer", "i-1", "10.0.0.1", "")
@@ -113,3 +115,10 @@ def test_what_fails_alike_on_both_nodes_is_told_once() -> None:
     both["nodes"].append({**both["nodes"][0], "name": "consumer"})
     seen = judge(both, booted(), ALL)
     assert seen.expected == ("memlock (producer and consumer): 8192 KiB. [no memlock here]",)
+
+
+def test_where_no_machine_can_boot_one_line_says_why(tmp_path: Path) -> None:
+    said: list[str] = []
+    assert can_boot({"HOME": str(tmp_path), "PATH": str(tmp_path)}, said.append) is False
+    assert len(said) == 1
+    assert said[0].startswith("The nodes are simulated, since machines need ")
