@@ -11,7 +11,6 @@ import pytest
 from local_aws.machines import recipe, root
 from local_aws.machines.failure import CannotBootError
 from local_aws.machines.host import lacking
-from nixl_efa.settings import Settings
 
 
 def silent(_line: str) -> None:
@@ -83,11 +82,6 @@ def test_the_root_of_another_recipe_is_another_one(monkeypatch: pytest.MonkeyPat
     now = recipe.name()
     monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "hello"))
     assert recipe.name() != now
-
-
-def test_the_root_has_the_wheels_of_the_nixl_that_a_node_installs() -> None:
-    default = Settings.model_fields["nixl_version"].default
-    assert {f"nixl=={default}", f"nixl-cu13=={default}"} <= set(recipe.WHEELS)
 
 
 def test_a_limit_that_may_not_be_raised_is_lacking(tmp_path: Path) -> None:
