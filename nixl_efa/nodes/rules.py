@@ -35,17 +35,24 @@ def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
     return [rule(facts, planned) for rule in RULES]
 
 
-def cloud_init(facts: NodeFacts, _planned: Planned) -> Finding:
-    """cloud-init has finished, without an error. The boot report is the last of its commands, and fails it."""
+def cloud_init(facts: NodeFacts, planned: Planned) -> Finding:
+    """cloud-init has finished, without an error but that of the boot report, the last of its commands.
+
+    They run at the first boot alone, and until the next one cloud-init says what became of them: what has been mended
+    since is seen in the boot report that was made since.
+    """
     found = first_boot.finding(
         facts.cloud_init, last_stage_ended=facts.last_stage_ended, failed_units=facts.failed_units
     )
-    if "(runcmd)" in found.message and facts.boot_report is not None and facts.boot_report.get("ok") is False:
+    told = facts.cloud_init.errors
+    if facts.boot_report is None or len(told) != 1 or "(runcmd)" not in told[0]:
+        return found
+    if boot_report(facts, planned).level is Level.FAIL:
         return replace(found, remedy="It is the boot report that failed: see its row.")
-    return found
+    return Finding(Level.PASS, found.check, "ended; the boot report failed it then, and is in order now")
 
 
-def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
+def boot_report(facts: NodeFacts, planned: Planned) -> Finding:
     """The node's own comparison at its last boot."""
     check, command = "boot report", "cat /var/lib/nixl-efa/boot-report.txt"
     report = facts.boot_report
@@ -55,15 +62,24 @@ def boot_report(facts: NodeFacts, _planned: Planned) -> Finding:
         return Finding(
             Level.PASS, check, f"as planned over {report.get('transport', '?')}{_installed(report)}"
         )
+    failed = [one for one in parse.objects(report, "checks") if not one.get("ok")]
     faults = ", ".join(
-        f"{one.get('check')} (planned {one.get('planned')}, seen {one.get('seen')})"
-        for one in parse.objects(report, "checks")
-        if not one.get("ok")
+        f"{one.get('check')} (planned {one.get('planned')}, seen {one.get('seen')})" for one in failed
     )
     if not faults:
         return Finding(Level.FAIL, check, "it can't be read.", "Look at the file on the node.", command)
+    if all(_counts_others(one, facts, planned) for one in failed):
+        message = f"counts RDMA devices that are no EFA, as an earlier version did: {faults}."
+        remedy = "`nixl-efa nodes sync` brings the boot report of this version."
+        return Finding(Level.WARN, check, message, remedy, command)
     remedy = "`systemctl restart nixl-efa-boot-report` on the node looks again."
     return Finding(Level.FAIL, check, f"not as planned: {faults}.", remedy, command)
+
+
+def _counts_others(one: Mapping[str, Any], facts: NodeFacts, planned: Planned) -> bool:
+    """Whether a check of the boot report failed only since it counted every RDMA device, with NVLink's on a p6-b200."""
+    counted = one.get("check") == "efa_devices" and str(one.get("seen")) == str(len(facts.rdma_devices))
+    return counted and len(facts.efa_devices) == planned.efa_interfaces
 
 
 def _installed(report: Mapping[str, Any]) -> str:

@@ -86,6 +86,13 @@ def test_a_first_boot_that_the_boot_report_failed_points_to_it(p5_facts: NodeFac
     for report, words in ((BROKEN_REPORT, "boot report"), (None, "cloud-init-output.log")):
         found = by_check(replace(p5_facts, cloud_init=runcmd, boot_report=report), p5_plan)["cloud-init"]
         assert (found.level, words in found.remedy) == (FAIL, True)
+    # Mended since, and looked at again; cloud-init says the same until the next boot.
+    found = by_check(replace(p5_facts, cloud_init=runcmd), p5_plan)["cloud-init"]
+    assert found == Finding(PASS, "cloud-init", "ended; the boot report failed it then, and is in order now")
+    others = CloudInit(
+        "error", ("('scripts_user', RuntimeError('Runparts: 2 failures (part-001, runcmd)'))",)
+    )
+    assert by_check(replace(p5_facts, cloud_init=others), p5_plan)["cloud-init"].level is FAIL
 
 
 def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts, p5_plan: Planned) -> None:

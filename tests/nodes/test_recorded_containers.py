@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.findings import Finding, Level
-from nixl_efa.nodes import rules
+from nixl_efa.nodes import cloud_init, rules
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS, Script
 from nixl_efa.nodes.sections import script, sections
@@ -190,6 +190,27 @@ def test_real_processes_are_found_as_an_engine_and_its_containers(tmp_path: Path
     assert set(found) == {"containerd", "VLLM::EngineCor"}, ran.stdout
     assert found["containerd"].locked == str(4096 * 1024)
     assert [name for name, one in found.items() if one.is_container] == ["VLLM::EngineCor"]
+
+
+def test_a_boot_report_of_an_earlier_version_keeps_no_paid_p6_b200_from_being_in_order(
+    p5_facts: NodeFacts, b200_plan: Planned
+) -> None:
+    seen = answer("rdma/p6-b200-ten-devices")
+    devices = {f"rdmap{index}s0": "0x1d0f" for index in range(seen["efa"])}
+    devices |= dict.fromkeys(seen["nvlink_controllers"], "0x15b3")
+    check = {"check": "efa_devices", "ok": False, "planned": "8", "seen": str(seen["total"])}
+    failed = answer("cloud_init/runcmd-failed")
+    facts = replace(
+        p5_facts,
+        rdma_devices=devices,
+        boot_report={"ok": False, "checks": [check]},
+        cloud_init=cloud_init.read(failed),
+    )
+    found = judged(facts, b200_plan)
+    assert (found["boot report"].level, "nodes sync" in found["boot report"].remedy) == (WARN, True)
+    assert found["cloud-init"].level is PASS
+    one_less = replace(facts, rdma_devices=dict(list(devices.items())[1:]))
+    assert judged(one_less, b200_plan)["boot report"].level is FAIL
 
 
 def test_a_node_without_an_engine_has_nothing_to_look_at(node: StandIn, p5_plan: Planned) -> None:
