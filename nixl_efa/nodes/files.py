@@ -34,19 +34,12 @@ def wanted(
 
     instance_type, facts: the instances' own. Another one in the settings is a new node's, and not these nodes'.
     """
+    running = replace(launch, instance_type=instance_type, type_facts=facts)
     addresses = {node.name: node.private_ip for node in pair.nodes}
     found: dict[str, tuple[NodeFile, ...]] = {}
     for node in pair.nodes:
-        first_boot = bootstrap_of(launch, node.name, addresses=addresses, scripts_bucket=pair.scripts_bucket)
-        found[node.name] = node_files(
-            replace(
-                first_boot,
-                instance_type=instance_type,
-                efa_interfaces=pair.efa_interfaces,
-                accelerators=facts.accelerator_count if facts else 0,
-                accelerator_kind=facts.accelerator_kind if facts else "none",
-            )
-        )
+        first_boot = bootstrap_of(running, node.name, addresses=addresses, scripts_bucket=pair.scripts_bucket)
+        found[node.name] = node_files(replace(first_boot, efa_interfaces=pair.efa_interfaces))
     return found
 
 
