@@ -122,6 +122,8 @@ class Launch:
     empty_scripts_bucket: the scripts bucket may be destroyed with what it holds.
     stack_identity:  the nodes' tag STACK_TAG, by which a node is known to belong to this very stack.
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
+    nixl_pinned:     the settings name that version; else a node takes what its libfabric loads.
+    nixl_wheels:     folder or index that has NIXL's wheels; empty: what pip takes by itself.
     service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs in its place.
     min_hours:       hours that a reservation must still last.
     must_be_active:  the launch follows this look, so capacity that starts later is no use.
@@ -159,6 +161,8 @@ class Launch:
     empty_scripts_bucket: bool = False
     stack_identity: str = ""
     nixl_version: str = ""
+    nixl_pinned: bool = False
+    nixl_wheels: str = ""
     service_ports: tuple[int, ...] = ()
     service_cidrs: tuple[str, ...] = ()
     min_hours: float = 1.0
@@ -281,6 +285,8 @@ def launch_of(
         empty_scripts_bucket=settings.empty_scripts_bucket,
         stack_identity=settings.stack_identity,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
+        nixl_pinned=settings.install_nixl and not settings.is_default("nixl_version"),
+        nixl_wheels=settings.nixl_wheels or "",
         service_ports=settings.service_ports,
         service_cidrs=settings.service_cidrs,
         min_hours=float(settings.min_hours if min_hours is None else min_hours),

@@ -36,6 +36,11 @@ class NixlBackend:
     host_memory: bool = False
     is_sure: bool = True
 
+    @property
+    def provider(self) -> str:
+        """How the node's nixl-probe names what the backend goes over: libfabric's provider, or "ucx"."""
+        return "efa" if self.name == "LIBFABRIC" else "ucx"
+
     def __str__(self) -> str:
         """ "LIBFABRIC over EFA", "UCX over EFA (UCX_TLS=srd,self,sm)", "UCX over TCP"."""
         given = ", ".join(f"{name}={value}" for name, value in self.variables.items())

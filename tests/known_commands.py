@@ -150,12 +150,21 @@ def _python(words: list[str]) -> str:
 
 
 def _pip(words: list[str]) -> str:
+    if words[0] == "download":
+        command = [sys.executable, "-m", "pip", "download", "--help"]
+        known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        return f"unknown: {unknown}" if (unknown := _unknown(words, known)) else ""
     return (
         "" if words[0] == "install" and (ROOT / words[1] / "pyproject.toml").exists() else "no such package"
     )
 
 
 def _aws(words: list[str]) -> str:
+    if words[:2] == ["s3", "cp"]:
+        # A command of the AWS CLI's own, which botocore does not know (AWS CLI reference, s3 cp).
+        return (
+            "" if {word for word in words if word.startswith("--")} <= {"--recursive"} else "unknown option"
+        )
     session = botocore.session.get_session()
     model = session.get_service_model(words[0])
     operations = {xform_name(name, "-"): name for name in model.operation_names}

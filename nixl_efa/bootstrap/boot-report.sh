@@ -1,7 +1,7 @@
 #!/bin/bash
-# Compares what this machine has with what its stack planned, and says so loudly: standard output (the journal
-# and the serial console), /var/lib/nixl-efa/boot-report.{json,txt} (the second is the login message).
-# Usage: boot-report [ROOT]; ROOT stands before every path. Exit: 0 all as planned, 1 otherwise.
+# Compares what this machine has with what its stack planned. Usage: boot-report [ROOT]; ROOT stands before every path.
+# Says so loudly: standard output (the journal and the serial console), /var/lib/nixl-efa/boot-report.{json,txt} (the
+# second is the login message). Exit: 0 all as planned, 1 otherwise.
 set -uo pipefail
 root=${1:-}
 set -a
@@ -55,8 +55,9 @@ else
 fi
 if [ "$PAIR_NIXL" = yes ]; then
   probe=$("$root/opt/nixl-efa/bin/nixl-probe" "$PAIR_NIXL_BACKEND" "$root" 2>&1 | tail -n 1)
-  case $probe in *" loaded") probe=loaded ;; esac
-  check nixl_backend loaded "$probe"
+  case $probe in *" provider="*) probe=provider=${probe##* provider=} ;; esac
+  case $PAIR_NIXL_BACKEND in LIBFABRIC) wanted=provider=efa ;; *) wanted=provider=ucx ;; esac
+  check nixl_backend "$wanted" "$probe"
 fi
 
 state=$root/var/lib/nixl-efa

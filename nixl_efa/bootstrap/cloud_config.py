@@ -28,8 +28,11 @@ def _document(bootstrap: Bootstrap) -> str:
 
 def _write_file(file: NodeFile) -> str:
     lines = file.content.removesuffix("\n").split("\n")
-    content = "".join(f"    {line}\n" if line else "\n" for line in lines)
-    return f"- path: {file.path}\n  permissions: '{file.permissions}'\n  content: |\n{content}"
+    # The user data is small: three spaces are the least that a block in a list's mapping takes, and 0644 is what
+    # cloud-init gives a file of which no permissions are named.
+    content = "".join(f"   {line}\n" if line else "\n" for line in lines)
+    permissions = "" if file.permissions == "0644" else f"  permissions: '{file.permissions}'\n"
+    return f"- path: {file.path}\n{permissions}  content: |\n{content}"
 
 
 def _commands(bootstrap: Bootstrap) -> list[list[str]]:
@@ -38,7 +41,8 @@ def _commands(bootstrap: Bootstrap) -> list[list[str]]:
     cloud-init takes the last command's exit code for its own: the boot report is last and sees what any of
     the others failed to do, so `cloud-init status` is an error exactly when the node is not as planned.
     """
-    install = [["/opt/nixl-efa/bin/install-nixl", bootstrap.nixl_version]] if bootstrap.install_nixl else []
+    pinned = [bootstrap.nixl_version] if bootstrap.nixl_pinned else []
+    install = [["/opt/nixl-efa/bin/install-nixl", *pinned]] if bootstrap.install_nixl else []
     return [
         ["/opt/nixl-efa/bin/configure"],
         *install,

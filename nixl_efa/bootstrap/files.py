@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nixl_efa.bootstrap.model import Bootstrap
+from nixl_efa.nixl_releases import for_node
 
 # vLLM's default for VLLM_NIXL_SIDE_CHANNEL_PORT (vLLM documentation, NixlConnector usage guide).
 SIDE_CHANNEL_PORT = 5600
@@ -49,13 +50,16 @@ def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
         NodeFile("/etc/security/limits.d/99-nixl-efa.conf", "0644", _LIMITS),
         NodeFile("/etc/systemd/system.conf.d/99-nixl-efa.conf", "0644", _SYSTEMD_MANAGER),
         NodeFile("/etc/systemd/system/nixl-efa-boot-report.service", "0644", _BOOT_REPORT_UNIT),
+        NodeFile("/etc/apt/apt.conf.d/99nixl-efa", "0644", _NO_DRIVER_UPGRADE),
         NodeFile("/etc/update-motd.d/98-nixl-efa", "0755", _MOTD),
         NodeFile("/opt/nixl-efa/bin/configure", "0755", _packaged("configure.sh")),
         NodeFile("/opt/nixl-efa/bin/boot-report", "0755", _packaged("boot-report.sh")),
         NodeFile("/opt/nixl-efa/bin/nixl-probe", "0755", _packaged("nixl-probe.sh")),
     ]
     if bootstrap.install_nixl:
+        releases = for_node(bootstrap.nixl_versions, bootstrap.architecture)
         files.append(NodeFile("/opt/nixl-efa/bin/install-nixl", "0755", _packaged("install-nixl.sh")))
+        files.append(NodeFile("/opt/nixl-efa/releases.txt", "0644", releases))
     return tuple(files)
 
 
@@ -122,6 +126,7 @@ def env_file(bootstrap: Bootstrap) -> str:
         "PAIR_SCRIPTS_BUCKET": bootstrap.scripts_bucket,
         "PAIR_NIXL": "yes" if bootstrap.install_nixl else "no",
         "PAIR_NIXL_BACKEND": bootstrap.nixl.name,
+        **({"PAIR_NIXL_WHEELS": shlex.quote(bootstrap.nixl_wheels)} if bootstrap.nixl_wheels else {}),
         **bootstrap.nixl.variables,
         "VLLM_NIXL_SIDE_CHANNEL_HOST": bootstrap.own.address,
         "VLLM_NIXL_SIDE_CHANNEL_PORT": str(SIDE_CHANNEL_PORT),
@@ -137,11 +142,10 @@ def env_file(bootstrap: Bootstrap) -> str:
 
 
 def _packaged(name: str) -> str:
-    """A script of this package as it is on a node: of its comments the one at its head alone, since EC2 gives user data
+    """A script of this package as it is on a node: of its comments the first line alone, since EC2 gives user data
     16 KiB. A comment is a line of its own that begins with "# "."""
     lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines(keepends=True)
-    head = next((index for index, line in enumerate(lines) if not line.startswith("#")), 0)
-    return "".join([*lines[:head], *(line for line in lines[head:] if not line.lstrip().startswith("# "))])
+    return "".join([*lines[:2], *(line for line in lines[2:] if not line.lstrip().startswith("# "))])
 
 
 # EFA registers memory for the device, which counts as locked (EC2 user guide, efa-start-nccl). PAM applies
@@ -157,6 +161,12 @@ _SYSTEMD_MANAGER = """\
 [Manager]
 DefaultLimitMEMLOCK=infinity
 """
+
+# A driver whose packages are renewed under the loaded module makes every CUDA program fail until the node is rebooted
+# ("Driver/library version mismatch"). unattended-upgrades matches these at the beginning of a package's name.
+_NO_DRIVER_UPGRADE = (
+    'Unattended-Upgrade::Package-Blacklist {"(lib|linux-modules-)?nvidia"; "cuda-drivers";};\n'
+)
 
 # No ordering after cloud-final: the first start comes from within it and would wait for itself.
 _BOOT_REPORT_UNIT = """\

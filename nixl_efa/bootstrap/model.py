@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nixl_efa.launch import Launch
-from nixl_efa.nixl_backend import NixlBackend, nixl_backend
+from nixl_efa.nixl_backend import LIBFABRIC, NixlBackend, nixl_backend
+from nixl_efa.nixl_releases import offered
 
 # EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
 USER_DATA_LIMIT_BYTES = 16 * 1024
@@ -43,6 +44,9 @@ class Bootstrap:
     accelerator_kind: "nvidia", "neuron" or another kind, which the boot report does not count.
     install_nixl:     install NIXL in /opt/nixl-efa/venv.
     nixl_version:     the exact version on PyPI; read only with `install_nixl`.
+    nixl_pinned:      the node installs that version and no other; else the newest that its libfabric loads.
+    nixl_wheels:      folder or index that holds the wheels; empty: what pip takes by itself.
+    architecture:     "x86_64" or "arm64".
     scripts_bucket:   name of the S3 bucket that both nodes may read and write.
     service_ports:    TCP ports that the VPC may reach.
     """
@@ -59,6 +63,9 @@ class Bootstrap:
     nixl_version: str
     scripts_bucket: str
     service_ports: tuple[int, ...] = (8000, 8100, 8200)
+    nixl_pinned: bool = False
+    nixl_wheels: str = ""
+    architecture: str = "x86_64"
 
     @property
     def own(self) -> PeerNode:
@@ -73,6 +80,13 @@ class Bootstrap:
     def nixl(self) -> NixlBackend:
         """How NIXL goes to the other node."""
         return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
+
+    @property
+    def nixl_versions(self) -> tuple[str, ...]:
+        """The releases of NIXL that the node may install. Only LIBFABRIC rests on the node's libfabric."""
+        if self.nixl_pinned or self.nixl.name != LIBFABRIC:
+            return (self.nixl_version,)
+        return offered()
 
 
 def bootstrap_of(
@@ -93,4 +107,7 @@ def bootstrap_of(
         nixl_version=launch.nixl_version,
         scripts_bucket=scripts_bucket,
         service_ports=launch.service_ports,
+        nixl_pinned=launch.nixl_pinned,
+        nixl_wheels=launch.nixl_wheels,
+        architecture=facts.architectures[0] if facts else "x86_64",
     )

@@ -1,6 +1,7 @@
 # shellcheck shell=sh
-# NIXL's environment for login shells. The libibverbs preload reaches no more than these and the services that
-# name /etc/nixl-efa/env as their EnvironmentFile: with /etc/ld.so.preload one bad library breaks every program.
+# NIXL's environment for login shells.
+# The libibverbs preload reaches no more than these and the services that name /etc/nixl-efa/env as their
+# EnvironmentFile: with /etc/ld.so.preload one bad library breaks every program.
 if [ -r /etc/nixl-efa/env ]; then
   set -a
   # shellcheck source=/dev/null

@@ -23,6 +23,7 @@ class Planned:
     accelerator_kind:    "nvidia", "neuron", others; only these two are counted.
     instance_storage_gb: 0 when the type has no local disks.
     nixl_version:        of the NIXL that a node installs by itself; empty: none.
+    nixl_pinned:         that version and no other; else what the node's libfabric loads.
     """
 
     instance_type: str
@@ -32,6 +33,7 @@ class Planned:
     instance_storage_gb: int
     network_gbps: float
     nixl_version: str
+    nixl_pinned: bool = False
 
     @property
     def nixl(self) -> NixlBackend:
@@ -39,7 +41,9 @@ class Planned:
         return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
 
 
-def planned(name: str, one: InstanceType | None, efa_interfaces: int, nixl_version: str) -> Planned:
+def planned(
+    name: str, one: InstanceType | None, efa_interfaces: int, nixl_version: str, *, nixl_pinned: bool = False
+) -> Planned:
     """What is planned, from the instance type's facts; zeros for a type that the data doesn't know."""
     return Planned(
         instance_type=name,
@@ -49,6 +53,7 @@ def planned(name: str, one: InstanceType | None, efa_interfaces: int, nixl_versi
         instance_storage_gb=one.instance_storage_gb if one else 0,
         network_gbps=one.network_gbps if one else 0.0,
         nixl_version=nixl_version,
+        nixl_pinned=nixl_pinned,
     )
 
 

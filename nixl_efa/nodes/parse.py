@@ -18,6 +18,9 @@ _GOOD_HEALTH = ("Healthy", "N/A", "Not Supported")
 # shows two of NVLink's, 0x15b3 (aws/sagemaker-hyperpod-cli#282), so the devices are never counted by name or number.
 EFA_VENDOR = "0x1d0f"
 
+# A provider that no log names.
+UNKNOWN = "unknown"
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
@@ -49,11 +52,16 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class Nixl:
-    """What nixl-probe says. version is empty and message tells why when the backend does not load."""
+    """What nixl-probe says.
+
+    version:  empty where NIXL does not start.
+    provider: what the backend was made with: libfabric's ("efa", "tcp"), "ucx", or UNKNOWN; empty: none was made.
+    message:  why none was made.
+    """
 
     version: str
     backend: str
-    loaded: bool
+    provider: str
     message: str
 
 
@@ -191,21 +199,25 @@ def mount_source(text: str, path: str) -> str:
 
 
 def nixl(text: str) -> Nixl:
-    """The line of nixl-probe, which NIXL's own log may surround.
+    """The last line of nixl-probe, which NIXL's own log stands before.
 
-    NIXL's API says of every plugin that does not load only that it is not there; its log tells why.
+    The probe of an earlier version of this project only loaded the plugin ("loaded", "missing") and named no provider.
     """
-    if loaded := re.search(r"^nixl (\S+) (\w+) (loaded|missing)$", text, re.MULTILINE):
-        version, backend = loaded[1], loaded[2]
-        if loaded[3] == "loaded":
-            return Nixl(version, backend, True, "")
-        why = re.search(rf"Failed to load plugin from \S*libplugin_{backend}\.so: (.+)$", text, re.MULTILINE)
-        return Nixl(version, backend, False, why[1].strip() if why else f"NIXL has no plugin {backend}")
-    failed = re.search(r"^nixl (\w+) failed: (.*)$", text, re.MULTILINE)
+    made = re.findall(r"^nixl (\S+) (\w+) (provider=(\S+)|loaded)$", text, re.MULTILINE)
+    if made:
+        version, backend, _, provider = made[-1]
+        return Nixl(version, backend, provider or UNKNOWN, "")
+    failed = re.findall(r"^nixl (?:(\S+) )?(\w+) (?:failed: (.*)|missing)$", text, re.MULTILINE)
     if failed:
-        return Nixl("", failed[1], False, failed[2])
+        version, backend, why = failed[-1]
+        loader = re.search(
+            rf"Failed to load plugin from \S*libplugin_{backend}\.so: (.+)$", text, re.MULTILINE
+        )
+        return Nixl(
+            version, backend, "", why or (loader[1].strip() if loader else f"NIXL has no plugin {backend}")
+        )
     lines = text.strip().splitlines()
-    return Nixl("", "", False, lines[-1].strip() if lines else "nixl-probe said nothing")
+    return Nixl("", "", "", lines[-1].strip() if lines else "nixl-probe said nothing")
 
 
 def json_object(text: str) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import cloud_init as first_boot
-from nixl_efa.nodes import parse
+from nixl_efa.nodes import nixl_rules, parse
 from nixl_efa.nodes.facts import LOCAL_DISKS, NodeFacts, Planned
 
 Rule = Callable[[NodeFacts, Planned], Finding]
@@ -307,50 +307,6 @@ def local_disks(facts: NodeFacts, planned: Planned) -> Finding:
     )
 
 
-def nixl(facts: NodeFacts, planned: Planned) -> Finding:
-    """NIXL imports and its backend's plugin loads."""
-    seen, wanted = facts.nixl, planned.nixl
-    command = f"/opt/nixl-efa/bin/nixl-probe {wanted.name}"
-    if seen.loaded and seen.backend == wanted.name:
-        if _is_other_version(seen.version, planned.nixl_version):
-            # A node is never launched anew for it: the version is read at a node's first boot alone.
-            return Finding(
-                Level.WARN,
-                "NIXL",
-                f"{seen.version} with {seen.backend}, and nixl_version is {planned.nixl_version}.",
-                f"Run /opt/nixl-efa/bin/install-nixl {planned.nixl_version} on the node, or set nixl_version = {seen.version!r}.",  # noqa: E501
-                command,
-            )
-        return Finding(Level.PASS, "NIXL", f"{seen.version} with {seen.backend}")
-    if not planned.nixl_version:
-        return Finding(Level.SKIP, "NIXL", "install_nixl is false: an own installation is not looked at.")
-    if seen.loaded:
-        # A node keeps the environment of its first boot, which an earlier version may have written.
-        return Finding(
-            Level.FAIL,
-            "NIXL",
-            f"the node uses {seen.backend} in place of {wanted}: {wanted.why}.",
-            "`nixl-efa nodes sync` writes that into /etc/nixl-efa/env on both nodes.",
-            command,
-        )
-    message = f"{wanted.name} does not load: {seen.message}."
-    remedy = "Run /opt/nixl-efa/bin/install-nixl VERSION on the node and read what it prints."
-    if planned.accelerator_kind != "nvidia":
-        remedy += (
-            " That of a node of an earlier version does not provide libcuda.so.1 and libfabric.so.1: see "
-            '"Install dependencies for disaggregated inference" in vLLM Neuron\'s setup guide.'
-        )
-    if "version `FABRIC_" in seen.message:
-        # libfabric's symbol versions: FABRIC_1.10 came with 2.7 (EFA installer 1.51), and NIXL 1.5.1 needs it.
-        remedy = "The node's libfabric is older than this NIXL: install a newer EFA software, or set an earlier nixl_version."  # noqa: E501
-    return Finding(Level.FAIL, "NIXL", message, remedy, command)
-
-
-def _is_other_version(seen: str, planned: str) -> bool:
-    """Whether both are versions, and not the same. A node that is simulated tells none."""
-    return bool(planned) and seen[:1].isdigit() and seen != planned
-
-
 def _of(seen: int, planned: int, what: str = "") -> str:
     return f"{seen} of {planned} {what}".strip()
 
@@ -367,5 +323,5 @@ RULES: tuple[Rule, ...] = (
     memlock,
     containers,
     local_disks,
-    nixl,
+    nixl_rules.nixl,
 )

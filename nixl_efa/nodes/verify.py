@@ -151,7 +151,13 @@ def _facts_script(known: tuple[NodeFile, ...]) -> Script:
 
 def _planned(seen: PairReport, launch: Launch) -> Planned:
     name = seen.nodes[0].instance.instance_type
-    return planned(name, instance_types.find(name), seen.pair.efa_interfaces, launch.nixl_version)
+    return planned(
+        name,
+        instance_types.find(name),
+        seen.pair.efa_interfaces,
+        launch.nixl_version,
+        nixl_pinned=launch.nixl_pinned,
+    )
 
 
 def _measure(

@@ -89,7 +89,7 @@ def node_output(node: Node, pair: PairOutputs, planned: Planned, written: Iterab
         "efa_installer": f"# EFA installer version: {SIMULATED}",
         "memlock": "unlimited",
         "mounts": f"{SIMULATED} {LOCAL_DISKS} ext4 rw 0 0" if planned.instance_storage_gb else "",
-        "nixl": f"nixl {SIMULATED} {planned.nixl.name} loaded",
+        "nixl": f"nixl {SIMULATED} {planned.nixl.name} provider={planned.nixl.provider}",
     }
     if kind == "nvidia":
         found["nvidia"] = "\n".join(f"{index}, {SIMULATED} GPU, 0.0, 0 MiB" for index in range(count))

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from nixl_efa import instance_types
+from nixl_efa import instance_types, nixl_releases
 from nixl_efa.settings import values
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.credentials import AssumedRole, ProfileName
@@ -117,7 +117,13 @@ class Settings(BaseModel):
     install_nixl: values.YesNo = Field(
         default=True, description="Install NIXL in a virtual environment at first boot."
     )
-    nixl_version: values.NixlVersion = Field(default="1.5.1", description="Version of NIXL to install.")
+    nixl_version: values.NixlVersion = Field(
+        default=nixl_releases.DEFAULT,
+        description="Version of NIXL to install, whatever libfabric a node has.",
+    )
+    nixl_wheels: values.NixlWheels | None = Field(
+        default=None, description="Where nodes find NIXL's wheels: a folder of the image, or an index."
+    )
     mlflow_tracking_server_arn: values.TrackingServerArn | None = Field(
         default=None, description="MLflow tracking server that the nodes may use."
     )

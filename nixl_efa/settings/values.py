@@ -52,7 +52,7 @@ def _nixl_version(version: str) -> str:
         r"(\d{1,9}(?:\.\d{1,9})*)((?:a|b|rc)\d+)?(?:\.post\d+)?(\.dev\d+)?", version, re.ASCII
     )
     if match is None:
-        raise ValueError('must be a version as PEP 440 writes it, such as "1.5.1"')
+        raise ValueError('must be a version as PEP 440 writes it, such as "1.5.0"')
     release = tuple(int(part) for part in match[1].split("."))
     padded = release + (0,) * (3 - len(release))
     before_release = bool(match[2] or match[3])
@@ -228,7 +228,13 @@ InstanceProfileName = Annotated[
     StringConstraints(pattern=r"^[a-zA-Z0-9_+=,.@-]{1,128}$"),
     Allowed("an instance profile's name (not its ARN): up to 128 letters, digits and _ + = , . @ -"),
 ]
-NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.1"')]
+NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.0"')]
+# Credentials in the address would stand in the user data, which any process of a node can read.
+NixlWheels = Annotated[
+    str,
+    StringConstraints(pattern=r"^(/|https?://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),
+    Allowed("a folder's absolute path, or the address of a package index without user and password"),
+]
 TrackingServerArn = Annotated[
     str,
     StringConstraints(

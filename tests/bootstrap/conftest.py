@@ -31,7 +31,7 @@ P5 = Bootstrap(
     accelerators=8,
     accelerator_kind="nvidia",
     install_nixl=True,
-    nixl_version="1.5.1",
+    nixl_version="1.5.0",
     scripts_bucket="nixl-efa-prod-scripts",
 )
 

@@ -28,7 +28,10 @@ def as_planned(node: Node) -> Node:
     node.command("systemctl", "exit 0")
     node.command("uname", "echo x86_64")
     node.script(node.root / "usr/lib/x86_64-linux-gnu/libibverbs.so.1", "")
-    node.script(node.root / "opt/nixl-efa/venv/bin/python", "echo 'nixl 1.5.1 LIBFABRIC loaded'")
+    node.script(
+        node.root / "opt/nixl-efa/venv/bin/python",
+        "echo nixl-version 1.5.0; echo 'Created 32 rails using provider=efa'",
+    )
     assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
     return node
 
@@ -122,7 +125,8 @@ def lose_nixl(node: Node) -> None:
 
 def break_the_plugin(node: Node) -> None:
     node.script(
-        node.root / "opt/nixl-efa/venv/bin/python", "echo 'nixl LIBFABRIC failed: \"libhwloc\"'; exit 1"
+        node.root / "opt/nixl-efa/venv/bin/python",
+        "echo nixl-version 1.5.0; echo 'error: \"libhwloc\"'; exit 1",
     )
 
 
@@ -135,11 +139,11 @@ def break_the_plugin(node: Node) -> None:
         (lose_a_gpu, "unlimited", "FAIL accelerators: planned 8, seen 7"),
         (lose_the_driver, "unlimited", "FAIL accelerators: planned 8, seen 0"),
         (lose_the_library, "unlimited", "FAIL libibverbs_preload: planned present, seen missing"),
-        (lose_nixl, "unlimited", "FAIL nixl_backend: planned loaded, seen"),
+        (lose_nixl, "unlimited", "FAIL nixl_backend: planned provider=efa, seen"),
         (
             break_the_plugin,
             "unlimited",
-            "FAIL nixl_backend: planned loaded, seen nixl LIBFABRIC failed: libhwloc",
+            "FAIL nixl_backend: planned provider=efa, seen nixl 1.5.0 LIBFABRIC failed: libhwloc",
         ),
     ],
 )
@@ -170,7 +174,7 @@ def test_what_a_tool_says_stands_beside_what_is_missing(p5: Node) -> None:
 def test_a_tool_that_hangs_does_not_hold_the_boot_up(p5: Node) -> None:
     """nvidia-smi may hang where a GPU has fallen off the bus; cloud-init would wait for the report for ever."""
     p5.command("nvidia-smi", "sleep 60")
-    p5.command("timeout", f'shift; exec {shutil.which("timeout")} 0.3 "$@"')
+    p5.command("timeout", f'shift; exec {shutil.which("timeout")} 1 "$@"')
     ran, written = report(p5)
     assert "FAIL accelerators: planned 8, seen 0: no answer within 60 s" in ran.stdout
     assert sum(not one["ok"] for one in written["checks"]) == 1
@@ -232,18 +236,27 @@ def test_neuron_devices_are_counted_without_their_cores(make_node: Callable[...,
 
 
 @pytest.mark.parametrize(
-    ("probe", "code", "words"),
+    ("probe", "made", "words"),
     [
         (
-            "nixl LIBFABRIC failed: libcuda.so.1",
+            "error: libcuda.so.1",
             1,
-            "FAIL nixl_backend: planned loaded, seen nixl LIBFABRIC failed: libcuda.so.1",
+            "FAIL nixl_backend: planned provider=efa, seen nixl 9.0 LIBFABRIC failed: libcuda.so.1",
         ),
-        ("nixl 9.0 LIBFABRIC loaded", 0, "PASS nixl_backend: planned loaded, seen loaded"),
+        (
+            "Created 1 rails using provider=tcp",
+            0,
+            "FAIL nixl_backend: planned provider=efa, seen provider=tcp",
+        ),
+        (
+            "Created 8 rails using provider=efa",
+            0,
+            "PASS nixl_backend: planned provider=efa, seen provider=efa",
+        ),
     ],
 )
-def test_a_plugin_that_does_not_load_is_a_fault_of_a_neuron_node_too(
-    probe: str, code: int, words: str, make_node: Callable[..., Node]
+def test_a_backend_that_is_not_made_over_efa_is_a_fault_of_a_neuron_node_too(
+    probe: str, made: int, words: str, make_node: Callable[..., Node]
 ) -> None:
     node = make_node(
         instance_type="trn2.48xlarge", efa_interfaces=16, accelerators=0, accelerator_kind="neuron"
@@ -251,10 +264,13 @@ def test_a_plugin_that_does_not_load_is_a_fault_of_a_neuron_node_too(
     node.efa_devices(16)
     node.command("systemctl", "exit 0")
     node.script(node.root / "usr/lib64/libibverbs.so.1", "")
-    node.script(node.root / "opt/nixl-efa/venv/bin/python", f"echo 'a word of its log'; echo '{probe}'")
+    node.script(
+        node.root / "opt/nixl-efa/venv/bin/python", f"echo nixl-version 9.0; echo '{probe}'; exit {made}"
+    )
     assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
     ran, written = report(node)
-    assert (ran.returncode, written["ok"], words in ran.stdout) == (code, code == 0, True), ran.stdout
+    ok = words.startswith("PASS")
+    assert (ran.returncode, written["ok"], words in ran.stdout) == (not ok, ok, True), ran.stdout
 
 
 def test_without_the_environment_file_the_report_fails(p5: Node) -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
+import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -66,22 +70,28 @@ def installing(make_node: Callable[..., Node]) -> Node:
     return can_install(make_node())
 
 
+LIBRARIES = ("libhwloc.so.15", "libcuda.so.1", "libfabric.so.1")
+
+
 def can_install(node: Node, *libraries: str) -> Node:
     """libraries: what is on the loader's path beside what the node's ld.so.conf.d adds to it."""
-    node.command("apt-get", f'echo "apt-get $*" >> {node.root}/log')
+    failing = f"if [ -s {node.root}/failures ]; then sed -i 1d {node.root}/failures; exit 1; fi"
+    node.command("apt-get", f'echo "apt-get $*" >> {node.root}/log\n{failing}')
     conf = node.root / "etc/ld.so.conf.d"
     node.command(
         "ldconfig",
-        f"printf '\\t%s (libc6,x86-64) => x\\n' {' '.join(libraries)}\n"
+        f"printf '\\t%s (libc6,x86-64) => x\\n' {' '.join(libraries or LIBRARIES)}\n"
         f"for folder in $(cat {conf}/* 2>/dev/null); do\n"
         f"  ls {node.root}$folder 2>/dev/null | sed 's/^/\\t/; s/$/ (libc6,x86-64) => x/'\ndone; exit 0",
     )
-    pip = f"""echo "pip $*" >> {node.root}/log
-if [ -s {node.root}/failures ]; then sed -i 1d {node.root}/failures; exit 1; fi"""
+    python = f"""#!/bin/bash
+case $* in *"-m pip"*) echo "pip $*" >> {node.root}/log; {failing} ;; *version_info*) echo 3.12 ;; esac"""
     node.command(
         "python3",
-        f'mkdir -p "$3/bin"; printf \'%s\' \'#!/bin/bash\n{pip}\' > "$3/bin/pip"; chmod +x "$3/bin/pip"',
+        f"case $* in *ensurepip*) exit 0 ;; esac\n"
+        f'mkdir -p "$3/bin"; printf %s {shlex.quote(python)} > "$3/bin/python"; chmod +x "$3/bin/python"',
     )
+    node.command("aws", "exit 1")
     return node
 
 
@@ -104,11 +114,11 @@ def loader_path(node: Node) -> list[str]:
 def test_what_nixls_plugin_is_linked_against_is_on_the_loaders_path(
     kind: str, libraries: tuple[str, ...], added: list[str], make_node: Callable[..., Node]
 ) -> None:
-    node = can_install(make_node(accelerator_kind=kind), *libraries)
+    node = can_install(make_node(accelerator_kind=kind), "libhwloc.so.15", *libraries)
     node.script(node.root / "opt/amazon/efa/lib/libfabric.so.1", "")
     with_plugin(node)
     for _ in range(2):
-        assert install(node, failures=0)[0] == 0
+        assert install(node)[0] == 0
         assert loader_path(node) == added
 
 
@@ -131,9 +141,9 @@ def with_plugin(node: Node) -> Path:
 def test_the_stub_of_cudas_driver_has_what_the_plugin_calls_and_says_that_there_is_no_device(
     make_node: Callable[..., Node],
 ) -> None:
-    node = can_install(make_node(accelerator_kind="neuron"), "libfabric.so.1")
+    node = can_install(make_node(accelerator_kind="neuron"), "libhwloc.so.15", "libfabric.so.1")
     plugin = with_plugin(node)
-    assert install(node, failures=0)[0] == 0
+    assert install(node)[0] == 0
     program = "import ctypes, sys; [ctypes.CDLL(one, ctypes.RTLD_GLOBAL) for one in sys.argv[1:]]; "
     called = subprocess.run(
         [
@@ -150,52 +160,191 @@ def test_the_stub_of_cudas_driver_has_what_the_plugin_calls_and_says_that_there_
     assert called.stdout == "200\n"  # CUDA_ERROR_NO_DEVICE is 100
 
 
-def install(node: Node, failures: int) -> tuple[int, list[str]]:
+def install(node: Node, *arguments: str, failures: int = 0) -> tuple[int, list[str]]:
+    """Exit code, and the log of apt-get and pip."""
     (node.root / "failures").write_text("x\n" * failures, encoding="utf-8")
+    log = node.root / "log"
+    log.unlink(missing_ok=True)
     ran = node.run(
-        "/opt/nixl-efa/bin/install-nixl", "1.5.1", str(node.root), environ={"NIXL_RETRY_PAUSE_SECONDS": "0"}
+        "/opt/nixl-efa/bin/install-nixl", *(arguments or ("",)), str(node.root), environ={"NIXL_PAUSE": "0"}
     )
-    log = (node.root / "log").read_text(encoding="utf-8").splitlines()
-    return ran.returncode, [line for line in log if line.startswith("pip")]
+    return ran.returncode, log.read_text(encoding="utf-8").splitlines() if log.exists() else []
 
 
-def test_installation_pins_the_version_and_brings_libhwloc(installing: Node) -> None:
-    code, pip = install(installing, failures=0)
+def told(node: Node) -> dict[str, Any]:
+    """What install-nixl says of its work."""
+    text = (node.root / "var/lib/nixl-efa/install.json").read_text(encoding="utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
+
+
+def test_where_nothing_is_missing_apt_is_not_asked(installing: Node) -> None:
+    code, log = install(installing)
+    assert (code, [line.split()[0] for line in log]) == (0, ["pip"])
+
+
+@pytest.mark.parametrize("failures", [0, 2])
+def test_what_is_missing_comes_by_apt_which_is_tried_until_its_lock_is_free(
+    failures: int, make_node: Callable[..., Node]
+) -> None:
+    node = can_install(make_node(), "libcuda.so.1", "libfabric.so.1")
+    code, log = install(node, failures=failures)
     assert code == 0
-    assert len(pip) == 1
-    assert pip[0].endswith("nixl==1.5.1")
-    assert "libhwloc15" in (installing.root / "log").read_text(encoding="utf-8")
+    assert log[: failures + 1] == ["apt-get -q update"] * (failures + 1)
+    assert log[failures + 1].endswith("install libhwloc15")
 
 
-@pytest.mark.parametrize(("failures", "code", "tries"), [(4, 0, 5), (5, 1, 5)])
-def test_installation_is_tried_five_times(failures: int, code: int, tries: int, installing: Node) -> None:
-    seen, pip = install(installing, failures)
-    assert (seen, len(pip)) == (code, tries)
+def test_pip_is_tried_again_and_the_end_is_told(installing: Node) -> None:
+    code, log = install(installing, failures=3)
+    assert (code, len(log)) == (0, 4)
+    seen = told(installing)
+    assert (seen["version"], seen["package"], seen["hashes"], seen["error"]) == (
+        "1.5.0",
+        "nixl-cu13",
+        True,
+        "",
+    )
 
 
 @pytest.mark.parametrize(
-    ("api", "code", "line"),
+    ("driver", "package", "hashed"),
+    [("595.91.07", "nixl-cu13", True), ("580.65.06", "nixl-cu13", True), ("570.172.08", "nixl-cu12", False)],
+)
+def test_the_cuda_build_is_the_one_that_the_driver_runs(
+    driver: str, package: str, hashed: bool, installing: Node
+) -> None:
+    version = installing.root / "proc/driver/nvidia/version"
+    version.parent.mkdir(parents=True)
+    version.write_text(
+        f"NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  {driver}  Release Build\nGCC version: 13\n",
+        encoding="utf-8",
+    )
+    code, log = install(installing)
+    assert code == 0
+    assert (told(installing)["package"], told(installing)["hashes"]) == (package, hashed)
+    assert "--no-deps" in log[0]
+    wanted = (
+        (installing.root / "var/lib/nixl-efa/wanted.txt").read_text(encoding="utf-8") if hashed else log[0]
+    )
+    assert package in wanted
+    assert "torch" not in wanted
+
+
+@pytest.mark.parametrize(
+    ("said", "arguments", "pinned", "version", "error"),
     [
-        ("return ['DRAM', 'VRAM']", 0, "nixl 1.5.1 LIBFABRIC loaded"),
-        ("return []", 1, "nixl 1.5.1 LIBFABRIC missing"),
+        ("2.7.0amzn2.0", (), False, "1.5.1", ""),
+        ("2.6.0amzn1.0", (), False, "1.5.0", ""),
+        ("1.22.0amzn4.0", (), False, "1.5.0", ""),
+        ("", (), False, "1.5.0", ""),
         (
-            "raise RuntimeError('libhwloc.so.15: cannot open')",
-            1,
-            "nixl LIBFABRIC failed: libhwloc.so.15: cannot open",
+            "2.6.0amzn1.0",
+            ("1.5.1",),
+            True,
+            "1.5.1",
+            "NIXL 1.5.1 needs libfabric 2.7, EFA installer 1.51; this node has 2.6.0amzn1.0",
         ),
+        ("2.7.0amzn2.0", ("1.5.1",), True, "1.5.1", ""),
+        (
+            "1.17.0",
+            (),
+            False,
+            "1.5.0",
+            "NIXL 1.5.0 needs libfabric 1.20, EFA installer 1.31; this node has 1.17.0",
+        ),
+        # One that the table of this node does not name: nothing is known of it.
+        ("2.6.0amzn1.0", ("9.9.9",), True, "9.9.9", ""),
     ],
 )
-def test_the_probe_says_whether_the_backend_loads(
-    api: str, code: int, line: str, make_node: Callable[..., Node], tmp_path: Path
+def test_the_version_is_what_the_nodes_libfabric_loads_and_a_given_one_that_it_does_not_load_is_refused(
+    said: str,
+    arguments: tuple[str, ...],
+    pinned: bool,
+    version: str,
+    error: str,
+    make_node: Callable[..., Node],
+) -> None:
+    node = can_install(make_node(nixl_pinned=pinned, nixl_version=arguments[0] if arguments else "1.5.0"))
+    node.command("fi_info", f"echo 'fi_info: {said}'; echo 'libfabric: {said}'" if said else "exit 127")
+    code, log = install(node, *arguments)
+    assert (told(node)["version"], told(node)["error"]) == (version, error)
+    assert code == bool(error)
+    # Refused before anything else runs.
+    assert bool(log) is not bool(error)
+
+
+def test_what_ends_the_installation_unforeseen_is_told_too(installing: Node) -> None:
+    installing.command("python3", "case $* in *ensurepip*) exit 0 ;; esac; exit 1")
+    code, _ = install(installing)
+    assert code == 1
+    assert told(installing)["error"].startswith("failed: python3 -m venv")
+
+
+def test_nixl_over_tcp_asks_nothing_of_libfabric(make_node: Callable[..., Node]) -> None:
+    node = can_install(make_node(instance_type="g7e.2xlarge", efa_interfaces=0))
+    node.command("fi_info", "echo 'libfabric: 1.17.0'")
+    assert install(node)[0] == 0
+    assert told(node)["version"] == "1.5.0"
+
+
+@pytest.mark.parametrize(
+    ("wheels", "option"),
+    [
+        ("/opt/wheels", "--no-index -f /opt/wheels"),
+        ("https://pypi.example/simple/", "-i https://pypi.example/simple/"),
+    ],
+)
+def test_wheels_come_from_where_the_setting_says(
+    wheels: str, option: str, make_node: Callable[..., Node]
+) -> None:
+    node = can_install(make_node(nixl_wheels=wheels))
+    node.command("aws", f"touch {node.root}/asked")
+    _, log = install(node)
+    assert option in log[0]
+    assert told(node)["source"] == wheels
+    assert not (node.root / "asked").exists()
+
+
+def test_wheels_in_the_scripts_bucket_need_no_index(installing: Node) -> None:
+    installing.command(
+        "aws",
+        'case $* in "s3 sync"*s3://nixl-efa-prod-scripts/nixl-wheels*) touch "${@: -1}/one.whl" ;; esac',
+    )
+    (installing.root / "var/lib/nixl-efa/wheels").mkdir(parents=True)
+    _, log = install(installing)
+    assert f"--no-index -f {installing.root}/var/lib/nixl-efa/wheels" in log[0]
+
+
+@pytest.mark.parametrize(
+    ("create", "code", "line"),
+    [
+        (
+            "os.write(2, b'I1126 09:06:11.04 9 a.cpp:2] Created 8 rails using provider=efa\\n')",
+            0,
+            "provider=efa",
+        ),
+        ("os.write(2, b'Created 1 rails using provider=tcp\\n')", 0, "provider=tcp"),
+        ("pass", 0, "provider=unknown"),
+        ("raise RuntimeError('NIXL_ERR_BACKEND')", 1, "failed: NIXL_ERR_BACKEND"),
+        (
+            "os.write(2, b'E1126 09:06:09.99 1 b.cpp:68] fi_getinfo failed No data available\\n'); raise OSError",
+            1,
+            "failed: fi_getinfo failed No data available",
+        ),
+        ("os.kill(os.getpid(), 11)", 1, "failed: ended with 139: nixl-version 1.5.1"),
+    ],
+)
+def test_the_probe_makes_the_backend_and_names_what_it_goes_over(
+    create: str, code: int, line: str, make_node: Callable[..., Node], tmp_path: Path
 ) -> None:
     node = make_node()
     packages = tmp_path / "packages"
     (packages / "nixl").mkdir(parents=True)
     (packages / "nixl/__init__.py").touch()
     (packages / "nixl/_api.py").write_text(
-        "class nixl_agent_config:\n    def __init__(self, backends): pass\n"
+        "import os\nclass nixl_agent_config:\n    def __init__(self, backends): pass\n"
         "class nixl_agent:\n    def __init__(self, name, config): pass\n"
-        f"    def get_plugin_mem_types(self, backend): {api}\n",
+        f"    def create_backend(self, backend): {create}\n",
         encoding="utf-8",
     )
     (packages / "nixl-1.5.1.dist-info").mkdir()
@@ -204,7 +353,44 @@ def test_the_probe_says_whether_the_backend_loads(
         node.root / "opt/nixl-efa/venv/bin/python", f'PYTHONPATH={packages} exec {sys.executable} "$@"'
     )
     ran = node.run("/opt/nixl-efa/bin/nixl-probe", "LIBFABRIC", str(node.root))
-    assert (ran.returncode, ran.stdout.strip()) == (code, line)
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (code, f"nixl 1.5.1 LIBFABRIC {line}")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("", "No module named 'nixl'"), ("not finished", "not finished")],
+)
+def test_where_nixl_is_not_there_the_probe_tells_what_its_installation_said(
+    error: str, words: str, make_node: Callable[..., Node]
+) -> None:
+    node = make_node()
+    if error:
+        state = node.root / "var/lib/nixl-efa/install.json"
+        state.parent.mkdir(parents=True)
+        state.write_text(f'{{"version":"","error":"{error}"}}\n', encoding="utf-8")
+    ran = node.run("/opt/nixl-efa/bin/nixl-probe", "LIBFABRIC", str(node.root))
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (1, f"nixl LIBFABRIC failed: {words}")
+
+
+def test_automatic_upgrades_leave_the_driver_alone(make_node: Callable[..., Node], tmp_path: Path) -> None:
+    """apt's own reading of the file; unattended-upgrades matches with re.match (is_pkgname_in_blacklist)."""
+    apt = shutil.which("apt-config")
+    if apt is None:
+        pytest.skip("apt-config is not on this machine")
+    settings = tmp_path / "apt.conf"
+    settings.write_text(f'Dir::Etc::parts "{make_node().root}/etc/apt/apt.conf.d";', encoding="utf-8")
+    dumped = subprocess.run(
+        [apt, "dump"], env={"APT_CONFIG": str(settings)}, capture_output=True, text=True, check=True
+    )
+    held = re.findall(r'Package-Blacklist:: "(.+)";', dumped.stdout)
+    names = {
+        "nvidia-driver-580-open",
+        "libnvidia-compute-580",
+        "linux-modules-nvidia-580-open-aws",
+        "cuda-drivers-580",
+    }
+    others = {"openssl", "linux-image-aws", "libc6", "python3"}
+    assert {name for name in names | others if any(re.match(one, name) for one in held)} == names
 
 
 def test_login_shells_get_the_environment_and_the_tools(

@@ -20,6 +20,7 @@ from nixl_efa.checks.network_facts import (
     NetworkAcl,
     PublicAccess,
 )
+from nixl_efa.checks.rules import judge
 from nixl_efa.checks.rules.endpoints import policy_allows
 from nixl_efa.findings import Level
 from tests.checks.in_order import ACCOUNT, BLOCK_FACTS, BLOCK_LAUNCH, BROKEN, DENIED, INTERNET, NOW, SUBNET
@@ -349,6 +350,10 @@ def test_with_endpoints_alone_nixl_can_t_be_installed() -> None:
     launch = {**PRIVATE, **INSTALLS}
     found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "installation", launch, BY_ENDPOINTS)
     assert_says(found, FAIL, "Set install_nixl = false")
+    judged = judge(
+        replace(BLOCK_LAUNCH, **launch, nixl_wheels="/opt/wheels"), replace(BLOCK_FACTS, **BY_ENDPOINTS), NOW
+    )
+    assert not [one for one in judged if one.check == "installation"]
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "service_cidrs": {"service_cidrs": ["10.20.0.0/16"]},
     "install_nixl": {"install_nixl": False},
     "nixl_version": {"nixl_version": "1.4.0"},
+    "nixl_wheels": {"nixl_wheels": "/opt/wheels"},
     "mlflow_tracking_server_arn": {"mlflow_tracking_server_arn": ARN},
     "mlflow_artifact_bucket_arn": {"mlflow_artifact_bucket_arn": "arn:aws:s3:::kv-artifacts"},
     "project_prefix": {"project_prefix": "kv"},

@@ -76,7 +76,7 @@ def p5_plan() -> Planned:
         accelerator_kind="nvidia",
         instance_storage_gb=30400,
         network_gbps=3200.0,
-        nixl_version="1.5.1",
+        nixl_version="1.5.0",
     )
 
 
@@ -113,7 +113,7 @@ def p5_facts() -> NodeFacts:
         service_memlock="infinity",
         engines=(),
         local_disks="/dev/mapper/vg.01-lv_ephemeral",
-        nixl=Nixl("1.5.1", "LIBFABRIC", True, ""),
+        nixl=Nixl("1.5.0", "LIBFABRIC", "efa", ""),
         nixlbench="/usr/local/nixlbench/bin/nixlbench",
     )
 

@@ -34,7 +34,7 @@ def test_verify_shows_both_nodes_side_by_side_and_the_proof(project: Project, ru
         "producer",
         "consumer",
         "PASS 32 of 32 domains",
-        "1.5.1 with LIBFABRIC",
+        "1.5.0 with LIBFABRIC, provider efa",
         "over EFA",
         "372.0 Gbps",
     ):
@@ -320,7 +320,7 @@ def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
     pair = outputs.read("prod", project.folder / "cdktf.out", os.environ)
-    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1")
+    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
     launch = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region=REGION))
     answer_as_planned(aws, pair, plan, launch)
     seen, out, _ = run("verify", "prod", *arguments)

@@ -12,7 +12,7 @@ from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.pair_rules import agreement, versions
-from nixl_efa.nodes.parse import Nixl
+from nixl_efa.nodes.parse import UNKNOWN, Nixl
 from nixl_efa.nodes.rules import node_findings
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
@@ -57,8 +57,15 @@ BROKEN_REPORT = {
         ({"memlock": "8192"}, "memlock", FAIL, "8192 KiB"),
         ({"memlock": ""}, "memlock", FAIL, "unknown"),
         ({"local_disks": ""}, "local disks", WARN, "30400 GB are not mounted"),
-        ({"nixl": Nixl("", "LIBFABRIC", False, "no libhwloc.so.15")}, "NIXL", FAIL, "no libhwloc.so.15"),
-        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, "NIXL", FAIL, "the node uses UCX"),
+        ({"nixl": Nixl("", "LIBFABRIC", "", "no libhwloc.so.15")}, "NIXL", FAIL, "no libhwloc.so.15"),
+        ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, "NIXL", FAIL, "the node uses UCX"),
+        ({"nixl": Nixl("1.5.0", "LIBFABRIC", "tcp", "")}, "NIXL", FAIL, "goes over tcp, not over EFA"),
+        (
+            {"nixl": Nixl("1.5.0", "LIBFABRIC", UNKNOWN, "")},
+            "NIXL",
+            WARN,
+            "what it goes over is not told",
+        ),
     ],
 )
 def test_each_difference_is_one_finding(
@@ -114,24 +121,31 @@ def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts,
         ({"libfabric": ""}, {"efa_interfaces": 0}, "libfabric", PASS),
         ({"rdma_devices": {}, "domains": ()}, {"efa_interfaces": 0}, "EFA devices", PASS),
         ({"rdma_devices": {}, "domains": ()}, {"efa_interfaces": 0}, "fi_info", PASS),
-        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, {"efa_interfaces": 0}, "NIXL", PASS),
-        ({"nixl": Nixl("1.5.1", "LIBFABRIC", True, "")}, {"nixl_version": "1.5.0"}, "NIXL", WARN),
-        ({"nixl": Nixl("2.0.0", "LIBFABRIC", True, "")}, {"nixl_version": ""}, "NIXL", PASS),
-        ({"nixl": Nixl("simulated", "LIBFABRIC", True, "")}, {}, "NIXL", PASS),
+        ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, {"efa_interfaces": 0}, "NIXL", PASS),
+        (
+            {"nixl": Nixl("1.5.1", "LIBFABRIC", "efa", "")},
+            {"nixl_version": "1.5.0", "nixl_pinned": True},
+            "NIXL",
+            WARN,
+        ),
+        # What a node chose by its libfabric.
+        ({"nixl": Nixl("1.5.1", "LIBFABRIC", "efa", "")}, {"nixl_version": "1.5.0"}, "NIXL", PASS),
+        ({"nixl": Nixl("2.0.0", "LIBFABRIC", "efa", "")}, {"nixl_version": ""}, "NIXL", PASS),
+        ({"nixl": Nixl("simulated", "LIBFABRIC", "efa", "")}, {}, "NIXL", PASS),
         ({}, {"efa_interfaces": 0}, "EFA devices", FAIL),
         ({"accelerators": 0}, {"accelerator_kind": "habana"}, "accelerators", SKIP),
         ({"local_disks": ""}, {"instance_storage_gb": 0}, "local disks", PASS),
-        ({"nixl": Nixl("", "", False, "not found")}, {"nixl_version": ""}, "NIXL", SKIP),
+        ({"nixl": Nixl("", "", "", "not found")}, {"nixl_version": ""}, "NIXL", SKIP),
         # A Neuron node has a stub of libcuda.so.1: a plugin that does not load is a fault there, too.
         (
-            {"nixl": Nixl("", "LIBFABRIC", False, "libcuda.so.1")},
+            {"nixl": Nixl("", "LIBFABRIC", "", "libcuda.so.1")},
             {"accelerator_kind": "neuron"},
             "NIXL",
             FAIL,
         ),
         # g6e has no GPUDirect: what an earlier version wrote into its environment does not work.
-        ({"nixl": Nixl("1.5.1", "LIBFABRIC", True, "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", FAIL),
-        ({"nixl": Nixl("1.5.1", "UCX", True, "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", PASS),
+        ({"nixl": Nixl("1.5.1", "LIBFABRIC", "efa", "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", FAIL),
+        ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", PASS),
     ],
 )
 def test_what_was_not_planned_is_not_missed(
@@ -195,7 +209,7 @@ def test_a_missing_pair_json_names_the_node(pair: PairOutputs, p5_facts: NodeFac
         ({"libfabric": "1.22.0amzn5.0"}, "libfabric 2.1.0amzn3.0 and 1.22.0amzn5.0"),
         ({"efa_driver": ""}, "EFA driver 2.17.2g and none"),
         ({"accelerator_driver": "575.51.03"}, "accelerator driver"),
-        ({"nixl": Nixl("1.4.0", "LIBFABRIC", True, "")}, "NIXL 1.5.1 and 1.4.0"),
+        ({"nixl": Nixl("1.4.0", "LIBFABRIC", "efa", "")}, "NIXL 1.5.0 and 1.4.0"),
     ],
 )
 def test_different_versions_are_a_warning(changes: dict[str, Any], words: str, p5_facts: NodeFacts) -> None:

@@ -44,7 +44,7 @@ def test_the_facts_of_a_node_come_through(producer: StandIn) -> None:
     assert (facts.accelerators, facts.accelerator) == (8, "NVIDIA H100 80GB HBM3")
     assert facts.memlock == "unlimited"
     assert facts.local_disks == "/dev/mapper/vg.01-lv_ephemeral"
-    assert (facts.nixl.version, facts.nixl.loaded) == ("1.5.1", True)
+    assert (facts.nixl.version, facts.nixl.provider) == ("1.5.0", "efa")
     assert facts.nixlbench.endswith("/nixlbench")
     assert facts.pair is not None
     assert facts.pair["node"] == "producer"
@@ -60,7 +60,7 @@ def test_what_a_node_does_not_have_is_empty_and_the_rest_still_comes(producer: S
     assert (facts.cloud_init.status, facts.accelerators, facts.nixlbench, facts.pair) == ("", 0, "", None)
     assert facts.domains == ()
     assert facts.fi_info_error == "fi_getinfo: -61"
-    assert facts.nixl.loaded is False
+    assert (facts.nixl.provider, facts.nixl.message) == ("", "No module named 'nixl'")
     assert facts.libfabric == "2.1.0amzn3.0"
 
 

@@ -75,14 +75,18 @@ def test_a_mount_is_found_by_its_path_alone() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("INFO log\nnixl 1.5.1 LIBFABRIC loaded\n", parse.Nixl("1.5.1", "LIBFABRIC", True, "")),
+        ("I1 log\nnixl 1.5.0 LIBFABRIC provider=efa\n", parse.Nixl("1.5.0", "LIBFABRIC", "efa", "")),
+        ("nixl 1.5.0 UCX provider=ucx", parse.Nixl("1.5.0", "UCX", "ucx", "")),
+        ("nixl 1.5.0 UCX failed: no ep", parse.Nixl("1.5.0", "UCX", "", "no ep")),
+        # The probe of an earlier version.
+        ("nixl 1.5.1 LIBFABRIC loaded\n", parse.Nixl("1.5.1", "LIBFABRIC", parse.UNKNOWN, "")),
         (
             "nixl 1.5.1 LIBFABRIC missing",
-            parse.Nixl("1.5.1", "LIBFABRIC", False, "NIXL has no plugin LIBFABRIC"),
+            parse.Nixl("1.5.1", "LIBFABRIC", "", "NIXL has no plugin LIBFABRIC"),
         ),
-        ("nixl UCX failed: no libcuda.so.1", parse.Nixl("", "UCX", False, "no libcuda.so.1")),
-        ("sh: 1: /opt/x: not found", parse.Nixl("", "", False, "sh: 1: /opt/x: not found")),
-        ("", parse.Nixl("", "", False, "nixl-probe said nothing")),
+        ("nixl UCX failed: no libcuda.so.1", parse.Nixl("", "UCX", "", "no libcuda.so.1")),
+        ("sh: 1: /opt/x: not found", parse.Nixl("", "", "", "sh: 1: /opt/x: not found")),
+        ("", parse.Nixl("", "", "", "nixl-probe said nothing")),
     ],
 )
 def test_the_probes_line_is_read_among_other_lines(text: str, expected: parse.Nixl) -> None:

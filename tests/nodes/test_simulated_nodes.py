@@ -43,7 +43,7 @@ class Answers(dict[str, str]):
 def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: str, pair: PairOutputs) -> None:
     known = instance_types.find(name)
     assert known is not None
-    plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.1")
+    plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.0")
     answers = Answers()
     launch = launch_of_type(name)
     answer_as_planned(answers, pair, plan, launch)
@@ -69,7 +69,7 @@ def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutpu
     def printed(name: str) -> Mapping[str, Section]:
         known = instance_types.find(name)
         assert known is not None
-        plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.1")
+        plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.0")
         return sections(node_output(pair.producer, pair, plan))
 
     gpu, neuron = printed("p5.4xlarge"), printed("trn2.48xlarge")
@@ -87,7 +87,7 @@ def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutpu
 def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     answers = Answers()
     answer_as_planned(
-        answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1"), P5
+        answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0"), P5
     )
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     for tool in (transfer.NIXL, transfer.NIXLBENCH, transfer.FI_PINGPONG):
@@ -98,7 +98,7 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
 
 def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:
     answers = Answers()
-    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.1")
+    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
     moved = PairOutputs(pair.environment, pair.producer, Node("consumer", "i-0", "10.0.0.99", ""), 32, "")
     answer_as_planned(answers, moved, plan, P5)
     facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}

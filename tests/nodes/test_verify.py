@@ -258,7 +258,7 @@ def test_what_is_tried_follows_from_the_plan(p5_facts: NodeFacts, p5_plan: Plann
 
 
 def test_without_nixl_of_ours_or_another_the_witnesses_are_all(p5_facts: NodeFacts, p5_plan: Planned) -> None:
-    without = replace(p5_facts, nixl=Nixl("", "", False, "No module named 'nixl'"))
+    without = replace(p5_facts, nixl=Nixl("", "", "", "No module named 'nixl'"))
     own = replace(p5_plan, nixl_version="")
     assert attempts({"producer": p5_facts, "consumer": without}, own) == ()
     assert len(attempts({"producer": p5_facts, "consumer": p5_facts}, own)) == 2

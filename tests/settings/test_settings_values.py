@@ -26,7 +26,8 @@ ACCOUNT_ID = 'the 12 digits of an AWS account as text, such as "123456789012"'
 PARAMETER = 'the full name of a parameter in Parameter Store, such as "/team/name"'
 KEY = "a key's ARN (not an alias): arn:aws:kms:REGION:ACCOUNT:key/ and the key's id"
 ROLE = "a role's ARN, such as arn:aws:iam::123456789012:role/deploy"
-VERSION = 'a version as PEP 440 writes it, such as "1.5.1"'
+WHEELS = "a folder's absolute path, or the address of a package index without user and password"
+VERSION = 'a version as PEP 440 writes it, such as "1.5.0"'
 
 # A setting, a value as TOML writes it, and what the message says that it must be.
 REFUSED_VALUES: list[tuple[str, str, str]] = [
@@ -95,7 +96,10 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("service_ports", "8000", "a list of ports, in a variable divided by commas."),
     ("service_cidrs", '"10.20.0.0/16"', "a list of IPv4 blocks, in a variable divided by commas."),
     ("install_nixl", "0", "true or false."),
-    ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.1".'),
+    ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.0".'),
+    ("nixl_wheels", '"https://me:secret@wheels.example/simple/"', f"{WHEELS}."),
+    ("nixl_wheels", '"wheels"', f"{WHEELS}."),
+    ("nixl_wheels", '"/opt/wheels; id"', f"{WHEELS}."),
     ("nixl_version", '"latest"', f"{VERSION}."),
     ("nixl_version", '"1.5.1; rm -rf /"', f"{VERSION}."),
     (

@@ -85,6 +85,7 @@ CASES: list[tuple[str, str, Settings]] = [
     ("service_cidrs", "", {"service_cidrs": ["10.20.0.0/16", "10.30.0.0/16"]}),
     ("install_nixl", "", {"install_nixl": False}),
     ("nixl_version", "", {"nixl_version": "1.4.0"}),
+    ("nixl_wheels", "", {"nixl_wheels": "/opt/wheels"}),
     (
         "mlflow_tracking_server_arn",
         "",

@@ -115,6 +115,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
             "ami_parameter": "/team/image",
             "instance_profile": "team-nodes",
             "nixl_version": "1.4.0",
+            "nixl_wheels": "/opt/wheels",
             "min_hours": 3,
         },
         "west": {

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 
-from nixl_efa import instance_types
+from nixl_efa import instance_types, nixl_releases
 from nixl_efa.checks.facts import Facts, Image, NoAnswer
 from nixl_efa.checks.rules import reservation
 from nixl_efa.checks.rules.common import aws, no_answer, parameter_call
 from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.image import image_parameter, validate_image
 from nixl_efa.launch import Launch
+from nixl_efa.nixl_backend import LIBFABRIC, nixl_backend
 from nixl_efa.times import moment
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
@@ -24,6 +25,8 @@ _OLD_PYTHON = (
     (re.compile(r"ubuntu\b.*\b20\.04\b", re.IGNORECASE), "Ubuntu 20.04", "3.8"),
     (re.compile(r"^(?:RHEL|Rocky)-9", re.IGNORECASE), "a Red Hat Enterprise Linux 9", "3.9"),
 )
+# AWS's names of deep-learning images end with the day on which they were made (DLAMI release notes).
+_DEEP_LEARNING = re.compile(r"^Deep Learning .*\b(20\d\d)(\d\d)(\d\d)$")
 _OPEN_DRIVER = re.compile(r"\boss[- ]nvidia", re.IGNORECASE)
 
 
@@ -59,6 +62,7 @@ def _image(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         _platform(facts, image, by_hand),
         *_driver(launch, image, by_hand),
         *_python(launch, image, by_hand),
+        *_libfabric(launch, image, by_hand),
     ]
 
 
@@ -231,6 +235,39 @@ def _python(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
                 )
             ]
     return []
+
+
+def _libfabric(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
+    """A deep-learning image can't hold an EFA installer that was released after its day: whether NIXL loads there."""
+    day = _day_of(image)
+    kind = launch.type_facts.accelerator_kind if launch.type_facts is not None else "none"
+    backend = nixl_backend(launch.instance_type, kind, launch.efa_interfaces).name
+    if not launch.nixl_version or day is None or backend != LIBFABRIC:
+        return []
+    newest, needed = nixl_releases.installer_of(day), nixl_releases.needs(launch.nixl_version)
+    if newest is None or needed is None or nixl_releases.loads(launch.nixl_version, newest.libfabric):
+        return []
+    fits = nixl_releases.newest_for(newest.libfabric)
+    return [
+        warned(
+            "image libfabric",
+            f"{image.id} is of {day}, when EFA installer {newest.version} had libfabric {newest.libfabric}: NIXL "
+            f"{launch.nixl_version} needs {needed.libfabric}, EFA installer {needed.installer}, and would not be "
+            "installed.",
+            f"Remove nixl_version: they then install {fits}; or take a newer image."
+            if fits
+            else "Take a newer image.",
+            by_hand,
+        )
+    ]
+
+
+def _day_of(image: Image) -> date | None:
+    found = _DEEP_LEARNING.search(image.name)
+    try:
+        return date(*map(int, found.groups())) if found else None
+    except ValueError:
+        return None
 
 
 def _reserved_as(platform: str) -> str:

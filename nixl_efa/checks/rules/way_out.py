@@ -253,7 +253,7 @@ def _gateway(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
 def _installation(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
     """A first boot takes NIXL from PyPI and a package of the system's archive (bootstrap/install-nixl.sh), which no
     endpoint serves; S3's alone leads to neither."""
-    if not launch.nixl_version:
+    if not launch.nixl_version or launch.nixl_wheels.startswith("/"):
         return []
     by_hand = aws(launch, "ec2", "describe-vpc-endpoints", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
     way = way_of(launch, facts, subnet)
@@ -263,7 +263,8 @@ def _installation(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]
                 _INSTALLATION,
                 f"{subnet.id} goes out through endpoints alone, and install_nixl is true: a node would find neither "
                 "PyPI nor its package archive, and would boot without NIXL.",
-                "Set install_nixl = false and ami_id to an image that has NIXL; or take a subnet behind a NAT gateway.",
+                "Set install_nixl = false and ami_id to an image that has NIXL, or nixl_wheels to a folder of one that "
+                "has its wheels and libhwloc15; or take a subnet behind a NAT gateway.",
                 by_hand,
             )
         ]
