@@ -235,7 +235,7 @@ def test_a_node_that_goes_down_while_it_is_written_has_whole_files_and_the_next_
 ) -> None:
     node = nodes["producer"]
     before = {file.path: file.content for file in node.files}
-    after = [replace(file, content=f"{file.content}# of another release\n") for file in node.files]
+    after = [replace(file, content=f"{file.content}PAIR_RELEASE=2\n") for file in node.files]
     script = node.file("sync.sh", "\n".join(files.writer(after).commands))
     for milliseconds in range(0, 120, 8):
         killed = subprocess.Popen(
