@@ -61,7 +61,9 @@ section boot_report cat "$root/var/lib/nixl-efa/boot-report.json"
 section efa_devices sh -c "$devices" sh "$root"
 section fi_info sh -c "$fabric"
 section libfabric fi_info --version
-section efa_driver cat "$root/sys/module/efa/version"
+# The kernel's own module tells no version; the EFA installer's does.
+# shellcheck disable=SC2016
+section efa_driver sh -c 'cd "$1/sys/module/efa" && { cat version 2>/dev/null || echo "of the kernel"; }' sh "$root"
 section kernel uname -r
 section efa_module modinfo -F version efa
 section efa_installer head -n 1 "$root/opt/amazon/efa_installed_packages"

@@ -235,6 +235,7 @@ class _Rehearsal:
 
     def _client(self, service: str) -> Any:
         import boto3
+        from botocore.config import Config
         from botocore.session import Session
 
         # Not the user's own profile and configuration file, which the variables of this process may name.
@@ -248,6 +249,8 @@ class _Rehearsal:
             endpoint_url=self._local.endpoint,
             aws_access_key_id="local",
             aws_secret_access_key="local",
+            # The local AWS stands on this machine; the user's proxy would be asked for it.
+            config=Config(proxies={}),
         )
 
     def _explain_keep(self, are_real: bool) -> None:

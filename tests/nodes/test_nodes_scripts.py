@@ -50,6 +50,14 @@ def test_the_facts_of_a_node_come_through(producer: StandIn) -> None:
     assert facts.pair["node"] == "producer"
 
 
+def test_the_kernels_own_efa_module_is_a_driver_though_it_tells_no_version(producer: StandIn) -> None:
+    version = producer.root / "sys/module/efa/version"
+    version.unlink()
+    assert node_facts(sections(producer.run(FACTS.commands))).efa_driver == "of the kernel"
+    version.parent.rmdir()
+    assert node_facts(sections(producer.run(FACTS.commands))).efa_driver == ""
+
+
 def test_what_a_node_does_not_have_is_empty_and_the_rest_still_comes(producer: StandIn) -> None:
     producer.efa(0)
     for command in ("cloud-init", "nvidia-smi", "nixlbench"):
