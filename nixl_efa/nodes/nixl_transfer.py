@@ -337,6 +337,14 @@ def _check(nixl: Nixl, step: Step) -> None:
         raise TransferError(wrong, TRANSFER)
 
 
+def listen(own: str) -> socket.socket:
+    """What producers connect to."""
+    try:
+        return socket.create_server((own, PORT))
+    except OSError as error:
+        raise TransferError(f"can't listen on {own} port {PORT}: {error.strerror}", START) from error
+
+
 def accept(listener: socket.socket) -> socket.socket:
     """The next producer's connection."""
     listener.settimeout(PEER_SECONDS)
@@ -362,7 +370,7 @@ def connect(consumer: str, own: str) -> socket.socket:
 def run(document: dict[str, Any], own: str, others: list[str]) -> None:
     """Does this end's part, and writes into the document what came of it."""
     # Before NIXL starts, so that a producer that is ready first needs no second try.
-    listener = socket.create_server((own, PORT)) if document["role"] == "consumer" else None
+    listener = listen(own) if document["role"] == "consumer" else None
     nixl = Nixl(f"{document['role']}-{own}", document["backend"], document["memory"])
     for other in others:
         connection = accept(listener) if listener else connect(other, own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from nixl_efa.findings import Finding, Level
@@ -10,15 +11,20 @@ from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL,
 
 # Below these shares of what the cards in use can do, something is wrong. fi_pingpong has one message in flight
 # on one device, so that it waits for the wire most of the time; NIXL keeps the cards busy, but from host memory,
-# where it uses all of them, the memory is the limit (468 of 3200 Gbps on a p5en over EFA).
+# where it uses all of them, the memory is the limit (468 of 3200 Gbps on a p5en over EFA), however many cards there are.
 NIXL_SHARE = 0.5
 HOST_MEMORY_SHARE = 0.1
+HOST_MEMORY_GBPS = 320.0
 FI_PINGPONG_SHARE = 0.1
 # A smaller message spends its time on the way to the card: its rate is none of the fabric's.
 LEAST_MESSAGE_FOR_A_RATE = 1 << 20
 # What one TCP flow gives in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). UCX on nodes
 # with EFA was seen with 2.6 Gbps (ai-dynamo/nixl#1021).
 ONE_TCP_FLOW_GBPS = 10.0
+# CUDA_ERROR_OUT_OF_MEMORY (cuda.h): the pair serves, and is none the worse for it.
+_GPU_IS_FULL = re.compile(r"CUDA's \w+ returned 2\b")
+# transfer.sh's word where another transfer is measured on the node.
+BUSY = "another verify measures"
 # Of the payload, what the counters must have seen to have seen all of it: tools count a little differently.
 COUNTED_SHARE = 0.9
 
@@ -35,6 +41,8 @@ def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
             message = f"{result.attempt.title} failed: {result.error}."
             if diagnosis:
                 message += " So the fault is not EFA's alone."
+            if _GPU_IS_FULL.search(result.error):
+                level = Level.WARN
             found.append(Finding(level, "transfer", message, _remedy(result, planned), _command(result)))
         elif diagnosis:
             found.append(without_efa(result))
@@ -45,6 +53,12 @@ def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
 
 def _remedy(result: Result, planned: Planned) -> str:
     """What to do about a transfer that failed, by where it did."""
+    if _GPU_IS_FULL.search(result.error):
+        return "An engine has taken that GPU's memory: verify again while none runs, to measure from it."
+    if "Address already in use" in result.error:
+        return "Another program listens on that port: `ss -ltnp` on the node names it."
+    if BUSY in result.error:
+        return "Verify again when the other one has ended."
     if result.step == TRANSFER:
         return "Do not serve with this pair: verify it again, then with another nixl_version, then on other nodes."
     if result.step in (HANDSHAKE, CONNECT) or result.attempt.tool != NIXL:
@@ -150,9 +164,12 @@ def rate(result: Result, planned: Planned) -> Finding:
         floor = FI_PINGPONG_SHARE
     reachable = planned.network_gbps * min(cards, planned.efa_interfaces) / planned.efa_interfaces
     message += f" {cards} of {planned.efa_interfaces} cards in use can do {reachable:g} Gbps."
-    if best.gbps >= floor * reachable:
+    least = floor * reachable
+    if result.attempt.segment == DRAM:
+        least = min(least, HOST_MEMORY_GBPS)
+    if best.gbps >= least:
         return Finding(Level.PASS, check, message)
-    message += f" That is below {floor:.0%} of it."
+    message += f" That is below {least:g} Gbps, {least / reachable:.0%} of it."
     remedy = "Is the pair in one placement group or Capacity Block, and is anything else using the fabric?"
     if result.attempt.tool != FI_PINGPONG and best.gbps <= ONE_TCP_FLOW_GBPS:
         message += " One TCP flow gives as much."

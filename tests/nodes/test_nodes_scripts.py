@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import subprocess
 import sys
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.nodes.facts import node_facts
+from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS, Script
 from nixl_efa.nodes.sections import Section, script, sections
+from nixl_efa.nodes.transfer import Attempt, result
+from nixl_efa.nodes.transfer_rules import findings
 from tests.nodes.stand_in import StandIn, nixl_document
 
 FACTS = Script(script("node-facts.sh"))
@@ -254,6 +257,21 @@ def test_counters_of_devices_that_are_no_efa_are_not_read(producer: StandIn) -> 
     facts = node_facts(sections(producer.run(FACTS.commands)))
     assert facts.rdma_devices["ibp115s0f0"] == "0x15b3"
     assert len(facts.efa_devices) == 32
+
+
+def test_two_transfers_at_once_do_not_meet(
+    producer: StandIn, p5_plan: Planned, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two people verify one pair: the second one waits, and then says why it did not measure."""
+    monkeypatch.setenv("NIXL_EFA_LOCK_SECONDS", "0")
+    with producer.file("var/lib/nixl-efa/transfer.lock", "").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        read = transfer(producer)
+    measured = result(Attempt("nixl", "LIBFABRIC", "DRAM"), {"producer": read, "consumer": read})
+    [found] = findings([measured], p5_plan)
+    assert "producer and consumer: another verify measures on this node" in found.message
+    assert found.remedy == "Verify again when the other one has ended."
+    assert transfer(producer)["transfer"].code == 0
 
 
 def test_an_unknown_tool_fails_and_still_reports(producer: StandIn) -> None:

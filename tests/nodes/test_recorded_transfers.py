@@ -67,6 +67,9 @@ def test_host_memory_over_true_efa_is_no_fault(p5en_plan: Planned) -> None:
     assert found.level is PASS
     assert "468.1 Gbps at 1 MiB, 15% of p5en.48xlarge's 3200 Gbps" in found.message
     assert "16 of 16 cards in use can do 3200 Gbps." in found.message
+    # A p6-b300 has the double, and no faster memory.
+    b300 = replace(p5en_plan, instance_type="p6-b300.48xlarge", network_gbps=6400.0)
+    assert measured(b300, attempt, printed, counted=(every[0], every[1]))["transfer"].level is PASS
 
 
 def test_the_rate_of_ucx_on_efa_is_called_what_tcp_gives(p5_plan: Planned) -> None:
@@ -75,7 +78,7 @@ def test_the_rate_of_ucx_on_efa_is_called_what_tcp_gives(p5_plan: Planned) -> No
     printed = f"{head}\n67108864 1 {rate} 206000 1 1 1 1 1 1\n"
     found = measured(p5_plan, Attempt(NIXLBENCH, "UCX", VRAM), printed)["transfer"]
     assert (found.level, "2.6 Gbps" in found.message) == (WARN, True)
-    assert found.message.endswith("That is below 50% of it. One TCP flow gives as much.")
+    assert found.message.endswith("That is below 50 Gbps, 50% of it. One TCP flow gives as much.")
     assert found.remedy.startswith("Use LIBFABRIC over EFA and FI_PROVIDER=efa")
 
 
@@ -166,6 +169,29 @@ def by_nixl(plan: Planned, **more: Any) -> dict[str, Finding]:
     }
     result = transfer.result(Attempt(NIXL, "LIBFABRIC", DRAM), ends)
     return {finding.check: finding for finding in transfer_rules.findings([result], plan)}
+
+
+@pytest.mark.parametrize(
+    ("error", "level", "words"),
+    [
+        ("CUDA's cuMemAlloc_v2 returned 2", WARN, "An engine has taken that GPU's memory"),
+        ("CUDA's cuDevicePrimaryCtxRetain returned 2", WARN, "An engine has taken that GPU's memory"),
+        ("CUDA's cuInit returned 299", FAIL, "CUDA fails"),
+        ("can't listen on 10.0.0.12 port 18600: Address already in use", FAIL, "`ss -ltnp`"),
+    ],
+)
+def test_what_an_end_had_no_room_for_is_no_fault_of_nixl(
+    error: str, level: Level, words: str, p5_plan: Planned
+) -> None:
+    """A pair that serves has its GPUs' memory full."""
+    document = json.dumps(nixl_document("consumer", step="start", error=error, peers=[]))
+    lost = json.dumps(nixl_document("producer", step="connect", error="no consumer", peers=[]))
+    ends = {
+        "producer": {"transfer": Section(lost, 1)},
+        "consumer": {"transfer": Section(document, 1)},
+    }
+    [found] = transfer_rules.findings([transfer.result(Attempt(NIXL, "LIBFABRIC", VRAM), ends)], p5_plan)
+    assert (found.level, words in found.remedy) == (level, True), found.line()
 
 
 def test_small_writes_that_were_not_made_are_said_not_to_be(p5_plan: Planned) -> None:
