@@ -11,7 +11,7 @@ from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL,
 
 # Below these shares of what the cards in use can do, something is wrong. fi_pingpong has one message in flight
 # on one device, so that it waits for the wire most of the time; NIXL keeps the cards busy, but from host memory,
-# where it uses all of them, the memory is the limit (468 of 3200 Gbps on a p5en over EFA), however many cards there are.
+# where it uses all, the memory is the limit (468 of 3200 Gbps on a p5en over EFA), however many cards there are.
 NIXL_SHARE = 0.5
 HOST_MEMORY_SHARE = 0.1
 HOST_MEMORY_GBPS = 320.0
