@@ -39,12 +39,13 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     parser = _parser(name)
     given = parser.parse_args(arguments)
     start = _start(given.now, given.speed, parser)
+    run = _machines(parser) if given.machines else None
     # Blocked before the server's threads begin, so that a signal ends the wait below and interrupts nothing else.
     # A shell starts background jobs with SIGINT ignored, and what is ignored is never waited for.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
-    aws = LocalAws(given.port, _machines(parser) if given.machines else None)
+    aws = LocalAws(given.port, run)
     written: os.stat_result | None = None
     try:
         aws.start()

@@ -12,6 +12,7 @@ import platform
 import shlex
 import shutil
 import sys
+import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from local_aws.machines.failure import CannotBootError, run
 
 Tell = Callable[[str], None]
 _NEEDED = ("apt-get", "dpkg-deb", "perl", "unshare", "nsenter", "mount")
+_KEPT_SECONDS = 7 * 24 * 3600
 _WHAT = "the root of the machines can't be built"
 
 
@@ -43,11 +45,18 @@ def prepare(environ: Mapping[str, str], tell: Tell) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with _lock(folder / "root.lock", tell):
             if not root.exists():
-                for old in folder.glob("root-*"):
-                    shutil.rmtree(old)
+                _remove_unused(folder)
                 tell(f"Building what machines boot from, once, into {root}: some minutes")
                 _build(root, environ)
+    os.utime(root)
     return root / "tree"
+
+
+def _remove_unused(folder: Path) -> None:
+    """Other recipes' roots, a week after their last use: a second checkout of the project may use one now."""
+    for root in folder.glob("root-*"):
+        if time.time() - root.stat().st_mtime > _KEPT_SECONDS:
+            shutil.rmtree(root)
 
 
 def require(environ: Mapping[str, str]) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from local_aws.__main__ import main
 from local_aws.machines import recipe, root
 from local_aws.machines.failure import CannotBootError
 from local_aws.machines.host import lacking
+from nixl_efa.settings import Settings
 
 
 def silent(_line: str) -> None:
@@ -78,10 +81,44 @@ def test_who_comes_second_waits_for_the_build_and_builds_nothing(
     assert "waiting for it" in said[0]
 
 
+def test_a_root_goes_when_another_is_built_a_week_after_its_last_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(root, "require", lambda _: None)
+    monkeypatch.setattr(root, "_build", lambda where, _: (where / "tree").mkdir(parents=True))
+    environ = {"XDG_CACHE_HOME": str(tmp_path)}
+    week_ago = time.time() - 8 * 24 * 3600
+    for name, used in (("root-old", week_ago), ("root-new", time.time()), (recipe.name(), week_ago)):
+        folder = root.home(environ) / name
+        (folder / "tree").mkdir(parents=True)
+        os.utime(folder, (used, used))
+    root.prepare(environ, silent)  # counts as a use
+    monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "hello"))
+    mine = root.prepare(environ, silent).parent.name
+    kept = {path.name for path in root.home(environ).glob("root-*")}
+    monkeypatch.undo()
+    assert kept == {"root-new", recipe.name(), mine}
+
+
+def test_the_command_says_in_one_line_why_no_machine_can_boot(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(SystemExit) as ended:
+        main(["--machines", "--port", "0"])
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == "local-aws: --machines: machines need Linux and root.\n"
+
+
 def test_the_root_of_another_recipe_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     now = recipe.name()
     monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "hello"))
     assert recipe.name() != now
+
+
+def test_the_root_has_the_wheels_of_the_nixl_that_a_node_installs() -> None:
+    default = Settings.model_fields["nixl_version"].default
+    assert {f"nixl=={default}", f"nixl-cu13=={default}"} <= set(recipe.WHEELS)
 
 
 def test_a_limit_that_may_not_be_raised_is_lacking(tmp_path: Path) -> None:
