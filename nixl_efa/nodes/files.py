@@ -25,6 +25,8 @@ from nixl_efa.nodes.sections import MISSING, Section, script
 CHECK = "node files"
 _NAMES = "|".join(ENV_NAMES)
 _INSTALLER = "/opt/nixl-efa/bin/install-nixl"
+# What NIXL is installed by.
+_INSTALLING = frozenset({_INSTALLER, "/opt/nixl-efa/releases.txt"})
 
 
 def wanted(
@@ -129,8 +131,8 @@ def writer(files: Iterable[NodeFile]) -> Script:
 def after_writing(written: Iterable[str], launch: Launch, instance_type: str) -> tuple[str, ...]:
     """What is still to do, a sentence each. written: the paths, of all nodes."""
     found = []
-    if _INSTALLER in written and launch.nixl_version:
-        command = shlex.join([_INSTALLER, launch.nixl_version])
+    if _INSTALLING.intersection(written) and launch.nixl_version:
+        command = shlex.join([_INSTALLER, *([launch.nixl_version] if launch.nixl_pinned else [])])
         found.append(f"NIXL itself is as it was: `{command}` on a node installs it anew.")
     if launch.instance_type != instance_type:
         found.append(

@@ -30,9 +30,8 @@ INSTALLER = "/opt/nixl-efa/bin/install-nixl"
 
 def launch(**changes: Any) -> Launch:
     """The pair's, by settings that may have changed since its first boot."""
-    return launch_of(
-        Settings(**{"name": "prod", "instance_type": "p5.48xlarge", "region": "us-east-1"} | changes)
-    )
+    chosen: dict[str, Any] = {"name": "prod", "instance_type": "p5.48xlarge", "region": "us-east-1"}
+    return replace(launch_of(Settings(**chosen | changes)), nixl_pinned="nixl_version" in changes)
 
 
 @pytest.fixture
@@ -295,9 +294,12 @@ def test_another_instance_type_in_the_settings_is_left_to_deploy(synced: Any) ->
 
 def test_nixl_is_not_installed_and_the_command_is_told(synced: Any, nodes: Nodes) -> None:
     change(nodes["producer"], INSTALLER, "set -euo pipefail", "set -e")
-    report = synced(nixl_version="1.5.0")
+    report = synced()
     assert report.nodes[0].differing == (INSTALLER,)
-    assert report.to_do == (f"NIXL itself is as it was: `{INSTALLER} 1.5.0` on a node installs it anew.",)
+    assert report.to_do == (f"NIXL itself is as it was: `{INSTALLER}` on a node installs it anew.",)
+    pinned = synced(nixl_version="1.4.0")
+    assert [one.differing for one in pinned.nodes] == [("/opt/nixl-efa/releases.txt",)] * 2
+    assert pinned.to_do == (f"NIXL itself is as it was: `{INSTALLER} 1.4.0` on a node installs it anew.",)
     left_out = synced(install_nixl=False)
     assert [one.differing for one in left_out.nodes] == [(ENV,), (ENV,)]
     assert left_out.to_do == ()
