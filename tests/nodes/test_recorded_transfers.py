@@ -220,3 +220,49 @@ def test_messages_that_end_at_4_kib_tell_no_rate(p5_plan: Planned) -> None:
         "fi_pingpong (efa, one device): 2049.7 us at 64 B. 4 KiB at most: that tells no rate.",
     )
     assert found["fabric"].level is PASS
+
+
+HANGS = Section("", 124)
+
+
+def fails(step: str, error: str) -> Section:
+    return Section(json.dumps({"step": step, "error": error, "peers": []}), 1)
+
+
+@pytest.mark.parametrize(
+    ("producer", "consumer", "step", "error"),
+    [
+        (
+            fails("connect", "the other end is gone: it ended the connection"),
+            fails("start", "no memory"),
+            "start",
+            "consumer: no memory",
+        ),
+        (
+            fails("start", "no memory"),
+            fails("start", "no memory"),
+            "start",
+            "producer and consumer: no memory",
+        ),
+        (
+            fails("start", "no memory"),
+            fails("connect", "no producer came to port 18600 within 60 s"),
+            "start",
+            "producer: no memory",
+        ),
+        (HANGS, fails("handshake", "no notification"), "handshake", "consumer: no notification"),
+        (HANGS, fails("connect", "timed out"), "ended", "producer: it did not end in its time"),
+        (
+            fails("connect", "no consumer at 10.0.0.12 port 18600 within 60 s"),
+            fails("connect", "no producer came to port 18600 within 60 s"),
+            "connect",
+            "producer: no consumer at 10.0.0.12 port 18600 within 60 s",
+        ),
+    ],
+)
+def test_a_failure_is_told_once_by_the_end_that_knows_the_cause(
+    producer: Section, consumer: Section, step: str, error: str
+) -> None:
+    ends = {"producer": {"transfer": producer}, "consumer": {"transfer": consumer}}
+    found = transfer.result(Attempt(NIXL, "LIBFABRIC", DRAM), ends)
+    assert (found.rows, found.step, found.error) == ((), step, error)
