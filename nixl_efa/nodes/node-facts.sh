@@ -78,8 +78,9 @@ section containers sh -c "$containers" sh "$root"
 # The one line that is read: each container has one of two thousand characters.
 section mounts grep ' /opt/dlami/nvme ' "$root/proc/mounts"
 section nixlbench sh -c 'command -v nixlbench'
-# NIXL tells at this level alone why a plugin does not load.
+# NIXL tells at this level alone why a plugin does not load: of its log these lines, and what the probe says.
 # shellcheck disable=SC2016 # expanded by the inner shell, in NIXL's environment
 section nixl sh -c 'set -a; . "$1/etc/nixl-efa/env"; NIXL_LOG_LEVEL=INFO
-  "$1/opt/nixl-efa/bin/nixl-probe" "$PAIR_NIXL_BACKEND" "$1" 2>&1 | grep -v -e "^I[0-9].*Discovered" | tail -n 20' \
+  "$1/opt/nixl-efa/bin/nixl-probe" "$PAIR_NIXL_BACKEND" "$1" 2>&1 |
+    grep -e "Failed to load plugin" -e "^[^IWE]" | cut -c 1-500 | tail -n 5' \
   sh "$root"

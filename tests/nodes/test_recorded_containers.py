@@ -92,9 +92,14 @@ def test_a_node_with_twelve_containers_answers_in_less_than_a_third_of_what_run_
     for index in range(32):
         device = node.root / f"sys/class/infiniband/rdmap{index}s0"
         device.rename(device.with_name(f"rdmap{100 + index}s0"))
+    rail = f"I1126 05:00:00.1 7 libfabric_rail.cpp:1] {'x' * 150}"
+    failed = "I1126 05:00:00.1 7 nixl_plugin_manager.cpp:1] Failed to load plugin from /p/libplugin"
+    told = "\n".join([*[rail] * 64, f"{failed}_GDS.so: libcufile", "nixl 1.5.0 LIBFABRIC provider=efa"])
+    node.script("opt/nixl-efa/bin/nixl-probe", f"cat <<'LOG'\n{told}\nLOG")
     output = node.run(FACTS.commands)
     assert len(output) < 8_000
     facts = node_facts(sections(output))
+    assert (facts.nixl.version, facts.nixl.provider) == ("1.5.0", "efa")
     assert facts.local_disks == "/dev/mapper/vg.01-lv_ephemeral"
     assert len(facts.domains) == 32
     assert [one.name for one in facts.engines if one.is_container] == ["VLLM::EngineCore"] * 12
