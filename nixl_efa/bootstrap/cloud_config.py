@@ -45,7 +45,8 @@ def _commands(bootstrap: Bootstrap) -> list[list[str]]:
     install = [["/opt/nixl-efa/bin/install-nixl", *pinned]] if bootstrap.install_nixl else []
     return [
         ["/opt/nixl-efa/bin/configure"],
-        *install,
+        # Before what takes minutes: a node that is rebooted meanwhile is not asked again, and has to say so.
         ["systemctl", "enable", "nixl-efa-boot-report.service"],
+        *install,
         ["systemctl", "start", "nixl-efa-boot-report.service"],
     ]

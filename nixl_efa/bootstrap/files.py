@@ -172,7 +172,7 @@ _NO_DRIVER_UPGRADE = (
 _BOOT_REPORT_UNIT = """\
 [Unit]
 Description=NIXL/EFA boot report: what the machine has against what was planned
-After=network-online.target dlami-nvme.service nvidia-persistenced.service
+After=network-online.target dlami-nvme.service nvidia-persistenced.service nvidia-fabricmanager.service
 Wants=network-online.target
 ConditionPathExists=/etc/nixl-efa/env
 

@@ -20,8 +20,7 @@ give_up() {
   told "$1"
   exit 1
 }
-# A first boot shares the network, and apt's lock, with other starters: apt-get update ends at once where another one has
-# its lock, whatever DPkg::Lock::Timeout says.
+# A first boot shares the network, and apt's lock, with other starters.
 patiently() { # COMMAND...
   local end=$((SECONDS + 300))
   until "$@"; do
@@ -29,6 +28,12 @@ patiently() { # COMMAND...
     told "not finished, tried for $((end - SECONDS)) s more: $*"
     sleep "${NIXL_PAUSE:-10}"
   done
+}
+# apt-get update ends at once where another one has its lock, whatever DPkg::Lock::Timeout says, and with an error where one
+# repository of the image's is broken: what counts is the package.
+apt_install() { # PACKAGE...
+  apt-get -q update || true
+  apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "$@"
 }
 at_least() { [ "$(printf '%s\n' "$1" "$2" | sort -V | head -n 1)" = "$2" ]; }
 # No pipe: grep -q would end ldconfig by SIGPIPE at its first hit, which pipefail takes for none.
@@ -61,8 +66,7 @@ if $stub && ! command -v gcc >/dev/null; then missing+=(gcc); fi
 if [ ${#missing[@]} -gt 0 ]; then
   command -v apt-get >/dev/null || give_up "no apt-get to install ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
-  patiently apt-get -q update
-  patiently apt-get -q -y -o DPkg::Lock::Timeout=300 --no-install-recommends install "${missing[@]}"
+  patiently apt_install "${missing[@]}"
 fi
 python3 -m venv "$here/venv"
 python=$here/venv/bin/python

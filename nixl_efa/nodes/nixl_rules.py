@@ -20,7 +20,11 @@ _REMEDIES = (
         "Releases before 1.4 need torch: run `/opt/nixl-efa/venv/bin/pip install torch` on the node, or set a newer nixl_version.",  # noqa: E501
     ),
     (r"No module named 'nixl", f"Run {_INSTALL} on the node and read what it prints."),
-    (r"^not finished", "Wait, or look at /var/log/cloud-init-output.log on the node."),
+    (r"^not finished", f"Wait; if the node was rebooted meanwhile, run {_INSTALL} on it."),
+    (
+        r"^(given up|failed): ",
+        f"Run {_INSTALL} on the node and read what it prints (`df -h /`: is there room?).",
+    ),
     (r"libhwloc\.so", "Run `apt-get install libhwloc15` on the node."),
     (r"libcudart\.so", f"Run {_INSTALL} on the node: it brings nvidia-cuda-runtime."),
     (

@@ -21,6 +21,10 @@ trap 'files | while read -r path _; do rm -f "$root$path.new"; done' EXIT
 files | while read -r path permissions sum content; do
   new=$root$path.new
   mkdir -p "${new%/*}"
+  if [ -d "$root$path" ]; then
+    echo "$path is a folder" >&2
+    exit 1
+  fi
   printf %s "$content" | base64 -d >"$new"
   if [ "$sum" != "$(sha256sum <"$new" | cut -d ' ' -f 1)" ]; then
     echo "$path did not arrive whole" >&2

@@ -276,6 +276,8 @@ def test_the_boot_report_is_the_last_command_so_that_its_failure_is_cloud_inits(
 ) -> None:
     commands = yaml.safe_load(plain(user_data(make_bootstrap(install_nixl=install_nixl))))["runcmd"]
     assert commands[0] == ["/opt/nixl-efa/bin/configure"]
+    # A node that is rebooted during the installation tells at its next boot.
+    assert commands[1] == ["systemctl", "enable", "nixl-efa-boot-report.service"]
     assert commands[-1] == ["systemctl", "start", "nixl-efa-boot-report.service"]
     assert (["/opt/nixl-efa/bin/install-nixl"] in commands) is install_nixl
 

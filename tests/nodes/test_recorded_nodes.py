@@ -444,6 +444,28 @@ def test_why_an_earlier_versions_probe_found_no_plugin_is_taken_from_nixls_log(p
     assert_told(found, FAIL, f"1.5.1 makes no LIBFABRIC: {said}")
 
 
+@pytest.mark.parametrize(
+    ("told", "words"),
+    [
+        (
+            "not finished, tried for 290 s more: apt_install libhwloc15",
+            "if the node was rebooted meanwhile, run",
+        ),
+        ("given up: /opt/nixl-efa/venv/bin/python -m pip install -q nixl==1.5.0", "is there room?"),
+        ("failed: python3 -m venv", "is there room?"),
+    ],
+)
+def test_an_installation_that_did_not_end_is_to_be_made_again(
+    told: str, words: str, p5_plan: Planned
+) -> None:
+    found = looked_at(p5_plan, {"nixl": f"nixl LIBFABRIC failed: {told}\n"})["NIXL"]
+    assert (found.level, words in found.remedy, "/opt/nixl-efa/bin/install-nixl" in found.remedy) == (
+        FAIL,
+        True,
+        True,
+    )
+
+
 SECTIONS = re.findall(r"^section (\w+) ", script("node-facts.sh"), re.MULTILINE)
 TEXTS = [said for name in names() if isinstance(said := answer(name), str)]
 

@@ -217,7 +217,9 @@ def test_a_pair_of_which_one_node_was_written_is_completed_by_the_next_run(
     assert (PRODUCER_ID, "write") not in sent(ssm)
 
 
-@pytest.mark.parametrize("place", ["/etc/nixl-efa/env/below-a-file", "/etc/a-folder-is-in-the-way"])
+@pytest.mark.parametrize(
+    "place", ["/etc/nixl-efa/env/below-a-file", "/etc/a-folder-is-in-the-way", "/etc/nixl-efa"]
+)
 def test_when_one_file_can_not_be_written_none_is(place: str, nodes: Nodes) -> None:
     node = nodes["producer"]
     broken = NodeFile(place, "0644", "x")
