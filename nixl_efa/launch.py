@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from nixl_efa import instance_types
+from nixl_efa import instance_types, nixl_releases
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
@@ -285,7 +285,7 @@ def launch_of(
         empty_scripts_bucket=settings.empty_scripts_bucket,
         stack_identity=settings.stack_identity,
         nixl_version=settings.nixl_version if settings.install_nixl else "",
-        nixl_pinned=settings.install_nixl and not settings.is_default("nixl_version"),
+        nixl_pinned=settings.install_nixl and _is_pinned(settings),
         nixl_wheels=settings.nixl_wheels or "",
         service_ports=settings.service_ports,
         service_cidrs=settings.service_cidrs,
@@ -296,6 +296,11 @@ def launch_of(
         profile=profile or settings.profile or "",
         assume_role=settings.assume_role,
     )
+
+
+def _is_pinned(settings: Settings) -> bool:
+    """Whether the version of NIXL was chosen; settings that a program makes name no source."""
+    return not settings.is_default("nixl_version") or settings.nixl_version != nixl_releases.DEFAULT
 
 
 def _volume(settings: Settings) -> Volume:

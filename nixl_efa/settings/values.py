@@ -232,8 +232,8 @@ NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version o
 # Credentials in the address would stand in the user data, which any process of a node can read.
 NixlWheels = Annotated[
     str,
-    StringConstraints(pattern=r"^(/|https?://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),
-    Allowed("a folder's absolute path, or the address of a package index without user and password"),
+    StringConstraints(pattern=r"^(/|https://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),
+    Allowed("a folder's absolute path, or the https address of a package index without user and password"),
 ]
 TrackingServerArn = Annotated[
     str,

@@ -16,7 +16,7 @@ from scripts.nixl_releases import symbol_version
 from tests.nixl.node import RealNode
 
 pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11) and not os.environ.get("CI"), reason="the wheels are of Python 3.11"
+    sys.version_info[:2] != (3, 11) and os.environ.get("CI") != "true", reason="the wheels are of Python 3.11"
 )
 
 
@@ -33,8 +33,8 @@ def installed(real_nixl: Path, tmp_path_factory: pytest.TempPathFactory) -> Real
 def probe(node: RealNode, backend: str = "LIBFABRIC", libfabric: str = "2.5.1", **environ: str) -> parse.Nixl:
     """What nixl-probe says, in a network namespace with a link of its own: on loopback alone libfabric's tcp fails."""
     node.libfabric = libfabric
-    if shutil.which("ip") is None or shutil.which("unshare") is None:
-        pytest.skip("ip and unshare are not on this machine")
+    if None in (shutil.which("ip"), shutil.which("unshare")) and os.environ.get("CI") != "true":
+        pytest.skip("ip or unshare is not on this machine")
     variables = {"LD_LIBRARY_PATH": node.libraries(), **environ}
     script = (
         "ip link add dev near type veth peer name far && ip addr add 10.77.0.1/24 dev near && "

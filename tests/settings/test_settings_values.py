@@ -26,7 +26,7 @@ ACCOUNT_ID = 'the 12 digits of an AWS account as text, such as "123456789012"'
 PARAMETER = 'the full name of a parameter in Parameter Store, such as "/team/name"'
 KEY = "a key's ARN (not an alias): arn:aws:kms:REGION:ACCOUNT:key/ and the key's id"
 ROLE = "a role's ARN, such as arn:aws:iam::123456789012:role/deploy"
-WHEELS = "a folder's absolute path, or the address of a package index without user and password"
+WHEELS = "a folder's absolute path, or the https address of a package index without user and password"
 VERSION = 'a version as PEP 440 writes it, such as "1.5.0"'
 
 # A setting, a value as TOML writes it, and what the message says that it must be.
@@ -99,6 +99,7 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.0".'),
     ("nixl_wheels", '"https://me:secret@wheels.example/simple/"', f"{WHEELS}."),
     ("nixl_wheels", '"wheels"', f"{WHEELS}."),
+    ("nixl_wheels", '"http://wheels.example/simple/"', f"{WHEELS}."),
     ("nixl_wheels", '"/opt/wheels; id"', f"{WHEELS}."),
     ("nixl_version", '"latest"', f"{VERSION}."),
     ("nixl_version", '"1.5.1; rm -rf /"', f"{VERSION}."),
