@@ -1,4 +1,5 @@
 # make rehearse   the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
+#                 ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root)
 # make test       everything that can go wrong, tried
 # make synth      Terraform JSON for every environment
 # make bench      figures: synthesis and search, side by side

@@ -25,6 +25,7 @@ from local_aws.machines.failure import CannotBootError, run
 Tell = Callable[[str], None]
 _NEEDED = ("apt-get", "dpkg-deb", "perl", "unshare", "nsenter", "mount")
 _KEPT_SECONDS = 7 * 24 * 3600
+_KEYRING = "debian-archive-keyring"
 _WHAT = "the root of the machines can't be built"
 
 
@@ -118,13 +119,16 @@ class _Build:
         own += ["APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "APT::Sandbox::User=root"]
         options = [part for option in own for part in ("-o", option)]
         self._run(["apt-get", *options, "-q", "update"])
-        self._run(["apt-get", *options, "-q", "download", "mmdebstrap"], folder=apt)
-        self._run(["dpkg-deb", "-x", str(next(apt.glob("mmdebstrap_*.deb"))), str(tools)])
+        sources = _sources()
+        wanted = ["mmdebstrap", *([] if sources else [_KEYRING])]
+        self._run(["apt-get", *options, "-q", "download", *wanted], folder=apt)
+        for package in wanted:
+            self._run(["dpkg-deb", "-x", str(next(apt.glob(f"{package}_*.deb"))), str(tools)])
         configured = self._run(["apt-config", "dump", "--no-empty"]).splitlines()
         aptopt = apt / "options"
-        wanted = ("Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries")
+        kept = ("Acquire::http::", "Acquire::https::", "Acquire::Check-", "Acquire::Retries")
         aptopt.write_text(
-            "".join(f"{line}\n" for line in configured if line.startswith(wanted)), encoding="utf-8"
+            "".join(f"{line}\n" for line in configured if line.startswith(kept)), encoding="utf-8"
         )
         path = f"{self.environ.get('PATH', '')}:{tools}/usr/bin"
         self._run(
@@ -143,9 +147,10 @@ class _Build:
                 *("--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*"),
                 f"--include={','.join(recipe.PACKAGES)}",
                 f"--customize-hook={self._unpack(recipe.TOOLS_PACKAGE, self.part / 'fabric')}",
+                *([] if sources else [f"--keyring={tools}/usr/share/keyrings"]),
                 recipe.SUITE,
                 str(self.tree),
-                *_sources(),
+                *sources,
             ],
             environ={**self.environ, "PATH": path},
         )
