@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
@@ -87,6 +88,17 @@ def test_imports_go_one_way(who: str, whom: tuple[str, ...], but: tuple[str, ...
         if is_in(imported, whom)
     ]
     assert wrong == []
+
+
+def test_the_machines_need_the_standard_library_alone() -> None:
+    foreign = {
+        f"{module} imports {imported}"
+        for module, all_imported in imports().items()
+        if is_in(module, ("local_aws.machines",))
+        for imported in all_imported
+        if not is_in(imported, ("local_aws.machines", "local_aws.control", *sys.stdlib_module_names))
+    }
+    assert foreign == set()
 
 
 def test_every_part_that_has_a_direction_is_there() -> None:
