@@ -4,7 +4,6 @@ A node runs it with the Python that has NIXL; nothing else but the standard libr
 ROLE (producer or consumer) BACKEND (LIBFABRIC, UCX) MEMORY (DRAM, or VRAM of the first GPU) OWN_ADDRESS PEER_ADDRESS...
 Both ends are started seconds apart: a consumer listens, a producer tries until it is there. They agree over TCP (NIXL's
 metadata, what is written next, whether it arrived); the bytes go by NIXL alone. stdout is one JSON document:
-
   role, backend, memory   as given
   step                    where it ended: "start", "handshake" (of NIXL's agents), "transfer" (the end), "connect" (the
                           other end was not there, or not any more)
@@ -375,15 +374,13 @@ def run(document: dict[str, Any], own: str, others: list[str]) -> None:
     for other in others:
         connection = accept(listener) if listener else connect(other, own)
         document["step"] = TRANSFER
-        address, line = connection.getpeername()[0], Line(connection)
-        found = consume(nixl, line) if listener else produce(nixl, line)
-        document["peers"].append({"address": address, **found})
+        address, end = connection.getpeername()[0], consume if listener else produce
+        document["peers"].append({"address": address, **end(nixl, Line(connection))})
 
 
 def main(arguments: list[str]) -> int:
-    """The exit code; the document is on stdout."""
+    """The exit code; the document is on stdout, where NIXL's Python part would write its log."""
     role, backend, memory, own, *others = arguments
-    # NIXL's Python part writes its log to stdout.
     stdout = os.dup(1)
     os.dup2(2, 1)
     given = {"role": role, "backend": backend, "memory": memory}
