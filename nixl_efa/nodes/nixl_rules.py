@@ -94,6 +94,11 @@ def _remedy(facts: NodeFacts, planned: Planned) -> str:
     """What fits the words of the loader, of NIXL or of install-nixl."""
     said = facts.nixl.message
     if "version `FABRIC_" in said:
+        if nixl_releases.loads(facts.nixl.version, facts.libfabric):
+            return (
+                f"EFA's own libfabric {facts.libfabric} would do, and the loader takes another one before it: put "
+                "/opt/amazon/efa/lib into /etc/ld.so.conf.d/000_efa.conf on the node, and run `ldconfig`."
+            )
         fitting = nixl_releases.newest_for(facts.libfabric)
         install = f"Run {_INSTALL} {fitting} on the node" if fitting else "Take a newer image"
         why = (
