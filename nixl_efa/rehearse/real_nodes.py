@@ -82,15 +82,21 @@ def wait_for_boot(
         )
     scripts = {instance_id: Script(_LOOK) for instance_id in wanted}
     outcomes = run_command.run(ssm, scripts, clock, CLOUD_INIT_SECONDS, "rehearsal: the end of cloud-init")
-    return [_booted(node, outcomes[node.instance_id]) for node in pair.nodes]
+    return [booted_of(node, outcomes[node.instance_id]) for node in pair.nodes]
 
 
-def _booted(node: Node, outcome: run_command.Outcome) -> Booted:
+def booted_of(node: Node, outcome: run_command.Outcome) -> Booted:
+    """What the node printed of its boot; Failure when that is no end of cloud-init."""
     if outcome.problem:
         raise Failure(f"cloud-init of the {node.name}: {outcome.problem}")
-    ended, status, report, *lines = outcome.stdout.splitlines()
+    try:
+        ended, status, report, *lines = outcome.stdout.splitlines()
+        at = float(ended)
+    except ValueError:
+        said = " ".join(outcome.stdout.split()) or "nothing"
+        raise Failure(f"cloud-init of the {node.name} wrote no result: its node says {said}.") from None
     failed = tuple(check["check"] for check in json.loads(report)["checks"] if not check["ok"])
-    return Booted(node, float(ended), status.strip(), failed, tuple(line for line in lines if line))
+    return Booted(node, at, status.strip(), failed, tuple(line for line in lines if line))
 
 
 def tell_boot(booted: Iterable[Booted], deployed: float, tell: Tell) -> None:

@@ -13,7 +13,8 @@ from typing import Any
 
 from local_aws.control import Control
 from local_aws.machines.failure import CannotBootError
-from local_aws.machines.root import prepare
+from local_aws.machines.root import home, prepare
+from local_aws.machines.run import Run
 from local_aws.machines.session import write_plugin
 from nixl_efa import instance_types
 from nixl_efa.failure import Failure
@@ -86,9 +87,10 @@ def rehearse(
 
 
 def can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
-    """Whether machines can boot here, with what they boot from made ready; says why not."""
+    """Whether machines can boot here, with what they boot from made ready and namespaces tried; says why not."""
     try:
-        prepare(environ, tell)
+        tree = prepare(environ, tell)
+        Run(home(environ), tree).close()
     except CannotBootError as error:
         tell(f"The nodes are simulated, since {error}.")
         return False

@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
+from local_aws.machines.failure import CannotBootError
+from nixl_efa.failure import Failure
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.rehearse.real_nodes import Booted, judge, tell_verified
+from nixl_efa.nodes.run_command import Outcome
+from nixl_efa.rehearse.real_nodes import Booted, booted_of, judge, tell_verified
 from nixl_efa.rehearse.run import can_boot
 
 ALL = ["efa", "gpu", "memlock"]
@@ -122,3 +125,32 @@ def test_where_no_machine_can_boot_one_line_says_why(tmp_path: Path) -> None:
     assert can_boot({"HOME": str(tmp_path), "PATH": str(tmp_path)}, said.append) is False
     assert len(said) == 1
     assert said[0].startswith("The nodes are simulated, since machines need ")
+
+
+def test_where_no_namespace_can_be_had_the_nodes_are_simulated_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_home: Path, _tree: Path) -> None:
+        raise CannotBootError("machines can't run here: unshare: Operation not permitted")
+
+    monkeypatch.setattr("nixl_efa.rehearse.run.prepare", lambda _environ, _tell: tmp_path)
+    monkeypatch.setattr("nixl_efa.rehearse.run.Run", refuse)
+    said: list[str] = []
+    assert can_boot({"HOME": str(tmp_path)}, said.append) is False
+    assert said == [
+        "The nodes are simulated, since machines can't run here: unshare: Operation not permitted."
+    ]
+
+
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        ('status: error \n{"checks": []}\n', "wrote no result: its node says status: error"),
+        ("", "wrote no result: its node says nothing"),
+    ],
+)
+def test_a_node_whose_cloud_init_wrote_no_result_ends_the_rehearsal_in_a_sentence(
+    printed: str, words: str
+) -> None:
+    with pytest.raises(Failure, match=words):
+        booted_of(NODE, Outcome(printed))
