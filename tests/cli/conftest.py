@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -26,6 +27,7 @@ from local_aws.gate import Gate
 from nixl_efa import aws as seam
 from nixl_efa.cli import main
 
+MOMENT = datetime(2026, 12, 1, 8, tzinfo=UTC)
 REGION = "us-east-2"
 ID_NAME = "/nixl-efa/prod/capacity-reservation-id"
 BLOCK = """region = "us-east-2"
@@ -132,8 +134,9 @@ def running() -> Iterator[LocalAws]:
 def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalAws:
     """An empty account. Payments take five simulated minutes."""
     running.reset()
-    # Its clock stands still, so that no offering's start passes while a test runs.
-    running.clock.set(running.clock.now())
+    # Its clock stands still, so that no offering's start passes while a test runs; and at one moment, since what is on
+    # offer changes with the day and the hour.
+    running.clock.set(MOMENT)
     for name, value in running.environ(REGION).items():
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)

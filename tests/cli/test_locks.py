@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -61,7 +61,7 @@ def test_a_lock_of_a_machine_whose_clock_is_behind_is_not_taken_for_an_old_one(
     aws.faults.add("PurchaseCapacityBlock", code="InternalError", status=500)
     assert cli.buy(cli.offer(), *SHORT).code == 1
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
-    ahead = datetime.now(UTC) + timedelta(minutes=minutes)
+    ahead = aws.clock.now() + timedelta(minutes=minutes)
     monkeypatch.setattr(EndpointClock, "now", lambda _: ahead)
     monkeypatch.setattr(EndpointClock, "sleep", lambda *_: None)
     recovered = cli("capacity", "recover", "--env", "prod", "--yes")

@@ -63,6 +63,7 @@ def test_knobs_are_turned_and_read_back(control: Control, aws: LocalAws) -> None
         "image_generation": 2,
         "interconnect": "impaired",
         "quotas": {"L-417A185B": 0.0},
+        "machines_lack": ["gpu"],
     }
     assert control.settings(**given) == given
     assert control.settings() == given
@@ -123,7 +124,7 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
             "GET",
             "weather",
             None,
-            "there are calls, clock, commands, endings, faults, inferred, launches, policy, settings",
+            "there are calls, clock, commands, endings, faults, inferred, launches, machines, policy, settings",
         ),
     ],
 )

@@ -128,7 +128,7 @@ def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
 @pytest.mark.parametrize(
     ("step", "error", "words"),
     [
-        ("start", "CUDA's cuMemAlloc_v2 returned 2", "the rows accelerators and CUDA"),
+        ("start", "CUDA's cuInit returned 100", "the rows accelerators and CUDA"),
         ("start", "NIXL_ERR_BACKEND (fi_getinfo failed No data available)", "offers NIXL no EFA"),
         ("start", "NIXL_ERR_NOT_FOUND", "the row NIXL"),
         ("handshake", "NIXL's first notification did not arrive", "the security group"),
