@@ -73,6 +73,7 @@ class NodeFacts:
     memlock:           `ulimit -l`: "unlimited" or KiB.
     service_memlock:   systemd's DefaultLimitMEMLOCK: "infinity" or bytes.
     engines:           the container engine and the containers that run.
+    disk_used:         of the root file system, in percent; None: not known.
     nixlbench:         path of the program.
     """
 
@@ -101,6 +102,7 @@ class NodeFacts:
     service_memlock: str
     engines: tuple[parse.Engine, ...]
     local_disks: str
+    disk_used: int | None
     nixl: parse.Nixl
     nixlbench: str
 
@@ -150,6 +152,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         service_memlock=parse.limit(text("service_memlock")),
         engines=parse.engines(text("containers")),
         local_disks=parse.mount_source(text("mounts"), LOCAL_DISKS),
+        disk_used=parse.disk_used(text("disk")),
         nixl=parse.nixl(sections.get("nixl", MISSING).text),
         nixlbench=text("nixlbench").strip(),
     )

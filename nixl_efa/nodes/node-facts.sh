@@ -77,6 +77,7 @@ section service_memlock systemctl show --property DefaultLimitMEMLOCK --value
 section containers sh -c "$containers" sh "$root"
 # The one line that is read: each container has one of two thousand characters.
 section mounts grep ' /opt/dlami/nvme ' "$root/proc/mounts"
+section disk df -Pk "$root/"
 section nixlbench sh -c 'command -v nixlbench'
 # NIXL tells at this level alone why a plugin does not load: of its log these lines, and what the probe says.
 # shellcheck disable=SC2016 # expanded by the inner shell, in NIXL's environment

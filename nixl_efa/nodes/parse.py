@@ -189,6 +189,12 @@ def limit(text: str) -> str:
     return found[0] if found else ""
 
 
+def disk_used(text: str) -> int | None:
+    """The used part of a file system in percent, as `df -P` rounds it up; None where it does not say (POSIX, df)."""
+    found = re.search(r"^\S.* (\d+)% /", text, re.MULTILINE)
+    return int(found.group(1)) if found else None
+
+
 def mount_source(text: str, path: str) -> str:
     """The device that /proc/mounts has at a path, empty when nothing is mounted there."""
     for line in text.splitlines():

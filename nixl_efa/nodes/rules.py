@@ -14,6 +14,8 @@ from nixl_efa.nodes.facts import LOCAL_DISKS, NodeFacts, Planned
 
 Rule = Callable[[NodeFacts, Planned], Finding]
 
+# In percent of the root volume. An installation of NIXL takes 0.3 GB, an engine's image some 20.
+DISK_WARNS_AT = 95
 # CUresult of the CUDA driver API, cuda.h.
 _CUDA_NOT_READY = 802
 _CUDA_ERRORS = {
@@ -307,6 +309,23 @@ def local_disks(facts: NodeFacts, planned: Planned) -> Finding:
     )
 
 
+def root_disk(facts: NodeFacts, planned: Planned) -> Finding:
+    """There is room on the root volume: without it a boot report, an installation or an engine ends half-written."""
+    check, command, used = "root volume", "df -h /", facts.disk_used
+    if used is None:
+        return Finding(Level.SKIP, check, "df did not say how full it is.", command=command)
+    if used < DISK_WARNS_AT:
+        return Finding(Level.PASS, check, f"{used} % used", command=command)
+    room = LOCAL_DISKS if planned.instance_storage_gb else "another volume"
+    return Finding(
+        Level.FAIL if used >= 100 else Level.WARN,
+        check,
+        f"{used} % of / is used.",
+        f"Remove what is not needed, put models and caches on {room}, or set a larger volume_size.",
+        command,
+    )
+
+
 def _of(seen: int, planned: int, what: str = "") -> str:
     return f"{seen} of {planned} {what}".strip()
 
@@ -323,5 +342,6 @@ RULES: tuple[Rule, ...] = (
     memlock,
     containers,
     local_disks,
+    root_disk,
     nixl_rules.nixl,
 )

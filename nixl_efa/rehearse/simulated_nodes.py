@@ -88,6 +88,7 @@ def node_output(node: Node, pair: PairOutputs, planned: Planned, written: Iterab
         "libfabric": f"libfabric: {SIMULATED}\nlibfabric api: {SIMULATED}",
         "efa_installer": f"# EFA installer version: {SIMULATED}",
         "memlock": "unlimited",
+        "disk": f"{SIMULATED} 1 0 1 0% /",
         "mounts": f"{SIMULATED} {LOCAL_DISKS} ext4 rw 0 0" if planned.instance_storage_gb else "",
         "nixl": f"nixl {SIMULATED} {planned.nixl.name} provider={planned.nixl.provider}",
     }

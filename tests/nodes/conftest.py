@@ -113,6 +113,7 @@ def p5_facts() -> NodeFacts:
         service_memlock="infinity",
         engines=(),
         local_disks="/dev/mapper/vg.01-lv_ephemeral",
+        disk_used=12,
         nixl=Nixl("1.5.0", "LIBFABRIC", "efa", ""),
         nixlbench="/usr/local/nixlbench/bin/nixlbench",
     )

@@ -95,6 +95,10 @@ class StandIn:
             " -q) printf '    Fabric\\n        State   : Completed\\n        Status  : Success\\n' ;;"
             ' *) echo "$i, NVIDIA H100 80GB HBM3, 580.65.06, 81559 MiB" ;; esac; done',
         )
+        self.command(
+            "df",
+            "printf 'Filesystem 1024-blocks Used Available Capacity Mounted on\\n/dev/root 100 12 88 12%% /\\n'",
+        )
         self.command("python3", "echo cuInit 0")
         self.command("pidof", "exit 1")  # not this machine's engines
         self.command("systemctl", "case $* in is-active*) echo active ;; esac")

@@ -57,6 +57,8 @@ BROKEN_REPORT = {
         ({"memlock": "8192"}, "memlock", FAIL, "8192 KiB"),
         ({"memlock": ""}, "memlock", FAIL, "unknown"),
         ({"local_disks": ""}, "local disks", WARN, "30400 GB are not mounted"),
+        ({"disk_used": 95}, "root volume", WARN, "95 % of / is used"),
+        ({"disk_used": 100}, "root volume", FAIL, "100 % of / is used"),
         ({"nixl": Nixl("", "LIBFABRIC", "", "no libhwloc.so.15")}, "NIXL", FAIL, "no libhwloc.so.15"),
         ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, "NIXL", FAIL, "the node uses UCX"),
         ({"nixl": Nixl("1.5.0", "LIBFABRIC", "tcp", "")}, "NIXL", FAIL, "goes over tcp, not over EFA"),
@@ -135,6 +137,8 @@ def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts,
         ({}, {"efa_interfaces": 0}, "EFA devices", FAIL),
         ({"accelerators": 0}, {"accelerator_kind": "habana"}, "accelerators", SKIP),
         ({"local_disks": ""}, {"instance_storage_gb": 0}, "local disks", PASS),
+        ({"disk_used": 94}, {}, "root volume", PASS),
+        ({"disk_used": None}, {}, "root volume", SKIP),
         ({"nixl": Nixl("", "", "", "not found")}, {"nixl_version": ""}, "NIXL", SKIP),
         # A Neuron node has a stub of libcuda.so.1: a plugin that does not load is a fault there, too.
         (

@@ -47,6 +47,7 @@ def test_the_facts_of_a_node_come_through(producer: StandIn) -> None:
     assert (facts.accelerators, facts.accelerator) == (8, "NVIDIA H100 80GB HBM3")
     assert facts.memlock == "unlimited"
     assert facts.local_disks == "/dev/mapper/vg.01-lv_ephemeral"
+    assert facts.disk_used == 12
     assert (facts.nixl.version, facts.nixl.provider) == ("1.5.0", "efa")
     assert facts.nixlbench.endswith("/nixlbench")
     assert facts.pair is not None
