@@ -14,7 +14,8 @@ from local_aws.server import HOST
 from nixl_efa.failure import Failure
 
 START_SECONDS = 30.0
-STOP_SECONDS = 10.0
+# It ends at once, but for what its machines have written: a busy disk takes a while to forget it.
+STOP_SECONDS = 60.0
 PID_FILE = "local-aws.pid"
 PORT_FILE = "local-aws.port"
 

@@ -61,5 +61,5 @@ def test_every_option_of_the_command_is_on_the_page() -> None:
         [sys.executable, "-m", "local_aws", "--help"], capture_output=True, text=True, check=True
     ).stdout
     assert set(re.findall(r"--[a-z-]+", told)) - {"--help"} == set(
-        re.findall(r"`(--[a-z-]+) ", section("Start and stop"))
+        re.findall(r"`(--[a-z-]+)[ `]", section("Start and stop"))
     )
