@@ -298,7 +298,7 @@ def test_nixl_over_tcp_asks_nothing_of_libfabric(make_node: Callable[..., Node])
     ("wheels", "option"),
     [
         ("/opt/wheels", "--no-index -f /opt/wheels"),
-        ("https://pypi.example/simple/", "-i https://pypi.example/simple/"),
+        ("https://wheels.example/simple/", "-i https://wheels.example/simple/"),
     ],
 )
 def test_wheels_come_from_where_the_setting_says(

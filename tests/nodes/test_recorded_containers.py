@@ -59,7 +59,7 @@ class Containers:
             "Max pending signals       7871                 7871                 signals   \n",
         )
         for device in range(devices):
-            self.node.file(f"proc/{number}/root/dev/infiniband/uverbs{device}", "")
+            self.node.file("/".join(["proc", str(number), "root", f"dev/infiniband/uverbs{device}"]), "")
 
     def start(self, name: str, locked: str, devices: int = 0) -> None:
         self.running.append(1000 + len(self.running))

@@ -34,7 +34,7 @@ def of_a_pair(addresses: list[str]) -> str:
 
 
 def of_a_bystander(_addresses: list[str]) -> str:
-    return "#cloud-config\nruncmd:\n- [sh, -c, 'date >>/root/first-boots']\n"
+    return "#cloud-config\nruncmd:\n- [sh, -c, 'date >>/var/tmp/first-boots']\n"
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_stop_start_and_reboot_keep_what_was_written_and_boot_anew(account: Acco
         boots.add(booted(account, instance))
         account.run(instance, "cloud-init status --wait")
     assert len(boots) == 3
-    assert len(account.out(instance, "cat /root/first-boots").splitlines()) == 1
+    assert len(account.out(instance, "cat /var/tmp/first-boots").splitlines()) == 1
     account.ec2.terminate_instances(InstanceIds=[instance])
 
 
