@@ -1,10 +1,11 @@
-# make rehearse   the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
-#                 ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root)
-# make test       everything that can go wrong, tried
-# make synth      Terraform JSON for every environment
-# make bench      figures: synthesis and search, side by side
-# make lint       ruff and mypy
-# make lock       resolve Pipfile.lock anew
+# make rehearse    the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
+#                  ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root)
+# make test        everything that can go wrong, tried
+# make test-matrix the same under other versions, at other moments, with other signals
+# make synth       Terraform JSON for every environment
+# make bench       figures: synthesis and search, side by side
+# make lint        ruff and mypy
+# make lock        resolve Pipfile.lock anew
 
 PYTHON ?= python3
 ENV ?= prod
@@ -16,7 +17,7 @@ PIPENV_VERSION := 2026.10.3
 NODE_INSTALLED := node_modules/installed-$(shell node -p process.versions.modules 2>/dev/null)
 export CHECKPOINT_DISABLE := 1
 
-.PHONY: install rehearse test synth bench lint lock clean
+.PHONY: install rehearse test test-matrix synth bench lint lock clean
 
 install: $(VENV)/installed $(NODE_INSTALLED)
 
@@ -43,9 +44,13 @@ rehearse: install
 synth: install
 	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" cdktf synth
 
-# Two at a time, a file at a time: most of a run waits for Terraform. TESTS=tests/settings runs a part.
+# A file at a time: most of a run waits for Terraform. TESTS=tests/settings runs all that is there.
 test: install .tools/checkov/installed
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),-m "not matrix")
+
+# A test at a time.
+test-matrix: install
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m matrix
 
 # Apart, since it is as large as all else together and its versions would tie ours.
 .tools/checkov/installed: tests/terraform/checkov-requirements.txt

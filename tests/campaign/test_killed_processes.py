@@ -28,7 +28,10 @@ from local_aws import LocalAws
 from tests.campaign.campaign import FIRST_SEED
 
 REGION, TYPE = "us-east-2", "p5.48xlarge"
-SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+SIGNALS = (
+    signal.SIGKILL,
+    *(pytest.param(one, marks=pytest.mark.matrix) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),
+)
 # With each of the signals.
 TRIALS = 16
 AT_A_TIME = 4

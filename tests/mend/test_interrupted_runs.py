@@ -1,8 +1,8 @@
 """A deployment that Ctrl-C or a lost machine ended in its middle: after `nixl-efa mend` and another deployment the same
 instances run, the plan is empty and nothing is left over.
 
-Real processes of the real programs. Four runs, or MOMENTS=all: ten moments, each by both signals, with a state on this
-machine and in S3, of both commands that deploy.
+Real processes of the real programs. Four runs, three of them of the matrix, or MOMENTS=all: ten moments, each by both
+signals, with a state on this machine and in S3, of both commands that deploy.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ MOMENTS = (
     Moment("RunInstances", 2, after=3),
 )
 # Those that cost money when they are not mended: nodes run that the state does not know, or knows as tainted.
-FEW: list[tuple[str, Backend, signal.Signals, Moment]] = [
-    ("cdktf", "local", signal.SIGINT, MOMENTS[9]),
-    ("nixl-efa", "local", signal.SIGKILL, MOMENTS[7]),
-    ("nixl-efa", "s3", signal.SIGINT, MOMENTS[8]),
-    ("cdktf", "s3", signal.SIGKILL, MOMENTS[9]),
+FEW = [
+    pytest.param("nixl-efa", "local", signal.SIGKILL, MOMENTS[7]),
+    pytest.param("cdktf", "local", signal.SIGINT, MOMENTS[9], marks=pytest.mark.matrix),
+    pytest.param("nixl-efa", "s3", signal.SIGINT, MOMENTS[8], marks=pytest.mark.matrix),
+    pytest.param("cdktf", "s3", signal.SIGKILL, MOMENTS[9], marks=pytest.mark.matrix),
 ]
 BACKENDS: tuple[Backend, ...] = ("local", "s3")
 ALL = [

@@ -1,0 +1,18 @@
+"""What `make test-matrix` adds to `make test`: all in this folder, and each test that is marked `matrix`.
+
+The folder holds what runs under other versions and packages: of Python, Node.js, the command line of cdktf, the wheel.
+The mark is for repetitions: what another test shows once, here with other moments, signals or backends. Each test has a
+worker as it is free; tests that share something or need an order are in one `pytest.mark.xdist_group("name")`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.matrix)
