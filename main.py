@@ -14,6 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from nixl_efa.cdk import library
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
 from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
@@ -29,6 +30,7 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     Returns 0; 2 for a wrong setting; 1 when the check refuses, a state that a deploy would leave behind, or the disk.
     """
     try:
+        library(environ)
         context = app_context(environ, ROOT / "cdktf.json")
     except ValueError as error:
         print(f"Error: {error}", file=err)

@@ -25,7 +25,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
-PACKAGE = "cdktf_cdktf_provider_aws"
+from nixl_efa.cdk import BINDINGS, library
+
+# The names by which the constructs import both, whichever library is chosen.
+CDK, PACKAGE = "cdktf", BINDINGS["cdktf"]
 HOOK = Path(__file__).with_name("lazy_provider.cjs")
 # Node.js lets its young generation grow to 48 MB before it collects; a synthesis is as fast with 6.
 SMALL_HEAP = "--max-semi-space-size=2"
@@ -36,19 +39,22 @@ class SlowImportWarning(UserWarning):
 
 
 def install(environ: MutableMapping[str, str]) -> None:
-    """Start jsii with the hook and put the bindings' package in place, unexecuted.
+    """Start jsii with the hook and put the chosen library and its bindings' package in place, the latter unexecuted.
 
-    `environ` is the environment that jsii's Node.js process inherits; it is as before when this returns. Issues a
-    SlowImportWarning, and does no more, where the package is not built as expected.
+    The library that `environ` chooses (ValueError: nixl_efa.cdk) is what `cdktf` names from here on. `environ` is the
+    environment that jsii's Node.js process inherits; it is as before when this returns. Issues a SlowImportWarning,
+    and does no more, where the package is not built as expected.
     """
+    chosen = library(environ)
     if PACKAGE in sys.modules:
         _warn("it was imported before constructs_lib")
         return
     if "jsii" in sys.modules:
         _warn("jsii was started before constructs_lib was imported", part="Node.js")
     with _preloading(environ):
-        import cdktf  # noqa: F401  (starts jsii's Node.js process, which reads NODE_OPTIONS once)
-    package = _unexecuted_package()
+        # Starts jsii's Node.js process, which reads NODE_OPTIONS once.
+        sys.modules[CDK] = importlib.import_module(chosen)
+    package = _unexecuted_package(BINDINGS[chosen])
     if package is not None:
         sys.modules[PACKAGE] = package
 
@@ -68,9 +74,9 @@ def _preloading(environ: MutableMapping[str, str]) -> Iterator[None]:
             environ["NODE_OPTIONS"] = before
 
 
-def _unexecuted_package() -> ModuleType | None:
-    """The bindings' package as a module that can find its submodules; None where it is built otherwise."""
-    spec = importlib.util.find_spec(PACKAGE)
+def _unexecuted_package(installed: str) -> ModuleType | None:
+    """The installed bindings' package as a module that can find its submodules; None where it is built otherwise."""
+    spec = importlib.util.find_spec(installed)
     if spec is None or not spec.submodule_search_locations:
         return None  # the import that follows reports the missing package best
     root = Path(next(iter(spec.submodule_search_locations)))
@@ -98,7 +104,7 @@ def skip_type_checks() -> None:
     reaches it. Modules that are built otherwise are left alone.
     """
     for name, module in list(sys.modules.items()):
-        if name.partition(".")[0] in (PACKAGE, "cdktf") and hasattr(module, "check_type"):
+        if name.partition(".")[0] in (*BINDINGS, PACKAGE) and hasattr(module, "check_type"):
             module.check_type = _unchecked  # type: ignore[attr-defined]
             module.typing = _NoHints("typing")  # type: ignore[attr-defined]
 

@@ -12,7 +12,7 @@ const fs = require("node:fs");
 const Module = require("node:module");
 const path = require("node:path");
 
-const PACKAGE = "@cdktf/provider-aws";
+const PACKAGES = ["@cdktf/provider-aws", "@cdktn/provider-aws"];
 const LONGEST_WAIT_MS = 15_000;
 const resolve = Module._resolveFilename;
 
@@ -20,7 +20,7 @@ process.env.JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION ??= process.versions.n
 
 Module._resolveFilename = function (request, ...rest) {
   const eager = resolve.call(this, request, ...rest);
-  if (request !== PACKAGE) {
+  if (!PACKAGES.includes(request)) {
     return eager;
   }
   letIndexBeWritten(fs.realpathSync(path.dirname(path.dirname(eager))));
@@ -28,7 +28,7 @@ Module._resolveFilename = function (request, ...rest) {
   if (path.basename(eager) === "index.js" && fs.existsSync(lazy)) {
     return lazy;
   }
-  console.error(`Warning: ${PACKAGE} has no lazy index: it is loaded whole, which takes seconds longer.`);
+  console.error(`Warning: ${request} has no lazy index: it is loaded whole, which takes seconds longer.`);
   return eager;
 };
 

@@ -9,6 +9,7 @@ ENVIRONMENTS_VARIABLE = "NIXL_EFA_ENVIRONMENTS"
 
 # Variables with the prefix that are no setting of an environment, and what reads them.
 OTHER_VARIABLES: dict[str, str] = {
+    "NIXL_EFA_CDK": "names the library of the constructs: cdktf or cdktn",
     ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names",
     "NIXL_EFA_LOCK_REGION": "is the region of the journal of purchases that all machines share",
     "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an error that it does not know",

@@ -1,0 +1,92 @@
+"""Which library the constructs are written with."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.cdk import BINDINGS, library
+
+ROOT = Path(__file__).resolve().parents[1]
+BOTH = (*BINDINGS, *BINDINGS.values())
+CDKTN = ("cdktn", BINDINGS["cdktn"])
+# What a program does before it imports the constructs, and the module that `cdktf` is afterwards.
+SEEN = """
+import json, sys
+{before}
+import constructs_lib, cdktf
+from cdktf_cdktf_provider_aws import instance
+print(json.dumps([cdktf.__name__, instance.OF]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "imported", "expected"),
+    [
+        ("", BOTH, (), "cdktf"),
+        ("cdktf", BOTH, (), "cdktf"),
+        ("cdktn", BOTH, (), "cdktn"),
+        ("", CDKTN, (), "cdktn"),
+        ("", BOTH, ("cdktn",), "cdktn"),
+        ("", (), (), "cdktf"),
+    ],
+)
+def test_the_library_is_the_one_that_is_named_imported_or_installed(
+    wanted: str, installed: tuple[str, ...], imported: tuple[str, ...], expected: str
+) -> None:
+    assert library({"NIXL_EFA_CDK": wanted}, installed.__contains__, imported) == expected
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "imported", "said"),
+    [
+        ("cdktx", BOTH, (), "is 'cdktx': it must be cdktf or cdktn"),
+        ("cdktf", CDKTN, (), "cdktf with its bindings cdktf_cdktf_provider_aws is not installed"),
+        ("cdktn", ("cdktn",), (), "cdktn with its bindings cdktn_provider_aws is not installed"),
+        ("cdktn", BOTH, ("cdktf",), "write `import constructs_lib` before `import cdktf`"),
+    ],
+)
+def test_a_library_that_can_not_be_had_is_refused_with_what_to_do(
+    wanted: str, installed: tuple[str, ...], imported: tuple[str, ...], said: str
+) -> None:
+    with pytest.raises(ValueError, match=said):
+        library({"NIXL_EFA_CDK": wanted}, installed.__contains__, imported)
+
+
+def test_a_run_with_a_name_that_is_no_library_ends_with_2_and_one_line() -> None:
+    done = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=ROOT,
+        env={**os.environ, "NIXL_EFA_CDK": "cdktx"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.splitlines() == [
+        "Error: NIXL_EFA_CDK is 'cdktx': it must be cdktf or cdktn, or unset for cdktf."
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "import cdktn"])
+def test_the_constructs_of_the_successor_are_those_that_the_names_of_cdktf_lead_to(
+    tmp_path: Path, before: str
+) -> None:
+    for package in (*CDKTN, f"{CDKTN[1]}/_jsii", f"{CDKTN[1]}/instance"):
+        tmp_path.joinpath(package).mkdir()
+        tmp_path.joinpath(package, "__init__.py").write_text("OF = 'cdktn'\n", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-c", SEEN.format(before=before)],
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}", "NIXL_EFA_CDK": "cdktn"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert json.loads(done.stdout) == ["cdktn", "cdktn"]
