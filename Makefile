@@ -12,7 +12,7 @@ ENV ?= prod
 VENV := .venv
 BIN := $(VENV)/bin
 # pipenv asks for no confirmation, prints no courtesy notice and uses the virtual environment that stands here.
-PIPENV := VIRTUAL_ENV=$(CURDIR)/$(VENV) PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PIPENV_VENV_IN_PROJECT=1 $(BIN)/pipenv
+PIPENV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PIPENV_VENV_IN_PROJECT=1 $(BIN)/pipenv
 PIPENV_VERSION := 2026.10.3
 NODE_INSTALLED := node_modules/installed-$(shell node -p process.versions.modules 2>/dev/null)
 export CHECKPOINT_DISABLE := 1
@@ -28,7 +28,6 @@ $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
 	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION) >&2
 	@$(PIPENV) sync --dev >&2
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable . --editable ./local_aws >&2
 	@touch $@
 
 # Modules of machine code are built for one ABI of Node.js: another one installs anew.
