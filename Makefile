@@ -1,5 +1,6 @@
 # make rehearse    the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
-#                  ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root)
+#                  ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root);
+#                  CDK=cdktn: by CDK Terrain in place of cdktf (synth and install take it, too)
 # make test        everything that can go wrong, tried
 # make test-matrix the same under other versions, at other moments, with other signals
 # make synth       Terraform JSON for every environment
@@ -9,17 +10,39 @@
 
 PYTHON ?= python3
 ENV ?= prod
+CDK ?= $(or $(NIXL_EFA_CDK),cdktf)
 VENV := .venv
 BIN := $(VENV)/bin
 # pipenv asks for no confirmation, prints no courtesy notice and uses the virtual environment that stands here.
 PIPENV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PIPENV_VENV_IN_PROJECT=1 $(BIN)/pipenv
+# Of the AWS bindings' thousands of modules a few are used: those are compiled when they are.
+NO_COMPILE := --extra-pip-args=--no-compile
 PIPENV_VERSION := 2026.10.3
-NODE_INSTALLED := node_modules/installed-$(shell node -p process.versions.modules 2>/dev/null)
 export CHECKPOINT_DISABLE := 1
 
-.PHONY: install rehearse test test-matrix synth bench lint lock clean
+# Of each library: its Python packages, and the folder of its command line's packages with the file of their installation.
+# Modules of machine code, which cdktf-cli has, are built for one ABI of Node.js: another one installs anew.
+PYTHON_cdktf := $(VENV)/installed
+PYTHON_cdktn := $(VENV)/installed-cdktn
+NPM_cdktf := node_modules
+NPM_cdktn := npm/cdktn/node_modules
+NODE_cdktf := $(NPM_cdktf)/installed-$(shell node -p process.versions.modules 2>/dev/null)
+NODE_cdktn := $(NPM_cdktn)/installed
+ifeq ($(NPM_$(CDK)),)
+$(error CDK is $(CDK): it is cdktf, or cdktn for CDK Terrain)
+endif
+export NIXL_EFA_CDK := $(CDK)
 
-install: $(VENV)/installed $(NODE_INSTALLED)
+# Installs what the package-lock.json of a folder says.
+npm_ci = command -v npm >/dev/null || { echo "npm is not on PATH: install Node.js 20 (it brings npm)" >&2; exit 1; }; \
+	echo "Installing $(2) into $(1)/node_modules" >&2; \
+	npm ci --prefix $(1) --no-audit --no-fund --loglevel=error >&2
+
+.PHONY: install python-packages rehearse test test-matrix synth bench lint lock clean
+
+install: python-packages $(NODE_$(CDK))
+
+python-packages: $(PYTHON_$(CDK))
 
 $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -27,29 +50,40 @@ $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check pipenv==$(PIPENV_VERSION) >&2
-	@$(PIPENV) sync --dev >&2
+	@$(PIPENV) sync --dev $(NO_COMPILE) >&2
 	@touch $@
 
-# Modules of machine code are built for one ABI of Node.js: another one installs anew.
-$(NODE_INSTALLED): package-lock.json
-	@command -v npm >/dev/null || { echo "npm is not on PATH: install Node.js 20 (it brings npm)" >&2; exit 1; }
-	@echo "Installing cdktf-cli of package-lock.json into node_modules" >&2
-	@npm ci --no-audit --no-fund --loglevel=error >&2
+$(VENV)/installed-cdktn: $(VENV)/installed
+	@echo "Installing CDK Terrain's Python packages of Pipfile.lock into $(VENV)" >&2
+	@$(PIPENV) sync --categories cdktn $(NO_COMPILE) >&2
+	@touch $@
+
+$(NODE_cdktf): package-lock.json
+	@$(call npm_ci,.,cdktf-cli of package-lock.json)
+	@touch $@
+
+$(NODE_cdktn): npm/cdktn/package-lock.json
+	@$(call npm_ci,npm/cdktn,cdktn-cli of its package-lock.json)
 	@touch $@
 
 rehearse: install
 	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep) $(if $(REAL),--real-nodes)
 
 synth: install
-	@PATH="$(CURDIR)/node_modules/.bin:$$PATH" cdktf synth
+	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # A file at a time: most of a run waits for Terraform. TESTS=tests/settings runs all that is there.
 test: install .tools/checkov/installed
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),-m "not matrix")
 
 # A test at a time.
-test-matrix: install
+test-matrix: install $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m matrix
+
+# Node.js 20, 22 and 24.
+npm/node/node_modules/installed: npm/node/package-lock.json
+	@$(call npm_ci,npm/node,Node.js 20 to 24 of its package-lock.json)
+	@touch $@
 
 # Apart, since it is as large as all else together and its versions would tie ours.
 .tools/checkov/installed: tests/terraform/checkov-requirements.txt
@@ -71,4 +105,4 @@ lock:
 	@$(PYTHON) scripts/neutral_lock.py
 
 clean:
-	rm -rf $(VENV) node_modules .tools .rehearsal cdktf.out build *.egg-info
+	rm -rf $(VENV) node_modules npm/*/node_modules .tools .rehearsal cdktf.out build *.egg-info

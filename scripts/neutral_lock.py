@@ -10,7 +10,7 @@ LOCK = Path(__file__).resolve().parent.parent / "Pipfile.lock"
 
 def neutral(lock: dict[str, dict[str, dict[str, object]]]) -> dict[str, dict[str, dict[str, object]]]:
     """The lock file without sources and without the name of an index on any package."""
-    for section in ("default", "develop"):
+    for section in lock.keys() - {"_meta"}:
         for package in lock[section].values():
             package.pop("index", None)
     lock["_meta"]["sources"] = []  # type: ignore[assignment]

@@ -10,6 +10,8 @@ import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 PIPFILE = tomllib.loads((ROOT / "Pipfile").read_text(encoding="utf-8"))
@@ -77,6 +79,11 @@ def test_the_pipfile_installs_the_package_and_sets_no_range() -> None:
     assert set(others.values()) == {"*"}
 
 
+def test_what_is_installed_for_cdk_terrain_has_the_ranges_of_its_extra() -> None:
+    apart = {f"{name}{wanted}" for name, wanted in PIPFILE["cdktn"].items()}
+    assert apart == {one for one in EXTRAS["cdktn"] if not one.startswith("constructs")}
+
+
 def test_neither_the_pipfile_nor_its_lock_asks_for_one_version_of_python() -> None:
     """pipenv warns under every other one, and takes none from 3.12 on where 3.11 is named."""
     lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))
@@ -84,10 +91,23 @@ def test_neither_the_pipfile_nor_its_lock_asks_for_one_version_of_python() -> No
     assert lock["_meta"]["requires"] == {}
 
 
-def test_the_lock_holds_every_dependency_in_its_range() -> None:
-    lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))["default"]
-    for one in [*PROJECT["dependencies"], *EXTRAS["cdktf"]]:
+@pytest.mark.parametrize(
+    ("section", "wanted"),
+    [("default", [*PROJECT["dependencies"], *EXTRAS["cdktf"]]), ("cdktn", EXTRAS["cdktn"])],
+)
+def test_the_lock_holds_every_dependency_in_its_range(section: str, wanted: list[str]) -> None:
+    lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))[section]
+    for one in wanted:
         [name, least, most] = re.fullmatch(r"([a-z0-9-]+)>=([0-9.]+)(?:,<([0-9.]+))?", one).groups()  # type: ignore[union-attr]
         version = tuple(int(part) for part in re.findall(r"\d+", lock[name]["version"]))
         assert tuple(map(int, least.split("."))) <= version, one
         assert most is None or version < tuple(map(int, most.split("."))), one
+
+
+def test_the_libraries_share_what_they_both_need_in_one_environment() -> None:
+    lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))
+    shared = lock["cdktn"].keys() & lock["default"].keys()
+    assert {"constructs", "jsii"} <= shared
+    assert {name: lock["cdktn"][name]["version"] for name in shared} == {
+        name: lock["default"][name]["version"] for name in shared
+    }
