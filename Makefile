@@ -41,6 +41,10 @@ npm_ci = command -v npm >/dev/null || { echo "npm is not on PATH: install Node.j
 .PHONY: install python-packages rehearse test test-matrix synth bench lint lock clean
 
 install: python-packages $(NODE_$(CDK))
+ifeq ($(CDK),cdktn)
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || major == 22 && minor >= 19 ? 0 : 1)' || \
+		{ echo "cdktn needs Node.js 22.19 or newer: node on PATH is $$(node --version)" >&2; exit 1; }
+endif
 
 python-packages: $(PYTHON_$(CDK))
 
