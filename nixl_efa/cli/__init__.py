@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from contextvars import copy_context
 
 from nixl_efa.failure import Failure
 
@@ -14,8 +15,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from nixl_efa.cli.app import command
 
     try:
-        command().main(
-            args=None if arguments is None else list(arguments), prog_name="nixl-efa", standalone_mode=True
+        # In a context of its own: the project that one run chose is not the next one's.
+        copy_context().run(
+            command().main,
+            args=None if arguments is None else list(arguments),
+            prog_name="nixl-efa",
+            standalone_mode=True,
         )
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1

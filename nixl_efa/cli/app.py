@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
+from nixl_efa import __version__
+from nixl_efa.cli.project import choose
 from nixl_efa.failure import Failure
 
 
@@ -74,13 +77,18 @@ def load(name: str) -> Any:
     return typer.main.get_command(single)
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"nixl-efa {__version__}")
+        raise typer.Exit
+
+
 def command() -> Any:
     """The root command, with a stand-in for every line of COMMANDS."""
     app = typer.Typer(
         name="nixl-efa",
         help="Two accelerator machines on AWS side by side, joined by EFA, for NIXL.",
         no_args_is_help=True,
-        add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
@@ -91,8 +99,19 @@ def command() -> Any:
     return typer.main.get_command(app)
 
 
-def _root() -> None:
-    """Without a callback, typer would turn an app of one command into that command."""
+def _root(
+    project: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="The project's folder. [default: the nearest with cdktf.json and environments/, from here upwards]",
+        ),
+    ] = None,
+    version: Annotated[  # noqa: ARG001  (its callback has printed it)
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    choose(project)
 
 
 def _stand_in() -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nixl_efa.cli import output
+from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.findings import Finding, Level
 from nixl_efa.settings import Settings
 
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")]
+Environment = Annotated[
+    str, typer.Argument(metavar="ENV", help="The environment, for example prod.", autocompletion=environments)
+]
 MinHours = Annotated[
     float | None,
     typer.Option(
@@ -62,10 +64,10 @@ def check(
 
 
 def settings_of(environment: str, profile: str | None) -> Settings:
-    """The settings of an environment of the project in the current folder. BadInput for a fault in them."""
+    """The settings of an environment of the project. BadInput for a fault in them."""
     from nixl_efa.cli.environments import environment_settings
 
-    return environment_settings(environment, os.environ, Path(), profile)
+    return environment_settings(environment, os.environ, project_folder(), profile)
 
 
 def findings_of(
@@ -89,7 +91,7 @@ def findings_of(
         must_be_active=must_be_active,
         replace_nodes=replace_nodes,
         profile=profile,
-        project=Path.cwd(),
+        project=project_folder().absolute(),
         environ=os.environ,
     )
 

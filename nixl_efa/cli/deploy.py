@@ -7,7 +7,6 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +14,7 @@ import typer
 from nixl_efa.aws_errors import explain
 from nixl_efa.cli import output
 from nixl_efa.cli.check import Environment, MinHours, Profile, Strict, findings_of, settings_of, show_findings
+from nixl_efa.cli.project import project_folder
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, listed
 from nixl_efa.settings import Settings
@@ -167,7 +167,7 @@ def _apply(
     site = Site(
         settings=settings,
         launch=launch_of(settings),
-        project=Path.cwd(),
+        project=project_folder().absolute(),
         environ={**os.environ, **({"AWS_PROFILE": profile} if profile else {})},
         ec2=clients_of(settings, profile).ec2(settings.region),
         clock=clock_of(os.environ),
@@ -193,7 +193,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     settings, clock = course.settings, clock_of(os.environ)
     clients = clients_of(settings, profile)
     ssm = clients.ssm(settings.region)
-    pair = outputs.read(settings.name, nodes.DEFAULT_CDKTF_OUT, os.environ)
+    pair = outputs.read(settings.name, nodes.synthesized(), os.environ)
     limit = timedelta(minutes=boot_minutes)
     if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
         output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from nixl_efa.cli.project import WHAT_IT_IS
 from nixl_efa.failure import BadInput
 from nixl_efa.findings import failures
 from nixl_efa.launch import Launch, launch_of
@@ -24,7 +25,7 @@ def environment_settings(
     """
     directory = project / "environments"
     if not directory.is_dir():
-        raise BadInput(f"there is no {directory}: run nixl-efa in the project's folder.")
+        raise BadInput(f"there is no {directory}: {WHAT_IT_IS}.")
     settings = _settings_of(name, environ, project, _context(environ, project))
     return settings.model_copy(update={"profile": profile}) if profile and settings.profile else settings
 

@@ -18,6 +18,7 @@ from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import own_endpoint
 from nixl_efa.cli import output
 from nixl_efa.cli.environments import environment_regions
+from nixl_efa.cli.project import project_folder
 from nixl_efa.files import filled_at_once
 from nixl_efa.instance_types.data import DATA_FILE, DataSource, catalogue, encode
 from nixl_efa.instance_types.model import InstanceType
@@ -145,11 +146,11 @@ def refresh(
 
 def _own_regions(default: str | None) -> list[str]:
     """The regions of the project's environments, faulty ones too (this may be what mends them), and the default."""
-    regions = environment_regions(os.environ, Path.cwd())
+    regions = environment_regions(os.environ, project_folder())
     found = list(dict.fromkeys([*regions, *([default] if default else [])]))
     if not found:
         raise output.BadInput(
-            "no region is known: run this in the project's folder, give --region, or set AWS_REGION."
+            "no region is known: run this in the project's folder or below it, give --region, or set AWS_REGION."
         )
     return found
 

@@ -9,13 +9,21 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nixl_efa.cli import output
+from nixl_efa.cli.project import environments, project_folder
 
 if TYPE_CHECKING:
     from nixl_efa.mend.run import Plan
 
 
 def mend(
-    environment: Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")],
+    environment: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENV",
+            help="The environment, for example prod.",
+            autocompletion=environments,
+        ),
+    ],
     yes: Annotated[bool, typer.Option("--yes", help="Do the steps without asking.")] = False,
     take_over: Annotated[
         bool,
@@ -39,11 +47,11 @@ def mend(
     from nixl_efa.launch import launch_of
     from nixl_efa.mend.run import Mender
 
-    settings = environment_settings(environment, os.environ, Path(), profile)
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    mender = Mender(settings, launch, clients, Path(), os.environ, output.say)
+    mender = Mender(settings, launch, clients, project_folder(), os.environ, output.say)
     plan = mender.prepare(take_over=take_over)
     if plan.steps:
         _show(plan, mender.terraform.program, mender.terraform.folder)

@@ -13,18 +13,25 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nixl_efa.cli import output
+from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.findings import Level
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
     from nixl_efa.settings import Settings
 
-Environment = Annotated[str, typer.Argument(metavar="ENV", help="The environment, for example prod.")]
+Environment = Annotated[
+    str, typer.Argument(metavar="ENV", help="The environment, for example prod.", autocompletion=environments)
+]
 Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
-CdktfOut = Annotated[Path, typer.Option("--cdktf-out", help="The folder that cdktf synthesizes to.")]
+CdktfOut = Annotated[
+    Path | None,
+    typer.Option(
+        "--cdktf-out", help="The folder that cdktf synthesizes to. [default: cdktf.out of the project]"
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning, too.")]
-DEFAULT_CDKTF_OUT = Path("cdktf.out")
 
 PLUGIN_GUIDE = (
     "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
@@ -40,7 +47,7 @@ def verify(
     as_json: AsJson = False,
     strict: Strict = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+    cdktf_out: CdktfOut = None,
 ) -> None:
     """Measure whether the deployed pair talks over EFA.
 
@@ -55,11 +62,11 @@ def verify(
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
-    settings = environment_settings(environment, os.environ, Path(), profile)
-    tell_left_behind(Path(), output.say)
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    tell_left_behind(project_folder(), output.say)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
-    pair = outputs.read(environment, cdktf_out, os.environ)
+    pair = outputs.read(environment, cdktf_out or synthesized(), os.environ)
     report = look.verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
@@ -79,7 +86,7 @@ def status(
     as_json: AsJson = False,
     strict: Strict = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+    cdktf_out: CdktfOut = None,
 ) -> None:
     """Show an environment's nodes and the time that is left.
 
@@ -94,18 +101,18 @@ def status(
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
-    settings = environment_settings(environment, os.environ, Path(), profile)
-    tell_left_behind(Path(), output.say)
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    tell_left_behind(project_folder(), output.say)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
     try:
         pair, differences = read_and_compare(
-            lambda: outputs.read(environment, cdktf_out, os.environ),
+            lambda: outputs.read(environment, cdktf_out or synthesized(), os.environ),
             settings,
             launch,
             clients,
-            Path(),
+            project_folder(),
             os.environ,
         )
     except StateDiffersError as failure:
@@ -127,7 +134,7 @@ def connect(
         bool, typer.Option("--print", help="Print the command instead of running it.")
     ] = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+    cdktf_out: CdktfOut = None,
 ) -> None:
     """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
     from nixl_efa.aws import clients_of
@@ -138,8 +145,8 @@ def connect(
 
     if node not in (outputs.PRODUCER, outputs.CONSUMER):
         raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
-    settings = environment_settings(environment, os.environ, Path(), profile)
-    pair = outputs.read(environment, cdktf_out, os.environ)
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    pair = outputs.read(environment, cdktf_out or synthesized(), os.environ)
     wanted = next(one for one in pair.nodes if one.name == node)
     clients = clients_of(settings, profile)
     chosen = "" if settings.assume_role else profile or settings.profile or ""
@@ -162,6 +169,11 @@ def connect(
         clients.ssm(settings.region), wanted.instance_id, chosen, plugin_version
     )
     os.execvpe(command[0], command, {**os.environ, **clients.environ(), **more})
+
+
+def synthesized() -> Path:
+    """The folder that cdktf synthesizes to where no other is named."""
+    return project_folder() / "cdktf.out"
 
 
 def require_account(settings: Settings, clients: Clients) -> None:

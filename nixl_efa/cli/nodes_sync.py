@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from nixl_efa.cli import output
-from nixl_efa.cli.nodes import DEFAULT_CDKTF_OUT, AsJson, CdktfOut, Environment, Profile, require_account
+from nixl_efa.cli.nodes import AsJson, CdktfOut, Environment, Profile, require_account, synthesized
+from nixl_efa.cli.project import project_folder
 from nixl_efa.findings import counted
 from nixl_efa.nodes.sync import NodeSync, SyncReport
 
@@ -34,7 +34,7 @@ def sync(
     ] = False,
     as_json: AsJson = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = DEFAULT_CDKTF_OUT,
+    cdktf_out: CdktfOut = None,
 ) -> None:
     """Write what /etc/nixl-efa and our scripts hold by today's settings to both nodes.
 
@@ -49,14 +49,14 @@ def sync(
     from nixl_efa.nodes import outputs
     from nixl_efa.nodes import sync as nodes
 
-    settings = environment_settings(environment, os.environ, Path(), profile)
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     try:
         report = nodes.sync(
             clients.ec2(settings.region),
             clients.ssm(settings.region),
-            outputs.read(environment, cdktf_out, os.environ),
+            outputs.read(environment, cdktf_out or synthesized(), os.environ),
             launch_of(settings),
             check=check,
             clock=clock_of(os.environ),

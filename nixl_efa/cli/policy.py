@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from nixl_efa.cli import output
+from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.policy import COMMANDS, LARGEST, Command
 
 Wanted = Annotated[Command, typer.Argument(metavar="COMMAND", help=f"One of {', '.join(COMMANDS)}.")]
-Environment = Annotated[str, typer.Option("--env", help="The environment, for example prod.")]
+Environment = Annotated[
+    str,
+    typer.Option(
+        "--env",
+        help="The environment, for example prod.",
+        autocompletion=environments,
+    ),
+]
 
 
 def policy(environment: Environment, command: Wanted = "all") -> None:
@@ -26,8 +33,8 @@ def policy(environment: Environment, command: Wanted = "all") -> None:
     from nixl_efa.launch import launch_of
     from nixl_efa.policy import document, size
 
-    settings = environment_settings(environment, os.environ, Path())
-    beside = launches(os.environ, Path(), "", output.say)
+    settings = environment_settings(environment, os.environ, project_folder())
+    beside = launches(os.environ, project_folder(), "", output.say)
     beside.pop(environment, None)
     found = document(settings, launch_of(settings), command, tuple(beside.values()))
     print(json.dumps(found, indent=2))

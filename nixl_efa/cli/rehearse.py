@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
 import typer
 
 from nixl_efa.cli.output import say
+from nixl_efa.cli.project import environments, project_folder
 
 
 def command(
-    environment: Annotated[str, typer.Argument(metavar="[ENV]", help="The environment.")] = "prod",
+    environment: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ENV]",
+            help="The environment.",
+            autocompletion=environments,
+        ),
+    ] = "prod",
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the pair and the local AWS, to look around.")
     ] = False,
@@ -41,7 +48,7 @@ def command(
     # SIGINT too: a shell starts background jobs with it ignored, and the programs below would inherit that.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
-    project = Path.cwd()
+    folder = project_folder().absolute()
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
-    settings = environment_settings(environment, environ, project)
-    rehearse(settings, Options(keep, port, real_nodes), project, environ, sys.executable, say)
+    settings = environment_settings(environment, environ, folder)
+    rehearse(settings, Options(keep, port, real_nodes), folder, environ, sys.executable, say)

@@ -116,5 +116,6 @@ def test_without_a_region_it_is_said_where_one_can_be_given(
 
     assert code == 2
     assert err == (
-        "nixl-efa: no region is known: run this in the project's folder, give --region, or set AWS_REGION.\n"
+        "nixl-efa: no region is known: run this in the project's folder or below it, give --region, "
+        "or set AWS_REGION.\n"
     )

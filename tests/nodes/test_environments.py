@@ -73,7 +73,7 @@ def test_a_broken_context_is_bad_input(
 
 
 def test_outside_of_a_project_the_message_says_where_to_run(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="run nixl-efa in the project's folder"):
+    with pytest.raises(BadInput, match="Run nixl-efa in it or below it"):
         environment_settings("prod", {}, tmp_path)
 
 

@@ -27,6 +27,7 @@ from nixl_efa.cli.capacity.session import (
     session,
 )
 from nixl_efa.cli.output import BadInput, Failure, ask, both_times, data, print_json, say
+from nixl_efa.cli.project import WHAT_IT_IS, environments
 
 if TYPE_CHECKING:
     from nixl_efa.account import Account
@@ -49,7 +50,12 @@ MinHours = Annotated[
 def buy(
     offering_id: Annotated[str, typer.Argument(metavar="OFFERING", help="An offering of a search.")],
     environment: Annotated[
-        str | None, typer.Option("--env", help="The environment it is for. [default: the one that it fits]")
+        str | None,
+        typer.Option(
+            "--env",
+            help="The environment it is for. [default: the one that it fits]",
+            autocompletion=environments,
+        ),
     ] = None,
     unbound: Annotated[bool, typer.Option("--unbound", help="Buy it for no environment.")] = False,
     yes: Yes = False,
@@ -105,7 +111,12 @@ def extend(
     reservation_id: ReservationId,
     hours: Annotated[int, typer.Option(metavar="N", help="How many hours more, in AWS's steps.")],
     environment: Annotated[
-        str | None, typer.Option("--env", help="The environment (default: its tag's).")
+        str | None,
+        typer.Option(
+            "--env",
+            help="The environment (default: its tag's).",
+            autocompletion=environments,
+        ),
     ] = None,
     yes: Yes = False,
     max_fee: MaxFee = None,
@@ -140,7 +151,12 @@ def extend(
 
 def recover(
     environment: Annotated[
-        str | None, typer.Option("--env", help="Only this environment; without it, every one known here.")
+        str | None,
+        typer.Option(
+            "--env",
+            help="Only this environment; without it, every one known here.",
+            autocompletion=environments,
+        ),
     ] = None,
     not_bought: Annotated[
         str | None, typer.Option(metavar="TAG", help="Close this open purchase by hand: nothing was bought.")
@@ -335,10 +351,7 @@ def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[s
     if unbound:
         return {}
     if not environment_names(run.project / "environments"):
-        raise BadInput(
-            "there are no environments here to buy for: run this in the project's folder. "
-            "--unbound buys for none."
-        )
+        raise BadInput(f"there are no environments here to buy for: {WHAT_IT_IS}. --unbound buys for none.")
     named = {} if environment is None else {environment: run.launch(environment)}
     return {**run.launches(), **named}
 

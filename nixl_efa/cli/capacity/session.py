@@ -22,6 +22,7 @@ from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation, locate
 from nixl_efa.cli import output
 from nixl_efa.cli.capacity import forms
+from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.clock import Clock, clock_of
 from nixl_efa.failure import BadInput
 from nixl_efa.files import state_directory
@@ -36,7 +37,9 @@ Regions = Annotated[
     typer.Option("--region", help="An AWS region, repeatable, or all for every enabled one."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Environment = Annotated[str, typer.Option("--env", help="The environment it is for.")]
+Environment = Annotated[
+    str, typer.Option("--env", help="The environment it is for.", autocompletion=environments)
+]
 ReservationId = Annotated[str, typer.Argument(metavar="ID", help="A reservation, cr-...")]
 Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; only with --max-fee.")]
 MaxFee = Annotated[str | None, typer.Option(metavar="USD", help="Stop when the total fee is higher.")]
@@ -65,7 +68,7 @@ class Session:
     clients: Clients
     clock: Clock = field(default_factory=lambda: clock_of(os.environ))
     state: Path = field(default_factory=lambda: state_directory(os.environ))
-    project: Path = field(default_factory=Path)
+    project: Path = field(default_factory=project_folder)
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     profile: str = ""
 
