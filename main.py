@@ -14,11 +14,12 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
+from nixl_efa import provider_lock
 from nixl_efa.cdk import library
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
 from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
-from nixl_efa.settings import Loaded, app_context, environment_names, load
+from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
 from nixl_efa.state import read
 
 ROOT = Path(__file__).resolve().parent
@@ -55,7 +56,8 @@ def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: T
     from stacks.app import RefusedError, build_app, under_cdktf_cli
 
     seen = _look_at_accounts(loaded, outdir.resolve().parent)
-    for name, finding in _look_at_states(loaded, outdir, environ):
+    locks = {settings.name: _places_of_lock(settings, outdir) for settings in loaded.environments}
+    for name, finding in _look_at_states(loaded, outdir, locks, environ):
         if finding.level is Level.PASS:
             print(finding.line(), file=out)
         seen[name] = [*seen.get(name, []), finding]
@@ -65,6 +67,13 @@ def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: T
         with filled_at_once(outdir, last="manifest.json") as folder:
             synthesis = build_app(loaded, annotate=annotate, outdir=folder, seen=seen)
             synthesis.write()
+            for settings in loaded.environments:
+                lock = locks[settings.name]
+                provider_lock.keep(lock)
+                if (text := provider_lock.placed(settings, lock)) is not None:
+                    (folder / "stacks" / settings.stack_name / lock.folder.name).write_text(
+                        text, encoding="utf-8"
+                    )
     except RefusedError:
         _print([*failures(found), *warnings(found)], err)
         return 1
@@ -86,14 +95,21 @@ def _look_at_accounts(loaded: Loaded, project: Path) -> dict[str, list[Finding]]
     return dict(look_at_accounts(loaded.environments, project))
 
 
+def _places_of_lock(settings: Settings, outdir: Path) -> provider_lock.Places:
+    folder = outdir / "stacks" / settings.stack_name
+    return provider_lock.places(settings, outdir.resolve().parent, folder, ROOT / "environments")
+
+
 def _look_at_states(
-    loaded: Loaded, outdir: Path, environ: Mapping[str, str]
+    loaded: Loaded, outdir: Path, locks: Mapping[str, provider_lock.Places], environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Finding]]:
-    """What is to be said of the environments whose backend was changed, or whose workspace is another, by name."""
+    """What is to be said of the environments whose backend was changed, whose workspace is another, or whose lock is
+    of a provider that they leave out, by name."""
     for settings in loaded.environments:
         project, folder = outdir.resolve().parent, outdir / "stacks" / settings.stack_name
         backend = settle_changed_backend(settings, project, folder, partial(read, settings, project, environ))
-        for found in (selected_workspace(settings, folder), backend):
+        lock = provider_lock.contradiction(settings, locks[settings.name])
+        for found in (selected_workspace(settings, folder), backend, lock):
             if found is not None:
                 yield settings.name, found
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from nixl_efa.checks.gather.machine import cdktf_path
 from nixl_efa.failure import Failure
 from nixl_efa.old_states import SELECTED_WORKSPACE
+from nixl_efa.provider_lock import LOCK_FILE
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
 from nixl_efa.terraform import Capture, capture
@@ -62,7 +63,8 @@ def synthesize(
 def synthesize_alone(
     program: str, stack_name: str, project: Path, environ: Mapping[str, str], run: Capture
 ) -> tuple[int, str, str]:
-    """Writes the stack's file to cdktf.out, and nothing else there; exit code, stdout and stderr of `cdktf synth`.
+    """Writes the stack's file and its provider's lock to cdktf.out, and nothing else there; exit code, stdout and
+    stderr of `cdktf synth`.
 
     In cdktf.out itself the command line removes the folder of every stack that it does not synthesize: those of the
     other environments, in which Terraform may be at work, and without which they have no status.
@@ -73,13 +75,16 @@ def synthesize_alone(
     # Beside cdktf.out, since local states are told by the folder above it.
     with tempfile.TemporaryDirectory(prefix="cdktf.out.", dir=project) as folder:
         made = Path(folder) / stack
-        # What Terraform remembers of its backend and workspace: the synthesis looks whether they are the settings'.
-        for remembered in (Path(".terraform", "terraform.tfstate"), SELECTED_WORKSPACE):
+        # What Terraform remembers of its backend, workspace and provider: the synthesis looks whether they are the
+        # settings'.
+        for remembered in (Path(".terraform", "terraform.tfstate"), SELECTED_WORKSPACE, Path(LOCK_FILE)):
             if (kept / remembered).exists():
                 (made / remembered).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(kept / remembered, made / remembered)
         code, out, err = run((program, "synth", "--output", Path(folder).name), project, environ)
         if code == 0 and (made / STACK_FILE).exists():
             kept.mkdir(parents=True, exist_ok=True)
-            (made / STACK_FILE).replace(kept / STACK_FILE)
+            for name in (LOCK_FILE, STACK_FILE):
+                if (made / name).exists():
+                    (made / name).replace(kept / name)
     return code, out, err

@@ -14,9 +14,6 @@ from nixl_efa.launch import Launch
 from nixl_efa.settings import AssumeRole, Settings
 from stacks.state import keep_state
 
-# The bindings were generated from 6.25; every argument used here is one that 5.100 has too.
-PROVIDER_VERSIONS = ">= 5.100.0, < 7.0.0"
-
 
 def _assumed(role: AssumeRole) -> AwsProviderAssumeRole:
     return AwsProviderAssumeRole(
@@ -39,7 +36,7 @@ class PairStack(TerraformStack):
             default_tags=[AwsProviderDefaultTags(tags=dict(launch.tags))],
         )
         # The bindings would pin the one version that they were generated from.
-        self.add_override("terraform.required_providers.aws.version", PROVIDER_VERSIONS)
+        self.add_override("terraform.required_providers.aws.version", settings.provider_version)
         keep_state(self, settings)
         self.pair = NodePair(self, "pair", settings=settings, launch=launch)
         # In one override: each is a question to jsii's process.

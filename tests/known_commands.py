@@ -177,12 +177,22 @@ def _aws(words: list[str]) -> str:
     return f"unknown: {options - members - own}" if options - members - own else ""
 
 
+def _terraform(words: list[str]) -> str:
+    if words[0].startswith("-chdir=") and (why := _cdktf(["synth", words.pop(0).rpartition("/")[2]])):
+        return why
+    path = [word for word in words if not word.startswith("-")]
+    told = subprocess.run(["terraform", *path, "-help"], capture_output=True, text=True, check=False)
+    unknown = _unknown(words, told.stdout)
+    return f"unknown: {path} {unknown}" if told.returncode or unknown else ""
+
+
 RULES: dict[str, Callable[[list[str]], str]] = {
     "nixl-efa": _nixl_efa,
     "cdktf": _cdktf,
     "make": _make,
     "python": _python,
     "pip": _pip,
+    "terraform": _terraform,
     "aws": _aws,
     "source": lambda words: "" if _is_ours(words[0]) else f"there is no {words[0]}",
     "export": lambda words: "",

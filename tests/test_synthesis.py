@@ -20,6 +20,7 @@ def test_the_folders_of_the_other_environments_stay(tmp_path: Path, code: int, w
             f"backend of {name}", encoding="utf-8"
         )
         (stacks / name / "cdk.tf.json").write_text("old", encoding="utf-8")
+        (stacks / name / ".terraform.lock.hcl").write_text("old", encoding="utf-8")
     seen = []
 
     def cdktf(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
@@ -29,6 +30,8 @@ def test_the_folders_of_the_other_environments_stay(tmp_path: Path, code: int, w
         assert (folder / output).parent == tmp_path
         seen.append((made / ".terraform" / "terraform.tfstate").read_text(encoding="utf-8"))
         (made / "cdk.tf.json").write_text("new", encoding="utf-8")
+        assert (made / ".terraform.lock.hcl").read_text(encoding="utf-8") == "old"
+        (made / ".terraform.lock.hcl").write_text("new", encoding="utf-8")
         for other in made.parent.iterdir():
             if other != made:
                 shutil.rmtree(other)
@@ -36,8 +39,9 @@ def test_the_folders_of_the_other_environments_stay(tmp_path: Path, code: int, w
 
     assert synthesize_alone("cdktf", "nixl-efa-dev", tmp_path, {}, cdktf) == (code, "said", "")
     assert seen == ["backend of nixl-efa-dev"]
-    assert (stacks / "nixl-efa-prod" / "cdk.tf.json").read_text(encoding="utf-8") == "old"
-    assert (stacks / "nixl-efa-dev" / "cdk.tf.json").read_text(encoding="utf-8") == written
+    for name in ("cdk.tf.json", ".terraform.lock.hcl"):
+        assert (stacks / "nixl-efa-prod" / name).read_text(encoding="utf-8") == "old"
+        assert (stacks / "nixl-efa-dev" / name).read_text(encoding="utf-8") == written
     assert [one.name for one in tmp_path.iterdir()] == ["cdktf.out"]
 
 

@@ -69,7 +69,7 @@ def deploy(
     ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     _skip_provider_lock: Annotated[
-        bool, typer.Option("--skip-provider-lock", help="Accepted, as cdktf has it: nothing is locked here.")
+        bool, typer.Option("--skip-provider-lock", help="Accepted, as cdktf has it; it changes nothing.")
     ] = False,
     profile: Profile = None,
 ) -> None:

@@ -28,6 +28,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
+from nixl_efa.provider_lock import keep, places
 from nixl_efa.settings import Settings
 from nixl_efa.state import parse
 from nixl_efa.synthesis import synthesize
@@ -230,11 +231,18 @@ class Deployment:
     def _planned(self, file: Path, *options: str) -> Plan:
         try:
             self._terraform.init()
+            self._keep_lock()
             return read(self._terraform.plan(file, *options), self._site.settings)
         except TerraformError as error:
             # A precondition's own words are below Terraform's first line.
             self._site.say(error.text.strip())
             raise
+
+    def _keep_lock(self) -> None:
+        """Which provider init took outlives cdktf.out."""
+        site = self._site
+        project = site.project
+        keep(places(site.settings, project, self._terraform.folder, project / "environments"))
 
     def _reservations(self, plan: Plan) -> dict[str, Reservation]:
         """Those of the nodes, by id; none where EC2 may not be asked for them."""

@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from nixl_efa.provider_version import BEFORE, LEAST
+
 PROVIDER_FILE = "terraform-provider-aws_v"
 NOT_SEARCHED = {"proc", "sys", "dev", "run", "node_modules", ".git", ".terraform", "site-packages"}
 # HOST/hashicorp/aws/VERSION/PLATFORM/terraform-provider-aws_v...: the mirror is this many folders above PLATFORM.
 # Source: Terraform CLI documentation, "Provider Installation", the unpacked layout of a filesystem mirror.
 LEVELS = 5
-# The versions that the stacks take (stacks/pair_stack.py).
-FIRST_VERSION, BEFORE_VERSION = (5, 100), (7,)
 SEARCH_SECONDS = 5.0
 
 
@@ -53,7 +53,7 @@ def _mirror_of(platform: Path) -> Path | None:
         version = tuple(int(part) for part in platform.parent.name.split("."))
     except ValueError:
         return None
-    return platform.parents[LEVELS - 1] if FIRST_VERSION <= version < BEFORE_VERSION else None
+    return platform.parents[LEVELS - 1] if LEAST <= version < BEFORE else None
 
 
 @contextmanager

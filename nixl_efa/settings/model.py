@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from nixl_efa import instance_types, nixl_releases
+from nixl_efa import instance_types, nixl_releases, provider_version
 from nixl_efa.settings import values
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.credentials import AssumedRole, ProfileName
@@ -137,6 +137,9 @@ class Settings(BaseModel):
     tags: values.Tags = Field(default={}, description="Further tags on every resource.")
     backend: Backend = Field(
         default=LocalBackend(), description="Where the Terraform state lives: see below."
+    )
+    provider_version: values.ProviderVersion = Field(
+        default=provider_version.DEFAULT, description="Versions of Terraform's AWS provider: see below."
     )
     check: CheckChoice = Field(
         default="off", description="Look at the account at synthesis: not at all, warn, or stop on a failure."

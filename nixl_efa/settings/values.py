@@ -14,6 +14,8 @@ from typing import Annotated, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, Strict, StringConstraints
 
+from nixl_efa import provider_version
+
 # EC2 API reference, EbsBlockDevice: the ranges of a gp3 volume.
 # The least size is ours: no image fits below it.
 VOLUME_SIZE_GIB = (8, 65536)
@@ -59,6 +61,11 @@ def _nixl_version(version: str) -> str:
     if padded < FIRST_NIXL_WITH_EFA or (before_release and padded == FIRST_NIXL_WITH_EFA):
         raise ValueError("is too old: EFA needs NIXL 1.0.0 or later")
     return version
+
+
+def _provider_version(constraint: str) -> str:
+    provider_version.parse(constraint)
+    return constraint
 
 
 def _no_repeat(what: str) -> AfterValidator:
@@ -227,6 +234,13 @@ InstanceProfileName = Annotated[
     str,
     StringConstraints(pattern=r"^[a-zA-Z0-9_+=,.@-]{1,128}$"),
     Allowed("an instance profile's name (not its ARN): up to 128 letters, digits and _ + = , . @ -"),
+]
+ProviderVersion = Annotated[
+    str,
+    AfterValidator(_provider_version),
+    Allowed(
+        f'versions of the AWS provider as Terraform constrains them, such as "{provider_version.DEFAULT}"'
+    ),
 ]
 NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.0"')]
 # Credentials in the address would stand in the user data, which any process of a node can read.

@@ -75,6 +75,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "owner": {"owner": "ann"},
     "tags": {"tags": {"Cost Center": "a/b", "Project": "mine"}},
     "backend": {"backend": {"type": "s3", "bucket": "team-state"}},
+    "provider_version": {"provider_version": "~> 6.0"},
     "check": {"check": "warn"},
     "min_hours": {"min_hours": 9},
 }
@@ -92,6 +93,7 @@ AROUND_THE_LAUNCH = {
     "service_cidrs",
     "mlflow_tracking_server_arn",
     "mlflow_artifact_bucket_arn",
+    "provider_version",
     "check",
     "min_hours",
 }

@@ -76,6 +76,11 @@ def dev(make_project: Any) -> Deployer:
     return deploy
 
 
+def test_which_provider_was_taken_is_kept_beside_the_state(dev: Deployer) -> None:
+    kept = dev.project.folder / "state" / "nixl-efa-dev.lock.hcl"
+    assert kept.read_bytes() == (dev.project.stack_folder / ".terraform.lock.hcl").read_bytes()
+
+
 @pytest.fixture
 def other_image(aws: LocalAws) -> str:
     images = client(aws, "ec2").describe_images(Owners=["amazon"])["Images"]

@@ -125,6 +125,11 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
         "5",
         '"local", or a table (JSON in a variable) with the type "local", "s3" or "cloud".',
     ),
+    (
+        "provider_version",
+        '"latest"',
+        'a constraint as Terraform writes it, such as ">= 5.100.0, < 7.0.0" or "~> 6.20".',
+    ),
     ("check", '"errors"', '"off", "warn" or "error". Did you mean "error"?'),
     ("min_hours", "-1", "a whole number of hours from 0 to 4368."),
 ]
@@ -215,6 +220,14 @@ FILES: list[tuple[str, list[str]]] = [
         [
             'FAIL nixl_version = "1.0rc1" (environments/dev.toml: nixl_version) is too old: EFA needs NIXL 1.0.0 '
             "or later."
+        ],
+    ),
+    (
+        P5 + 'provider_version = ">= 6.0"',
+        [
+            'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must leave out the versions '
+            "before 5.100.0 and those from 7.0.0 on, which these stacks don't know: add "
+            '">= 5.100.0, < 7.0.0".'
         ],
     ),
     (

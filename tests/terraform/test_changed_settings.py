@@ -96,6 +96,8 @@ CASES: list[tuple[str, str, Settings]] = [
     ("owner", "", {"owner": "ann"}),
     ("tags", "", {"tags": {"Team": "kv"}}),
     ("backend", "", {"backend": {"type": "s3", "bucket": "team-state"}}),
+    ("provider_version", "", {"provider_version": "~> 5.100"}),
+    ("provider_version", "one that leaves the locked version out", {"provider_version": "~> 6.0"}),
     ("check", "", {"check": "warn"}),
     ("min_hours", "", {"min_hours": 9}),
 ]

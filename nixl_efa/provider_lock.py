@@ -1,0 +1,138 @@
+"""The lock file of an environment's AWS provider: which version Terraform took, kept where cdktf.out may go away.
+
+Three places, the first of which wins:
+
+    environments/NAME.lock.hcl              a team's, under version control; nothing here writes it
+    cdktf.out/stacks/STACK/.terraform.lock.hcl   what Terraform last wrote on this machine
+    state/STACK.lock.hcl                    the copy of that, which outlives cdktf.out
+
+A synthesis puts the one that wins into the stack's folder, so that the folder by itself makes every later run, a remote
+one too, take the same provider.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixl_efa import provider_version
+from nixl_efa.findings import Finding, failed
+from nixl_efa.settings import Settings
+from nixl_efa.state import STATE_FOLDER
+
+LOCK_FILE = ".terraform.lock.hcl"
+CHECK = "provider"
+
+# Terraform's documentation, Dependency Lock File. The host is Terraform's registry or OpenTofu's.
+_BLOCK = re.compile(r'^provider "[^"]+/hashicorp/aws" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
+_VERSION = re.compile(r'^\s*version\s*=\s*"([^"]+)"', re.MULTILINE)
+_CONSTRAINTS = re.compile(r'^(\s*constraints\s*=\s*)"[^"]*"', re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where an environment's lock may lie. team, kept: below the project's folder. folder: the stack's."""
+
+    team: Path
+    folder: Path
+    kept: Path
+
+    @property
+    def in_order(self) -> tuple[Path, Path, Path]:
+        """The first that there is wins."""
+        return self.team, self.folder, self.kept
+
+
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock file and the version of the AWS provider in it ("5.100.0")."""
+
+    path: Path
+    text: str
+    version: str
+
+
+def places(settings: Settings, project: Path, stack_folder: Path, environments: Path) -> Places:
+    """project: the folder of cdktf.out, below which local states lie. environments: that of the settings' files."""
+    return Places(
+        environments / f"{settings.name}.lock.hcl",
+        stack_folder / LOCK_FILE,
+        project / STATE_FOLDER / f"{settings.stack_name}.lock.hcl",
+    )
+
+
+def locked(text: str) -> str:
+    """The AWS provider's version in the text of a lock file; empty where it has none."""
+    block = _BLOCK.search(text)
+    found = _VERSION.search(block[1]) if block else None
+    return found[1] if found else ""
+
+
+def read(path: Path) -> Lock | None:
+    """The lock in a file; None where there is none, or none for the AWS provider."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return None
+    version = locked(text)
+    return Lock(path, text, version) if version else None
+
+
+def in_force(where: Places) -> Lock | None:
+    """The lock that the next run takes; None where it is free to choose."""
+    return next((found for path in where.in_order if (found := read(path)) is not None), None)
+
+
+def contradiction(settings: Settings, where: Places) -> Finding | None:
+    """A FAIL where the lock is of a version that the setting leaves out: Terraform's init would stop, and the cdktf
+    command line would take another version without a word."""
+    lock = in_force(where)
+    if lock is None or provider_version.takes(settings.provider_version, lock.version):
+        return None
+    there = " ".join(_shown(path) for path in where.in_order if read(path) is not None)
+    return failed(
+        CHECK,
+        f"{settings.name}: {_shown(lock.path)} locks the AWS provider {lock.version}, and provider_version ="
+        f' "{settings.provider_version}" ({settings.source("provider_version").label}) leaves it out.',
+        f"Set provider_version so that it takes {lock.version}; or let the next run choose anew: `rm {there}`.",
+    )
+
+
+def keep(where: Places) -> None:
+    """Copies what Terraform wrote in the stack's folder to where it outlives cdktf.out. OSError.
+
+    With a team's lock there is nothing to keep: that one is copied over the folder's at the next synthesis."""
+    written = read(where.folder)
+    if written is None or read(where.team) is not None:
+        return
+    kept = read(where.kept)
+    if kept is None or kept.text != written.text:
+        _replace(where.kept, written.text)
+
+
+def placed(settings: Settings, where: Places) -> str | None:
+    """The text of the lock file that belongs into the stack's folder; None where nothing is to be written there.
+
+    `constraints`, which only tells what the version was chosen by, becomes the setting's: the cdktf command line runs
+    `terraform init -upgrade`, which passes the lock over, where the two differ."""
+    lock = in_force(where)
+    if lock is None:
+        return None
+    text = _CONSTRAINTS.sub(lambda found: f'{found[1]}"{settings.provider_version}"', lock.text, count=1)
+    return text if lock.path != where.folder or text != lock.text else None
+
+
+def _replace(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.{os.getpid()}")
+    new.write_text(text, encoding="utf-8")
+    os.replace(new, path)
+
+
+def _shown(path: Path) -> str:
+    """A place as a user in the project's folder types it: the same on every machine."""
+    if path.name == LOCK_FILE:
+        return f"cdktf.out/stacks/{path.parent.name}/{LOCK_FILE}"
+    return f"{path.parent.name}/{path.name}"
