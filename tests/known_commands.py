@@ -18,6 +18,7 @@ from urllib.request import urlopen
 import botocore.session
 from botocore import xform_name
 
+from nixl_efa import __version__
 from nixl_efa.cli import main
 from nixl_efa.cli.app import COMMANDS
 from nixl_efa.cli.capacity import app as capacity
@@ -89,6 +90,14 @@ def _help(*words: str) -> str:
 
 
 @cache
+def _root_help() -> str:
+    screen = io.StringIO()
+    with redirect_stdout(screen):
+        main(["--help"])
+    return screen.getvalue()
+
+
+@cache
 def _pytest_help() -> str:
     command = [sys.executable, "-m", "pytest", "--help"]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False).stdout
@@ -102,6 +111,7 @@ def all_options() -> frozenset[str]:
     helps = [
         _pytest_help(),
         _help("cdktf", "deploy"),
+        _root_help(),
         *(_help("nixl-efa", *path) for path in (*paths, *below)),
     ]
     return frozenset(re.findall(r"(?<![\w-])--[a-z][\w-]*", "".join(helps)))
@@ -114,6 +124,13 @@ def _unknown(words: list[str], text: str) -> list[str]:
 
 
 def _nixl_efa(words: list[str]) -> str:
+    if words[0].startswith("--"):
+        option, *words = words
+        if unknown := _unknown([option], _root_help()):
+            return f"unknown: {unknown}"
+        words = words[1:] if option == "--project" else words
+        if not words:
+            return ""
     depth = 2 if words[0] in GROUPS else 1
     path = [word for word in words[:depth] if not word.startswith("-")]
     text = _help("nixl-efa", *path)
@@ -150,13 +167,20 @@ def _python(words: list[str]) -> str:
 
 
 def _pip(words: list[str]) -> str:
-    if words[0] == "download":
-        command = [sys.executable, "-m", "pip", "download", "--help"]
-        known = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        return f"unknown: {unknown}" if (unknown := _unknown(words, known)) else ""
-    return (
-        "" if words[0] == "install" and (ROOT / words[1] / "pyproject.toml").exists() else "no such package"
-    )
+    command = [sys.executable, "-m", "pip", words[0], "--help"]
+    known = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    if not known or (unknown := _unknown(words, known)):
+        return f"unknown: {unknown if known else words[0]}"
+    folders = [
+        word for word in words[1:] if word.startswith(".") or (words[0] == "install" and word[0] != "-")
+    ]
+    missing = [
+        folder
+        for folder in folders
+        if not folder.startswith(f"wheels/nixl_efa-{__version__}-py3-none-any.whl")
+        if not (ROOT / folder / "pyproject.toml").exists()
+    ]
+    return f"no package: {missing}" if missing else ""
 
 
 def _aws(words: list[str]) -> str:

@@ -112,6 +112,9 @@ def test_every_command_of_a_page_is_there_with_its_options(path: Path, aws: Loca
         "nixl-efa capcity list",
         "nixl-efa capacity list --al",
         "nixl-efa deploy prod --auto-aprove",
+        "nixl-efa --projct . check prod",
+        "pip install wheels/nixl_efa-0.0.9-py3-none-any.whl",
+        "pip wheel --no-dpes .",
         "make tset",
         "make test TSETS=tests/nodes",
         "cdktf deploy nixl-efa-prud",
@@ -162,7 +165,7 @@ def _given() -> dict[str, Any]:
     return {"settings": settings, "snapshot": synthesize_settings(settings), "json": json}
 
 
-@pytest.mark.parametrize("page", ["docs/capacity.md", "docs/check.md", "docs/design.md"])
+@pytest.mark.parametrize("page", ["docs/capacity.md", "docs/check.md", "docs/design.md", "docs/package.md"])
 def test_a_snippet_runs(page: str, aws: LocalAws) -> None:
     snippets = blocks((ROOT / page).read_text(encoding="utf-8"), "python")
     assert snippets
@@ -174,4 +177,4 @@ def test_a_snippet_runs(page: str, aws: LocalAws) -> None:
 
 def test_no_other_page_has_a_snippet_but_that_of_the_local_aws() -> None:
     pages = {path.name for path in PAGES if blocks(path.read_text(encoding="utf-8"), "python")}
-    assert pages == {"capacity.md", "check.md", "design.md", "local-aws.md"}
+    assert pages == {"capacity.md", "check.md", "design.md", "local-aws.md", "package.md"}

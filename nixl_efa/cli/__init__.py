@@ -35,8 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _message(error: Exception) -> str:
     from nixl_efa.aws_errors import explain
+    from nixl_efa.cli.app import missing_extra
 
-    return explain(error)
+    return missing_extra(error) or explain(error)
 
 
 def _stop(message: str, exit_code: int) -> int:

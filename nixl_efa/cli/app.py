@@ -69,12 +69,24 @@ def load(name: str) -> Any:
     try:
         found = getattr(importlib.import_module(target.module), target.attribute)
     except (ImportError, AttributeError) as error:
+        if told := missing_extra(error):
+            raise Failure(told) from error
         raise Failure(f"the command {name!r} can't be loaded: {error}. Run `make install`.") from error
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)
     single = typer.Typer(rich_markup_mode=None, add_completion=False)
     single.command(name)(found)
     return typer.main.get_command(single)
+
+
+def missing_extra(error: Exception) -> str:
+    """What to install for an import that failed, where it belongs to an extra of the package; empty for others."""
+    if not isinstance(error, ModuleNotFoundError) or error.name != "local_aws":
+        return ""
+    return (
+        "rehearsals and the local AWS need the package nixl-efa-local-aws, which is not installed: run `make install` "
+        "in a checkout, or install its wheel beside that of nixl-efa."
+    )
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,6 +25,11 @@ class Fact:
     held_by: tuple[str, ...]
 
 
+def page() -> str:
+    """The page's text; empty where the package is installed by itself, which has no docs."""
+    return PAGE.read_text(encoding="utf-8") if PAGE.is_file() else ""
+
+
 def read(text: str) -> list[Fact]:
     """The rows of every table of the page whose head is COLUMNS. ValueError for a row of another width."""
     facts: list[Fact] = []

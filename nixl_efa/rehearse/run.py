@@ -156,7 +156,7 @@ class _Rehearsal:
         leaned_on = self._control.inferred()
         if leaned_on:
             self._step("What this run believed of AWS and nobody has documented (docs/facts.md)")
-        for line in facts.told(leaned_on, facts.read(facts.PAGE.read_text(encoding="utf-8"))):
+        for line in facts.told(leaned_on, facts.read(facts.page())):
             self._tell(f"  {line}")
 
     def _read_what_buy_writes(self) -> None:

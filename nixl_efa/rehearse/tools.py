@@ -41,4 +41,4 @@ def find_tools(project: Path, environ: Mapping[str, str], python: str) -> Tools:
         )
     if missing or terraform is None:
         raise Failure("; ".join(missing))
-    return Tools((python, "-m", "nixl_efa"), cdktf, terraform)
+    return Tools((python, "-P", "-m", "nixl_efa"), cdktf, terraform)

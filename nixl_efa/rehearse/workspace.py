@@ -10,10 +10,11 @@ from pathlib import Path
 from local_aws.server import client_environ
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
+from nixl_efa.state import STATE_FOLDER
 
 FOLDER = ".rehearsal"
-# What cdktf and the command line read in the folder that they are started in.
-LINKED = ("cdktf.json", "environments", "scripts", "node_modules")
+# What a run writes into the project's folder. All else there is for the app and the command line to read.
+WRITTEN = (FOLDER, "cdktf.out", STATE_FOLDER, "bin", "journal", "rehearsal.log", ".git")
 # Terraform's own variables that could lead it to another state.
 FOREIGN = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "NIXL_EFA_ENVIRONMENTS")
 # Settings that name something of the real account; the local AWS has a default VPC and public images.
@@ -39,9 +40,9 @@ def make(project: Path, settings: Settings) -> Workspace:
     folder = project / FOLDER / settings.name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name in LINKED:
-        if (project / name).exists():
-            (folder / name).symlink_to(project / name)
+    for path in project.iterdir():
+        if path.name not in WRITTEN and not path.name.startswith("cdktf.out."):
+            (folder / path.name).symlink_to(path)
     named = [name for name in OF_THE_ACCOUNT if getattr(settings, name)]
     overrides = {variable(name, settings.name): "none" for name in named}
     if settings.backend.type != "local":
