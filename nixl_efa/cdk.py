@@ -5,14 +5,28 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from nixl_efa.failure import BadInput
 
 VARIABLE = "NIXL_EFA_CDK"
-# A library and its AWS bindings, as they are imported; the first is the default.
+# A library and its AWS bindings, as they are imported.
 BINDINGS = {"cdktf": "cdktf_cdktf_provider_aws", "cdktn": "cdktn_provider_aws"}
+DEFAULT = "cdktf"
 
 
 def _installed(package: str) -> bool:
     return importlib.util.find_spec(package) is not None
+
+
+def _named(environ: Mapping[str, str]) -> str:
+    """What NIXL_EFA_CDK names; empty where it is unset. ValueError for what is no library."""
+    wanted = environ.get(VARIABLE, "")
+    if wanted and wanted not in BINDINGS:
+        raise ValueError(
+            f"{VARIABLE} is {wanted!r}: it must be {' or '.join(BINDINGS)}, or unset for {DEFAULT}."
+        )
+    return wanted
 
 
 def library(
@@ -25,12 +39,7 @@ def library(
     `imported` names modules. ValueError, with the message, for a name that is none, a library that is not installed,
     and where the program has imported the other one.
     """
-    default = next(iter(BINDINGS))
-    if wanted := environ.get(VARIABLE):
-        if wanted not in BINDINGS:
-            raise ValueError(
-                f"{VARIABLE} is {wanted!r}: it must be {' or '.join(BINDINGS)}, or unset for {default}."
-            )
+    if wanted := _named(environ):
         if not all(installed(package) for package in (wanted, BINDINGS[wanted])):
             raise ValueError(
                 f"{VARIABLE} is {wanted!r}, and {wanted} with its bindings {BINDINGS[wanted]} is not installed for "
@@ -46,4 +55,42 @@ def library(
     for known in (lambda name: name in imported, installed):
         if found := next((name for name in BINDINGS if known(name)), None):
             return found
-    return default  # whose import tells best that it is missing
+    return DEFAULT  # whose import tells best that it is missing
+
+
+@dataclass(frozen=True, slots=True)
+class CommandLine:
+    """What synthesizes and deploys.
+
+    name:       of the program, and of the library that it belongs to.
+    package:    npm's, which `install` puts into `folder`, below the project.
+    least_node: the oldest Node.js that the package takes (engines in its package.json).
+    module:     of machine code, which it loads first; empty where it has none.
+    """
+
+    name: str
+    package: str
+    folder: str
+    install: str
+    least_node: tuple[int, int]
+    module: str = ""
+
+
+COMMAND_LINES = {
+    "cdktf": CommandLine(
+        "cdktf", "cdktf-cli", "node_modules", "make install", (20, 9), "@cdktf/node-pty-prebuilt-multiarch"
+    ),
+    "cdktn": CommandLine("cdktn", "cdktn-cli", "npm/cdktn/node_modules", "make install CDK=cdktn", (22, 19)),
+}
+
+
+def command_line(environ: Mapping[str, str], installed: Callable[[str], bool] = _installed) -> CommandLine:
+    """The one that NIXL_EFA_CDK names, else that of the first library that is installed here.
+
+    BadInput for a name that is none. The project's own Python, in which the library must be, may be another.
+    """
+    try:
+        name = _named(environ)
+    except ValueError as error:
+        raise BadInput(str(error)) from None
+    return COMMAND_LINES[name or next(filter(installed, BINDINGS), DEFAULT)]

@@ -1,4 +1,4 @@
-"""The synthesis of one environment's stack by the cdktf command line, for commands that run Terraform afterwards."""
+"""The synthesis of one stack by the cdktf (or cdktn) command line, for commands that run Terraform afterwards."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from nixl_efa.checks.gather.machine import cdktf_path
+from nixl_efa.cdk import command_line
+from nixl_efa.checks.gather.machine import cli_path
 from nixl_efa.failure import Failure
 from nixl_efa.old_states import SELECTED_WORKSPACE
 from nixl_efa.provider_lock import LOCK_FILE
@@ -36,9 +37,10 @@ def synthesize(
 
     changes: settings that differ this time, by name, as text.
     """
-    program = cdktf_path(project, environ.get("PATH", ""))
+    cli = command_line(environ)
+    program = cli_path(cli, project, environ.get("PATH", ""))
     if not program:
-        raise Failure("the cdktf command line is not installed: run `make install`")
+        raise Failure(f"the {cli.name} command line is not installed: run `{cli.install}`")
     profile = {"profile": settings.profile} if settings.profile else {}
     given = {"check": "off", **profile, **(changes or {})}
     chosen = {variable(setting, settings.name): value for setting, value in given.items()}
@@ -51,13 +53,13 @@ def synthesize(
             run,
         )
     except OSError as error:
-        raise Failure(f"{program} can't be run: {error.strerror}. Run `make install`") from error
+        raise Failure(f"{program} can't be run: {error.strerror}. Run `{cli.install}`") from error
     said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
     for line in said:
         if line and (code or line.startswith("WARN")):
             say(line)
     if code:
-        raise Failure(f"cdktf synth ended with exit code {code}: nothing was planned")
+        raise Failure(f"{cli.name} synth ended with exit code {code}: nothing was planned")
 
 
 def synthesize_alone(

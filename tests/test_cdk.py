@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.cdk import BINDINGS, library
+from nixl_efa.cdk import BINDINGS, command_line, library
 
 ROOT = Path(__file__).resolve().parents[1]
 BOTH = (*BINDINGS, *BINDINGS.values())
@@ -56,6 +56,37 @@ def test_a_library_that_can_not_be_had_is_refused_with_what_to_do(
 ) -> None:
     with pytest.raises(ValueError, match=said):
         library({"NIXL_EFA_CDK": wanted}, installed.__contains__, imported)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "installed", "expected"),
+    [
+        ("", BOTH, "cdktf"),
+        ("", CDKTN, "cdktn"),
+        ("", (), "cdktf"),
+        ("cdktn", (), "cdktn"),
+        ("cdktf", CDKTN, "cdktf"),
+    ],
+)
+def test_the_command_line_is_that_of_the_library(
+    wanted: str, installed: tuple[str, ...], expected: str
+) -> None:
+    assert command_line({"NIXL_EFA_CDK": wanted}, installed.__contains__).name == expected
+
+
+@pytest.mark.parametrize("command", [("check", "dev"), ("rehearse", "dev"), ("deploy", "dev")])
+def test_a_command_with_a_name_that_is_no_library_ends_with_2_and_one_line(command: tuple[str, ...]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "nixl_efa", *command],
+        cwd=ROOT,
+        env={**os.environ, "NIXL_EFA_CDK": "cdktx"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "NIXL_EFA_CDK is 'cdktx': it must be cdktf or cdktn, or unset for cdktf." in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_run_with_a_name_that_is_no_library_ends_with_2_and_one_line() -> None:

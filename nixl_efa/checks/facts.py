@@ -304,16 +304,17 @@ class Tool:
 class Machine:
     """The programs that a deployment needs.
 
-    library:         the version of the Python package cdktf.
-    cdktf_fails:     why Node.js can't load the command line's module of machine code; empty where it can.
+    cdk:             the command line of cdktf or cdktn.
+    library:         the version of the Python package of that name.
+    cdk_fails:       why Node.js can't load the command line's module of machine code; empty where it can.
     least_terraform: the oldest that can deploy the stack.
     """
 
-    cdktf: Tool
+    cdk: Tool
     node: Tool
     terraform: Tool
     library: str = ""
-    cdktf_fails: str = ""
+    cdk_fails: str = ""
     least_terraform: LeastTerraform = STACKS_TERRAFORM
 
 

@@ -75,11 +75,12 @@ class Programs:
     ) -> int:
         if code not in accept:
             tail = "".join(f"\n  {line}" for line in last)
-            raise Failure(f"`{_shown(command)}` ended with exit code {code}.{tail}")
+            raise Failure(f"`{shown(command)}` ended with exit code {code}.{tail}")
         return code
 
 
-def _shown(command: Sequence[str]) -> str:
+def shown(command: Sequence[str]) -> str:
+    """As a user would type it: without the program's folder."""
     return " ".join([Path(command[0]).name, *command[1:]])
 
 

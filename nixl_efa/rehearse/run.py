@@ -25,7 +25,7 @@ from nixl_efa.rehearse import facts, real_nodes, server, workspace
 from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
-from nixl_efa.rehearse.programs import Programs
+from nixl_efa.rehearse.programs import Programs, shown
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.rehearse.tools import Tools, find_tools
 from nixl_efa.settings import Settings
@@ -128,7 +128,7 @@ class _Rehearsal:
         self._step("Look for what would stop the launch")
         self._command("check", name, "--brief")
         self._step(f"Deploy {stack}")
-        self._cdktf("deploy", DEPLOYED)
+        self._cdk("deploy", DEPLOYED)
         deployed = time.time()
         self._step("A second plan is empty")
         self._second_plan()
@@ -148,7 +148,7 @@ class _Rehearsal:
             self._explain_keep(are_real)
             return
         self._step(f"Destroy {stack}")
-        self._cdktf("destroy", DESTROYED)
+        self._cdk("destroy", DESTROYED)
         self._tell_inferred()
         self._step("Done: rehearsed, destroyed, and nothing left running")
 
@@ -175,12 +175,12 @@ class _Rehearsal:
         self._tell(f"$ nixl-efa {' '.join(arguments)}")
         self._programs.show([*self._tools.nixl_efa, *arguments])
 
-    def _cdktf(self, verb: str, wanted: re.Pattern[str]) -> None:
-        command = ["cdktf", verb, self._settings.stack_name, "--auto-approve"]
-        self._tell(f"$ {' '.join(command)}")
+    def _cdk(self, verb: str, wanted: re.Pattern[str]) -> None:
+        command = [self._tools.cdk, verb, self._settings.stack_name, "--auto-approve"]
+        self._tell(f"$ {shown(command)}")
         # Locking providers for other platforms asks Terraform's registry, and this lock file is thrown away.
         extra = ["--skip-provider-lock"] if verb == "deploy" else []
-        self._programs.follow([self._tools.cdktf, *command[1:], *extra], self._indented, wanted)
+        self._programs.follow([*command, *extra], self._indented, wanted)
 
     def _second_plan(self) -> None:
         folder = self._space.folder / "cdktf.out" / "stacks" / self._settings.stack_name

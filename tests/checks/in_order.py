@@ -118,7 +118,7 @@ INTERNET = RouteTable(
     routes=(Route("172.31.0.0/16", "local"), Route("0.0.0.0/0", "igw-1")),
 )
 MACHINE = Machine(
-    cdktf=Tool("cdktf", "0.21.0", "/project/node_modules/.bin/cdktf"),
+    cdk=Tool("cdktf", "0.21.0", "/project/node_modules/.bin/cdktf"),
     node=Tool("node", "20.20.2", "/usr/bin/node"),
     terraform=Tool("terraform", "1.11.4", "/usr/bin/terraform"),
     library="0.21.0",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.capacity.reservation import from_api
+from nixl_efa.cdk import BINDINGS
 from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
 from nixl_efa.checks.gather.asking import answer_of
@@ -220,7 +222,7 @@ def test_a_look_tells_a_missing_permission_from_another_error() -> None:
 
 def project(folder: Path, *programs: tuple[str, str]) -> Path:
     """A folder with these programs in bin/."""
-    (folder / "bin").mkdir()
+    (folder / "bin").mkdir(parents=True)
     for name, script in programs:
         file = folder / "bin" / name
         file.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
@@ -239,7 +241,7 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
     environ = {"PATH": f"{search}:/bin", "TERRAFORM_BINARY_NAME": "tofu"}
     found = machine.machine(folder, environ, STACKS_TERRAFORM)
     assert found == Machine(
-        cdktf=Tool("cdktf", "", f"{search}/cdktf"),
+        cdk=Tool("cdktf", "", f"{search}/cdktf"),
         node=Tool("node", "20.9.0", f"{search}/node"),
         terraform=Tool("tofu", "1.9.1", f"{search}/tofu"),
         library=found.library,
@@ -247,9 +249,30 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
     assert found.library.startswith("0.21")
 
 
+@pytest.mark.parametrize(
+    ("chosen", "folder", "package"),
+    [("cdktf", "node_modules", "cdktf-cli"), ("cdktn", "npm/cdktn/node_modules", "cdktn-cli")],
+)
+def test_the_projects_own_command_line_is_that_of_the_chosen_library(
+    chosen: str, folder: str, package: str, tmp_path: Path
+) -> None:
+    for name in BINDINGS:
+        project(tmp_path / name, (name, ""))
+    installed = tmp_path / folder / package
+    (installed / "bin").mkdir(parents=True)
+    (installed / "package.json").write_text(json.dumps({"name": package, "version": "1.2.3"}))
+    (installed / "bin" / chosen).touch()
+    own = tmp_path / folder / ".bin" / chosen
+    own.parent.mkdir()
+    own.symlink_to(installed / "bin" / chosen)
+    search = ":".join(str(tmp_path / name / "bin") for name in BINDINGS)
+    found = machine.machine(tmp_path, {"PATH": search, "NIXL_EFA_CDK": chosen}, STACKS_TERRAFORM)
+    assert found.cdk == Tool(chosen, "1.2.3", str(own))
+
+
 @pytest.mark.parametrize("script", ["exit 1", "echo nothing", "echo '{}'"])
 def test_a_terraform_that_does_not_tell_its_version_has_none(tmp_path: Path, script: str) -> None:
     folder = project(tmp_path, ("terraform", script))
     found = machine.machine(folder, {"PATH": f"{folder}/bin"}, STACKS_TERRAFORM)
     assert found.terraform == Tool("terraform", "", f"{folder}/bin/terraform")
-    assert (found.node.path, found.cdktf.path) == ("", "")
+    assert (found.node.path, found.cdk.path) == ("", "")

@@ -14,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.cdk import COMMAND_LINES
 from nixl_efa.checks.facts import DryRun, KeyPair, Tool
-from nixl_efa.checks.gather.machine import cdktf_fails
+from nixl_efa.checks.gather.machine import cli_fails
 from nixl_efa.checks.launch_request import request
 from nixl_efa.checks.rules import judge
 from nixl_efa.checks.runner import findings
@@ -236,27 +237,41 @@ def test_a_shell_makes_each_interface_of_the_dry_runs_command(launch: Launch) ->
     ]
 
 
+CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
+
+
 @pytest.mark.parametrize(
     ("changes", "check", "level", "words"),
     [
-        ({"cdktf": Tool("cdktf", "", "")}, "cdktf", FAIL, "is not installed"),
+        ({"cdk": Tool("cdktf", "", "")}, "cdktf", FAIL, "is not installed"),
         (
-            {"cdktf": Tool("cdktf", "0.20.11", "/bin/cdktf")},
+            {"cdk": Tool("cdktf", "0.20.11", "/bin/cdktf")},
             "cdktf",
             WARN,
             "is 0.20.11, but the Python package",
         ),
-        ({"cdktf": Tool("cdktf", "0.21.3", "/bin/cdktf")}, "cdktf", PASS, "0.21.3"),
-        ({"cdktf": Tool("cdktf", "", "/bin/cdktf")}, "cdktf", WARN, "does not say which version"),
+        ({"cdk": Tool("cdktf", "0.21.3", "/bin/cdktf")}, "cdktf", PASS, "0.21.3"),
+        ({"cdk": Tool("cdktf", "", "/bin/cdktf")}, "cdktf", WARN, "does not say which version"),
         ({"node": Tool("node", "", "")}, "node", FAIL, "Install Node.js 20.9 or newer"),
-        ({"node": Tool("node", "18.20.0", "/bin/node")}, "node", FAIL, "18.20.0 is too old"),
+        ({"node": Tool("node", "18.20.0", "/bin/node")}, "node", FAIL, "18.20.0 (/bin/node) is too old"),
         ({"terraform": Tool("terraform", "", "")}, "terraform", FAIL, "TERRAFORM_BINARY_NAME=tofu"),
         (
-            {"node": Tool("node", "24.2.0", "/bin/node"), "cdktf_fails": "Cannot find module"},
+            {"node": Tool("node", "24.2.0", "/bin/node"), "cdk_fails": "Cannot find module"},
             "node",
             FAIL,
             "does not start with Node.js 24.2.0 (/bin/node): Cannot find module. Use Node.js 20",
         ),
+        (
+            {"node": Tool("node", "24.2.0", "/bin/node"), "cdk_fails": "Cannot find module"},
+            "node",
+            FAIL,
+            "every Node.js from 22.19 on: run `make install CDK=cdktn`",
+        ),
+        ({"cdk": Tool("cdktn", "", "")}, "cdktn", FAIL, "Run `make install CDK=cdktn`."),
+        ({"cdk": CDKTN, "library": "0.24.0"}, "cdktn", PASS, "cdktn 0.24.0 (/bin/cdktn)."),
+        ({"cdk": CDKTN, "library": "0.25.0"}, "cdktn", WARN, "but the Python package cdktn is 0.25.0"),
+        ({"cdk": CDKTN}, "node", FAIL, "is too old for cdktn. Install Node.js 22.19 or newer."),
+        ({"cdk": CDKTN, "node": Tool("node", "24.2.0", "/bin/node")}, "node", PASS, "node 24.2.0"),
         ({"terraform": Tool("terraform", "1.3.9", "/bin/terraform")}, "terraform", FAIL, "1.3.9 is too old"),
         ({"terraform": Tool("terraform", "1.4.0", "/bin/terraform")}, "terraform", PASS, "1.4.0"),
         (
@@ -298,25 +313,28 @@ def test_the_oldest_terraform_follows_from_the_backend(
 
 
 @pytest.mark.parametrize(
-    ("module", "reason"),
+    ("name", "module", "reason"),
     [
-        ("module.exports = 1", ""),
-        ('throw new Error("no build for this ABI\\nand more")', "no build for this ABI"),
-        (None, ""),
+        ("cdktf", "module.exports = 1", ""),
+        ("cdktf", 'throw new Error("no build for this ABI\\nand more")', "no build for this ABI"),
+        ("cdktf", None, ""),
+        # It is found from cdktn-cli's folder, too, which is below the project's.
+        ("cdktn", "throw new Error()", ""),
     ],
 )
-def test_node_loads_what_the_cdktf_command_line_loads_first(
-    module: str | None, reason: str, tmp_path: Path
+def test_node_loads_what_the_command_line_loads_first(
+    name: str, module: str | None, reason: str, tmp_path: Path
 ) -> None:
-    cli = tmp_path / "node_modules/cdktf-cli/bundle/bin/cdktf"
-    cli.parent.mkdir(parents=True)
-    cli.touch()
+    cli = COMMAND_LINES[name]
+    path = tmp_path / cli.folder / cli.package / "bin" / name
+    path.parent.mkdir(parents=True)
+    path.touch()
     if module is not None:
         loaded = tmp_path / "node_modules/@cdktf/node-pty-prebuilt-multiarch"
         loaded.mkdir(parents=True)
         (loaded / "index.js").write_text(module, encoding="utf-8")
     node = Tool("node", "20", str(shutil.which("node")))
-    assert cdktf_fails(node, str(cli), os.environ) == reason
+    assert cli_fails(cli, str(path), node, os.environ) == reason
 
 
 def test_without_a_machine_its_programs_are_not_judged() -> None:

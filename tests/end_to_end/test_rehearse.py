@@ -211,7 +211,8 @@ def test_a_missing_node_is_one_line_too(project: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert (
-        "Node.js (node) is not on PATH: install version 20 or newer; terraform is not on PATH" in done.stderr
+        "Node.js (node) is not on PATH: install version 20.9 or newer; terraform is not on PATH"
+        in done.stderr
     )
     assert len(done.stderr.strip().splitlines()) == 1
 

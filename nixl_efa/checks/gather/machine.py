@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
+from nixl_efa.cdk import CommandLine, command_line
 from nixl_efa.checks.facts import Machine, Tool
 from nixl_efa.state import LeastTerraform
 
@@ -17,12 +18,11 @@ _SECONDS = 20
 _BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
 
-# Loads what the command line loads first, and is built for a version of Node.js. A command line that has it no more is
-# another one: nothing is known of it.
+# Loads the module as the program would. A command line that has it no more is another one: nothing is known of it.
 _LOAD = """
-const name = "@cdktf/node-pty-prebuilt-multiarch"
+const [from, name] = process.argv.slice(1)
 let module
-try { module = require.resolve(name, {paths: [process.argv[1]]}) } catch { process.exit() }
+try { module = require.resolve(name, {paths: [from]}) } catch { process.exit() }
 console.error = () => {}
 try { require(module) } catch (error) { console.log(error.message.split("\\n")[0]); process.exit(1) }
 """
@@ -31,28 +31,23 @@ try { require(module) } catch (error) { console.log(error.message.split("\\n")[0
 def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) -> Machine:
     """The programs that a deployment from `project` would run. least: the oldest Terraform that can deploy it."""
     search = environ.get("PATH", "")
-    node, cdktf = node_of(search, environ), _cdktf(project, search)
+    cli = command_line(environ)
+    node, path = node_of(search, environ), cli_path(cli, project, search)
     return Machine(
-        cdktf=cdktf,
+        # `--version` takes seconds and may ask the network for news; its package says the same.
+        cdk=Tool(cli.name, _package_version(Path(path), cli.package) if path else "", path),
         node=node,
-        cdktf_fails=cdktf_fails(node, cdktf.path, environ),
+        cdk_fails=cli_fails(cli, path, node, environ),
         least_terraform=least,
         terraform=_terraform(environ.get(_BINARY_VARIABLE) or "terraform", search, environ),
-        library=_library(),
+        library=_library(cli.name),
     )
 
 
-def cdktf_path(project: Path, search: str) -> str:
-    """The cdktf command line: the project's own, else the one on the search path; empty for none."""
-    own = project / "node_modules" / ".bin" / "cdktf"
-    return str(own) if own.exists() else shutil.which("cdktf", path=search) or ""
-
-
-def _cdktf(project: Path, search: str) -> Tool:
-    path = cdktf_path(project, search)
-    # `cdktf --version` takes seconds and may ask the network for news; its package says the same.
-    version = _package_version(Path(path), "cdktf-cli") if path else ""
-    return Tool("cdktf", version, path)
+def cli_path(cli: CommandLine, project: Path, search: str) -> str:
+    """The command line of cdktf or CDK Terrain: the project's own, else the one on the search path; empty for none."""
+    own = project / cli.folder / ".bin" / cli.name
+    return str(own) if own.exists() else shutil.which(cli.name, path=search) or ""
 
 
 def _package_version(program: Path, package: str) -> str:
@@ -72,14 +67,14 @@ def node_of(search: str, environ: Mapping[str, str]) -> Tool:
     return Tool("node", _said([path, "--version"], environ).removeprefix("v") if path else "", path)
 
 
-def cdktf_fails(node: Tool, cdktf: str, environ: Mapping[str, str]) -> str:
-    """Why this Node.js can't load the module of machine code of the cdktf command line; empty where it can, or where
-    one of the two is not there."""
-    if not node.path or not cdktf:
+def cli_fails(cli: CommandLine, path: str, node: Tool, environ: Mapping[str, str]) -> str:
+    """Why this Node.js can't load the module of machine code of the command line at `path`; empty where it can, where
+    there is no such module, or where one of the two is not there."""
+    if not (cli.module and path and node.path):
         return ""
     try:
         done = subprocess.run(
-            [node.path, "-e", _LOAD, str(Path(cdktf).resolve().parent)],
+            [node.path, "-e", _LOAD, str(Path(path).resolve().parent), cli.module],
             capture_output=True,
             text=True,
             timeout=_SECONDS,
@@ -114,8 +109,8 @@ def _said(command: list[str], environ: Mapping[str, str]) -> str:
     return done.stdout.strip()
 
 
-def _library() -> str:
+def _library(name: str) -> str:
     try:
-        return metadata.version("cdktf")
+        return metadata.version(name)
     except metadata.PackageNotFoundError:
         return ""

@@ -6,17 +6,18 @@ import re
 from datetime import datetime
 
 from nixl_efa.account import account_finding
+from nixl_efa.cdk import COMMAND_LINES, CommandLine
 from nixl_efa.checks.facts import Facts, Machine, NoAnswer, Tool
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
-# cdktf-cli 0.21's package.json: engines.node.
-_LEAST_NODE = (20, 9)
-
 # cdktf-cli 0.21 brings its module of machine code (node-pty) built for the ABIs of Node.js 20 and 22, on arm64 for that
 # of 20 alone (node-pty-prebuilt-multiarch 0.10.2, prebuilds).
-OTHER_NODE = "Use Node.js 20, or 22 on x86_64; run `make install` after a change of Node.js."
+OTHER_NODE = (
+    "Use Node.js 20, or 22 on x86_64, and run `make install` after a change of Node.js; or CDK Terrain (cdktn), which"
+    " starts with every Node.js from 22.19 on: run `make install CDK=cdktn` and set NIXL_EFA_CDK=cdktn."
+)
 
 
 def cannot_load(node: Tool, reason: str) -> str:
@@ -24,12 +25,27 @@ def cannot_load(node: Tool, reason: str) -> str:
     return f"The cdktf command line does not start with Node.js {node.version} ({node.path}): {reason}."
 
 
+def too_old(node: Tool, cli: CommandLine) -> str:
+    """What is wrong, where Node.js is older than the command line takes; empty where it is not."""
+    found = version_of(node.version)
+    return (
+        f"Node.js {node.version} ({node.path}) is too old for {cli.name}."
+        if found and found < cli.least_node
+        else ""
+    )
+
+
+def newer(cli: CommandLine) -> str:
+    """Which Node.js the command line takes, in words."""
+    return f"{'.'.join(map(str, cli.least_node))} or newer"
+
+
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Credentials and account; and the programs, when they were asked for."""
     findings = _credentials(launch, facts)
     if facts.machine is not None:
         found = facts.machine
-        findings += [_cdktf(found), _node(found), _terraform(found)]
+        findings += [_cdk(found), _node(found), _terraform(found)]
     return findings
 
 
@@ -49,38 +65,32 @@ def _credentials(launch: Launch, facts: Facts) -> list[Finding]:
     return [found] if of_settings is None else [found, of_settings]
 
 
-def _cdktf(machine: Machine) -> Finding:
-    tool, by_hand = machine.cdktf, "cdktf --version"
+def _cdk(machine: Machine) -> Finding:
+    tool = machine.cdk
+    name, by_hand = tool.name, f"{tool.name} --version"
+    install = f"Run `{COMMAND_LINES[name].install}`"
     if not tool.path:
-        return failed("cdktf", "The cdktf command line is not installed.", "Run `make install`.", by_hand)
+        return failed(name, f"The {name} command line is not installed.", f"{install}.", by_hand)
     ours, theirs = version_of(machine.library)[:2], version_of(tool.version)[:2]
     if ours and theirs and ours != theirs:
         return warned(
-            "cdktf",
-            f"The cdktf command line is {tool.version}, but the Python package cdktf is {machine.library}.",
-            "Run `make install`: both must be of one version.",
+            name,
+            f"The {name} command line is {tool.version}, but the Python package {name} is {machine.library}.",
+            f"{install}: both must be of one version.",
             by_hand,
         )
-    return _present("cdktf", tool, by_hand)
+    return _present(name, tool, by_hand)
 
 
 def _node(machine: Machine) -> Finding:
-    tool, by_hand = machine.node, "node --version"
-    least = ".".join(map(str, _LEAST_NODE))
+    tool, cli, by_hand = machine.node, COMMAND_LINES[machine.cdk.name], "node --version"
+    install = f"Install Node.js {newer(cli)}."
     if not tool.path:
-        return failed(
-            "node", "Node.js is not installed; cdktf needs it.", f"Install Node.js {least} or newer.", by_hand
-        )
-    found = version_of(tool.version)
-    if found and found < _LEAST_NODE:
-        return failed(
-            "node",
-            f"Node.js {tool.version} is too old for cdktf.",
-            f"Install Node.js {least} or newer.",
-            by_hand,
-        )
-    if machine.cdktf_fails:
-        return failed("node", cannot_load(tool, machine.cdktf_fails), OTHER_NODE, by_hand)
+        return failed("node", f"Node.js is not installed; {cli.name} needs it.", install, by_hand)
+    if old := too_old(tool, cli):
+        return failed("node", old, install, by_hand)
+    if machine.cdk_fails:
+        return failed("node", cannot_load(tool, machine.cdk_fails), OTHER_NODE, by_hand)
     return _present("node", tool, by_hand)
 
 
