@@ -14,6 +14,9 @@ import constructs_lib  # noqa: F401  (before cdktf: see its docstring)
 from local_aws import LocalAws
 
 FOREIGN = ("AWS_", "NIXL_EFA_", "CDKTF_", "TF_VAR_")
+# Terraform and its provider live for seconds: a fourth of what they compute would be for memory that their end frees.
+os.environ.setdefault("GOGC", "off")
+os.environ.setdefault("GOMEMLIMIT", "1GiB")
 
 
 @pytest.fixture(autouse=True)

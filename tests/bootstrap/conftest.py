@@ -14,26 +14,10 @@ from pathlib import Path
 import pytest
 import yaml  # type: ignore[import-untyped]
 
-from nixl_efa.bootstrap import Bootstrap, PeerNode, plain, user_data
+from nixl_efa.bootstrap import Bootstrap, plain, user_data
+from tests.told_at_boot import P5
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-
-P5 = Bootstrap(
-    environment="prod",
-    node="producer",
-    nodes=(
-        PeerNode(name="producer", role="producer", address="10.0.0.11"),
-        PeerNode(name="consumer", role="consumer", address="10.0.0.12"),
-    ),
-    region="us-east-1",
-    instance_type="p5.48xlarge",
-    efa_interfaces=32,
-    accelerators=8,
-    accelerator_kind="nvidia",
-    install_nixl=True,
-    nixl_version="1.5.0",
-    scripts_bucket="nixl-efa-prod-scripts",
-)
 
 EARLIER = REPOSITORY / "tests/terraform/earlier"
 

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from nixl_efa import bootstrap as bootstrap_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
 from nixl_efa.bootstrap.files import ENV_NAMES, FORM
-from tests.bootstrap.conftest import P5, earlier_files
+from tests.bootstrap.conftest import earlier_files
+from tests.told_at_boot import P5
 
 CASES: dict[str, dict[str, Any]] = {
     "p5.48xlarge with NIXL": {},

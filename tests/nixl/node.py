@@ -10,22 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.bootstrap.files import node_files
-
-P5 = Bootstrap(
-    environment="dev",
-    node="producer",
-    nodes=(PeerNode("producer", "producer", "10.0.0.11"), PeerNode("consumer", "consumer", "10.0.0.12")),
-    region="us-east-2",
-    instance_type="p5.48xlarge",
-    efa_interfaces=32,
-    accelerators=8,
-    accelerator_kind="nvidia",
-    install_nixl=True,
-    nixl_version="1.5.0",
-    scripts_bucket="bucket",
-)
+from tests.told_at_boot import P5
 
 
 class RealNode:

@@ -6,18 +6,18 @@ import json
 import os
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
-from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.bootstrap.files import node_files
+from tests.told_at_boot import P5
 
 PRODUCER_ID, CONSUMER_ID = "i-0aaaaaaaaaaaaaaa1", "i-0bbbbbbbbbbbbbbb2"
-ADDRESSES = {"producer": "10.0.0.11", "consumer": "10.0.0.12"}
+ADDRESSES = {node.name: node.address for node in P5.nodes}
 GIB = 1 << 30
 COUNTERS = (
     "tx_bytes",
@@ -53,23 +53,6 @@ def nixl_document(role: str, **more: Any) -> dict[str, Any]:
     return {"role": role, "step": "transfer", "error": "", "peers": [{"address": "10.0.0.1", **peer}], **more}
 
 
-def first_boot(node: str, efa_interfaces: int) -> Bootstrap:
-    """What the node was told at its first boot."""
-    return Bootstrap(
-        environment="prod",
-        node=node,
-        nodes=tuple(PeerNode(name, name, address) for name, address in ADDRESSES.items()),
-        region="us-east-1",
-        instance_type="p5.48xlarge",
-        efa_interfaces=efa_interfaces,
-        accelerators=8,
-        accelerator_kind="nvidia",
-        install_nixl=True,
-        nixl_version="1.5.0",
-        scripts_bucket="nixl-efa-prod-scripts",
-    )
-
-
 @dataclass
 class StandIn:
     """One node: root folder, and the commands that stand before the machine's own."""
@@ -81,7 +64,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self.commands = self.root / "stand-ins"
         self.commands.mkdir(parents=True)
-        self.files = node_files(first_boot(self.name, self.devices))
+        self.files = node_files(replace(P5, node=self.name, efa_interfaces=self.devices))
         for written in self.files:
             self.file(written.path.lstrip("/"), written.content).chmod(0o755)
         self.file("var/lib/nixl-efa/boot-report.json", '{"ok": true, "transport": "EFA", "checks": []}')

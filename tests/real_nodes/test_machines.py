@@ -7,18 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from nixl_efa.bootstrap import Bootstrap, PeerNode, plain, user_data
+from nixl_efa.bootstrap import plain, user_data
 from tests.real_nodes.conftest import Account, wait_until
+from tests.told_at_boot import P5
 
-FACTS = Bootstrap(
+FACTS = replace(
+    P5,
     environment="trial",
-    node="producer",
-    nodes=(PeerNode("producer", "producer", ""), PeerNode("consumer", "consumer", "")),
-    region="us-east-2",
     instance_type="g7e.8xlarge",
     efa_interfaces=1,
     accelerators=1,
-    accelerator_kind="nvidia",
     install_nixl=False,
     nixl_version="",
     scripts_bucket="",
