@@ -19,6 +19,8 @@ PIPENV := VIRTUAL_ENV="$(CURDIR)/$(VENV)" PIPENV_VERBOSITY=-1 PIPENV_NOSPIN=1 PI
 NO_COMPILE := --extra-pip-args=--no-compile
 PIPENV_VERSION := 2026.10.3
 export CHECKPOINT_DISABLE := 1
+# Each command would compile all that it imports anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 # Of each library: its Python packages, and the folder of its command line's packages with the file of their installation.
 # Modules of machine code, which cdktf-cli has, are built for one ABI of Node.js: another one installs anew.

@@ -10,6 +10,9 @@ import pytest
 from local_aws import LocalAws
 from tests.checks.deploying import Deploying
 from tests.checks.local_project import Project
+from tests.clients import clients_are_made_once
+
+__all__ = ["clients_are_made_once"]
 
 
 @pytest.fixture

@@ -24,8 +24,10 @@ import pytest
 
 from local_aws import LocalAws
 from local_aws.gate import Gate
-from nixl_efa import aws as seam
 from nixl_efa.cli import main
+from tests.clients import clients_are_made_once
+
+__all__ = ["clients_are_made_once"]
 
 MOMENT = datetime(2026, 12, 1, 8, tzinfo=UTC)
 REGION = "us-east-2"
@@ -105,23 +107,6 @@ def _signals_as_ever() -> None:
     """A shell that starts the tests in the background tells them to ignore SIGINT, nohup to ignore SIGHUP."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _clients_are_made_once() -> Iterator[None]:
-    """Commands in this process share their clients where endpoint, key and timeout are the same: making them is
-    most of what a command takes. A command as a process of its own makes its own."""
-    made: dict[object, dict[Any, Any]] = {}
-    begin = seam.Clients.__init__
-
-    def beginning(self: seam.Clients, *arguments: Any, **more: Any) -> None:
-        begin(self, *arguments, **more)
-        if self._profile is None and self._role is None:
-            keys = (os.environ.get("AWS_ENDPOINT_URL"), os.environ.get("AWS_ACCESS_KEY_ID"))
-            self._made = made.setdefault((*keys, seam.PURCHASE_READ_SECONDS), {})
-
-    with patch.object(seam.Clients, "__init__", beginning):
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
+from tests.clients import clients_are_made_once
+
+__all__ = ["clients_are_made_once"]
 
 REGION = "us-east-2"
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,9 @@ from typing import Any
 
 from nixl_efa.bootstrap.files import node_files
 from tests.told_at_boot import P5
+
+# The wheels that are fetched are of Python 3.11.
+PYTHON = sys.executable if sys.version_info[:2] == (3, 11) else shutil.which("python3.11") or ""
 
 
 class RealNode:
@@ -37,6 +41,7 @@ class RealNode:
         self.command("ldconfig", r"for name in $ON_LOADER_PATH; do printf '\t%s (libc6) => x\n' $name; done")
         self.command("apt-get", f'echo "$*" >>{root}/apt; exit 1')
         self.command("aws", "exit 1")
+        self.command("python3", f'exec {PYTHON} "$@"')
 
     def command(self, name: str, script: str) -> None:
         """A stand-in of a command."""
@@ -51,8 +56,8 @@ class RealNode:
         )
 
     def run(self, script: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """One of our scripts; what it says of the machine's Python is of the interpreter that runs this test."""
-        path = f"{self.commands}:{Path(sys.executable).parent}:{os.environ['PATH']}"
+        """One of our scripts; what it says of the machine's Python is of PYTHON."""
+        path = f"{self.commands}:{os.environ['PATH']}"
         return subprocess.run(
             ["bash", self.root / "opt/nixl-efa/bin" / script, *arguments, self.root],
             env={

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,6 @@ from nixl_efa import nixl_releases
 from nixl_efa.nodes import parse
 from scripts.nixl_releases import symbol_version
 from tests.nixl.node import RealNode
-
-pytestmark = pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11) and os.environ.get("CI") != "true", reason="the wheels are of Python 3.11"
-)
 
 
 @pytest.fixture(scope="module")

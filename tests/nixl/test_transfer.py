@@ -8,7 +8,6 @@ import os
 import shlex
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from nixl_efa.nodes.nixl_transfer import SIZES, SMALL
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.sections import Section, sections
 from nixl_efa.nodes.transfer import DRAM, NIXL, Attempt
+from tests.nixl.node import PYTHON
 
 PAIR = PairOutputs(
     "dev", Node("producer", "i-1", "10.77.0.1", ""), Node("consumer", "i-2", "10.77.0.2", ""), 32, ""
@@ -120,7 +120,7 @@ def inside(holder: int) -> list[str]:
 def venv(real_nixl: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A virtual environment as install-nixl makes it."""
     folder = tmp_path_factory.mktemp("nixl") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([PYTHON, "-m", "venv", folder], check=True)
     wheels = ["nixl==1.5.0", "nixl-cu13==1.5.0", "numpy", "nvidia-cuda-runtime"]
     pip = [
         f"{folder}/bin/pip",
@@ -296,7 +296,7 @@ def test_without_nixl_that_is_what_is_said(wire: Wire, tmp_path: Path) -> None:
     venv = wire.roots["consumer"] / "opt/nixl-efa/venv"
     real = venv.readlink()
     venv.unlink()
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
+    subprocess.run([PYTHON, "-m", "venv", "--without-pip", tmp_path / "venv"], check=True)
     venv.symlink_to(tmp_path / "venv")
     try:
         (end,) = wire.ends(OVER_TCP, without="producer").values()

@@ -14,6 +14,7 @@ from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import Nixl
+from tests.clients import clients_are_made_once
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
 from tests.nodes.stand_in import (
     ADDRESSES,
@@ -25,6 +26,8 @@ from tests.nodes.stand_in import (
     StandIn,
     instance,
 )
+
+__all__ = ["clients_are_made_once"]
 
 
 @pytest.fixture

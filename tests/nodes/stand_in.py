@@ -13,6 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.bootstrap.files import node_files
 from tests.told_at_boot import P5
 
@@ -53,6 +54,12 @@ def nixl_document(role: str, **more: Any) -> dict[str, Any]:
     return {"role": role, "step": "transfer", "error": "", "peers": [{"address": "10.0.0.1", **peer}], **more}
 
 
+def first_boot(node: str, efa_interfaces: int) -> Bootstrap:
+    """What the node was told at its first boot, at the addresses of now."""
+    nodes = tuple(PeerNode(name, name, address) for name, address in ADDRESSES.items())
+    return replace(P5, node=node, nodes=nodes, efa_interfaces=efa_interfaces)
+
+
 @dataclass
 class StandIn:
     """One node: root folder, and the commands that stand before the machine's own."""
@@ -64,7 +71,7 @@ class StandIn:
     def __post_init__(self) -> None:
         self.commands = self.root / "stand-ins"
         self.commands.mkdir(parents=True)
-        self.files = node_files(replace(P5, node=self.name, efa_interfaces=self.devices))
+        self.files = node_files(first_boot(self.name, self.devices))
         for written in self.files:
             self.file(written.path.lstrip("/"), written.content).chmod(0o755)
         self.file("var/lib/nixl-efa/boot-report.json", '{"ok": true, "transport": "EFA", "checks": []}')

@@ -28,10 +28,10 @@ from tests.nodes.stand_in import (
     FakeEc2,
     FakeSsm,
     StandIn,
+    first_boot,
     instance,
     nixl_document,
 )
-from tests.told_at_boot import P5
 
 Nodes = dict[str, StandIn]
 LAUNCH = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region="us-east-1"))
@@ -232,7 +232,7 @@ def test_a_type_without_efa_is_measured_over_tcp_as_planned(
             device.unlink() if device.is_file() else device.rmdir()
         node.efa(0)
         node.command("nvidia-smi", "echo '0, NVIDIA RTX PRO 6000, 580.65.06, 97887 MiB'")
-        for written in node_files(replace(P5, node=node.name, efa_interfaces=0)):
+        for written in node_files(first_boot(node.name, 0)):
             node.file(written.path.lstrip("/"), written.content)
     report = verify(pair=replace(pair, efa_interfaces=0))
     assert {finding.level for finding in report.all_findings} == {Level.PASS, Level.WARN}
