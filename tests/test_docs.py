@@ -16,7 +16,7 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa.cli.capacity import app as capacity
 from nixl_efa.clock import EndpointClock
-from tests.cli.conftest import _clients_are_made_once  # noqa: F401
+from tests.clients import clients_are_made_once  # noqa: F401
 from tests.known_commands import all_options, fault
 from tests.printed import PAGES, ROOT, User, blocks, mentioned, scripts, sessions
 from tests.synthesis import settings_of, synthesize_settings
