@@ -54,6 +54,20 @@ class Lock:
     version: str
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the locks say of an environment's next run.
+
+    constraint: the setting. lock: the one in force; None: the run is free to choose. last: the version that Terraform
+    last took here, as far as its lock is left; empty for none. fault: of a lock that the setting leaves out.
+    """
+
+    constraint: str
+    lock: Lock | None = None
+    last: str = ""
+    fault: Finding | None = None
+
+
 def places(settings: Settings, project: Path, stack_folder: Path, environments: Path) -> Places:
     """project: the folder of cdktf.out, below which local states lie. environments: that of the settings' files."""
     return Places(
@@ -91,12 +105,25 @@ def contradiction(settings: Settings, where: Places) -> Finding | None:
     lock = in_force(where)
     if lock is None or provider_version.takes(settings.provider_version, lock.version):
         return None
-    there = " ".join(_shown(path) for path in where.in_order if read(path) is not None)
+    there = " ".join(shown(path) for path in where.in_order if read(path) is not None)
     return failed(
         CHECK,
-        f"{settings.name}: {_shown(lock.path)} locks the AWS provider {lock.version}, and provider_version ="
+        f"{settings.name}: {shown(lock.path)} locks the AWS provider {lock.version}, and provider_version ="
         f' "{settings.provider_version}" ({settings.source("provider_version").label}) leaves it out.',
         f"Set provider_version so that it takes {lock.version}; or let the next run choose anew: `rm {there}`.",
+    )
+
+
+def see(settings: Settings, project: Path) -> Seen:
+    """project: the folder of cdktf.json."""
+    folder = project / "cdktf.out" / "stacks" / settings.stack_name
+    where = places(settings, project, folder, project / "environments")
+    last = read(where.folder) or read(where.kept)
+    return Seen(
+        settings.provider_version,
+        in_force(where),
+        last.version if last is not None else "",
+        contradiction(settings, where),
     )
 
 
@@ -131,7 +158,7 @@ def _replace(path: Path, text: str) -> None:
     os.replace(new, path)
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A place as a user in the project's folder types it: the same on every machine."""
     if path.name == LOCK_FILE:
         return f"cdktf.out/stacks/{path.parent.name}/{LOCK_FILE}"

@@ -14,9 +14,10 @@ from nixl_efa.account import Account
 from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, NetworkAcl, PublicAccess
+from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, LocalZone, NetworkAcl, PublicAccess
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
+from nixl_efa.provider_lock import Seen
 from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform, State
 
 
@@ -327,15 +328,6 @@ class BlockHealth:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalZone:
-    """A Local Zone that the pair is to stand in. group: what the account opts in to."""
-
-    name: str
-    group: str
-    opted_in: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything that was seen, each part by itself or NoAnswer. None: there was no reason to look.
 
@@ -343,7 +335,7 @@ class Facts:
     Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter. `own_vpc` is the subnet's.
 
     used_by: the accounts that run instances in the launch's reservation, and how many.
-    state:   the stack's Terraform state.
+    state:   the stack's Terraform state. provider: which version of the AWS provider the next run takes.
     ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
     """
 
@@ -396,4 +388,5 @@ class Facts:
     ec2_names: Answer[tuple[Named, ...]] = ()
     iam_names: Answer[tuple[Named, ...]] = ()
     state: Answer[State | None] = None
+    provider: Seen | None = None
     differences: Answer[tuple[Difference, ...] | None] = None

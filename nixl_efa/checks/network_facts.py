@@ -1,4 +1,6 @@
-"""What stands in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options. Plain values."""
+"""What stands in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options, a Local Zone.
+
+Plain values."""
 
 from __future__ import annotations
 
@@ -106,3 +108,12 @@ class DhcpOptions:
 
 
 AMAZON_DNS = "AmazonProvidedDNS"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalZone:
+    """A Local Zone that the pair is to stand in. group: what the account opts in to."""
+
+    name: str
+    group: str
+    opted_in: bool

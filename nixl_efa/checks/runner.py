@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa import state
+from nixl_efa import provider_lock, state
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.gather.asking import answer_of
 from nixl_efa.checks.gather.gatherer import Gatherer
@@ -77,6 +77,7 @@ def run(
                 facts,
                 machine=programs.result(),
                 state=looked if isinstance(looked, NoAnswer) else looked.state,
+                provider=provider_lock.see(settings, project),
                 differences=looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
             )
     found = findings(launch, owned(facts, launch), clock.now())

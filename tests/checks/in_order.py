@@ -31,6 +31,8 @@ from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, NetworkAcl, Pub
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
+from nixl_efa.provider_lock import Seen
+from nixl_efa.provider_version import DEFAULT
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 BLOCK_ID = "cr-0123456789abcdef0"
@@ -149,6 +151,7 @@ BLOCK_FACTS = Facts(
     image=IMAGE,
     dry_run=DryRun("DryRunOperation", "Request would have succeeded, but DryRun flag is set."),
     machine=MACHINE,
+    provider=Seen(DEFAULT),
 )
 DEMAND_LAUNCH = replace(
     BLOCK_LAUNCH,

@@ -10,7 +10,6 @@ import pytest
 from nixl_efa.checks.facts import (
     Address,
     Endpoint,
-    LocalZone,
     Quota,
     Route,
     RouteTable,
@@ -20,6 +19,7 @@ from nixl_efa.checks.facts import (
     Vpc,
 )
 from nixl_efa.checks.gather.network import choose_subnet
+from nixl_efa.checks.network_facts import LocalZone
 from nixl_efa.checks.rules.network import addresses_needed
 from nixl_efa.checks.rules.way_out import default_route, table_of
 from nixl_efa.efa_layout import Interface

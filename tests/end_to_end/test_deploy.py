@@ -76,11 +76,6 @@ def dev(make_project: Any) -> Deployer:
     return deploy
 
 
-def test_which_provider_was_taken_is_kept_beside_the_state(dev: Deployer) -> None:
-    kept = dev.project.folder / "state" / "nixl-efa-dev.lock.hcl"
-    assert kept.read_bytes() == (dev.project.stack_folder / ".terraform.lock.hcl").read_bytes()
-
-
 @pytest.fixture
 def other_image(aws: LocalAws) -> str:
     images = client(aws, "ec2").describe_images(Owners=["amazon"])["Images"]
@@ -94,6 +89,17 @@ def stored(dev: Deployer) -> dict[str, Any]:
     document: dict[str, Any] = json.loads(dev.project.terraform("state", "pull").text)
     document.pop("check_results", None)
     return document
+
+
+def test_which_provider_was_taken_is_kept_beside_the_state_which_tells_a_schema_alone(dev: Deployer) -> None:
+    kept = dev.project.folder / "state" / "nixl-efa-dev.lock.hcl"
+    assert kept.read_bytes() == (dev.project.stack_folder / ".terraform.lock.hcl").read_bytes()
+    state = stored(dev)
+    nodes = [
+        one for each in state["resources"] if each["type"] == "aws_instance" for one in each["instances"]
+    ]
+    assert [one["schema_version"] for one in nodes] == [1, 1]
+    assert "5.100" not in json.dumps(state)
 
 
 @pytest.mark.parametrize(

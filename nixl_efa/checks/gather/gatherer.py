@@ -21,7 +21,6 @@ from nixl_efa.checks.facts import (
     Endpoint,
     Facts,
     Image,
-    LocalZone,
     Named,
     NoAnswer,
     Profile,
@@ -36,7 +35,7 @@ from nixl_efa.checks.gather import account_settings, choice, network, reservatio
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.checks.gather.asking import Asking, answer_of, known
 from nixl_efa.checks.gather.names import in_ec2, in_iam
-from nixl_efa.checks.network_facts import Exclusion, NetworkAcl, PublicAccess
+from nixl_efa.checks.network_facts import Exclusion, LocalZone, NetworkAcl, PublicAccess
 from nixl_efa.checks.permissions import wanted, wanted_of_nodes
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa.checks.facts import (
     Address,
     Endpoint,
-    LocalZone,
     Route,
     RouteTable,
     Rule,
@@ -17,7 +16,14 @@ from nixl_efa.checks.facts import (
     Subnet,
     Vpc,
 )
-from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, Exclusion, NetworkAcl, PublicAccess
+from nixl_efa.checks.network_facts import (
+    AclEntry,
+    DhcpOptions,
+    Exclusion,
+    LocalZone,
+    NetworkAcl,
+    PublicAccess,
+)
 from nixl_efa.launch import Launch
 from nixl_efa.settings.model import STACK_TAG
 

@@ -17,6 +17,7 @@ from nixl_efa.checks.rules import (
     pending,
     permissions,
     placement,
+    provider,
     purchase,
     quota,
     reservation,
@@ -35,6 +36,7 @@ SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 # agrees.
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
+    provider.check,
     pending.check,
     state.check,
     names.check,

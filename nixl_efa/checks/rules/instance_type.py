@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from nixl_efa.checks.facts import Facts, LocalZone, NoAnswer, TypeInEc2
+from nixl_efa.checks.facts import Facts, NoAnswer, TypeInEc2
+from nixl_efa.checks.network_facts import LocalZone
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.efa_layout import EFA_CARDS
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
