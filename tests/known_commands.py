@@ -42,7 +42,11 @@ def fault(command: str, endpoint: str) -> str:
         name, _, value = words.pop(0).partition("=")
         assigned[name] = value
     if len(words) < 2:
-        return "" if words in (["nixl-efa"], ["cdktf"], ["make"]) else f"nothing to look up: {command}"
+        return (
+            ""
+            if words in (["nixl-efa"], ["cdktf"], ["cdktn"], ["make"])
+            else f"nothing to look up: {command}"
+        )
     program, *rest = words
     if why := _settings_fault(assigned, rest):
         return why
@@ -213,6 +217,8 @@ def _terraform(words: list[str]) -> str:
 RULES: dict[str, Callable[[list[str]], str]] = {
     "nixl-efa": _nixl_efa,
     "cdktf": _cdktf,
+    # Made from cdktf, with its verbs and options; run for real in tests/matrix/test_successor.py.
+    "cdktn": _cdktf,
     "make": _make,
     "python": _python,
     "pip": _pip,
@@ -220,4 +226,5 @@ RULES: dict[str, Callable[[list[str]], str]] = {
     "aws": _aws,
     "source": lambda words: "" if _is_ours(words[0]) else f"there is no {words[0]}",
     "export": lambda words: "",
+    "unset": lambda words: "",
 }

@@ -95,7 +95,7 @@ def test_the_commands_of_the_readme_go_from_search_to_check(aws: LocalAws, user:
 
 
 # What begins a command in the text, where backticks hold other things, too.
-OURS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdktf|python|pip|scripts/\S+|\.(?:venv|tools)/\S+) ")
+OURS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdkt[fn]|python|pip|scripts/\S+|\.(?:venv|tools)/\S+) ")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
