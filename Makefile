@@ -11,6 +11,7 @@
 PYTHON ?= python3
 ENV ?= prod
 CDK ?= $(or $(NIXL_EFA_CDK),cdktf)
+TERRAFORM := $(or $(TERRAFORM_BINARY_NAME),terraform)
 VENV := .venv
 BIN := $(VENV)/bin
 # pipenv asks for no confirmation, prints no courtesy notice and uses the virtual environment that stands here.
@@ -36,13 +37,21 @@ endif
 export NIXL_EFA_CDK := $(CDK)
 
 # Installs what the package-lock.json of a folder says.
-npm_ci = command -v npm >/dev/null || { echo "npm is not on PATH: install Node.js 20 (it brings npm)" >&2; exit 1; }; \
-	echo "Installing $(2) into $(1)/node_modules" >&2; \
+npm_ci = echo "Installing $(2) into $(1)/node_modules" >&2; \
 	npm ci --prefix $(1) --no-audit --no-fund --loglevel=error >&2
 
-.PHONY: install python-packages rehearse test test-matrix synth bench lint lock clean
+.PHONY: install has-node has-terraform python-packages rehearse test test-matrix synth bench lint lock clean
 
-install: python-packages $(NODE_$(CDK))
+# What make can't install is looked for before anything is downloaded.
+has-node:
+	@command -v node >/dev/null && command -v npm >/dev/null || \
+		{ echo "Node.js (node and npm) is not on PATH: install version 20 or 22" >&2; exit 1; }
+
+has-terraform:
+	@command -v $(TERRAFORM) >/dev/null || { echo "$(TERRAFORM) is not on PATH: install Terraform 1.4 or newer," \
+		"or OpenTofu and set TERRAFORM_BINARY_NAME=tofu" >&2; exit 1; }
+
+install: has-node python-packages $(NODE_$(CDK))
 ifeq ($(CDK),cdktn)
 	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || major == 22 && minor >= 19 ? 0 : 1)' || \
 		{ echo "cdktn needs Node.js 22.19 or newer: node on PATH is $$(node --version)" >&2; exit 1; }
@@ -51,7 +60,7 @@ endif
 python-packages: $(PYTHON_$(CDK))
 
 $(VENV)/installed: Pipfile.lock pyproject.toml local_aws/pyproject.toml
-	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	@test -x $(BIN)/python || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 		{ echo "$(PYTHON) is not Python 3.11 or newer: name one with make PYTHON=python3.12" >&2; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "Installing the Python packages of Pipfile.lock into $(VENV)" >&2
@@ -72,18 +81,18 @@ $(NODE_cdktn): npm/cdktn/package-lock.json
 	@$(call npm_ci,npm/cdktn,cdktn-cli of its package-lock.json)
 	@touch $@
 
-rehearse: install
+rehearse: has-terraform install
 	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep) $(if $(REAL),--real-nodes)
 
 synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # A file at a time: most of a run waits for Terraform. TESTS=tests/settings runs all that is there.
-test: install .tools/checkov/installed
+test: has-terraform install .tools/checkov/installed
 	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),-m "not matrix")
 
 # A test at a time.
-test-matrix: install $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
+test-matrix: has-terraform install $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m matrix
 
 # Node.js 20, 22 and 24.
