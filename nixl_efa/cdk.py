@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -90,7 +91,14 @@ def command_line(environ: Mapping[str, str], installed: Callable[[str], bool] = 
     BadInput for a name that is none. The project's own Python, in which the library must be, may be another.
     """
     try:
-        name = _named(environ)
+        return COMMAND_LINES[_named(environ) or next(filter(installed, BINDINGS), DEFAULT)]
     except ValueError as error:
         raise BadInput(str(error)) from None
-    return COMMAND_LINES[name or next(filter(installed, BINDINGS), DEFAULT)]
+
+
+def program() -> str:
+    """What a message calls the command line: of this process's choice, for a wrong one too."""
+    try:
+        return command_line(os.environ).name
+    except BadInput:
+        return DEFAULT

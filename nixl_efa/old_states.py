@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nixl_efa import state
+from nixl_efa.cdk import program
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.settings import CloudBackend, LocalBackend, Settings
@@ -46,7 +47,8 @@ def _abandoned(name: str, path: Path, old: State) -> Finding:
         "environments",
         f"{STATE_FOLDER}/{path.name} still holds {_contents(old)}, but environments/{name}.toml is gone:"
         " no command reaches them, and what runs is billed.",
-        f"Put environments/{name}.toml back, by this very name{least}, and run `cdktf destroy {STACK_PREFIX}{name}`.",
+        f"Put environments/{name}.toml back, by this very name{least}, and run"
+        f" `{program()} destroy {STACK_PREFIX}{name}`.",
     )
 
 
@@ -167,10 +169,10 @@ def _moving(settings: Settings, was: str) -> str:
         )
     if isinstance(settings.backend, CloudBackend):
         # -migrate-state is refused for it.
-        return f"After `cdktf synth`: `{init}` at a terminal asks whether to move it."
+        return f"After `{program()} synth`: `{init}` at a terminal asks whether to move it."
     return (
-        f"`cdktf deploy {name} --migrate-state` moves it and deploys; by Terraform alone, after `cdktf synth`:"
-        f" `{init} -migrate-state`."
+        f"`{program()} deploy {name} --migrate-state` moves it and deploys; by Terraform alone,"
+        f" after `{program()} synth`: `{init} -migrate-state`."
     )
 
 
@@ -180,7 +182,7 @@ def _never_moved(settings: Settings, path: Path, old: State) -> Finding:
         CHECK,
         f"{name}: {_chosen(settings)}, but {_shown(path)} on this machine holds {_contents(old)}, and the state there"
         " nothing: a deploy would build a second pair.",
-        f"To move it, let Terraform remember it first: `rm -rf cdktf.out`, `{local} cdktf synth`,"
+        f"To move it, let Terraform remember it first: `rm -rf cdktf.out`, `{local} {program()} synth`,"
         f" `terraform -chdir=cdktf.out/stacks/{name} init`. Then: {_moving(settings, 'local')}"
         f" If the file is of no use any more: {_put_aside(path)}.",
     )
@@ -192,7 +194,7 @@ def _two_states(settings: Settings, path: Path, what: str) -> Finding:
         CHECK,
         f"{settings.stack_name}: {_chosen(settings)}, but {_shown(path)} on this machine {what}.",
         f"Look which of them runs. What only the file knows is destroyed by `rm -rf cdktf.out`,"
-        f" `{local} cdktf destroy {settings.stack_name}`. If the file is of no use any more: {_put_aside(path)}.",
+        f" `{local} {program()} destroy {settings.stack_name}`. If the file is of no use any more: {_put_aside(path)}.",
     )
 
 

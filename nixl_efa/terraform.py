@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from nixl_efa.cdk import program
 from nixl_efa.failure import Failure
 
 T = TypeVar("T")
@@ -153,7 +154,9 @@ class Terraform:
 
     def _run(self, run: Callable[[Sequence[str], Mapping[str, str]], T], words: Sequence[str]) -> T:
         if not self.folder.is_dir():
-            raise Failure(f"there is no {self.folder}: nothing was synthesized there. Run `cdktf synth`")
+            raise Failure(
+                f"there is no {self.folder}: nothing was synthesized there. Run `{program()} synth`"
+            )
         environ = {**self.environ, "TF_IN_AUTOMATION": "1", "TF_INPUT": "0"}
         try:
             return run([self.program, *words], environ)

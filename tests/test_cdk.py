@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.cdk import BINDINGS, command_line, library
+from nixl_efa.failure import Failure
+from nixl_efa.nodes import outputs
 
 ROOT = Path(__file__).resolve().parents[1]
 BOTH = (*BINDINGS, *BINDINGS.values())
@@ -121,3 +125,27 @@ def test_the_constructs_of_the_successor_are_those_that_the_names_of_cdktf_lead_
     )
 
     assert json.loads(done.stdout) == ["cdktn", "cdktn"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "named"), [("", "cdktf"), ("cdktf", "cdktf"), ("cdktn", "cdktn"), ("wrong", "cdktf")]
+)
+def test_a_message_names_the_program_that_is_chosen(
+    chosen: str, named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NIXL_EFA_CDK", chosen)
+    with pytest.raises(Failure, match=f"Run `{named} synth`, and `{named} deploy nixl-efa-dev`"):
+        outputs.read("dev", tmp_path, {})
+
+
+def test_no_message_of_a_command_has_the_programs_name_fixed() -> None:
+    """An f-string's text and other strings, without docstrings; a setting is described as on its page."""
+    fixed = {
+        str(path.relative_to(ROOT))
+        for path in (ROOT / "nixl_efa").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant)
+        and re.search(r"\bcdktf (synth|deploy|destroy)\b", str(node.value))
+        and "\n" not in str(node.value)
+    }
+    assert fixed == {"nixl_efa/settings/model.py"}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nixl_efa.aws_errors import explain
+from nixl_efa.cdk import program
 from nixl_efa.cli import output
 from nixl_efa.cli.check import Environment, MinHours, Profile, Strict, findings_of, settings_of, show_findings
 from nixl_efa.cli.project import project_folder
@@ -85,7 +86,7 @@ def deploy(
         meant = f"Did you mean {near}? " if near else ""
         raise BadInput(
             f"deploy takes no {context.args[0]!r}. {meant}`nixl-efa deploy --help` shows what it takes. "
-            f"An option of cdktf's goes to `cdktf deploy {STACK_PREFIX}{environment}`, which asks nothing about "
+            f"An option of cdktf's goes to `{program()} deploy {STACK_PREFIX}{environment}`, which asks nothing about "
             "the nodes that it replaces"
         )
     course = _Course(settings_of(environment, profile))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from nixl_efa.cdk import program
 from nixl_efa.findings import Finding, aws_call, failed, passed, skipped, warned
 from nixl_efa.instance_states import RUNNING, STOPPED
 from nixl_efa.launch import Launch, Node
@@ -266,9 +267,9 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             if own_name == launch.stack_name and place:
                 remedy = (
                     f"Was this environment's backend changed? Then its state is still in {place}: set backend back. "
-                    "To move it, let Terraform remember it first, with the old backend: `cdktf synth`, "
+                    f"To move it, let Terraform remember it first, with the old backend: `{program()} synth`, "
                     f"`terraform -chdir=cdktf.out/stacks/{own_name} init`; then, with the new one: "
-                    f"`cdktf deploy {own_name} --migrate-state`, which alone would begin an empty state. {remedy}"
+                    f"`{program()} deploy {own_name} --migrate-state`, which alone would begin an empty state. {remedy}"
                 )
             return failed(CHECK, message, remedy, by_hand)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from nixl_efa.cdk import program
 from nixl_efa.failure import Failure
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
@@ -55,8 +56,8 @@ def read(
     folder = cdktf_out / "stacks" / stack
     if not folder.is_dir():
         raise Failure(
-            f"environment {environment!r}: there is no {folder}: nothing was synthesized here. Run `cdktf synth`, "
-            f"and `cdktf deploy {stack}` when the pair was never deployed."
+            f"environment {environment!r}: there is no {folder}: nothing was synthesized here. "
+            f"Run `{program()} synth`, and `{program()} deploy {stack}` when the pair was never deployed."
         )
     try:
         return parse(environment, Terraform(folder, environ, capture=run).ask("output", "-no-color", "-json"))
@@ -76,7 +77,7 @@ def parse(environment: str, text: str) -> PairOutputs:
     values: dict[str, Any] = {name: output.get("value") for name, output in document.items()}
     if not values:
         raise Failure(
-            f"environment {environment!r} has no outputs: it is not deployed. Run `cdktf deploy {stack}`."
+            f"environment {environment!r} has no outputs: it is not deployed. Run `{program()} deploy {stack}`."
         )
     wanted = [f"{node}_{what}" for node in (PRODUCER, CONSUMER) for what in ("instance_id", "private_ip")]
     missing = [name for name in wanted if not values.get(name)]
@@ -106,5 +107,5 @@ def parse(environment: str, text: str) -> PairOutputs:
 
 def _remedy(stderr: str, stack: str) -> str:
     if "init" in stderr:
-        return f"Run `cdktf deploy {stack}`, or `terraform init` in that folder when it is deployed already."
+        return f"Run `{program()} deploy {stack}`, or `terraform init` in that folder when it is deployed already."
     return "Check the state's backend and the credentials for it."

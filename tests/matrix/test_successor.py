@@ -192,7 +192,8 @@ def test_a_pair_that_cdktf_built_is_taken_over_by_cdk_terrain_and_back_with_empt
     )
     assert NO_CHANGES in plain(run(["bash", "-ec", over], folder, by_cdktf).stdout)
     changed = {"NIXL_EFA_DEV_TAGS": '{"team": "inference"}'}
-    said = run(["cdktn", "deploy", *options], folder, {**by_cdktf, **changed, "NIXL_EFA_CDK": "cdktn"})
+    deploy = ["nixl-efa", "deploy", "dev", "--auto-approve", "--no-verify"]
+    said = run(deploy, folder, {**by_cdktf, **changed, "NIXL_EFA_CDK": "cdktn"})
     assert re.search("0 added, [1-9][0-9]* changed, 0 destroyed", plain(said.stdout))
     assert NO_CHANGES in plain(run(["bash", "-ec", back], folder, {**by_cdktf, **changed}).stdout)
     assert VERSION["cdktf"] in (folder / "cdktf.out/manifest.json").read_text(encoding="utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from nixl_efa.cdk import program
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules.common import aws
 from nixl_efa.findings import Finding, listed, warned
@@ -43,7 +44,7 @@ def _finding(launch: Launch, identity: str, ids: list[str]) -> Finding:
     return warned(
         "environments",
         f"{listed(ids)} run for {name}, whose state is in {place}, but environments/{name}.toml is not here.",
-        f"If it was renamed or removed: put it back, with its backend, and run `cdktf destroy {stack}`. Nothing"
+        f"If it was renamed or removed: put it back, with its backend, and run `{program()} destroy {stack}`. Nothing"
         " is wrong if somebody else has it.",
         aws(launch, "ec2", "describe-instances", "--filters", f"Name=tag:{STACK_TAG},Values={identity}"),
     )
