@@ -87,13 +87,13 @@ rehearse: has-terraform install
 synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
-# A file at a time: most of a run waits for Terraform. TESTS=tests/settings runs all that is there.
+# Four at a time, a file at a time: half of a run waits for Terraform. TESTS=tests/settings runs all that is there.
 test: has-terraform install .tools/checkov/installed
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(or $(TESTS),-m "not matrix")
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
 # A test at a time.
 test-matrix: has-terraform install $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup -m matrix
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m matrix
 
 # Node.js 20, 22 and 24.
 npm/node/node_modules/installed: npm/node/package-lock.json

@@ -20,7 +20,7 @@ from tests.end_to_end.conftest import REGION, ROOT, Done, client, running
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix]
 
 ACCOUNT = "222222222222"
 ROLE = {"arn": f"arn:aws:iam::{ACCOUNT}:role/deploy", "external_id": "team-7", "session_name": "nixl-efa"}

@@ -21,7 +21,8 @@ from tests.end_to_end.conftest import ROOT, Done, Project, buy_block, client, ru
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-pytestmark = pytest.mark.end_to_end
+# In the matrix they share one pair.
+pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("deploy")]
 
 APPROVED = ("--auto-approve", "--replace-nodes")
 
@@ -107,10 +108,15 @@ def test_which_provider_was_taken_is_kept_beside_the_state_which_tells_a_schema_
     [
         ({"key_name": "typo"}, "The key pair typo (key_name) is not in us-east-2."),
         ({"ami_id": "<other>", "volume_size": "50"}, "needs a root volume of at least 75 GiB"),
-        ({"ami_id": "ami-0123456789abcdef0"}, "The image ami-0123456789abcdef0 (ami_id) is not in us-east-2"),
-        ({"security_group_id": "sg-0123456789abcdef0"}, "FAIL  security group"),
-        ({"subnet_id": "subnet-0123456789abcdef0"}, "FAIL  subnet"),
-        ({"capacity_reservation_id": "cr-0123456789abcdef0"}, "FAIL  reservation"),
+        *(
+            pytest.param(*one, marks=pytest.mark.matrix)
+            for one in (
+                ({"ami_id": "ami-0123456789abcdef0"}, "ami-0123456789abcdef0 (ami_id) is not in us-east-2"),
+                ({"security_group_id": "sg-0123456789abcdef0"}, "FAIL  security group"),
+                ({"subnet_id": "subnet-0123456789abcdef0"}, "FAIL  subnet"),
+                ({"capacity_reservation_id": "cr-0123456789abcdef0"}, "FAIL  reservation"),
+            )
+        ),
     ],
     ids=lambda value: " and ".join(value) if isinstance(value, dict) else "",
 )

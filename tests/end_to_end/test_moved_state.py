@@ -47,6 +47,7 @@ def one_line(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
+@pytest.mark.matrix
 def test_a_state_is_moved_and_a_lost_environment_destroyed_as_the_messages_say(
     project: Project, aws: LocalAws, ec2: EC2Client
 ) -> None:

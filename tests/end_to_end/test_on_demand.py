@@ -107,6 +107,7 @@ def test_destroy_leaves_nothing(dev: Project, ec2: EC2Client) -> None:
     assert_nothing_left(ec2, "dev")
 
 
+@pytest.mark.matrix
 def test_a_zone_that_is_listed_earlier_changes_nothing(
     make_project: Any, aws: LocalAws, ec2: EC2Client
 ) -> None:

@@ -16,7 +16,7 @@ from local_aws.server import LocalAws
 from tests.end_to_end.conftest import REGION, ROOT, Project, assert_nothing_left, client
 from tests.policies import denied, of_command, under, used
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix]
 
 BUCKET = "team-terraform-state"
 LOCKS = "team-terraform-locks"

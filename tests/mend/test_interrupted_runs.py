@@ -120,6 +120,7 @@ def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_ove
         assert_whole(one, ran)
 
 
+@pytest.mark.matrix
 def test_the_pair_of_a_lost_state_is_kept_although_a_deployment_was_tried_without_it(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:

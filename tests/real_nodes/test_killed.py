@@ -54,7 +54,14 @@ def left_of(run: str) -> list[Path]:
 
 
 @pytest.mark.usefixtures("tree")
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "number",
+    [
+        signal.SIGKILL,
+        pytest.param(signal.SIGTERM, marks=pytest.mark.matrix),
+        pytest.param(signal.SIGINT, marks=pytest.mark.matrix),
+    ],
+)
 def test_nothing_is_left_of_a_local_aws_that_ended(tmp_path: Path, number: signal.Signals) -> None:
     process, endpoint = start(tmp_path)
     run = processes.identity(process.pid)

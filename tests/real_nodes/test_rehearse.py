@@ -12,7 +12,7 @@ import pytest
 
 from local_aws.machines.root import home
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix]
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,13 @@ from tests.offerings import soonest_offering
 from tests.synthesis import Json, settings_of, synthesize_settings, without_metadata
 from tests.terraform.conftest import Terraform, destroyed, place
 
+# In the matrix they are one environment's, which is deployed once.
+pytestmark = pytest.mark.xdist_group("earlier version")
 EARLIER = Path(__file__).with_name("earlier")
 REGION = "us-east-2"
-ENVIRONMENTS = ("dev", "prod")
+# The larger pair, in its block; the other one repeats it.
+ENVIRONMENTS = ("prod", pytest.param("dev", marks=pytest.mark.matrix))
+Deployed = Callable[[str], Terraform]
 # What the nodes' role had of AWS's own policy is in its inline policy now: nothing of a node.
 GONE = ["aws_iam_role_policy_attachment.session_manager"]
 
@@ -32,8 +36,8 @@ GONE = ["aws_iam_role_policy_attachment.session_manager"]
 @pytest.fixture(scope="module")
 def earlier(
     local_aws: LocalAws, aws_environ: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Terraform]:
-    """Each environment as the earlier version deployed it, prod in its block."""
+) -> Deployed:
+    """An environment as the earlier version deployed it, prod in its block."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in local_aws.environ(REGION).items():
             patch.setenv(name, value)
@@ -49,6 +53,7 @@ def earlier(
         ):
             ssm.put_parameter(Name=name, Value=value, Type="String")
 
+    @cache
     def deploy(environment: str) -> Terraform:
         stack = json.loads((EARLIER / f"{environment}.tf.json").read_text(encoding="utf-8"))
         terraform = place(tmp_path_factory.mktemp(environment), stack, aws_environ)
@@ -56,8 +61,7 @@ def earlier(
         terraform.apply()
         return terraform
 
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(ENVIRONMENTS, pool.map(deploy, ENVIRONMENTS), strict=True))
+    return deploy
 
 
 def today(environment: str) -> Json:
@@ -102,10 +106,10 @@ def without_tags(change: dict[str, Any]) -> tuple[Any, Any]:
 def test_a_newer_version_destroys_nothing_and_changes_tags_alone_of_the_nodes(
     version: Callable[..., Json],
     environment: str,
-    earlier: dict[str, Terraform],
+    earlier: Deployed,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    terraform = earlier[environment]
+    terraform = earlier(environment)
     stack = version(environment) if version is today else version(environment, monkeypatch)
     changes = place_over(terraform, stack).changes("-refresh=false")
 
@@ -125,9 +129,9 @@ def place_over(terraform: Terraform, stack: Json) -> Terraform:
 
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_applied_it_keeps_every_thing_and_a_second_plan_is_empty_also_with_other_defaults(
-    environment: str, earlier: dict[str, Terraform], monkeypatch: pytest.MonkeyPatch
+    environment: str, earlier: Deployed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terraform = earlier[environment]
+    terraform = earlier(environment)
     before = terraform.ids()
     place_over(terraform, today(environment)).apply()
 
