@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TextIO
 
-from nixl_efa import provider_lock
+from nixl_efa import jsii_node, provider_lock
 from nixl_efa.cdk import library
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
@@ -32,6 +32,7 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     """
     try:
         library(environ)
+        jsii_node.start(environ)  # it works while Python reads the settings; for wrong ones it is stopped
         context = app_context(environ, ROOT / "cdktf.json")
     except ValueError as error:
         print(f"Error: {error}", file=err)

@@ -1,77 +1,59 @@
 """Loads only what is used of the AWS provider's bindings: the same JSON, in a tenth of the time and memory.
 
-The bindings are one package of 1,500 modules, in Python and again in Node.js, and the documented import executes
-every one of them in both. Two small steps avoid that:
+The bindings are one package of 2,200 modules, in Python and again in Node.js, and the documented import executes
+every one of them in both. Here Python's package is put into `sys.modules` without executing its `__init__`, which does
+no more than import every submodule: one that is imported by name then loads alone. And Node.js loads a copy of the
+package with these modules (jsii_process.py).
 
-* Python: the package is put into `sys.modules` without executing its `__init__`, which does nothing but import
-  every submodule. A submodule that is imported by name then loads alone; each one imports `.._jsii` by itself.
-* Node.js: the package ships a lazy index, `lib/lazy-index.js`, beside the eager `lib/index.js` that its
-  `package.json` names. jsii resolves a package's entry point with `require.resolve`, for the very purpose of letting
-  a lazy index be put in its place; `lazy_provider.cjs`, which Node.js preloads, does so for this one package.
-
-When the inside of the package or the order of imports is not as expected, the plain import is left to happen,
-with a warning: slower, never wrong.
+Where something is not built as expected, the plain way is left to happen, with a warning: slower, never wrong.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.machinery
 import importlib.util
 import sys
 import typing
 import warnings
-from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+from nixl_efa import jsii_node
 from nixl_efa.cdk import BINDINGS, library
 
 # The names by which the constructs import both, whichever library is chosen.
 CDK, PACKAGE = "cdktf", BINDINGS["cdktf"]
-HOOK = Path(__file__).with_name("lazy_provider.cjs")
-# Node.js lets its young generation grow to 48 MB before it collects; a synthesis is as fast with 6.
-SMALL_HEAP = "--max-semi-space-size=2"
 
 
 class SlowImportWarning(UserWarning):
-    """The AWS bindings are imported whole: synthesis takes seconds longer, its result is the same."""
+    """More of the AWS bindings is loaded than is used: synthesis takes seconds longer, its result is the same."""
 
 
-def install(environ: MutableMapping[str, str]) -> None:
-    """Start jsii with the hook and put the chosen library and its bindings' package in place, the latter unexecuted.
+def install(environ: Mapping[str, str]) -> None:
+    """Start jsii, and put the chosen library and its bindings' package in place, the latter unexecuted.
 
-    The library that `environ` chooses (ValueError: nixl_efa.cdk) is what `cdktf` names from here on. `environ` is the
-    environment that jsii's Node.js process inherits; it is as before when this returns. Issues a SlowImportWarning,
-    and does no more, where the package is not built as expected.
+    The library that `environ` chooses (ValueError: nixl_efa.cdk) is what `cdktf` names from here on. Issues a
+    SlowImportWarning where it must leave the plain way.
     """
     chosen = library(environ)
-    if PACKAGE in sys.modules:
-        _warn("it was imported before constructs_lib")
+    if PACKAGE in sys.modules or BINDINGS[chosen] in sys.modules:
+        _warn(
+            "all of them are loaded, in 16 s: write `import constructs_lib  # isort: split` above their import"
+        )
         return
-    if "jsii" in sys.modules:
-        _warn("jsii was started before constructs_lib was imported", part="Node.js")
-    with _preloading(environ):
-        # Starts jsii's Node.js process, which reads NODE_OPTIONS once.
-        sys.modules[CDK] = importlib.import_module(chosen)
+    node = None if "jsii" in sys.modules else jsii_node.start(environ)
+    try:
+        from constructs_lib.jsii_process import take_over
+
+        take_over(node, _warn)
+    except (ImportError, AttributeError) as error:
+        _warn(f"Node.js loads all of them, since jsii is built otherwise ({error})")
+    sys.modules[CDK] = importlib.import_module(chosen)
     package = _unexecuted_package(BINDINGS[chosen])
     if package is not None:
         sys.modules[PACKAGE] = package
-
-
-@contextmanager
-def _preloading(environ: MutableMapping[str, str]) -> Iterator[None]:
-    """NODE_OPTIONS with the hook in front of what the user has there, for as long as the block runs."""
-    before = environ.get("NODE_OPTIONS")
-    quoted = str(HOOK).replace("\\", "\\\\").replace('"', '\\"')
-    environ["NODE_OPTIONS"] = f'--require "{quoted}" {SMALL_HEAP} {before or ""}'.strip()
-    try:
-        yield
-    finally:
-        if before is None:
-            del environ["NODE_OPTIONS"]
-        else:
-            environ["NODE_OPTIONS"] = before
 
 
 def _unexecuted_package(installed: str) -> ModuleType | None:
@@ -81,19 +63,25 @@ def _unexecuted_package(installed: str) -> ModuleType | None:
         return None  # the import that follows reports the missing package best
     root = Path(next(iter(spec.submodule_search_locations)))
     if not (root / "_jsii" / "__init__.py").is_file() or not (root / "instance" / "__init__.py").is_file():
-        _warn("its submodules are not where they were")
+        _warn("Python imports all of them, since their modules are not where they were")
         return None
     bare = importlib.machinery.ModuleSpec(PACKAGE, loader=None, origin=spec.origin, is_package=True)
     bare.submodule_search_locations = list(spec.submodule_search_locations)
-    return importlib.util.module_from_spec(bare)
+    package = importlib.util.module_from_spec(bare)
+    package.__getattr__ = _submodule  # type: ignore[method-assign]
+    return package
 
 
-def _warn(why: str, part: str = "Python") -> None:
-    warnings.warn(
-        f"The AWS bindings ({PACKAGE}) are loaded whole in {part}, which takes seconds longer: {why}.",
-        SlowImportWarning,
-        stacklevel=3,
-    )
+def _submodule(name: str) -> ModuleType:
+    """aws.vpc, after `import cdktf_cdktf_provider_aws as aws`."""
+    try:
+        return importlib.import_module(f"{PACKAGE}.{name}")
+    except ModuleNotFoundError:
+        raise AttributeError(f"{PACKAGE} has no module {name}") from None
+
+
+def _warn(why: str) -> None:
+    warnings.warn(f"The AWS bindings ({PACKAGE}): {why}.", SlowImportWarning, stacklevel=2)
 
 
 def skip_type_checks() -> None:

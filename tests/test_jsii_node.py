@@ -1,0 +1,92 @@
+"""jsii's Node.js process, started ahead of its time: it leaves nothing behind, and nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+# Whether it runs, what it says to the end, and its exit status.
+STARTED = """
+import os
+from nixl_efa import jsii_node
+node = jsii_node.start(os.environ)
+print(node is not None and node is jsii_node.start(os.environ))
+"""
+
+
+def python(code: str, tmp: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "TMPDIR": str(tmp), "PYTHONPATH": str(ROOT), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_one_that_nobody_uses_ends_without_a_word_and_without_a_file(tmp_path: Path) -> None:
+    done = python(STARTED, tmp_path)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "variables", [{"JSII_NODE": "node20"}, {"JSII_RUNTIME": "/my/runtime.js"}, {"NIXL_EFA_CDK": "none"}]
+)
+def test_it_is_left_to_jsii_where_the_user_chooses_otherwise(
+    tmp_path: Path, variables: dict[str, str]
+) -> None:
+    done = python(STARTED, tmp_path, **variables)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_is_left_to_jsii_where_there_is_no_node(tmp_path: Path) -> None:
+    assert python(STARTED, tmp_path, PATH=str(tmp_path)).stdout == "False\n"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("from cdktf import Fn; import constructs_lib; Fn.lookup({}, 1, 2, 3)", "takes"),
+        ("import constructs_lib; from cdktf import App, Aspects; Aspects.of(App()).add(3)", "jsii"),
+    ],
+)
+def test_an_error_of_a_construct_is_told_as_jsii_tells_it(tmp_path: Path, code: str, said: str) -> None:
+    done = python(code, tmp_path)
+
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_wrong_settings_end_a_run_as_ever_and_leave_no_process_and_no_file(tmp_path: Path) -> None:
+    project, tmp = tmp_path / "project", tmp_path / "tmp"
+    tmp.mkdir()
+    for part in ("main.py", "cdktf.json"):
+        project.mkdir(exist_ok=True)
+        shutil.copy2(ROOT / part, project / part)
+    (project / "environments").mkdir()
+    (project / "environments" / "dev.toml").write_text('region = "us-east-2"\n', encoding="utf-8")
+    # communicate() returns when nobody holds the pipes any more.
+    done = subprocess.run(
+        [sys.executable, "main.py"],
+        cwd=project,
+        env={**os.environ, "TMPDIR": str(tmp), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line[:6] for line in done.stderr.splitlines()] == ["Error:"]
+    assert list(tmp.iterdir()) == []
