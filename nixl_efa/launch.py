@@ -242,8 +242,6 @@ class Launch:
 def launch_of(
     settings: Settings,
     *,
-    producers: int = 1,
-    consumers: int = 1,
     min_hours: float | None = None,
     must_be_active: bool = False,
     profile: str = "",
@@ -263,7 +261,7 @@ def launch_of(
         region=settings.region,
         account_id=settings.account_id or "",
         account_set_by=settings.source("account_id").label if settings.account_id else "",
-        nodes=nodes_of(settings.name_prefix, producers, consumers),
+        nodes=nodes_of(settings.name_prefix, settings.producers, settings.consumers),
         instance_type=settings.instance_type,
         type_facts=facts,
         interfaces=layout(facts),

@@ -70,17 +70,34 @@ class PairStack(TerraformStack):
                 f"aws ssm start-session --region {launch.region} --target {instance_id}",
                 f"Opens a shell on the {node.name}.",
             )
+        self._output("nodes", self._nodes(launch), "Every node, the producers first.")
         self._output(
-            "security_group_id", pair.security_group.security_group_id, "Security group of both nodes."
+            "security_group_id", pair.security_group.security_group_id, "Security group of the nodes."
         )
         self._output(
             "placement_group", pair.placement.group_name or "", "Cluster placement group; empty without one."
         )
-        self._output("scripts_bucket", pair.bucket.name, "Bucket that both nodes read and write.")
+        self._output("scripts_bucket", pair.bucket.name, "Bucket that the nodes read and write.")
         self._output("efa_interfaces", launch.efa_interfaces, "EFA interfaces of each node.")
         self._output(
             "capacity_reservation_id", pair.capacity.reservation_id, "Reservation; empty without one."
         )
 
-    def _output(self, name: str, value: str | int, description: str) -> None:
+    def _nodes(self, launch: Launch) -> list[dict[str, str | int]]:
+        """As nixl_efa.nodes.outputs reads them."""
+        return [
+            {
+                "name": node.name,
+                "role": node.role,
+                "instance_id": self.pair.nodes[node.name].instance_id,
+                "instance_type": launch.instance_type,
+                "private_ip": self.pair.interfaces[node.name].address,
+                "public_ip": self.pair.interfaces[node.name].public_address,
+                "efa_interfaces": launch.efa_interfaces,
+                "capacity_reservation_id": self.pair.capacity.reservation_id,
+            }
+            for node in launch.nodes
+        ]
+
+    def _output(self, name: str, value: object, description: str) -> None:
         TerraformOutput(self, name, value=value, description=description, static_id=True)

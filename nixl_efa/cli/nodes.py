@@ -14,7 +14,7 @@ import typer
 
 from nixl_efa.cli import output
 from nixl_efa.cli.project import environments, project_folder
-from nixl_efa.findings import Level
+from nixl_efa.findings import Level, listed
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
@@ -51,8 +51,8 @@ def verify(
 ) -> None:
     """Measure whether the deployed pair talks over EFA.
 
-    Looks at both nodes side by side through Run Command, then measures a transfer from producer to consumer
-    and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
+    Looks at the nodes side by side through Run Command, then measures a transfer from each producer to each
+    consumer and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli import nodes_view
@@ -129,7 +129,9 @@ def status(
 
 def connect(
     environment: Environment,
-    node: Annotated[str, typer.Argument(metavar="producer|consumer", help="Which node.")],
+    node: Annotated[
+        str, typer.Argument(metavar="NODE", help="Which node: producer, consumer, consumer-2, ...")
+    ],
     print_only: Annotated[
         bool, typer.Option("--print", help="Print the command instead of running it.")
     ] = False,
@@ -143,11 +145,13 @@ def connect(
     from nixl_efa.nodes import block, instances, outputs, session
     from nixl_efa.nodes import verify as look
 
-    if node not in (outputs.PRODUCER, outputs.CONSUMER):
-        raise output.BadInput(f"node {node!r} is none of the pair's: give producer or consumer.")
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     pair = outputs.read(environment, cdktf_out or synthesized(), os.environ)
-    wanted = next(one for one in pair.nodes if one.name == node)
+    wanted = pair.find(node)
+    if wanted is None:
+        raise output.BadInput(
+            f"node {node!r} is none of {environment}: give {listed(one.name for one in pair.nodes)}."
+        )
     clients = clients_of(settings, profile)
     chosen = "" if settings.assume_role else profile or settings.profile or ""
     if print_only:
@@ -164,7 +168,7 @@ def connect(
         reservation = block.read(ec2, look.reservation_id(pair, found), settings.region)
         reports = look.node_reports(pair, found, reservation, settings.region, clock_of(os.environ).now())
         (finding,) = next(report.findings for report in reports if report.node == wanted)
-        raise output.Failure(f"A session needs a running instance, and the {node} {finding.line()}")
+        raise output.Failure(f"A session needs a running instance, and the {wanted.name} {finding.line()}")
     command, more = session.plugin_command(
         clients.ssm(settings.region), wanted.instance_id, chosen, plugin_version
     )

@@ -1,19 +1,22 @@
-"""How the pair is shown: both nodes side by side, then what concerns the pair, then what to do."""
+"""How the nodes are shown: a pair side by side, more in a list, the worst first; what concerns all; what to do."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.cli import output
-from nixl_efa.findings import Finding, Level
+from nixl_efa.findings import Finding, Level, counted, listed, worst_first
 from nixl_efa.nodes.verify import NodeReport, PairReport
 from nixl_efa.settings.model import STACK_PREFIX
 
 if TYPE_CHECKING:
     from rich.text import Text
 
+# So many nodes still have a readable column each in a terminal of 80 characters.
+_SIDE_BY_SIDE = 3
 _STYLES = {Level.FAIL: "bold red", Level.WARN: "yellow", Level.SKIP: "dim", Level.PASS: "green"}
 
 
@@ -22,7 +25,7 @@ def show(report: PairReport, kind: str, as_json: bool) -> None:
     if as_json:
         output.print_json(kind, document(report))
         return
-    _nodes(report)
+    (_nodes if len(report.nodes) <= _SIDE_BY_SIDE else _many_nodes)(report)
     _pair(report)
     _remedies(report)
 
@@ -35,6 +38,7 @@ def document(report: PairReport) -> dict[str, Any]:
         "nodes": [
             {
                 "name": one.node.name,
+                "role": one.node.role,
                 "instance_id": one.node.instance_id,
                 "instance_type": one.instance.instance_type,
                 "zone": one.instance.zone,
@@ -52,6 +56,8 @@ def document(report: PairReport) -> dict[str, Any]:
         "findings": [_plain(finding) for finding in report.findings],
         "transfers": [
             {
+                "producer": one.link.producer.name,
+                "consumer": one.link.consumer.name,
                 "tool": one.attempt.tool,
                 "backend": one.attempt.backend,
                 "segment": one.attempt.segment,
@@ -107,6 +113,42 @@ def _nodes(report: PairReport) -> None:
     output.data("")
 
 
+def _many_nodes(report: PairReport) -> None:
+    """A row a node: its address and what is not in order; those that have such first."""
+    from rich.table import Table
+    from rich.text import Text
+
+    roles = Counter(one.node.role for one in report.nodes)
+    about = [
+        ("nodes", ", ".join(counted(count, role) for role, count in roles.items())),
+        *(
+            (name, ", ".join(f"{count} x {value or '-'}" for value, count in Counter(values).items()))
+            for name, values in (
+                ("type", [one.instance.instance_type for one in report.nodes]),
+                ("zone", [one.instance.zone for one in report.nodes]),
+                ("market", [one.instance.market for one in report.nodes]),
+            )
+        ),
+    ]
+    head = Table(box=None, pad_edge=False, show_header=False)
+    for name, text in [("stack", f"{STACK_PREFIX}{report.pair.environment}"), *about]:
+        head.add_row(name, text)
+    output.console().print(head)
+    output.data("")
+    table = Table("node", "address", box=None, pad_edge=False, header_style="bold")
+    table.add_column("found", overflow="fold")
+    for one in sorted(report.nodes, key=lambda one: worst_first(one.findings)[0].level.rank):
+        open_ones = [each for each in worst_first(one.findings) if each.level in (Level.FAIL, Level.WARN)]
+        lines = [_cell(each, f"{each.check}: ") for each in open_ones]
+        table.add_row(
+            one.node.name,
+            one.node.private_ip,
+            Text("\n").join(lines or [Text(_summary(each.level for each in one.findings))]),
+        )
+    output.console().print(table)
+    output.data("")
+
+
 def _launched(one: NodeReport) -> str:
     return output.both_times(one.instance.launched) if one.instance.launched else "-"
 
@@ -115,7 +157,7 @@ def _pair(report: PairReport) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("the pair")
+    table.add_column("the pair" if len(report.nodes) == 2 else "all nodes")
     table.add_column("", overflow="fold")
     for finding in report.findings:
         table.add_row(finding.check, _cell(finding))
@@ -131,7 +173,7 @@ def _remedies(report: PairReport) -> None:
             where.setdefault(finding, []).append(one.node.name)
     for finding in [*where, *report.findings]:
         if finding.remedy:
-            names = f" ({' and '.join(where[finding])})" if finding in where else ""
+            names = f" ({listed(where[finding])})" if finding in where else ""
             command = f" By hand: {finding.command}" if finding.command else ""
             output.data(f"{finding.level.value} {finding.check}{names}: {finding.remedy}{command}")
     output.data(_summary(finding.level for finding in report.all_findings))
@@ -144,9 +186,9 @@ def _summary(levels: Iterable[Level]) -> str:
     return ", ".join(f"{count} {level.value}" for level, count in counts.items() if count)
 
 
-def _cell(finding: Finding | None) -> Text:
+def _cell(finding: Finding | None, title: str = "") -> Text:
     from rich.text import Text
 
     if finding is None:
         return Text("")
-    return Text.assemble((finding.level.value, _STYLES[finding.level]), f" {finding.message}")
+    return Text.assemble((finding.level.value, _STYLES[finding.level]), f" {title}{finding.message}")

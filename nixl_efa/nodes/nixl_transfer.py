@@ -1,17 +1,13 @@
 """One end of a transfer with NIXL: every producer writes to every consumer, and each byte is checked where it arrives.
 
-A node runs it with the Python that has NIXL; nothing else but the standard library is needed there. Arguments:
-ROLE (producer or consumer) BACKEND (LIBFABRIC, UCX) MEMORY (DRAM, or VRAM of the first GPU) OWN_ADDRESS PEER_ADDRESS...
-Both ends are started seconds apart: a consumer listens, a producer tries until it is there. They agree over TCP (NIXL's
+A node runs it with the Python that has NIXL and the standard library. Arguments: ROLE (producer or consumer) BACKEND
+(LIBFABRIC, UCX) MEMORY (DRAM, or VRAM of the first GPU) SECONDS (how long an end waits for another) OWN_ADDRESS
+PEER_ADDRESS... They are started seconds apart: a consumer listens, a producer tries until it is there. Each has one
+transfer at a time: a producer takes its peers in their order, a consumer who comes. They agree over TCP (NIXL's
 metadata, what is written next, whether it arrived); the bytes go by NIXL alone. stdout is one JSON document:
-  role, backend, memory   as given
-  step                    where it ended: "start", "handshake" (of NIXL's agents), "transfer" (the end), "connect" (the
-                          other end was not there, or not any more)
-  error                   why it failed, in one sentence; empty when it did not
-  peers                   of a producer: address, handshake_seconds, rows (size_bytes, gbps, latency_us, moved_bytes),
-                          small (writes, size_bytes, seconds, error); of a consumer: address, checked_bytes
-
-NIXL's log, with the provider of libfabric, goes to stderr. Exit: 0, or 1 with an error.
+  error   why this end did not start; empty when it did
+  peers   address, error and step (connect: it was not there; handshake, transfer) of each; of a producer's also
+          handshake_seconds, rows (as bench.Row), small (writes, size_bytes, seconds, error); NIXL's log is on stderr
 """
 
 from __future__ import annotations
@@ -38,8 +34,8 @@ BUFFER_BYTES = 256 * MIB
 SIZES = (64 * KIB, MIB, 16 * MIB, 256 * MIB)
 # Requests at once and writes of each: fewer and more than those of which NIXL lost some (ai-dynamo/nixl#1862, #1921).
 SMALL, SMALL_BYTES = ((1, 10), (16, 96)), 8 * KIB
-# How long an end waits for the other one, and for what was written to be complete; how long a rate is measured.
-PEER_SECONDS, COMPLETE_SECONDS, MEASURE_SECONDS = 60.0, 20.0, 0.2
+# How long an end waits for what was written to be complete; how long a rate is measured.
+COMPLETE_SECONDS, MEASURE_SECONDS = 20.0, 0.2
 # The pattern repeats after so many bytes, a prime: what was moved by a power of two differs.
 _PERIOD = 1048573
 
@@ -79,8 +75,7 @@ class GpuMemory:
         self._call("cuMemAlloc_v2", ctypes.byref(address), ctypes.c_size_t(size))
         self.address = address.value
         # CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: a copy is whole when the call returns, as RDMA needs (CUDA, GPUDirect RDMA).
-        yes = ctypes.c_uint(1)
-        self._call("cuPointerSetAttribute", ctypes.byref(yes), ctypes.c_int(6), address)
+        self._call("cuPointerSetAttribute", ctypes.byref(ctypes.c_uint(1)), ctypes.c_int(6), address)
 
     def put(self, data: bytes) -> None:
         self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(self.address), data, ctypes.c_size_t(len(data)))
@@ -147,8 +142,8 @@ def difference(step: Step, found: bytes) -> str:
 class Line:
     """The TCP connection of two ends: JSON documents, one a line. OSError when the other end is gone."""
 
-    def __init__(self, connection: socket.socket) -> None:
-        connection.settimeout(PEER_SECONDS)
+    def __init__(self, connection: socket.socket, seconds: float) -> None:
+        connection.settimeout(seconds)
         self._connection, self._file = connection, connection.makefile("rb")
 
     def say(self, **message: Any) -> None:
@@ -177,7 +172,7 @@ class Nixl:
         self.agent.create_backend(backend, {})
         self.agent.register_memory([(self.memory.address, BUFFER_BYTES, 0, "")], memory_type, self._backends)
         self.metadata = base64.b64encode(self.agent.get_agent_metadata()).decode()
-        self._notifications: set[bytes] = set()
+        self.notifications: set[bytes] = set()
         self._other, self._address = "", 0
 
     def meet(self, metadata: str, address: int) -> None:
@@ -193,9 +188,9 @@ class Nixl:
     def await_notifications(self, *wanted: bytes) -> set[bytes]:
         """Those of the wanted notifications that are not there in time."""
         end = time.monotonic() + COMPLETE_SECONDS
-        while (missing := set(wanted) - self._notifications) and time.monotonic() < end:
+        while (missing := set(wanted) - self.notifications) and time.monotonic() < end:
             for several in self.agent.get_new_notifs().values():
-                self._notifications.update(several)
+                self.notifications.update(several)
             time.sleep(0.0005)
         return missing
 
@@ -247,9 +242,8 @@ def produce(nixl: Nixl, line: Line) -> dict[str, Any]:
     nixl.meet(answer["metadata"], answer["address"])
     line.say(hello=True)
     line.hear()
-    handshake = time.monotonic() - begin
-    rows = [_row(nixl, line, size) for size in SIZES]
-    return {"handshake_seconds": handshake, "rows": rows, "small": _small(nixl, line)}
+    found: dict[str, Any] = {"handshake_seconds": time.monotonic() - begin}
+    return found | {"rows": [_row(nixl, line, size) for size in SIZES], "small": _small(nixl, line)}
 
 
 def _row(nixl: Nixl, line: Line, size: int) -> dict[str, Any]:
@@ -295,14 +289,15 @@ def _checked(nixl: Nixl, line: Line, step: Step, at_once: bool) -> float:
     # The consumer says what it lacks also where NIXL calls a request incomplete.
     line.say(sent=True)
     line.hear()
+    text = f"each byte arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
     if open_requests:
-        text = f"each byte arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
         raise TransferError(text, TRANSFER)
     return seconds
 
 
 def consume(nixl: Nixl, line: Line) -> dict[str, Any]:
     """Is written to by one producer; what came of it."""
+    nixl.notifications.clear()  # an earlier producer's
     try:
         nixl.agent.add_remote_agent(base64.b64decode(line.hear()["metadata"]))
         line.say(metadata=nixl.metadata, address=nixl.memory.address)
@@ -344,55 +339,60 @@ def listen(own: str) -> socket.socket:
         raise TransferError(f"can't listen on {own} port {PORT}: {error.strerror}", START) from error
 
 
-def accept(listener: socket.socket) -> socket.socket:
+def accept(listener: socket.socket, seconds: float) -> socket.socket:
     """The next producer's connection."""
-    listener.settimeout(PEER_SECONDS)
     try:
+        listener.settimeout(seconds)
         return listener.accept()[0]
     except TimeoutError:
-        raise TransferError(f"no producer came to port {PORT} within {PEER_SECONDS:g} s", CONNECT) from None
+        raise TransferError(f"no producer came to port {PORT} within {seconds:g} s", CONNECT) from None
 
 
-def connect(consumer: str, own: str) -> socket.socket:
+def connect(consumer: str, own: str, seconds: float) -> socket.socket:
     """A connection to a consumer, which may be there a little later."""
-    end = time.monotonic() + PEER_SECONDS
+    end = time.monotonic() + seconds
     while True:
         try:
             return socket.create_connection((consumer, PORT), timeout=5, source_address=(own, 0))
         except OSError as error:
+            text = f"no consumer at {consumer} port {PORT} within {seconds:g} s ({error})"
             if time.monotonic() > end:
-                text = f"no consumer at {consumer} port {PORT} within {PEER_SECONDS:g} s ({error})"
                 raise TransferError(text, CONNECT) from error
             time.sleep(0.5)
 
 
-def run(document: dict[str, Any], own: str, others: list[str]) -> None:
-    """Does this end's part, and writes into the document what came of it."""
-    # Before NIXL starts, so that a producer that is ready first needs no second try.
-    listener = listen(own) if document["role"] == "consumer" else None
-    nixl = Nixl(f"{document['role']}-{own}", document["backend"], document["memory"])
-    for other in others:
-        connection = accept(listener) if listener else connect(other, own)
-        document["step"] = TRANSFER
-        address, end = connection.getpeername()[0], consume if listener else produce
-        document["peers"].append({"address": address, **end(nixl, Line(connection))})
+def link(nixl: Nixl, listener: socket.socket | None, seconds: float, own: str, other: str) -> dict[str, Any]:
+    """What came of the transfer with a peer, for a consumer with the one that comes next."""
+    peer: dict[str, Any] = {"address": "" if listener else other, "step": TRANSFER, "error": ""}
+    try:
+        connection = accept(listener, seconds) if listener else connect(other, own, seconds)
+        peer["address"] = connection.getpeername()[0]
+        peer |= (consume if listener else produce)(nixl, Line(connection, seconds))
+    except OSError as error:
+        peer |= {"step": CONNECT, "error": f"the other end is gone: {error}"}
+    except Exception as error:
+        peer |= {"step": getattr(error, "step", TRANSFER), "error": str(error)}
+    return peer
 
 
 def main(arguments: list[str]) -> int:
     """The exit code; the document is on stdout, where NIXL's Python part would write its log."""
-    role, backend, memory, own, *others = arguments
+    role, backend, memory, seconds, own, *others = arguments
     stdout = os.dup(1)
     os.dup2(2, 1)
-    given = {"role": role, "backend": backend, "memory": memory}
-    document: dict[str, Any] = {**given, "step": START, "error": "", "peers": []}
+    document: dict[str, Any] = {"error": "", "peers": []}
     try:
-        run(document, own, others)
+        # Before NIXL starts, so that a producer that is ready first needs no second try.
+        listener = listen(own) if role == "consumer" else None
+        nixl = Nixl(f"{role}-{own}", backend, memory)
+        for other in others:
+            document["peers"].append(link(nixl, listener, float(seconds), own, other))
+            if not document["peers"][-1]["address"]:
+                break  # nobody came, and no other one will
     except Exception as error:
-        document["error"], document["step"] = str(error), getattr(error, "step", document["step"])
-        if isinstance(error, OSError) and document["step"] != START:
-            document["error"], document["step"] = f"the other end is gone: {error}", CONNECT
+        document["error"] = str(error)
     os.write(stdout, json.dumps(document).encode() + b"\n")
-    return 1 if document["error"] else 0
+    return int(bool(document["error"]) or any(one["error"] for one in document["peers"]))
 
 
 if __name__ == "__main__":

@@ -10,17 +10,20 @@ from typing import Any
 
 from nixl_efa.cdk import program
 from nixl_efa.failure import Failure
+from nixl_efa.launch import CONSUMER, PRODUCER
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
-
-PRODUCER, CONSUMER = "producer", "consumer"
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One node by the outputs. name: "producer" or "consumer"; public_ip is empty without an Elastic IP."""
+    """One node by the outputs. name: unique in the environment ("consumer-2"); role: "producer" or "consumer".
+
+    public_ip: empty without an Elastic IP.
+    """
 
     name: str
+    role: str
     instance_id: str
     private_ip: str
     public_ip: str
@@ -28,20 +31,27 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class PairOutputs:
-    """Both nodes and what they share. capacity_reservation_id is empty without a reservation, scripts_bucket where a
-    deployment ended before it was there."""
+    """The nodes, the producers first, and what they share. capacity_reservation_id is empty without a reservation,
+    scripts_bucket where a deployment ended before it was there."""
 
     environment: str
-    producer: Node
-    consumer: Node
+    nodes: tuple[Node, ...]
     efa_interfaces: int
     capacity_reservation_id: str
     scripts_bucket: str = ""
 
     @property
-    def nodes(self) -> tuple[Node, Node]:
-        """Both nodes, the producer first."""
-        return (self.producer, self.consumer)
+    def every_node(self) -> str:
+        """The nodes in words."""
+        return "both nodes" if len(self.nodes) == 2 else f"all {len(self.nodes)} nodes"
+
+    def of_role(self, role: str) -> tuple[Node, ...]:
+        """The nodes of a role."""
+        return tuple(node for node in self.nodes if node.role == role)
+
+    def find(self, name: str) -> Node | None:
+        """The node of that name; a role's first is also called by its number ("consumer-1")."""
+        return next((node for node in self.nodes if name in (node.name, f"{node.name}-1")), None)
 
 
 def read(
@@ -79,30 +89,47 @@ def parse(environment: str, text: str) -> PairOutputs:
         raise Failure(
             f"environment {environment!r} has no outputs: it is not deployed. Run `{program()} deploy {stack}`."
         )
-    wanted = [f"{node}_{what}" for node in (PRODUCER, CONSUMER) for what in ("instance_id", "private_ip")]
-    missing = [name for name in wanted if not values.get(name)]
+    nodes = values.get("nodes") or _by_name(values)
+    missing = [
+        f"{one['name'].replace('-', '_')}_{what}"
+        for one in nodes
+        for what in ("instance_id", "private_ip")
+        if not one.get(what)
+    ]
     if missing:
         raise Failure(
             f"environment {environment!r} is half-built: its stack has no {', no '.join(missing)}. "
             f"`nixl-efa mend {environment}` keeps what runs, `nixl-efa deploy {environment}` then builds the rest."
         )
-
-    def node(name: str) -> Node:
-        return Node(
-            name,
-            values[f"{name}_instance_id"],
-            values[f"{name}_private_ip"],
-            values.get(f"{name}_public_ip") or "",
-        )
-
     return PairOutputs(
         environment,
-        node(PRODUCER),
-        node(CONSUMER),
+        tuple(
+            Node(one["name"], one["role"], one["instance_id"], one["private_ip"], one.get("public_ip") or "")
+            for one in nodes
+        ),
         int(values.get("efa_interfaces") or 0),
         values.get("capacity_reservation_id") or "",
         values.get("scripts_bucket") or "",
     )
+
+
+def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The nodes by the outputs that each has of its own: the list is not there after a deployment that ended early, nor
+    in a stack that an earlier release deployed."""
+    told = (
+        name.removesuffix("_private_ip").replace("_", "-") for name in values if name.endswith("_private_ip")
+    )
+    return [
+        {
+            "name": name,
+            "role": name.partition("-")[0],
+            **{
+                what: values.get(f"{name.replace('-', '_')}_{what}")
+                for what in ("instance_id", "private_ip", "public_ip")
+            },
+        }
+        for name in dict.fromkeys((PRODUCER, CONSUMER, *told))
+    ]
 
 
 def _remedy(stderr: str, stack: str) -> str:

@@ -10,6 +10,7 @@ from nixl_efa import instance_types
 from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
+from nixl_efa.findings import listed
 from nixl_efa.launch import Launch
 from nixl_efa.nodes import files, run_command, verify
 from nixl_efa.nodes.outputs import Node, PairOutputs
@@ -47,7 +48,7 @@ class NodeSync:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """Both nodes, the producer first. to_do: what the user has still to do, a sentence each."""
+    """The nodes, the producers first. to_do: what the user has still to do, a sentence each."""
 
     environment: str
     nodes: tuple[NodeSync, ...]
@@ -55,7 +56,7 @@ class SyncReport:
 
     @property
     def is_done(self) -> bool:
-        """Whether both nodes have the files of the settings, and are as planned."""
+        """Whether all nodes have the files of the settings, and are as planned."""
         return all(not one.problem and (one.written or not one.differing) for one in self.nodes)
 
 
@@ -69,7 +70,7 @@ def sync(
     clock: Clock,
     say: Say,
 ) -> SyncReport:
-    """Looks at both nodes, and unless `check`, writes what differs. Nothing is written while one of them can't be.
+    """Looks at the nodes, and unless `check`, writes what differs. Nothing is written while one of them can't be.
 
     Failure where the outputs don't tell what the files hold. KeyboardInterrupt leaves each node with its old files or
     its new ones, and a command that was sent goes on there.
@@ -83,17 +84,17 @@ def sync(
     types = {one.node.name: one.instance.instance_type for one in report.nodes}
     stopped = {one.node.name: one.findings[0].line() for one in report.nodes if one.cause is not None}
     if stopped:
-        beside = "was not looked at, since the other node does not run."
+        beside = "was not looked at, since another node does not run."
         nodes = tuple(NodeSync(node, problem=stopped.get(node.name, beside)) for node in pair.nodes)
         return SyncReport(pair.environment, nodes)
-    instance_type = types[pair.producer.name]
+    instance_type = types[pair.nodes[0].name]
     wanted = files.wanted(pair, launch, instance_type, instance_types.find(instance_type))
-    say("Asking both nodes through Run Command ...")
+    say(f"Asking {pair.every_node} through Run Command ...")
     found, differing = _look(ssm, pair, wanted, clock)
     if check or any(one.problem for one in found):
         return SyncReport(pair.environment, found, files.after_writing((), launch, instance_type))
     if any(differing.values()):
-        say(f"Writing what differs, on {' and '.join(name for name, some in differing.items() if some)} ...")
+        say(f"Writing what differs, on {listed(name for name, some in differing.items() if some)} ...")
         found = _write(ssm, pair.environment, found, differing, clock)
     written = {path for one in found if one.written for path in one.differing}
     return SyncReport(pair.environment, found, files.after_writing(written, launch, instance_type))
@@ -102,7 +103,7 @@ def sync(
 def _look(
     ssm: SSMClient, pair: PairOutputs, wanted: Mapping[str, tuple[NodeFile, ...]], clock: Clock
 ) -> tuple[tuple[NodeSync, ...], Mapping[str, tuple[NodeFile, ...]]]:
-    """Both nodes, and what differs on each by its name."""
+    """The nodes, and what differs on each by its name."""
     scripts = {node.instance_id: files.look(wanted[node.name]) for node in pair.nodes}
     answers = _ask(ssm, pair.nodes, scripts, clock, LOOK_SECONDS, "look")
     nodes, differing = [], {}

@@ -1,16 +1,16 @@
-"""A transfer from producer to consumer: which tool with what memory, and what both ends' outputs amount to. Pure."""
+"""Transfers from producers to consumers: on which links, with which tool, and what the outputs amount to. Pure."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nixl_efa.nodes import bench, nixl_log
 from nixl_efa.nodes.counters import Moved, counters, moved
 from nixl_efa.nodes.facts import NodeFacts, Planned
-from nixl_efa.nodes.outputs import CONSUMER, PRODUCER, PairOutputs
+from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.parse import json_object, objects
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import MISSING, TIMED_OUT, Section, script
@@ -21,8 +21,44 @@ VRAM, DRAM = "VRAM", "DRAM"
 # printed nothing.
 START, HANDSHAKE, TRANSFER, CONNECT, ENDED = "start", "handshake", "transfer", "connect", "ended"
 _KNOWN_LEAST = {ENDED: 1, CONNECT: 2}
-# Ten tries of the end that connects and the tool's own limit (transfer.sh).
-TIMEOUT_SECONDS = 300
+# Of several links no more are measured, but for those that a node needs to be in one.
+MOST_LINKS = 16
+# How long an end waits for another one, which may be in another transfer first; what the tools' own limits and ten
+# tries of the end that connects take beside it (transfer.sh).
+PEER_SECONDS, LINK_SECONDS, TOOL_SECONDS = 60, 20, 240
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A producer that writes to a consumer."""
+
+    producer: Node
+    consumer: Node
+
+    @property
+    def ends(self) -> tuple[Node, Node]:
+        """Both ends, the producer first."""
+        return (self.producer, self.consumer)
+
+    def __str__(self) -> str:
+        return f"{self.producer.name} -> {self.consumer.name}"
+
+
+def links(producers: Sequence[Node], consumers: Sequence[Node]) -> tuple[Link, ...]:
+    """Each producer to each consumer, in rounds in which a node is in one link at most.
+
+    Above MOST_LINKS a part of them, in which every node is.
+    """
+    few, many = sorted((producers, consumers), key=len)
+    if not few:
+        return ()
+    covering = [first % len(many) for first in range(0, len(many), len(few))]
+    shifts = list(dict.fromkeys((*covering, *range(len(many)))))
+    rounds = max(len(covering), MOST_LINKS // len(few))
+    chosen = [
+        (one, many[(place + shift) % len(many)]) for shift in shifts[:rounds] for place, one in enumerate(few)
+    ]
+    return tuple(Link(one, other) if few is producers else Link(other, one) for one, other in chosen)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +97,17 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an attempt gave. rows is empty when it failed; error then says why, in one line, and step where.
+    """What an attempt gave on a link. rows is empty when it failed; error then says why, in one line, and step where.
 
-    sent, received:    what the counters of producer and consumer saw go over EFA and by IP.
+    sent, received:    what the counters of the producer and the consumer saw go over EFA and by IP, of all their links.
+    to_send, to_receive: the least bytes that the tool must have moved on all links of the producer, of the consumer.
     provider:          of libfabric, as NIXL's log names it; empty when it does not.
     handshake_seconds: until NIXL's first notification had gone to and fro; None when it was not measured.
     small:             what came of small writes; None when none were made.
     """
 
     attempt: Attempt
+    link: Link
     rows: tuple[bench.Row, ...]
     error: str
     sent: Moved
@@ -78,6 +116,8 @@ class Result:
     step: str = ""
     handshake_seconds: float | None = None
     small: Small | None = None
+    to_send: int = 0
+    to_receive: int = 0
 
     @property
     def best(self) -> bench.Row:
@@ -91,7 +131,7 @@ class Result:
 
     @property
     def moved_bytes(self) -> int:
-        """The least that the tool must have moved from producer to consumer."""
+        """The least that the tool must have moved on the link."""
         return sum(row.moved_bytes for row in self.rows)
 
 
@@ -107,7 +147,8 @@ def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt,
 
 
 def witnesses(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt, ...]:
-    """What is asked when our transfer with NIXL moves nothing: nixlbench where both nodes have it, then fi_pingpong."""
+    """What is asked on a link where our transfer with NIXL moves nothing: nixlbench where the nodes have it, then
+    fi_pingpong."""
     from_bench = (Attempt(NIXLBENCH, planned.nixl.name, DRAM),)
     has_bench = all(one.nixlbench for one in facts.values())
     return (*(from_bench if has_bench else ()), Attempt(FI_PINGPONG, planned.nixl.fabric.lower(), DRAM))
@@ -118,85 +159,136 @@ def diagnosis(planned: Planned) -> tuple[Attempt, ...]:
     return (Attempt(NIXL, "LIBFABRIC", DRAM, "tcp"),) if planned.efa_interfaces else ()
 
 
-def scripts(attempt: Attempt, pair: PairOutputs) -> Mapping[str, Script]:
+def scripts(attempt: Attempt, chosen: Sequence[Link]) -> Mapping[str, Script]:
     """The script of each end, by instance id."""
     text = script("transfer.sh")
     program = script("nixl_transfer.py") if attempt.tool == NIXL else ""
+    ends: dict[Node, list[Node]] = {}
+    for link in chosen:
+        ends.setdefault(link.producer, []).append(link.consumer)
+        ends.setdefault(link.consumer, []).append(link.producer)
+    wait = PEER_SECONDS + LINK_SECONDS * (max(map(len, ends.values())) - 1)
     return {
         node.instance_id: Script(
             text,
             (
                 attempt.tool,
-                node.name,
-                pair.producer.private_ip,
-                pair.consumer.private_ip,
+                node.role,
+                node.private_ip,
+                " ".join(peer.private_ip for peer in peers),
                 attempt.backend,
                 attempt.segment,
                 attempt.provider,
+                str(wait),
                 program,
             ),
         )
-        for node in pair.nodes
+        for node, peers in ends.items()
     }
 
 
-def result(attempt: Attempt, ends: Mapping[str, Mapping[str, Section]]) -> Result:
-    """The result from both ends' sections, by node name. The producer's output has the figures."""
-    counted = _moved(ends[PRODUCER]), _moved(ends[CONSUMER])
-    if attempt.tool == NIXL:
-        return _of_nixl(attempt, ends, *counted)
-    printed = {name: found.get("transfer", MISSING) for name, found in ends.items()}
-    provider = nixl_log.read(printed[PRODUCER].text).provider
-    if failed := [f"{name}: {_why(one.text, one)}" for name, one in printed.items() if one.code != 0]:
-        return Result(attempt, (), "; ".join(failed), *counted, provider, CONNECT)
-    rows = (bench.nixlbench if attempt.tool == NIXLBENCH else bench.fi_pingpong)(printed[PRODUCER].text)
-    error = "" if rows else f"{attempt.tool} printed no figures"
-    return Result(attempt, rows, error, *counted, provider, CONNECT)
+def limit_seconds(chosen: Sequence[Link]) -> int:
+    """How long an end may take."""
+    return TOOL_SECONDS + PEER_SECONDS + LINK_SECONDS * (len(chosen) - 1)
 
 
-def failed(attempt: Attempt, error: str) -> Result:
-    """The result of an attempt of which nothing can be read."""
+def results(
+    attempt: Attempt, chosen: Sequence[Link], ends: Mapping[str, Mapping[str, Section] | str]
+) -> tuple[Result, ...]:
+    """The result of each link. ends: by the node's name its sections, or why there is nothing to read."""
+    found = [_result(attempt, link, ends) for link in chosen]
+    return tuple(
+        replace(
+            one,
+            to_send=sum(other.moved_bytes for other in found if other.link.producer == one.link.producer),
+            to_receive=sum(other.moved_bytes for other in found if other.link.consumer == one.link.consumer),
+        )
+        for one in found
+    )
+
+
+def _result(attempt: Attempt, link: Link, ends: Mapping[str, Mapping[str, Section] | str]) -> Result:
     nothing = Moved(0, 0, 0, 0)
-    return Result(attempt, (), error, nothing, nothing)
+    producer, consumer = ends[link.producer.name], ends[link.consumer.name]
+    if isinstance(producer, str) or isinstance(consumer, str):
+        problems = "; ".join(one for one in (producer, consumer) if isinstance(one, str))
+        return Result(attempt, link, (), problems, nothing, nothing)
+    counted = _moved(producer), _moved(consumer)
+    if attempt.tool == NIXL:
+        return _of_nixl(attempt, link, producer, consumer, *counted)
+    printed = {
+        node.name: found.get("transfer", MISSING)
+        for node, found in zip(link.ends, (producer, consumer), strict=True)
+    }
+    output = printed[link.producer.name].text
+    provider = nixl_log.read(output).provider
+    if failed := [f"{name}: {_why(one.text, one)}" for name, one in printed.items() if one.code != 0]:
+        return Result(attempt, link, (), "; ".join(failed), *counted, provider, CONNECT)
+    rows = (bench.nixlbench if attempt.tool == NIXLBENCH else bench.fi_pingpong)(output)
+    error = "" if rows else f"{attempt.tool} printed no figures"
+    return Result(attempt, link, rows, error, *counted, provider, CONNECT)
 
 
 def _of_nixl(
-    attempt: Attempt, ends: Mapping[str, Mapping[str, Section]], sent: Moved, received: Moved
+    attempt: Attempt,
+    link: Link,
+    producer: Mapping[str, Section],
+    consumer: Mapping[str, Section],
+    sent: Moved,
+    received: Moved,
 ) -> Result:
     """The result of nixl_transfer.py: its documents stand in "transfer", NIXL's log in "log"."""
-    provider = nixl_log.read(ends[PRODUCER].get("log", MISSING).text).provider
-    document = json_object(ends[PRODUCER].get("transfer", MISSING).last_line)
-    if document is None or document["error"]:
-        step, error = _cause({name: _failure(found) for name, found in ends.items()})
-        return Result(attempt, (), error, sent, received, provider, step)
+    provider = nixl_log.read(producer.get("log", MISSING).text).provider
+    peer = _peer(producer, link.consumer)
+    if peer is None or peer["error"]:
+        step, error = _cause(
+            {
+                link.producer.name: _failure(producer, link.consumer),
+                link.consumer.name: _failure(consumer, link.producer),
+            }
+        )
+        return Result(attempt, link, (), error, sent, received, provider, step)
     # What became of small writes stands in the peer's part, whatever the consumer's document says of them.
-    peer = objects(document, "peers")[0]
     rows = tuple(bench.Row(**row) for row in objects(peer, "rows"))
     handshake, small = peer["handshake_seconds"], Small(**peer["small"])
-    return Result(attempt, rows, "", sent, received, provider, TRANSFER, handshake, small)
+    return Result(attempt, link, rows, "", sent, received, provider, TRANSFER, handshake, small)
+
+
+def _peer(found: Mapping[str, Section], other: Node) -> Mapping[str, Any] | None:
+    """An end's part on the transfer with another node; None where it has none."""
+    document = json_object(found.get("transfer", MISSING).last_line) or {}
+    return next((one for one in objects(document, "peers") if one["address"] == other.private_ip), None)
 
 
 def _cause(failures: Mapping[str, tuple[str, str] | None]) -> tuple[str, str]:
     """Step and words of the end that knows the cause: not of one that lacks the other, nor that was ended, if there is
     another. Both names stand before words that both say."""
     known = {name: failure for name, failure in failures.items() if failure}
+    if not known:
+        return ENDED, "neither end tells of it"
     step, words = min(known.values(), key=lambda failure: _KNOWN_LEAST.get(failure[0], 0))
     names = " and ".join(name for name, failure in known.items() if failure[1] == words)
     return step, f"{names}: {words}"
 
 
-def _failure(found: Mapping[str, Section]) -> tuple[str, str] | None:
-    """Where and why an end failed; None when it did not."""
+def _failure(found: Mapping[str, Section], other: Node) -> tuple[str, str] | None:
+    """Where and why an end failed with another node; None when it did not, or does not know of it."""
     printed, log = found.get("transfer", MISSING), found.get("log", MISSING)
     document: Mapping[str, Any] | None = json_object(printed.last_line)
     if document is None:
         return ENDED, _why(log.text, printed)
-    if not document["error"]:
+    told = _peer(found, other) or {"step": CONNECT, "error": ""}
+    # A consumer to which nobody came has a part without an address.
+    nobody = next((one for one in objects(document, "peers") if not one["address"]), {"error": ""})
+    step, error = (
+        (START, document["error"]) if document["error"] else (told["step"], told["error"] or nobody["error"])
+    )
+    if not error:
         return None
     said = _said(log.text)
     # NIXL's exceptions have a code alone; its log has the words.
-    words = f" ({said})" if said and document["error"].startswith("NIXL_ERR") else ""
-    return document["step"], document["error"] + words
+    words = f" ({said})" if said and error.startswith("NIXL_ERR") else ""
+    return step, error + words
 
 
 def _said(log: str) -> str:

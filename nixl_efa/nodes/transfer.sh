@@ -1,14 +1,15 @@
 #!/bin/sh
 # One end of a transfer from producer to consumer, between two readings of the EFA devices' hardware counters.
-# Arguments: TOOL (nixl, nixlbench or fi_pingpong) ROLE (producer or consumer) PRODUCER_ADDRESS CONSUMER_ADDRESS
-# BACKEND (of NIXL LIBFABRIC or UCX, of fi_pingpong efa or tcp) SEGMENT (VRAM or DRAM) PROVIDER (of libfabric in the
-# place of the one in /etc/nixl-efa/env; empty: that one) PROGRAM (nixl_transfer.py, its text). Sections as in
-# node-facts.sh; of nixl's, "transfer" is the program's document and "log" what NIXL said. Both ends are started at the
-# same time by Run Command, seconds apart at worst: the end that connects tries again. All ports are below 32768.
+# Arguments: TOOL (nixl, nixlbench or fi_pingpong) ROLE (producer or consumer) OWN_ADDRESS PEERS (addresses in their
+# order, with spaces between; of nixl alone more than one) BACKEND (of NIXL LIBFABRIC or UCX, of fi_pingpong efa or tcp)
+# SEGMENT (VRAM or DRAM) PROVIDER (of libfabric in the place of the one in /etc/nixl-efa/env; empty: that one) SECONDS
+# (how long an end of nixl's waits for another) PROGRAM (nixl_transfer.py, its text). Sections as in node-facts.sh; of
+# nixl's, "transfer" is the program's document and "log" what NIXL said. The ends are started at the same time by Run
+# Command, seconds apart at worst: the end that connects tries again. All ports are below 32768.
 root=${NIXL_EFA_ROOT:-}
 pause=${NIXL_EFA_RETRY_SECONDS:-2}
 PATH=$root/opt/amazon/efa/bin:$PATH:$root/usr/local/nixlbench/bin:$root/opt/nixl-efa/bin
-tool=$1 role=$2 producer=$3 consumer=$4 backend=$5 segment=$6 provider=$7 program=$8
+tool=$1 role=$2 own=$3 peers=$4 backend=$5 segment=$6 provider=$7 seconds=$8 program=$9
 if [ -r "$root/etc/nixl-efa/env" ]; then
   set -a
   # shellcheck source=/dev/null
@@ -61,8 +62,9 @@ again() { # COMMAND... : up to ten tries while the other end does not listen yet
   return "$code"
 }
 
-nixl_end() { # ROLE OWN_ADDRESS PEER_ADDRESS
-  timeout -k 5 200 "$root/opt/nixl-efa/venv/bin/python" -c "$program" "$1" "$backend" "$segment" "$2" "$3" 2>"$log"
+nixl_end() { # PEER...
+  timeout -k 5 "$((140 + seconds))" "$root/opt/nixl-efa/venv/bin/python" -c "$program" \
+    "$role" "$backend" "$segment" "$seconds" "$own" "$@" 2>"$log"
 }
 
 # What is read of NIXL's log: rails and their provider, errors, and the last lines, where a crash would be.
@@ -74,8 +76,8 @@ log_end() {
 # With the ASIO runtime the end that owns the address listens and is rank 0, the initiator; it writes, and it
 # prints the figures (NIXL, benchmark/nixlbench/README.md). No list of its options comes back, and of NIXL's log no
 # word but on rails, warnings and errors.
-nixlbench_end() {
-  output=$(timeout 150 nixlbench --runtime_type ASIO --asio_address "$producer" --asio_port 12345 \
+nixlbench_end() { # PRODUCER
+  output=$(timeout 150 nixlbench --runtime_type ASIO --asio_address "$1" --asio_port 12345 \
     --backend "$backend" --initiator_seg_type "$segment" --target_seg_type "$segment" --op_type WRITE \
     --total_buffer_size 1073741824 --num_iter 256 --warmup_iter 32 --large_blk_iter_ftr 16 \
     --start_block_size 65536 --max_block_size 67108864 2>&1)
@@ -102,13 +104,13 @@ fi
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 section counters_before counters
+# shellcheck disable=SC2086
 case $tool-$role in
-  nixl-producer) section transfer nixl_end producer "$producer" "$consumer" ;;
-  nixl-consumer) section transfer nixl_end consumer "$consumer" "$producer" ;;
-  nixlbench-producer) section transfer nixlbench_end ;;
-  nixlbench-consumer) section transfer again nixlbench_end ;;
+  nixl-*) section transfer nixl_end $peers ;;
+  nixlbench-producer) section transfer nixlbench_end "$own" ;;
+  nixlbench-consumer) section transfer again nixlbench_end "$peers" ;;
   fi_pingpong-consumer) section transfer fi_pingpong_end -B 18601 ;;
-  fi_pingpong-producer) section transfer again fi_pingpong_end -P 18601 "$consumer" ;;
+  fi_pingpong-producer) section transfer again fi_pingpong_end -P 18601 "$peers" ;;
   *) section transfer sh -c 'echo "transfer.sh: unknown tool or role" >&2; exit 64' ;;
 esac
 section counters_after counters

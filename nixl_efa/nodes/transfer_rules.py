@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
+from statistics import median
 
-from nixl_efa.findings import Finding, Level
+from nixl_efa.findings import Finding, Level, counted, listed, worst_first
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL, TRANSFER, Result
 
@@ -29,26 +32,74 @@ BUSY = "another verify measures"
 COUNTED_SHARE = 0.9
 
 
+# Of the links of an attempt, one is slow that has less than this share of the middle one's rate.
+SLOW_SHARE = 0.5
+_NAMED = 3
+
+
 def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
-    """Findings on the attempts in the order in which they were made."""
+    """Findings on the attempts in the order in which they were made; of several links of an attempt, together."""
     found: list[Finding] = []
     nixl_failed = False
-    for result in results:
-        diagnosis = bool(result.attempt.provider)
-        if not result.rows:
-            level = Level.WARN if nixl_failed else Level.FAIL
-            nixl_failed |= result.attempt.tool == NIXL
-            message = f"{result.attempt.title} failed: {result.error}."
-            if diagnosis:
-                message += " So the fault is not EFA's alone."
-            if _GPU_IS_FULL.search(result.error):
-                level = Level.WARN
-            found.append(Finding(level, "transfer", message, _remedy(result, planned), _command(result)))
-        elif diagnosis:
-            found.append(without_efa(result))
-        else:
-            found += [fabric(result, planned), rate(result, planned), small_writes(result)]
+    for attempt, every in groupby(results, lambda one: one.attempt):
+        of_attempt = list(every)
+        diagnosis = bool(attempt.provider)
+        level = Level.WARN if nixl_failed else Level.FAIL
+        nixl_failed |= attempt.tool == NIXL and not all(one.rows for one in of_attempt)
+        by_check: dict[str, list[tuple[Result, Finding]]] = {}
+        for result in of_attempt:
+            for one in _of_link(result, of_attempt, planned, level, diagnosis):
+                by_check.setdefault(one.check, []).append((result, one))
+        found += [_together(of_link, len(of_attempt)) for of_link in by_check.values()]
     return found
+
+
+def _of_link(
+    result: Result, others: Sequence[Result], planned: Planned, level: Level, diagnosis: bool
+) -> list[Finding]:
+    if result.rows and diagnosis:
+        return [without_efa(result)]
+    if result.rows:
+        return [fabric(result, planned, others), rate(result, planned, others), small_writes(result)]
+    message = f"{result.attempt.title} failed: {result.error}."
+    if diagnosis:
+        message += " So the fault is not EFA's alone."
+    if _GPU_IS_FULL.search(result.error):
+        level = Level.WARN
+    return [Finding(level, "transfer", message, _remedy(result, planned), _command(result))]
+
+
+def _together(of_link: Sequence[tuple[Result, Finding]], links: int) -> Finding:
+    """One finding for a check on all links of an attempt: the worst ones are named."""
+    if links == 1:
+        return of_link[0][1]
+    worst = worst_first(finding for _, finding in of_link)[0]
+    first, bad = of_link[0][0], [one for one in of_link if one[1].level is worst.level]
+    if worst.level in (Level.PASS, Level.SKIP):
+        message = (
+            f"{counted(len(of_link), 'link')}: {worst.message}"
+            if worst.check != "transfer"
+            else _rates(of_link)
+        )
+        return replace(worst, message=message)
+    by_message: dict[str, list[str]] = {}
+    for one, finding in bad:
+        by_message.setdefault(finding.message, []).append(str(one.link))
+    named = [f"{listed(alike, _NAMED)}: {message}" for message, alike in by_message.items()]
+    more = f" And {len(named) - _NAMED} more." if len(named) > _NAMED else ""
+    message = f"{len(bad)} of {links} links of {first.attempt.title}: {' '.join(named[:_NAMED])}{more}"
+    return replace(bad[0][1], message=message)
+
+
+def _rates(of_link: Sequence[tuple[Result, Finding]]) -> str:
+    """The rates of all links, the slowest by name."""
+    by_rate = sorted((one for one, _ in of_link), key=lambda one: one.best.gbps)
+    slowest, fastest = by_rate[0], by_rate[-1]
+    latency = max(one.smallest.latency_us for one in by_rate)
+    return (
+        f"{slowest.attempt.title}: {len(by_rate)} links with {slowest.best.gbps:.1f} ({slowest.link}) to "
+        f"{fastest.best.gbps:.1f} Gbps; {latency:.1f} us at most at {_size(slowest.smallest.size_bytes)}."
+    )
 
 
 def _remedy(result: Result, planned: Planned) -> str:
@@ -90,11 +141,13 @@ def without_efa(result: Result) -> Finding:
     )
 
 
-def fabric(result: Result, planned: Planned) -> Finding:
+def fabric(result: Result, planned: Planned, others: Sequence[Result] = ()) -> Finding:
     """The counters of both ends prove that the bytes went over EFA and not TCP. A silent fall-back is a FAIL.
 
     Where EFA's counters saw the whole payload at both ends, what else went by IP does not matter: a node may download a
-    model meanwhile.
+    model meanwhile. An end's counters saw all its links: of several, those lack proof that lack it at both ends.
+
+    others: all results of the attempt.
     """
     check, command = "fabric", "cat /sys/class/infiniband/*/ports/1/hw_counters/tx_bytes"
     title = result.attempt.title
@@ -111,7 +164,7 @@ def fabric(result: Result, planned: Planned) -> Finding:
         return Finding(Level.FAIL, check, message, _efa_remedy(planned), command)
     sent, received, payload = result.sent.sent_bytes, result.received.received_bytes, result.moved_bytes
     by_ip = min(result.sent.ip_bytes, result.received.ip_bytes)
-    if min(sent, received) >= COUNTED_SHARE * payload:
+    if not _is_unseen(result, others):
         message = (
             f"{title} went over EFA: the counters saw {_size(sent)} leave on {result.sent.devices} and "
             f"{_size(received)} arrive on {result.received.devices} of {planned.efa_interfaces} devices; "
@@ -132,17 +185,38 @@ def fabric(result: Result, planned: Planned) -> Finding:
     return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", _efa_remedy(planned), command)
 
 
+def _is_unseen(result: Result, others: Sequence[Result]) -> bool:
+    """Whether EFA's counters lack bytes of this link."""
+    lacking = {one.link: _lacking(one) for one in (*others, result) if one.rows}
+    at_both = any(all(ends) for ends in lacking.values())
+    return all(lacking[result.link]) if at_both else any(lacking[result.link])
+
+
+def _lacking(result: Result) -> tuple[bool, bool]:
+    """Whether the counters of the producer, and of the consumer, saw less than was moved."""
+    return (
+        result.sent.sent_bytes < COUNTED_SHARE * (result.to_send or result.moved_bytes),
+        result.received.received_bytes < COUNTED_SHARE * (result.to_receive or result.moved_bytes),
+    )
+
+
 def _efa_remedy(planned: Planned) -> str:
     return f"Use {planned.nixl} and FI_PROVIDER=efa, as /etc/nixl-efa/env says; look at `fi_info -p efa`."
 
 
-def rate(result: Result, planned: Planned) -> Finding:
+def rate(result: Result, planned: Planned, others: Sequence[Result] = ()) -> Finding:
     """The rate against what the type and the cards in use can do, and the latency.
 
     The cards in use are those whose counters moved. NIXL's LIBFABRIC backend sends from those that are nearest to the
     accelerator whose memory it is, and from all where it is the host's.
     """
     best, smallest, check = result.best, result.smallest, "transfer"
+    middle = median([one.best.gbps for one in others if one.rows] or [best.gbps])
+    if best.gbps < SLOW_SHARE * middle:
+        message = f"{best.gbps:.1f} Gbps, where half of the links have {middle:.1f} or more."
+        names = " and ".join(end.name for end in result.link.ends)
+        remedy = f"Look at {names}: what else runs there, and in which placement or block they are."
+        return Finding(Level.WARN, check, message, remedy)
     latency = f"{smallest.latency_us:.1f} us at {_size(smallest.size_bytes)}"
     if result.handshake_seconds is not None:
         latency += f", handshake {result.handshake_seconds:.2f} s, each byte as it was sent"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
-from nixl_efa.launch import Launch
+from nixl_efa.launch import CONSUMER, PRODUCER, Launch
 from nixl_efa.nodes import block, files, instances, pair_rules, rules, run_command, transfer, transfer_rules
 from nixl_efa.nodes.causes import Cause
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
@@ -46,7 +46,7 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class PairReport:
-    """Both nodes, the producer first, and what concerns the pair."""
+    """The nodes, the producers first, and what concerns all of them."""
 
     pair: PairOutputs
     nodes: tuple[NodeReport, ...]
@@ -83,7 +83,7 @@ def node_reports(
     region: str,
     now: datetime,
 ) -> tuple[NodeReport, ...]:
-    """Both nodes by what EC2 says of them, the producer first."""
+    """The nodes by what EC2 says of them, the producers first."""
     known = reservation if isinstance(reservation, Reservation) else None
     reports = []
     for node in pair.nodes:
@@ -104,7 +104,7 @@ def verify(
     say: Say,
     s3: S3Client | None = None,
 ) -> PairReport:
-    """`status`, then both nodes' own facts, then, with `measure`, a transfer.
+    """`status`, then the nodes' own facts, then, with `measure`, a transfer.
 
     say: told what takes time. s3: reads what is too long for Run Command.
     """
@@ -112,7 +112,7 @@ def verify(
     if any(report.cause is not None for report in seen.nodes):
         return seen
     wanted = _planned(seen, launch)
-    say("Asking both nodes through Run Command ...")
+    say(f"Asking {pair.every_node} through Run Command ...")
     known = files.wanted(pair, launch, wanted.instance_type, instance_types.find(wanted.instance_type))
     bucket = run_command.Bucket(s3, pair.scripts_bucket) if s3 is not None and pair.scripts_bucket else None
 
@@ -136,8 +136,8 @@ def verify(
         reports.append(NodeReport(report.node, report.instance, (*report.findings, *found)))
     findings = [*seen.findings]
     results: tuple[transfer.Result, ...] = ()
-    if len(facts) == len(pair.nodes):
-        findings += [pair_rules.agreement(pair, facts), pair_rules.versions(facts)]
+    if facts:
+        findings += [pair_rules.agreement(pair, facts), pair_rules.versions(pair, facts)]
         if measure:
             results = _measure(ask, pair, facts, wanted, say)
             findings += transfer_rules.findings(results, wanted)
@@ -163,26 +163,40 @@ def _planned(seen: PairReport, launch: Launch) -> Planned:
 def _measure(
     ask: Ask, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, say: Say
 ) -> tuple[transfer.Result, ...]:
-    """NIXL's transfers; the witnesses, until one moves bytes, where NIXL's did not; then NIXL without EFA."""
+    """NIXL's transfers on all links; where NIXL moved nothing on some, the witnesses on one of these, until one moves
+    bytes; then NIXL without EFA."""
 
-    def attempt(one: transfer.Attempt) -> transfer.Result:
-        say(f"Measuring a transfer from producer to consumer with {one.title} ...")
-        outcomes = ask(transfer.scripts(one, pair), transfer.TIMEOUT_SECONDS, "transfer")
-        ends = {node.name: sections_of(node, outcomes[node.instance_id]) for node in pair.nodes}
-        if problems := [problem for _, problem in ends.values() if problem]:
-            return transfer.failed(one, "; ".join(problems))
-        return transfer.result(one, {name: read for name, (read, _) in ends.items()})
+    def attempt(one: transfer.Attempt, chosen: Sequence[transfer.Link]) -> tuple[transfer.Result, ...]:
+        where = "a transfer from producer to consumer" if len(chosen) == 1 else f"{len(chosen)} transfers"
+        say(f"Measuring {where} with {one.title} ...")
+        outcomes = ask(transfer.scripts(one, chosen), transfer.limit_seconds(chosen), "transfer")
+        ends: dict[str, Mapping[str, Section] | str] = {}
+        for node in dict.fromkeys(end for link in chosen for end in link.ends):
+            read, problem = sections_of(node, outcomes[node.instance_id])
+            ends[node.name] = problem or read
+        return transfer.results(one, chosen, ends)
 
+    def with_facts(role: str) -> list[Node]:
+        return [node for node in pair.of_role(role) if node.name in facts]
+
+    links = transfer.links(with_facts(PRODUCER), with_facts(CONSUMER))
     results: list[transfer.Result] = []
     # From the GPUs' memory only what went from the host's: what fails there is no fault of theirs.
+    working = links
     for one in transfer.attempts(facts, wanted):
-        results.append(attempt(one))
-        if not results[-1].rows:
+        latest = attempt(one, working) if working else ()
+        results += latest
+        working = tuple(result.link for result in latest if result.rows)
+    moved = {result.link for result in results if result.rows}
+    silent = [link for link in links if link not in moved]
+    # One such link is enough to see whether EFA is at fault; what goes without it concerns them all.
+    for one, chosen in (
+        *((witness, silent[:1]) for witness in transfer.witnesses(facts, wanted)),
+        *((other, silent) for other in transfer.diagnosis(wanted)),
+    ):
+        if not chosen:
             break
-    if any(result.rows for result in results):
-        return tuple(results)
-    for one in (*transfer.witnesses(facts, wanted), *transfer.diagnosis(wanted)):
-        results.append(attempt(one))
+        results += attempt(one, chosen)
         if results[-1].rows:
             break
     return tuple(results)

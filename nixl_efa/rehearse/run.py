@@ -17,6 +17,7 @@ from local_aws.machines.root import home, prepare
 from local_aws.machines.run import Run
 from local_aws.machines.session import write_plugin
 from nixl_efa import instance_types
+from nixl_efa.checks.quota_codes import ELASTIC_IPS
 from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
 from nixl_efa.nodes import outputs
@@ -31,6 +32,8 @@ from nixl_efa.rehearse.tools import Tools, find_tools
 from nixl_efa.settings import Settings
 
 Tell = Callable[[str], None]
+# VPC user guide, amazon-vpc-limits: Elastic IP addresses per Region.
+NEW_ACCOUNTS_ADDRESSES = 5
 DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
 PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destroyed|updated)|\bError\b")
 DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complete|\bError\b")
@@ -125,6 +128,7 @@ class _Rehearsal:
             self._step("Find and buy a Capacity Block")
             self._read_what_buy_writes()
             buy_block(self._settings, self._tools, self._programs, self._control, self._tell)
+        self._allow_addresses()
         self._step("Look for what would stop the launch")
         self._command("check", name, "--brief")
         self._step(f"Deploy {stack}")
@@ -158,6 +162,16 @@ class _Rehearsal:
             self._step("What this run believed of AWS and nobody has documented (docs/facts.md)")
         for line in facts.told(leaned_on, facts.read(facts.page())):
             self._tell(f"  {line}")
+
+    def _allow_addresses(self) -> None:
+        """The local account has the quota of a new one, which a few nodes go beyond: a user asks for more once."""
+        count = launch_of(self._settings).count
+        if self._settings.elastic_ip and count > NEW_ACCOUNTS_ADDRESSES:
+            self._control.settings(quotas={ELASTIC_IPS: count})
+            self._tell(
+                f"  the local account may have {count} Elastic IPs; a new account has {NEW_ACCOUNTS_ADDRESSES} "
+                f"(Service Quotas, {ELASTIC_IPS}): ask for them in yours"
+            )
 
     def _read_what_buy_writes(self) -> None:
         given = parameters_to_read(self._settings)

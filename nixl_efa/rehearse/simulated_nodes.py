@@ -57,7 +57,7 @@ class RunCommandAnswers(Protocol):
 
 
 def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, planned: Planned, launch: Launch) -> None:
-    """Lets both nodes of a pair answer verify's Run Command as nodes would that are as planned."""
+    """Lets the nodes of a pair answer verify's Run Command as nodes would that are as planned."""
     written = files.wanted(pair, launch, planned.instance_type, instance_types.find(planned.instance_type))
     for node in pair.nodes:
         aws.command_output(node.instance_id, stdout=node_output(node, pair, planned, written[node.name]))
@@ -68,13 +68,13 @@ def node_output(node: Node, pair: PairOutputs, planned: Planned, written: Iterab
 
     written: the files of its first boot.
     """
-    nodes = [{"name": one.name, "role": one.name, "address": one.private_ip} for one in pair.nodes]
+    nodes = [{"name": one.name, "role": one.role, "address": one.private_ip} for one in pair.nodes]
     devices = [f"{SIMULATED}{index}" for index in range(planned.efa_interfaces)]
     transport = "EFA" if devices else "TCP"
     count, kind = planned.accelerators, planned.accelerator_kind
     found = {
         "pair": json.dumps(
-            {"environment": pair.environment, "node": node.name, "role": node.name, "nodes": nodes}
+            {"environment": pair.environment, "node": node.name, "role": node.role, "nodes": nodes}
         ),
         "files": "\n".join(f"{file.path} {files.sum_of(file)}" for file in written),
         "cloud_init": _CLOUD_INIT,

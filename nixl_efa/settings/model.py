@@ -53,6 +53,8 @@ class Settings(BaseModel):
         default=None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
     )
     instance_type: values.InstanceTypeName = Field(description="EC2 instance type of both nodes. Required.")
+    producers: values.NodeCount = Field(default=1, description="Nodes that make KV caches (prefill).")
+    consumers: values.NodeCount = Field(default=1, description="Nodes that take KV caches (decode).")
     volume_size: values.VolumeSize | None = Field(
         default=None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
     )

@@ -13,6 +13,7 @@ from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 from nixl_efa.settings.names import REGIONS, nearest
 from nixl_efa.settings.rule import Facts, Rule, rule
+from nixl_efa.settings.values import MAX_NODES
 
 # EBS user guide, general-purpose: the ratios of a gp3 volume.
 IOPS_PER_GIB = 500
@@ -47,6 +48,17 @@ def _image(facts: Facts) -> Iterator[Finding]:
             "Run `nixl-efa instance-types refresh`, or set ami_id or ami_parameter.",
         )
     yield from _named(facts, "instance_type", validate_image(known, given=given))
+
+
+def _node_count(facts: Facts) -> Iterator[Finding]:
+    count = facts.settings.producers + facts.settings.consumers
+    if count > MAX_NODES:
+        yield facts.fault(
+            "consumers",
+            f"{facts.shown('producers')} and {facts.shown('consumers')} make {count} nodes: an environment has at most "
+            f"{MAX_NODES}.",
+            "Make a second environment, or go on to an engine for clusters.",
+        )
 
 
 def _volume_size(facts: Facts) -> Iterator[Finding]:
@@ -186,6 +198,7 @@ RULES: tuple[Rule, ...] = (
     rule(_zone_in_region, "region", "availability_zone"),
     rule(_instance_type, "instance_type"),
     rule(_image, "instance_type", "ami_id", "ami_parameter"),
+    rule(_node_count, "producers", "consumers"),
     rule(_volume_size, "instance_type", "volume_size"),
     rule(_iops, "instance_type", "volume_size", "volume_iops"),
     rule(_throughput, "volume_iops", "volume_throughput"),

@@ -26,6 +26,9 @@ VOLUME_THROUGHPUT_MIBPS = (125, 2000)
 MAX_PROJECT_PREFIX = 24
 MAX_ENVIRONMENT_NAME = 24
 
+# Nodes of an environment, all roles together: each node's user data names them all, and EC2 limits its size.
+MAX_NODES = 16
+
 # EC2 user guide, "Tag your Amazon EC2 resources": 50 tags a resource. The stack adds some of its own.
 MAX_TAGS = 40
 
@@ -133,6 +136,12 @@ ZoneName = Annotated[
     str,
     StringConstraints(pattern=ZONE_NAME),
     Allowed("the name of a zone, such as us-east-2a (not a zone's id such as use2-az1)"),
+]
+NodeCount = Annotated[
+    int,
+    Strict(),
+    Field(ge=1, le=MAX_NODES - 1),
+    Allowed(f"a whole number from 1 to {MAX_NODES - 1}"),
 ]
 InstanceTypeName = Annotated[
     str, StringConstraints(min_length=1, max_length=64), Allowed("an EC2 instance type, such as g7e.12xlarge")

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from nixl_efa import bootstrap as bootstrap_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
 from nixl_efa.bootstrap.files import ENV_NAMES, FORM
+from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME, MAX_NODES
 from tests.bootstrap.conftest import earlier_files
 from tests.told_at_boot import P5
 
@@ -87,6 +88,26 @@ def test_a_script_on_a_node_is_the_packaged_one_but_for_comments_below_its_first
         assert [line for line in gone if not line.lstrip().startswith("# ")] == []
         assert packaged[:2] == written[:2]
         assert subprocess.run(["bash", "-n"], input=files[path], text=True, check=False).returncode == 0
+
+
+def test_user_data_that_names_all_nodes_of_an_environment_stays_below_ec2s_limit(
+    make_bootstrap: Callable[..., Bootstrap],
+) -> None:
+    roles = ["producer"] + ["consumer"] * (MAX_NODES - 1)
+    nodes = tuple(PeerNode(f"{role}-{number}", role, "255.255.255.255") for number, role in enumerate(roles))
+    document = user_data(
+        make_bootstrap(
+            environment="x" * MAX_ENVIRONMENT_NAME,
+            node=nodes[0].name,
+            nodes=nodes,
+            region="ap-southeast-99",
+            instance_type="p6-b300.48xlarge",
+            efa_interfaces=32,
+            scripts_bucket="x" * 63,
+            service_ports=tuple(range(65500, 65530)),
+        )
+    )
+    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES
 
 
 def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit(

@@ -26,8 +26,15 @@ from nixl_efa.nodes.transfer import DRAM, NIXL, Attempt
 from tests.nixl.node import PYTHON
 
 PAIR = PairOutputs(
-    "dev", Node("producer", "i-1", "10.77.0.1", ""), Node("consumer", "i-2", "10.77.0.2", ""), 32, ""
+    "dev",
+    (
+        Node("producer", "producer", "i-1", "10.77.0.1", ""),
+        Node("consumer", "consumer", "i-2", "10.77.0.2", ""),
+    ),
+    32,
+    "",
 )
+LINK = transfer.Link(*PAIR.nodes)
 P5 = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
 OVER_TCP = Attempt(NIXL, "LIBFABRIC", DRAM, "tcp")
 
@@ -38,7 +45,7 @@ import nixl_cu13._api as real
 from nixl_cu13._api import nixl_agent_config
 
 main, fault = sys.modules["__main__"], os.environ["FAULT"]
-main.SIZES, main.COMPLETE_SECONDS, main.PEER_SECONDS = (65536,), 1.0, float(os.environ.get("PATIENCE", 2))
+main.SIZES, main.COMPLETE_SECONDS = (65536,), 1.0
 
 class nixl_agent(real.nixl_agent):
     def get_new_notifs(self, *given):
@@ -87,13 +94,13 @@ class Wire:
 
     def transfer(self, attempt: Attempt, late: str = "") -> transfer.Result:
         """The attempt by both nodes; one may come late."""
-        return transfer.result(attempt, self.ends(attempt, late=late))
+        return transfer.results(attempt, [LINK], self.ends(attempt, late=late))[0]
 
     def ends(
         self, attempt: Attempt, *, late: str = "", without: str = ""
     ) -> Mapping[str, Mapping[str, Section]]:
         """What the nodes print; one may come late, or not at all."""
-        scripts = transfer.scripts(attempt, PAIR)
+        scripts = transfer.scripts(attempt, [LINK])
         running = {}
         for node in sorted(PAIR.nodes, key=lambda node: node.name == late):
             if node.name == without:
@@ -207,7 +214,7 @@ def test_bytes_move_over_tcp_and_each_is_checked(wire: Wire) -> None:
 
 @pytest.mark.parametrize("late", ["producer", "consumer"])
 def test_an_end_may_come_some_seconds_later(wire: Wire, faulty: Path, late: str) -> None:
-    wire.environment(PYTHONPATH=str(faulty), FAULT="", PATIENCE="20")
+    wire.environment(PYTHONPATH=str(faulty), FAULT="")
     assert wire.transfer(OVER_TCP, late=late).error == ""
 
 
@@ -262,12 +269,14 @@ def test_what_is_lost_or_changed_on_the_way_is_one_message(
     ],
 )
 def test_an_end_without_the_other_one_gives_up_in_its_time(
-    wire: Wire, faulty: Path, without: str, error: str
+    wire: Wire, faulty: Path, without: str, error: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(transfer, "PEER_SECONDS", 2)
     wire.environment(PYTHONPATH=str(faulty), FAULT="")
     (end,) = wire.ends(OVER_TCP, without=without).values()
     document = json.loads(end["transfer"].text)
-    assert (document["step"], document["error"], document["peers"]) == ("connect", error, [])
+    [peer] = document["peers"]
+    assert (document["error"], peer["step"], peer["error"]) == ("", "connect", error)
     assert end["transfer"].code == 1
 
 
@@ -309,7 +318,7 @@ def test_without_nixl_that_is_what_is_said(wire: Wire, tmp_path: Path) -> None:
 def test_every_producer_writes_to_every_consumer(wire: Wire, faulty: Path) -> None:
     """Two of each, on the two nodes: the program takes lists."""
     addresses = {"producer": ["10.77.0.1", "10.77.0.3"], "consumer": ["10.77.0.2", "10.77.0.4"]}
-    wire.environment(PYTHONPATH=str(faulty), FAULT="", PATIENCE="30", FI_PROVIDER="tcp")
+    wire.environment(PYTHONPATH=str(faulty), FAULT="", FI_PROVIDER="tcp")
     running = []
     for role, others in (("consumer", addresses["producer"]), ("producer", addresses["consumer"])):
         node = inside(wire.holders[role])
@@ -317,10 +326,11 @@ def test_every_producer_writes_to_every_consumer(wire: Wire, faulty: Path) -> No
         subprocess.run([*node, *second], check=True)
         for own in addresses[role]:
             root = wire.roots[role]
-            words = shlex.join([nixl_transfer.__file__, role, "LIBFABRIC", "DRAM", own, *others])
+            words = shlex.join([nixl_transfer.__file__, role, "LIBFABRIC", "DRAM", "30", own, *others])
             command = f"set -a; . {root}/etc/nixl-efa/env; exec {root}/opt/nixl-efa/venv/bin/python {words}"
             running.append(subprocess.Popen([*node, "sh", "-c", command], stdout=subprocess.PIPE, text=True))
     documents = [json.loads(process.communicate(timeout=120)[0]) for process in running]
     assert [one["error"] for one in documents] == [""] * 4
-    met = [(one["role"], sorted(peer["address"] for peer in one["peers"])) for one in documents]
-    assert met == [("consumer", addresses["producer"])] * 2 + [("producer", addresses["consumer"])] * 2
+    met = [sorted((peer["address"], peer["error"]) for peer in one["peers"]) for one in documents]
+    producers, consumers = ([(one, "") for one in several] for several in addresses.values())
+    assert met == [producers] * 2 + [consumers] * 2

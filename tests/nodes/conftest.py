@@ -35,8 +35,10 @@ def pair() -> PairOutputs:
     """The outputs of a p5.48xlarge pair without a reservation."""
     return PairOutputs(
         "prod",
-        Node("producer", PRODUCER_ID, ADDRESSES["producer"], "203.0.113.11"),
-        Node("consumer", CONSUMER_ID, ADDRESSES["consumer"], ""),
+        (
+            Node("producer", "producer", PRODUCER_ID, ADDRESSES["producer"], "203.0.113.11"),
+            Node("consumer", "consumer", CONSUMER_ID, ADDRESSES["consumer"], ""),
+        ),
         32,
         "",
         "nixl-efa-prod-scripts",

@@ -64,7 +64,8 @@ class Project:
 
 def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:
     """Lets Run Command say on an instance what the scripts print on a stand-in."""
-    arguments = ("nixl", node.name, *ADDRESSES.values(), "LIBFABRIC", "DRAM", "", "")
+    own, other = ADDRESSES[node.name], next(one for name, one in ADDRESSES.items() if name != node.name)
+    arguments = ("nixl", node.name, own, other, "LIBFABRIC", "DRAM", "", "60", "")
     printed = [
         node.run(
             Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(node.files)).commands

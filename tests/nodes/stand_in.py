@@ -15,10 +15,13 @@ from botocore.exceptions import ClientError
 
 from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.bootstrap.files import node_files
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.nodes.transfer import Link
 from tests.told_at_boot import P5
 
 PRODUCER_ID, CONSUMER_ID = "i-0aaaaaaaaaaaaaaa1", "i-0bbbbbbbbbbbbbbb2"
 ADDRESSES = {node.name: node.address for node in P5.nodes}
+LINK = Link(*(Node(name, name, f"i-{name}", address, "") for name, address in ADDRESSES.items()))
 GIB = 1 << 30
 COUNTERS = (
     "tx_bytes",
@@ -42,8 +45,9 @@ bytes   #sent   #ack     total       time     MB/sec    usec/xfer   Mxfers/sec
 """
 
 
-def nixl_document(role: str, **more: Any) -> dict[str, Any]:
-    """What nixl_transfer.py prints at the end of a transfer of 1 GiB."""
+def nixl_document(role: str, *peers: str, **more: Any) -> dict[str, Any]:
+    """What nixl_transfer.py prints at the end of a transfer of 1 GiB with each of the addresses; without any, with the
+    pair's other node."""
     rows = [
         {"size_bytes": 65536, "gbps": 25.6, "latency_us": 18.4, "moved_bytes": GIB // 4},
         {"size_bytes": GIB // 4, "gbps": 372.0, "latency_us": 5772.6, "moved_bytes": 3 * GIB // 4},
@@ -51,12 +55,14 @@ def nixl_document(role: str, **more: Any) -> dict[str, Any]:
     small = {"writes": 1546, "size_bytes": 8192, "seconds": 0.004, "error": ""}
     measured = {"handshake_seconds": 0.12, "rows": rows, "small": small}
     peer = measured if role == "producer" else {"checked_bytes": GIB}
-    return {"role": role, "step": "transfer", "error": "", "peers": [{"address": "10.0.0.1", **peer}], **more}
+    others = peers or (ADDRESSES["consumer" if role == "producer" else "producer"],)
+    each = [{"address": address, "step": "transfer", "error": "", **peer} for address in others]
+    return {"error": "", "peers": each, **more}
 
 
 def first_boot(node: str, efa_interfaces: int) -> Bootstrap:
     """What the node was told at its first boot, at the addresses of now."""
-    nodes = tuple(PeerNode(name, name, address) for name, address in ADDRESSES.items())
+    nodes = tuple(PeerNode(name, name.partition("-")[0], address) for name, address in ADDRESSES.items())
     return replace(P5, node=node, nodes=nodes, efa_interfaces=efa_interfaces)
 
 
@@ -149,7 +155,8 @@ class StandIn:
         self._works(f"bump {self.root}/sys/class/net/ens32/statistics {size}")
 
     def _works(self, count: str) -> None:
-        counter = "tx_bytes" if self.name == "producer" else "rx_bytes"
+        role = self.name.partition("-")[0]
+        counter = "tx_bytes" if role == "producer" else "rx_bytes"
         bump = (
             f'bump() {{ [ ! -e "$1" ] || echo $(($(cat "$1/{counter}") + $2)) >"$1/{counter}"; }}\n{count}\n'
         )
@@ -157,7 +164,9 @@ class StandIn:
         self.command("fi_pingpong", f"cards=1\n{bump}cat <<'OUTPUT'\n{PINGPONG}OUTPUT")
         cards = f'[ "$5" = VRAM ] && cards=4 || cards={self.devices}\n'
         rails = f'[ "$4" != LIBFABRIC ] || echo "{RAILS}" >&2\n'
-        self.nixl(f"{cards}{bump}{rails}echo '{json.dumps(nixl_document(self.name))}'")
+        peer = json.dumps(nixl_document(role, "ADDRESS")["peers"][0])
+        peers = f"""for address in "${{@:8}}"; do {bump}one='{peer}'; all+=${{all:+,}}${{one/ADDRESS/$address}}; done"""
+        self.nixl(f"""{cards}{rails}{peers}\necho "{{\\"error\\": \\"\\", \\"peers\\": [$all]}}\"""")
 
     def nixl(self, transfer: str) -> None:
         """Python with NIXL, which answers nixl-probe, and to our program does what the shell script says."""

@@ -91,7 +91,7 @@ def test_a_fault_names_its_nodes_and_what_to_do_once(
         answer(aws, instance_id, node)
     code, out, _ = run("verify", "prod", "--no-transfer")
     assert code == 1
-    assert out.count("FAIL memlock (producer and consumer): Restart the SSM agent") == 1
+    assert out.count("FAIL memlock (producer, consumer): Restart the SSM agent") == 1
     assert "FAIL accelerators (consumer): Take an image with NVIDIA's driver." in out
 
 
@@ -286,7 +286,7 @@ def test_verify_asks_no_node_when_one_of_them_is_gone(project: Project, aws: Loc
             ["connect", "prod", "proxy"],
             {},
             2,
-            "node 'proxy' is none of the pair's: give producer or consumer.",
+            "node 'proxy' is none of prod: give producer, consumer.",
         ),
     ],
 )

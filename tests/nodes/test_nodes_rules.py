@@ -191,7 +191,7 @@ def test_nodes_that_contradict_each_other_fail(
 def test_nodes_that_agree_on_another_address_than_the_outputs_fail(
     pair: PairOutputs, p5_facts: NodeFacts
 ) -> None:
-    moved = replace(pair, consumer=replace(pair.consumer, private_ip="10.0.0.77"))
+    moved = replace(pair, nodes=(pair.nodes[0], replace(pair.nodes[1], private_ip="10.0.0.77")))
     found = agreement(moved, both(p5_facts))
     assert found.level is FAIL
     assert "10.0.0.12 for the consumer, the outputs have 10.0.0.77" in found.message
@@ -210,13 +210,15 @@ def test_a_missing_pair_json_names_the_node(pair: PairOutputs, p5_facts: NodeFac
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"libfabric": "1.22.0amzn5.0"}, "libfabric 2.1.0amzn3.0 and 1.22.0amzn5.0"),
-        ({"efa_driver": ""}, "EFA driver 2.17.2g and none"),
+        ({"libfabric": "1.22.0amzn5.0"}, "libfabric 2.1.0amzn3.0 (producer) and 1.22.0amzn5.0 (consumer)"),
+        ({"efa_driver": ""}, "EFA driver 2.17.2g (producer) and none (consumer)"),
         ({"accelerator_driver": "575.51.03"}, "accelerator driver"),
-        ({"nixl": Nixl("1.4.0", "LIBFABRIC", "efa", "")}, "NIXL 1.5.0 and 1.4.0"),
+        ({"nixl": Nixl("1.4.0", "LIBFABRIC", "efa", "")}, "NIXL 1.5.0 (producer) and 1.4.0 (consumer)"),
     ],
 )
-def test_different_versions_are_a_warning(changes: dict[str, Any], words: str, p5_facts: NodeFacts) -> None:
-    found = versions({"producer": p5_facts, "consumer": replace(p5_facts, **changes)})
+def test_different_versions_are_a_warning(
+    changes: dict[str, Any], words: str, pair: PairOutputs, p5_facts: NodeFacts
+) -> None:
+    found = versions(pair, {"producer": p5_facts, "consumer": replace(p5_facts, **changes)})
     assert (found.level, words in found.message) == (WARN, True)
-    assert versions({"producer": p5_facts, "consumer": p5_facts}).level is PASS
+    assert versions(pair, {"producer": p5_facts, "consumer": p5_facts}).level is PASS

@@ -13,9 +13,9 @@ import pytest
 from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import OUTPUT_LIMIT_CHARACTERS, Script
 from nixl_efa.nodes.sections import Section, script, sections
-from nixl_efa.nodes.transfer import Attempt, result
+from nixl_efa.nodes.transfer import Attempt, results
 from nixl_efa.nodes.transfer_rules import findings
-from tests.nodes.stand_in import StandIn, nixl_document
+from tests.nodes.stand_in import ADDRESSES, LINK, StandIn, nixl_document
 
 FACTS = Script(script("node-facts.sh"))
 
@@ -102,7 +102,8 @@ def transfer(
     provider: str = "",
     program: str = "import nixl",
 ) -> dict[str, Section]:
-    arguments = (tool, node.name, "10.0.0.11", "10.0.0.12", backend, "DRAM", provider, program)
+    own, other = ADDRESSES[node.name], next(one for name, one in ADDRESSES.items() if name != node.name)
+    arguments = (tool, node.name, own, other, backend, "DRAM", provider, "60", program)
     return dict(sections(node.run(Script(script("transfer.sh"), arguments).commands)))
 
 
@@ -210,7 +211,8 @@ def test_our_program_runs_in_the_nodes_environment(
     node.nixl('shift; echo "$FI_PROVIDER $PAIR_ROLE $NIXL_LOG_LEVEL: $*"')
     section = transfer(node, provider=provider, program="print('it''s')\nexit(\"1\")")["transfer"]
     assert (
-        section.text == f"{used} {role} INFO: print('it''s')\nexit(\"1\") {role} LIBFABRIC DRAM {own} {other}"
+        section.text
+        == f"{used} {role} INFO: print('it''s')\nexit(\"1\") {role} LIBFABRIC DRAM 60 {own} {other}"
     )
 
 
@@ -268,8 +270,8 @@ def test_two_transfers_at_once_do_not_meet(
     with producer.file("var/lib/nixl-efa/transfer.lock", "").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         read = transfer(producer)
-    measured = result(Attempt("nixl", "LIBFABRIC", "DRAM"), {"producer": read, "consumer": read})
-    [found] = findings([measured], p5_plan)
+    measured = results(Attempt("nixl", "LIBFABRIC", "DRAM"), [LINK], {"producer": read, "consumer": read})
+    [found] = findings(measured, p5_plan)
     assert "producer and consumer: another verify measures on this node" in found.message
     assert found.remedy == "Verify again when the other one has ended."
     assert transfer(producer)["transfer"].code == 0

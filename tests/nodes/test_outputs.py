@@ -33,8 +33,10 @@ def text(values: dict[str, object]) -> str:
 def test_both_nodes_are_read() -> None:
     assert outputs.parse("prod", text(WHOLE)) == outputs.PairOutputs(
         "prod",
-        outputs.Node("producer", "i-1", "10.0.0.11", "203.0.113.11"),
-        outputs.Node("consumer", "i-2", "10.0.0.12", ""),
+        (
+            outputs.Node("producer", "producer", "i-1", "10.0.0.11", "203.0.113.11"),
+            outputs.Node("consumer", "consumer", "i-2", "10.0.0.12", ""),
+        ),
         32,
         "cr-1",
     )
@@ -43,7 +45,7 @@ def test_both_nodes_are_read() -> None:
 def test_what_only_some_pairs_have_may_be_absent() -> None:
     optional = ("capacity_reservation_id", "producer_public_ip", "consumer_public_ip")
     pair = outputs.parse("dev", text({name: value for name, value in WHOLE.items() if name not in optional}))
-    assert (pair.capacity_reservation_id, pair.producer.public_ip) == ("", "")
+    assert (pair.capacity_reservation_id, pair.nodes[0].public_ip) == ("", "")
 
 
 @pytest.mark.parametrize(
@@ -128,3 +130,34 @@ def test_a_missing_terraform_names_the_variable_for_opentofu(cdktf_out: Path) ->
 def test_a_command_is_run_in_its_folder_with_its_environment(tmp_path: Path) -> None:
     command = ["/bin/sh", "-c", "pwd; echo $NO >&2; exit 3"]
     assert capture(command, tmp_path, {"NO": "no"}) == (3, f"{tmp_path}\n", "no\n")
+
+
+def test_every_node_of_the_list_is_read_and_found_by_its_name() -> None:
+    names = ("producer", "consumer", "consumer-2")
+    listed = [
+        {
+            "name": name,
+            "role": name.partition("-")[0],
+            "instance_id": f"i-{name}",
+            "private_ip": f"10.0.0.{one}",
+        }
+        for one, name in enumerate(names)
+    ]
+    pair = outputs.parse("prod", text({**WHOLE, "nodes": listed}))
+    assert [(node.name, node.role, node.private_ip) for node in pair.nodes] == [
+        ("producer", "producer", "10.0.0.0"),
+        ("consumer", "consumer", "10.0.0.1"),
+        ("consumer-2", "consumer", "10.0.0.2"),
+    ]
+    found = {name: pair.find(name) for name in ("consumer", "consumer-1", "consumer-2", "consumer-3")}
+    assert {name: node and node.name for name, node in found.items()} == {
+        "consumer": "consumer",
+        "consumer-1": "consumer",
+        "consumer-2": "consumer-2",
+        "consumer-3": None,
+    }
+
+
+def test_a_third_node_that_is_half_built_is_named() -> None:
+    with pytest.raises(Failure, match="has no consumer_2_instance_id"):
+        outputs.parse("prod", text({**WHOLE, "consumer_2_private_ip": "10.0.0.13"}))

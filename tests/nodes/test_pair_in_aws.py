@@ -216,5 +216,5 @@ def test_a_node_that_systems_manager_does_not_know_says_what_to_look_at(
 
 def test_both_addresses_of_the_outputs_are_looked_up(ec2: FakeEc2, pair: PairOutputs) -> None:
     ec2.instances.append(instance("i-0other", "10.0.0.99"))
-    moved = replace(pair, consumer=replace(pair.consumer, private_ip="10.0.0.99"))
+    moved = replace(pair, nodes=(pair.nodes[0], replace(pair.nodes[1], private_ip="10.0.0.99")))
     assert set(instances.read(ec2, moved)) == {PRODUCER_ID, CONSUMER_ID, "i-0other"}  # type: ignore[arg-type]

@@ -13,12 +13,20 @@ from nixl_efa.nodes import bench, nixl_log, nixl_transfer, transfer, transfer_ru
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.sections import Section
 from nixl_efa.nodes.transfer import DRAM, FI_PINGPONG, NIXL, NIXLBENCH, VRAM, Attempt
-from tests.nodes.stand_in import nixl_document
+from tests.nodes.stand_in import ADDRESSES, LINK, nixl_document
 from tests.records import answer
 
 FAIL, WARN, SKIP, PASS = Level.FAIL, Level.WARN, Level.SKIP, Level.PASS
 LOG = "\n".join
 BEFORE, AFTER = (f"rdmap0s0 tx_bytes={size} rx_bytes={size}" for size in (0, 1 << 40))
+
+
+def fails(step: str, error: str, other: str = "") -> Section:
+    """What nixl_transfer.py prints that failed at the start, or with another node; a consumer may know of none."""
+    if step == "start":
+        return Section(json.dumps({"error": error, "peers": []}), 1)
+    peer = {"address": ADDRESSES.get(other, ""), "step": step, "error": error}
+    return Section(json.dumps({"error": "", "peers": [peer]}), 1)
 
 
 @pytest.fixture
@@ -38,7 +46,7 @@ def measured(
     sections = {"counters_before": Section(counted[0], 0), "counters_after": Section(counted[1], 0)}
     ends = {"producer": {**sections, "transfer": Section(printed, code)}}
     ends["consumer"] = {**sections, "transfer": Section("", code)}
-    found = transfer_rules.findings([transfer.result(attempt, ends)], plan)
+    found = transfer_rules.findings(transfer.results(attempt, [LINK], ends), plan)
     return {finding.check: finding for finding in found}
 
 
@@ -167,8 +175,8 @@ def by_nixl(plan: Planned, **more: Any) -> dict[str, Finding]:
         "producer": {**sections, "transfer": Section(json.dumps(document), 0)},
         "consumer": {**sections, "transfer": Section(json.dumps(nixl_document("consumer")), 0)},
     }
-    result = transfer.result(Attempt(NIXL, "LIBFABRIC", DRAM), ends)
-    return {finding.check: finding for finding in transfer_rules.findings([result], plan)}
+    results = transfer.results(Attempt(NIXL, "LIBFABRIC", DRAM), [LINK], ends)
+    return {finding.check: finding for finding in transfer_rules.findings(results, plan)}
 
 
 @pytest.mark.parametrize(
@@ -184,13 +192,12 @@ def test_what_an_end_had_no_room_for_is_no_fault_of_nixl(
     error: str, level: Level, words: str, p5_plan: Planned
 ) -> None:
     """A pair that serves has its GPUs' memory full."""
-    document = json.dumps(nixl_document("consumer", step="start", error=error, peers=[]))
-    lost = json.dumps(nixl_document("producer", step="connect", error="no consumer", peers=[]))
     ends = {
-        "producer": {"transfer": Section(lost, 1)},
-        "consumer": {"transfer": Section(document, 1)},
+        "producer": {"transfer": fails("connect", "no consumer", "consumer")},
+        "consumer": {"transfer": fails("start", error)},
     }
-    [found] = transfer_rules.findings([transfer.result(Attempt(NIXL, "LIBFABRIC", VRAM), ends)], p5_plan)
+    results = transfer.results(Attempt(NIXL, "LIBFABRIC", VRAM), [LINK], ends)
+    [found] = transfer_rules.findings(results, p5_plan)
     assert (found.level, words in found.remedy) == (level, True), found.line()
 
 
@@ -225,15 +232,11 @@ def test_messages_that_end_at_4_kib_tell_no_rate(p5_plan: Planned) -> None:
 HANGS = Section("", 124)
 
 
-def fails(step: str, error: str) -> Section:
-    return Section(json.dumps({"step": step, "error": error, "peers": []}), 1)
-
-
 @pytest.mark.parametrize(
     ("producer", "consumer", "step", "error"),
     [
         (
-            fails("connect", "the other end is gone: it ended the connection"),
+            fails("connect", "the other end is gone: it ended the connection", "consumer"),
             fails("start", "no memory"),
             "start",
             "consumer: no memory",
@@ -250,10 +253,10 @@ def fails(step: str, error: str) -> Section:
             "start",
             "producer: no memory",
         ),
-        (HANGS, fails("handshake", "no notification"), "handshake", "consumer: no notification"),
-        (HANGS, fails("connect", "timed out"), "ended", "producer: it did not end in its time"),
+        (HANGS, fails("handshake", "no notification", "producer"), "handshake", "consumer: no notification"),
+        (HANGS, fails("connect", "timed out", "producer"), "ended", "producer: it did not end in its time"),
         (
-            fails("connect", "no consumer at 10.0.0.12 port 18600 within 60 s"),
+            fails("connect", "no consumer at 10.0.0.12 port 18600 within 60 s", "consumer"),
             fails("connect", "no producer came to port 18600 within 60 s"),
             "connect",
             "producer: no consumer at 10.0.0.12 port 18600 within 60 s",
@@ -264,5 +267,5 @@ def test_a_failure_is_told_once_by_the_end_that_knows_the_cause(
     producer: Section, consumer: Section, step: str, error: str
 ) -> None:
     ends = {"producer": {"transfer": producer}, "consumer": {"transfer": consumer}}
-    found = transfer.result(Attempt(NIXL, "LIBFABRIC", DRAM), ends)
+    [found] = transfer.results(Attempt(NIXL, "LIBFABRIC", DRAM), [LINK], ends)
     assert (found.rows, found.step, found.error) == ((), step, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -52,7 +53,7 @@ def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: st
     read = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     facts = {name: node_facts(found) for name, found in read.items()}
     found = [finding for one in facts.values() for finding in rules.node_findings(one, plan)]
-    found += [agreement(pair, facts), versions(facts)]
+    found += [agreement(pair, facts), versions(pair, facts)]
     written = files.wanted(pair, launch, name, known)
     found += [files.finding(pair.environment, written[node], one) for node, one in read.items()]
     assert {finding.level for finding in found} == {Level.PASS}, found
@@ -70,7 +71,7 @@ def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutpu
         known = instance_types.find(name)
         assert known is not None
         plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.0")
-        return sections(node_output(pair.producer, pair, plan))
+        return sections(node_output(pair.nodes[0], pair, plan))
 
     gpu, neuron = printed("p5.4xlarge"), printed("trn2.48xlarge")
     assert keys(gpu["cloud_init"].text) == keys(answer("cloud_init/done"))
@@ -91,7 +92,8 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     )
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     for tool in (transfer.NIXL, transfer.NIXLBENCH, transfer.FI_PINGPONG):
-        measured = transfer.result(transfer.Attempt(tool, "efa", transfer.DRAM), ends)
+        attempt = transfer.Attempt(tool, "efa", transfer.DRAM)
+        (measured,) = transfer.results(attempt, [transfer.Link(*pair.nodes)], ends)
         assert measured.rows == ()
         assert "there is no machine to measure on" in measured.error
 
@@ -99,7 +101,7 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
 def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:
     answers = Answers()
     plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
-    moved = PairOutputs(pair.environment, pair.producer, Node("consumer", "i-0", "10.0.0.99", ""), 32, "")
+    moved = replace(pair, nodes=(pair.nodes[0], Node("consumer", "consumer", "i-0", "10.0.0.99", "")))
     answer_as_planned(answers, moved, plan, P5)
     facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}
     assert agreement(pair, facts).level is Level.FAIL

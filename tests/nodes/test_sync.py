@@ -192,7 +192,7 @@ def test_a_node_that_is_stopped_is_told_and_nothing_is_asked(synced: Any, ec2: F
     ec2.instances[0]["State"]["Name"] = "stopped"
     report = synced()
     assert "stopped" in report.nodes[0].problem
-    assert report.nodes[1].problem == "was not looked at, since the other node does not run."
+    assert report.nodes[1].problem == "was not looked at, since another node does not run."
     assert not report.is_done
     assert ssm.sent == []
 

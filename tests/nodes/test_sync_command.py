@@ -76,7 +76,7 @@ def test_what_was_written_is_told_with_the_boot_report(
     code, out, err = run("nodes", "sync", "prod")
     producer, consumer = project.ids
     assert code == 1
-    assert err.splitlines()[-1] == "Writing what differs, on producer and consumer ..."
+    assert err.splitlines()[-1] == "Writing what differs, on producer, consumer ..."
     assert out == (
         f"producer {producer}: 1 file written, boot report as planned\n"
         "  /etc/nixl-efa/env\n"

@@ -23,6 +23,7 @@ from nixl_efa.settings import Settings
 from tests.nodes.stand_in import (
     CONSUMER_ID,
     GIB,
+    LINK,
     PRODUCER_ID,
     FakeClock,
     FakeEc2,
@@ -84,16 +85,16 @@ def test_a_silent_fall_back_to_tcp_fails_and_says_so(verify: Any, nodes: Nodes) 
     )
 
 
-def fails(step: str, error: str) -> str:
-    """A shell script that fails as our program does."""
-    return f"echo '{json.dumps(nixl_document('producer', step=step, error=error, peers=[]))}'; exit 1"
+def fails(error: str) -> str:
+    """A shell script that fails as our program does at its start."""
+    return f"echo '{json.dumps(nixl_document('producer', error=error, peers=[]))}'; exit 1"
 
 
 def test_where_nixl_fails_the_witnesses_show_whether_efa_does(
     verify: Any, nodes: Nodes, ssm: FakeSsm
 ) -> None:
     for node in nodes.values():
-        node.nixl(fails("start", "libhwloc.so.15: cannot open shared object file"))
+        node.nixl(fails("libhwloc.so.15: cannot open shared object file"))
         node.without("nixlbench")
     report = verify()
     failed, witness = of(report, "transfer")
@@ -113,7 +114,7 @@ def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
 ) -> None:
     for node in nodes.values():
         script = (node.root / "opt/nixl-efa/venv/bin/python").read_text(encoding="utf-8")
-        no_memory = fails("start", "NIXL_ERR_BACKEND")
+        no_memory = fails("NIXL_ERR_BACKEND")
         log = "echo 'E0101 00:00:00.0 1 libfabric_rail.cpp:5] fi_mr_reg failed: no FI_HMEM' >&2"
         works = script.split("; exit; fi\n", 1)[1]
         node.nixl(f'if [ "$5" = VRAM ]; then {log}; {no_memory}; fi\n{works}')
@@ -141,7 +142,7 @@ def test_what_to_do_about_a_failed_transfer_follows_from_where_it_failed(
     step: str, error: str, words: str, p5_plan: Planned
 ) -> None:
     nothing = Moved(0, 0, 0, 0)
-    failed = Result(Attempt("nixl", "LIBFABRIC", "DRAM"), (), error, nothing, nothing, step=step)
+    failed = Result(Attempt("nixl", "LIBFABRIC", "DRAM"), LINK, (), error, nothing, nothing, step=step)
     (found,) = findings([failed], p5_plan)
     assert found.level is Level.FAIL
     assert words in found.remedy
@@ -153,7 +154,7 @@ def test_where_nothing_goes_over_efa_nixl_over_tcp_says_what_works_and_passes_no
     for node in nodes.values():
         script = (node.root / "opt/nixl-efa/venv/bin/python").read_text(encoding="utf-8")
         works = script.split("; exit; fi\n", 1)[1].replace("provider=efa", "provider=tcp")
-        node.nixl(f'if [ "$FI_PROVIDER" = efa ]; then {fails("start", "No data available")}; fi\n{works}')
+        node.nixl(f'if [ "$FI_PROVIDER" = efa ]; then {fails("No data available")}; fi\n{works}')
         node.without("nixlbench")
         node.command("fi_pingpong", "echo 'fi_getinfo: -61' >&2; exit 1")
     report = verify()
@@ -275,7 +276,7 @@ def result(
     row = Row(64 << 20, gbps, 1500.0, GIB)
     cards = 1 if tool == "fi_pingpong" else 4
     producer, consumer = Moved(sent, 0, cards, by_ip[0]), Moved(0, received, cards, by_ip[1])
-    return Result(Attempt(tool, "LIBFABRIC", "VRAM"), (row,), "", producer, consumer)
+    return Result(Attempt(tool, "LIBFABRIC", "VRAM"), LINK, (row,), "", producer, consumer)
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def pair(account: Account) -> PairOutputs:
         account.run(instance_id, "cloud-init status --wait")
         told[name] = json.loads(account.out(instance_id, f"cat {PAIR_JSON}"))
     addresses = {one["name"]: one["address"] for one in told["producer"]["nodes"]}
-    producer, consumer = (Node(name, one, addresses[name], "") for name, one in zip(NAMES, made, strict=True))
-    return PairOutputs("trial", producer, consumer, 1, "", "trial-scripts")
+    nodes = tuple(Node(name, name, one, addresses[name], "") for name, one in zip(NAMES, made, strict=True))
+    return PairOutputs("trial", nodes, 1, "", "trial-scripts")
 
 
 def synced(account: Account, pair: PairOutputs, check: bool = False, **changes: Any) -> SyncReport:
@@ -72,7 +72,7 @@ def test_what_cloud_init_wrote_is_what_sync_would_write(account: Account, pair: 
 def test_changed_files_are_written_and_the_boot_report_is_made_anew(
     account: Account, pair: PairOutputs
 ) -> None:
-    producer = pair.producer.instance_id
+    producer = pair.nodes[0].instance_id
     unit = "/etc/systemd/system/nixl-efa-boot-report.service"
     account.out(
         producer,
@@ -99,7 +99,7 @@ def test_changed_files_are_written_and_the_boot_report_is_made_anew(
 def test_a_node_that_is_stopped_is_told_and_written_when_it_is_back(
     account: Account, pair: PairOutputs
 ) -> None:
-    consumer = pair.consumer.instance_id
+    consumer = pair.nodes[1].instance_id
     account.ec2.stop_instances(InstanceIds=[consumer])
     wait_until(lambda: account.state(consumer) == "stopped", "a stopped instance")
     first, second = synced(account, pair).nodes

@@ -15,7 +15,7 @@ from nixl_efa.rehearse.real_nodes import Booted, booted_of, judge, tell_verified
 from nixl_efa.rehearse.run import can_boot
 
 ALL = ["efa", "gpu", "memlock"]
-NODE = Node("producer", "i-1", "10.0.0.1", "")
+NODE = Node("producer", "producer", "i-1", "10.0.0.1", "")
 
 
 def booted(*failed: str) -> list[Booted]:

@@ -41,6 +41,8 @@ CASES: list[tuple[str, str, Settings]] = [
     ("availability_zone_parameter", "no such parameter", {"availability_zone_parameter": "/team/none"}),
     ("instance_type", "", {"instance_type": "g7e.12xlarge"}),
     ("instance_type", "one that its zone does not offer", {"instance_type": "{not_in_its_zone}"}),
+    ("producers", "", {"producers": 2}),
+    ("consumers", "", {"consumers": 4}),
     ("volume_size", "", {"volume_size": 400}),
     ("volume_iops", "", {"volume_iops": 4000}),
     ("volume_throughput", "", {"volume_throughput": 250}),
@@ -199,6 +201,9 @@ def effect(terraform: Terraform) -> str:
     node_changes = "".join(re.findall(r'^  ~ resource "aws_instance".*?^    }', plan.stdout, re.M | re.S))
     if re.search(rf"^      [~+-] ({'|'.join(STOPS)}) ", node_changes, re.M):
         return "restarts the nodes"
+    if any(address.startswith("aws_instance.") for address in changes.keys() - set(NODES)):
+        assert set(changes.values()) == {"created"}
+        return "adds nodes, the others stay"
     # Terraform's own memory is nothing in AWS.
     return "in place" if any(not address.startswith("terraform_data.") for address in changes) else "nothing"
 
