@@ -28,10 +28,7 @@ from local_aws import LocalAws
 from tests.campaign.campaign import FIRST_SEED
 
 REGION, TYPE = "us-east-2", "p5.48xlarge"
-SIGNALS = (
-    signal.SIGKILL,
-    *(pytest.param(one, marks=pytest.mark.matrix) for one in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)),
-)
+SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 # With each of the signals.
 TRIALS = 16
 AT_A_TIME = 4
@@ -189,6 +186,7 @@ def aws() -> Iterator[LocalAws]:
         yield server
 
 
+@pytest.mark.matrix
 @pytest.mark.parametrize("ended_by", SIGNALS, ids=lambda one: str(one.name))
 def test_what_a_killed_process_bought_is_told_and_saved_and_not_bought_again(
     ended_by: signal.Signals, aws: LocalAws, tmp_path: Path

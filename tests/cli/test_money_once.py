@@ -52,7 +52,12 @@ def another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
 
 
-ENDS = [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+# A signal that ends it at once, and one that it answers; those after them are answered as the second is.
+ENDS = [
+    signal.SIGKILL,
+    signal.SIGTERM,
+    *(pytest.param(one, marks=pytest.mark.matrix) for one in (signal.SIGINT, signal.SIGHUP)),
+]
 
 
 @pytest.fixture(params=ENDS, ids=lambda one: one.name)

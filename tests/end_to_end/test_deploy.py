@@ -218,6 +218,7 @@ def test_in_a_block_one_command_replaces_the_nodes_and_waits_for_their_slots(
     ]
 
 
+@pytest.mark.matrix
 def test_a_wait_that_is_interrupted_goes_on_with_the_same_command(
     prod: Deployer, ec2: EC2Client, aws: LocalAws
 ) -> None:

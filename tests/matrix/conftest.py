@@ -1,8 +1,9 @@
 """What `make test-matrix` adds to `make test`: all in this folder, and each test that is marked `matrix`.
 
 The folder holds what runs under other versions and packages: of Python, Node.js, the command line of cdktf, the wheel.
-The mark is for repetitions: what another test shows once, here with other moments, signals or backends. Each test has a
-worker as it is free; tests that share something or need an order are in one `pytest.mark.xdist_group("name")`.
+The mark is for what repeats another test, with other moments, signals, settings or backends, and for runs of minutes
+whose parts have tests of their own. Each test has a worker as it is free; tests that share something or need an order
+are in one `pytest.mark.xdist_group("name")`.
 """
 
 from __future__ import annotations

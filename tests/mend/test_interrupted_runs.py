@@ -87,6 +87,7 @@ def assert_whole(one: Project, ran: dict[str, str]) -> None:
     assert one.plan_is_empty(), one.story()
 
 
+@pytest.mark.matrix
 def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_over_in_a_fresh_clone(
     tmp_path: Path, environ: dict[str, str]
 ) -> None:
