@@ -21,6 +21,7 @@ from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
 from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
 from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
 from nixl_efa.state import read
+from nixl_efa.terraform import as_chosen
 
 ROOT = Path(__file__).resolve().parent
 
@@ -46,7 +47,7 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
         _print([*loaded.findings, *forgotten], err)
         return 2
     if in_danger := in_cdktf_out(outdir):
-        _print(in_danger, err)
+        _print([_as_chosen(finding, environ) for finding in in_danger], err)
         return 1
     loaded = replace(loaded, findings=(*loaded.findings, *forgotten), general=(*loaded.general, *forgotten))
     return _synthesize(loaded, outdir, environ, out, err)
@@ -112,7 +113,12 @@ def _look_at_states(
         lock = provider_lock.contradiction(settings, locks[settings.name])
         for found in (selected_workspace(settings, folder), backend, lock):
             if found is not None:
-                yield settings.name, found
+                yield settings.name, _as_chosen(found, environ)
+
+
+def _as_chosen(finding: Finding, environ: Mapping[str, str]) -> Finding:
+    """With the commands of Terraform by the name of the program that the user chose."""
+    return replace(finding, remedy=as_chosen(finding.remedy, environ))
 
 
 def _print(findings: Iterable[Finding], err: TextIO) -> None:

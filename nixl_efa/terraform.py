@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -28,6 +29,21 @@ _STDERR = 2
 #   Show:    exit code, stderr; the program's output goes where ours goes all the same.
 Capture = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str, str]]
 Show = Callable[[Sequence[str], Path, Mapping[str, str]], tuple[int, str]]
+
+
+# The variable by which cdktf is told to run OpenTofu (CDKTF documentation, environment-variables).
+BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
+_COMMAND = re.compile(r"(`(?:[A-Z_]+=\S+ )?)terraform(?= )")
+
+
+def program_of(environ: Mapping[str, str]) -> str:
+    """The name or path of the program that the user chose: Terraform, or OpenTofu."""
+    return environ.get(BINARY_VARIABLE) or "terraform"
+
+
+def as_chosen(text: str, environ: Mapping[str, str]) -> str:
+    """A text for the user, with Terraform's commands in it (`terraform init`) by the name of the chosen program."""
+    return _COMMAND.sub(lambda found: f"{found[1]}{program_of(environ)}", text)
 
 
 class TerraformError(Failure):
@@ -111,7 +127,7 @@ class Terraform:
     @property
     def program(self) -> str:
         """The program's name or path."""
-        return self.environ.get("TERRAFORM_BINARY_NAME") or "terraform"
+        return program_of(self.environ)
 
     def ask(self, *words: str) -> str:
         """What a command prints. TerraformError when it does not end well."""

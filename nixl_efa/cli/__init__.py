@@ -41,5 +41,7 @@ def _message(error: Exception) -> str:
 
 
 def _stop(message: str, exit_code: int) -> int:
-    print(f"nixl-efa: {message}", file=sys.stderr)
+    from nixl_efa.terraform import as_chosen
+
+    print(f"nixl-efa: {as_chosen(message, os.environ)}", file=sys.stderr)
     return exit_code

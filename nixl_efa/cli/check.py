@@ -101,10 +101,11 @@ def show_findings(findings: Sequence[Finding], *, brief: bool) -> None:
     from rich.text import Text
 
     from nixl_efa.checks import rendering
+    from nixl_efa.terraform import as_chosen
 
     console = output.console()
     for level, line in rendering.lines(findings, brief=brief):
-        text = Text(line)
+        text = Text(as_chosen(line, os.environ))
         if level is None:
             text.stylize("dim")
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
 from nixl_efa.failure import BadInput, Failure
+from nixl_efa.terraform import as_chosen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,19 +39,19 @@ _TRAILING_SPACE = re.compile(r" +((?:\x1b\[0m)?)$")
 
 def data(text: str) -> None:
     """A line of data, on stdout."""
-    print(text)
+    print(as_chosen(text, os.environ))
 
 
 def say(message: str) -> None:
     """A line of talk, on stderr."""
-    print(message, file=sys.stderr)
+    print(as_chosen(message, os.environ), file=sys.stderr)
 
 
 def print_json(kind: str, body: Mapping[str, Any]) -> None:
     """One JSON document on stdout. `schema` names its form: nixl-efa/<kind>/1; members may be added to
     a form; removing one or changing its meaning raises the number."""
     document = {"schema": f"nixl-efa/{kind}/1", **body}
-    print(json.dumps(document, indent=2, default=_plain))
+    print(as_chosen(json.dumps(document, indent=2, default=_plain), os.environ))
 
 
 def _plain(value: object) -> str:

@@ -226,7 +226,7 @@ class Deployment:
         code, text = self._terraform.run("apply", "-input=false", str(file))
         if code:
             refused = "".join(f". {one}" for one in words.refused(text, self._site.launch.asked))
-            raise Failure(f"terraform apply ended with exit code {code}{refused}")
+            raise Failure(f"{self._terraform.program} apply ended with exit code {code}{refused}")
 
     def _planned(self, file: Path, *options: str) -> Plan:
         try:

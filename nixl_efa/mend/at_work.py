@@ -36,7 +36,8 @@ def at_work(settings: Settings, project: Path) -> list[int]:
         number
         for number, command, works_in in _processes()
         # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
-        if Path(command).name.startswith(("terraform", "tofu")) and (works_in is None or is_on_it(works_in))
+        if Path(command).name.startswith(("terraform", "tofu", "opentofu"))
+        and (works_in is None or is_on_it(works_in))
     ]
 
 

@@ -74,8 +74,25 @@ def terraform_environ(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
         return
     with TemporaryDirectory(prefix="nixl-efa-") as folder:
         config = Path(folder, "terraform.rc")
-        config.write_text(
-            f'provider_installation {{\n  filesystem_mirror {{\n    path = "{mirror.as_posix()}"\n  }}\n}}\n',
-            encoding="utf-8",
-        )
+        config.write_text(_installation(mirror), encoding="utf-8")
         yield {**result, "TF_CLI_CONFIG_FILE": str(config)}
+
+
+def _installation(mirror: Path) -> str:
+    """Terraform's configuration: what the mirror has by its folder of a host comes from there, all else as ever.
+
+    Another host is another registry: OpenTofu takes "hashicorp/aws" to be of registry.opentofu.org. Source: Terraform
+    CLI documentation, "Provider Installation", include and exclude; OpenTofu's has the same.
+    """
+    hosts = sorted(one.name for one in mirror.iterdir() if one.is_dir()) if mirror.is_dir() else []
+    patterns = ", ".join(f'"{host}/*/*"' for host in hosts)
+    return f"""provider_installation {{
+  filesystem_mirror {{
+    path    = "{mirror.as_posix()}"
+    include = [{patterns}]
+  }}
+  direct {{
+    exclude = [{patterns}]
+  }}
+}}
+"""

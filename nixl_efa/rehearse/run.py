@@ -206,7 +206,7 @@ class _Rehearsal:
             "-lock=false",
             "-detailed-exitcode",
         ]
-        self._tell("$ terraform plan -detailed-exitcode")
+        self._tell(f"$ {Path(self._tools.terraform).name} plan -detailed-exitcode")
         programs = replace(self._programs, folder=folder)
         code = programs.follow(command, self._indented, PLANNED, accept=(0, 2))
         if code:

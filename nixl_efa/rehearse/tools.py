@@ -11,6 +11,7 @@ from nixl_efa.cdk import command_line
 from nixl_efa.checks.gather.machine import cli_fails, cli_path, node_of
 from nixl_efa.checks.rules.machine import OTHER_NODE, cannot_load, newer, too_old
 from nixl_efa.failure import Failure
+from nixl_efa.terraform import program_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +26,7 @@ class Tools:
 def find_tools(project: Path, environ: Mapping[str, str], python: str) -> Tools:
     """The tools of a project. Failure, in one line, that names every missing one and how to get it."""
     search = environ.get("PATH", "")
-    binary = environ.get("TERRAFORM_BINARY_NAME") or "terraform"
+    binary = program_of(environ)
     cli = command_line(environ)
     path = cli_path(cli, project, search)
     terraform = shutil.which(binary, path=search)

@@ -283,7 +283,16 @@ CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
             FAIL,
             "use_lockfile needs 1.10. Install 1.10 or newer.",
         ),
-        ({"terraform": Tool("tofu", "1.9.0", "/bin/tofu")}, "terraform", PASS, "tofu 1.9.0"),
+        ({"terraform": Tool("tofu", "1.6.0", "/bin/tofu")}, "terraform", PASS, "tofu 1.6.0"),
+        (
+            {
+                "terraform": Tool("tofu", "1.9.0", "/bin/tofu"),
+                "least_terraform": LeastTerraform((1, 10), "use_lockfile"),
+            },
+            "terraform",
+            FAIL,
+            "tofu 1.9.0 is too old: use_lockfile needs 1.10. Install 1.10 or newer.",
+        ),
     ],
 )
 def test_the_programs_of_this_machine(changes: dict[str, Any], check: str, level: Level, words: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,10 +60,48 @@ def test_a_configuration_that_exists_is_left_to_terraform(tmp_path: Path) -> Non
         assert environ["TF_CLI_CONFIG_FILE"] == str(own)
 
 
-def test_one_that_does_not_exist_is_replaced_by_one_that_names_the_mirror_and_goes_with_the_block() -> None:
-    given = {"TF_CLI_CONFIG_FILE": "/does/not/exist", "TF_PLUGIN_MIRROR": "/some/mirror"}
+def test_one_that_does_not_exist_is_replaced_by_one_that_names_the_mirror_and_goes_with_the_block(
+    tmp_path: Path,
+) -> None:
+    mirror = put_provider(tmp_path)
+    given = {"TF_CLI_CONFIG_FILE": "/does/not/exist", "TF_PLUGIN_MIRROR": str(mirror)}
 
     with terraform_environ(given) as environ:
         config = Path(environ["TF_CLI_CONFIG_FILE"])
-        assert 'path = "/some/mirror"' in config.read_text(encoding="utf-8")
+        assert f'path    = "{mirror}"' in config.read_text(encoding="utf-8")
     assert not config.exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        # In the mirror's host, so the mirror alone is asked.
+        ("registry.terraform.io/hashicorp/null", "was not found in any of the search locations"),
+        # Of another registry, which is asked itself; nobody listens there.
+        ("localhost:9/hashicorp/aws", "could not connect to localhost:9"),
+    ],
+)
+def test_the_mirror_is_asked_for_its_own_registry_and_every_other_one_itself(
+    source: str, said: str, tmp_path: Path
+) -> None:
+    mirror = put_provider(tmp_path)
+    folder = tmp_path / "stack"
+    folder.mkdir()
+    required = {"required_providers": {"aws": {"source": source}}}
+    (folder / "main.tf.json").write_text(json.dumps({"terraform": required}), encoding="utf-8")
+    given = {
+        "PATH": os.environ["PATH"],
+        "TF_CLI_CONFIG_FILE": "/no/such/file",
+        "TF_PLUGIN_MIRROR": str(mirror),
+    }
+    with terraform_environ(given) as environ:
+        done = subprocess.run(
+            ["terraform", "init", "-no-color"],
+            cwd=folder,
+            env={**environ, "TF_REGISTRY_DISCOVERY_RETRY": "0"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 1
+    assert said in " ".join(done.stderr.split())

@@ -12,10 +12,9 @@ from pathlib import Path
 from nixl_efa.cdk import CommandLine, command_line
 from nixl_efa.checks.facts import Machine, Tool
 from nixl_efa.state import LeastTerraform
+from nixl_efa.terraform import program_of
 
 _SECONDS = 20
-# The variable by which CDKTF is told to run OpenTofu (CDKTF documentation, environment-variables).
-_BINARY_VARIABLE = "TERRAFORM_BINARY_NAME"
 
 
 # Loads the module as the program would. A command line that has it no more is another one: nothing is known of it.
@@ -39,7 +38,7 @@ def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) ->
         node=node,
         cdk_fails=cli_fails(cli, path, node, environ),
         least_terraform=least,
-        terraform=_terraform(environ.get(_BINARY_VARIABLE) or "terraform", search, environ),
+        terraform=_terraform(program_of(environ), search, environ),
         library=_library(cli.name),
     )
 
