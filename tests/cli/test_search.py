@@ -58,6 +58,18 @@ def test_the_positional_arguments_of_the_cdk_design_are_taken(cli: Cli, aws: Loc
     assert {(one["instance_count"], one["asked_hours"]) for one in found} == {(4, 48)}
 
 
+def test_an_environment_says_which_type_how_many_and_where(
+    cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIXL_EFA_PROD_CONSUMERS", "3")
+    monkeypatch.setenv("AWS_REGION", "us-west-2")
+    found = cli("capacity", "search", "--env", "prod", "--hours", "48", "--json").json["offerings"]
+    assert found
+    assert {
+        (one["instance_type"], one["instance_count"], one["asked_hours"], one["region"]) for one in found
+    } == {("p5.48xlarge", 4, 48, REGION)}
+
+
 def test_prices_are_for_an_instance_hour_and_an_accelerator_hour(cli: Cli, aws: LocalAws) -> None:
     for one in cli("capacity", "search", "p5.48xlarge", "--json").json["offerings"]:
         expected = float(one["fee"]) / one["instance_count"] / one["hours"]
@@ -176,6 +188,9 @@ def test_an_account_without_a_quota_of_blocks_is_told_at_once(cli: Cli, aws: Loc
         (("g7e.8xlarge",), "sells no Capacity Blocks of it"),
         (("p5.48xlrge",), "did you mean p5.48xlarge"),
         (("p5.48xlarge", "65"), "1 to 64 instances"),
+        ((), "which type? Give TYPE, for example p5.48xlarge, or --env with an environment's name"),
+        (("p5.48xlarge", "--env", "prod"), "--env prod and TYPE p5.48xlarge exclude each other"),
+        (("--env", "prd"), "Did you mean prod?"),
         (("p5.48xlarge", "2", "25"), "The nearest: 24 or 48"),
         (("p5.48xlarge", "--hours", "24,25"), "The nearest: 24 or 48"),
         (("p5.48xlarge", "--hours", "a day"), "give numbers of hours"),

@@ -32,6 +32,7 @@ from nixl_efa.cli.output import (
     short_times,
     times_heading,
 )
+from nixl_efa.cli.project import environments
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
@@ -48,9 +49,9 @@ _TICK_WIDTH = 8
 
 def search(
     instance_type: Annotated[
-        str,
-        typer.Argument(metavar="TYPE", help="For example p5.48xlarge, or an UltraServer: u-p6e-gb200x72."),
-    ],
+        str | None,
+        typer.Argument(metavar="[TYPE]", help="For example p5.48xlarge, or an UltraServer: u-p6e-gb200x72."),
+    ] = None,
     count: Annotated[
         int | None,
         typer.Argument(metavar="[COUNT]", help="Instances, 1 to 64 (default: 2), or UltraServers (1)."),
@@ -60,6 +61,10 @@ def search(
         typer.Argument(
             metavar="[HOURS]", help="Length: 24-hour steps to 336, then 168 to 4368 (default: 24)."
         ),
+    ] = None,
+    environment: Annotated[
+        str | None,
+        typer.Option("--env", help="Its type, number of nodes and region.", autocompletion=environments),
     ] = None,
     region: Regions = None,
     hours_list: Annotated[
@@ -82,11 +87,23 @@ def search(
     """
     from nixl_efa.aws_calls import chosen_regions
     from nixl_efa.capacity.search import Request, checked, earliest_start, latest_end
-    from nixl_efa.ultra_servers import ULTRA_SERVERS
+    from nixl_efa.ultra_servers import ULTRA_SERVERS, is_ultra_server
 
     if sort not in SORTS:
         raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
     run = session(profile)
+    if environment is not None:
+        if instance_type is not None:
+            raise BadInput(
+                f"--env {environment} and TYPE {instance_type} exclude each other: give one, and a length with --hours"
+            )
+        launch = run.launch(environment)
+        run = run.acting_for(launch)
+        instance_type, region = launch.instance_type, region or [launch.region]
+        # UltraServers are counted as a whole.
+        count = count if is_ultra_server(instance_type) else launch.count
+    if instance_type is None:
+        raise BadInput("which type? Give TYPE, for example p5.48xlarge, or --env with an environment's name")
     now = run.clock.now()
     lengths = _lengths(hours, hours_list)
     request = checked(
