@@ -15,10 +15,16 @@ from tests.deploy.cases import CASES, PLANS, Case, trimmed
 from tests.deploy.conftest import REGION, Deployed
 from tests.deploy.test_causes import assert_told
 
-pytestmark = pytest.mark.end_to_end
+# In the matrix they share one pair.
+pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("against terraform")]
+# Each action once.
+FEW = ("nothing", "key", "volume")
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(one, marks=() if one.name in FEW else pytest.mark.matrix, id=one.name) for one in CASES],
+)
 def test_a_change_of_settings_is_told_with_its_cause(
     case: Case, deployed: Deployed, pytestconfig: pytest.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
