@@ -64,7 +64,7 @@ def test_every_line_of_the_help_is_a_command(name: str, capsys: pytest.CaptureFi
 
 
 @pytest.mark.parametrize(
-    "arguments", [["capacty"], ["capacity", "serch"], ["capacity", "search"], ["capacity", "list", "--x"]]
+    "arguments", [["capacty"], ["capacity", "serch"], ["capacity", "buy"], ["capacity", "list", "--x"]]
 )
 def test_wrong_use_ends_with_exit_code_2_and_no_traceback(
     arguments: list[str], capsys: pytest.CaptureFixture[str]
