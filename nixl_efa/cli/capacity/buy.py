@@ -253,7 +253,10 @@ def save(
         print_json("capacity-save", body)
 
 
-def switch(environment: Annotated[str, typer.Argument(metavar="ENV")], profile: Profile = None) -> None:
+def switch(
+    environment: Annotated[str, typer.Argument(metavar="ENV", autocompletion=environments)],
+    profile: Profile = None,
+) -> None:
     """Make an environment's next block its current one, once it is active.
 
     Asks when nodes still run in the current one: the next deployment destroys them.
