@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.synthesis import synthesize
-from tests.terraform.conftest import Terraform, place
+from tests.terraform.conftest import place
 
 KINDS = ("aws_eip", "aws_instance", "aws_launch_template", "aws_network_interface")
 
