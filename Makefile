@@ -31,6 +31,8 @@ NPM_cdktf := node_modules
 NPM_cdktn := npm/cdktn/node_modules
 NODE_cdktf := $(NPM_cdktf)/installed-$(shell node -p process.versions.modules 2>/dev/null)
 NODE_cdktn := $(NPM_cdktn)/installed
+# What a comparison of both needs beside the installation, with Node.js 20, 22 and 24.
+BOTH := $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
 ifeq ($(NPM_$(CDK)),)
 $(error CDK is $(CDK): it is cdktf, or cdktn for CDK Terrain)
 endif
@@ -46,16 +48,16 @@ npm_ci = echo "Installing $(2) into $(1)/node_modules" >&2; \
 has-node:
 	@command -v node >/dev/null && command -v npm >/dev/null || \
 		{ echo "Node.js (node and npm) is not on PATH: install version 20 or 22" >&2; exit 1; }
+ifeq ($(CDK),cdktn)
+	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || major == 22 && minor >= 19 ? 0 : 1)' || \
+		{ echo "cdktn needs Node.js 22.19 or newer: node on PATH is $$(node --version)" >&2; exit 1; }
+endif
 
 has-terraform:
 	@command -v $(TERRAFORM) >/dev/null || { echo "$(TERRAFORM) is not on PATH: install Terraform 1.4 or newer," \
 		"or OpenTofu and set TERRAFORM_BINARY_NAME=tofu" >&2; exit 1; }
 
 install: has-node python-packages $(NODE_$(CDK))
-ifeq ($(CDK),cdktn)
-	@node -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 22 || major == 22 && minor >= 19 ? 0 : 1)' || \
-		{ echo "cdktn needs Node.js 22.19 or newer: node on PATH is $$(node --version)" >&2; exit 1; }
-endif
 
 python-packages: $(PYTHON_$(CDK))
 
@@ -92,10 +94,9 @@ test: has-terraform install .tools/checkov/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
 # A test at a time.
-test-matrix: has-terraform install $(PYTHON_cdktn) $(NODE_cdktn) npm/node/node_modules/installed
+test-matrix: has-terraform install $(BOTH)
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m matrix
 
-# Node.js 20, 22 and 24.
 npm/node/node_modules/installed: npm/node/package-lock.json
 	@$(call npm_ci,npm/node,Node.js 20 to 24 of its package-lock.json)
 	@touch $@
@@ -112,7 +113,7 @@ lint: install
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
 
-bench: install
+bench: install $(BOTH)
 	@$(BIN)/python -m benchmarks
 
 lock:

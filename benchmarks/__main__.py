@@ -6,12 +6,13 @@ import platform
 
 from rich.console import Console
 
-from benchmarks import capacity_search, check, cli_startup, local_aws, real_nodes, synthesis
+from benchmarks import capacity_search, check, cli_startup, libraries, local_aws, real_nodes, synthesis
 
 if __name__ == "__main__":
     console = Console()
     console.print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     synthesis.run(console)
+    libraries.run(console)
     cli_startup.run(console)
     capacity_search.run(console)
     check.run(console)
