@@ -13,8 +13,8 @@ import pytest
 import constructs_lib  # noqa: F401  (before cdktf: see its docstring)
 from local_aws import LocalAws
 
-# Folders with what waits for Terraform, machines or killed processes; beside them what is marked end_to_end.
-WAITING = ("campaign", "real_nodes", "terraform")
+# Folders with what takes long: other Pythons, Terraform, machines, killed processes. So does what is marked end_to_end.
+LONG = ("matrix", "campaign", "real_nodes", "terraform")
 FOREIGN = ("AWS_", "NIXL_EFA_", "CDKTF_", "TF_VAR_")
 # Terraform and its provider live for seconds: a fourth of what they compute would be for memory that their end frees.
 os.environ.setdefault("GOGC", "off")
@@ -23,9 +23,10 @@ os.environ.setdefault("GOMEMLIMIT", "1GiB")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What waits for Terraform or for machines begins first: at the end one such file would be waited for alone."""
-    waiting = {item.path for item in items if item.get_closest_marker("end_to_end")}
-    items.sort(key=lambda item: item.path not in waiting and item.path.parent.name not in WAITING)
+    """What takes long begins first, the matrix's own before all: at the end one such file would be waited for alone."""
+    long = {item.path for item in items if item.get_closest_marker("end_to_end")}
+    long |= {item.path for item in items if item.path.parent.name in LONG}
+    items.sort(key=lambda item: (item.path.parent.name != LONG[0], item.path not in long))
 
 
 @pytest.fixture(autouse=True)

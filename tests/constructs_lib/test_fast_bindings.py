@@ -69,6 +69,7 @@ def fast() -> dict[str, Any]:
     return result
 
 
+@pytest.mark.matrix
 def test_the_fast_way_gives_the_same_json_as_the_documented_import_with_a_fraction_of_the_modules(
     fast: dict[str, Any],
 ) -> None:

@@ -17,6 +17,8 @@ from tests.end_to_end.conftest import REGION, ROOT, Project, assert_nothing_left
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
+pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix]
+
 IN_S3 = '{"type": "s3", "bucket": "states"}'
 BACKEND = "NIXL_EFA_DEV_BACKEND"
 MIGRATE = ("--migrate-state", "--auto-approve", "--skip-provider-lock")
@@ -47,7 +49,6 @@ def one_line(text: str) -> str:
     return " ".join(text.replace("│", " ").split())
 
 
-@pytest.mark.matrix
 def test_a_state_is_moved_and_a_lost_environment_destroyed_as_the_messages_say(
     project: Project, aws: LocalAws, ec2: EC2Client
 ) -> None:
