@@ -34,10 +34,15 @@ class SlowImportWarning(UserWarning):
 def install(environ: Mapping[str, str]) -> None:
     """Start jsii, and put the chosen library and its bindings' package in place, the latter unexecuted.
 
-    The library that `environ` chooses (ValueError: nixl_efa.cdk) is what `cdktf` names from here on. Issues a
+    The library that `environ` chooses (ValueError: nixl_efa.cdk; ModuleNotFoundError) is what `cdktf` names from here on. Issues a
     SlowImportWarning where it must leave the plain way.
     """
     chosen = library(environ)
+    if importlib.util.find_spec(chosen) is None:
+        raise ModuleNotFoundError(
+            f"{chosen} is not installed: the constructs need the package's extra of that name (docs/package.md)",
+            name=chosen,
+        )
     if PACKAGE in sys.modules or BINDINGS[chosen] in sys.modules:
         _warn(
             "all of them are loaded, in 16 s: write `import constructs_lib  # isort: split` above their import"

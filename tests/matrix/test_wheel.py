@@ -25,6 +25,8 @@ OWN_STACK, OWN_PROJECT = (
     block.text for block in blocks((ROOT / "docs" / "package.md").read_text(encoding="utf-8"), "python")
 )
 
+WITHOUT_A_LIBRARY = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import constructs_lib.node_pair"
+
 pytestmark = pytest.mark.xdist_group("wheel")
 
 
@@ -198,3 +200,13 @@ def test_the_extra_for_rehearsals_is_the_other_wheel(wheels: dict[str, Path]) ->
         described = archive.read(metadata).decode()
     assert 'Requires-Dist: nixl-efa-local-aws<2,>=1.0; extra == "rehearse"' in described
     assert wheels["nixl_efa_local_aws"].name.startswith("nixl_efa_local_aws-1.0")
+
+
+def test_constructs_without_their_library_say_which_extra_brings_it(tmp_path: Path) -> None:
+    """In an environment without packages, and nowhere near the bindings' own words."""
+    ended = run(Path(sys.executable), "-I", "-S", "-c", WITHOUT_A_LIBRARY, folder=tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1] == (
+        "ModuleNotFoundError: cdktf is not installed: the constructs need the package's extra of that name "
+        "(docs/package.md)"
+    )
