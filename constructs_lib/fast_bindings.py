@@ -34,8 +34,8 @@ class SlowImportWarning(UserWarning):
 def install(environ: Mapping[str, str]) -> None:
     """Start jsii, and put the chosen library and its bindings' package in place, the latter unexecuted.
 
-    The library that `environ` chooses (ValueError: nixl_efa.cdk; ModuleNotFoundError) is what `cdktf` names from here on. Issues a
-    SlowImportWarning where it must leave the plain way.
+    The library that `environ` chooses (ValueError: nixl_efa.cdk; ModuleNotFoundError) is what `cdktf` names from here
+    on. Issues a SlowImportWarning where it must leave the plain way.
     """
     chosen = library(environ)
     if importlib.util.find_spec(chosen) is None:
