@@ -6,6 +6,7 @@ ends it with exit code 2, before anything is written.
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -128,4 +129,5 @@ def _print(findings: Iterable[Finding], err: TextIO) -> None:
 
 
 if __name__ == "__main__":
+    gc.disable()  # what a run makes it needs to its end
     sys.exit(main(os.environ, sys.stdout, sys.stderr))

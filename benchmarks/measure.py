@@ -1,7 +1,8 @@
-"""Runs a command and measures it: wall time, and the peak memory of it and all its children together."""
+"""Runs a command and measures it: wall time, processor time and peak memory of it and all its children together."""
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,40 +13,44 @@ SAMPLE_SECONDS = 0.01
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """seconds of wall time; peak memory in MiB of all the command's processes at one moment, shared pages once."""
+class Command:
+    """What is run, where, and in which environment."""
 
-    seconds: float
-    peak_mib: float
+    words: Sequence[str]
+    cwd: Path
+    environ: Mapping[str, str]
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.words,
+            cwd=self.cwd,
+            env=dict(self.environ),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+
+    def seconds(self) -> tuple[float, float]:
+        """Of wall time, and of the processors: user and system, of every process. CalledProcessError."""
+        before, began = _of_children(), time.perf_counter()
+        status = self._start().wait()
+        wall = time.perf_counter() - began
+        if status:
+            raise subprocess.CalledProcessError(status, list(self.words))
+        return wall, _of_children() - before
+
+    def peak_mib(self) -> float:
+        """Memory of all processes at one moment, shared pages once; the sampling slows the run down."""
+        peak = 0
+        with self._start() as process:
+            while process.poll() is None:
+                peak = max(peak, _proportional_bytes(process.pid))
+                time.sleep(SAMPLE_SECONDS)
+        return peak / 2**20
 
 
-def measure(command: Sequence[str], *, cwd: Path, environ: Mapping[str, str], runs: int = 3) -> Measured:
-    """The fastest of some runs, and the peak memory of one more, which the sampling slows down.
-
-    Raises CalledProcessError when a run fails.
-    """
-    return Measured(
-        min(_seconds(command, cwd, environ) for _ in range(runs)), _peak_bytes(command, cwd, environ) / 2**20
-    )
-
-
-def _seconds(command: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(
-        command, cwd=cwd, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True
-    )
-    return time.perf_counter() - start
-
-
-def _peak_bytes(command: Sequence[str], cwd: Path, environ: Mapping[str, str]) -> int:
-    peak = 0
-    with subprocess.Popen(
-        command, cwd=cwd, env=dict(environ), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        while process.poll() is None:
-            peak = max(peak, _proportional_bytes(process.pid))
-            time.sleep(SAMPLE_SECONDS)
-    return peak
+def _of_children() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def _proportional_bytes(pid: int) -> int:

@@ -1,130 +1,130 @@
-"""Synthesis: the three environments by `python main.py`, beside the documented way to import the AWS bindings."""
+"""Synthesis now beside that of an earlier commit, as ratios: runs in turn, and the median of the ratios of each pair.
+
+.venv/bin/python -m benchmarks.synthesis [RUNS]
+
+Today's stacks describe more than the earlier ones. So there is a third tree: today's, with the earlier way of loading
+the bindings. Its output is the same as today's to the byte, which is looked at.
+"""
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
+import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.measure import Measured, measure
+from benchmarks.measure import Command
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNTS = (1, 3, 10, 30, 100)
-
-ONE_INSTANCE = """
-app = App(outdir=sys.argv[1])
-stack = TerraformStack(app, "one")
-AwsProvider(stack, "aws", region="us-east-2")
-Instance(stack, "node", ami="ami-0123456789abcdef0", instance_type="p5.48xlarge")
-app.synth()
-"""
-DOCUMENTED = f"""
-import sys
-from cdktf import App, TerraformStack
-from cdktf_cdktf_provider_aws.instance import Instance
-from cdktf_cdktf_provider_aws.provider import AwsProvider
-{ONE_INSTANCE}"""
-# What each of the two steps of constructs_lib/fast_bindings.py gives by itself.
-PYTHON_ONLY = f"""
-import importlib.machinery, importlib.util, sys
-found = importlib.util.find_spec("cdktf_cdktf_provider_aws")
-bare = importlib.machinery.ModuleSpec("cdktf_cdktf_provider_aws", loader=None, is_package=True)
-bare.submodule_search_locations = list(found.submodule_search_locations)
-sys.modules["cdktf_cdktf_provider_aws"] = importlib.util.module_from_spec(bare)
-from cdktf import App, TerraformStack
-from cdktf_cdktf_provider_aws.instance import Instance
-from cdktf_cdktf_provider_aws.provider import AwsProvider
-{ONE_INSTANCE}"""
-FAST = f"""
-import sys
-import constructs_lib
-from cdktf import App, TerraformStack
-from cdktf_cdktf_provider_aws.instance import Instance
-from cdktf_cdktf_provider_aws.provider import AwsProvider
-{ONE_INSTANCE}"""
-# The same project, its bindings imported as documented before anything else.
-DOCUMENTED_MAIN = """
-import os, runpy, sys
-import cdktf_cdktf_provider_aws
-os.environ["CDKTF_OUTDIR"] = sys.argv[1]
-sys.argv = ["main.py"]
-try:
-    runpy.run_path("main.py", run_name="__main__")
-except SystemExit as end:
-    sys.exit(end.code)
-"""
+EARLIER = "7f570d7"
+RUNS = 11
+MANY = 31
+# (what, which figure, at most: today's by the earlier one's)
+WANTED = [
+    ("three environments", "wall", 0.70),
+    ("three environments", "CPU", 0.80),
+    ("three environments", "peak memory", 0.65),
+    ("each further environment", "CPU", 0.78),
+    ("cdktf synth", "CPU", 0.92),
+]
+Figures = dict[tuple[str, str], float]
 
 
-def run(console: Console) -> None:
-    """Print the three tables."""
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("NIXL_EFA_")}
-    with TemporaryDirectory() as folder:
-        out = Path(folder)
-        # The first run of all unpacks the bindings into jsii's cache and lets jsii index them.
-        _main(ROOT, out, environ, runs=1)
-        _print_ways(
-            console,
-            "one instance",
-            {
-                "documented import": _script(DOCUMENTED, out, environ, runs=2),
-                "only the needed Python modules": _script(PYTHON_ONLY, out, environ, runs=2),
-                "constructs_lib": _script(FAST, out, environ, runs=5),
-            },
+def run(console: Console, runs: int = RUNS) -> bool:
+    """Measures and prints; whether each ratio is as wanted. True, with a line, without the earlier commit."""
+    packed = subprocess.run(["git", "archive", EARLIER], cwd=ROOT, capture_output=True, check=False)
+    if packed.returncode:
+        console.print(f"synthesis: not measured, since git has no commit {EARLIER} here")
+        return True
+    with TemporaryDirectory(prefix="nixl-efa-") as folder:
+        trees = _trees(Path(folder), packed.stdout)
+        rounds = [{name: _figures(tree, name) for name, tree in trees.items()} for _ in range(runs + 1)][1:]
+        same = _output(trees["today"]) == _output(trees["same JSON"])
+    table = Table("synthesis", f"today / {EARLIER}", "wanted, at most", "same JSON, loaded as in it")
+    good = same
+    for what, figure, most in WANTED:
+        ratio, of_same = (
+            median(one["today"][what, figure] / one[name][what, figure] for one in rounds)
+            for name in (EARLIER, "same JSON")
         )
-        _print_ways(
-            console,
-            "three environments",
-            {
-                "documented import, then main.py": _script(DOCUMENTED_MAIN, out, environ, runs=2),
-                "python main.py": _main(ROOT, out, environ, runs=5),
-            },
-        )
-        _print_growth(console, {count: _environments(count, out, environ) for count in COUNTS})
-
-
-def _script(code: str, out: Path, environ: dict[str, str], runs: int) -> Measured:
-    command = [sys.executable, "-c", code, str(out / "one")]
-    return measure(command, cwd=ROOT, environ={**environ, "PYTHONPATH": str(ROOT)}, runs=runs)
-
-
-def _main(root: Path, out: Path, environ: dict[str, str], runs: int) -> Measured:
-    variables = {**environ, "CDKTF_OUTDIR": str(out / "out")}
-    return measure([sys.executable, "main.py"], cwd=root, environ=variables, runs=runs)
-
-
-def _environments(count: int, out: Path, environ: dict[str, str]) -> Measured:
-    """A project with that many environments, each like prod.toml but On-Demand."""
-    project = out / f"project-{count}"
-    project.mkdir()
-    for part in ("main.py", "cdktf.json", "constructs_lib", "stacks", "nixl_efa"):
-        target = ROOT / part
-        (shutil.copytree if target.is_dir() else shutil.copy2)(target, project / part)
-    (project / "environments").mkdir()
-    for number in range(count):
-        text = 'region = "us-east-2"\ninstance_type = "p5.48xlarge"\n'
-        (project / "environments" / f"copy{number}.toml").write_text(text, encoding="utf-8")
-    return _main(project, project, environ, runs=3)
-
-
-def _print_ways(console: Console, work: str, ways: dict[str, Measured]) -> None:
-    slowest = next(iter(ways.values()))
-    table = Table(f"synthesis of {work}", "seconds", "peak MiB, Python and Node.js", "times faster")
-    for name, one in ways.items():
-        faster = f"{slowest.seconds / one.seconds:.1f}"
-        table.add_row(name, f"{one.seconds:.2f}", f"{one.peak_mib:.0f}", faster)
+        good = good and ratio <= most
+        table.add_row(f"{what}, {figure}", f"{ratio:.2f}", f"{most:.2f}", f"{of_same:.2f}")
     console.print(table)
+    for what, figure, _ in WANTED:
+        now, then = (median(one[name][what, figure] for one in rounds) for name in ("today", EARLIER))
+        console.print(f"{what}, {figure}: {now:.3g}, {then:.3g} in {EARLIER}")
+    console.print(f"the same JSON and manifest: {'yes' if same else 'NO'}; {runs} runs each")
+    return good
 
 
-def _print_growth(console: Console, growth: dict[int, Measured]) -> None:
-    table = Table("p5.48xlarge environments", "seconds", "peak MiB", "ms for each further one")
-    smallest = growth[COUNTS[0]]
-    for count, one in growth.items():
-        further = count - COUNTS[0]
-        each = f"{(one.seconds - smallest.seconds) / further * 1000:.0f}" if further else ""
-        table.add_row(str(count), f"{one.seconds:.2f}", f"{one.peak_mib:.0f}", each)
-    console.print(table)
+def _trees(folder: Path, packed: bytes) -> dict[str, Path]:
+    """The three, each also with many environments beside it."""
+    trees = {name: folder / name.replace(" ", "-") for name in ("today", EARLIER, "same JSON")}
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        archive.extractall(trees[EARLIER], filter="data")
+    for name in ("today", "same JSON"):
+        trees[name].mkdir()
+        for part in ("main.py", "cdktf.json", "environments", "constructs_lib", "stacks", "nixl_efa"):
+            source = ROOT / part
+            (shutil.copytree if source.is_dir() else shutil.copy2)(source, trees[name] / part)
+    for part in ("fast_bindings.py", "lazy_provider.cjs"):
+        shutil.copy2(trees[EARLIER] / "constructs_lib" / part, trees["same JSON"] / "constructs_lib" / part)
+    for tree in list(trees.values()):
+        for count in (1, MANY):
+            copy = tree.with_name(f"{tree.name}-{count}")
+            shutil.copytree(tree, copy, ignore=shutil.ignore_patterns("*.toml"))
+            for number in range(count):
+                text = 'region = "us-east-2"\ninstance_type = "p5.48xlarge"\n'
+                (copy / "environments" / f"copy{number}.toml").write_text(text, encoding="utf-8")
+    return trees
+
+
+def _figures(tree: Path, name: str) -> Figures:
+    python = [sys.executable, "main.py"]
+    cdktf = [
+        str(ROOT / "node_modules" / ".bin" / "cdktf"),
+        "synth",
+        "--app",
+        " ".join(python),
+        "--output",
+        "cdktf.out",
+    ]
+    three = _command(python, tree, name)
+    wall, cpu = three.seconds()
+    one, many = (
+        _command(python, tree.with_name(f"{tree.name}-{count}"), name).seconds()[1] for count in (1, MANY)
+    )
+    return {
+        ("three environments", "wall"): wall,
+        ("three environments", "CPU"): cpu,
+        ("three environments", "peak memory"): three.peak_mib(),
+        ("each further environment", "CPU"): (many - one) / (MANY - 1),
+        ("cdktf synth", "CPU"): _command(cdktf, tree, name).seconds()[1],
+    }
+
+
+def _command(words: list[str], tree: Path, name: str) -> Command:
+    # As a user has it: compiled modules are kept. With JSII_NODE it is jsii that starts Node.js, as it did.
+    ours = ("NIXL_EFA_", "PYTHONDONTWRITEBYTECODE", "JSII_", "NODE_")
+    environ = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+    own = {"JSII_NODE": "node"} if name == "same JSON" else {}
+    return Command(words, tree, {**environ, **own, "PYTHONPATH": str(tree), "CHECKPOINT_DISABLE": "1"})
+
+
+def _output(tree: Path) -> dict[str, bytes]:
+    """What `main.py` writes: the stacks' JSON and the manifest."""
+    _command([sys.executable, "main.py"], tree, tree.name.replace("-", " ")).seconds()
+    out = tree / "cdktf.out"
+    return {str(path.relative_to(out)): path.read_bytes() for path in out.rglob("*.json")}
+
+
+if __name__ == "__main__":
+    sys.exit(not run(Console(), *map(int, sys.argv[1:2])))
