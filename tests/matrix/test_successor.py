@@ -33,7 +33,6 @@ STARTS = [
 # The two lines of a stack in which the libraries differ.
 VERSION, SOURCE = {"cdktf": "0.21.0", "cdktn": "0.24.0"}, {"cdktf": "aws", "cdktn": "hashicorp/aws"}
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."
-Stacks = dict[tuple[str, int], dict[str, Any]]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -79,31 +78,23 @@ def make_project(tmp_path_factory: pytest.TempPathFactory) -> Any:
     return make
 
 
-@pytest.fixture(scope="module")
-def stacks(make_project: Any) -> Stacks:
-    """The stacks of all environments as each command line writes them under each Node.js that it starts with."""
-    found: Stacks = {}
+def test_the_stacks_differ_in_the_metadata_and_the_name_of_the_provider_alone(make_project: Any) -> None:
+    """Of all environments, as each command line writes them under each Node.js that it starts with."""
+    first: dict[str, Any] = {}
     for cdk, version in STARTS:
         folder = make_project(f"{cdk}-{version}")
         run([cdk, "synth"], folder, environ(cdk, version))
-        found[cdk, version] = {
+        stacks = {
             path.parent.name: json.loads(path.read_text(encoding="utf-8"))
             for path in folder.glob("cdktf.out/stacks/*/cdk.tf.json")
         }
-    return found
-
-
-@pytest.mark.xdist_group("successor's synthesis")
-@pytest.mark.parametrize(("cdk", "version"), STARTS)
-def test_the_stacks_differ_in_the_metadata_and_the_name_of_the_provider_alone(
-    cdk: str, version: int, stacks: Stacks
-) -> None:
-    first, own = stacks[STARTS[0]], stacks[cdk, version]
-    assert own.keys() == first.keys() == {f"nixl-efa-{name}" for name in ("dev", "prod", "staging")}
-    for name, stack in own.items():
-        assert stack["//"]["metadata"]["version"] == VERSION[cdk]
-        assert stack["terraform"]["required_providers"]["aws"]["source"] == SOURCE[cdk]
-        assert in_common(stack) == in_common(first[name])
+        for stack in stacks.values():
+            assert stack["//"]["metadata"]["version"] == VERSION[cdk]
+            assert stack["terraform"]["required_providers"]["aws"]["source"] == SOURCE[cdk]
+        found = {name: in_common(stack) for name, stack in stacks.items()}
+        first = first or found
+        assert found == first, (cdk, version)
+    assert first.keys() == {f"nixl-efa-{name}" for name in ("dev", "prod", "staging")}
 
 
 def in_common(stack: Any) -> Any:
