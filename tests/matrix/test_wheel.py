@@ -79,8 +79,8 @@ def plain(**more: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def empty(wheels: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The programs of an environment of its own, into which pip has put the product's wheel with cdktf."""
-    folder = tmp_path_factory.mktemp("environment")
+    """The programs of an environment of its own, in a path with a space: the product and cdktf."""
+    folder = tmp_path_factory.mktemp("an environment")
     lock = json.loads((ROOT / "Pipfile.lock").read_text(encoding="utf-8"))["default"]
     versions = folder / "versions.txt"
     versions.write_text(
@@ -139,7 +139,7 @@ def test_an_app_of_the_user_s_own_synthesizes_a_pair_from_another_folder(empty: 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """The project of docs/package.md, with the environment dev of the checkout."""
-    folder = tmp_path / "project"
+    folder = tmp_path / "a project"
     (folder / "environments").mkdir(parents=True)
     (folder / "app.py").write_text(OWN_PROJECT, encoding="utf-8")
     shutil.copy(ROOT / "environments" / "dev.toml", folder / "environments")
