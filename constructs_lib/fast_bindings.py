@@ -43,10 +43,11 @@ def install(environ: Mapping[str, str]) -> None:
             f"{chosen} is not installed: the constructs need the package's extra of that name (docs/package.md)",
             name=chosen,
         )
-    if PACKAGE in sys.modules or BINDINGS[chosen] in sys.modules:
+    if bindings := sys.modules.get(BINDINGS[chosen]):
         _warn(
             "all of them are loaded, in 16 s: write `import constructs_lib  # isort: split` above their import"
         )
+        sys.modules[CDK], sys.modules[PACKAGE] = importlib.import_module(chosen), bindings
         return
     node = None if "jsii" in sys.modules else jsii_node.start(environ)
     try:

@@ -109,7 +109,7 @@ def test_a_run_with_a_name_that_is_no_library_ends_with_2_and_one_line() -> None
     ]
 
 
-@pytest.mark.parametrize("before", ["", "import cdktn"])
+@pytest.mark.parametrize("before", ["", "import cdktn", "import cdktn_provider_aws"])
 def test_the_constructs_of_the_successor_are_those_that_the_names_of_cdktf_lead_to(
     tmp_path: Path, before: str
 ) -> None:
