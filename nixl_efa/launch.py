@@ -323,6 +323,13 @@ def nodes_of(prefix: str, producers: int, consumers: int) -> tuple[Node, ...]:
     return tuple(Node(name, role, f"{prefix}-{name}") for name, role in names)
 
 
+def place(name: str) -> tuple[bool, int]:
+    """Where a node stands among the others by its name, in Terraform's form too ("consumer_2"): the producers first,
+    each role by number."""
+    role, _, number = name.replace("_", "-").partition("-")
+    return role != PRODUCER, int(number) if number.isdigit() else 1
+
+
 def reservation_source(settings: Settings) -> ReservationSource:
     """Where the environment's reservation and zone are read from."""
     id_setting = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from nixl_efa.launch import CONSUMER, PRODUCER
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import SETTING_NAMES
 from nixl_efa.settings.source import DEFAULT, shown
@@ -80,7 +81,10 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
         )
         return [Cause("Terraform holds it for half-built (tainted)", note=note)]
     if reason.startswith("delete_"):
-        return [Cause(f"{change['name']} is no node of {settings.stack_name} any more")]
+        number = {PRODUCER: "producers", CONSUMER: "consumers"}.get(change["name"].partition("_")[0], "")
+        if not number:
+            return [Cause(f"{change['name']} is no node of {settings.stack_name} any more")]
+        return [Cause(f"{number} is {getattr(settings, number)} now", source=_source(number, settings))]
     found = [*_of_paths(change, resources, settings), *_of_triggers(resources, settings)]
     # Several ways can lead to one setting.
     return [*dict.fromkeys(found)] or [Cause(reason.replace("_", " ") or "Terraform names no reason")]

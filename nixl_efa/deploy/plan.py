@@ -13,7 +13,7 @@ from typing import Any
 
 from nixl_efa.deploy.causes import Cause, Resources, in_place, of_replacement
 from nixl_efa.instance_states import ENDED, STOPPED
-from nixl_efa.launch import PRODUCER
+from nixl_efa.launch import place
 from nixl_efa.settings import Settings
 
 NODE = "aws_instance"
@@ -122,7 +122,7 @@ def read(document: Mapping[str, Any], settings: Settings) -> Plan:
     outputs = document.get("output_changes", {}).values()
     ended = [one for one in managed if "delete" in one["change"]["actions"]]
     return Plan(
-        nodes=tuple(sorted(nodes, key=lambda node: _place(node.name))),
+        nodes=tuple(sorted(nodes, key=lambda node: place(node.name))),
         added=sum("create" in one for one in actions),
         changed=sum("update" in one for one in actions),
         destroyed=sum("delete" in one for one in actions),
@@ -131,12 +131,6 @@ def read(document: Mapping[str, Any], settings: Settings) -> Plan:
         is_empty=all(one <= {"no-op", "read"} for one in actions)
         and all(one["actions"] == ["no-op"] for one in outputs),
     )
-
-
-def _place(name: str) -> tuple[bool, int]:
-    """The producers first, each role by number: "consumer_2" before "consumer_10"."""
-    role, _, number = name.partition("_")
-    return role != PRODUCER, int(number) if number.isdigit() else 1
 
 
 def beyond(agreed: Plan, second: Plan) -> tuple[str, ...]:

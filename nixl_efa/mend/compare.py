@@ -104,7 +104,7 @@ class Difference:
 
 def address_of(node: Node) -> str:
     """A node's instance in Terraform: "aws_instance.producer"."""
-    return f"aws_instance.{_terraform_name(node)}"
+    return f"aws_instance.{terraform_name(node)}"
 
 
 def compare(
@@ -135,7 +135,7 @@ def _of_node(
     node: Node, state: State, by_id: dict[str, Seen], known: set[str], launch: Launch, *, take_over: bool
 ) -> Iterator[Difference]:
     address = address_of(node)
-    recorded = state.nodes.get(_terraform_name(node))
+    recorded = state.nodes.get(terraform_name(node))
     in_state = by_id.get(recorded.id) if recorded is not None else None
     lives = in_state is not None and in_state.is_alive
     strangers = [
@@ -170,7 +170,8 @@ def _without_a_place(seen: Iterable[Seen], known: set[str], launch: Launch) -> I
             yield Difference(kind, one.name or "an instance without a name", (one.id,))
 
 
-def _terraform_name(node: Node) -> str:
+def terraform_name(node: Node) -> str:
+    """A node's name in Terraform ("consumer_2")."""
     return node.name.replace("-", "_")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from nixl_efa.cdk import program
 from nixl_efa.failure import Failure
-from nixl_efa.launch import CONSUMER, PRODUCER
+from nixl_efa.launch import CONSUMER, PRODUCER, place
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
 
@@ -89,7 +89,7 @@ def parse(environment: str, text: str) -> PairOutputs:
         raise Failure(
             f"environment {environment!r} has no outputs: it is not deployed. Run `{program()} deploy {stack}`."
         )
-    nodes = values.get("nodes") or _by_name(values)
+    nodes = _by_name(values)
     missing = [
         f"{one['name'].replace('-', '_')}_{what}"
         for one in nodes
@@ -114,11 +114,17 @@ def parse(environment: str, text: str) -> PairOutputs:
 
 
 def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The nodes by the outputs that each has of its own: the list is not there after a deployment that ended early, nor
-    in a stack that an earlier release deployed."""
-    told = (
-        name.removesuffix("_private_ip").replace("_", "-") for name in values if name.endswith("_private_ip")
-    )
+    """The nodes by the outputs that each has of its own, the producers first, each role by number.
+
+    Not by the list `nodes`, which a stack of an earlier release lacks, and which follows from every node: where a
+    deployment ends before one of them is there, Terraform keeps the list of before, with instances that are gone.
+    """
+    told = {
+        name.removesuffix(suffix).replace("_", "-")
+        for name in values
+        for suffix in ("_instance_id", "_private_ip")
+        if name.endswith(suffix)
+    }
     return [
         {
             "name": name,
@@ -128,7 +134,7 @@ def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:
                 for what in ("instance_id", "private_ip", "public_ip")
             },
         }
-        for name in dict.fromkeys((PRODUCER, CONSUMER, *told))
+        for name in sorted({PRODUCER, CONSUMER, *told}, key=place)
     ]
 
 

@@ -2,16 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nixl_efa.findings import Finding, Level, listed
+from nixl_efa.launch import Launch, place
 from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import objects
 
 # Where the nodes' pair.json differ by right.
 _OWN = ("node", "role")
+
+
+def as_settings(pair: PairOutputs, launch: Launch) -> Finding | None:
+    """A WARN where the settings ask for other nodes than were deployed: a deployment ended early, or a variable of
+    another shell is missing; None where they are the same."""
+    wanted, there = {node.name for node in launch.nodes}, {node.name for node in pair.nodes}
+    missing, beyond = sorted(wanted - there, key=place), sorted(there - wanted, key=place)
+    if not missing and not beyond:
+        return None
+    said = [
+        *([f"{listed(missing, 16)} of the settings {_is_are(missing)} not deployed"] if missing else []),
+        *([f"{listed(beyond, 16)} {_is_are(beyond)} deployed and not in the settings"] if beyond else []),
+    ]
+    return Finding(
+        Level.WARN,
+        "nodes",
+        f"{'; '.join(said)}.",
+        f"`nixl-efa deploy {pair.environment}` shows the plan for it and asks; it would destroy what is not in the "
+        "settings (producers, consumers; a variable of another shell may be missing here).",
+    )
+
+
+def _is_are(names: Sequence[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
@@ -47,7 +72,7 @@ def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
         message = f"on the {mistaken[0]} says that it is the {(documents[mistaken[0]] or {}).get('node')}."
         remedy = "The nodes were not launched by the same deploy: replace the one that is wrong."
         return Finding(Level.FAIL, check, message, remedy, command)
-    return Finding(Level.PASS, check, f"equal on {pair.every_node}, and as in the outputs")
+    return Finding(Level.PASS, check, f"equal on {_who(pair, facts)}, and as in the outputs")
 
 
 _VERSIONS: Mapping[str, Callable[[NodeFacts], str]] = {
@@ -70,9 +95,16 @@ def versions(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
                 f"{name} {' and '.join(f'{found} ({listed(where, limit=3)})' for found, where in nodes.items())}"
             )
     if not differing:
-        return Finding(Level.PASS, "versions", f"the same on {pair.every_node}")
+        return Finding(Level.PASS, "versions", f"the same on {_who(pair, facts)}")
     remedy = "Deploy all nodes from one image (ami_id) and one nixl_version."
     return Finding(Level.WARN, "versions", f"differ: {'; '.join(differing)}.", remedy)
+
+
+def _who(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> str:
+    """The nodes that answered, in words."""
+    if len(facts) == len(pair.nodes):
+        return pair.every_node
+    return f"the {len(facts)} of {len(pair.nodes)} nodes that answered"
 
 
 def _shared(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -67,7 +67,9 @@ def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, cl
     reports = node_reports(pair, found, reservation, launch.region, clock.now())
     more = block.read_more(ec2, ssm, reservation, launch, clock)
     markets = {report.instance.market for report in reports if report.cause is None}
-    return PairReport(pair, reports, block.findings(reservation, clock.now(), more, markets))
+    others = pair_rules.as_settings(pair, launch)
+    findings = (*block.findings(reservation, clock.now(), more, markets), *((others,) if others else ()))
+    return PairReport(pair, reports, findings)
 
 
 def reservation_id(pair: PairOutputs, found: Mapping[str, Instance]) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from nixl_efa import state
 from nixl_efa.checks.facts import Running
 from nixl_efa.checks.rules import pending
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
+from nixl_efa.launch import nodes_of
 from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_ID,
@@ -113,3 +115,25 @@ def test_a_replacement_that_is_agreed_is_no_failure_and_nothing_else_is_let_pass
     agreed = pending.agreed(found)
     assert {each.check for each in agreed if each.level is FAIL} == {"key pair"}
     assert [each.message for each in agreed] == [each.message for each in found]
+
+
+def test_running_nodes_that_the_settings_leave_out_are_destroyed_by_the_next_deployment() -> None:
+    """As with a variable that is missing in another shell; known by the state, whatever the tags say."""
+    names = ("producer", "consumer", "consumer_2")
+    resources = [
+        {
+            "mode": "managed",
+            "type": "aws_instance",
+            "name": name,
+            "instances": [{"attributes": {"id": f"i-{one}"}}],
+        }
+        for one, name in enumerate(names, 1)
+    ]
+    three = (*PAIR, replace(NODE, id="i-3", name="nixl-efa-prod-consumer-2"))
+    facts = {"running": three, "state": state.parse({"resources": resources})}
+    found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, CHECK, {}, facts)
+    assert_says(found, FAIL, "destroys running nodes (nixl-efa-prod-consumer-2 i-3)")
+    assert "producers = 1 and consumers = 1" in found.message
+    asked = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, CHECK, {"nodes": nodes_of("nixl-efa-prod", 1, 2)}, facts)
+    assert_says(asked, PASS, "3 nodes run as the settings say.")
+    assert_says(finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, CHECK, {}, {"running": PAIR}), PASS, "2 nodes")

@@ -72,6 +72,25 @@ def change(document: Any, address: str) -> Any:
     return one
 
 
+@pytest.mark.parametrize(
+    ("variables", "source"),
+    [({}, "default"), ({"NIXL_EFA_DEV_CONSUMERS": "1"}, "NIXL_EFA_DEV_CONSUMERS")],
+)
+def test_a_node_that_is_no_more_asked_for_is_told_with_the_setting(
+    variables: dict[str, str], source: str
+) -> None:
+    document = recorded("key")
+    node = change(document, "aws_instance.consumer")
+    node.update(address="aws_instance.consumer_2", name="consumer_2")
+    node.update(action_reason="delete_because_no_resource_config")
+    node["change"].update(actions=["delete"], after=None)
+    settings = load(ROOT / "environments", variables, {}, only=["dev"]).environments[0]
+    [found] = [one for one in plan.read(document, settings).nodes if one.name == "consumer_2"]
+    [cause] = found.causes
+    assert (found.action.value, cause.what) == ("destroy", "consumers is 1 now")
+    assert source in cause.source
+
+
 def test_a_tainted_node_is_told_with_the_command_that_keeps_it() -> None:
     document = recorded("key")
     for name in ("producer", "consumer"):

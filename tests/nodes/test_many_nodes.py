@@ -211,6 +211,28 @@ def test_versions_are_told_with_the_nodes_that_have_them(p5_facts: NodeFacts) ->
     )
 
 
+@pytest.mark.parametrize(
+    ("consumers", "message"),
+    [
+        (4, ""),
+        (6, "consumer-5, consumer-6 of the settings are not deployed."),
+        (1, "consumer-2, consumer-3, consumer-4 are deployed and not in the settings."),
+    ],
+)
+def test_nodes_that_are_not_those_of_the_settings_are_told(consumers: int, message: str) -> None:
+    settings = Settings(
+        name="prod", instance_type="p5.48xlarge", region="us-east-1", producers=2, consumers=consumers
+    )
+    found = pair_rules.as_settings(MANY, launch_of(settings))
+    assert (found.message if found else "") == message
+    assert found is None or (found.level is WARN and "`nixl-efa deploy prod`" in found.remedy)
+
+
+def test_what_only_some_nodes_answered_is_not_said_of_all(p5_facts: NodeFacts) -> None:
+    some = {name: p5_facts for name in NAMES if name != "consumer-3"}
+    assert pair_rules.versions(MANY, some).message == "the same on the 5 of 6 nodes that answered"
+
+
 @pytest.fixture
 def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> look.PairReport:
     """Verified: one of six nodes has a fault."""

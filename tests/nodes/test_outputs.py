@@ -132,22 +132,24 @@ def test_a_command_is_run_in_its_folder_with_its_environment(tmp_path: Path) -> 
     assert capture(command, tmp_path, {"NO": "no"}) == (3, f"{tmp_path}\n", "no\n")
 
 
-def test_every_node_of_the_list_is_read_and_found_by_its_name() -> None:
-    names = ("producer", "consumer", "consumer-2")
-    listed = [
-        {
-            "name": name,
-            "role": name.partition("-")[0],
-            "instance_id": f"i-{name}",
-            "private_ip": f"10.0.0.{one}",
-        }
-        for one, name in enumerate(names)
-    ]
-    pair = outputs.parse("prod", text({**WHOLE, "nodes": listed}))
+def more_of(*names: str) -> dict[str, object]:
+    """The outputs that nodes beyond the pair have of their own."""
+    each = {"instance_id": "i-{}", "private_ip": "10.0.0.{}", "public_ip": ""}
+    return {
+        f"{name.replace('-', '_')}_{what}": form.format(name.rpartition("-")[2])
+        for name in names
+        for what, form in each.items()
+    }
+
+
+def test_every_node_is_read_in_order_and_found_by_its_name() -> None:
+    pair = outputs.parse("prod", text({**more_of("consumer-10", "consumer-2", "producer-2"), **WHOLE}))
     assert [(node.name, node.role, node.private_ip) for node in pair.nodes] == [
-        ("producer", "producer", "10.0.0.0"),
-        ("consumer", "consumer", "10.0.0.1"),
+        ("producer", "producer", "10.0.0.11"),
+        ("producer-2", "producer", "10.0.0.2"),
+        ("consumer", "consumer", "10.0.0.12"),
         ("consumer-2", "consumer", "10.0.0.2"),
+        ("consumer-10", "consumer", "10.0.0.10"),
     ]
     found = {name: pair.find(name) for name in ("consumer", "consumer-1", "consumer-2", "consumer-3")}
     assert {name: node and node.name for name, node in found.items()} == {
@@ -161,3 +163,17 @@ def test_every_node_of_the_list_is_read_and_found_by_its_name() -> None:
 def test_a_third_node_that_is_half_built_is_named() -> None:
     with pytest.raises(Failure, match="has no consumer_2_instance_id"):
         outputs.parse("prod", text({**WHOLE, "consumer_2_private_ip": "10.0.0.13"}))
+
+
+def test_a_list_from_before_a_deployment_that_failed_hides_no_node_and_names_no_old_one() -> None:
+    """Terraform keeps an output of before whose resources were not all made (tried with 1.11)."""
+    listed = [
+        {"name": role, "role": role, "instance_id": f"i-old-{role}", "private_ip": "10.0.0.1"}
+        for role in ("producer", "consumer")
+    ]
+    pair = outputs.parse("prod", text({**WHOLE, **more_of("consumer-2"), "nodes": listed}))
+    assert {node.name: node.instance_id for node in pair.nodes} == {
+        "producer": "i-1",
+        "consumer": "i-2",
+        "consumer-2": "i-2",
+    }

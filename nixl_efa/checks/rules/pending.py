@@ -14,7 +14,9 @@ from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed
 from nixl_efa.instance_states import RUNNING
-from nixl_efa.launch import Launch
+from nixl_efa.launch import CONSUMER, PRODUCER, Launch
+from nixl_efa.mend.compare import terraform_name
+from nixl_efa.state import State
 
 _CHECK = "running nodes"
 
@@ -33,6 +35,12 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     nodes = [each for each in facts.running if each.own and each.state in RUNNING]
     if not nodes:
         return [passed(_CHECK, f"No node of {launch.environment} runs.", by_hand)]
+    left_out = _left_out(launch, facts)
+    if leaving := [f"{each.name} {each.id}" for each in nodes if each.id in left_out]:
+        roles = [node.role for node in launch.nodes]
+        asked = " and ".join(f"{role}s = {roles.count(role)}" for role in (PRODUCER, CONSUMER))
+        message = f"destroys running nodes ({listed(leaving, 16)}): the settings ask for {asked}."
+        return [failed(_CHECK, f"The next deployment {message}", _put_back(launch), by_hand)]
     found = {each.name: [*differences(launch, facts, each)] for each in nodes}
     if not any(found.values()):
         return [passed(_CHECK, f"{counted(len(nodes), 'node')} run as the settings say.", by_hand)]
@@ -43,11 +51,26 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
         failed(
             _CHECK,
             f"The next deployment replaces running nodes ({names}): {'; '.join(each_once)}.",
-            "Put that back; a variable of another shell may be missing here. If you mean it, save what is on the "
-            f"nodes and run `nixl-efa deploy {launch.environment} --replace-nodes`.",
+            _put_back(launch),
             by_hand,
         )
     ]
+
+
+def _put_back(launch: Launch) -> str:
+    return (
+        "Put that back; a variable of another shell may be missing here. If you mean it, save what is on the "
+        f"nodes and run `nixl-efa deploy {launch.environment} --replace-nodes`."
+    )
+
+
+def _left_out(launch: Launch, facts: Facts) -> frozenset[str]:
+    """The ids of the nodes that the state has and the settings have no longer, by their names in Terraform: the tags
+    change with project_prefix. None where the state was not read."""
+    if not isinstance(facts.state, State):
+        return frozenset()
+    wanted = {terraform_name(node) for node in launch.nodes}
+    return frozenset(one.id for name, one in facts.state.nodes.items() if name not in wanted)
 
 
 def agreed(findings: Iterable[Finding]) -> list[Finding]:
