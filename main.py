@@ -51,7 +51,13 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
         _print([_as_chosen(finding, environ) for finding in in_danger], err)
         return 1
     loaded = replace(loaded, findings=(*loaded.findings, *forgotten), general=(*loaded.general, *forgotten))
-    return _synthesize(loaded, outdir, environ, out, err)
+    try:
+        return _synthesize(loaded, outdir, environ, out, err)
+    except jsii_node.NodeError as error:
+        print(f"Error: {error}.", file=err)
+        return 1
+    except KeyboardInterrupt:
+        return 130  # as a shell has it for SIGINT
 
 
 def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:

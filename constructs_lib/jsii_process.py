@@ -7,6 +7,7 @@ find, and goes on with the objects that it has.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable
@@ -18,9 +19,11 @@ from jsii import kernel
 from jsii._kernel.providers import process
 from jsii._kernel.types import LoadRequest, LoadResponse
 from jsii._reference_map import _types as imported_types
+from jsii.errors import JSIIError
 
 from constructs_lib.small_provider import SCRIPT, cache_directory, small_provider
-from nixl_efa.jsii_node import Node
+from nixl_efa import jsii_node
+from nixl_efa.jsii_node import Node, NodeError
 
 # The AWS bindings as jsii knows them.
 PROVIDERS = ("@cdktf/provider-aws", "@cdktn/provider-aws")
@@ -40,19 +43,38 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
 
     def start(self) -> None:
         if self.node is None:
+            if not (shutil.which("node") or os.environ.get("JSII_NODE")):
+                raise NodeError(
+                    "Node.js (node) is not on PATH, and synthesis needs it: install version 20 or 22"
+                )
             super().start()
             return
-        self._process = self.node.process
-        self._process.stdin = self.node.channel.makefile("wb")
-        self._process.stdout = self.node.channel.makefile("rb")
-        self.handshake()
-        for _ in range(self.node.loading):
-            answer = self._next_message()
+        try:
+            self._greet(self.node)
+        except RuntimeError:  # another user's cache, or a full disk: jsii says each that it can't go on
+            NodeProcess.node = jsii_node.start_uncached(os.environ)
+            if self.node is None:
+                raise
+            self._greet(self.node)
+
+    def _greet(self, node: Node) -> None:
+        self._process = node.process
+        self._process.stdin = node.channel.makefile("wb")
+        self._process.stdout = node.channel.makefile("rb")
+        try:
+            self.handshake()
+            answers = [self._next_message() for _ in range(node.loading)]
+        except (OSError, ValueError):  # the channel is closed
+            raise NodeError(
+                f"{shutil.which('node')} ended as soon as it was started, with what it says above: look at it, and at "
+                f"NODE_OPTIONS ({os.environ.get('NODE_OPTIONS') or 'not set'})"
+            ) from None
+        for answer in answers:
             if "error" in answer:
                 raise RuntimeError(answer["error"])
 
     def stop(self) -> None:
-        if self.node is None:
+        if self.node is None and hasattr(self, "_process"):
             super().stop()
 
     def send(self, request: Any, response_type: Any) -> Any:
@@ -72,10 +94,24 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
         modules = frozenset(name.split(".")[1] for name in imported_types if name.startswith(f"{package}."))
         with TemporaryDirectory() as temporary:
             tarball = self._small(Path(self.whole.tarball), modules, Path(temporary))
-            super().send(LoadRequest(package, self.whole.version, str(tarball)), LoadResponse)
+            try:
+                self._send_load(tarball)
+            except (JSIIError, RuntimeError) as error:
+                if tarball.parent in (Path(temporary), Path(self.whole.tarball).parent):
+                    raise
+                self.warn(
+                    f"the copy that was kept of their package is damaged, and made anew ({tarball}: {error})"
+                )
+                with contextlib.suppress(OSError):
+                    tarball.unlink()
+                tarball = small_provider(Path(self.whole.tarball), modules, Path(temporary))
+                self._send_load(tarball)
         self.loaded = modules
         if str(tarball) == self.whole.tarball:
             self.whole = None
+
+    def _send_load(self, tarball: Path) -> None:
+        super().send(LoadRequest(self.whole.name, self.whole.version, str(tarball)), LoadResponse)
 
     def _small(self, whole: Path, modules: frozenset[str], temporary: Path) -> Path:
         try:

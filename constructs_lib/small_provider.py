@@ -8,6 +8,7 @@ name that says all that it was made from: the tarball, the modules, and this fil
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import hashlib
 import io
@@ -53,9 +54,13 @@ def small_provider(whole: Path, modules: Collection[str], directory: Path) -> Pa
         Path(__file__).read_text("utf-8"),
     ]
     path = directory / f"provider-{hashlib.sha256(json.dumps(made_from).encode()).hexdigest()}.tgz"
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (owned := directory.stat()).st_uid != os.getuid() or owned.st_mode & 0o022:
+        raise PermissionError(
+            errno.EPERM, "others can write to it", str(directory)
+        )  # and Node.js runs what is there
     if path.is_file():
         return path
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".provider-")
     try:
         with open(descriptor, "wb") as file:

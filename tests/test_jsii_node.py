@@ -90,3 +90,83 @@ def test_wrong_settings_end_a_run_as_ever_and_leave_no_process_and_no_file(tmp_p
     assert (done.returncode, done.stdout) == (2, "")
     assert [line[:6] for line in done.stderr.splitlines()] == ["Error:"]
     assert list(tmp.iterdir()) == []
+
+
+def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    code = (
+        "jsii_node.LAST_SECONDS = 0.1; import signal; node.process.send_signal(signal.SIGSTOP); node.stop()"
+    )
+    done = python(f"{STARTED}\n{code}\nprint(node.process.returncode)", tmp_path)
+
+    assert (done.returncode, done.stdout.split()) == (0, ["True", "-9"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_child_that_was_forked_off_leaves_it_to_the_parent(tmp_path: Path) -> None:
+    code = """
+import os, sys
+import constructs_lib
+from cdktf import App, TerraformStack
+if (child := os.fork()) == 0:
+    sys.exit(0)
+os.waitpid(child, 0)
+print(TerraformStack(App(), "after").node.id)
+"""
+    assert python(code, tmp_path).stdout == "after\n"
+
+
+@pytest.mark.parametrize("home", ["is a file", "takes no folder", "others write to it"])
+def test_a_home_that_can_hold_no_cache_ends_nothing(tmp_path: Path, home: str) -> None:
+    path = tmp_path / "home"
+    if home == "is a file":
+        path.touch()
+    elif home == "takes no folder":
+        path = Path("/proc/nothing")
+    else:
+        path.mkdir()
+        path.chmod(0o777)  # jsii refuses a cache below it
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    code = "import constructs_lib; from cdktf import App, TerraformStack; print(TerraformStack(App(), 'one').node.id)"
+    done = python(code, temporary, HOME=str(path))
+
+    assert (done.stdout, done.stderr) == ("one\n", "")
+    assert [file.name for file in temporary.iterdir() if file.name.startswith("jsii-runtime-")] == []
+
+
+def test_a_kept_copy_of_the_bindings_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
+    code = """
+import constructs_lib
+from cdktf import App, TerraformStack
+from cdktf_cdktf_provider_aws.vpc import Vpc
+print(Vpc(TerraformStack(App(), "one"), "two", cidr_block="10.0.0.0/16").node.id)
+"""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    first = python(code, temporary, XDG_CACHE_HOME=str(tmp_path))
+    (kept,) = (tmp_path / "nixl-efa").iterdir()
+    kept.write_bytes(kept.read_bytes()[:5000])
+    done = python(code, temporary, XDG_CACHE_HOME=str(tmp_path))
+
+    assert (first.stdout, first.stderr, done.stdout) == ("two\n", "", "two\n")
+    assert f"is damaged, and made anew ({kept}" in done.stderr
+    assert not kept.exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"NODE_OPTIONS": "--nonsense"}, "node ended as soon as it was started"),
+        ({"PATH": "/nothing"}, "Error: Node.js (node) is not on PATH"),
+    ],
+)
+def test_main_says_in_a_line_that_node_does_not_run(
+    tmp_path: Path, variables: dict[str, str], said: str
+) -> None:
+    code = "import sys, main; sys.argv = ['main.py']; sys.exit(main.main(main.os.environ, sys.stdout, sys.stderr))"
+    done = python(code, tmp_path, CDKTF_OUTDIR=str(tmp_path / "out"), **variables)
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert said in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.iterdir()) == []

@@ -157,6 +157,15 @@ def test_a_writer_that_ends_midway_leaves_no_package_under_its_name(
     assert list((tmp_path / "cache").iterdir()) == []
 
 
+def test_a_cache_that_others_can_write_to_is_not_used(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    small_provider(whole_package(tmp_path, FILES), {"vpc"}, cache)
+    cache.chmod(0o777)
+
+    with pytest.raises(PermissionError, match="others can write to it"):
+        small_provider(tmp_path / "provider-aws@1.jsii.tgz", {"vpc"}, cache)
+
+
 @pytest.mark.parametrize(
     ("environ", "expected"),
     [
