@@ -14,7 +14,7 @@ from constructs_lib.network import Network
 from constructs_lib.node import Image, Node, Shared
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.security_group import PairSecurityGroup
-from constructs_lib.terraform import terraform_data
+from constructs_lib.terraform import kept_in_number, terraform_data
 from nixl_efa.bootstrap import bootstrap_of, user_data
 from nixl_efa.launch import Launch
 from nixl_efa.launch import Node as NodeOfLaunch
@@ -71,6 +71,9 @@ class NodePair(Construct):
             )
             for node in launch.nodes
         }
+        # The first of each role is always there.
+        beyond_a_pair = [node.name for node in launch.nodes if node.name != node.role]
+        kept_in_number(self, "nodes_beyond_a_pair", beyond_a_pair, protected=launch.protect_nodes)
 
     def _launched_anew_by(self) -> str:
         """What the user chose that a node is launched from: a change replaces the nodes.

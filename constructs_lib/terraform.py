@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from cdktf import Precondition, TerraformElement, TerraformResource, TerraformResourceLifecycle
@@ -63,6 +64,23 @@ def terraform_data(
         resource.add_override("triggers_replace", dict(triggers_replace))
     named(resource, name)
     return f"terraform_data.{name}"
+
+
+def kept_in_number(scope: Construct, name: str, members: Iterable[str], *, protected: bool) -> None:
+    """Add a `terraform_data` for each member: where `protected`, a plan that leaves one out fails and names it.
+
+    A resource's own prevent_destroy goes with its block, so that it keeps no node that the settings leave out. This
+    block stays, with no instance where there are no members (Terraform's documentation, prevent_destroy; that it holds
+    for a member that is left out, tests/terraform/test_many_nodes.py tries).
+    """
+    resource = TerraformResource(
+        scope,
+        f"{name}_data",
+        terraform_resource_type="terraform_data",
+        lifecycle=TerraformResourceLifecycle(prevent_destroy=True) if protected else None,
+    )
+    resource.add_override("for_each", f"${{toset({json.dumps(list(members))})}}")
+    named(resource, name)
 
 
 def frozen(

@@ -17,6 +17,7 @@ def bodies(consumers: int) -> dict[str, Any]:
         f"{kind}.{name}": {key: value for key, value in body.items() if key != "user_data"}
         for kind in stack["resource"]
         for name, body in resources(stack, kind).items()
+        if name != "nodes_beyond_a_pair"  # adds a member for each
     }
 
 
