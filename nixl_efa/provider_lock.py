@@ -28,6 +28,8 @@ CHECK = "provider"
 # Terraform's documentation, Dependency Lock File. The host is Terraform's registry or OpenTofu's.
 _BLOCK = re.compile(r'^provider "[^"]+/hashicorp/aws" \{\n(.*?)^\}', re.MULTILINE | re.DOTALL)
 _VERSION = re.compile(r'^\s*version\s*=\s*"([^"]+)"', re.MULTILINE)
+# What a merge leaves in a file (git, merge): Terraform could not read it either.
+_CONFLICT = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
 _CONSTRAINTS = re.compile(r'^(\s*constraints\s*=\s*)"[^"]*"', re.MULTILINE)
 
 
@@ -91,7 +93,7 @@ def read(path: Path) -> Lock | None:
     except (OSError, ValueError):
         return None
     version = locked(text)
-    return Lock(path, text, version) if version else None
+    return Lock(path, text, version) if version and not _CONFLICT.search(text) else None
 
 
 def in_force(where: Places) -> Lock | None:
@@ -101,7 +103,14 @@ def in_force(where: Places) -> Lock | None:
 
 def contradiction(settings: Settings, where: Places) -> Finding | None:
     """A FAIL where the lock is of a version that the setting leaves out: Terraform's init would stop, and the cdktf
-    command line would take another version without a word."""
+    command line would take another version without a word. And where a team's lock can't be read as one: the run would
+    take what this machine has, or the newest."""
+    if where.team.exists() and read(where.team) is None:
+        return failed(
+            CHECK,
+            f"{settings.name}: {shown(where.team)} holds no lock of the AWS provider that can be read.",
+            f"Put it back as it was committed; or let each machine choose for itself: `rm {shown(where.team)}`.",
+        )
     lock = in_force(where)
     if lock is None or provider_version.takes(settings.provider_version, lock.version):
         return None
@@ -147,7 +156,13 @@ def placed(settings: Settings, where: Places) -> str | None:
     lock = in_force(where)
     if lock is None:
         return None
-    text = _CONSTRAINTS.sub(lambda found: f'{found[1]}"{settings.provider_version}"', lock.text, count=1)
+    # Those of the AWS provider: a lock may hold others.
+    text = _BLOCK.sub(
+        lambda block: _CONSTRAINTS.sub(
+            lambda found: f'{found[1]}"{settings.provider_version}"', block[0], count=1
+        ),
+        lock.text,
+    )
     return text if lock.path != where.folder or text != lock.text else None
 
 

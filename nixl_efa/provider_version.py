@@ -71,6 +71,12 @@ def parse(constraint: str) -> tuple[Term, ...]:
         )
     if lowest >= highest:
         raise ValueError("takes no version at all")
+    # cdktf (cli-core, checkNeedsUpgrade) holds the first version in it against the lock's constraints, which are these.
+    if not all(one.takes(terms[0].version) for one in terms):
+        raise ValueError(
+            f'must begin with a version that it takes, as "{DEFAULT}" does; {_written(terms[0].version)} is none, and '
+            "the cdktf command line would pass over the lock and take the newest provider at each deployment"
+        )
     return tuple(terms)
 
 

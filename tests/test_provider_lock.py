@@ -23,7 +23,7 @@ def lock(version: str, constraints: str = DEFAULT, host: str = HOSTS[0]) -> str:
     """A lock file as Terraform writes it."""
     return (
         '# This file is maintained automatically by "terraform init".\n\n'
-        'provider "registry.terraform.io/hashicorp/null" {\n  version = "3.2.4"\n}\n\n'
+        'provider "registry.terraform.io/hashicorp/null" {\n  version = "3.2.4"\n  constraints = "~> 3.2"\n}\n\n'
         f'provider "{host}/hashicorp/aws" {{\n  version     = "{version}"\n  constraints = "{constraints}"\n'
         '  hashes = [\n    "h1:abc=",\n  ]\n}\n'
     )
@@ -37,7 +37,7 @@ def lock(version: str, constraints: str = DEFAULT, host: str = HOSTS[0]) -> str:
         ("~> 6.20.1", ("6.20.1", "6.20.9"), ("6.21.0", "6.20.0")),
         ("6.1", ("6.1.0",), ("6.1.1", "6.1.0-beta1", "latest")),
         (">= 6, < 7, != 6.57.0", ("6.56.0", "6.57.1"), ("6.57.0", "5.100.0")),
-        ("> 5.100.0, <= 6.9.9", ("5.100.1", "6.9.9"), ("5.100.0", "6.10.0")),
+        ("<= 6.9.9, > 5.100.0", ("5.100.1", "6.9.9"), ("5.100.0", "6.10.0")),
     ],
 )
 def test_a_constraint_takes_what_terraform_takes(
@@ -58,6 +58,9 @@ def test_a_constraint_takes_what_terraform_takes(
         (">= 5.100, <= 7.0.0", "must leave out"),
         ("!= 6.0.0", "must leave out"),
         ("> 6.1.0, < 6.1.1", "takes no version"),
+        ("< 7.0.0, >= 5.100.0", "must begin with a version that it takes"),
+        ("> 5.100.0, <= 6.9.9", "must begin with a version that it takes"),
+        ("!= 6.57.0, >= 6, < 7", "must begin with a version that it takes"),
         ("= 6.1.0, = 6.1.1", "takes no version"),
     ],
 )
@@ -132,6 +135,25 @@ def test_a_lock_tells_the_constraint_of_the_settings_since_cdktf_upgrades_the_pr
         ["node", "-e", script, f"~> 6.20|{DEFAULT}"], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert said.stdout.splitlines()[0] == "false,true"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "a lock",
+        lock("6.1.0").replace("  version   ", '<<<<<<< HEAD\n  version = "5.100.0"\n=======\n  version   '),
+    ],
+)
+def test_a_teams_lock_that_can_not_be_read_is_not_passed_over(text: str, tmp_path: Path) -> None:
+    where = places(tmp_path)
+    put(where.kept, "5.100.0")
+    put(where.team, "5.100.0")
+    assert provider_lock.contradiction(DEV, where) is None
+    where.team.write_text(text, encoding="utf-8")
+    found = provider_lock.contradiction(DEV, where)
+    assert found is not None
+    assert "environments/dev.lock.hcl holds no lock" in found.message
 
 
 CHANGED = DEV.model_copy(update={"provider_version": "~> 6.20"})
