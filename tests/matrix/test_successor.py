@@ -97,6 +97,18 @@ def test_the_stacks_differ_in_the_metadata_and_the_name_of_the_provider_alone(ma
     assert first.keys() == {f"nixl-efa-{name}" for name in ("dev", "prod", "staging")}
 
 
+def test_a_stack_of_the_user_s_own_differs_in_no_more(tmp_path: Path) -> None:
+    """As docs/package.md shows it: the bindings would choose another version of the provider each."""
+    example = blocks((ROOT / "docs" / "package.md").read_text(encoding="utf-8"), "python")[0].text
+    (tmp_path / "app.py").write_text(example, encoding="utf-8")
+    written = []
+    for cdk in VERSION:
+        run([sys.executable, "app.py"], tmp_path, environ(cdk, 22, PYTHONPATH=str(ROOT)))
+        stack = tmp_path / "cdktf.out" / "stacks" / "inference" / "cdk.tf.json"
+        written.append(in_common(json.loads(stack.read_text(encoding="utf-8"))))
+    assert written[0] == written[1]
+
+
 def in_common(stack: Any) -> Any:
     copy = json.loads(json.dumps(stack))
     del copy["//"]["metadata"]["version"], copy["terraform"]["required_providers"]["aws"]["source"]
