@@ -137,7 +137,12 @@ def _start(environ: Mapping[str, str]) -> Node | None:
             # Its own pipe: it would make ours non-blocking, and Python loses what does not fit in at once.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**environ, "JSII_AGENT": f"Python/{platform.python_version()}"},
+            env={
+                **environ,
+                "JSII_AGENT": f"Python/{platform.python_version()}",
+                # A TMPDIR that is not there, or takes no file, is passed over by Python alone.
+                "TMPDIR": tempfile.gettempdir(),
+            },
         )
     for path in tarballs:
         name, version = path.name.removesuffix(".jsii.tgz").split("@")

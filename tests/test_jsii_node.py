@@ -134,6 +134,12 @@ def test_a_home_that_can_hold_no_cache_ends_nothing(tmp_path: Path, home: str) -
     assert [file.name for file in temporary.iterdir() if file.name.startswith("jsii-runtime-")] == []
 
 
+def test_a_tmpdir_that_is_not_there_is_passed_over(tmp_path: Path) -> None:
+    code = "import constructs_lib; from cdktf import App, TerraformStack; print(TerraformStack(App(), 'one').node.id)"
+
+    assert python(code, tmp_path, TMPDIR=str(tmp_path / "none")).stdout == "one\n"
+
+
 def test_a_kept_copy_of_the_bindings_that_is_damaged_is_made_anew(tmp_path: Path) -> None:
     code = """
 import constructs_lib
