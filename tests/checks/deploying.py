@@ -85,6 +85,14 @@ class Deploying:
         return [line.split()[0] for line in lines]
 
 
+LOCK = """\
+provider "registry.terraform.io/hashicorp/aws" {
+  version     = "5.100.0"
+  constraints = ">= 5.100.0, < 7.0.0"
+}
+"""
+
+
 def deployed(project: Project) -> None:
     """Two running nodes, and a state and outputs that name them."""
     iam = boto3.client("iam", REGION)
@@ -124,6 +132,7 @@ def deployed(project: Project) -> None:
         )
     state = {"version": 4, "outputs": {}, "resources": resources}
     (project.folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
+    (project.folder / "environments" / "dev.lock.hcl").write_text(LOCK, encoding="utf-8")
     said = project.folder / "outputs.json"
     said.write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}), encoding="utf-8")
 

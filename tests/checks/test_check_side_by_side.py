@@ -123,6 +123,8 @@ class HeldClients(Clients):
 
     def __init__(self, rounds: Rounds) -> None:
         super().__init__(None, REGION)
+        # None of those that tests share: what is registered here stays with a client.
+        self._made = {}
         self._rounds = rounds
 
     def _client(self, service: str, region: str | None, *, once: bool = False) -> Any:
