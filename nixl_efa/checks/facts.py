@@ -309,6 +309,7 @@ class Machine:
     library:         the version of the Python package of that name.
     cdk_fails:       why Node.js can't load the command line's module of machine code; empty where it can.
     least_terraform: the oldest that can deploy the stack.
+    no_app:          the program of cdktf.json's app, where a shell does not find it; empty where it does.
     """
 
     cdk: Tool
@@ -317,6 +318,7 @@ class Machine:
     library: str = ""
     cdk_fails: str = ""
     least_terraform: LeastTerraform = STACKS_TERRAFORM
+    no_app: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,26 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("app", "missing"),
+    [
+        ("python app.py", "python"),
+        ("scripts/app", ""),
+        ("mine", ""),
+        ("cd app && python main.py", ""),
+        ("VARIABLE=1 python app.py", ""),
+        (None, ""),
+    ],
+)
+def test_the_program_of_the_app_is_looked_for_as_a_shell_in_the_project_does(
+    tmp_path: Path, app: str | None, missing: str
+) -> None:
+    folder = project(tmp_path, ("mine", ""))
+    (folder / "cdktf.json").write_text(json.dumps({"app": app}), encoding="utf-8")
+    found = machine.machine(folder, {"PATH": f"{folder}/bin"}, STACKS_TERRAFORM)
+    assert found.no_app == missing
+
+
+@pytest.mark.parametrize(
     ("chosen", "folder", "package"),
     [("cdktf", "node_modules", "cdktf-cli"), ("cdktn", "npm/cdktn/node_modules", "cdktn-cli")],
 )

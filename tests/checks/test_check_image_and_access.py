@@ -267,6 +267,7 @@ CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
             FAIL,
             "every Node.js from 22.19 on: run `make install CDK=cdktn`",
         ),
+        ({"no_app": "python"}, "cdktf", FAIL, "app begins with python, which cdktf would not find"),
         ({"cdk": Tool("cdktn", "", "")}, "cdktn", FAIL, "Run `make install CDK=cdktn`."),
         ({"cdk": CDKTN, "library": "0.24.0"}, "cdktn", PASS, "cdktn 0.24.0 (/bin/cdktn)."),
         ({"cdk": CDKTN, "library": "0.25.0"}, "cdktn", WARN, "but the Python package cdktn is 0.25.0"),

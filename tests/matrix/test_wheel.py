@@ -157,7 +157,8 @@ def project(tmp_path: Path) -> Path:
 def test_the_commands_work_in_a_project_of_the_user_s_own(empty: Path, project: Path) -> None:
     """check looks at the machine, the settings and the account; cdktf runs the user's app."""
     with LocalAws() as aws:
-        environ = {**aws.environ("us-east-2"), "CHECKPOINT_DISABLE": "1"}
+        path = f"{empty}:{os.environ['PATH']}"
+        environ = {**aws.environ("us-east-2"), "CHECKPOINT_DISABLE": "1", "PATH": path}
         looked = run(
             empty / "nixl-efa", "--project", str(project), "check", "dev", "--brief",
             folder=project.parent, **environ,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) ->
         least_terraform=least,
         terraform=_terraform(program_of(environ), search, environ),
         library=_library(cli.name),
+        no_app=_no_app(project, environ),
     )
 
 
@@ -47,6 +49,20 @@ def cli_path(cli: CommandLine, project: Path, search: str) -> str:
     """The command line of cdktf or CDK Terrain: the project's own, else the one on the search path; empty for none."""
     own = project / cli.folder / ".bin" / cli.name
     return str(own) if own.exists() else shutil.which(cli.name, path=search) or ""
+
+
+def _no_app(project: Path, environ: Mapping[str, str]) -> str:
+    """The program that the command line's shell would not find, of an app that begins with a name alone."""
+    try:
+        described = json.loads((project / "cdktf.json").read_text(encoding="utf-8"))
+        program = re.match(r"[\w.+-]+(?=\s|$)", described["app"].strip())
+        if program is None:
+            return ""
+        command = ["/bin/sh", "-c", 'command -v "$1"', "sh", program.group()]
+        done = subprocess.run(command, cwd=project, env=dict(environ), capture_output=True, check=False)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # said by those who read the file
+        return ""
+    return program.group() if done.returncode else ""
 
 
 def _package_version(program: Path, package: str) -> str:

@@ -71,6 +71,13 @@ def _cdk(machine: Machine) -> Finding:
     install = f"Run `{COMMAND_LINES[name].install}`"
     if not tool.path:
         return failed(name, f"The {name} command line is not installed.", f"{install}.", by_hand)
+    if machine.no_app:
+        return failed(
+            name,
+            f"cdktf.json's app begins with {machine.no_app}, which {name} would not find.",
+            "Activate the virtual environment that has it, or name it by its path.",
+            f"command -v {machine.no_app}",
+        )
     ours, theirs = version_of(machine.library)[:2], version_of(tool.version)[:2]
     if ours and theirs and ours != theirs:
         return warned(
