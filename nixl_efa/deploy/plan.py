@@ -39,7 +39,7 @@ class Action(StrEnum):
 class NodeChange:
     """One node of a plan.
 
-    name:           the node's name in Terraform ("producer").
+    name:           the node's name ("consumer-2").
     instance_id:    the instance that it is now; of a node to be built the one that is gone, empty when there was none.
     reservation_id: in which that instance runs; target_id: into which the new one is launched. Empty for none.
     alive:          that instance has not begun to end.
@@ -61,7 +61,7 @@ class NodeChange:
     @property
     def address(self) -> str:
         """Its address in Terraform."""
-        return f"{NODE}.{self.name}"
+        return f"{NODE}.{self.name.replace('-', '_')}"
 
     @property
     def ends(self) -> bool:
@@ -167,7 +167,7 @@ def _node(change: Mapping[str, Any], resources: Resources, gone: str, settings: 
         causes = of_replacement(change, resources, settings)
     begins = action in (Action.REPLACE, Action.BUILD)
     return NodeChange(
-        name=change["name"],
+        name=change["name"].replace("_", "-"),
         action=action,
         instance_id=before.get("id") or gone,
         reservation_id=_reservation(before),
@@ -207,4 +207,5 @@ def _missed(ended: Iterable[Mapping[str, Any]]) -> Iterator[str]:
         if one["type"] in _MISSED:
             kind, attribute = _MISSED[one["type"]]
             name = (one["change"].get("before") or {}).get(attribute) or one["address"]
-            yield f"{kind} {name} of the {one['name']}" if kind.endswith("address") else f"{kind} {name}"
+            node = one["name"].replace("_", "-")
+            yield f"{kind} {name} of the {node}" if kind.endswith("address") else f"{kind} {name}"

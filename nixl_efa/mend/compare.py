@@ -194,7 +194,9 @@ def not_compared(permission: str, reason: str) -> Finding:
 
 def _finding(difference: Difference, launch: Launch) -> Finding:
     mend = f"`nixl-efa mend {launch.environment}`"
-    what, ids = difference.address.removeprefix("aws_instance."), " and ".join(difference.ids)
+    what, ids = difference.address, " and ".join(difference.ids)
+    if what.startswith("aws_instance."):  # by the node's own name
+        what = what.removeprefix("aws_instance.").replace("_", "-")
     by_hand = _look(difference.ids, launch)
     if difference.lock is not None:
         return _locked(difference.lock, launch, mend)
@@ -234,11 +236,12 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
             return told(CHECK, message, f"Start it: `{start}`.", by_hand)
         case Kind.ELSEWHERE:
             message = (
-                f"{what}: {ids} runs with this stack's tag, another project_prefix, and is not in this state."
+                f"{what}: {ids} runs with this stack's tag, a name that no node of the settings has, and is not in"
+                " this state."
             )
             remedy = (
-                "Nothing is wrong if another working copy has it; ask before you end it. If project_prefix was changed"
-                f" here since: set it back, and {mend} puts it into the state."
+                "Nothing is wrong if another working copy has it; ask before you end it. If project_prefix, producers"
+                f" or consumers was changed here since: set it back, and {mend} puts it into the state."
             )
             return warned(CHECK, message, remedy, by_hand)
         case Kind.SEVERAL:

@@ -85,7 +85,8 @@ def test_a_node_that_is_no_more_asked_for_is_told_with_the_setting(
     node.update(action_reason="delete_because_no_resource_config")
     node["change"].update(actions=["delete"], after=None)
     settings = load(ROOT / "environments", variables, {}, only=["dev"]).environments[0]
-    [found] = [one for one in plan.read(document, settings).nodes if one.name == "consumer_2"]
+    [found] = [one for one in plan.read(document, settings).nodes if one.name == "consumer-2"]
+    assert found.address == "aws_instance.consumer_2"
     [cause] = found.causes
     assert (found.action.value, cause.what) == ("destroy", "consumers is 1 now")
     assert source in cause.source
