@@ -93,9 +93,9 @@ synth: install
 test: has-terraform install .tools/checkov/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
-# A test at a time.
+# A file at a time, as above: tests of a file share what they build, and their order.
 test-matrix: has-terraform install $(BOTH)
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup --no-loadscope-reorder -m matrix
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder -m matrix
 
 npm/node/node_modules/installed: npm/node/package-lock.json
 	@$(call npm_ci,npm/node,Node.js 20 to 24 of its package-lock.json)

@@ -16,7 +16,7 @@ from tests.deploy.conftest import REGION, Deployed
 from tests.deploy.test_causes import assert_told
 
 # In the matrix they share one pair.
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("against terraform")]
+pytestmark = pytest.mark.end_to_end
 # Each action once.
 FEW = ("nothing", "key", "volume")
 

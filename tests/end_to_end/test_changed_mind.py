@@ -25,7 +25,7 @@ from tests.end_to_end.conftest import (
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix, pytest.mark.xdist_group("changed mind")]
+pytestmark = [pytest.mark.end_to_end, pytest.mark.matrix]
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 # In the matrix they share one pair.
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("deploy")]
+pytestmark = pytest.mark.end_to_end
 
 APPROVED = ("--auto-approve", "--replace-nodes")
 

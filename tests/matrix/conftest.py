@@ -2,8 +2,7 @@
 
 The folder holds what runs under other versions and packages: of Python, Node.js, the command line of cdktf, the wheel.
 The mark is for what repeats another test, with other moments, signals, settings or backends, and for runs of minutes
-whose parts have tests of their own. Each test has a worker as it is free; tests that share something or need an order
-are in one `pytest.mark.xdist_group("name")`.
+whose parts have tests of their own. A file's tests are run by one worker, in their order.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ UNIT_PART = (
 )
 
 # One after the other: an editable installation writes into the checkout.
-pytestmark = [pytest.mark.xdist_group("pythons"), pytest.mark.timeout(2 * SECONDS)]
+pytestmark = pytest.mark.timeout(2 * SECONDS)
 
 
 def runs(program: str, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:

@@ -27,8 +27,6 @@ OWN_STACK, OWN_PROJECT = (
 
 WITHOUT_A_LIBRARY = f"import sys; sys.path.insert(0, {str(ROOT)!r}); import constructs_lib.node_pair"
 
-pytestmark = pytest.mark.xdist_group("wheel")
-
 
 def sources() -> list[str]:
     """The files of the packages in the checkout, those that are not added yet too, as paths with /."""

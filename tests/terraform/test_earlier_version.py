@@ -23,7 +23,6 @@ from tests.synthesis import Json, settings_of, synthesize_settings, without_meta
 from tests.terraform.conftest import Terraform, destroyed, place
 
 # In the matrix they are one environment's, which is deployed once.
-pytestmark = pytest.mark.xdist_group("earlier version")
 EARLIER = Path(__file__).with_name("earlier")
 REGION = "us-east-2"
 # The larger pair, in its block; the other one repeats it.
