@@ -21,8 +21,9 @@ from jsii._kernel.types import LoadRequest, LoadResponse
 from jsii._reference_map import _types as imported_types
 from jsii.errors import JSIIError
 
-from constructs_lib.small_provider import SCRIPT, cache_directory, small_provider
+from constructs_lib.small_provider import SCRIPT, small_provider
 from nixl_efa import jsii_node
+from nixl_efa.files import cache_directory
 from nixl_efa.jsii_node import Node, NodeError
 
 # The AWS bindings as jsii knows them.

@@ -7,7 +7,6 @@ name that says all that it was made from: the tarball, the modules, and this fil
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gzip
 import hashlib
@@ -17,9 +16,10 @@ import os
 import posixpath
 import re
 import tarfile
-import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from pathlib import Path
+
+from nixl_efa.files import written_at_once
 
 # jsii tells where a script of a package is: so a program finds where the package was put.
 SCRIPT = "package.json"
@@ -29,14 +29,6 @@ _INDEX = b"module.exports = new Proxy({}, { get: (_, module) => require(`./lib/$
 _TYPES, _TYPES_END, _TYPE_END = b'\n  "types": {\n', b"\n    }\n  },\n", b"\n    },\n"
 _NAMED = re.compile(rb'"@cdkt[fn]/provider-aws\.(\w+)\.')
 _REQUIRE = re.compile(rb'require\("(\.[^"]+)"\)')
-
-
-def cache_directory(environ: Mapping[str, str]) -> Path:
-    """XDG_CACHE_HOME/nixl-efa, ~/.cache/nixl-efa without it. Source: XDG Base Directory Specification."""
-    base = environ.get("XDG_CACHE_HOME", "")
-    # The specification says to ignore a path that isn't absolute.
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".cache"
-    return root / "nixl-efa"
 
 
 def small_provider(whole: Path, modules: Collection[str], directory: Path) -> Path:
@@ -61,24 +53,15 @@ def small_provider(whole: Path, modules: Collection[str], directory: Path) -> Pa
         )  # and Node.js runs what is there
     if path.is_file():
         return path
-    descriptor, temporary = tempfile.mkstemp(dir=directory, prefix=".provider-")
-    try:
-        with open(descriptor, "wb") as file:
-            with (
-                gzip.GzipFile("", "wb", 1, file, mtime=0) as packed,
-                tarfile.open(fileobj=packed, mode="w") as small,
-            ):
-                for name, content in _content(whole, modules):
-                    member = tarfile.TarInfo(f"package/{name}")
-                    member.size = len(content)
-                    small.addfile(member, io.BytesIO(content))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
+    with (
+        written_at_once(path) as file,
+        gzip.GzipFile("", "wb", 1, file, mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as small,
+    ):
+        for name, content in _content(whole, modules):
+            member = tarfile.TarInfo(f"package/{name}")
+            member.size = len(content)
+            small.addfile(member, io.BytesIO(content))
     return path
 
 

@@ -8,6 +8,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 DIRECTORY_MODE = 0o700
 
@@ -15,9 +16,18 @@ DIRECTORY_MODE = 0o700
 def state_directory(environ: Mapping[str, str]) -> Path:
     """Where this machine keeps journals and searches: XDG_STATE_HOME/nixl-efa, ~/.local/state/nixl-efa
     without it. Source: XDG Base Directory Specification."""
-    base = environ.get("XDG_STATE_HOME", "")
+    return _base_directory(environ, "XDG_STATE_HOME", ".local/state")
+
+
+def cache_directory(environ: Mapping[str, str]) -> Path:
+    """Where this user's copies of packages are: XDG_CACHE_HOME/nixl-efa, ~/.cache/nixl-efa without it; likewise."""
+    return _base_directory(environ, "XDG_CACHE_HOME", ".cache")
+
+
+def _base_directory(environ: Mapping[str, str], variable: str, below_home: str) -> Path:
+    base = environ.get(variable, "")
     # The specification says to ignore a path that isn't absolute.
-    root = Path(base) if os.path.isabs(base) else Path.home() / ".local" / "state"
+    root = Path(base) if os.path.isabs(base) else Path.home() / below_home
     return root / "nixl-efa"
 
 
@@ -35,11 +45,22 @@ def write_durably(path: Path, text: str) -> None:
     The new file is synced before it takes the name, and the directory after it.
     """
     make_directory(path.parent)
+    with written_at_once(path) as file:
+        file.write(text.encode())
+    _sync(path.parent)
+
+
+@contextlib.contextmanager
+def written_at_once(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the name when the block has ended well, readable by the owner only. It is synced before.
+
+    After an error in the block, or one of the disk (OSError), what was there before still is.
+    """
     # mkstemp makes the file with mode 600.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(descriptor, "wb") as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -47,7 +68,6 @@ def write_durably(path: Path, text: str) -> None:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
-    _sync(path.parent)
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from constructs_lib.small_provider import cache_directory, small_provider
+from constructs_lib.small_provider import small_provider
+from nixl_efa.files import cache_directory
 
 PACKAGE = "@cdktf/provider-aws"
 
