@@ -78,34 +78,29 @@ def test_the_command_line_is_that_of_the_library(
     assert command_line({"NIXL_EFA_CDK": wanted}, installed.__contains__).name == expected
 
 
-@pytest.mark.parametrize("command", [("check", "dev"), ("rehearse", "dev"), ("deploy", "dev")])
-def test_a_command_with_a_name_that_is_no_library_ends_with_2_and_one_line(command: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (("-m", "nixl_efa", "check", "dev"), "nixl-efa: "),
+        (("-m", "nixl_efa", "rehearse", "dev"), "nixl-efa: "),
+        (("-m", "nixl_efa", "deploy", "dev"), "nixl-efa: "),
+        (("main.py",), "Error: "),
+    ],
+)
+def test_a_name_that_is_no_library_ends_a_run_with_2_and_one_line(
+    command: tuple[str, ...], said: str
+) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "nixl_efa", *command],
+        [sys.executable, *command],
         cwd=ROOT,
         env={**os.environ, "NIXL_EFA_CDK": "cdktx"},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "NIXL_EFA_CDK is 'cdktx': it must be cdktf or cdktn, or unset for cdktf." in done.stderr
-    assert len(done.stderr.splitlines()) == 1
-
-
-def test_a_run_with_a_name_that_is_no_library_ends_with_2_and_one_line() -> None:
-    done = subprocess.run(
-        [sys.executable, "main.py"],
-        cwd=ROOT,
-        env={**os.environ, "NIXL_EFA_CDK": "cdktx"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.splitlines() == [
-        "Error: NIXL_EFA_CDK is 'cdktx': it must be cdktf or cdktn, or unset for cdktf."
+        f"{said}NIXL_EFA_CDK is 'cdktx': it must be cdktf or cdktn, or unset for cdktf."
     ]
 
 
