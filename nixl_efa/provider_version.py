@@ -67,7 +67,7 @@ def parse(constraint: str) -> tuple[Term, ...]:
     if lowest < LEAST or highest > BEFORE:
         raise ValueError(
             f"must leave out the versions before {_written(LEAST)} and those from {_written(BEFORE)} on, which these"
-            f' stacks don\'t know: add ">= {_written(LEAST)}, < {_written(BEFORE)}"'
+            f' stacks don\'t know: write "{DEFAULT}", or what lies within it, such as "~> 6.20"'
         )
     if lowest >= highest:
         raise ValueError("takes no version at all")

@@ -229,8 +229,8 @@ FILES: list[tuple[str, list[str]]] = [
         P5 + 'provider_version = ">= 6.0"',
         [
             'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must leave out the versions '
-            "before 5.100.0 and those from 7.0.0 on, which these stacks don't know: add "
-            '">= 5.100.0, < 7.0.0".'
+            "before 5.100.0 and those from 7.0.0 on, which these stacks don't know: write "
+            '">= 5.100.0, < 7.0.0", or what lies within it, such as "~> 6.20".'
         ],
     ),
     (
