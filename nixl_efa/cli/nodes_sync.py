@@ -36,7 +36,7 @@ def sync(
     profile: Profile = None,
     cdktf_out: CdktfOut = None,
 ) -> None:
-    """Write what /etc/nixl-efa and our scripts hold by today's settings to both nodes.
+    """Write what /etc/nixl-efa and our scripts hold by today's settings to the nodes.
 
     Only files that differ are written, whole or not at all; the old ones stay beside them as .previous. Then the boot
     report is made anew. Services take the new environment when they are started again. What only a new node can have
@@ -104,7 +104,7 @@ def _show(report: SyncReport) -> None:
     if any(one.written for one in report.nodes):
         output.data("Services take the new environment when they are started again.")
     elif any(one.problem for one in report.nodes):
-        output.data("Nothing was written on either node.")
+        output.data("Nothing was written on any node.")
     elif any(one.differing for one in report.nodes):
         output.data(f"Nothing was written: `nixl-efa nodes sync {report.environment}` writes these files.")
     for sentence in report.to_do:

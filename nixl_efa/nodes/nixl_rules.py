@@ -53,7 +53,7 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
             Level.FAIL,
             "NIXL",
             f"the node uses {seen.backend} in place of {wanted}: {wanted.why}.",
-            "`nixl-efa nodes sync` writes that into /etc/nixl-efa/env on both nodes.",
+            "`nixl-efa nodes sync` writes that into /etc/nixl-efa/env on the nodes.",
             command,
         )
     message = f"{seen.version} makes no {wanted.name}: {seen.message.rstrip('.')}.".strip()

@@ -99,7 +99,7 @@ def test_a_node_that_may_not_be_written_is_one_line_of_its_own(
         f"producer {project.ids[0]}: FAIL says in /etc/nixl-efa/pair.json that it is the producer of environment dev: "
         "the stack's outputs name another machine. Look at `nixl-efa status prod`.\n"
     )
-    assert out.endswith("\nNothing was written on either node.\n")
+    assert out.endswith("\nNothing was written on any node.\n")
 
 
 def test_the_document_has_the_members_of_the_page(stand_ins: Any, run: Run) -> None:
