@@ -20,11 +20,9 @@ from nixl_efa.findings import Finding, counted, failed, listed, passed, warned
 from nixl_efa.settings import CloudBackend, LocalBackend, Settings
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.settings.names import variable
-from nixl_efa.state import STATE_FOLDER, State
+from nixl_efa.state import SELECTED_WORKSPACE, STATE_FOLDER, State
 
 CHECK = "state"
-# In a stack's folder: what `terraform workspace select` writes.
-SELECTED_WORKSPACE = Path(".terraform", "environment")
 
 
 def abandoned(project: Path, names: Collection[str]) -> dict[str, Finding]:

@@ -6,6 +6,7 @@ Read in a folder of its own that names the backend and nothing else: no synthesi
 from __future__ import annotations
 
 import json
+import shutil
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,12 +14,30 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nixl_efa.settings import Settings
-from nixl_efa.settings.backend import CloudBackend, S3Backend
+from nixl_efa.settings.backend import CloudBackend, LocalBackend, S3Backend
 from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
 
 STATE_FOLDER = "state"
+# In a stack's folder: what `terraform workspace select` writes.
+SELECTED_WORKSPACE = Path(".terraform", "environment")
 # Of the folders in which a state is only read.
 READERS_PREFIX = "nixl-efa-state-"
+# What Terraform says where a state can't be read, and what to do (seen with 1.11; {hostname}: Terraform Cloud's).
+_REMEDIES = {
+    ("NoSuchBucket",): "Name the bucket that holds the state (the setting backend), or make it.",
+    ("No valid credential sources", "ExpiredToken", "InvalidClientTokenId", "SSO session"): (
+        "Run `aws sso login` or `aws configure`, set AWS_PROFILE, or give --profile."
+    ),
+    ("shared config profile",): (
+        "Give a profile of this machine by --profile: `aws configure list-profiles` shows them."
+    ),
+    ("AccessDenied", "StatusCode: 403"): (
+        "Let your role read it: `nixl-efa policy --env {environment} verify` prints what that needs."
+    ),
+    ("token could not be found", "unauthorized"): "Run `terraform login {hostname}`.",
+    ("discovery document",): "This machine must reach {hostname}.",
+    ("No workspaces found", "elected workspace"): "Name the workspace in TF_WORKSPACE.",
+}
 
 
 class LeastTerraform(NamedTuple):
@@ -87,13 +106,34 @@ def parse(document: Mapping[str, Any]) -> State:
 
 
 def read(settings: Settings, project: Path, environ: Mapping[str, str], run: Capture = capture) -> State:
-    """The environment's state as its backend holds it. Failure when the backend does not answer.
+    """The environment's state as its backend holds it. Failure, in one line, when the backend does not answer.
 
     project: the folder of cdktf.json, below which a local state lives.
     """
     with tempfile.TemporaryDirectory(prefix=READERS_PREFIX) as folder:
-        terraform = at_backend(settings, project, Path(folder), environ, run)
-        return parse(terraform.state())
+        try:
+            terraform = at_backend(settings, project, Path(folder), environ, run)
+            return parse(terraform.state())
+        except TerraformError as error:
+            remedy = _remedy(error.text, settings)
+            message = f"{error.message} The state of {settings.stack_name} is in {place(settings, project)}. {remedy}"
+            raise TerraformError(message, error.text) from error
+
+
+def place(settings: Settings, project: Path) -> str:
+    """Where the environment's state lives, in words: a file of this machine, or as Settings.state_place."""
+    local = isinstance(settings.backend, LocalBackend)
+    return str(local_state(settings, project.resolve())) if local else settings.state_place
+
+
+def _remedy(text: str, settings: Settings) -> str:
+    """What to do where a state can't be read. text: what Terraform said."""
+    for words, remedy in _REMEDIES.items():
+        if any(word in text for word in words):
+            return remedy.format(
+                environment=settings.name, hostname=getattr(settings.backend, "hostname", "")
+            )
+    return "Look whether the backend is there and the credentials for it are right."
 
 
 def at_backend(
@@ -104,6 +144,10 @@ def at_backend(
     block = backend_block(settings, local_path=str(local_state(settings, project).resolve()))
     (folder / "main.tf.json").write_text(json.dumps({"terraform": block}), encoding="utf-8")
     terraform = Terraform(folder, environ, capture=run)
+    selected = project / "cdktf.out" / "stacks" / settings.stack_name / SELECTED_WORKSPACE
+    if selected.exists() and not isinstance(settings.backend, LocalBackend):
+        (folder / SELECTED_WORKSPACE).parent.mkdir()
+        shutil.copyfile(selected, folder / SELECTED_WORKSPACE)
     # Terraform readies the backend first, then looks for the providers of the resources in the state. Those commands
     # need none: an empty folder in place of the registry ends the search at once.
     providers = folder / "providers"

@@ -11,10 +11,10 @@ from pathlib import Path
 from nixl_efa.cdk import command_line
 from nixl_efa.checks.gather.machine import cli_path
 from nixl_efa.failure import Failure
-from nixl_efa.old_states import SELECTED_WORKSPACE
 from nixl_efa.provider_lock import LOCK_FILE
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
+from nixl_efa.state import SELECTED_WORKSPACE
 from nixl_efa.terraform import Capture, capture
 
 STACK_FILE = "cdk.tf.json"

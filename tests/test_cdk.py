@@ -14,7 +14,7 @@ import pytest
 
 from nixl_efa.cdk import BINDINGS, command_line, library
 from nixl_efa.failure import Failure
-from nixl_efa.nodes import outputs
+from nixl_efa.terraform import Terraform
 
 ROOT = Path(__file__).resolve().parents[1]
 BOTH = (*BINDINGS, *BINDINGS.values())
@@ -129,8 +129,8 @@ def test_a_message_names_the_program_that_is_chosen(
     chosen: str, named: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NIXL_EFA_CDK", chosen)
-    with pytest.raises(Failure, match=f"Run `{named} synth`, and `{named} deploy nixl-efa-dev`"):
-        outputs.read("dev", tmp_path, {})
+    with pytest.raises(Failure, match=f"nothing was synthesized there. Run `{named} synth`"):
+        Terraform(tmp_path / "none", {}).init()
 
 
 def test_no_message_of_a_command_has_the_programs_name_fixed() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nixl_efa import state
+from nixl_efa.failure import Failure
 from nixl_efa.settings import AssumeRole, Settings
 from nixl_efa.settings.backend import CloudBackend, S3Backend
 
@@ -143,14 +144,42 @@ def test_an_identity_that_ec2_would_refuse_as_a_tag_is_a_digest() -> None:
     assert long.stack_identity != odd.stack_identity
 
 
-def test_a_backend_that_does_not_answer_is_one_line(tmp_path: Path) -> None:
-    from nixl_efa.failure import Failure
+@pytest.mark.parametrize(
+    ("settings", "said", "remedy"),
+    [
+        (S3, "Error loading state\n│\n│ StatusCode: 403", "Let your role read it: `nixl-efa policy"),
+        (S3, "No valid credential sources found", "Run `aws sso login` or `aws configure`"),
+        (S3, "error loading state: something", "Look whether the backend is there"),
+        (CLOUD, "Required token could not be found", "Run `terraform login app.terraform.io`."),
+        (CLOUD, "Failed to request discovery document", "This machine must reach app.terraform.io."),
+    ],
+)
+def test_a_backend_that_does_not_answer_is_one_line_with_the_remedy(
+    settings: Settings, said: str, remedy: str, tmp_path: Path
+) -> None:
+    def run(command: object, folder: Path, environ: object) -> tuple[int, str, str]:
+        return 1, "", f"╷\n│ Error: {said}\n╵\n"
+
+    with pytest.raises(Failure) as stopped:
+        state.read(settings, tmp_path, {}, run)
+    said = said.partition("\n")[0]
+    where = f"The state of nixl-efa-prod is in {settings.state_place}."
+    assert stopped.value.message.startswith(f"`terraform init` failed: {said}. {where} {remedy}")
+
+
+def test_the_workspace_that_was_selected_in_the_stacks_folder_is_read(tmp_path: Path) -> None:
+    """With tags alone, Terraform Cloud's workspace is known by that."""
+    selected = tmp_path / "cdktf.out/stacks/nixl-efa-prod/.terraform/environment"
+    selected.parent.mkdir(parents=True)
+    selected.write_text("team")
+    seen: list[str] = []
 
     def run(command: object, folder: Path, environ: object) -> tuple[int, str, str]:
-        return 1, "", "╷\n│ Error: Error loading state\n│\n│ 403\n╵\n"
+        seen.append((folder / ".terraform/environment").read_text())
+        return 0, "", ""
 
-    with pytest.raises(Failure, match="`terraform init` failed: Error loading state"):
-        state.read(S3, tmp_path, {}, run)
+    state.read(CLOUD, tmp_path, {}, run)
+    assert seen == ["team", "team"]
 
 
 def test_a_missing_terraform_names_the_variable_for_opentofu(tmp_path: Path) -> None:

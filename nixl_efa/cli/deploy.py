@@ -188,13 +188,12 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     from nixl_efa.clock import clock_of
     from nixl_efa.deploy.boot import wait_for_boot
     from nixl_efa.launch import launch_of
-    from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
     settings, clock = course.settings, clock_of(os.environ)
     clients = clients_of(settings, profile)
     ssm = clients.ssm(settings.region)
-    pair = outputs.read(settings.name, nodes.synthesized(), os.environ)
+    pair = nodes.deployed(settings, profile)
     limit = timedelta(minutes=boot_minutes)
     if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
         output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")

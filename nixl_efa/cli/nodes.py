@@ -7,7 +7,6 @@ import shlex
 import shutil
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,18 +17,13 @@ from nixl_efa.findings import Level, listed
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
+    from nixl_efa.nodes.outputs import PairOutputs
     from nixl_efa.settings import Settings
 
 Environment = Annotated[
     str, typer.Argument(metavar="ENV", help="The environment, for example prod.", autocompletion=environments)
 ]
 Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
-CdktfOut = Annotated[
-    Path | None,
-    typer.Option(
-        "--cdktf-out", help="The folder that cdktf synthesizes to. [default: cdktf.out of the project]"
-    ),
-]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning, too.")]
 
@@ -47,7 +41,6 @@ def verify(
     as_json: AsJson = False,
     strict: Strict = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = None,
 ) -> None:
     """Measure whether the deployed pair talks over EFA.
 
@@ -59,14 +52,13 @@ def verify(
     from nixl_efa.cli.environments import environment_settings, tell_left_behind
     from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
-    from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     tell_left_behind(project_folder(), output.say)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
-    pair = outputs.read(environment, cdktf_out or synthesized(), os.environ)
+    pair = deployed(settings, profile)
     report = look.verify(
         clients.ec2(settings.region),
         clients.ssm(settings.region),
@@ -86,7 +78,6 @@ def status(
     as_json: AsJson = False,
     strict: Strict = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = None,
 ) -> None:
     """Show an environment's nodes and the time that is left.
 
@@ -98,7 +89,6 @@ def status(
     from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
     from nixl_efa.mend.look import StateDiffersError, read_and_compare
-    from nixl_efa.nodes import outputs
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
@@ -108,7 +98,7 @@ def status(
     launch = launch_of(settings, profile=profile or "")
     try:
         pair, differences = read_and_compare(
-            lambda: outputs.read(environment, cdktf_out or synthesized(), os.environ),
+            lambda: deployed(settings, profile),
             settings,
             launch,
             clients,
@@ -136,17 +126,16 @@ def connect(
         bool, typer.Option("--print", help="Print the command instead of running it.")
     ] = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = None,
 ) -> None:
     """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
-    from nixl_efa.nodes import block, instances, outputs, session
+    from nixl_efa.nodes import block, instances, session
     from nixl_efa.nodes import verify as look
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
-    pair = outputs.read(environment, cdktf_out or synthesized(), os.environ)
+    pair = deployed(settings, profile)
     wanted = pair.find(node)
     if wanted is None:
         raise output.BadInput(
@@ -175,9 +164,14 @@ def connect(
     os.execvpe(command[0], command, {**os.environ, **clients.environ(), **more})
 
 
-def synthesized() -> Path:
-    """The folder that cdktf synthesizes to where no other is named."""
-    return project_folder() / "cdktf.out"
+def deployed(settings: Settings, profile: str | None) -> PairOutputs:
+    """The pair as the environment's state has it. Failure when it has none."""
+    from nixl_efa.launch import launch_of
+    from nixl_efa.mend.look import terraform_environ
+    from nixl_efa.nodes import outputs
+
+    launch = launch_of(settings, profile=profile or "")
+    return outputs.read(settings, project_folder(), terraform_environ(os.environ, launch))
 
 
 def require_account(settings: Settings, clients: Clients) -> None:

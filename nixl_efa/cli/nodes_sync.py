@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from nixl_efa.cli import output
-from nixl_efa.cli.nodes import AsJson, CdktfOut, Environment, Profile, require_account, synthesized
+from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, require_account
 from nixl_efa.cli.project import project_folder
 from nixl_efa.findings import counted
 from nixl_efa.nodes.sync import NodeSync, SyncReport
@@ -34,7 +34,6 @@ def sync(
     ] = False,
     as_json: AsJson = False,
     profile: Profile = None,
-    cdktf_out: CdktfOut = None,
 ) -> None:
     """Write what /etc/nixl-efa and our scripts hold by today's settings to the nodes.
 
@@ -46,7 +45,6 @@ def sync(
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
     from nixl_efa.launch import launch_of
-    from nixl_efa.nodes import outputs
     from nixl_efa.nodes import sync as nodes
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
@@ -56,7 +54,7 @@ def sync(
         report = nodes.sync(
             clients.ec2(settings.region),
             clients.ssm(settings.region),
-            outputs.read(environment, cdktf_out or synthesized(), os.environ),
+            deployed(settings, profile),
             launch_of(settings),
             check=check,
             clock=clock_of(os.environ),

@@ -1,18 +1,17 @@
-"""The stack's outputs: which nodes Terraform says there are. Read with the same Terraform that cdktf uses."""
+"""The stack's outputs: which nodes Terraform's state says there are."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.cdk import program
+from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.launch import CONSUMER, PRODUCER, place
-from nixl_efa.settings.model import STACK_PREFIX
-from nixl_efa.terraform import Capture, Terraform, TerraformError, capture
+from nixl_efa.settings import Settings
+from nixl_efa.terraform import Capture, capture
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,40 +54,33 @@ class PairOutputs:
 
 
 def read(
-    environment: str, cdktf_out: Path, environ: Mapping[str, str], run: Capture = capture
+    settings: Settings, project: Path, environ: Mapping[str, str], run: Capture = capture
 ) -> PairOutputs:
     """The outputs of an environment's stack. Failure, in one line, when there are none or the pair is half-built.
 
-    cdktf_out: the folder that cdktf synthesizes to. Local, S3 and Terraform Cloud states alike:
-    `terraform output` runs in the stack's folder, which must have been initialized by a deploy.
+    Read from the state, through its backend: nothing needs to be synthesized or initialized here.
+    project: the folder of cdktf.json, below which a local state lies. environ: Terraform's.
     """
-    stack = f"{STACK_PREFIX}{environment}"
-    folder = cdktf_out / "stacks" / stack
-    if not folder.is_dir():
-        raise Failure(
-            f"environment {environment!r}: there is no {folder}: nothing was synthesized here. "
-            f"Run `{program()} synth`, and `{program()} deploy {stack}` when the pair was never deployed."
-        )
-    try:
-        return parse(environment, Terraform(folder, environ, capture=run).ask("output", "-no-color", "-json"))
-    except TerraformError as error:
-        raise Failure(f"{error.message} {_remedy(error.text, stack)}") from error
+    held = state.read(settings, project, environ, run)
+    if not held.resources and not held.outputs:
+        raise Failure(f"environment {settings.name!r} is not deployed: {_nothing(settings, project)}")
+    return parse(settings.name, held.outputs)
 
 
-def parse(environment: str, text: str) -> PairOutputs:
-    """The pair from the text of `terraform output -json`. Failure when a part of it is missing."""
-    stack = f"{STACK_PREFIX}{environment}"
-    try:
-        document = json.loads(text)
-    except ValueError:
-        document = None
-    if not isinstance(document, dict):
-        raise Failure(f"`terraform output -json` of {stack} is no JSON object: {text.strip()[:60]!r}")
-    values: dict[str, Any] = {name: output.get("value") for name, output in document.items()}
-    if not values:
-        raise Failure(
-            f"environment {environment!r} has no outputs: it is not deployed. Run `{program()} deploy {stack}`."
-        )
+def _nothing(settings: Settings, project: Path) -> str:
+    """Where nothing is, and what to do."""
+    deploy = f"Run `nixl-efa deploy {settings.name}`"
+    file = state.local_state(settings, project.resolve())
+    if settings.backend.type != "local" or file.exists():
+        return f"its state, {state.place(settings, project)}, is empty. {deploy}."
+    return (
+        f"there is no {file}. {deploy}; or, where it was deployed from another folder, name that one: "
+        f"`nixl-efa --project DIR status {settings.name}`."
+    )
+
+
+def parse(environment: str, values: Mapping[str, Any]) -> PairOutputs:
+    """The pair from the outputs' values by name. Failure when a part of it is missing."""
     nodes = _by_name(values)
     missing = [
         f"{one['name'].replace('-', '_')}_{what}"
@@ -136,9 +128,3 @@ def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:
         }
         for name in sorted({PRODUCER, CONSUMER, *told}, key=place)
     ]
-
-
-def _remedy(stderr: str, stack: str) -> str:
-    if "init" in stderr:
-        return f"Run `{program()} deploy {stack}`, or `terraform init` in that folder when it is deployed already."
-    return "Check the state's backend and the credentials for it."

@@ -29,7 +29,7 @@ from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.rehearse.programs import Programs, shown
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.rehearse.tools import Tools, find_tools
-from nixl_efa.settings import Settings
+from nixl_efa.settings import LocalBackend, Settings
 
 Tell = Callable[[str], None]
 # VPC user guide, amazon-vpc-limits: Elastic IP addresses per Region.
@@ -232,7 +232,9 @@ class _Rehearsal:
             )
 
     def _pair(self) -> outputs.PairOutputs:
-        return outputs.read(self._settings.name, self._space.folder / "cdktf.out", self._programs.environ)
+        # As the workspace has it, wherever the real pair's state is.
+        settings = self._settings.model_copy(update={"backend": LocalBackend()})
+        return outputs.read(settings, self._space.folder, self._programs.environ)
 
     def _simulate_nodes(self) -> None:
         wanted = self._settings

@@ -1,4 +1,4 @@
-"""A deployed pair of p5.48xlarge in the local AWS, and a project's folder whose Terraform knows its outputs."""
+"""A deployed pair of p5.48xlarge in the local AWS, and a project's folder whose Terraform knows its state."""
 
 from __future__ import annotations
 
@@ -31,7 +31,6 @@ class Project:
         self.bin.mkdir()
         (folder / "environments").mkdir()
         (folder / "environments/prod.toml").write_text(SETTINGS, encoding="utf-8")
-        (folder / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
         self.command("terraform", f'[ "$1" = init ] || cat {folder}/$1.json')
         self.outputs()
 
@@ -40,7 +39,7 @@ class Project:
         (self.bin / name).chmod(0o755)
 
     def outputs(self, **changes: Any) -> None:
-        """What Terraform says; None leaves an output out."""
+        """What the state holds; None leaves an output out."""
         values: dict[str, Any] = {
             "efa_interfaces": 32,
             "capacity_reservation_id": "",
@@ -57,9 +56,9 @@ class Project:
             }
             for name, one in zip(ADDRESSES, self.ids, strict=True)
         ]
-        (self.folder / "state.json").write_text(json.dumps({"resources": resources}), encoding="utf-8")
-        document = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
-        (self.folder / "output.json").write_text(json.dumps(document), encoding="utf-8")
+        outputs = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
+        document = {"outputs": outputs, "resources": resources}
+        (self.folder / "state.json").write_text(json.dumps(document), encoding="utf-8")
 
 
 def answer(aws: LocalAws, instance_id: str, node: StandIn) -> None:

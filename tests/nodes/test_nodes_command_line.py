@@ -319,9 +319,10 @@ def test_no_permission_to_look_at_instances_is_one_line(project: Project, aws: L
 def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
-    pair = outputs.read("prod", project.folder / "cdktf.out", os.environ)
+    settings = Settings(name="prod", instance_type="p5.48xlarge", region=REGION)
+    pair = outputs.read(settings, project.folder, os.environ)
     plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
-    launch = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region=REGION))
+    launch = launch_of(settings)
     answer_as_planned(aws, pair, plan, launch)
     seen, out, _ = run("verify", "prod", *arguments)
     assert (seen, words in out) == (code, True), out

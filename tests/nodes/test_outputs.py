@@ -1,4 +1,4 @@
-"""The stack's outputs: read through Terraform, every way in which they can be wrong in one line."""
+"""The stack's outputs: read from its state, every way in which they can be wrong in one line."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from nixl_efa import state
 from nixl_efa.failure import Failure
 from nixl_efa.nodes import outputs
+from nixl_efa.settings import Settings
+from nixl_efa.settings.backend import S3Backend
 from nixl_efa.terraform import capture
 
 WHOLE = {
@@ -24,14 +27,8 @@ WHOLE = {
 }
 
 
-def text(values: dict[str, object]) -> str:
-    return json.dumps(
-        {name: {"sensitive": False, "type": "string", "value": value} for name, value in values.items()}
-    )
-
-
 def test_both_nodes_are_read() -> None:
-    assert outputs.parse("prod", text(WHOLE)) == outputs.PairOutputs(
+    assert outputs.parse("prod", WHOLE) == outputs.PairOutputs(
         "prod",
         (
             outputs.Node("producer", "producer", "i-1", "10.0.0.11", "203.0.113.11"),
@@ -44,87 +41,73 @@ def test_both_nodes_are_read() -> None:
 
 def test_what_only_some_pairs_have_may_be_absent() -> None:
     optional = ("capacity_reservation_id", "producer_public_ip", "consumer_public_ip")
-    pair = outputs.parse("dev", text({name: value for name, value in WHOLE.items() if name not in optional}))
+    pair = outputs.parse("dev", {name: value for name, value in WHOLE.items() if name not in optional})
     assert (pair.capacity_reservation_id, pair.nodes[0].public_ip) == ("", "")
 
 
 @pytest.mark.parametrize(
-    ("document", "message"),
+    ("values", "message"),
     [
-        ("{}", "environment 'prod' has no outputs: it is not deployed. Run `cdktf deploy nixl-efa-prod`."),
         (
-            text({name: value for name, value in WHOLE.items() if not name.startswith("consumer")}),
+            {name: value for name, value in WHOLE.items() if not name.startswith("consumer")},
             "half-built: its stack has no consumer_instance_id, no consumer_private_ip.",
         ),
-        (
-            text({**WHOLE, "producer_instance_id": None}),
-            "no producer_instance_id. `nixl-efa mend prod` keeps",
-        ),
-        ("Warning: no outputs", "is no JSON object: 'Warning: no outputs'"),
-        ("[]", "is no JSON object"),
+        ({**WHOLE, "producer_instance_id": None}, "no producer_instance_id. `nixl-efa mend prod` keeps"),
     ],
 )
-def test_outputs_of_half_a_pair_are_one_line(document: str, message: str) -> None:
+def test_outputs_of_half_a_pair_are_one_line(values: dict[str, object], message: str) -> None:
     with pytest.raises(Failure) as stopped:
-        outputs.parse("prod", document)
+        outputs.parse("prod", values)
     assert message in stopped.value.message
     assert "\n" not in stopped.value.message
     assert stopped.value.exit_code == 1
 
 
-@pytest.fixture
-def cdktf_out(tmp_path: Path) -> Path:
-    (tmp_path / "cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
-    return tmp_path / "cdktf.out"
-
-
-def test_terraform_is_asked_in_the_stacks_folder(cdktf_out: Path) -> None:
-    seen: list[tuple[list[str], Path]] = []
-
-    def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
-        seen.append((list(command), folder))
-        return 0, text(WHOLE), ""
-
-    outputs.read("prod", cdktf_out, {"TERRAFORM_BINARY_NAME": "tofu"}, run)
-    assert seen == [(["tofu", "output", "-no-color", "-json"], cdktf_out / "stacks/nixl-efa-prod")]
-
-
-BACKEND_ERROR = """\
-╷
-│ Error: Backend initialization required, please run "terraform init"
-│
-│ Reason: Initial configuration of the requested backend "s3"
-╵
-"""
-S3_ERROR = "╷\n│ Error: Error loading state\n│\n│ operation error S3: ListObjectsV2, StatusCode: 403\n╵\n"
+LOCAL = Settings(name="prod", instance_type="p5.48xlarge")
+S3 = LOCAL.model_copy(update={"backend": S3Backend(bucket="states")})
+ELSEWHERE = "where it was deployed from another folder, name that one: `nixl-efa --project DIR status prod`"
 
 
 @pytest.mark.parametrize(
-    ("stderr", "message"),
+    ("settings", "file", "messages"),
     [
-        (BACKEND_ERROR, 'Backend initialization required, please run "terraform init". Run `cdktf deploy'),
-        (S3_ERROR, "Error loading state. Check the state's backend and the credentials for it."),
-        ("", "no message"),
+        (LOCAL, False, ("there is no {file}. Run `nixl-efa deploy prod`", ELSEWHERE)),
+        (LOCAL, True, ("its state, {file}, is empty. Run `nixl-efa deploy prod`.",)),
+        (S3, False, ("its state, s3://states/nixl-efa/prod.tfstate, is empty. Run `nixl-efa deploy prod`.",)),
     ],
 )
-def test_terraforms_error_is_one_line(stderr: str, message: str, cdktf_out: Path) -> None:
+def test_an_environment_that_was_never_deployed_is_one_line(
+    settings: Settings, file: bool, messages: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = state.local_state(settings, tmp_path)
+    if file:
+        path.parent.mkdir()
+        path.write_text("{}", encoding="utf-8")
     with pytest.raises(Failure) as stopped:
-        outputs.read("prod", cdktf_out, {}, lambda command, folder, environ: (1, "", stderr))
-    assert message in stopped.value.message
-    assert "\n" not in stopped.value.message
+        outputs.read(settings, tmp_path, {}, lambda command, folder, environ: (0, "", ""))
+    assert stopped.value.message.startswith("environment 'prod' is not deployed: ")
+    assert [one for one in messages if one.format(file=path) not in stopped.value.message] == []
 
 
-def test_a_stack_that_was_never_synthesized_here_says_so(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="Run `cdktf synth`"):
-        outputs.read("prod", tmp_path, {}, lambda command, folder, environ: (0, "{}", ""))
+def test_resources_without_any_output_are_half_a_pair(tmp_path: Path) -> None:
+    """What an apply leaves that failed before it came to the outputs."""
+    role = {
+        "mode": "managed",
+        "type": "aws_iam_role",
+        "name": "role",
+        "instances": [{"attributes": {"id": "r"}}],
+    }
+    document = json.dumps({"version": 4, "outputs": {}, "resources": [role]})
+    with pytest.raises(Failure, match="is half-built: its stack has no producer_instance_id"):
+        outputs.read(LOCAL, tmp_path, {}, lambda command, folder, environ: (0, document, ""))
 
 
-def test_a_missing_terraform_names_the_variable_for_opentofu(cdktf_out: Path) -> None:
+def test_a_missing_terraform_names_the_variable_for_opentofu(tmp_path: Path) -> None:
     def run(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str, str]:
         raise FileNotFoundError(command[0])
 
     with pytest.raises(Failure, match=r"terraform is not on PATH.*TERRAFORM_BINARY_NAME=tofu"):
-        outputs.read("prod", cdktf_out, {}, run)
+        outputs.read(LOCAL, tmp_path, {}, run)
 
 
 def test_a_command_is_run_in_its_folder_with_its_environment(tmp_path: Path) -> None:
@@ -143,7 +126,7 @@ def more_of(*names: str) -> dict[str, object]:
 
 
 def test_every_node_is_read_in_order_and_found_by_its_name() -> None:
-    pair = outputs.parse("prod", text({**more_of("consumer-10", "consumer-2", "producer-2"), **WHOLE}))
+    pair = outputs.parse("prod", {**more_of("consumer-10", "consumer-2", "producer-2"), **WHOLE})
     assert [(node.name, node.role, node.private_ip) for node in pair.nodes] == [
         ("producer", "producer", "10.0.0.11"),
         ("producer-2", "producer", "10.0.0.2"),
@@ -162,7 +145,7 @@ def test_every_node_is_read_in_order_and_found_by_its_name() -> None:
 
 def test_a_third_node_that_is_half_built_is_named() -> None:
     with pytest.raises(Failure, match="has no consumer_2_instance_id"):
-        outputs.parse("prod", text({**WHOLE, "consumer_2_private_ip": "10.0.0.13"}))
+        outputs.parse("prod", {**WHOLE, "consumer_2_private_ip": "10.0.0.13"})
 
 
 def test_a_list_from_before_a_deployment_that_failed_hides_no_node_and_names_no_old_one() -> None:
@@ -171,7 +154,7 @@ def test_a_list_from_before_a_deployment_that_failed_hides_no_node_and_names_no_
         {"name": role, "role": role, "instance_id": f"i-old-{role}", "private_ip": "10.0.0.1"}
         for role in ("producer", "consumer")
     ]
-    pair = outputs.parse("prod", text({**WHOLE, **more_of("consumer-2"), "nodes": listed}))
+    pair = outputs.parse("prod", {**WHOLE, **more_of("consumer-2"), "nodes": listed})
     assert {node.name: node.instance_id for node in pair.nodes} == {
         "producer": "i-1",
         "consumer": "i-2",
