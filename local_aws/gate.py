@@ -17,7 +17,7 @@ from moto.core.model_instances import reset_model_data
 
 from local_aws import inferred, requests
 from local_aws.authorization.asked import asked
-from local_aws.authorization.denial import denied
+from local_aws.authorization.denial import USER, Caller, denied
 from local_aws.control_api import PREFIX, handle
 from local_aws.ec2.machines import follow
 from local_aws.faults import Call
@@ -26,6 +26,8 @@ from local_aws.world import reset, world
 StartResponse = Callable[..., Any]
 Application = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
+# In a request's environ: the Caller behind a machine's key.
+CALLER = "local_aws.caller"
 _NAMES = ("127.0.0.1", "localhost")
 _RESET = "/moto-api/reset"
 _log = logging.getLogger(__name__)
@@ -138,13 +140,16 @@ class Gate:
 
 
 def _denied(environ: Mapping[str, Any], request: requests.Request, body: bytes) -> tuple[str, str] | None:
-    """Code and message where the policy that is set does not allow the request; None where it does, or none is set."""
+    """Code and message where what the caller may do does not hold the request: a machine's role, else the policy
+    that is set. None where it does, or none is set."""
     policy = world().policy
-    if policy is None:
+    caller = environ.get(CALLER) or (None if policy is None else Caller(USER, [policy]))
+    if caller is None:
         return None
     needed = asked(request, environ.get("PATH_INFO", ""), environ.get("QUERY_STRING", ""), body)
-    world().permissions.extend(one.action for one in needed)
-    return denied(policy, needed, request.service)
+    if policy is not None:
+        world().permissions.extend(one.action for one in needed)
+    return denied(caller, needed, request.service)
 
 
 def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:

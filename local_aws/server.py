@@ -39,8 +39,7 @@ class LocalAws:
         """`port` 0 takes a free one. `run`: instances run on machines in it; it ends with this."""
         self._run = run
         self._port = port
-        self._server: BaseWSGIServer | None = None
-        self._thread: threading.Thread | None = None
+        self._servers: list[tuple[BaseWSGIServer, threading.Thread]] = []
 
     def __enter__(self) -> LocalAws:
         self.start()
@@ -56,33 +55,37 @@ class LocalAws:
         if not self._running.acquire(blocking=False):
             raise RuntimeError("this process already runs a local AWS")
         try:
-            self._server = _serve(self._port)
+            self._begin(_serve(self._port))
+            if self._run is not None:
+                with self._run.listen() as listener:
+                    self._begin(_serve_machines(listener, self.port))
         except BaseException:
-            self._running.release()
+            self._close_ports()
             if self._run is not None:
                 self._run.close()
             raise
         if self._run is not None:
             world().machines = Fleet(self._run, lambda instance_id: self.end(instance_id, "shutdown"))
-        self._thread = threading.Thread(target=self._server.serve_forever, name="local-aws", daemon=True)
-        self._thread.start()
+
+    def _begin(self, server: BaseWSGIServer) -> None:
+        thread = threading.Thread(target=server.serve_forever, name="local-aws", daemon=True)
+        self._servers.append((server, thread))
+        thread.start()
 
     def stop(self) -> None:
         """Close the port, and end the machines."""
-        if self._server is not None:
-            self._close_port()
+        if self._servers:
+            self._close_ports()
         fleet, world().machines = world().machines, None
         if fleet is not None:
             fleet.close()
 
-    def _close_port(self) -> None:
-        if self._server is None:
-            return
-        self._server.shutdown()
-        self._server.server_close()
-        if self._thread is not None:
-            self._thread.join()
-        self._server = self._thread = None
+    def _close_ports(self) -> None:
+        for server, thread in self._servers:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+        self._servers = []
         self._running.release()
 
     def reset(self) -> None:
@@ -94,9 +97,9 @@ class LocalAws:
     @property
     def port(self) -> int:
         """The port it listens on."""
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("the local AWS is not running")
-        return int(self._server.port)
+        return int(self._servers[0][0].port)
 
     @property
     def endpoint(self) -> str:
@@ -168,18 +171,27 @@ def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str
 def _serve(port: int) -> BaseWSGIServer:
     with _listen(port) as listener:
         from local_aws.gate import empty
-        from local_aws.install import RequestHandler, application
+        from local_aws.install import application
 
         empty()
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
-        from werkzeug.serving import make_server
+        return _server(listener, application())
 
-        options: dict[str, Any] = {
-            "threaded": True,
-            "request_handler": RequestHandler,
-            "fd": listener.fileno(),
-        }
-        return make_server(HOST, listener.getsockname()[1], application(), **options)
+
+def _serve_machines(listener: socket.socket, port: int) -> BaseWSGIServer:
+    from local_aws.install import application
+    from local_aws.metadata import Metadata
+
+    return _server(listener, Metadata(application(), port))
+
+
+def _server(listener: socket.socket, application: Any) -> BaseWSGIServer:
+    from werkzeug.serving import make_server
+
+    from local_aws.install import RequestHandler
+
+    options: dict[str, Any] = {"threaded": True, "request_handler": RequestHandler, "fd": listener.fileno()}
+    return make_server(HOST, listener.getsockname()[1], application, **options)
 
 
 def _listen(port: int) -> socket.socket:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from local_aws.authorization.asked import ACCOUNT, Asked
 from local_aws.authorization.policy import Document
@@ -12,15 +13,23 @@ USER = f"arn:aws:iam::{ACCOUNT}:user/moto"
 _JSON = {"ssm", "servicequotas", "kms", "logs", "dynamodb"}
 
 
-def denied(policy: Document, needed: Iterable[Asked], service: str) -> tuple[str, str] | None:
-    """Code and message for the first permission that the policy lacks; None when it has all.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: an ARN, and what it may do."""
+
+    arn: str
+    policies: Sequence[Document]
+
+
+def denied(caller: Caller, needed: Iterable[Asked], service: str) -> tuple[str, str] | None:
+    """Code and message for the first permission that the caller lacks; None when it has all.
 
     The words are those of public logs (docs/facts.md, denied-words).
     """
     for asked in needed:
-        decision, _ = decide([policy], asked.action, asked.resource, asked.context)
+        decision, _ = decide(caller.policies, asked.action, asked.resource, asked.context)
         if decision != "allowed":
-            return _code(service), _words(asked, service, explicit=decision == "explicitDeny")
+            return _code(service), _words(asked, service, caller.arn, explicit=decision == "explicitDeny")
     return None
 
 
@@ -30,7 +39,7 @@ def _code(service: str) -> str:
     return "AccessDeniedException" if service in _JSON else "AccessDenied"
 
 
-def _words(asked: Asked, service: str, *, explicit: bool) -> str:
+def _words(asked: Asked, service: str, who: str, *, explicit: bool) -> str:
     resource = f'"{asked.resource}"' if service == "s3" else asked.resource
     where = "" if asked.resource == "*" else f" on resource: {resource}"
     why = (
@@ -38,7 +47,7 @@ def _words(asked: Asked, service: str, *, explicit: bool) -> str:
         if explicit
         else f"because no identity-based policy allows the {asked.action} action"
     )
-    words = f"User: {USER} is not authorized to perform: {asked.action}{where} {why}"
+    words = f"User: {who} is not authorized to perform: {asked.action}{where} {why}"
     if service != "ec2":
         return words
     # Only for what has a resource does EC2 add what `aws sts decode-authorization-message` reads.

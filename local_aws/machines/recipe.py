@@ -1,7 +1,8 @@
 """What a machine's root is made of: pure data, and the name that changes with it.
 
-A root is a Debian 12 with what an EFA image has and can be had here: cloud-init, a libfabric under /opt/amazon/efa as
-the EFA installer puts it, and a folder of wheels from which pip installs offline. There is no EFA, no GPU, no driver.
+A root is a Debian 12 with what an EFA image has and can be had here: cloud-init, the AWS CLI, a libfabric under
+/opt/amazon/efa as the EFA installer puts it, and a folder of wheels from which pip installs offline. There is no EFA,
+no GPU, no driver.
 """
 
 from __future__ import annotations
@@ -36,6 +37,30 @@ WHEELS = ("nixl==1.5.0", "nixl-cu13==1.5.0", "numpy==2.2.6", "nvidia-cuda-runtim
 LIBFABRIC_WHEEL = "mpich==5.0.2"
 LIBFABRIC_IN_WHEEL = "/lib/mpich/libfabric.so.1"
 WHEEL_FOLDER = "/opt/wheels"
+# The AWS CLI's first major version: EFA images have the second, which is in no registry. It names what it needs.
+AWS_CLI_WHEELS = (
+    "awscli==1.46.3",
+    "PyYAML==6.0.3",
+    "colorama==0.4.6",
+    "docutils==0.19",
+    "jmespath==1.0.1",
+    "pyasn1==0.6.1",
+    "python-dateutil==2.9.0.post0",
+    "rsa==4.7.2",
+    "six==1.17.0",
+    "urllib3==2.6.3",
+)
+AWS_CLI_FOLDER = "/opt/aws-cli"
+AWS_CLI = f"""\
+set -e
+python3 -m venv {AWS_CLI_FOLDER}
+{AWS_CLI_FOLDER}/bin/pip install --quiet --no-deps --find-links {AWS_CLI_FOLDER}/wheels {AWS_CLI_FOLDER}/wheels/*
+rm -r {AWS_CLI_FOLDER}/wheels
+ln -s {AWS_CLI_FOLDER}/bin/aws /usr/local/bin/aws
+"""
+# Where an instance finds its metadata (EC2 user guide, instancedata-data-retrieval). A machine has no other way out, so
+# the endpoints of AWS's services are there, too.
+METADATA_ADDRESS = "169.254.169.254"
 EFA_FOLDER = "/opt/amazon/efa"
 
 # NVIDIA's driver brings libcuda, and NIXL's plugins link against it: each function that they name answers 100, "no
@@ -74,6 +99,7 @@ FILES = {
     "/etc/ld.so.conf.d/000_efa.conf": f"{EFA_FOLDER}/lib\n",
     "/etc/ld.so.conf.d/nvidia-stub.conf": f"{CUDA_FOLDER}\n",
     "/etc/machine-id": "",
+    "/root/.aws/config": f"[default]\nendpoint_url = http://{METADATA_ADDRESS}\n",
     "/etc/pip.conf": f"[global]\nno-index = true\nfind-links = {WHEEL_FOLDER}\n",
     # A service that hangs is dead after 10 s, not 90.
     "/etc/systemd/system.conf.d/10-machine.conf": "[Manager]\nDefaultTimeoutStopSec=10\n",

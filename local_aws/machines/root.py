@@ -179,6 +179,8 @@ class _Build:
         ]
         self._run([*download, "--dest", str(folder), *recipe.WHEELS])
         self._run([*download, "--dest", str(other), recipe.LIBFABRIC_WHEEL])
+        aws_cli = self.tree / recipe.AWS_CLI_FOLDER.lstrip("/") / "wheels"
+        self._run([*download, "--dest", str(aws_cli), *recipe.AWS_CLI_WHEELS])
         efa = self.tree / recipe.EFA_FOLDER.lstrip("/")
         (efa / "lib").mkdir(parents=True)
         (efa / "bin").mkdir()
@@ -199,7 +201,8 @@ class _Build:
             (self.tree / path).unlink(missing_ok=True)
         inside = ["chroot", str(self.tree)]
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
-        self._run([*inside, "sh", "-c", recipe.CUDA_STUB], environ=clean)
+        for script in (recipe.CUDA_STUB, recipe.AWS_CLI):
+            self._run([*inside, "sh", "-c", script], environ=clean)
         self._run([*inside, "systemctl", "--quiet", "mask", *recipe.MASKED], environ=clean)
         self._run([*inside, "systemctl", "--quiet", "enable", *recipe.ENABLED], environ=clean)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from local_aws.machines import processes
 from local_aws.machines.failure import CannotBootError, run
+from local_aws.machines.recipe import METADATA_ADDRESS
 
 BRIDGE = "nodes"
 _RUNS, _HOLDER_FILE = "runs", "holder"
@@ -48,6 +50,7 @@ class Run:
             self.inside(["ip", "link", "set", "lo", "up"])
             self.inside(["ip", "link", "add", BRIDGE, "type", "bridge"])
             self.inside(["ip", "link", "set", BRIDGE, "up"])
+            self.inside(["ip", "address", "add", f"{METADATA_ADDRESS}/32", "dev", BRIDGE])
         except BaseException:
             self.close()
             raise
@@ -76,6 +79,20 @@ class Run:
         if command[0] == "ip":
             command = ["chroot", str(self.tree), *command]
         return run(self.command(command), _WHAT)
+
+    def listen(self) -> socket.socket:
+        """A socket that listens where machines look for their instance's metadata, and this machine nothing."""
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            program = [sys.executable, "-I", str(Path(__file__).with_name("listener.py"))]
+            command = self.command([*program, str(theirs.fileno()), METADATA_ADDRESS, "80"])
+            done = subprocess.run(
+                command, pass_fds=[theirs.fileno()], capture_output=True, check=False, text=True
+            )
+            if done.returncode:
+                raise CannotBootError(f"{_WHAT}: no metadata service: {done.stderr.strip().splitlines()[-1]}")
+            _, [listener], _, _ = socket.recv_fds(ours, 1, 1)
+        return socket.socket(fileno=listener)
 
     def cgroup(self, name: str) -> Path:
         """A control group for a machine, which its systemd takes for the root of all."""

@@ -54,7 +54,15 @@ class Account:
     ec2: EC2Client
     ssm: SSMClient
 
-    def launch(self, user_data: Callable[[list[str]], str], count: int = 1) -> list[str]:
+    def client(self, service: str) -> Any:
+        """A client of another service."""
+        keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+        made: Any = boto3.Session()
+        return made.client(service, region_name=REGION, endpoint_url=self.aws.endpoint, **keys)
+
+    def launch(
+        self, user_data: Callable[[list[str]], str], count: int = 1, profile: str = "node"
+    ) -> list[str]:
         """Instances with the addresses that their user data is told beforehand, the instance's own first."""
         subnet = self.ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2a"]}])
         made = [
@@ -70,10 +78,10 @@ class Account:
         for interface in made:
             others = [one for one in made if one is not interface]
             text = user_data([one["PrivateIpAddress"] for one in (interface, *others)])
-            found += self.launch_on([interface["NetworkInterfaceId"]], text)
+            found += self.launch_on([interface["NetworkInterfaceId"]], text, profile)
         return found
 
-    def launch_on(self, interfaces: list[str], text: str) -> list[str]:
+    def launch_on(self, interfaces: list[str], text: str, profile: str = "node") -> list[str]:
         """An instance on each interface."""
         image = self.ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
         found = []
@@ -84,7 +92,7 @@ class Account:
                 MinCount=1,
                 MaxCount=1,
                 UserData=text,
-                IamInstanceProfile={"Name": "node"},
+                IamInstanceProfile={"Name": profile},
                 NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": interface}],
             )
             found.append(answer["Instances"][0]["InstanceId"])

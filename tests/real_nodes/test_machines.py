@@ -100,6 +100,34 @@ def test_a_command_has_the_limits_of_a_service(account: Account, nodes: list[str
     assert (shown[1] == "unlimited") is not limited
 
 
+def test_the_aws_cli_inside_may_do_what_the_instances_role_may(account: Account) -> None:
+    s3, iam = account.client("s3"), account.client("iam")
+    s3.create_bucket(Bucket="trial", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    s3.put_object(Bucket="trial", Key="given", Body=b"words")
+    iam.create_role(RoleName="reader", AssumeRolePolicyDocument="{}")
+    statement = {"Effect": "Allow", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::trial/given"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    iam.put_role_policy(RoleName="reader", PolicyName="read", PolicyDocument=policy)
+    iam.create_instance_profile(InstanceProfileName="reader")
+    iam.add_role_to_instance_profile(InstanceProfileName="reader", RoleName="reader")
+    [instance] = account.launch(of_a_bystander, profile="reader")
+    account.wait_until_managed(instance)
+    aws = "aws --region us-east-2 s3api"
+    assert account.out(instance, f"{aws} get-object --bucket trial --key given /dev/stderr").startswith("{")
+    refused = account.run(instance, f"{aws} put-object --bucket trial --key given --body /etc/os-release")
+    assert refused["ResponseCode"] != 0
+    assert (
+        f"assumed-role/reader/{instance} is not authorized to perform: s3:PutObject"
+        in refused["StandardErrorContent"]
+    ), refused
+    account.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_the_aws_cli_inside_has_no_key_without_a_role(account: Account, nodes: list[str]) -> None:
+    refused = account.run(nodes[0], "aws --region us-east-2 s3api list-buckets")
+    assert "Unable to locate credentials" in refused["StandardErrorContent"]
+
+
 def test_an_instance_whose_machine_is_not_up_yet_is_not_managed(account: Account) -> None:
     [instance] = account.launch(of_a_bystander)
     assert instance not in account.managed()
