@@ -24,6 +24,7 @@ from local_aws.ec2.placement_groups import PlacementGroupActions
 from local_aws.ec2.reservations import ReservationActions
 from local_aws.ec2.sharing import SharingActions
 from local_aws.ec2.spot import SpotActions
+from local_aws.ec2.topology import TopologyActions
 
 
 class Ec2(
@@ -38,6 +39,7 @@ class Ec2(
     InterruptibleActions,
     SharingActions,
     SpotActions,
+    TopologyActions,
     ZoneActions,
     AccountSettingsActions,
     EC2Response,  # type: ignore[misc]

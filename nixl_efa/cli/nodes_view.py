@@ -49,6 +49,7 @@ def document(report: PairReport) -> dict[str, Any]:
                 "launched": output.iso(one.instance.launched) if one.instance.launched else None,
                 "private_ip": one.node.private_ip,
                 "public_ip": one.node.public_ip,
+                "network_nodes": list(one.network_nodes),
                 "findings": [_plain(finding) for finding in one.findings],
             }
             for one in report.nodes

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
 from statistics import median
 
 from nixl_efa.findings import Finding, Level, counted, listed, worst_first
+from nixl_efa.nodes import topology
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL, TRANSFER, Result
 
@@ -37,8 +38,13 @@ SLOW_SHARE = 0.5
 _NAMED = 3
 
 
-def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
-    """Findings on the attempts in the order in which they were made; of several links of an attempt, together."""
+def findings(
+    results: Sequence[Result], planned: Planned, network_nodes: Mapping[str, topology.NetworkNodes]
+) -> list[Finding]:
+    """Findings on the attempts in the order in which they were made; of several links of an attempt, together.
+
+    network_nodes: of each node, by name.
+    """
     found: list[Finding] = []
     nixl_failed = False
     for attempt, every in groupby(results, lambda one: one.attempt):
@@ -48,19 +54,20 @@ def findings(results: Sequence[Result], planned: Planned) -> list[Finding]:
         nixl_failed |= attempt.tool == NIXL and not all(one.rows for one in of_attempt)
         by_check: dict[str, list[tuple[Result, Finding]]] = {}
         for result in of_attempt:
-            for one in _of_link(result, of_attempt, planned, level, diagnosis):
+            near = topology.how_near(network_nodes.get(end.name, ()) for end in result.link.ends)
+            for one in _of_link(result, of_attempt, planned, level, diagnosis, near):
                 by_check.setdefault(one.check, []).append((result, one))
         found += [_together(of_link, len(of_attempt)) for of_link in by_check.values()]
     return found
 
 
 def _of_link(
-    result: Result, others: Sequence[Result], planned: Planned, level: Level, diagnosis: bool
+    result: Result, others: Sequence[Result], planned: Planned, level: Level, diagnosis: bool, near: str
 ) -> list[Finding]:
     if result.rows and diagnosis:
         return [without_efa(result)]
     if result.rows:
-        return [fabric(result, planned, others), rate(result, planned, others), small_writes(result)]
+        return [fabric(result, planned, others), rate(result, planned, others, near), small_writes(result)]
     message = f"{result.attempt.title} failed: {result.error}."
     if diagnosis:
         message += " So the fault is not EFA's alone."
@@ -204,16 +211,19 @@ def _efa_remedy(planned: Planned) -> str:
     return f"Use {planned.nixl} and FI_PROVIDER=efa, as /etc/nixl-efa/env says; look at `fi_info -p efa`."
 
 
-def rate(result: Result, planned: Planned, others: Sequence[Result] = ()) -> Finding:
+def rate(result: Result, planned: Planned, others: Sequence[Result] = (), near: str = "") -> Finding:
     """The rate against what the type and the cards in use can do, and the latency.
+
+    near: what network nodes both ends share, as topology.how_near says it; it is told where the link is slow.
 
     The cards in use are those whose counters moved. NIXL's LIBFABRIC backend sends from those that are nearest to the
     accelerator whose memory it is, and from all where it is the host's.
     """
     best, smallest, check = result.best, result.smallest, "transfer"
     middle = median([one.best.gbps for one in others if one.rows] or [best.gbps])
+    placed = f" They {near}." if near else ""
     if best.gbps < SLOW_SHARE * middle:
-        message = f"{best.gbps:.1f} Gbps, where half of the links have {middle:.1f} or more."
+        message = f"{best.gbps:.1f} Gbps, where half of the links have {middle:.1f} or more.{placed}"
         names = " and ".join(end.name for end in result.link.ends)
         remedy = f"Look at {names}: what else runs there, and in which placement or block they are."
         return Finding(Level.WARN, check, message, remedy)
@@ -243,7 +253,7 @@ def rate(result: Result, planned: Planned, others: Sequence[Result] = ()) -> Fin
         least = min(least, HOST_MEMORY_GBPS)
     if best.gbps >= least:
         return Finding(Level.PASS, check, message)
-    message += f" That is below {least:g} Gbps, {least / reachable:.0%} of it."
+    message += f" That is below {least:g} Gbps, {least / reachable:.0%} of it.{placed}"
     remedy = "Is the pair in one placement group or Capacity Block, and is anything else using the fabric?"
     if result.attempt.tool != FI_PINGPONG and best.gbps <= ONE_TCP_FLOW_GBPS:
         message += " One TCP flow gives as much."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,17 @@ from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
 from nixl_efa.launch import CONSUMER, PRODUCER, Launch
-from nixl_efa.nodes import block, files, instances, pair_rules, rules, run_command, transfer, transfer_rules
+from nixl_efa.nodes import (
+    block,
+    files,
+    instances,
+    pair_rules,
+    rules,
+    run_command,
+    topology,
+    transfer,
+    transfer_rules,
+)
 from nixl_efa.nodes.causes import Cause
 from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
 from nixl_efa.nodes.instances import Instance
@@ -42,6 +52,7 @@ class NodeReport:
     instance: Instance
     findings: tuple[Finding, ...]
     cause: Cause | None = None
+    network_nodes: topology.NetworkNodes = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +71,36 @@ class PairReport:
 
 
 def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, clock: Clock) -> PairReport:
-    """What AWS says of the pair: the instances' state and why one of them does not run, and the reservation's with the
-    time left, its extension and the block that follows it."""
+    """What AWS says of the pair: the instances' state and why one of them does not run, the reservation's with the time
+    left, its extension and the block that follows it, and which nodes share a network node."""
     found = instances.read(ec2, pair)
     reservation = block.read(ec2, reservation_id(pair, found), launch.region)
     reports = node_reports(pair, found, reservation, launch.region, clock.now())
     more = block.read_more(ec2, ssm, reservation, launch, clock)
     markets = {report.instance.market for report in reports if report.cause is None}
     others = pair_rules.as_settings(pair, launch)
-    findings = (*block.findings(reservation, clock.now(), more, markets), *((others,) if others else ()))
+    reports, near = _placed(ec2, reports, launch.region, clock)
+    findings = (
+        *block.findings(reservation, clock.now(), more, markets),
+        *near,
+        *((others,) if others else ()),
+    )
     return PairReport(pair, reports, findings)
+
+
+def _placed(
+    ec2: EC2Client, reports: tuple[NodeReport, ...], region: str, clock: Clock
+) -> tuple[tuple[NodeReport, ...], tuple[Finding, ...]]:
+    """The nodes with their network nodes, and what these say; of two nodes or more that run."""
+    up = [one for one in reports if one.cause is None]
+    if len(up) < 2:
+        return reports, ()
+    told = topology.read(ec2, [one.node.instance_id for one in up], region, clock.sleep)
+    if isinstance(told, Finding):
+        return reports, (told,)
+    placed = tuple(replace(one, network_nodes=told.get(one.node.instance_id, ())) for one in reports)
+    near = {one.node.name: one.network_nodes for one in placed if one.cause is None}
+    return placed, (topology.finding(near, [one.instance.instance_type for one in up]),)
 
 
 def reservation_id(pair: PairOutputs, found: Mapping[str, Instance]) -> str:
@@ -135,14 +166,16 @@ def verify(
             facts[report.node.name] = node_facts(read)
             ours = files.finding(pair.environment, known[report.node.name], read)
             found = (*rules.node_findings(facts[report.node.name], wanted), ours)
-        reports.append(NodeReport(report.node, report.instance, (*report.findings, *found)))
+        reports.append(replace(report, findings=(*report.findings, *found)))
     findings = [*seen.findings]
     results: tuple[transfer.Result, ...] = ()
     if facts:
         findings += [pair_rules.agreement(pair, facts), pair_rules.versions(pair, facts)]
         if measure:
             results = _measure(ask, pair, facts, wanted, say)
-            findings += transfer_rules.findings(results, wanted)
+            findings += transfer_rules.findings(
+                results, wanted, {one.node.name: one.network_nodes for one in seen.nodes}
+            )
     return PairReport(pair, tuple(reports), tuple(findings), results)
 
 

@@ -175,6 +175,11 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "describe_regions": lambda it: it.ec2.describe_regions(AllRegions=True),
     "describe_capacity_blocks": lambda it: (it.buy(), it.ec2.describe_capacity_blocks()),
     "describe_capacity_block_status": lambda it: it.status(),
+    "describe_instance_topology": lambda it: (it.instance(), it.ec2.describe_instance_topology()),
+    "describe_capacity_reservation_topology": lambda it: (
+        it.active_block(),
+        it.ec2.describe_capacity_reservation_topology(),
+    ),
     "describe_availability_zones": lambda it: it.ec2.describe_availability_zones(AllAvailabilityZones=True),
     "modify_availability_zone_group": lambda it: it.east.modify_availability_zone_group(
         GroupName="us-east-1-dfw-2", OptInStatus="opted-in"

@@ -264,11 +264,15 @@ def instance(
 
 @dataclass
 class FakeEc2:
-    """DescribeInstances with its filters, and DescribeCapacityReservations."""
+    """DescribeInstances with its filters, DescribeCapacityReservations and DescribeInstanceTopology.
+
+    network_nodes: by instance id; of all others those of one place.
+    """
 
     instances: list[dict[str, Any]]
     reservations: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
+    network_nodes: dict[str, list[str]] = field(default_factory=dict)
 
     def get_paginator(self, name: str) -> FakeEc2:
         assert name == "describe_instances"
@@ -280,6 +284,14 @@ class FakeEc2:
             one for one in self.instances if all(one.get(keys[f["Name"]]) in f["Values"] for f in Filters)
         ]
         return [{"Reservations": [{"Instances": [one]}]} for one in found]
+
+    def describe_instance_topology(self, *, InstanceIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        near = ["nn-1", "nn-2", "nn-3"]
+        return {
+            "Instances": [
+                {"InstanceId": one, "NetworkNodes": self.network_nodes.get(one, near)} for one in InstanceIds
+            ]
+        }
 
     def describe_capacity_reservations(self, *, CapacityReservationIds: list[str]) -> dict[str, Any]:  # noqa: N803
         if self.error:

@@ -110,7 +110,7 @@ def measured(
             "transfer": Section(json.dumps(documents[name]), 0),
             "log": Section(RAILS, 0),
         }
-    found = transfer_rules.findings(transfer.results(ATTEMPT, LINKS, ends), plan)
+    found = transfer_rules.findings(transfer.results(ATTEMPT, LINKS, ends), plan, {})
     return {one.check: one for one in found}
 
 

@@ -46,7 +46,7 @@ def measured(
     sections = {"counters_before": Section(counted[0], 0), "counters_after": Section(counted[1], 0)}
     ends = {"producer": {**sections, "transfer": Section(printed, code)}}
     ends["consumer"] = {**sections, "transfer": Section("", code)}
-    found = transfer_rules.findings(transfer.results(attempt, [LINK], ends), plan)
+    found = transfer_rules.findings(transfer.results(attempt, [LINK], ends), plan, {})
     return {finding.check: finding for finding in found}
 
 
@@ -176,7 +176,7 @@ def by_nixl(plan: Planned, **more: Any) -> dict[str, Finding]:
         "consumer": {**sections, "transfer": Section(json.dumps(nixl_document("consumer")), 0)},
     }
     results = transfer.results(Attempt(NIXL, "LIBFABRIC", DRAM), [LINK], ends)
-    return {finding.check: finding for finding in transfer_rules.findings(results, plan)}
+    return {finding.check: finding for finding in transfer_rules.findings(results, plan, {})}
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_what_an_end_had_no_room_for_is_no_fault_of_nixl(
         "consumer": {"transfer": fails("start", error)},
     }
     results = transfer.results(Attempt(NIXL, "LIBFABRIC", VRAM), [LINK], ends)
-    [found] = transfer_rules.findings(results, p5_plan)
+    [found] = transfer_rules.findings(results, p5_plan, {})
     assert (found.level, words in found.remedy) == (level, True), found.line()
 
 

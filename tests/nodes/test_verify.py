@@ -143,7 +143,7 @@ def test_what_to_do_about_a_failed_transfer_follows_from_where_it_failed(
 ) -> None:
     nothing = Moved(0, 0, 0, 0)
     failed = Result(Attempt("nixl", "LIBFABRIC", "DRAM"), LINK, (), error, nothing, nothing, step=step)
-    (found,) = findings([failed], p5_plan)
+    (found,) = findings([failed], p5_plan, {})
     assert found.level is Level.FAIL
     assert words in found.remedy
 
@@ -325,7 +325,7 @@ def test_efa_must_have_seen_the_payload_at_both_ends_whatever_went_by_ip(
 
 
 def test_no_attempt_gives_no_finding(p5_plan: Planned) -> None:
-    assert findings([], p5_plan) == []
+    assert findings([], p5_plan, {}) == []
 
 
 def test_the_reservation_of_the_instance_is_the_one_whose_time_counts(
