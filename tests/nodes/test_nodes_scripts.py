@@ -271,7 +271,7 @@ def test_two_transfers_at_once_do_not_meet(
         fcntl.flock(lock, fcntl.LOCK_EX)
         read = transfer(producer)
     measured = results(Attempt("nixl", "LIBFABRIC", "DRAM"), [LINK], {"producer": read, "consumer": read})
-    [found] = findings(measured, p5_plan)
+    [found] = findings(measured, p5_plan, {})
     assert "producer and consumer: another verify measures on this node" in found.message
     assert found.remedy == "Verify again when the other one has ended."
     assert transfer(producer)["transfer"].code == 0
