@@ -207,7 +207,7 @@ def test_bytes_move_over_tcp_and_each_is_checked(wire: Wire) -> None:
     assert measured.handshake_seconds is not None
     assert measured.small is not None
     assert (measured.small.writes, measured.small.error) == (sum(one * each for one, each in SMALL), "")
-    (found,) = transfer_rules.findings([measured], P5)
+    (found,) = transfer_rules.findings([measured], P5, {})
     assert found.level is Level.WARN
     assert "MiB, provider tcp. NIXL and the network between the nodes work; EFA does not." in found.message
 
@@ -224,7 +224,7 @@ def test_ucx_moves_bytes_over_tcp_where_a_type_has_no_efa(wire: Wire) -> None:
     assert measured.error == ""
     assert measured.rows
     plan = planned("g7e.2xlarge", instance_types.find("g7e.2xlarge"), 0, "1.5.0")
-    levels = {one.check: one.level for one in transfer_rules.findings([measured], plan)}
+    levels = {one.check: one.level for one in transfer_rules.findings([measured], plan, {})}
     assert levels == {"fabric": Level.WARN, "transfer": Level.PASS, "small writes": Level.PASS}
 
 
@@ -284,7 +284,7 @@ def test_without_efa_the_planned_backend_is_told_in_libfabrics_words(wire: Wire)
     wire.environment()
     measured = wire.transfer(Attempt(NIXL, "LIBFABRIC", DRAM))
     assert measured.error == "producer and consumer: NIXL_ERR_BACKEND (fi_getinfo failed No data available)"
-    (found,) = transfer_rules.findings([measured], P5)
+    (found,) = transfer_rules.findings([measured], P5, {})
     assert found.level is Level.FAIL
     assert (
         found.remedy == "libfabric offers NIXL no EFA: look at the rows EFA devices, EFA driver and fi_info."
