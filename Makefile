@@ -90,7 +90,7 @@ synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # Four at a time, a file at a time: half of a run waits for Terraform. TESTS=tests/settings runs all that is there.
-test: has-terraform install .tools/checkov/installed
+test: has-terraform install .tools/checkov/installed .tools/engines/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
 # A file at a time, as above: tests of a file share what they build, and their order.
@@ -106,6 +106,13 @@ npm/node/node_modules/installed: npm/node/package-lock.json
 	@echo "Installing checkov into .tools/checkov" >&2
 	@$(PYTHON) -m venv .tools/checkov
 	@.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $< >&2
+	@touch $@
+
+# Of both engines what reads their configuration, and nothing else of what they need: seconds in place of a minute.
+.tools/engines/installed: tests/export/engines-requirements.txt
+	@echo "Installing aws-parallelcluster and dstack into .tools/engines" >&2
+	@$(PYTHON) -m venv .tools/engines
+	@.tools/engines/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $< >&2
 	@touch $@
 
 lint: install

@@ -23,6 +23,7 @@ PURE = (
     "nixl_efa.capacity",
     "nixl_efa.checks.rules",
     "nixl_efa.refusals",
+    "nixl_efa.export.engines",
 )
 # (who, whom it does not import, who may all the same)
 DIRECTIONS = [

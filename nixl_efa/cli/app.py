@@ -46,6 +46,7 @@ COMMANDS: dict[str, Target] = {
     "policy": Target(
         "nixl_efa.cli.policy", "policy", "Print the least IAM policy for an environment's commands."
     ),
+    "export": Target("nixl_efa.cli.export", "export", "Write an environment for ParallelCluster or dstack."),
     "instance-types": Target(
         "nixl_efa.cli.instance_types", "app", "Show and compare what EC2 says about instance types."
     ),

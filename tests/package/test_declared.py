@@ -25,6 +25,7 @@ PACKAGE_OF = {
     "jsii": "cdktf",
     "pydantic_core": "pydantic",
     "click": "typer",
+    "yaml": "pyyaml",
 }
 
 

@@ -1,0 +1,74 @@
+"""`nixl-efa export`: the environment's nodes for another engine."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.cli.check import Environment, Profile
+from nixl_efa.cli.project import project_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nixl_efa.export import Document
+
+ENGINES = ("pcluster", "dstack")
+
+
+def _engine(name: str) -> str:
+    if name not in ENGINES:
+        raise output.BadInput(f"--to {name!r} is no engine that is known here: give {' or '.join(ENGINES)}.")
+    return name
+
+
+def export(
+    environment: Environment,
+    to: Annotated[str, typer.Option("--to", metavar="ENGINE", help="pcluster or dstack.", callback=_engine)],
+    path: Annotated[
+        Path | None,
+        typer.Option("--output", metavar="PATH", help="A file, or a folder to put it in. [default: stdout]"),
+    ] = None,
+    profile: Profile = None,
+) -> None:
+    """Write another engine's own configuration of the environment's nodes.
+
+    With what is known here: each reservation's id, zone, type, count, network and volume. AWS ParallelCluster gets a
+    cluster with a queue for each reservation, dstack a fleet for each, which it reads from a file of its own. What an
+    engine's file can't hold stands in comments at its head. Reads only.
+    """
+    from nixl_efa.aws import clients_of
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.cli.nodes import require_account
+    from nixl_efa.clock import clock_of
+    from nixl_efa.export import Engine, documents, find
+    from nixl_efa.launch import launch_of
+
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    clients = clients_of(settings, profile)
+    require_account(settings, clients)
+    launch = launch_of(settings, profile=profile or "")
+    written = documents(Engine(to), find((launch,), clients, clock_of(os.environ)))
+    if path is None:
+        print("---\n".join(one.text for one in written), end="")
+    else:
+        _write(path, written)
+
+
+def _write(path: Path, written: Sequence[Document]) -> None:
+    """Each file whole or not at all. BadInput for several into one file."""
+    from nixl_efa.files import written_at_once
+
+    if not path.is_dir() and len(written) > 1:
+        raise output.BadInput(
+            f"--output {path}: dstack reads one fleet from a file, and here are {len(written)}. Name a folder."
+        )
+    for one in written:
+        file = path / one.name if path.is_dir() else path
+        with written_at_once(file) as stream:
+            stream.write(one.text.encode())
+        output.say(f"{file} is written. The comments at its head say what it can't hold.")

@@ -1,0 +1,6 @@
+"""An environment as other engines are told of it: AWS ParallelCluster and dstack."""
+
+from nixl_efa.export.engines import Document, Engine, Found, documents
+from nixl_efa.export.gather import find
+
+__all__ = ["Document", "Engine", "Found", "documents", "find"]
