@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from nixl_efa.bootstrap import Bootstrap, plain, user_data
 from tests.told_at_boot import P5
