@@ -11,24 +11,17 @@ import typer
 from nixl_efa.cli import output
 from nixl_efa.cli.check import Environment, Profile
 from nixl_efa.cli.project import project_folder
+from nixl_efa.export.engines import Engine
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nixl_efa.export import Document
 
-ENGINES = ("pcluster", "dstack")
-
-
-def _engine(name: str) -> str:
-    if name not in ENGINES:
-        raise output.BadInput(f"--to {name!r} is no engine that is known here: give {' or '.join(ENGINES)}.")
-    return name
-
 
 def export(
     environment: Environment,
-    to: Annotated[str, typer.Option("--to", metavar="ENGINE", help="pcluster or dstack.", callback=_engine)],
+    to: Annotated[Engine, typer.Option("--to", help="Whose configuration.")],
     path: Annotated[
         Path | None,
         typer.Option("--output", metavar="PATH", help="A file, or a folder to put it in. [default: stdout]"),
@@ -45,14 +38,14 @@ def export(
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.cli.nodes import require_account
     from nixl_efa.clock import clock_of
-    from nixl_efa.export import Engine, documents, find
+    from nixl_efa.export import documents, find
     from nixl_efa.launch import launch_of
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    written = documents(Engine(to), find((launch,), clients, clock_of(os.environ)))
+    written = documents(to, find((launch,), clients, clock_of(os.environ)))
     if path is None:
         print("---\n".join(one.text for one in written), end="")
     else:
