@@ -13,7 +13,7 @@ from nixl_efa.checks.gather import network
 from nixl_efa.clock import Clock
 from nixl_efa.export.engines import Found
 from nixl_efa.failure import Failure
-from nixl_efa.findings import failures
+from nixl_efa.findings import Finding, failures
 from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
@@ -29,25 +29,29 @@ def find(requests: tuple[Launch, ...], clients: Clients, clock: Clock) -> list[F
             f"{whole.environment} names no reservation, and nothing else in it is worth handing over: "
             "set capacity_reservation_id, or capacity_reservation_parameter to the parameter that holds it."
         )
-    return [_of(one, clients, clock) for one in requests]
+    reservations = [_reservation(one, clients, clock.sleep) for one in requests]
+    stored = _zone(whole, clients)
+    subnet = _subnet(whole, clients, stored or next(one.zone for one in reservations if one is not None))
+    found = [Found(one, subnet, each) for one, each in zip(requests, reservations, strict=True)]
+    for one in found:
+        if faults := _faults(one, stored, clock):
+            raise Failure(f"{whole.environment}: {faults[0].line()}")
+    return found
 
 
-def _of(request: Launch, clients: Clients, clock: Clock) -> Found:
-    reservation = _reservation(request, clients, clock.sleep)
-    zone = _zone(request, clients)
-    subnet = _subnet(request, clients, zone or (reservation.zone if reservation is not None else ""))
-    if reservation is not None:
-        judged = judge(
-            reservation,
-            request,
-            clock.now(),
-            zone=zone,
-            subnet_id=subnet.id,
-            subnet_zone=subnet.zone,
-        )
-        if faults := failures(judged):
-            raise Failure(f"{request.environment}: {faults[0].line()}")
-    return Found(request, subnet, reservation)
+def _faults(one: Found, stored: str, clock: Clock) -> list[Finding]:
+    if one.reservation is None:
+        return []
+    subnet = one.subnet
+    judged = judge(
+        one.reservation,
+        one.request,
+        clock.now(),
+        zone=stored,
+        subnet_id=subnet.id,
+        subnet_zone=subnet.zone,
+    )
+    return failures(judged)
 
 
 def _reservation(request: Launch, clients: Clients, sleep: Sleep) -> Reservation | None:
@@ -75,17 +79,15 @@ def _zone(request: Launch, clients: Clients) -> str:
 
 
 def _subnet(request: Launch, clients: Clients, zone: str) -> Subnet:
-    """The one that the stack's plan chooses on its first deployment. zone: empty for any that offers the type."""
+    """The one that the stack's plan chooses for all nodes on its first deployment."""
     ec2 = clients.ec2(request.region)
-    offered = None if zone else named.offered_zones(ec2, request.instance_type)
-    seen = network.subnets(ec2, request.subnet_id, request.vpc_id)
-    chosen = network.choose_subnet(request, seen, zone, offered)
+    chosen = network.choose_subnet(
+        request, network.subnets(ec2, request.subnet_id, request.vpc_id), zone, offered=None
+    )
+    if chosen is None and request.subnet_id:
+        raise Failure(f"{request.subnet_id} (subnet_id) is not in {request.region}.")
     if chosen is None:
-        if request.subnet_id:
-            raise Failure(f"{request.subnet_id} (subnet_id) is not in {request.region}.")
-        where, wanted = (
-            request.vpc_id or "the default VPC",
-            zone or f"a zone that offers {request.instance_type}",
+        raise Failure(
+            f"{request.vpc_id or 'the default VPC'} has no subnet in {zone}: set vpc_id or subnet_id."
         )
-        raise Failure(f"{where} has no subnet in {wanted}: set vpc_id or subnet_id.")
     return chosen

@@ -188,6 +188,12 @@ GROUP = "sg-0123456789abcdef0"
             1,
             "subnet-0123456789abcdef0 (subnet_id) is not in us-east-2.",
         ),
+        (
+            ("--to", "pcluster"),
+            {"block": {"vpc_id": "vpc-0123456789abcdef0"}},
+            1,
+            "vpc-0123456789abcdef0 has no subnet in us-east-2",
+        ),
     ],
 )
 def test_what_can_not_be_exported_is_one_message(
