@@ -3,8 +3,8 @@
 A node runs it with the Python that has NIXL and the standard library. Arguments: ROLE (producer or consumer) BACKEND
 (LIBFABRIC, UCX) MEMORY (DRAM, or VRAM of the first GPU) SECONDS (how long an end waits for another) OWN_ADDRESS
 PEER_ADDRESS... They are started seconds apart: a consumer listens, a producer tries until it is there. Each has one
-transfer at a time: a producer takes its peers in their order, a consumer who comes. They agree over TCP (NIXL's
-metadata, what is written next, whether it arrived); the bytes go by NIXL alone. stdout is one JSON document:
+transfer at a time: a producer takes its peers in order, a consumer who comes. They agree over TCP (NIXL's metadata,
+what is written next, whether it arrived); the bytes go by NIXL alone. stdout is one JSON document:
   error   why this end did not start; empty when it did
   peers   address, error and step (connect: it was not there; handshake, transfer) of each; of a producer's also
           handshake_seconds, rows (as bench.Row), small (writes, size_bytes, seconds, error); NIXL's log is on stderr
@@ -23,6 +23,7 @@ import random
 import socket
 import sys
 import time
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -31,13 +32,17 @@ START, HANDSHAKE, TRANSFER, CONNECT = "start", "handshake", "transfer", "connect
 # Below 32768, where Linux begins to give ports to whoever asks for any (net.ipv4.ip_local_port_range).
 PORT = 18600
 BUFFER_BYTES = 256 * MIB
-SIZES = (64 * KIB, MIB, 16 * MIB, 256 * MIB)
+# Where an end has several links none writes more than LARGEST_OF_SEVERAL: the last size takes as long as all others.
+SIZES, LARGEST_OF_SEVERAL = (64 * KIB, MIB, 16 * MIB, 256 * MIB), 16 * MIB
 # Requests at once and writes of each: fewer and more than those of which NIXL lost some (ai-dynamo/nixl#1862, #1921).
 SMALL, SMALL_BYTES = ((1, 10), (16, 96)), 8 * KIB
 # How long an end waits for what was written to be complete; how long a rate is measured.
 COMPLETE_SECONDS, MEASURE_SECONDS = 20.0, 0.2
+# From when on a producer passes over a consumer that is not there yet, and until when it comes back to it.
+ABSENT_SECONDS, LATEST_SECONDS = 10.0, 60.0
 # The pattern repeats after so many bytes, a prime: what was moved by a power of two differs.
 _PERIOD = 1048573
+Peer = dict[str, Any]
 
 
 class TransferError(Exception):
@@ -55,11 +60,11 @@ class HostMemory:
         self._map = mmap.mmap(-1, size)
         self.address = ctypes.addressof(ctypes.c_char.from_buffer(self._map))
 
-    def put(self, data: bytes) -> None:
-        self._map[: len(data)] = data
+    def put(self, offset: int, data: bytes) -> None:
+        self._map[offset : offset + len(data)] = data
 
-    def get(self, size: int) -> bytes:
-        return self._map[:size]
+    def get(self, offset: int, size: int) -> bytes:
+        return self._map[offset : offset + size]
 
 
 class GpuMemory:
@@ -77,13 +82,14 @@ class GpuMemory:
         # CU_POINTER_ATTRIBUTE_SYNC_MEMOPS: a copy is whole when the call returns, as RDMA needs (CUDA, GPUDirect RDMA).
         self._call("cuPointerSetAttribute", ctypes.byref(ctypes.c_uint(1)), ctypes.c_int(6), address)
 
-    def put(self, data: bytes) -> None:
-        self._call("cuMemcpyHtoD_v2", ctypes.c_uint64(self.address), data, ctypes.c_size_t(len(data)))
+    def put(self, offset: int, data: bytes) -> None:
+        to, size = ctypes.c_uint64(self.address + offset), ctypes.c_size_t(len(data))
+        self._call("cuMemcpyHtoD_v2", to, data, size)
         self._call("cuCtxSynchronize")
 
-    def get(self, size: int) -> bytes:
+    def get(self, offset: int, size: int) -> bytes:
         data = ctypes.create_string_buffer(size)
-        self._call("cuMemcpyDtoH_v2", data, ctypes.c_uint64(self.address), ctypes.c_size_t(size))
+        self._call("cuMemcpyDtoH_v2", data, ctypes.c_uint64(self.address + offset), ctypes.c_size_t(size))
         return data.raw
 
     def _call(self, name: str, *arguments: Any) -> None:
@@ -93,10 +99,8 @@ class GpuMemory:
 
 @dataclass(frozen=True)
 class Step:
-    """What is written next: requests of so many writes of a size each, each at its own place; seed: of the pattern.
-
-    The seed is new in each run: GPU memory may still hold what an earlier run has written there.
-    """
+    """What is written next: requests of so many writes of a size each, each at its own place; seed: of the pattern, new
+    in each run, since GPU memory may still hold what an earlier one has written there."""
 
     size: int
     requests: int
@@ -109,33 +113,33 @@ class Step:
         """The offset of each write, request after request."""
         return [one * self.stride for one in range(self.requests * self.writes)]
 
-    @property
-    def payload(self) -> int:
-        """Bytes that all writes move once."""
-        return self.requests * self.writes * self.size
-
-    def pattern(self) -> bytes:
-        """The bytes of the buffer's used part: each differs by its place, and from those of another step."""
-        block, size = random.Random(self.seed).randbytes(_PERIOD), self.requests * self.writes * self.stride
-        return (block * (size // _PERIOD + 1))[:size]
+    def parts(self) -> Iterator[tuple[int, int, bytes]]:
+        """Of each part of each write its number, the offset and the bytes, which differ by place and by step. A part is
+        short: to copy and compare all at once would take longer than the way to the other end."""
+        block = random.Random(self.seed).randbytes(_PERIOD) * 2
+        for number, first in enumerate(self.places):
+            for offset in range(first, first + self.size, _PERIOD):
+                begin = offset % _PERIOD
+                yield number, offset, block[begin : begin + min(_PERIOD, first + self.size - offset)]
 
     def tags(self) -> list[bytes]:
         """The notification that NIXL gives with each request."""
         return [f"{self.seed}:{request}".encode() for request in range(self.requests)]
 
 
-def difference(step: Step, found: bytes) -> str:
-    """What is not as it was written, in a sentence; empty when each byte is right."""
-    expected = step.pattern()
-    spans = [slice(offset, offset + step.size) for offset in step.places]
-    wrong = [number for number, span in enumerate(spans) if found[span] != expected[span]]
+def difference(step: Step, get: Callable[[int, int], bytes]) -> str:
+    """What is not as it was written, in a sentence; empty when each byte is right. get: bytes from an offset on."""
+    wrong: dict[int, tuple[int, bytes, bytes]] = {}
+    for number, offset, sent in step.parts():
+        if (found := get(offset, len(sent))) != sent:
+            wrong.setdefault(number, (offset - step.places[number], found, sent))
     if not wrong:
         return ""
-    first = spans[wrong[0]]
-    byte = next(one for one in range(first.start, first.stop) if found[one] != expected[one])
+    number, (begin, found, sent) = next(iter(wrong.items()))
+    byte = next(one for one in range(len(sent)) if found[one] != sent[one])
     return (
-        f"{len(wrong)} of {len(spans)} writes of {step.size // KIB} KiB are not as they were sent; the first is write "
-        f"{wrong[0]}, from its byte {byte - first.start} on ({found[byte]:#04x} and not {expected[byte]:#04x})"
+        f"{len(wrong)} of {len(step.places)} writes of {step.size // KIB} KiB are not as they were sent; the first is "
+        f"write {number}, from its byte {begin + byte} on ({found[byte]:#04x} and not {sent[byte]:#04x})"
     )
 
 
@@ -161,9 +165,10 @@ class Line:
 
 
 class Nixl:
-    """NIXL's agent of this end with one backend and one registered buffer."""
+    """NIXL's agent of this end with one backend and one registered buffer. links: how many other ends it has."""
 
-    def __init__(self, name: str, backend: str, memory_type: str) -> None:
+    def __init__(self, name: str, backend: str, memory_type: str, links: int) -> None:
+        self.links = links
         # The GPU's context has to be there before NIXL's backend.
         self.memory = GpuMemory(BUFFER_BYTES) if memory_type == "VRAM" else HostMemory(BUFFER_BYTES)
         api = _api()
@@ -234,7 +239,7 @@ def _api() -> Any:
     return importlib.import_module(f"{next(there, 'nixl')}._api")
 
 
-def produce(nixl: Nixl, line: Line) -> dict[str, Any]:
+def produce(nixl: Nixl, line: Line) -> Peer:
     """Writes to one consumer; what came of it."""
     line.say(metadata=nixl.metadata)
     answer = line.hear()
@@ -242,8 +247,9 @@ def produce(nixl: Nixl, line: Line) -> dict[str, Any]:
     nixl.meet(answer["metadata"], answer["address"])
     line.say(hello=True)
     line.hear()
-    found: dict[str, Any] = {"handshake_seconds": time.monotonic() - begin}
-    return found | {"rows": [_row(nixl, line, size) for size in SIZES], "small": _small(nixl, line)}
+    found: Peer = {"handshake_seconds": time.monotonic() - begin}
+    sizes = [one for one in SIZES if one <= LARGEST_OF_SEVERAL or max(nixl.links, answer["links"]) == 1]
+    return found | {"rows": [_row(nixl, line, size) for size in sizes], "small": _small(nixl, line)}
 
 
 def _row(nixl: Nixl, line: Line, size: int) -> dict[str, Any]:
@@ -259,9 +265,9 @@ def _row(nixl: Nixl, line: Line, size: int) -> dict[str, Any]:
     seconds = time.monotonic() - begin
     return {
         "size_bytes": size,
-        "gbps": 8e-9 * passes * step.payload / seconds,
+        "gbps": 8e-9 * passes * step.requests * size / seconds,
         "latency_us": 1e6 * seconds / (passes * step.requests),
-        "moved_bytes": (passes + 1) * step.payload,
+        "moved_bytes": (passes + 1) * step.requests * size,
     }
 
 
@@ -279,7 +285,8 @@ def _small(nixl: Nixl, line: Line) -> dict[str, Any]:
 
 def _checked(nixl: Nixl, line: Line, step: Step, at_once: bool) -> float:
     """Writes a step and lets the consumer check each byte; the seconds until all writes were complete."""
-    nixl.memory.put(step.pattern())
+    for _, offset, data in step.parts():
+        nixl.memory.put(offset, data)
     line.say(step=asdict(step))
     line.hear()
     begin = time.monotonic()
@@ -289,85 +296,77 @@ def _checked(nixl: Nixl, line: Line, step: Step, at_once: bool) -> float:
     # The consumer says what it lacks also where NIXL calls a request incomplete.
     line.say(sent=True)
     line.hear()
-    text = f"each byte arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
     if open_requests:
+        text = f"each byte arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
         raise TransferError(text, TRANSFER)
     return seconds
 
 
-def consume(nixl: Nixl, line: Line) -> dict[str, Any]:
-    """Is written to by one producer; what came of it."""
+def consume(nixl: Nixl, line: Line) -> Peer:
+    """Is written to by one producer, and looks at each byte."""
     nixl.notifications.clear()  # an earlier producer's
     try:
         nixl.agent.add_remote_agent(base64.b64decode(line.hear()["metadata"]))
-        line.say(metadata=nixl.metadata, address=nixl.memory.address)
+        line.say(metadata=nixl.metadata, address=nixl.memory.address, links=nixl.links)
         line.hear()
         if nixl.await_notifications(b"hello"):
             raise TransferError("NIXL's first notification did not arrive", HANDSHAKE)
         line.say(hello=True)
-        checked = 0
         while "step" in (message := line.hear()):
             step = Step(**message["step"])
             line.say(ready=True)
             line.hear()
-            _check(nixl, step)
-            checked += step.payload
+            missing = nixl.await_notifications(*step.tags())
+            wrong = difference(step, nixl.memory.get)
+            if missing:
+                text = f"{len(missing)} of {step.requests} notifications did not arrive within {COMPLETE_SECONDS:g} s"
+                raise TransferError(f"{text}; {wrong or 'each byte did'}", TRANSFER)
+            if wrong:
+                raise TransferError(wrong, TRANSFER)
             line.say(arrived=True)
     except Exception as error:
         if not isinstance(error, OSError):
             line.say(error=str(error), step=getattr(error, "step", TRANSFER))
         raise
-    return {"checked_bytes": checked}
+    return {}
 
 
-def _check(nixl: Nixl, step: Step) -> None:
-    """TransferError when a notification is missing or a byte is not as it was sent."""
-    missing = nixl.await_notifications(*step.tags())
-    wrong = difference(step, nixl.memory.get(step.places[-1] + step.size))
-    if missing:
-        text = f"{len(missing)} of {step.requests} notifications did not arrive within {COMPLETE_SECONDS:g} s"
-        raise TransferError(f"{text}; {wrong or 'each byte did'}", TRANSFER)
-    if wrong:
-        raise TransferError(wrong, TRANSFER)
-
-
-def listen(own: str) -> socket.socket:
-    """What producers connect to."""
-    try:
-        return socket.create_server((own, PORT))
-    except OSError as error:
-        raise TransferError(f"can't listen on {own} port {PORT}: {error.strerror}", START) from error
-
-
-def accept(listener: socket.socket, seconds: float) -> socket.socket:
-    """The next producer's connection."""
-    try:
-        listener.settimeout(seconds)
-        return listener.accept()[0]
-    except TimeoutError:
-        raise TransferError(f"no producer came to port {PORT} within {seconds:g} s", CONNECT) from None
-
-
-def connect(consumer: str, own: str, seconds: float) -> socket.socket:
-    """A connection to a consumer, which may be there a little later."""
-    end = time.monotonic() + seconds
-    while True:
+def as_producer(nixl: Nixl, seconds: float, own: str, others: list[str]) -> Iterator[Peer]:
+    """What came of the transfer with each consumer. All that are not there cost one wait together, at the end."""
+    began, latest = time.monotonic(), min(seconds, LATEST_SECONDS)
+    while others:
+        other, *others = others
         try:
-            return socket.create_connection((consumer, PORT), timeout=5, source_address=(own, 0))
+            connection = socket.create_connection((other, PORT), timeout=5, source_address=(own, 0))
         except OSError as error:
-            text = f"no consumer at {consumer} port {PORT} within {seconds:g} s ({error})"
-            if time.monotonic() > end:
-                raise TransferError(text, CONNECT) from error
+            if (waited := time.monotonic() - began) > latest:
+                text = f"no consumer at {other} port {PORT} within {latest:g} s ({error})"
+                yield {"address": other, "step": CONNECT, "error": text}
+            else:
+                others = [*others, other] if waited > ABSENT_SECONDS else [other, *others]
             time.sleep(0.5)
+        else:
+            yield link(nixl, produce, connection, seconds)
 
 
-def link(nixl: Nixl, listener: socket.socket | None, seconds: float, own: str, other: str) -> dict[str, Any]:
-    """What came of the transfer with a peer, for a consumer with the one that comes next."""
-    peer: dict[str, Any] = {"address": "" if listener else other, "step": TRANSFER, "error": ""}
+def as_consumer(nixl: Nixl, seconds: float, listener: socket.socket, others: list[str]) -> Iterator[Peer]:
+    """What came of the transfer with each producer, in the order in which they come."""
+    listener.settimeout(seconds)
+    for _ in others:
+        try:
+            connection = listener.accept()[0]
+        except TimeoutError:
+            text = f"no producer came to port {PORT} within {seconds:g} s"
+            yield {"address": "", "step": CONNECT, "error": text}
+            return  # no other one will come, either
+        yield link(nixl, consume, connection, seconds)
+
+
+def link(nixl: Nixl, way: Callable[[Nixl, Line], Peer], connection: socket.socket, seconds: float) -> Peer:
+    """What came of the transfer over a connection."""
+    peer: Peer = {"address": connection.getpeername()[0], "step": TRANSFER, "error": ""}
     try:
-        connection = accept(listener, seconds) if listener else connect(other, own, seconds)
-        peer["address"] = connection.getpeername()[0]
-        peer |= (consume if listener else produce)(nixl, Line(connection, seconds))
+        peer |= way(nixl, Line(connection, seconds))
     except OSError as error:
         peer |= {"step": CONNECT, "error": f"the other end is gone: {error}"}
     except Exception as error:
@@ -383,12 +382,12 @@ def main(arguments: list[str]) -> int:
     document: dict[str, Any] = {"error": "", "peers": []}
     try:
         # Before NIXL starts, so that a producer that is ready first needs no second try.
-        listener = listen(own) if role == "consumer" else None
-        nixl = Nixl(f"{role}-{own}", backend, memory)
-        for other in others:
-            document["peers"].append(link(nixl, listener, float(seconds), own, other))
-            if not document["peers"][-1]["address"]:
-                break  # nobody came, and no other one will
+        listener = socket.create_server((own, PORT)) if role == "consumer" else None
+        nixl = Nixl(f"{role}-{own}", backend, memory, len(others))
+        wait = float(seconds)
+        document["peers"] += (
+            as_consumer(nixl, wait, listener, others) if listener else as_producer(nixl, wait, own, others)
+        )
     except Exception as error:
         document["error"] = str(error)
     os.write(stdout, json.dumps(document).encode() + b"\n")

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nixl_efa.aws_calls import ask_all
 from nixl_efa.aws_errors import error_code
 from nixl_efa.clock import Clock
 from nixl_efa.nodes.sections import is_cut
@@ -101,31 +102,39 @@ def _run(
     kept: dict[str, str] = (
         {"OutputS3BucketName": bucket.name, "OutputS3KeyPrefix": PREFIX} if bucket is not None else {}
     )
+
+    def send(instance_id: str) -> str:
+        answer = ssm.send_command(
+            InstanceIds=[instance_id],
+            DocumentName=DOCUMENT,
+            Comment=comment,
+            TimeoutSeconds=60,
+            Parameters={
+                "commands": scripts[instance_id].commands,
+                "executionTimeout": [str(timeout_seconds)],
+            },
+            **kept,  # type: ignore[arg-type]
+        )
+        return answer["Command"]["CommandId"]
+
+    def look(instance_id: str) -> Outcome | None:
+        command_id = waiting[instance_id]
+        outcome = _look(ssm, instance_id, command_id)
+        return _whole(bucket, instance_id, command_id, outcome, clock) if outcome and bucket else outcome
+
+    waiting, errors = ask_all(scripts, send)
     outcomes: dict[str, Outcome] = {}
-    waiting: dict[str, str] = {}
-    for instance_id, script in scripts.items():
-        try:
-            answer = ssm.send_command(
-                InstanceIds=[instance_id],
-                DocumentName=DOCUMENT,
-                Comment=comment,
-                TimeoutSeconds=60,
-                Parameters={"commands": script.commands, "executionTimeout": [str(timeout_seconds)]},
-                **kept,  # type: ignore[arg-type]
-            )
-        except Exception as error:
-            if error_code(error) != "InvalidInstanceId":
-                raise
-            outcomes[instance_id] = Outcome("", f"{instance_id}: {NOT_REGISTERED}")
-            continue
-        waiting[instance_id] = answer["Command"]["CommandId"]
+    for instance_id, error in errors.items():
+        if error_code(error) != "InvalidInstanceId":
+            raise error
+        outcomes[instance_id] = Outcome("", f"{instance_id}: {NOT_REGISTERED}")
     for _ in range(int((timeout_seconds + 90) / POLL_SECONDS)):
-        for instance_id, command_id in list(waiting.items()):
-            if outcome := _look(ssm, instance_id, command_id):
-                if bucket is not None:
-                    outcome = _whole(bucket, instance_id, command_id, outcome, clock)
-                outcomes[instance_id] = outcome
-                del waiting[instance_id]
+        seen, errors = ask_all(waiting, look)
+        for error in errors.values():
+            raise error
+        found = {instance_id: outcome for instance_id, outcome in seen.items() if outcome}
+        outcomes |= found
+        waiting = {instance_id: one for instance_id, one in waiting.items() if instance_id not in found}
         if not waiting:
             break
         clock.sleep(POLL_SECONDS)

@@ -211,7 +211,7 @@ def _result(attempt: Attempt, link: Link, ends: Mapping[str, Mapping[str, Sectio
     nothing = Moved(0, 0, 0, 0)
     producer, consumer = ends[link.producer.name], ends[link.consumer.name]
     if isinstance(producer, str) or isinstance(consumer, str):
-        problems = "; ".join(one for one in (producer, consumer) if isinstance(one, str))
+        problems = "; ".join(one.rstrip(".") for one in (producer, consumer) if isinstance(one, str))
         return Result(attempt, link, (), problems, nothing, nothing)
     counted = _moved(producer), _moved(consumer)
     if attempt.tool == NIXL:

@@ -117,6 +117,8 @@ def _remedy(result: Result, planned: Planned) -> str:
         return "Another program listens on that port: `ss -ltnp` on the node names it."
     if BUSY in result.error:
         return "Verify again when the other one has ended."
+    if not result.step:
+        return "A node gave no answer: look whether it runs and its SSM agent works, and verify again."
     if result.step == TRANSFER:
         return "Do not serve with this pair: verify it again, then with another nixl_version, then on other nodes."
     if result.step in (HANDSHAKE, CONNECT) or result.attempt.tool != NIXL:

@@ -199,7 +199,8 @@ def _measure(
     ask: Ask, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, say: Say
 ) -> tuple[transfer.Result, ...]:
     """NIXL's transfers on all links; where NIXL moved nothing on some, the witnesses on one of these, until one moves
-    bytes; then NIXL without EFA."""
+    bytes; then NIXL without EFA. A node that once gave no answer is not asked again: each time would cost its wait."""
+    lost: set[Node] = set()
 
     def attempt(one: transfer.Attempt, chosen: Sequence[transfer.Link]) -> tuple[transfer.Result, ...]:
         where = "a transfer from producer to consumer" if len(chosen) == 1 else f"{len(chosen)} transfers"
@@ -209,6 +210,8 @@ def _measure(
         for node in dict.fromkeys(end for link in chosen for end in link.ends):
             read, problem = sections_of(node, outcomes[node.instance_id])
             ends[node.name] = problem or read
+            if problem:
+                lost.add(node)
         return transfer.results(one, chosen, ends)
 
     def with_facts(role: str) -> list[Node]:
@@ -223,7 +226,7 @@ def _measure(
         results += latest
         working = tuple(result.link for result in latest if result.rows)
     moved = {result.link for result in results if result.rows}
-    silent = [link for link in links if link not in moved]
+    silent = [link for link in links if link not in moved and not lost.intersection(link.ends)]
     # One such link is enough to see whether EFA is at fault; what goes without it concerns them all.
     for one, chosen in (
         *((witness, silent[:1]) for witness in transfer.witnesses(facts, wanted)),

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -54,7 +55,7 @@ def nixl_document(role: str, *peers: str, **more: Any) -> dict[str, Any]:
     ]
     small = {"writes": 1546, "size_bytes": 8192, "seconds": 0.004, "error": ""}
     measured = {"handshake_seconds": 0.12, "rows": rows, "small": small}
-    peer = measured if role == "producer" else {"checked_bytes": GIB}
+    peer = measured if role == "producer" else {}
     others = peers or (ADDRESSES["consumer" if role == "producer" else "producer"],)
     each = [{"address": address, "step": "transfer", "error": "", **peer} for address in others]
     return {"error": "", "peers": each, **more}
@@ -204,13 +205,15 @@ class FakeSsm:
     statuses: dict[str, tuple[str, str]] = field(default_factory=dict)
     sent: list[dict[str, Any]] = field(default_factory=list)
     looks: dict[str, int] = field(default_factory=dict)
+    lock: Lock = field(default_factory=Lock)
 
     def send_command(self, **request: Any) -> dict[str, Any]:
         (instance_id,) = request["InstanceIds"]
         if instance_id in self.unregistered:
             raise ClientError({"Error": {"Code": "InvalidInstanceId", "Message": ""}}, "SendCommand")
-        self.sent.append(request)
-        return {"Command": {"CommandId": f"command-{len(self.sent) - 1}"}}
+        with self.lock:  # the nodes are asked side by side
+            self.sent.append(request)
+            return {"Command": {"CommandId": f"command-{len(self.sent) - 1}"}}
 
     def get_command_invocation(self, *, CommandId: str, InstanceId: str) -> dict[str, Any]:  # noqa: N803
         look = self.looks[CommandId] = self.looks.get(CommandId, 0) + 1

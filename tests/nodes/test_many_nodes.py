@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -233,21 +234,60 @@ def test_what_only_some_nodes_answered_is_not_said_of_all(p5_facts: NodeFacts) -
     assert pair_rules.versions(MANY, some).message == "the same on the 5 of 6 nodes that answered"
 
 
+class Silent(FakeSsm):
+    """Run Command that no answer of one node reaches any more, once it has told its facts."""
+
+    def get_command_invocation(self, *, CommandId: str, InstanceId: str) -> dict[str, Any]:  # noqa: N803
+        request = self.sent[int(CommandId.removeprefix("command-"))]
+        if InstanceId == "i-consumer-3" and request["Comment"].endswith("transfer"):
+            return {"Status": "InProgress", "StatusDetails": "InProgress"}
+        return super().get_command_invocation(CommandId=CommandId, InstanceId=InstanceId)
+
+
 @pytest.fixture
-def report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, clock: FakeClock) -> look.PairReport:
-    """Verified: one of six nodes has a fault."""
-    for name in tuple(ADDRESSES):
-        monkeypatch.delitem(ADDRESSES, name)
-    for name, node in NODES.items():
-        monkeypatch.setitem(ADDRESSES, name, node.private_ip)
-    stand_ins = {NODES[name].instance_id: StandIn(name, tmp_path / name) for name in NODES}
-    stand_ins["i-consumer-3"].memlock("8192")
+def six(tmp_path: Path) -> Iterator[dict[str, StandIn]]:
+    """Stand-ins of six nodes, by instance id."""
+    pair = dict(ADDRESSES)
+    ADDRESSES.clear()
+    ADDRESSES.update({name: node.private_ip for name, node in NODES.items()})
+    yield {NODES[name].instance_id: StandIn(name, tmp_path / name) for name in NODES}
+    ADDRESSES.clear()
+    ADDRESSES.update(pair)
+
+
+def verified(ssm: FakeSsm, clock: FakeClock) -> look.PairReport:
+    """The whole look at six nodes."""
     ec2: Any = FakeEc2([instance(node.instance_id, node.private_ip) for node in NODES.values()])
-    ssm: Any = FakeSsm(stand_ins)
     launch = launch_of(
         Settings(name="prod", instance_type="p5.48xlarge", region="us-east-1", producers=2, consumers=4)
     )
-    return look.verify(ec2, ssm, MANY, launch=launch, measure=True, clock=clock, say=print)
+    return look.verify(ec2, ssm, MANY, launch=launch, measure=True, clock=clock, say=print)  # type: ignore[arg-type]
+
+
+def test_a_node_that_ceases_to_answer_costs_one_wait_and_the_links_of_the_others_are_measured(
+    six: dict[str, StandIn], clock: FakeClock
+) -> None:
+    ssm = Silent(six)
+    found = verified(ssm, clock)
+    asked = [one["Comment"] for one in ssm.sent if one["InstanceIds"] == ["i-consumer-3"]]
+    assert asked == ["nixl-efa verify: node facts", "nixl-efa verify: transfer"]
+    # The polls of one command, and some of those that were answered.
+    once = transfer.limit_seconds(LINKS) + 90
+    assert once <= clock.slept <= once + 30
+    with_rows = [(str(one.link), one.attempt.segment) for one in found.transfers if one.rows]
+    others = [str(link) for link in LINKS if "consumer-3" not in str(link)]
+    assert with_rows == [(link, segment) for segment in ("DRAM", "VRAM") for link in others]
+    (failed,) = (one for one in found.findings if one.level is FAIL)
+    assert "2 of 8 links" in failed.message
+    assert re.search(r" failed: i-consumer-3: no answer to Run Command command-\d+ within 530 s\.$", failed.message)
+    assert failed.remedy.startswith("A node gave no answer")
+
+
+@pytest.fixture
+def report(six: dict[str, StandIn], clock: FakeClock) -> look.PairReport:
+    """Verified: one of six nodes has a fault."""
+    six["i-consumer-3"].memlock("8192")
+    return verified(FakeSsm(six), clock)
 
 
 def test_six_nodes_are_verified_with_one_command_for_all_links_of_a_kind(report: look.PairReport) -> None:

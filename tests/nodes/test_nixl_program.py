@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -42,18 +43,34 @@ USE = """
 from nixl_efa.nodes.nixl_transfer import GpuMemory
 memory = GpuMemory(1 << 20)
 data = bytes(range(256)) * 16
-memory.put(data)
-print(memory.address > 1 << 32, memory.get(len(data)) == data)
+memory.put(8192, data)
+print(memory.address > 1 << 32, memory.get(8192, len(data)) == data)
 """
 
 
+def written(step: Step) -> bytearray:
+    """What a buffer holds after a step, without what is between its writes."""
+    found = bytearray(step.places[-1] + step.size)
+    for _, offset, data in step.parts():
+        found[offset : offset + len(data)] = data
+    return found
+
+
 def test_a_pattern_is_the_same_at_both_ends_and_new_in_each_step() -> None:
-    assert STEP.pattern() == replace(STEP).pattern() != replace(STEP, seed=8).pattern()
+    assert written(STEP) == written(replace(STEP)) != written(replace(STEP, seed=8))
     assert Step(4096, 1, 1, 4096).seed != Step(4096, 1, 1, 4096).seed
 
 
+def test_each_byte_of_each_write_is_in_one_part() -> None:
+    step = Step(size=3 * MIB, requests=2, writes=1, stride=4 * MIB, seed=1)
+    for number, begin in enumerate(step.places):
+        ends = [(offset, offset + len(data)) for of, offset, data in step.parts() if of == number]
+        assert (ends[0][0], ends[-1][1]) == (begin, begin + step.size)
+        assert [one for one, _ in ends[1:]] == [one for _, one in ends[:-1]]
+
+
 def test_a_pattern_differs_where_it_was_moved_by_a_round_size() -> None:
-    pattern = Step(size=4 * MIB, requests=1, writes=1, stride=4 * MIB, seed=1).pattern()
+    pattern = written(Step(size=4 * MIB, requests=1, writes=1, stride=4 * MIB, seed=1))
     assert len(pattern) == 4 * MIB
     for moved in (64, 4096, 65536, MIB, 2 * MIB):
         assert pattern[moved : moved + 4096] != pattern[:4096]
@@ -76,10 +93,11 @@ def test_a_pattern_differs_where_it_was_moved_by_a_round_size() -> None:
     ],
 )
 def test_each_byte_of_each_write_is_looked_at(changed: dict[int, int], told: str) -> None:
-    found = bytearray(STEP.pattern())
+    found = bytearray(STEP.places[-1] + STEP.stride)
+    found[: STEP.places[-1] + STEP.size] = written(STEP)
     for offset, bits in changed.items():
         found[offset] ^= bits
-    said = difference(STEP, bytes(found))
+    said = difference(STEP, lambda offset, size: bytes(found[offset : offset + size]))
     assert said.startswith(told)
     assert bool(said) == bool(told)
 
@@ -92,6 +110,63 @@ def test_the_sizes_go_from_a_block_of_a_cache_to_one_of_256_mib_and_fit() -> Non
         for shape in nixl_transfer.SMALL
     )
     assert all(step.places[-1] + step.stride <= nixl_transfer.BUFFER_BYTES for step in small)
+
+
+@pytest.mark.parametrize(
+    ("own", "other", "largest"), [(1, 1, 256 * MIB), (4, 1, 16 * MIB), (1, 4, 16 * MIB), (4, 2, 16 * MIB)]
+)
+def test_where_an_end_has_several_links_the_largest_size_is_left_out(
+    own: int, other: int, largest: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nixl_transfer, "_row", lambda _nixl, _line, size: {"size_bytes": size})
+    monkeypatch.setattr(nixl_transfer, "_small", lambda _nixl, _line: {})
+    line = Mock(**{"hear.return_value": {"metadata": "", "address": 0, "links": other}})
+    found = nixl_transfer.produce(Mock(links=own), line)
+    assert [row["size_bytes"] for row in found["rows"]] == [one for one in SIZES if one <= largest]
+
+
+class Waits:
+    """A clock in the place of time and socket: whom a producer comes to, and how long the others take."""
+
+    def __init__(self, there_at: dict[str, float]) -> None:
+        self.there_at, self.now, self.tries = there_at, 0.0, 0
+
+    def monotonic(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def create_connection(self, address: tuple[str, int], timeout: float, **_: object) -> str:
+        self.tries += 1
+        if self.now < self.there_at[address[0]]:
+            self.now += timeout  # nothing answers, not even a refusal
+            raise TimeoutError("timed out")
+        return address[0]
+
+
+@pytest.mark.parametrize(
+    ("there_at", "order", "absent"),
+    [
+        ({"a": 0, "b": 0, "c": 0}, "abc", ""),
+        # It is only started a little later: the order is kept, in which no two producers meet at a consumer.
+        ({"a": 4, "b": 0, "c": 0}, "abc", ""),
+        ({"a": 30, "b": 0, "c": 0}, "bca", ""),
+        ({"a": 999, "b": 0, "c": 0, "d": 999, "e": 0}, "bce", "ad"),
+    ],
+)
+def test_consumers_that_are_not_there_cost_one_wait_together_after_all_others(
+    there_at: dict[str, float], order: str, absent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = Waits(there_at)
+    monkeypatch.setattr(nixl_transfer, "time", waits)
+    monkeypatch.setattr(nixl_transfer, "socket", waits)
+    monkeypatch.setattr(nixl_transfer, "link", lambda _nixl, _way, connection, _wait: {"address": connection})
+    peers = list(nixl_transfer.as_producer(Mock(), 120.0, "own", list(there_at)))
+    assert "".join(one["address"] for one in peers if "error" not in one) == order
+    assert "".join(one["address"] for one in peers if "error" in one) == absent
+    once = nixl_transfer.LATEST_SECONDS + (len(absent) + 1) * 5.5
+    assert waits.now <= (once if absent else max(there_at.values()) + 12)
 
 
 def test_the_port_is_none_that_linux_gives_away() -> None:

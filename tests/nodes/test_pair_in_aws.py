@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from threading import Barrier
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from botocore.exceptions import ClientError
@@ -179,10 +182,31 @@ def test_a_script_runs_on_both_nodes_with_its_arguments_as_they_are(ssm: Any, cl
 
 def test_both_are_started_before_either_is_asked_for(ssm: FakeSsm, clock: FakeClock) -> None:
     run_command.run(ssm, {PRODUCER_ID: SCRIPT, CONSUMER_ID: SCRIPT}, clock, 60, "test")  # type: ignore[arg-type]
-    assert [request["InstanceIds"] for request in ssm.sent] == [[PRODUCER_ID], [CONSUMER_ID]]
+    assert sorted(request["InstanceIds"] for request in ssm.sent) == [[PRODUCER_ID], [CONSUMER_ID]]
     assert ssm.looks == {"command-0": 3, "command-1": 3}
     assert clock.slept == 4
     assert ssm.sent[0]["Parameters"]["executionTimeout"] == ["60"]
+
+
+def test_nodes_are_asked_side_by_side(clock: FakeClock) -> None:
+    ids = [f"i-{one}" for one in range(6)]
+    # Each call waits until all others have begun.
+    together = Barrier(len(ids), timeout=10)
+
+    def answered(answer: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+        def call(**_: Any) -> dict[str, Any]:
+            together.wait()
+            return answer
+
+        return call
+
+    ssm = Mock(
+        send_command=answered({"Command": {"CommandId": "c"}}),
+        get_command_invocation=answered({"Status": "Success", "StandardOutputContent": "x"}),
+    )
+    found = run_command.run(ssm, dict.fromkeys(ids, SCRIPT), clock, 60, "test")
+    assert found == dict.fromkeys(ids, Outcome("x"))
+    assert clock.slept == 0
 
 
 @pytest.mark.parametrize(
