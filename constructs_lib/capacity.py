@@ -16,50 +16,53 @@ from cdktf_cdktf_provider_aws.placement_group import PlacementGroup
 from constructs import Construct
 
 from constructs_lib.parameters import Parameter
-from constructs_lib.terraform import NAME_STAYS, named, terraform_data, token
-from nixl_efa.launch import Launch, ReservationSource
+from constructs_lib.terraform import NAME_STAYS, named, part_name, terraform_data, token
+from nixl_efa.launch import Launch
+from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.settings.values import RESERVATION_ID
 
 
-class Capacity(Construct):
-    """market_options and reservation_specification are arguments of `aws_instance`, each None when not wanted.
+def market_options(launch: Launch) -> InstanceInstanceMarketOptions | None:
+    """The argument of `aws_instance`; None On-Demand."""
+    return InstanceInstanceMarketOptions(market_type=market(launch)) if market(launch) else None
 
-    reservation_id is an id, a token for the one that Parameter Store holds at plan time, or "". preconditions hold
-    when it is there.
+
+def market(launch: Launch) -> str:
+    """The market type as EC2 names it; empty On-Demand."""
+    return "" if launch.market == "on-demand" else launch.market
+
+
+class Reservation(Construct):
+    """One of the reservations that an environment's nodes are launched into.
+
+    id is an id, a token for the one that Parameter Store holds at plan time, or "". specification is the argument of
+    `aws_instance`, None without a reservation. preconditions hold when it is there.
     """
 
-    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
+    def __init__(self, scope: Construct, id: str, *, source: ReservationSource) -> None:
         super().__init__(scope, id)
-        self.market: str = "" if launch.market == "on-demand" else launch.market
         self.preconditions: list[Precondition] = []
-        self.reservation_id: str = self._reservation_id(launch.reservation)
-
-    def _reservation_id(self, source: ReservationSource) -> str:
-        if not source.reads_id:
-            return source.id
-        parameter = Parameter(
-            self,
-            "reservation",
-            parameter=source.id_parameter,
-            holds="a reservation's id",
-            form=RESERVATION_ID,
-            remedy=f"`nixl-efa capacity save ID --env {source.environment}` writes it; or set "
-            "capacity_reservation_id, or capacity_reservation_parameter to another one.",
-        )
-        self.preconditions += parameter.preconditions
-        return parameter.value
+        self.id: str = source.id
+        if source.reads_id:
+            parameter = Parameter(
+                self,
+                part_name("reservation", source.part),
+                parameter=source.id_parameter,
+                holds="a reservation's id",
+                form=RESERVATION_ID,
+                remedy=f"`nixl-efa capacity save ID --env {source.target}` writes it; or set "
+                "capacity_reservation_id, or capacity_reservation_parameter to another one.",
+            )
+            self.preconditions = parameter.preconditions
+            self.id = parameter.value
 
     @property
-    def market_options(self) -> InstanceInstanceMarketOptions | None:
-        return InstanceInstanceMarketOptions(market_type=self.market) if self.market else None
-
-    @property
-    def reservation_specification(self) -> InstanceCapacityReservationSpecification | None:
-        if not self.reservation_id:
+    def specification(self) -> InstanceCapacityReservationSpecification | None:
+        if not self.id:
             return None
         return InstanceCapacityReservationSpecification(
             capacity_reservation_target=InstanceCapacityReservationSpecificationCapacityReservationTarget(
-                capacity_reservation_id=self.reservation_id
+                capacity_reservation_id=self.id
             )
         )
 
@@ -74,8 +77,9 @@ class Placement(Construct):
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self.group_name: str | None = None
-        self.launched_anew_by: str = terraform_data(self, "placement", {"group": launch.placement_group})
-        if launch.placement_group:
+        wanted = any(one.placement_group for one in launch.requests)
+        self.launched_anew_by: str = terraform_data(self, "placement", {"group": wanted})
+        if wanted:
             group = PlacementGroup(
                 self,
                 "group",

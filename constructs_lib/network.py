@@ -24,7 +24,7 @@ from constructs_lib.terraform import frozen, named, reference
 from nixl_efa.launch import Launch
 from nixl_efa.settings.values import ZONE_NAME
 
-OFFERED_ZONES = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
+OFFERS = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
 VPCS_FOUND = reference("data.aws_vpcs", "vpcs", "ids")
 GIVEN_FOUND = reference("data.aws_subnets", "given", "ids")
 # Both are lists of none or one.
@@ -55,6 +55,15 @@ class Network(Construct):
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self._launch = launch
+        types = launch.instance_types
+        self._types = " and ".join(types)
+        # An offer is of one type in one zone.
+        self._offered: str = (
+            OFFERS
+            if len(types) == 1
+            else f"[for zone in distinct({OFFERS}) : zone if length([for one in {OFFERS} : one if one == zone]) "
+            f"== {len(types)}]"
+        )
         self.preconditions: list[Precondition] = []
         conditions = [self._same_region()]
         zone = self._wanted_zone(conditions)
@@ -75,7 +84,7 @@ class Network(Construct):
             present_zone = its_zone
             conditions += [self._given_found(), *self._given_fits(zone), self._type_offered(its_zone)]
         else:
-            zones = f"compact([{_bare(zone)}])" if zone else OFFERED_ZONES
+            zones = f"compact([{_bare(zone)}])" if zone else self._offered
             self._find_subnets(zones)
             subnet = f'${{try({SUBNETS_FOUND}[0], "")}}'
             its_zone = _zone_of(f"{SUBNETS_FOUND}[0]")
@@ -147,7 +156,7 @@ class Network(Construct):
 
     def _offerings(self) -> None:
         wanted = DataAwsEc2InstanceTypeOfferingsFilter(
-            name="instance-type", values=[self._launch.instance_type]
+            name="instance-type", values=list(self._launch.instance_types)
         )
         named(
             DataAwsEc2InstanceTypeOfferings(
@@ -219,18 +228,18 @@ class Network(Construct):
 
     def _type_offered(self, zone: str | None) -> Precondition:
         """`zone` is a Terraform expression; None asks for any zone of the region."""
-        wanted = self._launch.instance_type
-        zones = f'${{join(", ", sort({OFFERED_ZONES}))}}'
+        zones = f'${{join(", ", sort({self._offered}))}}'
         if zone is None:
             return Precondition(
-                condition=f"${{length({OFFERED_ZONES}) > 0}}",
-                error_message=f"{wanted} is not offered in {self._launch.region}: change region or instance_type.",
+                condition=f"${{length({self._offered}) > 0}}",
+                error_message=f"{self._types} is not offered in {self._launch.region}: change region or instance_type.",
             )
         zone = f'try({zone}, "")'
         return Precondition(
-            condition=f'${{contains(concat([""], {OFFERED_ZONES}), {zone})}}',
-            error_message=f"{wanted} is not offered in zone ${{{zone}}}. Zones of {self._launch.region} that offer "
-            f"it: {zones}. Change availability_zone, subnet_id, region or instance_type.",
+            condition=f'${{contains(concat([""], {self._offered}), {zone})}}',
+            error_message=f"{self._types} is not offered in zone ${{{zone}}}. "
+            f"Zones of {self._launch.region} that offer it: {zones}. Change availability_zone, subnet_id, region or "
+            "instance_type.",
         )
 
     def _vpc_found(self) -> Precondition:
@@ -242,7 +251,7 @@ class Network(Construct):
         )
 
     def _subnet_found(self, zone: str | None) -> Precondition:
-        where = f"zone {zone}" if zone else f"a zone that offers {self._launch.instance_type}"
+        where = f"zone {zone}" if zone else f"a zone that offers {self._types}"
         return Precondition(
             condition=f"${{length({VPCS_FOUND}) == 0 || length({SUBNETS_FOUND}) > 0}}",
             error_message=f"{self.vpc_id} has no subnet in {where}: create one, or set vpc_id, subnet_id or "
@@ -251,8 +260,7 @@ class Network(Construct):
 
     def _present_fits(self, zone: str | None) -> Precondition:
         """The subnet that is kept is one that the settings could choose."""
-        launch = self._launch
-        where = f"in zone {zone}" if zone else f"in a zone that offers {launch.instance_type}"
+        where = f"in zone {zone}" if zone else f"in a zone that offers {self._types}"
         return Precondition(
             condition=f"${{contains({SUBNETS_FOUND}, {PRESENT_SUBNET})}}",
             error_message=f"The pair stands in ${{{PRESENT_SUBNET}}}, which is no subnet of {self.vpc_id} {where}. To "

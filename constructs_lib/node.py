@@ -15,10 +15,10 @@ from cdktf_cdktf_provider_aws.instance import (
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
-from constructs_lib.capacity import Capacity, Placement
+from constructs_lib.capacity import Reservation, market_options
 from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.parameters import Parameter
-from constructs_lib.terraform import frozen, named, token
+from constructs_lib.terraform import frozen, named, part_name, token
 from nixl_efa.launch import Launch
 from nixl_efa.settings.values import IMAGE_ID
 
@@ -31,17 +31,18 @@ class Image(Construct):
 
     That one holds the accelerator's driver, the EFA installer (libfabric under /opt/amazon/efa) and the SSM agent.
 
-    ami_id is an id, or a token for the image that its parameter named when the pair was created.
+    ami_id is an id, or a token for the image that its parameter named when the pair was created. part: the role whose
+    nodes alone have it; empty for that of the environment.
     """
 
-    def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
+    def __init__(self, scope: Construct, id: str, *, launch: Launch, part: str = "") -> None:
         super().__init__(scope, id)
         if launch.image_id:
             self.ami_id: str = launch.image_id
             return
         newest = Parameter(
             self,
-            "newest_image",
+            part_name("newest_image", part),
             parameter=launch.image_parameter,
             holds="an image's id",
             form=IMAGE_ID,
@@ -50,32 +51,41 @@ class Image(Construct):
         # AWS publishes a new image every week, and we may name another parameter: neither replaces running nodes.
         self.ami_id = frozen(
             self,
-            "image",
+            part_name("image", part),
             newest.value,
             until={"parameter": launch.image_choice},
             preconditions=newest.preconditions,
         )
 
 
+def image_part(launch: Launch) -> str:
+    """The role whose nodes have an image of their own: of another type, or one that their own table names. Whose image
+    is the environment's, stays with it when another part of the environment changes."""
+    whole = launch.whole or launch
+    own = (launch.image_id, launch.image_parameter, launch.image_choice)
+    return launch.role if own != (whole.image_id, whole.image_parameter, whole.image_choice) else ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Shared:
-    """What both nodes are made from.
+    """What the nodes of a request are made from.
 
-    launched_anew_by: addresses of the resources whose change launches the nodes anew (see NodePair, Placement).
     before: what must stand before a node boots.
     """
 
     launch: Launch
-    capacity: Capacity
-    placement: Placement
+    reservation: Reservation
+    group_name: str | None
     access: NodeAccess
     image: Image
-    launched_anew_by: Sequence[str]
     before: Sequence[ITerraformDependable]
 
 
 class Node(Construct):
-    """A producer or a consumer. Interfaces come from the launch template, everything else stands here."""
+    """A producer or a consumer. Interfaces come from the launch template, everything else stands here.
+
+    launched_anew_by: addresses of the resources whose change launches it anew (see NodePair).
+    """
 
     def __init__(
         self,
@@ -85,6 +95,7 @@ class Node(Construct):
         shared: Shared,
         interfaces: EfaInterfaces,
         user_data: str,
+        launched_anew_by: Sequence[str],
         tags: Mapping[str, str],
     ) -> None:
         super().__init__(scope, id)
@@ -97,9 +108,9 @@ class Node(Construct):
             launch_template=InstanceLaunchTemplate(
                 id=interfaces.template_id, version=interfaces.template_version
             ),
-            instance_market_options=shared.capacity.market_options,
-            capacity_reservation_specification=shared.capacity.reservation_specification,
-            placement_group=shared.placement.group_name,
+            instance_market_options=market_options(launch),
+            capacity_reservation_specification=shared.reservation.specification,
+            placement_group=shared.group_name,
             iam_instance_profile=shared.access.instance_profile,
             key_name=launch.key_name or None,
             user_data=user_data,
@@ -139,7 +150,7 @@ class Node(Construct):
                     "user_data",
                     *(f"root_block_device[0].{VOLUME_ARGUMENTS[name]}" for name in launch.volume.defaults),
                 ],
-                replace_triggered_by=list(shared.launched_anew_by),
+                replace_triggered_by=list(launched_anew_by),
             ),
         )
         named(instance, id)

@@ -8,16 +8,16 @@ from cdktf import TerraformStack
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
-from constructs_lib.capacity import Capacity, Placement
+from constructs_lib.capacity import Placement, Reservation, market
 from constructs_lib.efa_interfaces import EfaInterfaces
 from constructs_lib.network import Network
-from constructs_lib.node import Image, Node, Shared
+from constructs_lib.node import Image, Node, Shared, image_part
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.security_group import PairSecurityGroup
-from constructs_lib.terraform import kept_in_number, terraform_data
+from constructs_lib.terraform import kept_in_number, part_name, terraform_data
 from nixl_efa.bootstrap import bootstrap_of, user_data
 from nixl_efa.launch import Launch
-from nixl_efa.launch import Node as NodeOfLaunch
+from nixl_efa.node_names import Node as NodeOfLaunch
 from nixl_efa.settings import Settings
 
 # Stacks that hold a pair, with its path in the construct tree.
@@ -43,40 +43,54 @@ class NodePair(Construct):
         self.network = Network(self, "network", launch=launch)
         self.security_group = PairSecurityGroup(self, "security_group", launch=launch, network=self.network)
         self.bucket = ScriptsBucket(self, "scripts_bucket", launch=launch)
-        self.capacity = Capacity(self, "capacity", launch=launch)
+        self.reservations = {
+            source: Reservation(self, part_name("capacity", source.part), source=source)
+            for source in dict.fromkeys(request.reservation for request in launch.requests)
+        }
         self.placement = Placement(self, "placement", launch=launch)
         access = NodeAccess(self, "access", settings=settings, launch=launch, bucket=self.bucket)
-        shared = Shared(
-            launch=launch,
-            capacity=self.capacity,
-            placement=self.placement,
-            access=access,
-            image=Image(self, "image", launch=launch),
-            launched_anew_by=[self._launched_anew_by(), self.placement.launched_anew_by],
-            before=[*self.security_group.rules, *access.policies],
-        )
-        # Every node's user data names every node, so all interfaces come before the first node.
-        self.interfaces = {node.name: self._interfaces(node) for node in launch.nodes}
-        addresses = {name: interfaces.address for name, interfaces in self.interfaces.items()}
-        self.nodes = {
-            node.name: Node(
-                self,
-                node.name,
-                shared=shared,
-                interfaces=self.interfaces[node.name],
-                user_data=user_data(
-                    bootstrap_of(launch, node.name, addresses=addresses, scripts_bucket=self.bucket.name)
-                ),
-                tags=launch.tags_of(node),
-            )
-            for node in launch.nodes
+        images = {
+            part: Image(self, part_name("image", part), launch=request, part=part)
+            for part, request in {image_part(request): request for request in launch.requests}.items()
         }
+        of_all = [self._launched_anew_by(), self.placement.launched_anew_by]
+        # Every node's user data names every node, so all interfaces come before the first node.
+        self.interfaces = {
+            node.name: self._interfaces(request, node)
+            for request in launch.requests
+            for node in request.nodes
+        }
+        addresses = {name: interfaces.address for name, interfaces in self.interfaces.items()}
+        self.nodes: dict[str, Node] = {}
+        for request in launch.requests:
+            shared = Shared(
+                launch=request,
+                reservation=self.reservations[request.reservation],
+                group_name=self.placement.group_name if request.placement_group else None,
+                access=access,
+                image=images[image_part(request)],
+                before=[*self.security_group.rules, *access.policies],
+            )
+            for node in request.nodes:
+                boot = bootstrap_of(request, node.name, addresses=addresses, scripts_bucket=self.bucket.name)
+                own = self._launched_anew_by_its_own(request, node)
+                self.nodes[node.name] = Node(
+                    self,
+                    node.name,
+                    shared=shared,
+                    interfaces=self.interfaces[node.name],
+                    user_data=user_data(boot),
+                    # Where nodes are launched each in its own way, one of them is no reason for the others.
+                    launched_anew_by=[own] if launch.parts else [*of_all, own],
+                    tags=request.tags_of(node),
+                )
         # The first of each role is always there.
         beyond_a_pair = [node.name for node in launch.nodes if node.name != node.role]
         kept_in_number(self, "nodes_beyond_a_pair", beyond_a_pair, protected=launch.protect_nodes)
 
     def _launched_anew_by(self) -> str:
-        """What the user chose that a node is launched from: a change replaces the nodes.
+        """What the user chose that the nodes are launched from: a change replaces the nodes of an environment that are
+        all launched alike.
 
         The provider plans nothing when the market changes (hashicorp/terraform-provider-aws, issue 38141), would
         stop and start a node for another type, and a node ignores its template and user data (see Node).
@@ -88,8 +102,8 @@ class NodePair(Construct):
             self,
             "launch",
             {
-                "market": self.capacity.market,
-                "capacity_reservation_id": self.capacity.reservation_id,
+                "market": market(self._launch),
+                "capacity_reservation_id": self.reservations[self._launch.reservation].id,
                 "interfaces": [
                     f"{interface.network_card_index}/{interface.device_index} {interface.interface_type}"
                     for interface in self._launch.interfaces
@@ -103,21 +117,37 @@ class NodePair(Construct):
             # NIXL can be installed on a running one. They stay members, for a member that goes is a change, too.
             ignore_changes=["input.interfaces", "input.nixl_version"],
             preconditions=[
-                *self.capacity.preconditions,
+                *(one for reservation in self.reservations.values() for one in reservation.preconditions),
                 *self.network.preconditions,
                 *self.security_group.preconditions,
             ],
         )
 
-    def _interfaces(self, node: NodeOfLaunch) -> EfaInterfaces:
+    def _launched_anew_by_its_own(self, request: Launch, node: NodeOfLaunch) -> str:
+        """The same of one node. Every node has it from its beginning, so that it follows when its own type or
+        reservation changes: Terraform replaces nothing for a resource that only comes."""
+        return terraform_data(
+            self,
+            f"launch_{node.name.replace('-', '_')}",
+            {
+                "market": market(request),
+                "capacity_reservation_id": self.reservations[request.reservation].id,
+                "instance_type": request.instance_type,
+                "placement_group": request.placement_group,
+                "security_group_id": self.security_group.security_group_id,
+                "subnet_id": self.network.subnet_id,
+            },
+        )
+
+    def _interfaces(self, request: Launch, node: NodeOfLaunch) -> EfaInterfaces:
         return EfaInterfaces(
             self,
             f"{node.name}_interfaces",
             node=node.name,
-            interfaces=self._launch.interfaces,
+            interfaces=request.interfaces,
             subnet_id=self.network.subnet_id,
             security_group_id=self.security_group.security_group_id,
-            elastic_ip=self._launch.elastic_ip,
+            elastic_ip=request.elastic_ip,
             network_border_group=self.network.border_group,
-            tags=self._launch.tags_of(node),
+            tags=request.tags_of(node),
         )

@@ -22,6 +22,11 @@ def named(element: Element, name: str) -> Element:
     return element
 
 
+def part_name(name: str, part: str) -> str:
+    """The name of what each part of an environment has of its own: bare for the first or only one."""
+    return f"{name}_{part}" if part else name
+
+
 def reference(kind: str, name: str, attribute: str) -> str:
     """A Terraform expression, without its braces, for an attribute of an element that `named` has named."""
     return f"{kind}.{name.replace('-', '_')}.{attribute}"

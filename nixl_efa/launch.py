@@ -7,69 +7,22 @@ The constructs render a Launch as Terraform JSON, the check's dry run renders th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from nixl_efa import instance_types, nixl_releases
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
-from nixl_efa.nixl_backend import NixlBackend, nixl_backend
+from nixl_efa.nixl_backend import NixlBackend, common, nixl_backend
+from nixl_efa.node_names import Node, node_of, nodes_of, place
 from nixl_efa.refusals.model import Asked
+from nixl_efa.reservation_source import ReservationSource, reservation_source
 from nixl_efa.settings import AssumeRole, Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
+from nixl_efa.settings.parts import CONSUMER, PRODUCER, Part
 
 Market = Literal["on-demand", "spot", "capacity-block"]
-PRODUCER = "producer"
-CONSUMER = "consumer"
-
-
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One node. `name` is unique within the environment and part of resource names; `role` is what it does;
-    `tag_name` is its tag Name."""
-
-    name: str
-    role: str
-    tag_name: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReservationSource:
-    """Where an environment's reservation and its zone are read from: an id, or a parameter of Parameter Store.
-
-    id, zone:       given by the settings themselves; empty where a parameter holds them, or nothing does.
-    id_parameter, zone_parameter: the parameters of the environment's region. Where the settings name none, those
-                    that `nixl-efa capacity save` writes by default.
-    reads_id, reads_zone: whether the stack reads the parameter.
-    set_by:         which setting decides it and where that was given ("capacity_reservation_id, environments/
-                    prod.toml: capacity_reservation_id"); empty when none does.
-    """
-
-    environment: str
-    region: str
-    id: str = ""
-    zone: str = ""
-    id_parameter: str
-    zone_parameter: str
-    reads_id: bool = False
-    reads_zone: bool = False
-    set_by: str = ""
-
-    @property
-    def is_named(self) -> bool:
-        """Whether the settings name a reservation for the launch."""
-        return bool(self.id) or self.reads_id
-
-    @property
-    def next_id_parameter(self) -> str:
-        """The parameter that holds the id of the block that follows the current one."""
-        return f"{self.id_parameter}-next"
-
-    @property
-    def next_zone_parameter(self) -> str:
-        """The parameter that holds the zone of the block that follows the current one."""
-        return f"{self.zone_parameter}-next"
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +61,10 @@ class MetadataOptions:
 class Launch:
     """All that the nodes of an environment are launched from.
 
+    Where they are not all launched alike, `requests` are one Launch for each request to EC2, with its own nodes alone;
+    what of a Launch of the whole differs between them (the type, what follows from it, market, reservation, volume) is
+    then that of the nodes that follow the environment's own settings.
+
     account_id:      the only account that it may happen in; empty: any. account_set_by: where that was given.
     prefix:          what the names in AWS begin with (see name_of).
     nodes:           producers first.
@@ -130,6 +87,8 @@ class Launch:
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
     profile:         the AWS profile of all calls, those to look by hand too; empty: none is named.
     assume_role:     the role of all calls but those to look by hand; None: the credentials' own.
+    role:            of a request: whose own table its nodes follow; empty for none (Settings.parts).
+    parts:           the requests; empty where all nodes are launched alike. whole: of a request, what it is a part of.
     """
 
     environment: str
@@ -171,11 +130,76 @@ class Launch:
     permissions_boundary: str = ""
     profile: str = ""
     assume_role: AssumeRole | None = None
+    role: str = ""
+    parts: tuple[Launch, ...] = ()
+    whole: Launch | None = None
+
+    @property
+    def requests(self) -> tuple[Launch, ...]:
+        """One Launch for each request to EC2: one instance type, market and reservation."""
+        return tuple(replace(part, whole=self) for part in self.parts) or (self,)
+
+    @property
+    def beside(self) -> tuple[Launch, ...]:
+        """All requests of the environment, this one among them: what shares its quotas and its network."""
+        return (self.whole or self).requests
+
+    @property
+    def every_node(self) -> tuple[Node, ...]:
+        """All nodes of the environment."""
+        return (self.whole or self).nodes
+
+    def of_machines(self, types: Mapping[str, str]) -> dict[str, Launch]:
+        """A request for each of the nodes that run, by name: as the settings have it, for the machine's own type.
+
+        types: by the node's name. A node that the settings leave out is as the whole.
+        """
+        by_name = {node.name: one for one in self.requests for node in one.nodes}
+        parts = []
+        for name, machine in types.items():
+            consumer, number = place(name)
+            facts = instance_types.find(machine)
+            parts.append(
+                replace(
+                    by_name.get(name, self),
+                    nodes=(node_of(self.prefix, CONSUMER if consumer else PRODUCER, number),),
+                    instance_type=machine,
+                    type_facts=facts,
+                    interfaces=layout(facts),
+                    parts=(),
+                    whole=None,
+                )
+            )
+        running = replace(self, nodes=tuple(one.nodes[0] for one in parts), parts=tuple(parts))
+        return {one.nodes[0].name: one for one in running.requests}
+
+    @property
+    def instance_types(self) -> tuple[str, ...]:
+        """The types of all nodes of the environment, each once."""
+        return tuple(dict.fromkeys(one.instance_type for one in self.beside))
+
+    def is_of_another(self, tag_name: str) -> bool:
+        """Whether it is the Name tag of a node of the environment that is no part of this request."""
+        return tag_name not in self.node_names and any(node.tag_name == tag_name for node in self.every_node)
+
+    @property
+    def called(self) -> str:
+        """What a message calls the request's nodes beside others of the environment: "producer" or "consumer-2 to
+        consumer-4"; empty where there are no others."""
+        if self.whole is None:
+            return ""
+        first, last = self.nodes[0].name, self.nodes[-1].name
+        return first if first == last else f"{first} to {last}" if len(self.nodes) > 2 else f"{first}, {last}"
 
     @property
     def count(self) -> int:
         """Instances that are launched."""
         return len(self.nodes)
+
+    @property
+    def count_in_reservation(self) -> int:
+        """Instances of the environment that are launched into the same reservation."""
+        return sum(one.count for one in self.beside if one.reservation == self.reservation)
 
     @property
     def node_names(self) -> tuple[str, ...]:
@@ -189,7 +213,17 @@ class Launch:
 
     @property
     def nixl(self) -> NixlBackend:
-        """How NIXL goes from node to node."""
+        """How NIXL goes from node to node, whatever their types."""
+        return common(one.own_nixl for one in self.beside)
+
+    @property
+    def nixl_of_several_types(self) -> NixlBackend | None:
+        """The same where the nodes are of several types; None where it follows from the one type."""
+        return self.nixl if len({one.instance_type for one in self.beside}) > 1 else None
+
+    @property
+    def own_nixl(self) -> NixlBackend:
+        """How NIXL would go between nodes of this type alone."""
         kind = self.type_facts.accelerator_kind if self.type_facts else "none"
         return nixl_backend(self.instance_type, kind, self.efa_interfaces)
 
@@ -250,6 +284,28 @@ def launch_of(
 
     min_hours, profile: in place of the settings; must_be_active: see Launch.
     """
+    parts = settings.parts
+    alone = len(parts) == 1
+    launches = tuple(
+        replace(
+            _launch(settings.of(part), part),
+            min_hours=float(settings.min_hours if min_hours is None else min_hours),
+            must_be_active=must_be_active,
+            profile=profile or settings.profile or "",
+        )
+        for part in parts
+    )
+    if alone:
+        return launches[0]
+    nodes = nodes_of(settings.name_prefix, settings.producers, settings.consumers)
+    # What follows the environment's own settings stands for the whole, so that the whole stays what it is when a role
+    # gets a table of its own, or loses it.
+    _, own = min(zip(parts, launches, strict=True), key=lambda one: (bool(one[0].role), one[0].entry))
+    return replace(own, nodes=nodes, role="", parts=launches)
+
+
+def _launch(settings: Settings, part: Part) -> Launch:
+    """Of a part's own settings."""
     facts = instance_types.find(settings.instance_type)
     market: Market = (
         "capacity-block" if settings.use_capacity_block else "spot" if settings.spot else "on-demand"
@@ -261,12 +317,13 @@ def launch_of(
         region=settings.region,
         account_id=settings.account_id or "",
         account_set_by=settings.source("account_id").label if settings.account_id else "",
-        nodes=nodes_of(settings.name_prefix, settings.producers, settings.consumers),
+        nodes=tuple(node_of(settings.name_prefix, role, number) for role, number in part.nodes),
+        role=part.role,
         instance_type=settings.instance_type,
         type_facts=facts,
         interfaces=layout(facts),
         market=market,
-        reservation=reservation_source(settings),
+        reservation=reservation_source(settings, part),
         placement_choice=settings.placement_group,
         placement_group=settings.wants_placement_group,
         image_id=settings.ami_id or "",
@@ -287,11 +344,8 @@ def launch_of(
         nixl_wheels=settings.nixl_wheels or "",
         service_ports=settings.service_ports,
         service_cidrs=settings.service_cidrs,
-        min_hours=float(settings.min_hours if min_hours is None else min_hours),
-        must_be_active=must_be_active,
         instance_profile=settings.instance_profile or "",
         permissions_boundary=settings.permissions_boundary or "",
-        profile=profile or settings.profile or "",
         assume_role=settings.assume_role,
     )
 
@@ -312,50 +366,17 @@ def _volume(settings: Settings) -> Volume:
     )
 
 
-def nodes_of(prefix: str, producers: int, consumers: int) -> tuple[Node, ...]:
-    """The nodes by name. The first of a role keeps the bare name, so that adding others renames none."""
-    counts = {PRODUCER: producers, CONSUMER: consumers}
-    names = [
-        (role if number == 1 else f"{role}-{number}", role)
-        for role, count in counts.items()
-        for number in range(1, count + 1)
-    ]
-    return tuple(Node(name, role, f"{prefix}-{name}") for name, role in names)
-
-
-def place(name: str) -> tuple[bool, int]:
-    """Where a node stands among the others by its name, in Terraform's form too ("consumer_2"): the producers first,
-    each role by number."""
-    role, _, number = name.replace("_", "-").partition("-")
-    return role != PRODUCER, int(number) if number.isdigit() else 1
-
-
-def reservation_source(settings: Settings) -> ReservationSource:
-    """Where the environment's reservation and zone are read from."""
-    id_setting = (
-        "capacity_reservation_id" if settings.capacity_reservation_id else "capacity_reservation_parameter"
-    )
-    named = settings.capacity_reservation_id or settings.capacity_reservation_parameter
-    return ReservationSource(
-        environment=settings.name,
-        region=settings.region,
-        id=settings.capacity_reservation_id or "",
-        zone=settings.availability_zone or "",
-        id_parameter=settings.capacity_reservation_parameter
-        or f"/nixl-efa/{settings.name}/capacity-reservation-id",
-        zone_parameter=settings.availability_zone_parameter or f"/nixl-efa/{settings.name}/availability-zone",
-        reads_id=settings.capacity_reservation_parameter is not None,
-        reads_zone=settings.availability_zone_parameter is not None,
-        set_by=f"{id_setting}, {settings.source(id_setting).label}" if named else "",
-    )
-
-
 def summary(launch: Launch) -> str:
-    """The environment in one line: stack, type, EFA interfaces and Gbps, NIXL's backend, volume, capacity."""
+    """The environment in one line: stack, and of each request type, EFA interfaces and Gbps, NIXL's backend, volume,
+    capacity."""
+    return f"{launch.stack_name}: {'; '.join(_summary(one) for one in launch.requests)}"
+
+
+def _summary(launch: Launch) -> str:
     gbps = f", {launch.type_facts.network_gbps:g} Gbps" if launch.type_facts else ""
     interfaces = f"{launch.efa_interfaces} EFA interface{'' if launch.efa_interfaces == 1 else 's'}"
     return (
-        f"{launch.stack_name}: {launch.count} x {launch.instance_type}, {interfaces}{gbps} a node, "
+        f"{launch.count} x {launch.instance_type}, {interfaces}{gbps} a node, "
         f"NIXL with {launch.nixl}, {launch.volume.gib} GiB {launch.volume.kind}, {capacity_choice(launch)}"
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -45,6 +45,12 @@ class NixlBackend:
         """ "LIBFABRIC over EFA", "UCX over EFA (UCX_TLS=srd,self,sm)", "UCX over TCP"."""
         given = ", ".join(f"{name}={value}" for name, value in self.variables.items())
         return f"{self.name} over {self.fabric}{f' ({given})' if given else ''}"
+
+
+def common(backends: Iterable[NixlBackend]) -> NixlBackend:
+    """The backend for nodes of several types, of what each type would take by itself: both ends of a transfer need the
+    same one, so that the least able decides (NIXL, docs/nixl.md: an agent uses a backend that both have)."""
+    return min(backends, key=lambda one: (one.fabric == "EFA", one.name == LIBFABRIC, one.is_sure))
 
 
 def nixl_backend(instance_type: str, accelerator_kind: str, efa_interfaces: int) -> NixlBackend:

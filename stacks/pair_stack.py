@@ -79,22 +79,24 @@ class PairStack(TerraformStack):
         )
         self._output("scripts_bucket", pair.bucket.name, "Bucket that the nodes read and write.")
         self._output("efa_interfaces", launch.efa_interfaces, "EFA interfaces of each node.")
+        first = pair.reservations[launch.reservation].id
         self._output(
-            "capacity_reservation_id", pair.capacity.reservation_id, "Reservation; empty without one."
+            "capacity_reservation_id", first, "Reservation, the first of several; empty without one."
         )
 
     def _nodes(self, launch: Launch) -> list[dict[str, str | int]]:
         """As nixl_efa.nodes.outputs reads them."""
+        own = {node.name: request for request in launch.requests for node in request.nodes}
         return [
             {
                 "name": node.name,
                 "role": node.role,
                 "instance_id": self.pair.nodes[node.name].instance_id,
-                "instance_type": launch.instance_type,
+                "instance_type": own[node.name].instance_type,
                 "private_ip": self.pair.interfaces[node.name].address,
                 "public_ip": self.pair.interfaces[node.name].public_address,
-                "efa_interfaces": launch.efa_interfaces,
-                "capacity_reservation_id": self.pair.capacity.reservation_id,
+                "efa_interfaces": own[node.name].efa_interfaces,
+                "capacity_reservation_id": self.pair.reservations[own[node.name].reservation].id,
             }
             for node in launch.nodes
         ]

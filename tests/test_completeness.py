@@ -34,7 +34,7 @@ def test_every_check_is_in_the_table_of_its_page() -> None:
         for first, *more in rows
         for name in (first, *more, *(f"{first.split()[0]} {one}" for one in more))
     }
-    found = [*judge(BLOCK_LAUNCH, BLOCK_FACTS, NOW), *judge(DEMAND_LAUNCH, DEMAND_FACTS, NOW)]
+    found = [*judge([(BLOCK_LAUNCH, BLOCK_FACTS)], NOW), *judge([(DEMAND_LAUNCH, DEMAND_FACTS)], NOW)]
     assert sorted({one.check for one in found} - told) == []
 
 

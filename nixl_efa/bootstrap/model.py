@@ -49,6 +49,7 @@ class Bootstrap:
     architecture:     "x86_64" or "arm64".
     scripts_bucket:   name of the S3 bucket that both nodes may read and write.
     service_ports:    TCP ports that the VPC may reach.
+    common_nixl:      how NIXL goes between nodes of several types; None: all are of this one.
     """
 
     environment: str
@@ -66,6 +67,7 @@ class Bootstrap:
     nixl_pinned: bool = False
     nixl_wheels: str = ""
     architecture: str = "x86_64"
+    common_nixl: NixlBackend | None = None
 
     @property
     def own(self) -> PeerNode:
@@ -78,8 +80,10 @@ class Bootstrap:
 
     @property
     def nixl(self) -> NixlBackend:
-        """How NIXL goes to the other node."""
-        return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
+        """How NIXL goes to the other nodes."""
+        return self.common_nixl or nixl_backend(
+            self.instance_type, self.accelerator_kind, self.efa_interfaces
+        )
 
     @property
     def nixl_versions(self) -> tuple[str, ...]:
@@ -97,7 +101,7 @@ def bootstrap_of(
     return Bootstrap(
         environment=launch.environment,
         node=node,
-        nodes=tuple(PeerNode(peer.name, peer.role, addresses[peer.name]) for peer in launch.nodes),
+        nodes=tuple(PeerNode(peer.name, peer.role, addresses[peer.name]) for peer in launch.every_node),
         region=launch.region,
         instance_type=launch.instance_type,
         efa_interfaces=launch.efa_interfaces,
@@ -110,4 +114,5 @@ def bootstrap_of(
         nixl_pinned=launch.nixl_pinned,
         nixl_wheels=launch.nixl_wheels,
         architecture=facts.architectures[0] if facts else "x86_64",
+        common_nixl=launch.nixl_of_several_types,
     )

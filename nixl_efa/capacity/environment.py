@@ -30,7 +30,8 @@ from nixl_efa.capacity.reservation import (
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level, failures
 from nixl_efa.instance_states import RUNNING
-from nixl_efa.launch import Launch, ReservationSource
+from nixl_efa.launch import Launch
+from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.times import moment, span
 
 CHECK = "environment"

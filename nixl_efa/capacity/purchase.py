@@ -30,7 +30,7 @@ from nixl_efa.capacity.order import Entry, Order, State
 from nixl_efa.capacity.purchase_calls import certainly_not_bought, extensions_bought, find_purchase, send
 from nixl_efa.capacity.reservation import PURCHASE_TAG, UNKNOWN, Reservation
 from nixl_efa.failure import Failure
-from nixl_efa.launch import ReservationSource
+from nixl_efa.reservation_source import ReservationSource
 
 # Looks that must find nothing before a purchase counts as not made.
 TRIES = 3

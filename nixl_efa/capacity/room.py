@@ -61,14 +61,15 @@ def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
     own = use.own if use is not None else 0
     active = found.state == "active"
     free = found.free + own if active else found.size
-    if free >= launch.count:
+    wanted = launch.count_in_reservation
+    if free >= wanted:
         when = "free" if active else "in it once it is active"
         held = f", {own} of them held by this stack" if active and own else ""
         return passed(check, f"{free} of {size} {when}{held}.")
-    message = f"{free} of {size} in {found.id} can be had; the launch takes {launch.count}."
+    message = f"{free} of {size} in {found.id} can be had; the launch takes {wanted}."
     too_small = "End other instances in it, or take a larger one."
     if use is None:
-        if found.size < launch.count:
+        if found.size < wanted:
             return failed(check, message, too_small)
         remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
         return warned(check, message, remedy)

@@ -10,7 +10,8 @@ from nixl_efa.capacity import parameters
 from nixl_efa.capacity.environment import Slot
 from nixl_efa.capacity.parameters import Stored
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
-from nixl_efa.launch import Launch, ReservationSource
+from nixl_efa.launch import Launch
+from nixl_efa.reservation_source import ReservationSource
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

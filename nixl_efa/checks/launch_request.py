@@ -9,7 +9,8 @@ from typing import Any
 
 from nixl_efa.bootstrap import bootstrap_of, plain, user_data
 from nixl_efa.checks.facts import Image
-from nixl_efa.launch import Launch, Node
+from nixl_efa.launch import Launch
+from nixl_efa.node_names import Node
 
 # All that the launch of a node has and a request before it has not, or has otherwise, by member of RunInstances.
 NOT_BEFORE_THE_STACK: Mapping[str, str] = {
@@ -129,7 +130,7 @@ def _tags(launch: Launch, node: Node) -> dict[str, dict[str, str]]:
 
 
 def _user_data(launch: Launch, node: Node) -> str:
-    addresses = {each.name: _ADDRESS for each in launch.nodes}
+    addresses = {each.name: _ADDRESS for each in launch.every_node}
     return plain(user_data(bootstrap_of(launch, node.name, addresses=addresses, scripts_bucket=_BUCKET)))
 
 

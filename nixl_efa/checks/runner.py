@@ -7,7 +7,8 @@ region is asked for a missing reservation in the second place, beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import fields, replace
 from datetime import datetime
 from pathlib import Path
@@ -57,43 +58,62 @@ def run(
     """
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
     known = environ or {}
-    with Gatherer(launch, clients, known, clock, has_state=project is not None) as gatherer:
-        if project is None:
-            facts = gatherer.facts()
-        elif at_synthesis:
-            read = gatherer.begin(
+    with ExitStack() as stack:
+        gatherers = [
+            stack.enter_context(Gatherer(request, clients, known, clock, has_state=project is not None))
+            for request in launch.requests
+        ]
+        first = gatherers[0]
+        others = [first.begin(gatherer.facts) for gatherer in gatherers[1:]]
+        shared: dict[str, Any] = {}
+        if project is not None and at_synthesis:
+            read = first.begin(
                 lambda: answer_of("", lambda: state.read(settings, project, terraform_environ(known, launch)))
             )
-            facts = replace(gatherer.facts(), state=read.result())
-        else:
-            programs = gatherer.begin(lambda: machine(project, known, state.least_terraform(settings)))
-            looking = gatherer.begin(
+            seen = [first.facts()]
+            shared = {"state": read.result()}
+        elif project is not None:
+            programs = first.begin(lambda: machine(project, known, state.least_terraform(settings)))
+            looking = first.begin(
                 lambda: answer_of(
                     "ec2:DescribeInstances", lambda: look(settings, launch, clients, project, known)
                 )
             )
-            facts, looked = gatherer.facts(), looking.result()
-            facts = replace(
-                facts,
-                machine=programs.result(),
-                state=looked if isinstance(looked, NoAnswer) else looked.state,
-                provider=provider_lock.see(settings, project),
-                differences=looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
-            )
-    found = findings(launch, owned(facts, launch), clock.now())
+            seen, looked = [first.facts()], looking.result()
+            shared = {
+                "machine": programs.result(),
+                "state": looked if isinstance(looked, NoAnswer) else looked.state,
+                "provider": provider_lock.see(settings, project),
+                "differences": looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
+            }
+        else:
+            seen = [first.facts()]
+        seen += [one.result() for one in others]
+    requests = [
+        (request, owned(replace(facts, **shared), request))
+        for request, facts in zip(launch.requests, seen, strict=True)
+    ]
+    found = findings(requests, clock.now())
     if project is not None and not at_synthesis:
         names = environment_names(project / "environments")
-        found += [*abandoned(project, names).values(), *stacks.without_a_file(launch, facts, names)]
+        found += [
+            *abandoned(project, names).values(),
+            *stacks.without_a_file(launch, requests[0][1], names),
+        ]
     return pending.agreed(found) if replace_nodes else found
 
 
-def findings(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
-    """The findings on facts that were seen. One fault of the credentials or the network is shown once, by the
-    question for the credentials, and not by every other one again."""
+def findings(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Finding]:
+    """The findings on facts that were seen for each request of a launch. One fault of the credentials or the network is
+    shown once, by the question for the credentials, and not by every other one again."""
+    return judge([(launch, _once(facts)) for launch, facts in requests], now)
+
+
+def _once(facts: Facts) -> Facts:
     account = facts.account
     if isinstance(account, NoAnswer) and not account.denied:
-        facts = replace(facts, **_following(facts))
-    return judge(launch, facts, now)
+        return replace(facts, **_following(facts))
+    return facts
 
 
 def _following(facts: Facts) -> dict[str, Any]:

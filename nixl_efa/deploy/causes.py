@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nixl_efa.launch import CONSUMER, PRODUCER
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import SETTING_NAMES
+from nixl_efa.settings.parts import CONSUMER, PRODUCER
 from nixl_efa.settings.source import DEFAULT, shown
 
 # A plan's resource changes by address.

@@ -13,7 +13,7 @@ from typing import Any
 
 from nixl_efa.deploy.causes import Cause, Resources, in_place, of_replacement
 from nixl_efa.instance_states import ENDED, STOPPED
-from nixl_efa.launch import place
+from nixl_efa.node_names import place
 from nixl_efa.settings import Settings
 
 NODE = "aws_instance"

@@ -10,7 +10,8 @@ from enum import StrEnum
 from nixl_efa.cdk import program
 from nixl_efa.findings import Finding, aws_call, failed, passed, skipped, warned
 from nixl_efa.instance_states import RUNNING, STOPPED
-from nixl_efa.launch import Launch, Node
+from nixl_efa.launch import Launch
+from nixl_efa.node_names import Node
 from nixl_efa.settings.model import names_a_state
 from nixl_efa.state import State
 from nixl_efa.times import moment

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nixl_efa.instance_types import InstanceType
+from nixl_efa.launch import Launch
 from nixl_efa.nixl_backend import NixlBackend, nixl_backend
 from nixl_efa.nodes import cloud_init, parse
 from nixl_efa.nodes.cloud_init import CloudInit
+from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.sections import MISSING, TIMED_OUT, Section
 
 LOCAL_DISKS = "/opt/dlami/nvme"
@@ -24,6 +26,7 @@ class Planned:
     instance_storage_gb: 0 when the type has no local disks.
     nixl_version:        of the NIXL that a node installs by itself; empty: none.
     nixl_pinned:         that version and no other; else what the node's libfabric loads.
+    common_nixl:         how NIXL goes between nodes of several types; None: all are of this one.
     """
 
     instance_type: str
@@ -34,11 +37,14 @@ class Planned:
     network_gbps: float
     nixl_version: str
     nixl_pinned: bool = False
+    common_nixl: NixlBackend | None = None
 
     @property
     def nixl(self) -> NixlBackend:
         """How NIXL should go between the nodes."""
-        return nixl_backend(self.instance_type, self.accelerator_kind, self.efa_interfaces)
+        return self.common_nixl or nixl_backend(
+            self.instance_type, self.accelerator_kind, self.efa_interfaces
+        )
 
 
 def planned(
@@ -55,6 +61,23 @@ def planned(
         nixl_version=nixl_version,
         nixl_pinned=nixl_pinned,
     )
+
+
+def planned_by_node(pair: PairOutputs, requests: Mapping[str, Launch]) -> dict[str, Planned]:
+    """The same of each node that runs. requests: Launch.of_machines."""
+    return {
+        node.name: replace(
+            planned(
+                (own := requests[node.name]).instance_type,
+                own.type_facts,
+                node.efa_interfaces,
+                own.nixl_version,
+                nixl_pinned=own.nixl_pinned,
+            ),
+            common_nixl=own.nixl_of_several_types,
+        )
+        for node in pair.nodes
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

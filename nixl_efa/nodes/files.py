@@ -15,7 +15,6 @@ from dataclasses import replace
 from nixl_efa.bootstrap import bootstrap_of
 from nixl_efa.bootstrap.files import ENV_NAMES, FORM, NodeFile, node_files
 from nixl_efa.findings import Finding, Level, listed
-from nixl_efa.instance_types import InstanceType
 from nixl_efa.launch import Launch
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import json_object
@@ -29,19 +28,19 @@ _INSTALLER = "/opt/nixl-efa/bin/install-nixl"
 _INSTALLING = frozenset({_INSTALLER, "/opt/nixl-efa/releases.txt"})
 
 
-def wanted(
-    pair: PairOutputs, launch: Launch, instance_type: str, facts: InstanceType | None
-) -> Mapping[str, tuple[NodeFile, ...]]:
+def wanted(pair: PairOutputs, launch: Launch, types: Mapping[str, str]) -> Mapping[str, tuple[NodeFile, ...]]:
     """What should stand on each node, by its name: of the settings, for the machine that runs.
 
-    instance_type, facts: the instances' own. Another one in the settings is a new node's, and not these nodes'.
+    types: the instances' own, by node. Another one in the settings is a new node's, and not these nodes'.
     """
-    running = replace(launch, instance_type=instance_type, type_facts=facts)
+    running = launch.of_machines(types)
     addresses = {node.name: node.private_ip for node in pair.nodes}
     found: dict[str, tuple[NodeFile, ...]] = {}
     for node in pair.nodes:
-        first_boot = bootstrap_of(running, node.name, addresses=addresses, scripts_bucket=pair.scripts_bucket)
-        found[node.name] = node_files(replace(first_boot, efa_interfaces=pair.efa_interfaces))
+        first_boot = bootstrap_of(
+            running[node.name], node.name, addresses=addresses, scripts_bucket=pair.scripts_bucket
+        )
+        found[node.name] = node_files(replace(first_boot, efa_interfaces=node.efa_interfaces))
     return found
 
 
@@ -128,15 +127,17 @@ def writer(files: Iterable[NodeFile]) -> Script:
     )
 
 
-def after_writing(written: Iterable[str], launch: Launch, instance_type: str) -> tuple[str, ...]:
-    """What is still to do, a sentence each. written: the paths, of all nodes."""
+def after_writing(written: Iterable[str], launch: Launch, types: Mapping[str, str]) -> tuple[str, ...]:
+    """What is still to do, a sentence each. written: the paths, of all nodes. types: the instances', by node."""
     found = []
     if _INSTALLING.intersection(written) and launch.nixl_version:
         command = shlex.join([_INSTALLER, *([launch.nixl_version] if launch.nixl_pinned else [])])
         found.append(f"NIXL itself is as it was: `{command}` on a node installs it anew.")
-    if launch.instance_type != instance_type:
+    wanted = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
+    differing = {(wanted[name], there) for name, there in types.items() if wanted.get(name, there) != there}
+    for setting, there in sorted(differing):
         found.append(
-            f"instance_type is {launch.instance_type} in the settings, and the nodes are {instance_type}: "
+            f"instance_type is {setting} in the settings, and the nodes are {there}: "
             f"`nixl-efa deploy {launch.environment}` replaces them."
         )
     return tuple(found)

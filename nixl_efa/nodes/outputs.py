@@ -9,8 +9,9 @@ from typing import Any
 
 from nixl_efa import state
 from nixl_efa.failure import Failure
-from nixl_efa.launch import CONSUMER, PRODUCER, place
+from nixl_efa.node_names import place
 from nixl_efa.settings import Settings
+from nixl_efa.settings.parts import CONSUMER, PRODUCER
 from nixl_efa.terraform import Capture, capture
 
 
@@ -18,7 +19,7 @@ from nixl_efa.terraform import Capture, capture
 class Node:
     """One node by the outputs. name: unique in the environment ("consumer-2"); role: "producer" or "consumer".
 
-    public_ip: empty without an Elastic IP.
+    public_ip: empty without an Elastic IP. capacity_reservation_id: empty without one.
     """
 
     name: str
@@ -26,17 +27,17 @@ class Node:
     instance_id: str
     private_ip: str
     public_ip: str
+    efa_interfaces: int = 0
+    capacity_reservation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PairOutputs:
-    """The nodes, the producers first, and what they share. capacity_reservation_id is empty without a reservation,
-    scripts_bucket where a deployment ended before it was there."""
+    """The nodes, the producers first, and what they share. scripts_bucket is empty where a deployment ended before it
+    was there."""
 
     environment: str
     nodes: tuple[Node, ...]
-    efa_interfaces: int
-    capacity_reservation_id: str
     scripts_bucket: str = ""
 
     @property
@@ -96,13 +97,29 @@ def parse(environment: str, values: Mapping[str, Any]) -> PairOutputs:
     return PairOutputs(
         environment,
         tuple(
-            Node(one["name"], one["role"], one["instance_id"], one["private_ip"], one.get("public_ip") or "")
+            Node(
+                one["name"],
+                one["role"],
+                one["instance_id"],
+                one["private_ip"],
+                one.get("public_ip") or "",
+                **_its_own(one["instance_id"], values),
+            )
             for one in nodes
         ),
-        int(values.get("efa_interfaces") or 0),
-        values.get("capacity_reservation_id") or "",
         values.get("scripts_bucket") or "",
     )
+
+
+def _its_own(instance_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """What nodes can have each in its own way: from the list `nodes` where that knows the instance, else from the
+    outputs of the whole, which are all that a stack of an earlier release has."""
+    listed = [one for one in values.get("nodes") or () if one.get("instance_id") == instance_id]
+    found = listed[0] if listed else values
+    return {
+        "efa_interfaces": int(found.get("efa_interfaces") or 0),
+        "capacity_reservation_id": found.get("capacity_reservation_id") or "",
+    }
 
 
 def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from nixl_efa.findings import Finding, Level, listed
-from nixl_efa.launch import Launch, place
+from nixl_efa.launch import Launch
+from nixl_efa.node_names import place
 from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import objects

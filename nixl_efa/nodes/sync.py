@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from nixl_efa import instance_types
 from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
@@ -87,17 +86,16 @@ def sync(
         beside = "was not looked at, since another node does not run."
         nodes = tuple(NodeSync(node, problem=stopped.get(node.name, beside)) for node in pair.nodes)
         return SyncReport(pair.environment, nodes)
-    instance_type = types[pair.nodes[0].name]
-    wanted = files.wanted(pair, launch, instance_type, instance_types.find(instance_type))
+    wanted = files.wanted(pair, launch, types)
     say(f"Asking {pair.every_node} through Run Command ...")
     found, differing = _look(ssm, pair, wanted, clock)
     if check or any(one.problem for one in found):
-        return SyncReport(pair.environment, found, files.after_writing((), launch, instance_type))
+        return SyncReport(pair.environment, found, files.after_writing((), launch, types))
     if any(differing.values()):
         say(f"Writing what differs, on {listed(name for name, some in differing.items() if some)} ...")
         found = _write(ssm, pair.environment, found, differing, clock)
     written = {path for one in found if one.written for path in one.differing}
-    return SyncReport(pair.environment, found, files.after_writing(written, launch, instance_type))
+    return SyncReport(pair.environment, found, files.after_writing(written, launch, types))
 
 
 def _look(

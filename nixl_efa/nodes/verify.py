@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from nixl_efa import instance_types
 from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level
-from nixl_efa.launch import CONSUMER, PRODUCER, Launch
+from nixl_efa.launch import Launch
 from nixl_efa.nodes import (
     block,
     files,
@@ -25,11 +24,12 @@ from nixl_efa.nodes import (
     transfer_rules,
 )
 from nixl_efa.nodes.causes import Cause
-from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned
+from nixl_efa.nodes.facts import NodeFacts, Planned, node_facts, planned_by_node
 from nixl_efa.nodes.instances import Instance
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import IncompleteOutputError, Section, script, sections
+from nixl_efa.settings.parts import CONSUMER, PRODUCER
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -106,7 +106,7 @@ def _placed(
 def reservation_id(pair: PairOutputs, found: Mapping[str, Instance]) -> str:
     """The reservation that the pair runs in, by its instances, else by the outputs; empty without one."""
     by_instance = (instances.of(node, found).reservation_id for node in pair.nodes)
-    return next((one for one in by_instance if one), pair.capacity_reservation_id)
+    return next((one for one in by_instance if one), pair.nodes[0].capacity_reservation_id)
 
 
 def node_reports(
@@ -144,9 +144,10 @@ def verify(
     seen = status(ec2, ssm, pair, launch, clock)
     if any(report.cause is not None for report in seen.nodes):
         return seen
-    wanted = _planned(seen, launch)
+    types = {report.node.name: report.instance.instance_type for report in seen.nodes}
+    wanted = planned_by_node(pair, launch.of_machines(types))
     say(f"Asking {pair.every_node} through Run Command ...")
-    known = files.wanted(pair, launch, wanted.instance_type, instance_types.find(wanted.instance_type))
+    known = files.wanted(pair, launch, types)
     bucket = run_command.Bucket(s3, pair.scripts_bucket) if s3 is not None and pair.scripts_bucket else None
 
     def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
@@ -165,16 +166,18 @@ def verify(
         else:
             facts[report.node.name] = node_facts(read)
             ours = files.finding(pair.environment, known[report.node.name], read)
-            found = (*rules.node_findings(facts[report.node.name], wanted), ours)
+            found = (*rules.node_findings(facts[report.node.name], wanted[report.node.name]), ours)
         reports.append(replace(report, findings=(*report.findings, *found)))
     findings = [*seen.findings]
     results: tuple[transfer.Result, ...] = ()
     if facts:
         findings += [pair_rules.agreement(pair, facts), pair_rules.versions(pair, facts)]
         if measure:
-            results = _measure(ask, pair, facts, wanted, say)
+            # What goes over a link is what the lesser of its ends can do.
+            least = min(wanted.values(), key=lambda one: one.network_gbps)
+            results = _measure(ask, pair, facts, least, say)
             findings += transfer_rules.findings(
-                results, wanted, {one.node.name: one.network_nodes for one in seen.nodes}
+                results, least, {one.node.name: one.network_nodes for one in seen.nodes}
             )
     return PairReport(pair, tuple(reports), tuple(findings), results)
 
@@ -182,17 +185,6 @@ def verify(
 def _facts_script(known: tuple[NodeFile, ...]) -> Script:
     """What a node has, and whether its files are the settings'."""
     return Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(known))
-
-
-def _planned(seen: PairReport, launch: Launch) -> Planned:
-    name = seen.nodes[0].instance.instance_type
-    return planned(
-        name,
-        instance_types.find(name),
-        seen.pair.efa_interfaces,
-        launch.nixl_version,
-        nixl_pinned=launch.nixl_pinned,
-    )
 
 
 def _measure(

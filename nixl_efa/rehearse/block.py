@@ -9,7 +9,7 @@ from typing import Any
 
 from local_aws.control import Control
 from nixl_efa.failure import Failure
-from nixl_efa.launch import reservation_source
+from nixl_efa.launch import launch_of
 from nixl_efa.rehearse.programs import Programs
 from nixl_efa.rehearse.tools import Tools
 from nixl_efa.settings import Settings
@@ -26,7 +26,7 @@ def parameters_to_read(settings: Settings) -> dict[str, str]:
     An environment that uses a block and reads its reservation from no parameter is told to read those that `buy` writes
     by default: its settings name no reservation, or one of the real account.
     """
-    source = reservation_source(settings)
+    source = launch_of(settings).reservation
     if source.reads_id or not settings.use_capacity_block:
         return {}
     return {
@@ -70,7 +70,7 @@ def buy_block(settings: Settings, tools: Tools, programs: Programs, control: Con
 
 def _first_that_fits(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
     """The first that a pair can use for the hours asked for. AWS offers shorter ones too."""
-    source = reservation_source(settings)
+    source = launch_of(settings).reservation
     zone = source.zone if source.reads_id else ""
     offering: dict[str, Any]
     for offering in found["offerings"]:

@@ -16,12 +16,10 @@ from local_aws.machines.failure import CannotBootError
 from local_aws.machines.root import home, prepare
 from local_aws.machines.run import Run
 from local_aws.machines.session import write_plugin
-from nixl_efa import instance_types
 from nixl_efa.checks.quota_codes import ELASTIC_IPS
 from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
 from nixl_efa.nodes import outputs
-from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse import facts, real_nodes, server, workspace
 from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
@@ -237,16 +235,7 @@ class _Rehearsal:
         return outputs.read(settings, self._space.folder, self._programs.environ)
 
     def _simulate_nodes(self) -> None:
-        wanted = self._settings
-        pair = self._pair()
-        launch = launch_of(wanted)
-        expected = planned(
-            wanted.instance_type,
-            instance_types.find(wanted.instance_type),
-            pair.efa_interfaces,
-            launch.nixl_version,
-        )
-        answer_as_planned(self._control, pair, expected, launch)
+        answer_as_planned(self._control, self._pair(), launch_of(self._settings))
 
     def _indented(self, line: str) -> None:
         self._tell(f"  {line}")

@@ -11,11 +11,10 @@ import json
 from collections.abc import Iterable
 from typing import Protocol
 
-from nixl_efa import instance_types
 from nixl_efa.bootstrap.files import NodeFile
 from nixl_efa.launch import Launch
 from nixl_efa.nodes import files
-from nixl_efa.nodes.facts import LOCAL_DISKS, Planned
+from nixl_efa.nodes.facts import LOCAL_DISKS, Planned, planned_by_node
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import EFA_VENDOR
 
@@ -56,11 +55,13 @@ class RunCommandAnswers(Protocol):
         ...
 
 
-def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, planned: Planned, launch: Launch) -> None:
+def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, launch: Launch) -> None:
     """Lets the nodes of a pair answer verify's Run Command as nodes would that are as planned."""
-    written = files.wanted(pair, launch, planned.instance_type, instance_types.find(planned.instance_type))
+    types = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
+    planned, written = planned_by_node(pair, launch.of_machines(types)), files.wanted(pair, launch, types)
     for node in pair.nodes:
-        aws.command_output(node.instance_id, stdout=node_output(node, pair, planned, written[node.name]))
+        said = node_output(node, pair, planned[node.name], written[node.name])
+        aws.command_output(node.instance_id, stdout=said)
 
 
 def node_output(node: Node, pair: PairOutputs, planned: Planned, written: Iterable[NodeFile] = ()) -> str:

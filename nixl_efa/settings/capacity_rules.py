@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Finding
+from nixl_efa.settings.parts import RESERVATION
 from nixl_efa.settings.rule import Facts, Rule, rule
 from nixl_efa.settings.source import given
 from nixl_efa.settings.text import from_text
@@ -19,9 +20,7 @@ _OFF = {"spot": "false", "use_capacity_block": "false", "placement_group": "auto
 
 
 def _exclude(facts: Facts, first: str, second: str, why: str) -> Finding:
-    ways = " or ".join(
-        f"{facts.variable(setting)}={_OFF.get(setting, 'none')}" for setting in (first, second)
-    )
+    ways = " or ".join(facts.set_to(setting, _OFF.get(setting, "none")) for setting in (first, second))
     return facts.fault(
         first,
         f"{facts.shown(first)} and {facts.shown(second)} exclude each other: {why}.",
@@ -118,7 +117,7 @@ def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
             f"{facts.shown(reservation)} stays the launch's target though "
             f"{facts.shown('use_capacity_block')} overrides {given('use_capacity_block', True, on.source)}; "
             "AWS refuses the launch if that reservation is a Capacity Block.",
-            f"To launch without it set {facts.variable(reservation)}=none.",
+            f"To launch without it set {facts.set_to(reservation, 'none')}.",
         )
 
 
@@ -135,16 +134,15 @@ def _one_parameter(facts: Facts) -> Iterator[Finding]:
         )
 
 
-_RESERVATION = ("capacity_reservation_id", "capacity_reservation_parameter")
-
+# Of each part of an environment by itself.
 CAPACITY_RULES: tuple[Rule, ...] = (
     rule(_spot_and_block, "spot", "use_capacity_block"),
-    rule(_spot_and_reservation, "spot", *_RESERVATION),
+    rule(_spot_and_reservation, "spot", *RESERVATION),
     rule(_placement_and_block, "placement_group", "use_capacity_block"),
-    rule(_placement_and_reservation, "placement_group", "use_capacity_block", *_RESERVATION),
+    rule(_placement_and_reservation, "placement_group", "use_capacity_block", *RESERVATION),
     rule(_placement_strategy, "placement_group", "instance_type"),
     rule(_block_type, "use_capacity_block", "instance_type"),
-    rule(_block_without_reservation, "use_capacity_block", *_RESERVATION),
+    rule(_block_without_reservation, "use_capacity_block", *RESERVATION),
     rule(_one_parameter, "capacity_reservation_parameter", "availability_zone_parameter"),
-    rule(_reservation_left_behind, "use_capacity_block", *_RESERVATION),
+    rule(_reservation_left_behind, "use_capacity_block", *RESERVATION),
 )

@@ -13,10 +13,12 @@ from nixl_efa.settings.backend import LocalBackend
 from nixl_efa.settings.between_environments import shared_places
 from nixl_efa.settings.context import read_context
 from nixl_efa.settings.files import read_file, select
+from nixl_efa.settings.group_rules import GROUP_RULES
 from nixl_efa.settings.model import Settings
+from nixl_efa.settings.parts import DIVIDING
 from nixl_efa.settings.precedence import resolve
 from nixl_efa.settings.rule import Facts, apply
-from nixl_efa.settings.rules import RULES
+from nixl_efa.settings.rules import PART_RULES, RULES
 from nixl_efa.settings.source import Given, GivenSettings, Source, fault, shown
 from nixl_efa.settings.validation import faults_of
 from nixl_efa.settings.variables import read_variables
@@ -116,8 +118,16 @@ def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Find
         findings += faults_of(error, resolved.values, name)
         faulty = {str(detail["loc"][0]) for detail in error.errors()}
         settings = _without(faulty, name, values)
-    findings += apply(RULES, Facts(settings, resolved.values, layers), faulty)
-    return settings.from_sources(_sources(resolved.values)) if not faulty else None
+    settings = settings.from_sources(_sources(resolved.values))
+    facts = Facts(settings, resolved.values, layers)
+    findings += apply(RULES, facts, faulty)
+    divided = apply(GROUP_RULES, facts, faulty)
+    findings += divided
+    # Which settings are whose can't be told where what divides them is faulty.
+    can_be_told = faulty.isdisjoint(DIVIDING) and not failures(divided)
+    each = [facts.of(part) for part in settings.parts] if can_be_told else []
+    findings += dict.fromkeys(one for part in each for one in apply(PART_RULES, part, faulty))
+    return settings if not faulty else None
 
 
 def _without(faulty: set[str], name: str, values: Mapping[str, object]) -> Settings:

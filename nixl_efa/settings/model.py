@@ -13,10 +13,20 @@ from nixl_efa import instance_types, nixl_releases, provider_version
 from nixl_efa.settings import values
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.credentials import AssumedRole, ProfileName
+from nixl_efa.settings.parts import CONSUMER, COUNTS, PRODUCER, CapacityEntry, Group, Part, parts
 from nixl_efa.settings.source import DEFAULT, Source
 
 PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
 CheckChoice = Annotated[Literal["off", "warn", "error"], values.Allowed('"off", "warn" or "error"')]
+GroupTable = Annotated[
+    Group | None, values.Allowed('a table (JSON in a variable), such as {instance_type = "g6e.12xlarge"}')
+]
+Capacity = Annotated[
+    tuple[CapacityEntry, ...],
+    values.Allowed(
+        "a list of tables (JSON in a variable), each with a reservation and how many nodes it takes"
+    ),
+]
 Owner = Annotated[
     values.TagValue | None, values.Allowed("text of up to 256 letters, digits, spaces and _ . : / = + - @")
 ]
@@ -55,6 +65,10 @@ class Settings(BaseModel):
     instance_type: values.InstanceTypeName = Field(description="EC2 instance type of both nodes. Required.")
     producers: values.NodeCount = Field(default=1, description="Nodes that make KV caches (prefill).")
     consumers: values.NodeCount = Field(default=1, description="Nodes that take KV caches (decode).")
+    producer: GroupTable = Field(
+        default=None, description="What the producers have of their own, such as another type: see below."
+    )
+    consumer: GroupTable = Field(default=None, description="What the consumers have of their own: see below.")
     volume_size: values.VolumeSize | None = Field(
         default=None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
     )
@@ -84,6 +98,9 @@ class Settings(BaseModel):
     )
     capacity_reservation_parameter: values.ParameterName | None = Field(
         default=None, description="Parameter Store name that holds the reservation's id, read at plan time."
+    )
+    capacity: Capacity = Field(
+        default=(), description="Several reservations, and which nodes each takes: see below."
     )
     spot: values.YesNo = Field(default=False, description="Launch as Spot Instances.")
     placement_group: PlacementChoice = Field(
@@ -234,6 +251,24 @@ class Settings(BaseModel):
     def name_prefix(self) -> str:
         """What the names in AWS begin with."""
         return f"{self.project_prefix}-{self.name}"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Which nodes are launched with which settings: one part for all, unless a table says otherwise."""
+        return parts(
+            {PRODUCER: self.producers, CONSUMER: self.consumers},
+            {PRODUCER: self.producer, CONSUMER: self.consumer},
+            self.capacity,
+            self._sources,
+            self.instance_type,
+        )
+
+    def of(self, part: Part) -> Settings:
+        """The settings of a part's nodes, as if they were the whole environment."""
+        counts = {COUNTS[role]: sum(one == role for one, _ in part.nodes) for role in (PRODUCER, CONSUMER)}
+        alone = {PRODUCER: None, CONSUMER: None, "capacity": ()}
+        copy = self.model_copy(update={**part.values, **counts, **alone})
+        return copy.from_sources({**self._sources, **part.sources})
 
     def source(self, setting: str) -> Source:
         """Where a setting's value came from."""

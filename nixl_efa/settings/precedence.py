@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from nixl_efa.findings import Finding
+from nixl_efa.settings.parts import RESERVATION
 from nixl_efa.settings.source import Given, GivenSettings, fault, given, warning
 from nixl_efa.settings.text import clears, from_text
 
 # Two ways to say one thing. Given by two sources, the higher one's replaces the other.
 ALTERNATIVES = (
-    ("capacity_reservation_id", "capacity_reservation_parameter"),
+    RESERVATION,
     ("availability_zone", "availability_zone_parameter"),
     ("ami_id", "ami_parameter"),
 )
-RESERVATION = ALTERNATIVES[0]
 
 
 @dataclass(slots=True)

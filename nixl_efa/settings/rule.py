@@ -8,16 +8,28 @@ from dataclasses import dataclass
 from nixl_efa.findings import Finding
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.names import variable
+from nixl_efa.settings.parts import RESERVATION, Part
 from nixl_efa.settings.source import DEFAULT, Given, GivenSettings, Source, fault, given, warning
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """settings: the values; given: those that a source gave; layers: every source, the highest first."""
+    """settings: the values; given: those that a source gave; layers: every source, the highest first.
+
+    own: the settings that nodes of the environment have of their own (see Settings.parts), which no variable by itself
+    overrides.
+    """
 
     settings: Settings
     given: Mapping[str, Given]
     layers: Sequence[GivenSettings]
+    own: frozenset[str] = frozenset()
+
+    def of(self, part: Part) -> Facts:
+        """The same, of the nodes of a part alone."""
+        given = {name: one for name, one in self.given.items() if name not in part.values}
+        given |= {name: Given(value, part.sources.get(name, DEFAULT)) for name, value in part.values.items()}
+        return Facts(self.settings.of(part), given, self.layers, frozenset(part.sources))
 
     @property
     def environment(self) -> str:
@@ -33,14 +45,15 @@ class Facts:
         """The setting, its value and where it came from, for a message."""
         return given(setting, getattr(self.settings, setting), self.source(setting))
 
-    def variable(self, setting: str) -> str:
-        """The variable that overrides every other source of the setting."""
-        return variable(setting, self.environment)
+    def set_to(self, setting: str, value: str) -> str:
+        """How the setting is given this value over every other source: by its variable, where one can."""
+        if setting in self.own:
+            return f"{self.source(setting).label} = {value}"
+        return f"{variable(setting, self.environment)}={value}"
 
     def reservation(self) -> str:
         """The setting that names the reservation; empty when none does."""
-        names = ("capacity_reservation_id", "capacity_reservation_parameter")
-        return next((name for name in names if getattr(self.settings, name) is not None), "")
+        return next((name for name in RESERVATION if getattr(self.settings, name) is not None), "")
 
     def fault(self, setting: str, message: str, remedy: str = "") -> Finding:
         """A fault of this environment."""

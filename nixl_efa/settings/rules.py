@@ -193,15 +193,11 @@ def _tags(facts: Facts) -> Iterator[Finding]:
         )
 
 
+# Of the environment as a whole.
 RULES: tuple[Rule, ...] = (
     rule(_region, "region"),
     rule(_zone_in_region, "region", "availability_zone"),
-    rule(_instance_type, "instance_type"),
-    rule(_image, "instance_type", "ami_id", "ami_parameter"),
     rule(_node_count, "producers", "consumers"),
-    rule(_volume_size, "instance_type", "volume_size"),
-    rule(_iops, "instance_type", "volume_size", "volume_iops"),
-    rule(_throughput, "volume_iops", "volume_throughput"),
     rule(_services, "service_ports", "service_cidrs"),
     rule(_key_in_region, "region", "kms_key_id"),
     rule(
@@ -211,7 +207,16 @@ RULES: tuple[Rule, ...] = (
         "mlflow_tracking_server_arn",
         "mlflow_artifact_bucket_arn",
     ),
-    *CAPACITY_RULES,
     rule(_project_prefix, "project_prefix"),
     rule(_tags, "tags", "owner", "project_prefix"),
+)
+
+# Of each of its parts (Settings.parts).
+PART_RULES: tuple[Rule, ...] = (
+    rule(_instance_type, "instance_type"),
+    rule(_image, "instance_type", "ami_id", "ami_parameter"),
+    rule(_volume_size, "instance_type", "volume_size"),
+    rule(_iops, "instance_type", "volume_size", "volume_iops"),
+    rule(_throughput, "volume_iops", "volume_throughput"),
+    *CAPACITY_RULES,
 )

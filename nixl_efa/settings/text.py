@@ -9,6 +9,7 @@ from types import NoneType
 from typing import Annotated, get_args, get_origin
 
 from nixl_efa.settings.model import Settings
+from nixl_efa.settings.parts import Group
 
 CLEARING_WORDS = ("", "none")
 _YES_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -102,4 +103,5 @@ _READERS: dict[object, Callable[[object], object]] = {
     dict: _table,
     _core_type(Settings.model_fields["backend"].annotation): _word_or_json,
     _core_type(Settings.model_fields["assume_role"].annotation): _word_or_json,
+    Group: _word_or_json,
 }

@@ -14,9 +14,18 @@ from nixl_efa.settings.backend import BACKENDS, as_table
 from nixl_efa.settings.credentials import AssumeRole
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.names import REGIONS
+from nixl_efa.settings.parts import CONSUMER, PRODUCER, CapacityEntry, Group
 from nixl_efa.settings.source import Given, Layer, Source, fault, given, shown
 from nixl_efa.settings.values import allowed
 
+# The settings that are a table, or a list of such; a backend's table follows from its type.
+_TABLES: Mapping[str, type[BaseModel] | None] = {
+    "backend": None,
+    "assume_role": AssumeRole,
+    PRODUCER: Group,
+    CONSUMER: Group,
+    "capacity": CapacityEntry,
+}
 # How pydantic marks an error of a table's key rather than of its value.
 _KEY = "[key]"
 
@@ -41,7 +50,9 @@ def _missing(setting: str, environment: str) -> Finding:
 
 def _of_detail(detail: ErrorDetails, setting: str, origin: Given) -> Finding:
     path = _path(detail["loc"])
-    name = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
+    # The entries of `capacity` are counted from 1, as in every command.
+    first = 1 if setting == "capacity" else 0
+    name = "".join(f"[{part + first}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
     source = _within(origin.source, name.removeprefix(setting))
     value = detail["input"]
     of_key = detail["loc"][-1] == _KEY
@@ -98,24 +109,24 @@ def _path(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -> str:
     """The words for what a setting, a part of one or a table's key may be."""
     field = Settings.model_fields[str(path[0])]
-    if path[0] in ("backend", "assume_role") and len(path) > 1:
+    if path[0] in _TABLES and isinstance(path[-1], str) and len(path) > 1:
         model = _table_model(str(path[0]), value)
-        inner = model.model_fields.get(str(path[1])) if model else None
+        inner = model.model_fields.get(path[-1]) if model else None
         if inner is None:
             return ""
         field = inner
     if path[0] == "tags" and len(path) > 1:
         return allowed(get_args(field.annotation)[0 if of_key else 1])
-    if isinstance(path[-1], int):
-        return allowed(get_args(field.annotation)[0])
+    if isinstance(path[-1], int) and (of_item := allowed(get_args(field.annotation)[0])):
+        return of_item
     own = next((words for part in field.metadata if (words := getattr(part, "text", ""))), "")
     return own or allowed(field.annotation)
 
 
 def _table_model(setting: str, value: object) -> type[BaseModel] | None:
     """The model of a setting that is a table; None where it can't be told."""
-    if setting == "assume_role":
-        return AssumeRole
+    if model := _TABLES.get(setting):
+        return model
     table = as_table(value)
     return BACKENDS.get(str(table.get("type"))) if isinstance(table, Mapping) else None
 

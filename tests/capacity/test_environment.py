@@ -21,12 +21,13 @@ from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, UNKNOWN, Reservation
 from nixl_efa.capacity.users import node_names, users
 from nixl_efa.findings import Level
-from nixl_efa.launch import Launch, ReservationSource, launch_of, reservation_source
+from nixl_efa.launch import Launch, launch_of
+from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.settings import Settings
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
-SOURCE = reservation_source(Settings(name="prod", instance_type="p5.48xlarge", use_capacity_block=True))
+SOURCE = launch_of(Settings(name="prod", instance_type="p5.48xlarge", use_capacity_block=True)).reservation
 OFFERING = Offering(
     "cb-1", "us-east-2", "p5.48xlarge", 2, "us-east-2a", NOW + DAY, NOW + 3 * DAY, Decimal(1000), "USD", 48
 )
@@ -95,7 +96,7 @@ def test_what_both_blocks_cost_at_once_is_counted() -> None:
 
 
 def source(name: str, **changes: Any) -> ReservationSource:
-    return replace(reservation_source(Settings(name=name, instance_type="p5.48xlarge")), **changes)
+    return replace(launch_of(Settings(name=name, instance_type="p5.48xlarge")).reservation, **changes)
 
 
 def test_a_reservation_is_used_by_whoever_reads_it_wherever_that_stands_and_by_whom_it_was_bought_for() -> (

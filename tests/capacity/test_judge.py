@@ -13,7 +13,7 @@ from nixl_efa.capacity.reservation import OFFERED, UNKNOWN
 from nixl_efa.capacity.room import Use
 from nixl_efa.findings import Finding, Level
 from nixl_efa.image import image_parameter
-from nixl_efa.launch import nodes_of
+from nixl_efa.node_names import nodes_of
 from tests.checks.in_order import BLOCK, BLOCK_LAUNCH, NOW
 from tests.checks.in_order import BLOCK_ID as ID
 

@@ -30,9 +30,11 @@ from nixl_efa.checks.facts import (
 from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, NetworkAcl, PublicAccess
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import InstanceType
-from nixl_efa.launch import Launch, ReservationSource, Volume, nodes_of
+from nixl_efa.launch import Launch, Volume
+from nixl_efa.node_names import nodes_of
 from nixl_efa.provider_lock import Seen
 from nixl_efa.provider_version import DEFAULT
+from nixl_efa.reservation_source import ReservationSource
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 BLOCK_ID = "cr-0123456789abcdef0"

@@ -24,7 +24,7 @@ def finding(
     fact_changes: Mapping[str, Any],
 ) -> Finding:
     """The worst finding of a check after the changes."""
-    found = judge(replace(launch, **launch_changes), replace(facts, **fact_changes), now)
+    found = judge([(replace(launch, **launch_changes), replace(facts, **fact_changes))], now)
     of_check = [each for each in found if each.check == check]
     assert of_check, f"no {check!r} among {sorted({each.check for each in found})}"
     return min(of_check, key=lambda each: each.level.rank)

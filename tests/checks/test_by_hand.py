@@ -52,7 +52,7 @@ LAUNCHES = {
 
 def commands(launch: Launch, facts: Facts) -> list[list[str]]:
     """The words of each AWS CLI call that is shown, in commands and as remedies."""
-    found = judge(launch, facts, NOW)
+    found = judge([(launch, facts)], NOW)
     told = [each.command for each in found]
     told += [call for each in found for call in each.remedy.removeprefix("Run: ").split("; ")]
     return [shlex.split(call) for call in told if call.startswith("aws ")]

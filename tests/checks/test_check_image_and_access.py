@@ -348,7 +348,7 @@ def test_node_loads_what_the_command_line_loads_first(
 
 
 def test_without_a_machine_its_programs_are_not_judged() -> None:
-    found = judge(BLOCK_LAUNCH, replace(BLOCK_FACTS, machine=None), NOW)
+    found = judge([(BLOCK_LAUNCH, replace(BLOCK_FACTS, machine=None))], NOW)
     assert not {"cdktf", "node", "terraform"} & {each.check for each in found}
 
 
@@ -369,7 +369,9 @@ P3 = {"instance_type": "p3dn.24xlarge", "type_facts": known("p3dn.24xlarge")}
 def test_the_open_driver_does_not_run_a_v100(launch: dict[str, Any], name: str, fails: bool) -> None:
     facts = replace(BLOCK_FACTS, image=replace(IMAGE, name=name))
     found = [
-        each for each in judge(replace(BLOCK_LAUNCH, **launch), facts, NOW) if each.check == "image driver"
+        each
+        for each in judge([(replace(BLOCK_LAUNCH, **launch), facts)], NOW)
+        if each.check == "image driver"
     ]
     assert [each.level for each in found] == ([FAIL] if fails else [])
 
@@ -377,13 +379,13 @@ def test_the_open_driver_does_not_run_a_v100(launch: dict[str, Any], name: str, 
 @pytest.mark.parametrize(("parameter", "warns"), [(OPEN_DRIVER, True), ("/mine", False)])
 def test_an_accelerator_without_a_deep_learning_image_is_a_warning(parameter: str, warns: bool) -> None:
     launch = replace(BLOCK_LAUNCH, type_facts=known("dl2q.24xlarge"), image_parameter=parameter)
-    found = [each for each in judge(launch, BLOCK_FACTS, NOW) if each.check == "ami_id"]
+    found = [each for each in judge([(launch, BLOCK_FACTS)], NOW) if each.check == "ami_id"]
     assert [each.level for each in found] == ([WARN] if warns else [])
 
 
 def test_one_fault_of_the_credentials_is_shown_once() -> None:
     facts = replace(BLOCK_FACTS, account=BROKEN, reservations=BROKEN, vpc=BROKEN, type_in_ec2=DENIED)
-    found = {each.check: each for each in findings(BLOCK_LAUNCH, facts, NOW)}
+    found = {each.check: each for each in findings([(BLOCK_LAUNCH, facts)], NOW)}
     assert_says(found["credentials"], FAIL, "InternalError")
     assert_says(found["reservation"], SKIP, "AWS can't be asked with these credentials")
     assert_says(found["vpc"], SKIP, "AWS can't be asked with these credentials")

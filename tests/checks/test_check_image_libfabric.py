@@ -40,6 +40,6 @@ def test_a_release_for_which_the_images_libfabric_is_too_old_is_warned_about(
 ) -> None:
     changed = replace(BLOCK_LAUNCH, **({"image_id": "ami-1"} | launch))
     facts = replace(BLOCK_FACTS, image=replace(IMAGE, name=name))
-    found = [each for each in judge(changed, facts, NOW) if each.check == "image libfabric"]
+    found = [each for each in judge([(changed, facts)], NOW) if each.check == "image libfabric"]
     assert [each.level for each in found] == ([Level.WARN] if words else [])
     assert all(words in each.message for each in found)

@@ -53,6 +53,6 @@ def test_an_image_whose_python_is_too_old_for_nixl_is_refused(
 ) -> None:
     changed = replace(BLOCK_LAUNCH, **({"image_id": "ami-1", "nixl_version": "1.5.0"} | launch))
     facts = replace(BLOCK_FACTS, image=replace(IMAGE, name=name))
-    found = [each for each in judge(changed, facts, NOW) if each.check == "image python"]
+    found = [each for each in judge([(changed, facts)], NOW) if each.check == "image python"]
     assert [each.level for each in found] == ([Level.FAIL] if words else [])
     assert all(words in each.message and "install_nixl = false" in each.remedy for each in found)

@@ -12,7 +12,7 @@ from nixl_efa.checks.facts import Running
 from nixl_efa.checks.rules import pending
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
-from nixl_efa.launch import nodes_of
+from nixl_efa.node_names import nodes_of
 from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_ID,
@@ -109,7 +109,7 @@ def test_an_open_reservation_that_took_the_nodes_in_is_no_difference() -> None:
 
 def test_a_replacement_that_is_agreed_is_no_failure_and_nothing_else_is_let_pass() -> None:
     facts = replace(BLOCK_FACTS, running=PAIR, key_pair=None)
-    found = findings(replace(BLOCK_LAUNCH, key_name="eve"), facts, NOW)
+    found = findings([(replace(BLOCK_LAUNCH, key_name="eve"), facts)], NOW)
     failed = {each.check for each in found if each.level is FAIL}
     assert failed == {CHECK, "key pair"}
     agreed = pending.agreed(found)

@@ -40,11 +40,11 @@ def block(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_launch_into_a_fitting_block_passes_everything() -> None:
-    assert {each.level for each in judge(BLOCK_LAUNCH, BLOCK_FACTS, NOW)} == {PASS}
+    assert {each.level for each in judge([(BLOCK_LAUNCH, BLOCK_FACTS)], NOW)} == {PASS}
 
 
 def test_a_fitting_launch_on_demand_passes_everything() -> None:
-    assert {each.level for each in judge(DEMAND_LAUNCH, DEMAND_FACTS, NOW)} == {PASS}
+    assert {each.level for each in judge([(DEMAND_LAUNCH, DEMAND_FACTS)], NOW)} == {PASS}
 
 
 @pytest.mark.parametrize(
@@ -179,7 +179,7 @@ FULL = DryRun(
 
 
 def failures_of(**facts: Any) -> list[str]:
-    found = judge(replace(BLOCK_LAUNCH, must_be_active=True), replace(BLOCK_FACTS, **facts), NOW)
+    found = judge([(replace(BLOCK_LAUNCH, must_be_active=True), replace(BLOCK_FACTS, **facts))], NOW)
     return [each.line() for each in found if each.level is FAIL]
 
 
@@ -250,7 +250,7 @@ def test_an_on_demand_reservation_that_is_gone_stops_only_what_must_be_launched(
     gone: dict[str, Any], running: Any, level: Level
 ) -> None:
     launch = replace(DEMAND_LAUNCH, reservation=IN_BLOCK, placement_group=False, must_be_active=True)
-    found = judge(launch, replace(DEMAND_FACTS, **gone, running=running), NOW)
+    found = judge([(launch, replace(DEMAND_FACTS, **gone, running=running))], NOW)
     about = [each for each in found if each.check in ("reservation", "reservation state", "dry run")]
     worst = min(about, key=lambda each: each.level.rank)
     assert worst.level is level, about
@@ -260,7 +260,7 @@ def test_an_on_demand_reservation_that_is_gone_stops_only_what_must_be_launched(
 def test_a_reservation_without_an_end_has_no_finding_on_time() -> None:
     launch = replace(DEMAND_LAUNCH, reservation=IN_BLOCK, placement_group=False)
     facts = replace(DEMAND_FACTS, reservation_id=BLOCK_ID, reservations=(ON_DEMAND_RESERVATION,))
-    found = judge(launch, facts, NOW)
+    found = judge([(launch, facts)], NOW)
     assert "reservation time" not in {each.check for each in found}
     assert {each.level for each in found} == {PASS}
 
@@ -354,7 +354,7 @@ def test_a_deploy_that_would_destroy_nodes_in_a_living_reservation_is_stopped(
 
 
 def test_a_launch_without_a_reservation_switches_none() -> None:
-    found = judge(DEMAND_LAUNCH, replace(DEMAND_FACTS, running=OWN), NOW)
+    found = judge([(DEMAND_LAUNCH, replace(DEMAND_FACTS, running=OWN))], NOW)
     assert "reservation switch" not in {each.check for each in found}
 
 

@@ -351,7 +351,8 @@ def test_with_endpoints_alone_nixl_can_t_be_installed() -> None:
     found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "installation", launch, BY_ENDPOINTS)
     assert_says(found, FAIL, "Set install_nixl = false")
     judged = judge(
-        replace(BLOCK_LAUNCH, **launch, nixl_wheels="/opt/wheels"), replace(BLOCK_FACTS, **BY_ENDPOINTS), NOW
+        [(replace(BLOCK_LAUNCH, **launch, nixl_wheels="/opt/wheels"), replace(BLOCK_FACTS, **BY_ENDPOINTS))],
+        NOW,
     )
     assert not [one for one in judged if one.check == "installation"]
 

@@ -28,11 +28,9 @@ from tests.nixl.node import PYTHON
 PAIR = PairOutputs(
     "dev",
     (
-        Node("producer", "producer", "i-1", "10.77.0.1", ""),
-        Node("consumer", "consumer", "i-2", "10.77.0.2", ""),
+        Node("producer", "producer", "i-1", "10.77.0.1", "", 32),
+        Node("consumer", "consumer", "i-2", "10.77.0.2", "", 32),
     ),
-    32,
-    "",
 )
 LINK = transfer.Link(*PAIR.nodes)
 P5 = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")

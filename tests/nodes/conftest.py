@@ -36,11 +36,9 @@ def pair() -> PairOutputs:
     return PairOutputs(
         "prod",
         (
-            Node("producer", "producer", PRODUCER_ID, ADDRESSES["producer"], "203.0.113.11"),
-            Node("consumer", "consumer", CONSUMER_ID, ADDRESSES["consumer"], ""),
+            Node("producer", "producer", PRODUCER_ID, ADDRESSES["producer"], "203.0.113.11", 32),
+            Node("consumer", "consumer", CONSUMER_ID, ADDRESSES["consumer"], "", 32),
         ),
-        32,
-        "",
         "nixl-efa-prod-scripts",
     )
 

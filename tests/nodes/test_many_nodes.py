@@ -37,13 +37,13 @@ FAIL, WARN, PASS = Level.FAIL, Level.WARN, Level.PASS
 ATTEMPT = Attempt(NIXL, "LIBFABRIC", DRAM)
 NAMES = ("producer", "producer-2", "consumer", "consumer-2", "consumer-3", "consumer-4")
 NODES = {
-    name: Node(name, name.partition("-")[0], f"i-{name}", f"10.0.1.{one}", "")
+    name: Node(name, name.partition("-")[0], f"i-{name}", f"10.0.1.{one}", "", 32)
     for one, name in enumerate(NAMES)
 }
 LINKS = transfer.links(
     *([one for one in NODES.values() if one.role == role] for role in ("producer", "consumer"))
 )
-MANY = PairOutputs("prod", tuple(NODES.values()), 32, "", "nixl-efa-prod-scripts")
+MANY = PairOutputs("prod", tuple(NODES.values()), "nixl-efa-prod-scripts")
 
 
 def of_role(role: str, count: int) -> list[Node]:

@@ -12,13 +12,11 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa import instance_types
 from nixl_efa.clock import EndpointClock
 from nixl_efa.findings import failed
 from nixl_efa.launch import launch_of
 from nixl_efa.mend import look
 from nixl_efa.nodes import outputs
-from nixl_efa.nodes.facts import planned
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.settings import Settings
 from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
@@ -320,9 +318,6 @@ def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run
 ) -> None:
     settings = Settings(name="prod", instance_type="p5.48xlarge", region=REGION)
-    pair = outputs.read(settings, project.folder, os.environ)
-    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
-    launch = launch_of(settings)
-    answer_as_planned(aws, pair, plan, launch)
+    answer_as_planned(aws, outputs.read(settings, project.folder, os.environ), launch_of(settings))
     seen, out, _ = run("verify", "prod", *arguments)
     assert (seen, words in out) == (code, True), out

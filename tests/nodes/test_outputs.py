@@ -31,18 +31,23 @@ def test_both_nodes_are_read() -> None:
     assert outputs.parse("prod", WHOLE) == outputs.PairOutputs(
         "prod",
         (
-            outputs.Node("producer", "producer", "i-1", "10.0.0.11", "203.0.113.11"),
-            outputs.Node("consumer", "consumer", "i-2", "10.0.0.12", ""),
+            outputs.Node("producer", "producer", "i-1", "10.0.0.11", "203.0.113.11", 32, "cr-1"),
+            outputs.Node("consumer", "consumer", "i-2", "10.0.0.12", "", 32, "cr-1"),
         ),
-        32,
-        "cr-1",
     )
+
+
+def test_what_nodes_have_each_in_its_own_way_is_read_from_the_list_where_it_knows_the_instance() -> None:
+    own = {"efa_interfaces": 1, "capacity_reservation_id": "cr-2"}
+    nodes = [{"instance_id": "i-1", **own}, {"instance_id": "i-of-before", **own}]
+    read = outputs.parse("prod", {**WHOLE, "nodes": nodes}).nodes
+    assert [(one.efa_interfaces, one.capacity_reservation_id) for one in read] == [(1, "cr-2"), (32, "cr-1")]
 
 
 def test_what_only_some_pairs_have_may_be_absent() -> None:
     optional = ("capacity_reservation_id", "producer_public_ip", "consumer_public_ip")
     pair = outputs.parse("dev", {name: value for name, value in WHOLE.items() if name not in optional})
-    assert (pair.capacity_reservation_id, pair.nodes[0].public_ip) == ("", "")
+    assert (pair.nodes[0].capacity_reservation_id, pair.nodes[0].public_ip) == ("", "")
 
 
 @pytest.mark.parametrize(

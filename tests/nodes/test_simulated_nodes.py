@@ -45,16 +45,17 @@ def test_simulated_nodes_are_as_planned_and_say_that_they_are_simulated(name: st
     known = instance_types.find(name)
     assert known is not None
     plan = planned(name, known, known.efa_interfaces, nixl_version="1.5.0")
+    pair = replace(pair, nodes=tuple(replace(one, efa_interfaces=known.efa_interfaces) for one in pair.nodes))
     answers = Answers()
     launch = launch_of_type(name)
-    answer_as_planned(answers, pair, plan, launch)
+    answer_as_planned(answers, pair, launch)
     assert set(answers) == {node.instance_id for node in pair.nodes}
     assert max(map(len, answers.values())) < OUTPUT_LIMIT_CHARACTERS
     read = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     facts = {name: node_facts(found) for name, found in read.items()}
     found = [finding for one in facts.values() for finding in rules.node_findings(one, plan)]
     found += [agreement(pair, facts), versions(pair, facts)]
-    written = files.wanted(pair, launch, name, known)
+    written = files.wanted(pair, launch, dict.fromkeys(("producer", "consumer"), name))
     found += [files.finding(pair.environment, written[node], one) for node, one in read.items()]
     assert {finding.level for finding in found} == {Level.PASS}, found
     told = {finding.check for finding in found if "simulated" in finding.message}
@@ -87,9 +88,7 @@ def test_the_outputs_have_the_shape_of_what_the_real_tools_print(pair: PairOutpu
 
 def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
     answers = Answers()
-    answer_as_planned(
-        answers, pair, planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0"), P5
-    )
+    answer_as_planned(answers, pair, P5)
     ends = {node.name: sections(answers[node.instance_id]) for node in pair.nodes}
     for tool in (transfer.NIXL, transfer.NIXLBENCH, transfer.FI_PINGPONG):
         attempt = transfer.Attempt(tool, "efa", transfer.DRAM)
@@ -100,8 +99,7 @@ def test_no_transfer_is_made_up(pair: PairOutputs) -> None:
 
 def test_a_node_that_is_not_the_planned_one_is_still_found_out(pair: PairOutputs) -> None:
     answers = Answers()
-    plan = planned("p5.48xlarge", instance_types.find("p5.48xlarge"), 32, "1.5.0")
-    moved = replace(pair, nodes=(pair.nodes[0], Node("consumer", "consumer", "i-0", "10.0.0.99", "")))
-    answer_as_planned(answers, moved, plan, P5)
+    moved = replace(pair, nodes=(pair.nodes[0], Node("consumer", "consumer", "i-0", "10.0.0.99", "", 32)))
+    answer_as_planned(answers, moved, P5)
     facts = {node.name: node_facts(sections(answers[node.instance_id])) for node in moved.nodes}
     assert agreement(pair, facts).level is Level.FAIL

@@ -235,7 +235,7 @@ def test_a_type_without_efa_is_measured_over_tcp_as_planned(
         node.command("nvidia-smi", "echo '0, NVIDIA RTX PRO 6000, 580.65.06, 97887 MiB'")
         for written in node_files(first_boot(node.name, 0)):
             node.file(written.path.lstrip("/"), written.content)
-    report = verify(pair=replace(pair, efa_interfaces=0))
+    report = verify(pair=replace(pair, nodes=tuple(replace(one, efa_interfaces=0) for one in pair.nodes)))
     assert {finding.level for finding in report.all_findings} == {Level.PASS, Level.WARN}
     assert [one.message for one in of(report, "fabric")] == [
         f"g7e.2xlarge has no EFA: NIXL (UCX, {memory}) went over TCP, as planned."
@@ -332,5 +332,6 @@ def test_the_reservation_of_the_instance_is_the_one_whose_time_counts(
     ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock
 ) -> None:
     ec2.instances[0]["CapacityReservationId"] = "cr-gone"
-    report = look.status(ec2, ssm, replace(pair, capacity_reservation_id="cr-other"), LAUNCH, clock)
+    elsewhere = tuple(replace(one, capacity_reservation_id="cr-other") for one in pair.nodes)
+    report = look.status(ec2, ssm, replace(pair, nodes=elsewhere), LAUNCH, clock)
     assert report.findings[0].message == "EC2 does not know cr-gone in us-east-1 (yet)."

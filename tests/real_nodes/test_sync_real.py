@@ -48,8 +48,10 @@ def pair(account: Account) -> PairOutputs:
         account.run(instance_id, "cloud-init status --wait")
         told[name] = json.loads(account.out(instance_id, f"cat {PAIR_JSON}"))
     addresses = {one["name"]: one["address"] for one in told["producer"]["nodes"]}
-    nodes = tuple(Node(name, name, one, addresses[name], "") for name, one in zip(NAMES, made, strict=True))
-    return PairOutputs("trial", nodes, 1, "", "trial-scripts")
+    nodes = tuple(
+        Node(name, name, one, addresses[name], "", 1) for name, one in zip(NAMES, made, strict=True)
+    )
+    return PairOutputs("trial", nodes, "trial-scripts")
 
 
 def synced(account: Account, pair: PairOutputs, check: bool = False, **changes: Any) -> SyncReport:

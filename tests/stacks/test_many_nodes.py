@@ -27,7 +27,7 @@ def test_three_consumers_more_change_no_resource_that_is_there() -> None:
     assert {address.rpartition("_")[0] for address in four.keys() - one.keys()} == {
         f"{kind}.consumer"
         for kind in ("aws_instance", "aws_launch_template", "aws_network_interface", "aws_eip")
-    }
+    } | {"terraform_data.launch_consumer"}
     assert {address.rpartition("_")[2] for address in four.keys() - one.keys()} == {"2", "3", "4"}
 
 

@@ -94,7 +94,7 @@ class Gatherer(Asking):
         )
         offered = self._of_ec2(
             "ec2:DescribeInstanceTypeOfferings",
-            lambda ec2: named.offered_zones(ec2, launch.instance_type),
+            lambda ec2: named.offered_zones(ec2, launch.instance_types),
         )
         type_in_ec2 = self._of_ec2(
             "ec2:DescribeInstanceTypes", lambda ec2: named.type_in_ec2(ec2, launch.instance_type)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +35,14 @@ def type_in_ec2(ec2: EC2Client, name: str) -> TypeInEc2 | None:
     )
 
 
-def offered_zones(ec2: EC2Client, name: str) -> tuple[str, ...]:
-    """The zones that offer the type, sorted."""
+def offered_zones(ec2: EC2Client, types: Sequence[str]) -> tuple[str, ...]:
+    """The zones that offer all the types, sorted."""
     answer = ec2.describe_instance_type_offerings(
-        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": [name]}]
+        LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": list(types)}]
     )
-    return tuple(sorted(each["Location"] for each in answer["InstanceTypeOfferings"]))
+    offered = {(each["Location"], each["InstanceType"]) for each in answer["InstanceTypeOfferings"]}
+    zones = sorted({zone for zone, _ in offered})
+    return tuple(zone for zone in zones if all((zone, one) in offered for one in types))
 
 
 def parsed_type(payload: Mapping[str, Any]) -> TypeInEc2:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts
@@ -58,6 +59,22 @@ SUBJECTS: tuple[SubjectRule, ...] = (
 )
 
 
-def judge(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
-    """What the facts mean for the launch: at least one finding of each subject, in SUBJECTS' order."""
-    return [finding for subject in SUBJECTS for finding in subject(launch, facts, now)]
+def judge(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Finding]:
+    """What the facts mean for the launch: at least one finding of each subject, in SUBJECTS' order.
+
+    requests: the launch's (Launch.requests), each with what was seen for it. What is found for all of them alike is
+    said once; else the message names the nodes.
+    """
+    return [finding for subject in SUBJECTS for finding in _of_subject(subject, requests, now)]
+
+
+def _of_subject(
+    subject: SubjectRule, requests: Sequence[tuple[Launch, Facts]], now: datetime
+) -> Iterator[Finding]:
+    found = [(launch, subject(launch, facts, now)) for launch, facts in requests]
+    for position, (launch, findings) in enumerate(found):
+        for one in findings:
+            if not all(one in others for _, others in found):
+                yield replace(one, message=f"{launch.called}: {one.message}")
+            elif position == 0:
+                yield one

@@ -12,7 +12,7 @@ from nixl_efa.checks.rules.common import aws, no_answer, parameter_call
 from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.image import image_parameter, validate_image
 from nixl_efa.launch import Launch
-from nixl_efa.nixl_backend import LIBFABRIC, nixl_backend
+from nixl_efa.nixl_backend import LIBFABRIC
 from nixl_efa.times import moment
 
 # NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
@@ -240,9 +240,7 @@ def _python(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
 def _libfabric(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
     """A deep-learning image can't hold an EFA installer that was released after its day: whether NIXL loads there."""
     day = _day_of(image)
-    kind = launch.type_facts.accelerator_kind if launch.type_facts is not None else "none"
-    backend = nixl_backend(launch.instance_type, kind, launch.efa_interfaces).name
-    if not launch.nixl_version or day is None or backend != LIBFABRIC:
+    if not launch.nixl_version or day is None or launch.nixl.name != LIBFABRIC:
         return []
     newest, needed = nixl_releases.installer_of(day), nixl_releases.needs(launch.nixl_version)
     if newest is None or needed is None or nixl_releases.loads(launch.nixl_version, newest.libfabric):

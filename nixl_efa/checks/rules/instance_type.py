@@ -122,6 +122,14 @@ def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
 def _nixl(launch: Launch) -> Finding:
     check, backend = "NIXL backend", launch.nixl
     message = f"{backend}: {backend.why}."
+    if (own := launch.own_nixl).name != backend.name:
+        return warned(
+            check,
+            f"{message} Nodes of {launch.instance_type} alone would use {own}: both ends of a transfer need the same.",
+            "Take types that both have GPUDirect RDMA, or let `nixl-efa verify` measure a transfer before you rely on"
+            " it.",
+            command(launch),
+        )
     if not backend.is_sure:
         remedy = "After the deployment, let `nixl-efa verify` measure a transfer."
         return warned(check, message, remedy, command(launch))

@@ -43,8 +43,10 @@ def subnet_command(launch: Launch) -> str:
 
 
 def addresses_needed(launch: Launch) -> int:
-    """Addresses that the pair takes from the subnet: efa-only interfaces have none (EC2 user guide, efa)."""
-    return launch.count * sum(each.interface_type != "efa-only" for each in launch.interfaces)
+    """Addresses that the environment takes from the subnet: efa-only interfaces have none (EC2 user guide, efa)."""
+    return sum(
+        one.count * sum(each.interface_type != "efa-only" for each in one.interfaces) for one in launch.beside
+    )
 
 
 def _vpc(launch: Launch, facts: Facts) -> Finding:
@@ -199,12 +201,15 @@ def _no_subnet(launch: Launch, seen: tuple[Subnet, ...], zone: str | None, by_ha
 def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     check, needed, by_hand = "subnet addresses", addresses_needed(launch), subnet_command(launch)
     running = () if isinstance(facts.running, NoAnswer) else facts.running
-    own = sum(each.own and each.subnet_id in ("", subnet.id) for each in running)
+    own, count = (
+        sum(each.own and each.subnet_id in ("", subnet.id) for each in running),
+        len(launch.every_node),
+    )
     seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}"
     if own:
-        seen += f", and {own} of its {launch.count} nodes have theirs"
+        seen += f", and {own} of its {count} nodes have theirs"
     # What runs gives its address to its successor.
-    if subnet.free_addresses < needed * (launch.count - min(own, launch.count)) / launch.count:
+    if subnet.free_addresses < needed * (count - min(own, count)) / count:
         remedy = "Free some, or set subnet_id to a larger subnet of the zone."
         return failed(check, f"{seen}.", remedy, by_hand)
     return passed(check, f"{seen}.", by_hand)

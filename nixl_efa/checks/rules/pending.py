@@ -14,8 +14,9 @@ from nixl_efa.checks.facts import Facts, NoAnswer, Running
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed
 from nixl_efa.instance_states import RUNNING
-from nixl_efa.launch import CONSUMER, PRODUCER, Launch
+from nixl_efa.launch import Launch
 from nixl_efa.mend.compare import terraform_name
+from nixl_efa.settings.parts import CONSUMER, PRODUCER
 from nixl_efa.state import State
 
 _CHECK = "running nodes"
@@ -32,12 +33,16 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     )
     if isinstance(facts.running, NoAnswer):
         return [no_answer(_CHECK, facts.running, by_hand)]
-    nodes = [each for each in facts.running if each.own and each.state in RUNNING]
+    nodes = [
+        each
+        for each in facts.running
+        if each.own and each.state in RUNNING and not launch.is_of_another(each.name)
+    ]
     if not nodes:
         return [passed(_CHECK, f"No node of {launch.environment} runs.", by_hand)]
     left_out = _left_out(launch, facts)
     if leaving := [f"{each.name} {each.id}" for each in nodes if each.id in left_out]:
-        roles = [node.role for node in launch.nodes]
+        roles = [node.role for node in launch.every_node]
         asked = " and ".join(f"{role}s = {roles.count(role)}" for role in (PRODUCER, CONSUMER))
         message = f"destroys running nodes ({listed(leaving, 16)}): the settings ask for {asked}."
         return [failed(_CHECK, f"The next deployment {message}", _put_back(launch), by_hand)]
@@ -69,7 +74,7 @@ def _left_out(launch: Launch, facts: Facts) -> frozenset[str]:
     change with project_prefix. None where the state was not read."""
     if not isinstance(facts.state, State):
         return frozenset()
-    wanted = {terraform_name(node) for node in launch.nodes}
+    wanted = {terraform_name(node) for node in launch.every_node}
     return frozenset(one.id for name, one in facts.state.nodes.items() if name not in wanted)
 
 

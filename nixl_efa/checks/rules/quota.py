@@ -41,14 +41,16 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
     each = _vcpu(launch, facts)
     if each is None:
         return skipped(_CHECK, f"The number of vCPUs of {launch.instance_type} is not known.", "", by_hand)
-    needed, limit = each * launch.count, int(quota.value)
+    beside = _taken_beside(launch, quota)
+    needed, limit = each * launch.count + beside, int(quota.value)
     name = f"{quota.name} ({quota.code})"
     for answer in (facts.running, facts.reservations):
         if isinstance(answer, NoAnswer):
             if needed > limit:
                 return _too_small(launch, name, limit, needed, None, "", by_hand)
             return no_answer(_CHECK, answer, by_hand)
-    used, reserved, needed, hint = _counted(launch, facts, quota, each)
+    used, reserved, taken, hint = _counted(launch, facts, quota, each)
+    needed = taken + beside
     if needed + used > limit:
         return _too_small(launch, name, limit, needed, used, hint, by_hand)
     if unknown := _of_unknown_size(launch, facts, quota):
@@ -62,6 +64,18 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
         )
     held = f" ({reserved} of them held by reservations)" if reserved else ""
     return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; the pair takes {needed}.", by_hand)
+
+
+def _taken_beside(launch: Launch, quota: Quota) -> int:
+    """vCPUs of the environment's other requests that count against the same quota. What is launched into a reservation
+    takes nothing more (see _held_by_reservation)."""
+    return sum(
+        one.count * (one.type_facts.vcpu if one.type_facts else 0)
+        for one in launch.beside
+        if one.nodes != launch.nodes
+        and not one.reservation.is_named
+        and counted_by((quota,), one.instance_type, one.market)
+    )
 
 
 def _counted(launch: Launch, facts: Facts, quota: Quota, each: int) -> tuple[int, int, int, str]:
@@ -232,11 +246,12 @@ def _addresses(launch: Launch, facts: Facts) -> Finding:
         )
     limit = int(facts.address_quota.value)
     seen = f"{used} of {counted(limit, 'Elastic IP')} in {launch.region} in use ({ELASTIC_IPS})"
-    if used + launch.count > limit:
+    count = len(launch.every_node)
+    if used + count > limit:
         return failed(
             _ADDRESSES,
-            f"{seen}; the pair takes {launch.count}.",
+            f"{seen}; the pair takes {count}.",
             "Release some, ask for more in Service Quotas, or set elastic_ip = false with another way out.",
             by_hand,
         )
-    return passed(_ADDRESSES, f"{seen}; the pair takes {launch.count}.", by_hand)
+    return passed(_ADDRESSES, f"{seen}; the pair takes {count}.", by_hand)

@@ -213,7 +213,7 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     nodes = [
         each
         for each in facts.running
-        if (each.own or each.name in launch.node_names)
+        if ((each.own and not launch.is_of_another(each.name)) or each.name in launch.node_names)
         and each.state in RUNNING
         and each.reservation_id in living
     ]
@@ -238,8 +238,8 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     if not any(each.own for each in nodes):
         loss = "if they are this stack's, the next deploy would destroy them"
     remedy = (
-        f"`nixl-efa capacity save {current.id} --env {launch.environment} --replace` puts the current one back."
-        f" `nixl-efa capacity save {facts.reservation_id or 'ID'} --env {launch.environment}` then keeps the other one as the next."  # noqa: E501
+        f"`nixl-efa capacity save {current.id} --env {launch.reservation.target} --replace` puts the current one back."
+        f" `nixl-efa capacity save {facts.reservation_id or 'ID'} --env {launch.reservation.target}` then keeps the other one as the next."  # noqa: E501
     )
     if launch.reservation.id:
         remedy = f"Set capacity_reservation_id = {current.id!r} until {launch.reservation.id} is active."

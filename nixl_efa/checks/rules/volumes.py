@@ -99,8 +99,11 @@ def _quota(launch: Launch, facts: Facts) -> list[Finding]:
     limit = int(facts.volume_quota.value * _GIB_A_TIB)
     running = () if isinstance(facts.running, NoAnswer) else facts.running
     # What runs gives its volume up before its successor gets one.
-    missing = launch.count - min(sum(each.own for each in running), launch.count)
-    needed = missing * launch.volume.gib
+    own = [each.name for each in running if each.own]
+    needed = sum(
+        (one.count - min(sum(not one.is_of_another(name) for name in own), one.count)) * one.volume.gib
+        for one in launch.beside
+    )
     name = f"{facts.volume_quota.name} ({GP3_STORAGE})"
     seen = f"{name}: {facts.volumes_gib} of {limit} GiB in use; the pair takes {needed} more"
     if facts.volumes_gib + needed > limit:

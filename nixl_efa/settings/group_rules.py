@@ -1,0 +1,131 @@
+"""What must hold between the parts of an environment: the tables `producer` and `consumer`, the entries of `capacity`.
+
+Sources: EC2 user guide, efa (which types talk EFA to which), ec2-capacity-reservations (a reservation is of one type).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nixl_efa.findings import Finding, listed
+from nixl_efa.settings.parts import COUNTS, RESERVATION, ROLES, misfits
+from nixl_efa.settings.rule import Facts, Rule, rule
+
+# "EFA traffic between P4d/P4de/DL1 instances and other instance types is currently not supported" (EC2 user guide,
+# efa).
+ONLY_AMONG_THEMSELVES = ("p4d", "p4de", "dl1")
+
+
+def _counts(facts: Facts) -> dict[str, int]:
+    return {role: getattr(facts.settings, COUNTS[role]) for role in ROLES}
+
+
+def _shares(facts: Facts) -> Iterator[Finding]:
+    """The entries take all nodes of a role, or none: one that is left over by a slip would be launched On-Demand."""
+    entries = facts.settings.capacity
+    if not entries:
+        return
+    if not any(entry.named(role) for entry in entries for role in ROLES):
+        yield facts.fault(
+            "capacity",
+            f"capacity ({facts.source('capacity').label}) does not say which nodes are launched into its reservations.",
+            "Give each entry producers or consumers: how many of them it takes.",
+        )
+    for role, what in misfits(_counts(facts), entries):
+        yield facts.fault(
+            "capacity",
+            f"capacity ({facts.source('capacity').label}) {what} "
+            f"({COUNTS[role]} = {_counts(facts)[role]}, {facts.source(COUNTS[role]).label}).",
+            f"Its entries together must take each {role} once, or no {role} at all.",
+        )
+
+
+def _one_home(facts: Facts) -> Iterator[Finding]:
+    """Each node's reservation is named in one place."""
+    settings = facts.settings
+    if not settings.capacity:
+        return
+    for setting in RESERVATION:
+        if getattr(settings, setting) is not None:
+            yield facts.fault(
+                setting,
+                f"{facts.shown(setting)} and capacity ({facts.source('capacity').label}) exclude each other: both say "
+                "into which reservation the nodes are launched.",
+                f"Move it into an entry of capacity, or set {facts.set_to(setting, 'none')}.",
+            )
+    for role in ROLES:
+        group = getattr(settings, role)
+        taken = any(entry.named(role) for entry in settings.capacity)
+        for setting in RESERVATION:
+            if taken and group is not None and getattr(group, setting) is not None:
+                yield facts.fault(
+                    role,
+                    f"{role}.{setting} ({facts.source(role).label}) and capacity ({facts.source('capacity').label}) "
+                    f"both say into which reservation the {COUNTS[role]} are launched.",
+                    "Keep one of them.",
+                )
+
+
+def _each_names_one(facts: Facts) -> Iterator[Finding]:
+    label = facts.source("capacity").label
+    seen: dict[str, int] = {}
+    for number, entry in enumerate(facts.settings.capacity, 1):
+        given = [value for name in RESERVATION if (value := getattr(entry, name)) is not None]
+        own = f"/{number}" if number > 1 else ""
+        default = f"/nixl-efa/{facts.environment}{own}/capacity-reservation-id"
+        if len(given) != 1:
+            yield facts.fault(
+                "capacity",
+                f"entry {number} of capacity ({label}) names {'two reservations' if given else 'no reservation'}.",
+                f'Give it capacity_reservation_id, or capacity_reservation_parameter = "{default}".',
+            )
+            continue
+        first = seen.setdefault(given[0], number)
+        if first != number:
+            yield facts.fault(
+                "capacity",
+                f"entries {first} and {number} of capacity ({label}) name the same reservation: {given[0]}.",
+                "Make one entry of them.",
+            )
+
+
+def _one_type(facts: Facts) -> Iterator[Finding]:
+    """A reservation is of one instance type."""
+    types: dict[str, dict[str, None]] = {}
+    for part in facts.settings.parts:
+        own = facts.settings.of(part)
+        if named := own.capacity_reservation_id or own.capacity_reservation_parameter:
+            types.setdefault(named, {})[own.instance_type] = None
+    for named, found in types.items():
+        if len(found) > 1:
+            yield facts.fault(
+                "instance_type",
+                f"nodes of {listed(found)} are to be launched into {named}, and a reservation is of one type.",
+                "Give each type a reservation of its own.",
+            )
+
+
+def _families(facts: Facts) -> Iterator[Finding]:
+    """Producers and consumers that could not reach each other over EFA."""
+    types = list(dict.fromkeys(facts.settings.of(part).instance_type for part in facts.settings.parts))
+    alone = [one for one in types if one.partition(".")[0] in ONLY_AMONG_THEMSELVES]
+    families = {one.partition(".")[0] for one in types}
+    given = ["instance_type", *(one for one in ROLES if getattr(facts.settings, one) is not None)]
+    if alone and len(families) > 1:
+        yield facts.fault(
+            "instance_type",
+            f"{listed(types)} can't talk EFA to each other: {alone[0].partition('.')[0]} does so to its own kind alone "
+            f"({', '.join(facts.source(one).label for one in given)}).",
+            "Take one of these families for producers and consumers.",
+        )
+
+
+_COUNTS = tuple(COUNTS.values())
+
+GROUP_RULES: tuple[Rule, ...] = (
+    rule(_shares, "capacity", *_COUNTS),
+    rule(_one_home, "capacity", *ROLES, *RESERVATION),
+    rule(_each_names_one, "capacity"),
+    rule(_one_type, "capacity", "instance_type", *_COUNTS, *ROLES, *RESERVATION),
+    rule(_families, "capacity", "instance_type", *_COUNTS, *ROLES),
+)

@@ -1,0 +1,202 @@
+"""Which nodes are launched with which settings: those of one role, or those of one entry of `capacity`, may have values
+of their own in place of the environment's.
+
+    instance_type = "p5en.48xlarge"          [producer]                          [[capacity]]
+    consumers = 4                            instance_type = "g6e.12xlarge"      capacity_reservation_id = "cr-..."
+                                                                                 consumers = 2
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, PlainValidator
+
+from nixl_efa.settings import values
+from nixl_efa.settings.source import Layer, Source
+
+PRODUCER = "producer"
+CONSUMER = "consumer"
+ROLES = (PRODUCER, CONSUMER)
+# The setting that says how many nodes of a role there are, in the environment and in an entry of `capacity`.
+COUNTS = {PRODUCER: "producers", CONSUMER: "consumers"}
+
+# The settings that divide an environment into parts.
+DIVIDING = (*ROLES, "capacity")
+
+RESERVATION = ("capacity_reservation_id", "capacity_reservation_parameter")
+_IMAGE = ("ami_id", "ami_parameter")
+
+_FROZEN = ConfigDict(frozen=True, extra="forbid")
+
+
+class Group(BaseModel):
+    """What the nodes of one role have of their own. Absent: as the environment has it."""
+
+    model_config = _FROZEN
+
+    instance_type: values.InstanceTypeName | None = None
+    ami_id: values.ImageId | None = None
+    ami_parameter: values.ParameterName | None = None
+    volume_size: values.VolumeSize | None = None
+    volume_iops: values.VolumeIops | None = None
+    volume_throughput: values.VolumeThroughput | None = None
+    spot: values.YesNo | None = None
+    use_capacity_block: values.YesNo | None = None
+    capacity_reservation_id: values.ReservationId | None = None
+    capacity_reservation_parameter: values.ParameterName | None = None
+
+
+def _share(value: object) -> int | tuple[int, ...]:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= values.MAX_NODES:
+        return value
+    if isinstance(value, list | tuple) and all(
+        type(one) is int and 1 <= one <= values.MAX_NODES for one in value
+    ):
+        if len(set(value)) < len(value):
+            raise ValueError("names a node more than once")
+        return tuple(value)
+    raise ValueError(
+        "must be how many of these nodes it takes, or a list of which by number ([1, 4]: the first and the fourth)"
+    )
+
+
+Share = Annotated[int | tuple[int, ...], PlainValidator(_share)]
+
+
+class CapacityEntry(BaseModel):
+    """One reservation, and the nodes that are launched into it: how many of a role, or which by their numbers."""
+
+    model_config = _FROZEN
+
+    capacity_reservation_id: values.ReservationId | None = None
+    capacity_reservation_parameter: values.ParameterName | None = None
+    use_capacity_block: values.YesNo | None = None
+    producers: Share = 0
+    consumers: Share = 0
+
+    def share(self, role: str) -> int | tuple[int, ...]:
+        """How many of a role, or which."""
+        found: int | tuple[int, ...] = getattr(self, COUNTS[role])
+        return found
+
+    def named(self, role: str) -> int:
+        """How many of a role it takes."""
+        share = self.share(role)
+        return share if isinstance(share, int) else len(share)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Nodes that are launched with the same settings.
+
+    entry:  the number of their entry in `capacity`, from 1; 0: they are in none.
+    role:   whose own table they follow; empty where their role has none, or where it leaves all as it is.
+    nodes:  role and number of each ("consumer", 2).
+    values: what differs from the environment's settings. sources: where each of these was given.
+    """
+
+    entry: int
+    role: str
+    nodes: tuple[tuple[str, int], ...]
+    values: Mapping[str, Any]
+    sources: Mapping[str, Source]
+
+
+def parts(
+    counts: Mapping[str, int],
+    groups: Mapping[str, Group | None],
+    entries: tuple[CapacityEntry, ...],
+    source: Mapping[str, Source],
+    instance_type: str,
+) -> tuple[Part, ...]:
+    """The parts of an environment, in the order of their first nodes: producers first, each role by number.
+
+    counts: nodes by role. groups: by role. source: of the settings producer, consumer and capacity. instance_type: the
+    environment's. The entries' shares must fit the counts (see `misfits`).
+    """
+    found: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    for role in ROLES:
+        places = entries_of(role, counts[role], entries)
+        own = role if groups[role] is not None and _given(groups[role]) else ""
+        for number in range(1, counts[role] + 1):
+            found.setdefault((places.get(number, 0), own), []).append((role, number))
+    result = []
+    for (entry, role), nodes in found.items():
+        changed, sources = _of_group(groups.get(role), source.get(role), instance_type)
+        if entry:
+            given = _given(entries[entry - 1])
+            own_values = {name: value for name, value in given.items() if name not in COUNTS.values()}
+            changed.update(dict.fromkeys(RESERVATION))
+            changed.update(own_values)
+            sources.update(_labels(own_values, source.get("capacity"), f"[{entry}]"))
+        result.append(Part(entry, role, tuple(nodes), changed, sources))
+    return tuple(result)
+
+
+def entries_of(role: str, count: int, entries: tuple[CapacityEntry, ...]) -> dict[int, int]:
+    """The entry (from 1) of each node of a role by its number; a node that no entry takes is left out.
+
+    Those that an entry names by number are its own; the others go in order, so that more nodes of the last entry move
+    none.
+    """
+    places: dict[int, int] = {}
+    for position, entry in enumerate(entries, 1):
+        share = entry.share(role)
+        if isinstance(share, tuple):
+            places.update(dict.fromkeys(share, position))
+    free = iter([number for number in range(1, count + 1) if number not in places])
+    for position, entry in enumerate(entries, 1):
+        share = entry.share(role)
+        if isinstance(share, int):
+            places.update((number, position) for _, number in zip(range(share), free, strict=False))
+    return dict(sorted(places.items()))
+
+
+def misfits(counts: Mapping[str, int], entries: tuple[CapacityEntry, ...]) -> Iterator[tuple[str, str]]:
+    """What is wrong with the entries' shares, by role, in words that follow on "capacity"."""
+    for role in ROLES:
+        count, setting = counts[role], COUNTS[role]
+        numbers = [one for entry in entries if isinstance(share := entry.share(role), tuple) for one in share]
+        twice = sorted({one for one in numbers if numbers.count(one) > 1})
+        beyond = sorted({one for one in numbers if one > count})
+        taken = sum(entry.named(role) for entry in entries)
+        if twice:
+            yield role, f"puts {role} {twice[0]} into two entries"
+        elif beyond:
+            yield role, f"names {role} {beyond[0]}, and there are {count}"
+        elif taken not in (0, count):
+            yield role, f"takes {taken} of the {count} {setting}"
+
+
+def _of_group(
+    group: Group | None, source: Source | None, instance_type: str
+) -> tuple[dict[str, Any], dict[str, Source]]:
+    given = _given(group)
+    changed: dict[str, Any] = {}
+    if given.get("instance_type", instance_type) != instance_type:
+        # A reservation, and so a block, is of one type: the environment's is none for these nodes.
+        changed.update(dict.fromkeys(RESERVATION), use_capacity_block=False)
+    for alternatives in (RESERVATION, _IMAGE):
+        if any(name in given for name in alternatives):
+            changed.update(dict.fromkeys(alternatives))
+    changed.update(given)
+    return changed, _labels(given, source, "")
+
+
+def _given(table: BaseModel | None) -> dict[str, Any]:
+    if table is None:
+        return {}
+    return {name: value for name in type(table).model_fields if (value := getattr(table, name)) is not None}
+
+
+def _labels(names: Mapping[str, Any], source: Source | None, within: str) -> dict[str, Source]:
+    """Where each of a table's values was given; a variable has no name for a part of it."""
+    if source is None:
+        return {}
+    whole = source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL)
+    return {
+        name: source if whole else Source(source.layer, f"{source.label}{within}.{name}") for name in names
+    }
