@@ -77,9 +77,8 @@ class Placement(Construct):
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self.group_name: str | None = None
-        wanted = any(one.placement_group for one in launch.requests)
-        self.launched_anew_by: str = terraform_data(self, "placement", {"group": wanted})
-        if wanted:
+        self.launched_anew_by: str = terraform_data(self, "placement", {"group": launch.placement_group})
+        if any(one.placement_group for one in launch.requests):
             group = PlacementGroup(
                 self,
                 "group",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from nixl_efa.settings import Settings
-from nixl_efa.settings.parts import RESERVATION, Part
+from nixl_efa.settings.parts import Part
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,18 +60,15 @@ def reservation_source(settings: Settings, part: Part) -> ReservationSource:
         "capacity_reservation_id" if settings.capacity_reservation_id else "capacity_reservation_parameter"
     )
     named = settings.capacity_reservation_id or settings.capacity_reservation_parameter
-    # A role's own table has one of its own where it names one.
-    own = part.role if any(part.values.get(name) for name in RESERVATION) else ""
-    which = (str(part.entry) if part.entry > 1 else "") if part.entry else own
     folder = f"/nixl-efa/{settings.name}"
     return ReservationSource(
         environment=settings.name,
-        part=which,
+        part=part.reservation,
         region=settings.region,
         id=settings.capacity_reservation_id or "",
         zone=settings.availability_zone or "",
         id_parameter=settings.capacity_reservation_parameter
-        or "/".join(filter(None, (folder, which, "capacity-reservation-id"))),
+        or "/".join(filter(None, (folder, part.reservation, "capacity-reservation-id"))),
         zone_parameter=settings.availability_zone_parameter or f"{folder}/availability-zone",
         reads_id=settings.capacity_reservation_parameter is not None,
         reads_zone=settings.availability_zone_parameter is not None,

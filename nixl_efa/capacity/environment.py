@@ -110,7 +110,7 @@ def holdings(
 
     current = named_one(current_id)
     following = named_one(next_id) if next_id != current_id else None
-    # What failed or is over speaks for none of the others of its purchase: such a one may live, and is paid for.
+    # What failed or is over speaks for none of the others of its purchase, which may live.
     used = [one for one in (current, following) if one is not None and one.lives(now)]
     return Holdings(
         source=source,
@@ -260,7 +260,9 @@ def overlap_of_extension(
     both = [
         (one, length)
         for one in others
-        if one.start is not None and (length := _common(extension, one.start, one.end)) > timedelta(0)
+        if one.start is not None
+        and (length := min(extension.end, one.end or extension.end) - max(extension.start, one.start))
+        > timedelta(0)
     ]
     found = [
         _warn(
@@ -270,10 +272,6 @@ def overlap_of_extension(
         for one, length in both
     ]
     return max((length for _, length in both), default=timedelta(0)), found
-
-
-def _common(offering: Offering, start: datetime, end: datetime | None) -> timedelta:
-    return min(offering.end, end or offering.end) - max(offering.start, start)
 
 
 def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[Change]:

@@ -7,10 +7,11 @@ region is asked for a missing reservation in the second place, beside them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import fields, replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,13 +66,13 @@ def run(
         ]
         first = gatherers[0]
         others = [first.begin(gatherer.facts) for gatherer in gatherers[1:]]
-        shared: dict[str, Any] = {}
+        shared: Callable[[Facts], Facts] = replace
         if project is not None and at_synthesis:
             read = first.begin(
                 lambda: answer_of("", lambda: state.read(settings, project, terraform_environ(known, launch)))
             )
             seen = [first.facts()]
-            shared = {"state": read.result()}
+            shared = partial(replace, state=read.result())
         elif project is not None:
             programs = first.begin(lambda: machine(project, known, state.least_terraform(settings)))
             looking = first.begin(
@@ -80,18 +81,18 @@ def run(
                 )
             )
             seen, looked = [first.facts()], looking.result()
-            shared = {
-                "machine": programs.result(),
-                "state": looked if isinstance(looked, NoAnswer) else looked.state,
-                "provider": provider_lock.see(settings, project),
-                "differences": looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
-            }
+            shared = partial(
+                replace,
+                machine=programs.result(),
+                state=looked if isinstance(looked, NoAnswer) else looked.state,
+                provider=provider_lock.see(settings, project),
+                differences=looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
+            )
         else:
             seen = [first.facts()]
         seen += [one.result() for one in others]
     requests = [
-        (request, owned(replace(facts, **shared), request))
-        for request, facts in zip(launch.requests, seen, strict=True)
+        (request, owned(shared(facts), request)) for request, facts in zip(launch.requests, seen, strict=True)
     ]
     found = findings(requests, clock.now())
     if project is not None and not at_synthesis:

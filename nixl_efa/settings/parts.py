@@ -96,6 +96,8 @@ class Part:
     role:   whose own table they follow; empty where their role has none, or where it leaves all as it is.
     nodes:  role and number of each ("consumer", 2).
     values: what differs from the environment's settings. sources: where each of these was given.
+    reservation: what their reservation is called beside others of the environment: "2" for the second entry,
+            "producer" for that of the producers' own; empty for the first or only one.
     """
 
     entry: int
@@ -103,6 +105,7 @@ class Part:
     nodes: tuple[tuple[str, int], ...]
     values: Mapping[str, Any]
     sources: Mapping[str, Source]
+    reservation: str = ""
 
 
 def parts(
@@ -132,7 +135,10 @@ def parts(
             changed.update(dict.fromkeys(RESERVATION))
             changed.update(own_values)
             sources.update(_labels(own_values, source.get("capacity"), f"[{entry}]"))
-        result.append(Part(entry, role, tuple(nodes), changed, sources))
+        called = str(entry) if entry > 1 else ""
+        if not entry and (entries or any(name in changed for name in RESERVATION)):
+            called = nodes[0][0]
+        result.append(Part(entry, role, tuple(nodes), changed, sources, called))
     return tuple(result)
 
 

@@ -109,9 +109,10 @@ def _path(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -> str:
     """The words for what a setting, a part of one or a table's key may be."""
     field = Settings.model_fields[str(path[0])]
-    if path[0] in _TABLES and isinstance(path[-1], str) and len(path) > 1:
+    within = [part for part in path[1:] if isinstance(part, str)]
+    if path[0] in _TABLES and within:
         model = _table_model(str(path[0]), value)
-        inner = model.model_fields.get(path[-1]) if model else None
+        inner = model.model_fields.get(within[0]) if model else None
         if inner is None:
             return ""
         field = inner

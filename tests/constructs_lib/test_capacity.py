@@ -90,16 +90,17 @@ def test_on_demand_nodes_stand_in_one_cluster_placement_group_as_the_settings_sa
 
 def test_what_must_replace_a_node_is_in_the_resources_that_trigger_it() -> None:
     launch = resources(synthesize("prod"), "terraform_data")["launch"]["input"]
-    nodes = resources(synthesize("prod"), "aws_instance").values()
+    nodes = resources(synthesize("prod"), "aws_instance")
 
     assert launch["market"] == "capacity-block"
     assert launch["capacity_reservation_id"] == "${local.reservation}"
     assert launch["instance_type"] == "p5.48xlarge"
     assert len(launch["interfaces"]) == 33
-    for node in nodes:
+    for name, node in nodes.items():
         assert node["lifecycle"]["replace_triggered_by"] == [
             "terraform_data.launch",
             "terraform_data.placement",
+            f"terraform_data.launch_{name}",
         ]
         # Without the first, providers before 6.53 replace a running node of a block at every plan.
         assert "instance_market_options" in node["lifecycle"]["ignore_changes"]

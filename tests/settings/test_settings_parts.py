@@ -102,6 +102,9 @@ def test_the_tables_can_be_given_as_json_in_a_variable(load_texts: Load) -> None
         (f"{ONE}producers = 1\n{TWO}consumers = 1", "dev/2", "/team/second"),
         ('[consumer]\ncapacity_reservation_id = "cr-00000002"', "dev/consumer", "/nixl-efa/dev/consumer/"),
         ("[consumer]\nvolume_size = 2000", "dev", "/nixl-efa/dev/capacity"),
+        # Those of another type, or in no entry, are in none by themselves.
+        ('[consumer]\ninstance_type = "g6e.12xlarge"', "dev/consumer", "/nixl-efa/dev/consumer/"),
+        (f"{ONE}producers = 1", "dev/consumer", "/nixl-efa/dev/consumer/"),
     ],
 )
 def test_each_reservation_has_a_name_and_a_parameter_of_its_own(

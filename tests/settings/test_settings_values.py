@@ -26,6 +26,7 @@ ACCOUNT_ID = 'the 12 digits of an AWS account as text, such as "123456789012"'
 PARAMETER = 'the full name of a parameter in Parameter Store, such as "/team/name"'
 KEY = "a key's ARN (not an alias): arn:aws:kms:REGION:ACCOUNT:key/ and the key's id"
 ROLE = "a role's ARN, such as arn:aws:iam::123456789012:role/deploy"
+GROUP = 'a table (JSON in a variable), such as {instance_type = "g6e.12xlarge"}'
 WHEELS = "a folder's absolute path, or the https address of a package index without user and password"
 VERSION = 'a version as PEP 440 writes it, such as "1.5.0"'
 
@@ -37,6 +38,13 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("account_id", '"12345678901"', f"{ACCOUNT_ID}."),
     ("account_id", '"1234-5678-9012"', f"{ACCOUNT_ID}."),
     ("profile", '"my profile"', "a profile's name: up to 128 letters, digits and _ . @ : / + = , -."),
+    ("producer", '"g6e.12xlarge"', f"{GROUP}."),
+    ("consumer", "1", f"{GROUP}."),
+    (
+        "capacity",
+        '"cr-00000001"',
+        "a list of tables (JSON in a variable), each with a reservation and how many nodes it takes.",
+    ),
     (
         "assume_role",
         '"deploy"',

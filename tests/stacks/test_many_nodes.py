@@ -57,3 +57,57 @@ def test_the_outputs_list_every_node_the_producers_first() -> None:
         .split("- path", 1)[0]
     )
     assert [one["name"] for one in told["nodes"]] == [one["name"] for one in nodes]
+
+
+def launched(**settings: object) -> dict[str, tuple[str, str, str, list[str]]]:
+    """Of each instance its type, market, reservation and what launches it anew."""
+    return {
+        name: (
+            one["instance_type"],
+            one.get("instance_market_options", {}).get("market_type", ""),
+            one.get("capacity_reservation_specification", {})
+            .get("capacity_reservation_target", {})
+            .get("capacity_reservation_id", ""),
+            one["lifecycle"]["replace_triggered_by"],
+        )
+        for name, one in resources(synthesize("prod", **settings), "aws_instance").items()
+    }
+
+
+FIRST = {"capacity_reservation_id": "cr-00000001"}
+SECOND = {"capacity_reservation_parameter": "/team/second/id"}
+BLOCK = "capacity-block"
+
+
+def test_each_node_is_launched_into_the_reservation_of_its_entry_and_anew_for_its_own_alone() -> None:
+    entries = [{**FIRST, "producers": 1, "consumers": [1, 3]}, {**SECOND, "consumers": 1}]
+    own = {
+        name: [f"terraform_data.launch_{name}"]
+        for name in ("producer", "consumer", "consumer_2", "consumer_3")
+    }
+    assert launched(capacity_reservation_parameter="none", consumers=3, capacity=entries) == {
+        "producer": ("p5.48xlarge", BLOCK, "cr-00000001", own["producer"]),
+        "consumer": ("p5.48xlarge", BLOCK, "cr-00000001", own["consumer"]),
+        "consumer_2": ("p5.48xlarge", BLOCK, "${local.reservation_2}", own["consumer_2"]),
+        "consumer_3": ("p5.48xlarge", BLOCK, "cr-00000001", own["consumer_3"]),
+    }
+
+
+def test_a_role_with_a_type_of_its_own_has_the_interfaces_the_zone_and_the_backend_that_all_share() -> None:
+    stack = synthesize("prod", producer={"instance_type": "g6e.12xlarge"})
+    templates = resources(stack, "aws_launch_template")
+    assert [len(templates[name]["network_interfaces"]) for name in ("producer", "consumer")] == [2, 33]
+    assert stack["data"]["aws_ec2_instance_type_offerings"]["zones"]["filter"][0]["values"] == [
+        "g6e.12xlarge",
+        "p5.48xlarge",
+    ]
+    for node in resources(stack, "aws_instance").values():
+        assert "PAIR_NIXL_BACKEND=UCX" in node["user_data"]
+    assert launched(producer={"instance_type": "g6e.12xlarge"})["producer"][:3] == ("g6e.12xlarge", "", "")
+
+
+def test_what_the_whole_environment_has_is_the_same_with_and_without_a_table_of_a_role() -> None:
+    alike = resources(synthesize("prod"), "terraform_data")
+    divided = resources(synthesize("prod", producer={"instance_type": "g6e.12xlarge"}), "terraform_data")
+    for name in ("launch", "image", "placement", "launch_consumer"):
+        assert divided[name]["input"] == alike[name]["input"], name
