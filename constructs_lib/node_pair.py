@@ -133,7 +133,7 @@ class NodePair(Construct):
                 "market": market(request),
                 "capacity_reservation_id": self.reservations[request.reservation].id,
                 "instance_type": request.instance_type,
-                "placement_group": request.placement_group,
+                "group": request.placement_group,
                 "security_group_id": self.security_group.security_group_id,
                 "subnet_id": self.network.subnet_id,
             },

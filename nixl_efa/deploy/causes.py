@@ -85,9 +85,27 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
         if not number:
             return [Cause(f"{change['name']} is no node of {settings.stack_name} any more")]
         return [Cause(f"{number} is {getattr(settings, number)} now", source=_source(number, settings))]
-    found = [*_of_paths(change, resources, settings), *_of_triggers(resources, settings)]
+    resources, own = _of_node(change["name"], resources, settings)
+    found = [*_of_paths(change, resources, own), *_of_triggers(resources, own)]
     # Several ways can lead to one setting.
     return [*dict.fromkeys(found)] or [Cause(reason.replace("_", " ") or "Terraform names no reason")]
+
+
+def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resources, Settings]:
+    """What decides of one node, by its name in Terraform: not what launches another one anew; and its own settings.
+
+    Where the nodes are not all launched alike, what is of the whole environment launches none of them anew.
+    """
+    prefix = "terraform_data.launch_"
+    mine = {at: one for at, one in resources.items() if not at.startswith(prefix) or at == f"{prefix}{name}"}
+    parts = settings.parts
+    if len(parts) == 1:
+        return mine, settings.of(parts[0])
+    kept = {at: one for at, one in mine.items() if at != "terraform_data.placement"}
+    kept["terraform_data.launch"] = mine.get(f"{prefix}{name}", {"change": {}})
+    role, _, number = name.partition("_")
+    node = (role, int(number) if number.isdigit() else 1)
+    return kept, next((settings.of(part) for part in parts if node in part.nodes), settings)
 
 
 def _of_paths(change: Mapping[str, Any], resources: Resources, settings: Settings) -> Iterator[Cause]:
@@ -117,7 +135,11 @@ def _of_triggers(resources: Resources, settings: Settings) -> Iterator[Cause]:
     """By the terraform_data that launch the nodes anew (constructs_lib.node_pair)."""
     for one in resources.values():
         actions = set(one["change"]["actions"])
-        if one["type"] != "terraform_data" or one["name"] in ("image", "subnet") or "update" not in actions:
+        if (
+            one.get("type") != "terraform_data"
+            or one["name"] in ("image", "subnet")
+            or "update" not in actions
+        ):
             continue
         before, after = _input(one, "before"), _input(one, "after")
         unknown = (one["change"].get("after_unknown") or {}).get("input") or {}

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import boto3
 import pytest
 
+from local_aws.server import LocalAws
 from tests.synthesis import synthesize
 from tests.terraform.conftest import Terraform, place
 
+REGION, ZONE = "us-east-2", "us-east-2a"
 KINDS = ("aws_eip", "aws_instance", "aws_launch_template", "aws_network_interface")
 
 
@@ -21,6 +24,7 @@ def test_more_consumers_are_added_and_fewer_destroyed_and_nothing_else_is_touche
     terraform.apply()
     before = terraform.ids()
     added = {f"{kind}.consumer_{number}" for kind in KINDS for number in (2, 3)}
+    added |= {f"terraform_data.launch_consumer_{number}" for number in (2, 3)}
     added |= {f'terraform_data.nodes_beyond_a_pair["consumer-{number}"]' for number in (2, 3)}
 
     place(tmp_path, synthesize("dev", consumers=3), aws_environ)
@@ -55,3 +59,65 @@ def test_a_plan_that_leaves_out_a_protected_node_fails_and_names_it(
         assert (
             f"terraform_data.{gone} has lifecycle.prevent_destroy" in " ".join(ran.stderr.split())
         ) == protected
+
+
+def reservations(count: int, subnet_zone: str) -> list[str]:
+    """Targeted On-Demand reservations of two places each."""
+    ec2 = boto3.client("ec2", REGION)
+    return [
+        ec2.create_capacity_reservation(
+            InstanceType="g7e.8xlarge",
+            InstancePlatform="Linux/UNIX",
+            AvailabilityZone=subnet_zone,
+            InstanceCount=2,
+            InstanceMatchCriteria="targeted",
+        )["CapacityReservation"]["CapacityReservationId"]
+        for _ in range(count)
+    ]
+
+
+def test_a_node_is_replaced_for_its_own_reservation_and_type_and_the_others_stay(
+    local_aws: LocalAws, aws_environ: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in local_aws.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    first, second, third = reservations(3, ZONE)
+
+    def planned(**settings: object) -> dict[str, list[str]]:
+        """What a plan does to the nodes."""
+        found = place(
+            tmp_path, synthesize("dev", availability_zone=ZONE, elastic_ip=False, **settings), aws_environ
+        ).changes()
+        return {
+            address.removeprefix("aws_instance."): change["actions"]
+            for address, change in found.items()
+            if address.startswith("aws_instance.") and change["actions"] != ["no-op"]
+        }
+
+    def entry(reservation: str, **shares: object) -> dict[str, object]:
+        return {"capacity_reservation_id": reservation, **shares}
+
+    pair = synthesize("dev", availability_zone=ZONE, elastic_ip=False, capacity_reservation_id=first)
+    terraform = place(tmp_path, pair, aws_environ)
+    terraform("init", "-input=false")
+    terraform.apply()
+    more = {"consumers": 3, "capacity": [entry(first, producers=1, consumers=1), entry(second, consumers=2)]}
+    # From a pair to several reservations: what is there stays, or moves alone.
+    assert planned(**more) == {"consumer_2": ["create"], "consumer_3": ["create"]}
+    assert planned(capacity=[entry(first, producers=1), entry(second, consumers=1)]) == {
+        "consumer": ["delete", "create"]
+    }
+    assert planned(capacity_reservation_id=first, producer={"volume_size": 400}) == {"producer": ["update"]}
+    assert planned(capacity_reservation_id=first, producer={"instance_type": "g6e.12xlarge"}) == {
+        "producer": ["delete", "create"]
+    }
+    place(tmp_path, synthesize("dev", availability_zone=ZONE, elastic_ip=False, **more), aws_environ).apply()
+    assert planned(**more) == {}
+    # Another reservation in the second entry, as when its block has ended.
+    entries = [entry(first, producers=1, consumers=1), entry(third, consumers=2)]
+    assert planned(consumers=3, capacity=entries) == {
+        "consumer_2": ["delete", "create"],
+        "consumer_3": ["delete", "create"],
+    }
+    # And back to a pair.
+    assert planned(capacity_reservation_id=first) == {"consumer_2": ["delete"], "consumer_3": ["delete"]}
