@@ -45,7 +45,7 @@ def export(
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     launch = launch_of(settings, profile=profile or "")
-    written = documents(to, find((launch,), clients, clock_of(os.environ)))
+    written = documents(to, find(launch.requests, clients, clock_of(os.environ)))
     if path is None:
         print("---\n".join(one.text for one in written), end="")
     else:

@@ -35,7 +35,7 @@ def find(requests: tuple[Launch, ...], clients: Clients, clock: Clock) -> list[F
     found = [Found(one, subnet, each) for one, each in zip(requests, reservations, strict=True)]
     for one in found:
         if faults := _faults(one, stored, clock):
-            raise Failure(f"{whole.environment}: {faults[0].line()}")
+            raise Failure(f"{one.request.reservation.target}: {faults[0].line()}")
     return found
 
 
@@ -60,11 +60,11 @@ def _reservation(request: Launch, clients: Clients, sleep: Sleep) -> Reservation
         return None
     name = source.id or named.parameter(clients.ssm(source.region), source.id_parameter) or ""
     if fault := id_finding(request, name):
-        raise Failure(f"{request.environment}: {fault.line()}")
+        raise Failure(f"{source.target}: {fault.line()}")
     found = find_reservation(clients.ec2(source.region), source.region, name, sleep)
     if found is None:
         raise Failure(
-            f"there is no reservation {name} in {source.region}, which {request.environment} names. "
+            f"there is no reservation {name} in {source.region}, which {source.target} names. "
             "`nixl-efa capacity list --region all` shows those of this account."
         )
     return found

@@ -84,10 +84,10 @@ class Project:
         said = self._capsys.readouterr()
         return Ran(code, said.out, said.err)
 
-    def buy_block(self, region: str = REGION) -> dict[str, Any]:
-        """Buys a block for a pair of p5.48xlarge, and gives the settings that launch into it."""
+    def buy_block(self, region: str = REGION, zone: str | None = None) -> dict[str, Any]:
+        """Buys a block for a pair of p5.48xlarge, in any zone, and gives the settings that launch into it."""
         ec2 = boto3.client("ec2", region)
-        offering = soonest_offering(ec2)
+        offering = soonest_offering(ec2, zone=zone)
         bought = ec2.purchase_capacity_block(
             CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
         )["CapacityReservation"]

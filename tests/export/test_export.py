@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from unittest.mock import Mock
 
@@ -213,24 +212,45 @@ def found(**settings: object) -> Found:
     return Found(launch_of(settings_of("dev", **settings)), SUBNET)
 
 
-def test_each_request_is_a_queue_or_a_fleet_of_its_own_named_by_its_role() -> None:
-    launch = found().request
-    producer, consumer = (Found(replace(launch, nodes=(node,)), SUBNET) for node in launch.nodes)
-    several = [producer, consumer, consumer]
-    [cluster] = documents(Engine.PCLUSTER, several)
-    queues = yaml.safe_load(cluster.text)["Scheduling"]["SlurmQueues"]
-    assert [queue["Name"] for queue in queues] == ["producers", "consumers", "consumers-2"]
-    fleets = documents(Engine.DSTACK, several)
-    assert [yaml.safe_load(fleet.text)["name"] for fleet in fleets] == [
-        "dev-producers",
-        "dev-consumers",
-        "dev-consumers-2",
+def test_each_reservation_is_a_queue_or_a_fleet_of_its_own_in_the_one_subnet(
+    project: Project, reads: Reads
+) -> None:
+    """Producers of another type On-Demand, and two blocks of consumers."""
+    first = project.buy_block()
+    second = project.buy_block(zone=first["availability_zone"])
+    ids = [each["capacity_reservation_id"] for each in (first, second)]
+    subnet = private(first["availability_zone"])
+    project.environment("prod", subnet_id=subnet, use_capacity_block=True, producers=1, consumers=4)
+    entries = "".join(f'[[capacity]]\ncapacity_reservation_id = "{one}"\nconsumers = 2\n' for one in ids)
+    with (project.folder / "environments/prod.toml").open("a", encoding="utf-8") as file:
+        file.write(f'{entries}[producer]\ninstance_type = "g6e.12xlarge"\nuse_capacity_block = false\n')
+
+    project.run("export", "prod", "--to", "pcluster", "--output", "cluster.yaml")
+    cluster = reads("pcluster", project.folder / "cluster.yaml")
+    assert [
+        (one["queue"], one["market"], one["type"], one["count"], one["reservation"], one["subnets"])
+        for one in cluster["read"]
+    ] == [
+        ("producers", "ONDEMAND", "g6e.12xlarge", [1, 1], None, [subnet]),
+        ("consumers", "CAPACITY_BLOCK", "p5.48xlarge", [2, 2], ids[0], [subnet]),
+        ("consumers-2", "CAPACITY_BLOCK", "p5.48xlarge", [2, 2], ids[1], [subnet]),
     ]
-    assert [fleet.name for fleet in fleets] == [
-        "nixl-efa-dev-producers.dstack.yml",
-        "nixl-efa-dev-consumers.dstack.yml",
-        "nixl-efa-dev-consumers-2.dstack.yml",
+    assert cluster["failures"] == []
+
+    one_file = project.run("export", "prod", "--to", "dstack", "--output", "fleet.yml")
+    assert (one_file.code, one_file.err) == (
+        2,
+        "nixl-efa: --output fleet.yml: dstack reads one fleet from a file, and here are 3. Name a folder.\n",
+    )
+    project.run("export", "prod", "--to", "dstack", "--output", ".")
+    files = [f"nixl-efa-prod-{name}.dstack.yml" for name in ("producers", "consumers", "consumers-2")]
+    fleets = [reads("dstack", project.folder / file)["read"][0] for file in files]
+    assert [(one["name"], one["instance_types"], one.get("reservation")) for one in fleets] == [
+        ("prod-producers", ["g6e.12xlarge"], None),
+        ("prod-consumers", ["p5.48xlarge"], ids[0]),
+        ("prod-consumers-2", ["p5.48xlarge"], ids[1]),
     ]
+    assert {tuple(one["availability_zones"]) for one in fleets} == {(first["availability_zone"],)}
 
 
 @pytest.mark.parametrize(
