@@ -259,7 +259,7 @@ def _save(
     except Exception as error:
         return None, (
             f"{reservation_id} was bought, but not saved for {order.environment!r} ({explain(error)}). "
-            f"Run: nixl-efa capacity save {reservation_id} --env {order.environment} --region {order.offering.region}"
+            f"Run `nixl-efa capacity save {reservation_id} --env {order.environment} --region {order.offering.region}`."
         )
     return slot, ""
 

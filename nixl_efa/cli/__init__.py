@@ -12,12 +12,18 @@ from nixl_efa.failure import Failure
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; every failure is one line on stderr."""
+    # In a context of its own: what one run was told is not the next one's.
+    return copy_context().run(_run, arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    from nixl_efa.cli import commands
     from nixl_efa.cli.app import command
 
+    if arguments is None:
+        commands.remember(program=commands.called_as(sys.argv, os.environ))
     try:
-        # In a context of its own: the project that one run chose is not the next one's.
-        copy_context().run(
-            command().main,
+        command().main(
             args=None if arguments is None else list(arguments),
             prog_name="nixl-efa",
             standalone_mode=True,
@@ -41,7 +47,7 @@ def _message(error: Exception) -> str:
 
 
 def _stop(message: str, exit_code: int) -> int:
-    from nixl_efa.terraform import as_chosen
+    from nixl_efa.cli.commands import shown
 
-    print(f"nixl-efa: {as_chosen(message, os.environ)}", file=sys.stderr)
+    print(f"nixl-efa: {shown(message)}", file=sys.stderr)
     return exit_code

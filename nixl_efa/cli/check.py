@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from nixl_efa.cli import output
+from nixl_efa.cli.commands import shown
 from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.findings import Finding, Level
 from nixl_efa.settings import Settings
@@ -101,11 +102,10 @@ def show_findings(findings: Sequence[Finding], *, brief: bool) -> None:
     from rich.text import Text
 
     from nixl_efa.checks import rendering
-    from nixl_efa.terraform import as_chosen
 
     console = output.console()
     for level, line in rendering.lines(findings, brief=brief):
-        text = Text(as_chosen(line, os.environ))
+        text = Text(shown(line))
         if level is None:
             text.stylize("dim")
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from nixl_efa.cli import commands
 from nixl_efa.cli.project import WHAT_IT_IS
 from nixl_efa.failure import BadInput
 from nixl_efa.findings import failures
@@ -26,7 +27,9 @@ def environment_settings(
     directory = project / "environments"
     if not directory.is_dir():
         raise BadInput(f"there is no {directory}: {WHAT_IT_IS}.")
+    commands.remember(profile=profile, acts_as=profile)
     settings = _settings_of(name, environ, project, _context(environ, project))
+    commands.remember(acts_as=profile or settings.profile, region=settings.region)
     return settings.model_copy(update={"profile": profile}) if profile and settings.profile else settings
 
 

@@ -73,7 +73,7 @@ def mend(
             f"the next deployment would destroy {listed(sorted(planned.ended))}: `nixl-efa deploy {environment}` asks "
             "before it does."
         )
-    output.say(f"Next: nixl-efa deploy {environment}")
+    output.say(f"Next: `nixl-efa deploy {environment}`")
 
 
 def _show(plan: Plan, program: str, folder: Path) -> None:

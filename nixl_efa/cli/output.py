@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nixl_efa.cli.commands import shown, shown_values
 from nixl_efa.failure import BadInput, Failure
-from nixl_efa.terraform import as_chosen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,19 +38,19 @@ _TRAILING_SPACE = re.compile(r" +((?:\x1b\[0m)?)$")
 
 def data(text: str) -> None:
     """A line of data, on stdout."""
-    print(as_chosen(text, os.environ))
+    print(shown(text))
 
 
 def say(message: str) -> None:
     """A line of talk, on stderr."""
-    print(as_chosen(message, os.environ), file=sys.stderr)
+    print(shown(message), file=sys.stderr)
 
 
 def print_json(kind: str, body: Mapping[str, Any]) -> None:
     """One JSON document on stdout. `schema` names its form: nixl-efa/<kind>/1; members may be added to
     a form; removing one or changing its meaning raises the number."""
     document = {"schema": f"nixl-efa/{kind}/1", **body}
-    print(as_chosen(json.dumps(document, indent=2, default=_plain), os.environ))
+    print(json.dumps(shown_values(document), indent=2, default=_plain))
 
 
 def _plain(value: object) -> str:
@@ -126,7 +125,7 @@ def print_table(table: Table) -> None:
 
 def ask(question: str) -> str:
     """Asks on stderr and reads one line from stdin. Failure when stdin has ended: nobody agreed."""
-    print(question, end=" ", file=sys.stderr, flush=True)
+    print(shown(question), end=" ", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not sys.stdin.isatty():
         # Nobody pressed Enter here, so the line is still open.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import typer
 
+from nixl_efa.cli import commands
 from nixl_efa.failure import BadInput
 
 # Of cdktf's project and of ours: only a folder that has both is found from below.
@@ -24,6 +25,7 @@ def choose(folder: Path | None) -> None:
     if folder is not None and not os.path.isdir(folder / "environments"):
         raise BadInput(f"--project {folder}: there is no environments/ in it; {WHAT_IT_IS}.")
     _CHOSEN.set(folder)
+    commands.remember(project=None if folder is None else str(folder))
 
 
 def project_folder() -> Path:

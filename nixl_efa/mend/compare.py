@@ -293,7 +293,7 @@ def _locked(lock: Lock, launch: Launch, mend: str) -> Finding:
         CHECK,
         message,
         f"Wait for that run. If it was killed, {lock.who} runs {mend}; where that machine is gone: "
-        f"`terraform force-unlock {lock.id}` in cdktf.out/stacks/{launch.stack_name}.",
+        f"`terraform -chdir=cdktf.out/stacks/{launch.stack_name} force-unlock {lock.id}`.",
     )
 
 

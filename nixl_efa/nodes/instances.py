@@ -111,7 +111,8 @@ def cause_of(
     if heir := replacement(node, pair, instances):
         return Cause(
             f"it was replaced by {heir.id} since",
-            f"Run `terraform apply -refresh-only` in cdktf.out/stacks/{STACK_PREFIX}{environment}, or deploy again.",
+            f"Run `terraform -chdir=cdktf.out/stacks/{STACK_PREFIX}{environment} apply -refresh-only`,"
+            " or deploy again.",
         )
     return cause(
         environment=environment,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from nixl_efa.nodes import outputs
 from nixl_efa.rehearse import facts, real_nodes, server, workspace
 from nixl_efa.rehearse.block import buy_block, parameters_to_read
 from nixl_efa.rehearse.built import tell_instances
+from nixl_efa.rehearse.kept import programs_of_a_user, write_shell_file
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.rehearse.programs import Programs, shown
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
@@ -34,6 +36,11 @@ Tell = Callable[[str], None]
 NEW_ACCOUNTS_ADDRESSES = 5
 DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
 PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destroyed|updated)|\bError\b")
+# What can be looked at in a rehearsal that was kept.
+_BY_AWS_CLI = (
+    "aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'",
+    "aws ec2 describe-capacity-reservations",
+)
 DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complete|\bError\b")
 
 
@@ -261,20 +268,18 @@ class _Rehearsal:
         )
 
     def _explain_keep(self, are_real: bool) -> None:
-        environ = self._programs.environ
-        self._step("Kept, as you asked. Look around in another shell:")
-        for name in sorted(name for name in environ if name.startswith("AWS_")):
-            self._tell(f"  export {name}={environ[name]}")
-        self._tell(
-            "  aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'"
-        )
-        self._tell("  aws ec2 describe-capacity-reservations")
-        self._tell(f"  (cd {self._space.folder} && nixl-efa status {self._settings.name})")
+        name, folder, environ = self._settings.name, self._space.folder, self._programs.environ
         if are_real:
-            plugin = self._space.folder / "bin"
-            write_plugin(plugin)
-            self._tell(f"  export PATH={plugin}:$PATH")
-            self._tell(f"  (cd {self._space.folder} && nixl-efa connect {self._settings.name} producer)")
-        self._tell(
-            f"  kill {self._local.process.pid}   # stops the local AWS; all that was rehearsed is gone with it"
-        )
+            write_plugin(folder / "bin")
+        programs = programs_of_a_user(environ, self._tools.cdk, self._tools.terraform)
+        file = write_shell_file(folder, environ, programs)
+        self._step("Kept, as you asked. Look around in another shell:")
+        commands = [
+            f". {shlex.quote(str(file))}   # this local AWS, its programs and its folder",
+            f"nixl-efa status {name}",
+            *([f"nixl-efa connect {name} producer"] if are_real else []),
+            *(_BY_AWS_CLI if any(Path(one).name == "aws" for one in programs) else ()),
+            f"kill {self._local.process.pid}   # stops the local AWS; all that was rehearsed is gone with it",
+        ]
+        for command in commands:
+            self._tell(f"  {command}")

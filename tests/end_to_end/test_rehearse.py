@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -89,7 +88,7 @@ def test_a_rehearsal_deploys_shows_destroys_and_leaves_nothing_running(project: 
 
 
 def test_what_belongs_to_the_account_is_set_aside_and_a_kept_rehearsal_can_be_looked_at(
-    project: Path,
+    project: Path, tmp_path: Path
 ) -> None:
     kept = run(project, "dev", "--keep", NIXL_EFA_DEV_VPC_ID="vpc-0123456789abcdef0", NIXL_EFA_DEV_BACKEND=S3)
 
@@ -101,9 +100,15 @@ def test_what_belongs_to_the_account_is_set_aside_and_a_kept_rehearsal_can_be_lo
     [pid] = server_pids(project)
     assert is_alive(pid)
     assert f"kill {pid}" in kept.stderr
-    endpoint = kept.stderr.split("export AWS_ENDPOINT_URL=")[1].split()[0]
-    with urllib.request.urlopen(f"{endpoint}/nixl-efa-api/calls") as answer:
-        assert b"RunInstances" in answer.read()
+    # Every line that it says, in a shell that knows nothing of it.
+    said = kept.stderr.partition("Look around in another shell:\n")[2].splitlines()
+    done = pasted(said[:-1], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Terraform's state and EC2 agree on what runs." in done.stdout
+    if shutil.which("aws"):
+        assert '"running"' in done.stdout
+    assert is_alive(pid)
+    assert f"kill {pid} " in said[-1]
 
     again = run(project, "dev")
 
@@ -111,7 +116,20 @@ def test_what_belongs_to_the_account_is_set_aside_and_a_kept_rehearsal_can_be_lo
     assert again.stderr.strip() == (
         f"nixl-efa: an earlier rehearsal of dev was kept and still runs: end it with `kill {pid}`"
     )
-    os.kill(pid, signal.SIGTERM)
+    assert pasted(said[-1:], tmp_path).returncode == 0
+
+
+def pasted(lines: list[str], home: Path) -> subprocess.CompletedProcess[str]:
+    """What a shell of a user's makes of lines, with another account in its variables."""
+    other = {"AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "theirs", "NIXL_EFA_DEV_REGION": "eu-north-1"}
+    return subprocess.run(
+        ["sh", "-e"],
+        input="\n".join(lines),
+        env={"HOME": str(home), "PATH": "/usr/bin:/bin", **other},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 NAMED = "cr-0123456789abcdef0"

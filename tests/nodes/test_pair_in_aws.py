@@ -67,7 +67,7 @@ REASON: Any = {"StateReason": {"Code": "Client.UserInitiatedShutdown", "Message"
         (
             [instance(CONSUMER_ID, "", "terminated"), instance("i-0new", "10.0.0.12")],
             "terminated",
-            "it was replaced by i-0new since. Run `terraform apply -refresh-only` in cdktf.out/stacks/nixl-efa-prod",
+            "it was replaced by i-0new since. Run `terraform -chdir=cdktf.out/stacks/nixl-efa-prod apply",
         ),
     ],
 )

@@ -172,7 +172,7 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
     elif offerings:
         _print_offerings(offerings, accelerators, run)
         if any(not offering.unusable for offering in offerings):
-            say("buy one with: nixl-efa capacity buy OFFERING --env ENV")
+            say("buy one with `nixl-efa capacity buy OFFERING --env ENV`")
     else:
         lengths = ", ".join(map(str, request.hours))
         say(

@@ -20,7 +20,7 @@ from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer, WaitingRule, identify, lock_region
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation, locate
-from nixl_efa.cli import output
+from nixl_efa.cli import commands, output
 from nixl_efa.cli.capacity import forms
 from nixl_efa.cli.project import environments, project_folder
 from nixl_efa.clock import Clock, clock_of
@@ -81,6 +81,7 @@ class Session:
         """The one region to work in. BadInput when none is chosen."""
         if self.clients.region is None:
             raise BadInput("no AWS region is chosen: give --region NAME or set AWS_REGION")
+        commands.remember(region=self.clients.region)
         return self.clients.region
 
     def launch(self, name: str) -> Launch:
@@ -106,6 +107,7 @@ class Session:
 
     def acting_for(self, launch: Launch, region: str | None = None) -> Session:
         """The session that calls AWS as the environment's Terraform does. region: the default one."""
+        commands.remember(acts_as=launch.profile)
         if launch.assume_role is None and launch.profile == self.profile and region is None:
             return self
         return replace(self, clients=self.clients.acting_for(launch, region), profile=launch.profile)
@@ -123,6 +125,7 @@ class Session:
 
     def buyer(self, region: str, *, as_json: bool = False, rule: WaitingRule | None = None) -> Buyer:
         """The buyer that these credentials are. region: where it is asked who they belong to."""
+        commands.remember(region=region)
         account = identify(self.clients, region, self.profile or self.environ.get("AWS_PROFILE", ""))
         return Buyer(
             clients=self.clients,
@@ -140,6 +143,7 @@ def session(profile: str | None, region: str | None = None) -> Session:
     with the plain credentials."""
     from nixl_efa.cli.environments import launches
 
+    commands.remember(profile=profile, acts_as=profile, region=region)
     run = Session(Clients(profile, region), profile=profile or "")
     found = launches(run.environ, run.project, run.profile, lambda _: None)
     whose = {(one.profile, one.assume_role): one for one in found.values()}
