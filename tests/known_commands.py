@@ -48,7 +48,8 @@ def fault(command: str, endpoint: str) -> str:
             else f"nothing to look up: {command}"
         )
     program, *rest = words
-    if why := _settings_fault(assigned, rest):
+    # Terraform reads no settings.
+    if program != "terraform" and (why := _settings_fault(assigned, rest)):
         return why
     if program == "curl":
         return _control_fault(rest, endpoint)
@@ -187,12 +188,19 @@ def _pip(words: list[str]) -> str:
     return f"no package: {missing}" if missing else ""
 
 
+# Commands of the AWS CLI's own, which botocore does not know, with their options (AWS CLI reference).
+OF_THE_CLI = {
+    ("s3", "cp"): {"--recursive"},
+    ("sso", "login"): {"--profile"},
+    ("configure",): {"--profile"},
+}
+
+
 def _aws(words: list[str]) -> str:
-    if words[:2] == ["s3", "cp"]:
-        # A command of the AWS CLI's own, which botocore does not know (AWS CLI reference, s3 cp).
-        return (
-            "" if {word for word in words if word.startswith("--")} <= {"--recursive"} else "unknown option"
-        )
+    for path, takes in OF_THE_CLI.items():
+        if tuple(words[: len(path)]) == path:
+            unknown = {word for word in words if word.startswith("--")} - takes
+            return f"unknown: {unknown}" if unknown else ""
     session = botocore.session.get_session()
     model = session.get_service_model(words[0])
     operations = {xform_name(name, "-"): name for name in model.operation_names}
@@ -206,12 +214,19 @@ def _aws(words: list[str]) -> str:
 
 
 def _terraform(words: list[str]) -> str:
-    if words[0].startswith("-chdir=") and (why := _cdktf(["synth", words.pop(0).rpartition("/")[2]])):
+    if words[0].startswith("-chdir=") and (
+        why := _cdktf(["synth", words.pop(0).removeprefix("-chdir=").rpartition("/")[2]])
+    ):
         return why
     path = [word for word in words if not word.startswith("-")]
-    told = subprocess.run(["terraform", *path, "-help"], capture_output=True, text=True, check=False)
-    unknown = _unknown(words, told.stdout)
-    return f"unknown: {path} {unknown}" if told.returncode or unknown else ""
+    # What apply and destroy take of plan's, their own help does not repeat.
+    asked = [path, ["plan"]] if path[0] in ("apply", "destroy") else [path]
+    told = [
+        subprocess.run(["terraform", *one, "-help"], capture_output=True, text=True, check=False)
+        for one in asked
+    ]
+    unknown = _unknown(words, "".join(one.stdout for one in told))
+    return f"unknown: {path} {unknown}" if told[0].returncode or unknown else ""
 
 
 RULES: dict[str, Callable[[list[str]], str]] = {

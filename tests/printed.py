@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
@@ -26,6 +27,28 @@ _RANDOM = re.compile(r"\b(?:cr|cbe)-[0-9a-f]{17}\b|\bnixl-efa-[0-9a-f]{32}\b")
 PORT = 5577
 _PORT = re.compile(r"127\.0\.0\.1:\d+")
 _PROMPT = re.compile(r"type (?:the fee|how many) \(([^)]+)\)|\[y/N\]")
+
+
+_WITH_DOCS = (ast.Module, ast.ClassDef, ast.FunctionDef)
+# What a message fills in, by a part of the expression; else an environment's name.
+_EXAMPLES = {
+    "program()": "cdktf",
+    "program_of": "terraform",
+    "STACK_PREFIX": "nixl-efa-",
+    "stack": "nixl-efa-prod",
+    "region": "us-east-2",
+    "env_option": " --env prod",
+    "local": "NIXL_EFA_PROD_BACKEND=local",
+    "init": "terraform -chdir=cdktf.out/stacks/nixl-efa-prod init",
+    "_shown(": "state/nixl-efa-prod.tfstate",
+    "hostname": "app.terraform.io",
+    "profile": "team",
+    "launch.nixl_version": "1.5.0",
+    "id": "cr-0123456789abcdef0",
+    "block": "cr-0123456789abcdef0",
+    "first": "cr-0123456789abcdef0",
+    "bought": "cr-0123456789abcdef0",
+}
 
 
 @dataclass(frozen=True)
@@ -58,6 +81,39 @@ def mentioned(page: str) -> list[str]:
     """What stands in the text between backticks, and in indented lines."""
     text = _FENCE.sub("", page)
     return [*_SPAN.findall(text), *re.findall(r"^ {4}(?:\$ )?(\S.*)$", text, re.MULTILINE)]
+
+
+def in_messages(package: Path) -> dict[str, str]:
+    """The commands that a package's messages hold between backticks, each with the file that it was found in.
+
+    What a message fills in (`{environment}`) stands as a value of its kind.
+    """
+    found: dict[str, str] = {}
+    for path in sorted(package.rglob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {
+            ast.get_docstring(node, clean=False) for node in ast.walk(tree) if isinstance(node, _WITH_DOCS)
+        }
+        inner = {id(one) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for one in node.values}
+        for node in ast.walk(tree):
+            if id(node) not in inner and (text := _message(node)) and text not in docs:
+                found |= {one: str(path.relative_to(ROOT)) for one in _SPAN.findall(text)}
+    return found
+
+
+def _message(node: ast.AST) -> str:
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else ""
+    if not isinstance(node, ast.JoinedStr):
+        return ""
+    return "".join(
+        str(one.value) if isinstance(one, ast.Constant) else _example(ast.unparse(one)) for one in node.values
+    )
+
+
+def _example(expression: str) -> str:
+    """What may stand in the place of an expression in a message."""
+    return next((value for part, value in _EXAMPLES.items() if part in expression), "prod")
 
 
 def _lines(block: Block) -> list[str]:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import time
+import tomllib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,14 +20,18 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa.cli.capacity import app as capacity
 from nixl_efa.clock import EndpointClock
+from nixl_efa.findings import failures
+from nixl_efa.settings import load
 from tests.clients import clients_are_made_once  # noqa: F401
 from tests.known_commands import all_options, fault
-from tests.printed import PAGES, ROOT, User, blocks, mentioned, scripts, sessions
+from tests.printed import PAGES, ROOT, User, blocks, in_messages, mentioned, scripts, sessions
 from tests.synthesis import settings_of, synthesize_settings
 
 REGION = "us-east-2"
 # When the sessions of the pages begin.
 BEGIN = datetime.fromisoformat("2026-12-01T08:00+00:00")
+# What every environment has.
+LEAST = {"region": REGION, "instance_type": "g7e.8xlarge"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -96,6 +104,9 @@ def test_the_commands_of_the_readme_go_from_search_to_check(aws: LocalAws, user:
 
 # What begins a command in the text, where backticks hold other things, too.
 OURS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdkt[fn]|python|pip|scripts/\S+|\.(?:venv|tools)/\S+) ")
+
+
+RUNNABLE = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdkt[fn]|terraform|aws) ")
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
@@ -175,6 +186,58 @@ def test_a_snippet_runs(page: str, aws: LocalAws) -> None:
     assert len(bought) == (page == "docs/capacity.md")
 
 
-def test_no_other_page_has_a_snippet_but_that_of_the_local_aws() -> None:
+def test_the_snippet_of_the_local_aws_runs_in_a_process_of_its_own() -> None:
+    [snippet] = blocks((ROOT / "docs/local-aws.md").read_text(encoding="utf-8"), "python")
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    done = subprocess.run(
+        [sys.executable, "-c", snippet.text],
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_no_other_page_has_a_snippet() -> None:
     pages = {path.name for path in PAGES if blocks(path.read_text(encoding="utf-8"), "python")}
     assert pages == {"capacity.md", "check.md", "design.md", "local-aws.md", "package.md"}
+
+
+SETTINGS = [
+    (path, number, block.text)
+    for path in PAGES
+    for number, block in enumerate(blocks(path.read_text(encoding="utf-8"), "toml"), 1)
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "number", "text"), SETTINGS, ids=[f"{path.name}-{number}" for path, number, _ in SETTINGS]
+)
+def test_settings_on_a_page_are_taken(path: Path, number: int, text: str, tmp_path: Path) -> None:
+    """A snippet that leaves out what every environment has is one of dev."""
+    given = {**LEAST, **tomllib.loads(text)}
+    rest = "".join(
+        f"{name} = {json.dumps(value)}\n" for name, value in LEAST.items() if name not in tomllib.loads(text)
+    )
+    (tmp_path / "dev.toml").write_text(rest + text, encoding="utf-8")
+    loaded = load(tmp_path, {}, {})
+    assert [one.line() for one in failures(loaded.findings)] == []
+    [settings] = loaded.environments
+    assert {name for name in given if settings.source(name).label == "default"} == set()
+
+
+OF_MESSAGES = {
+    command: where
+    for package in ("nixl_efa", "constructs_lib", "stacks")
+    for command, where in in_messages(ROOT / package).items()
+}
+
+
+def test_every_command_in_a_message_is_there_with_its_options(aws: LocalAws) -> None:
+    told = {
+        one: where for one, where in OF_MESSAGES.items() if RUNNABLE.match(f"{one} ") and "://" not in one
+    }
+    assert len(told) > 60
+    faults = {f"{where}: {one}": fault(one, aws.endpoint) for one, where in told.items()}
+    assert {one: why for one, why in faults.items() if why} == {}

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 # The commands that take these options; those of `capacity` by their own names.
-TAKE_PROFILE = frozenset({"capacity", "check", "deploy", "verify", "status", "mend", "connect", "nodes"})
+TAKE_PROFILE = frozenset(
+    {"capacity", "check", "connect", "deploy", "export", "mend", "nodes", "status", "verify"}
+)
 TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "save"})
 ABOUT_A_PROJECT = TAKE_PROFILE | {"policy", "rehearse"}
 # Of the AWS CLI: what takes no region, or has none.
@@ -63,10 +65,11 @@ def called_as(arguments: list[str], environ: Mapping[str, str]) -> str:
 
 def shown(text: str) -> str:
     """A text as it is printed."""
-    from nixl_efa.cli.project import project_folder
+    from nixl_efa.cli.project import named, project_folder
     from nixl_efa.terraform import as_chosen
 
-    return completed(as_chosen(text, os.environ), _HERE.get(), project_folder(), os.environ)
+    here = replace(_HERE.get(), project=named())
+    return completed(as_chosen(text, os.environ), here, project_folder(), os.environ)
 
 
 def shown_values(value: Any) -> Any:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import typer
 
-from nixl_efa.cli import commands
 from nixl_efa.failure import BadInput
 
 # Of cdktf's project and of ours: only a folder that has both is found from below.
@@ -25,7 +24,11 @@ def choose(folder: Path | None) -> None:
     if folder is not None and not os.path.isdir(folder / "environments"):
         raise BadInput(f"--project {folder}: there is no environments/ in it; {WHAT_IT_IS}.")
     _CHOSEN.set(folder)
-    commands.remember(project=None if folder is None else str(folder))
+
+
+def named() -> str:
+    """The folder as --project names it; empty without."""
+    return str(_CHOSEN.get() or "")
 
 
 def project_folder() -> Path:

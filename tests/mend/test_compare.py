@@ -166,5 +166,5 @@ def test_a_lock_is_freed_by_its_owner_alone() -> None:
     # Their run may be at work, and Terraform waits for it by itself.
     assert found.level is Level.WARN
     assert "ann@desk runs `nixl-efa mend prod`" in found.remedy
-    assert "`terraform force-unlock 1234`" in found.remedy
+    assert "`terraform -chdir=cdktf.out/stacks/nixl-efa-prod force-unlock 1234`" in found.remedy
     assert stop_message(theirs, LAUNCH).startswith("The state is locked by ann@desk")

@@ -187,7 +187,7 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         (Plan((STEP,)), ["--yes"], "", 0, "terraform untaint aws_instance.producer"),
         (Plan((STEP,), is_taken_over=True), [], "yes\n", 0, "another working copy's"),
         (Plan((STEP,), is_taken_over=True), ["--yes"], "", 1, "--take-over beside --yes"),
-        (Plan((STEP,), is_taken_over=True), ["--yes", "--take-over"], "", 0, "Next: nixl-efa deploy prod"),
+        (Plan((STEP,), is_taken_over=True), ["--yes", "--take-over"], "", 0, "Next: `nixl-efa deploy prod`"),
     ],
 )
 def test_nothing_is_done_before_somebody_agrees(
