@@ -22,6 +22,12 @@ TAKE_PROFILE = frozenset(
     {"capacity", "check", "connect", "deploy", "export", "mend", "nodes", "status", "verify"}
 )
 TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "save"})
+# What a message calls by its name alone takes the environment so.
+OF_AN_ENVIRONMENT: dict[tuple[str, ...], str] = {
+    **{(name,): "" for name in ("check", "deploy", "mend", "status", "verify")},
+    ("nodes", "sync"): "",
+    ("capacity", "search"): "--env ",
+}
 ABOUT_A_PROJECT = TAKE_PROFILE | {"policy", "rehearse"}
 # Of the AWS CLI: what takes no region, or has none.
 _WITHOUT_REGION = frozenset({"configure", "sso", "sts", "iam"})
@@ -37,6 +43,7 @@ class Here:
 
     program: how the user called nixl-efa. project: as --project was given; empty without. profile: as --profile was
     given; acts_as: the profile by which AWS is called, also where the settings name it. region: where it works.
+    environment: the one that it is about; empty for none.
     """
 
     program: str = _OURS
@@ -44,6 +51,7 @@ class Here:
     profile: str = ""
     acts_as: str = ""
     region: str = ""
+    environment: str = ""
 
 
 _HERE: ContextVar[Here] = ContextVar("_HERE", default=Here())  # noqa: B039  (it is frozen)
@@ -65,6 +73,8 @@ def called_as(arguments: list[str], environ: Mapping[str, str]) -> str:
 
 def shown(text: str) -> str:
     """A text as it is printed."""
+    if "`" not in text:
+        return text
     from nixl_efa.cli.project import named, project_folder
     from nixl_efa.terraform import as_chosen
 
@@ -91,7 +101,7 @@ def completed(text: str, here: Here, project: Path, environ: Mapping[str, str]) 
         variables, program, rest = found.groups()
         return f"`{_completed(variables, program, rest, here, project, environ)}`"
 
-    return _COMMAND.sub(complete, text) if "`" in text else text
+    return _COMMAND.sub(complete, text)
 
 
 def _completed(
@@ -124,6 +134,9 @@ def _with_options(rest: str, here: Here) -> str:
     if not words or words[0].startswith("-") or "--help" in words:
         return rest
     command = words[0]
+    if here.environment and tuple(words) in OF_AN_ENVIRONMENT:
+        rest += f" {OF_AN_ENVIRONMENT[tuple(words)]}{here.environment}"
+        words = rest.split()
     if command in TAKE_PROFILE and "--profile" not in words:
         profile = here.acts_as if command == "capacity" and "--env" not in words else here.profile
         rest += f" --profile {shlex.quote(profile)}" if profile else ""

@@ -27,7 +27,7 @@ def environment_settings(
     directory = project / "environments"
     if not directory.is_dir():
         raise BadInput(f"there is no {directory}: {WHAT_IT_IS}.")
-    commands.remember(profile=profile, acts_as=profile)
+    commands.remember(environment=name, profile=profile, acts_as=profile)
     settings = _settings_of(name, environ, project, _context(environ, project))
     commands.remember(acts_as=profile or settings.profile, region=settings.region)
     return settings.model_copy(update={"profile": profile}) if profile and settings.profile else settings

@@ -25,6 +25,7 @@ PLAIN = Here()
 TEAM = Here(profile="team", acts_as="team", region="us-east-2")
 BY_SETTINGS = Here(acts_as="team", region="us-east-2")
 FAR = Here(project="../pair", region="us-east-2")
+OF_PROD = Here(environment="prod", region="us-east-2")
 CAPACITY = "`nixl-efa capacity wait cr-1 --for active` waits"
 
 
@@ -49,6 +50,14 @@ CAPACITY = "`nixl-efa capacity wait cr-1 --for active` waits"
         (TEAM, "`nixl-efa capacity recover`", "`nixl-efa capacity recover --profile team`"),
         (TEAM, "`nixl-efa deploy --help` and `nixl-efa`", "`nixl-efa deploy --help` and `nixl-efa`"),
         (TEAM, "`nixl-efa instance-types list`", "`nixl-efa instance-types list`"),
+        (
+            OF_PROD,
+            "`nixl-efa nodes sync` and `nixl-efa mend`",
+            "`nixl-efa nodes sync prod` and `nixl-efa mend prod`",
+        ),
+        (OF_PROD, "`nixl-efa capacity search` finds", "`nixl-efa capacity search --env prod` finds"),
+        (OF_PROD, "`nixl-efa capacity list`", "`nixl-efa capacity list --region us-east-2`"),
+        (OF_PROD, "`nixl-efa deploy dev`", "`nixl-efa deploy dev`"),
         (FAR, "`nixl-efa mend prod`", "`nixl-efa --project ../pair mend prod`"),
         (FAR, "`nixl-efa --project DIR status prod`", "`nixl-efa --project DIR status prod`"),
         (FAR, "`nixl-efa instance-types list`", "`nixl-efa instance-types list`"),

@@ -173,7 +173,7 @@ def test_nodes_that_ended_with_their_block_are_shown_with_that_cause(
         assert node["state"] == "terminated"
         assert "is at its end, and EC2 terminates what runs in it from" in node["cause"]
         (finding,) = node["findings"]
-        assert "`nixl-efa capacity search` finds another one" in finding["remedy"]
+        assert "`nixl-efa capacity search --env prod` finds another one" in finding["remedy"]
     capacity = document["findings"][0]
     assert "is at its end: EC2 began to terminate at" in capacity["message"]
     assert "Save" not in capacity["remedy"]

@@ -77,7 +77,7 @@ def test_every_command_about_the_nodes_works_from_another_folder_and_writes_noth
         (IN_S3, {}, ("s3://states/nixl-efa/prod.tfstate. Name the bucket that holds the state",)),
         (IN_S3, {"AWS_PROFILE": "nobody"}, ("profile", "`aws configure list-profiles` shows them")),
         (IN_S3, {"AWS_SECRET_ACCESS_KEY": "", "AWS_ACCESS_KEY_ID": ""}, ("Run `aws sso login`",)),
-        ("", {}, ("is not deployed: there is no ", "nixl-efa-prod.tfstate. Run `nixl-efa deploy prod`")),
+        ("", {}, ("is not deployed: there is no ", "nixl-efa-prod.tfstate. Run `nixl-efa --project ")),
     ],
 )
 def test_a_state_that_can_not_be_read_is_one_line_with_the_remedy(
