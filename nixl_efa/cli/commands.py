@@ -10,7 +10,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -63,12 +62,12 @@ def remember(**known: str | None) -> None:
 
 
 def called_as(arguments: list[str], environ: Mapping[str, str]) -> str:
-    """How nixl-efa is called in the user's shell: by its name where that is on PATH, else as it was called now."""
-    if shutil.which(_OURS, path=environ.get("PATH", "")):
-        return _OURS
-    if Path(arguments[0]).name == "__main__.py":
-        return f"{shlex.quote(sys.executable)} -m nixl_efa"
-    return shlex.quote(arguments[0])
+    """How nixl-efa is called in the user's shell: by its name where that is on PATH, else as it was called now.
+
+    `python -m nixl_efa` is how other programs start it: who reads what they say calls it by its name.
+    """
+    by_path = Path(arguments[0]).name == _OURS and not shutil.which(_OURS, path=environ.get("PATH", ""))
+    return shlex.quote(arguments[0]) if by_path else _OURS
 
 
 def shown(text: str) -> str:
