@@ -26,7 +26,6 @@ case "$PWD" in */stacks/*) echo "$@" >> "$ROOT/terraform.log" ;; esac
 case "$1" in
 version) echo '{"terraform_version": "1.11.4"}' ;;
 show) ls "$ROOT"/plan.* | head -1 | { read file; cat "$file"; [ $(ls "$ROOT"/plan.* | wc -l) = 1 ] || rm "$file"; } ;;
-output) cat "$ROOT/outputs.json" ;;
 state) [ ! -e "$ROOT/state.json" ] || cat "$ROOT/state.json" ;;
 apply) echo "Apply complete"; exit $(cat "$ROOT/apply.code") ;;
 esac
@@ -94,7 +93,7 @@ provider "registry.terraform.io/hashicorp/aws" {
 
 
 def deployed(project: Project) -> None:
-    """Two running nodes, and a state and outputs that name them."""
+    """Two running nodes, and a state that names them."""
     iam = boto3.client("iam", REGION)
     iam.create_instance_profile(InstanceProfileName="nodes")
     ec2 = boto3.client("ec2", REGION)
@@ -130,11 +129,10 @@ def deployed(project: Project) -> None:
                 "instances": [{"attributes": {"id": launched["InstanceId"]}}],
             }
         )
-    state = {"version": 4, "outputs": {}, "resources": resources}
+    told = {name: {"value": value} for name, value in outputs.items()}
+    state = {"version": 4, "outputs": told, "resources": resources}
     (project.folder / "state.json").write_text(json.dumps(state), encoding="utf-8")
     (project.folder / "environments" / "dev.lock.hcl").write_text(LOCK, encoding="utf-8")
-    said = project.folder / "outputs.json"
-    said.write_text(json.dumps({name: {"value": value} for name, value in outputs.items()}), encoding="utf-8")
 
 
 class MovingClock:

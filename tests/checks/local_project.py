@@ -48,7 +48,7 @@ class Project:
         lines = [f"{key} = {json.dumps(value)}" for key, value in values.items()]
         (self.folder / f"environments/{name}.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
-    def terraform(self, outputs: str = "{}", **nodes: str) -> None:
+    def terraform(self, **nodes: str) -> None:
         """A stand-in of Terraform whose state knows these instances, by the node's name."""
         resources = [
             {
@@ -60,11 +60,9 @@ class Project:
             for name, one in nodes.items()
         ]
         (self.folder / "state.json").write_text(json.dumps({"version": 4, "resources": resources}))
-        (self.folder / "outputs.json").write_text(outputs)
         self.program(
             "bin/terraform",
             f"""case $1 in
-            output) cat {self.folder}/outputs.json ;;
             state) cat {self.folder}/state.json ;;
             *) echo '{{"terraform_version": "1.11.4"}}' ;;
             esac""",

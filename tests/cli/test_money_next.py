@@ -126,10 +126,10 @@ def status(cli: Cli, current: dict[str, Any], monkeypatch: pytest.MonkeyPatch, t
     values: dict[str, Any] = {"efa_interfaces": 32, "capacity_reservation_id": current["reservation_id"]}
     for name, instance in zip(("producer", "consumer"), run_nodes(current), strict=True):
         values |= {f"{name}_instance_id": instance, f"{name}_private_ip": "10.0.0.1"}
-    outputs = tmp_path / "outputs.json"
-    outputs.write_text(json.dumps({name: {"value": value} for name, value in values.items()}))
-    program(monkeypatch, tmp_path, "terraform", f'[ "$1" = output ] && cat {outputs}')
-    Path("cdktf.out/stacks/nixl-efa-prod").mkdir(parents=True)
+    outputs = {name: {"value": value} for name, value in values.items()}
+    state = tmp_path / "state.json"
+    state.write_text(json.dumps({"version": 4, "outputs": outputs, "resources": []}))
+    program(monkeypatch, tmp_path, "terraform", f'[ "$1" = init ] || cat {state}')
     said = cli("status", "prod")
     assert current["reservation_id"] in said.out, said
     return said.out
