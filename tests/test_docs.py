@@ -102,6 +102,25 @@ def test_the_commands_of_the_readme_go_from_search_to_check(aws: LocalAws, user:
     assert [one[1] for one in ran] == ["search", "buy", "wait", "prod"]
 
 
+def test_what_a_purchase_prints_works_where_it_is_pasted(
+    aws: LocalAws, user: User, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In a shell with another default region, and from another folder."""
+    monkeypatch.setenv("AWS_REGION", "eu-north-1")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-north-1")
+    monkeypatch.chdir(tmp_path)
+    _, seen = user.types("nixl-efa capacity search p5.48xlarge 2 24 --region us-east-2")
+    offering = next(iter(re.findall(r"^cb-\w+", seen, re.MULTILINE)))
+    code, seen = user.types(f"nixl-efa --project project capacity buy {offering} --env prod")
+    assert code == 0, seen
+    reservation = next(iter(re.findall(r"^cr-\w+$", seen, re.MULTILINE)))
+    printed = re.findall(r"`(nixl-efa [^`]+)`", seen)
+    assert [one for one in printed if f"capacity wait {reservation} --for active" in one]
+    for command in printed:
+        code, seen = user.types(command)
+        assert code == 0, f"{command}\n{seen}"
+
+
 # What begins a command in the text, where backticks hold other things, too.
 OURS = re.compile(r"(?:[A-Z_]+=\S+ )*(?:nixl-efa|make|cdkt[fn]|python|pip|scripts/\S+|\.(?:venv|tools)/\S+) ")
 

@@ -279,7 +279,9 @@ def test_a_node_that_ceases_to_answer_costs_one_wait_and_the_links_of_the_others
     assert with_rows == [(link, segment) for segment in ("DRAM", "VRAM") for link in others]
     (failed,) = (one for one in found.findings if one.level is FAIL)
     assert "2 of 8 links" in failed.message
-    assert re.search(r" failed: i-consumer-3: no answer to Run Command command-\d+ within 530 s\.$", failed.message)
+    assert re.search(
+        r" failed: i-consumer-3: no answer to Run Command command-\d+ within 530 s\.$", failed.message
+    )
     assert failed.remedy.startswith("A node gave no answer")
 
 
