@@ -15,7 +15,7 @@ from constructs_lib.node import Image, Node, Shared, image_part
 from constructs_lib.scripts_bucket import ScriptsBucket
 from constructs_lib.security_group import PairSecurityGroup
 from constructs_lib.terraform import kept_in_number, part_name, terraform_data
-from nixl_efa.bootstrap import bootstrap_of, user_data
+from nixl_efa.bootstrap import bootstrap_of, members_json, peers, user_data
 from nixl_efa.launch import Launch
 from nixl_efa.node_names import Node as NodeOfLaunch
 from nixl_efa.settings import Settings
@@ -54,13 +54,14 @@ class NodePair(Construct):
             for part, request in {image_part(request): request for request in launch.requests}.items()
         }
         of_all = [self._launched_anew_by(), self.placement.launched_anew_by]
-        # Every node's user data names every node, so all interfaces come before the first node.
         self.interfaces = {
             node.name: self._interfaces(request, node)
             for request in launch.requests
             for node in request.nodes
         }
         addresses = {name: interfaces.address for name, interfaces in self.interfaces.items()}
+        # A node reads it at boot; one that joins later changes it in place, and none of the nodes before it.
+        members = self.bucket.members(members_json(launch.environment, peers(launch, addresses)))
         self.nodes: dict[str, Node] = {}
         for request in launch.requests:
             shared = Shared(
@@ -69,7 +70,7 @@ class NodePair(Construct):
                 group_name=self.placement.group_name if request.placement_group else None,
                 access=access,
                 image=images[image_part(request)],
-                before=[*self.security_group.rules, *access.policies],
+                before=[*self.security_group.rules, *access.policies, members],
             )
             for node in request.nodes:
                 boot = bootstrap_of(request, node.name, addresses=addresses, scripts_bucket=self.bucket.name)

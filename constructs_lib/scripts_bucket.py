@@ -13,9 +13,15 @@ from cdktf_cdktf_provider_aws.s3_bucket_server_side_encryption_configuration imp
     S3BucketServerSideEncryptionConfigurationRuleA,
     S3BucketServerSideEncryptionConfigurationRuleApplyServerSideEncryptionByDefaultA,
 )
+from cdktf_cdktf_provider_aws.s3_object import (
+    S3Object,
+    S3ObjectOverrideProvider,
+    S3ObjectOverrideProviderDefaultTags,
+)
 from constructs import Construct
 
 from constructs_lib.terraform import named, token
+from nixl_efa.bootstrap import MEMBERS_KEY
 from nixl_efa.launch import Launch
 
 
@@ -78,6 +84,24 @@ class ScriptsBucket(Construct):
                 depends_on=[public_access],
             ),
             "scripts",
+        )
+
+    def members(self, text: str) -> S3Object:
+        """The list of who is in the environment, which the nodes read at each boot."""
+        return named(
+            S3Object(
+                self,
+                "members",
+                bucket=self.name,
+                key=MEMBERS_KEY,
+                content=text,
+                content_type="application/json",
+                # S3 takes ten tags of an object, and the environment may have more.
+                override_provider=S3ObjectOverrideProvider(
+                    default_tags=S3ObjectOverrideProviderDefaultTags(tags={})
+                ),
+            ),
+            "members",
         )
 
 

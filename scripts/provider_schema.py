@@ -38,6 +38,7 @@ KINDS = {
         "aws_s3_bucket_policy": "s3/bucket_policy",
         "aws_s3_bucket_public_access_block": "s3/bucket_public_access_block",
         "aws_s3_bucket_server_side_encryption_configuration": "s3/bucket_server_side_encryption_configuration",
+        "aws_s3_object": "s3/bucket_objectv2",
         "aws_security_group": "ec2/security_group",
         "aws_vpc_security_group_egress_rule": "vpc/security_group_egress_rule",
         "aws_vpc_security_group_ingress_rule": "vpc/security_group_ingress_rule",

@@ -37,7 +37,7 @@ WHEELS = ("nixl==1.5.0", "nixl-cu13==1.5.0", "numpy==2.2.6", "nvidia-cuda-runtim
 LIBFABRIC_WHEEL = "mpich==5.0.2"
 LIBFABRIC_IN_WHEEL = "/lib/mpich/libfabric.so.1"
 WHEEL_FOLDER = "/opt/wheels"
-# The AWS CLI's first major version: EFA images have the second, which is in no registry. It names what it needs.
+# The AWS CLI's first major version, which the release notes of the deep-learning images list; and what it needs.
 AWS_CLI_WHEELS = (
     "awscli==1.46.3",
     "PyYAML==6.0.3",

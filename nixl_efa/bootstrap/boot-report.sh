@@ -60,6 +60,12 @@ if [ "$PAIR_NIXL" = yes ]; then
   check nixl_backend "$wanted" "$probe"
 fi
 
+if said=$("$root/opt/nixl-efa/bin/read-members" "$root" 2>/dev/null); then
+  lines+="NOTE members: $(printf %s "$said" | plain)"$'\n'
+else
+  check members 'other nodes' none "$said"
+fi
+
 state=$root/var/lib/nixl-efa
 install=$(tr , ' ' 2>/dev/null <"$state/install.json" | plain)
 if [ -n "$install" ]; then lines+="NOTE install-nixl: $install"$'\n'; fi

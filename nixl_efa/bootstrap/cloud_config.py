@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 from nixl_efa.bootstrap.files import NodeFile, node_files
 from nixl_efa.bootstrap.model import Bootstrap
-from nixl_efa.bootstrap.terraform_text import fill, hold, terraform_escape
+from nixl_efa.bootstrap.terraform_text import hold, terraform_escape
 
 
 def user_data(bootstrap: Bootstrap) -> str:
     """The node's user data, ready to stand in Terraform: opaque values as they are, all else escaped.
 
+    Of all nodes it names the one that boots: who else is there, it reads (read-members.sh).
     Not compressed: the opaque values must stay readable for Terraform. The same facts give the same bytes.
     Raises ValueError when the booting node is not one of the nodes.
     """
-    held, values = hold(bootstrap)
-    return fill(terraform_escape(_document(held)), values)
+    marked, held = hold(replace(bootstrap, nodes=(bootstrap.own,)))
+    return held.fill(terraform_escape(_document(marked)))
 
 
 def _document(bootstrap: Bootstrap) -> str:

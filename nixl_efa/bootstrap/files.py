@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from nixl_efa.bootstrap.model import Bootstrap
+from nixl_efa.bootstrap.model import Bootstrap, PeerNode
 from nixl_efa.nixl_releases import for_node
 
 # vLLM's default for VLLM_NIXL_SIDE_CHANNEL_PORT (vLLM documentation, NixlConnector usage guide).
@@ -54,6 +55,7 @@ def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
         NodeFile("/etc/update-motd.d/98-nixl-efa", "0755", _MOTD),
         NodeFile("/opt/nixl-efa/bin/configure", "0755", _packaged("configure.sh")),
         NodeFile("/opt/nixl-efa/bin/boot-report", "0755", _packaged("boot-report.sh")),
+        NodeFile("/opt/nixl-efa/bin/read-members", "0755", _packaged("read-members.sh")),
         NodeFile("/opt/nixl-efa/bin/nixl-probe", "0755", _packaged("nixl-probe.sh")),
     ]
     if bootstrap.install_nixl:
@@ -64,30 +66,29 @@ def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
 
 
 def pair_json(bootstrap: Bootstrap) -> str:
-    """Who is in the environment and where. Equal on every node but for "node" and "role"."""
-    return (
-        json.dumps(
-            {
-                "form": FORM,
-                "environment": bootstrap.environment,
-                "node": bootstrap.node,
-                "role": bootstrap.own.role,
-                "region": bootstrap.region,
-                "instance_type": bootstrap.instance_type,
-                "efa_interfaces": bootstrap.efa_interfaces,
-                "accelerators": bootstrap.accelerators,
-                "accelerator_kind": bootstrap.accelerator_kind,
-                "nixl_backend": bootstrap.nixl.name,
-                "scripts_bucket": bootstrap.scripts_bucket,
-                "service_ports": list(bootstrap.service_ports),
-                "side_channel_port": SIDE_CHANNEL_PORT,
-                "nodes": [asdict(node) for node in bootstrap.nodes],
-            },
-            ensure_ascii=False,
-            indent=1,
-        )
-        + "\n"
-    )
+    """What this node is, and who is in the environment and where. read-members.sh puts `nodes` anew, the same bytes."""
+    planned = {
+        "form": FORM,
+        "environment": bootstrap.environment,
+        "node": bootstrap.node,
+        "role": bootstrap.own.role,
+        "region": bootstrap.region,
+        "instance_type": bootstrap.instance_type,
+        "efa_interfaces": bootstrap.efa_interfaces,
+        "accelerators": bootstrap.accelerators,
+        "accelerator_kind": bootstrap.accelerator_kind,
+        "nixl_backend": bootstrap.nixl.name,
+        "scripts_bucket": bootstrap.scripts_bucket,
+        "service_ports": list(bootstrap.service_ports),
+        "side_channel_port": SIDE_CHANNEL_PORT,
+    }
+    return with_nodes(planned, bootstrap.nodes)
+
+
+def with_nodes(document: Mapping[str, object], nodes: Iterable[PeerNode]) -> str:
+    """The document as JSON, with the nodes as its last member, whose lines read-members.sh exchanges."""
+    listed = {**document, "nodes": [asdict(node) for node in nodes]}
+    return json.dumps(listed, ensure_ascii=False, indent=1) + "\n"
 
 
 def env_file(bootstrap: Bootstrap) -> str:
@@ -149,12 +150,11 @@ def _packaged(name: str) -> str:
 
 
 # EFA registers memory for the device, which counts as locked (EC2 user guide, efa-start-nccl). PAM applies
-# the first file to logins; services, the SSM agent's sessions among them, take the second.
+# the first file to logins ("-": the soft and the hard limit; "*" leaves root out, limits.conf(5)); services, the SSM
+# agent's sessions among them, take the second.
 _LIMITS = """\
-* soft memlock unlimited
-* hard memlock unlimited
-root soft memlock unlimited
-root hard memlock unlimited
+* - memlock unlimited
+root - memlock unlimited
 """
 
 _SYSTEMD_MANAGER = """\

@@ -93,6 +93,11 @@ class Bootstrap:
         return offered()
 
 
+def peers(launch: Launch, addresses: Mapping[str, str]) -> tuple[PeerNode, ...]:
+    """The environment's nodes; `addresses` are by node name."""
+    return tuple(PeerNode(peer.name, peer.role, addresses[peer.name]) for peer in launch.every_node)
+
+
 def bootstrap_of(
     launch: Launch, node: str, *, addresses: Mapping[str, str], scripts_bucket: str
 ) -> Bootstrap:
@@ -101,7 +106,7 @@ def bootstrap_of(
     return Bootstrap(
         environment=launch.environment,
         node=node,
-        nodes=tuple(PeerNode(peer.name, peer.role, addresses[peer.name]) for peer in launch.every_node),
+        nodes=peers(launch, addresses),
         region=launch.region,
         instance_type=launch.instance_type,
         efa_interfaces=launch.efa_interfaces,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 from nixl_efa.bootstrap.model import Bootstrap
@@ -26,24 +25,30 @@ def plain(text: str) -> str:
     return re.sub(r"\$\$\{", "${", text).replace("%%{", "%{")
 
 
-def hold(bootstrap: Bootstrap) -> tuple[Bootstrap, Mapping[str, str]]:
-    """The same facts with a mark in the place of each opaque value, and the value of each mark."""
-    values: dict[str, str] = {}
+class Held:
+    """Opaque values, each with a mark that stands for it while a text is made."""
 
-    def mark(value: str) -> str:
-        name = f"{_OPEN}{len(values)}{_CLOSE}"
-        values[name] = value
+    def __init__(self) -> None:
+        self._values: dict[str, str] = {}
+
+    def mark(self, value: str) -> str:
+        """The mark of a value."""
+        name = f"{_OPEN}{len(self._values)}{_CLOSE}"
+        self._values[name] = value
         return name
 
-    held = replace(
+    def fill(self, text: str) -> str:
+        """The text with each mark replaced by its value."""
+        return re.sub(f"{_OPEN}\\d+{_CLOSE}", lambda found: self._values[found.group()], text)
+
+
+def hold(bootstrap: Bootstrap) -> tuple[Bootstrap, Held]:
+    """The same facts with a mark in the place of each opaque value, and the values."""
+    held = Held()
+    marked = replace(
         bootstrap,
-        region=mark(bootstrap.region),
-        scripts_bucket=mark(bootstrap.scripts_bucket),
-        nodes=tuple(replace(node, address=mark(node.address)) for node in bootstrap.nodes),
+        region=held.mark(bootstrap.region),
+        scripts_bucket=held.mark(bootstrap.scripts_bucket),
+        nodes=tuple(replace(node, address=held.mark(node.address)) for node in bootstrap.nodes),
     )
-    return held, values
-
-
-def fill(text: str, values: Mapping[str, str]) -> str:
-    """The text with each mark replaced by its value."""
-    return re.sub(f"{_OPEN}\\d+{_CLOSE}", lambda found: values[found.group()], text)
+    return marked, held

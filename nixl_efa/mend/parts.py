@@ -26,6 +26,7 @@ MADE_ANEW = frozenset(
         "aws_s3_bucket_policy",
         "aws_s3_bucket_public_access_block",
         "aws_s3_bucket_server_side_encryption_configuration",
+        "aws_s3_object",
         "terraform_data",
     }
 )

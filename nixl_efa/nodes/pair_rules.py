@@ -12,8 +12,13 @@ from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import objects
 
-# Where the nodes' pair.json differ by right.
-_OWN = ("node", "role")
+# Where the nodes' pair.json differ by right: in what each of them is. Whom it knows is held against the outputs.
+_OWN = frozenset(
+    {
+        *("node", "role", "nodes"),
+        *("instance_type", "efa_interfaces", "accelerators", "accelerator_kind", "nixl_backend"),
+    }
+)
 
 
 def as_settings(pair: PairOutputs, launch: Launch) -> Finding | None:
@@ -64,16 +69,40 @@ def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
         }
     ):
         return Finding(Level.FAIL, check, f"the nodes differ in {', '.join(differing)}.", remedy, command)
-    known = {node.get("name"): node.get("address") for node in objects(first, "nodes")}
-    for node in pair.nodes:
-        if known.get(node.name) != node.private_ip:
-            message = f"has {known.get(node.name)} for the {node.name}, the outputs have {node.private_ip}."
-            return Finding(Level.FAIL, check, message, remedy, command)
+    lists = {name: _known(document or {}) for name, document in documents.items()}
+    wanted = {node.name: node.private_ip for node in pair.nodes}
+    if older := [name for name, known in lists.items() if known != wanted]:
+        said = _difference(lists[older[0]], wanted)
+        message = f"not as the outputs, on {listed(older, limit=3)}: {said}."
+        return Finding(Level.FAIL, check, message, remedy, command)
     if mistaken := [name for name, one in documents.items() if (one or {}).get("node") != name]:
         message = f"on the {mistaken[0]} says that it is the {(documents[mistaken[0]] or {}).get('node')}."
         remedy = "The nodes were not launched by the same deploy: replace the one that is wrong."
         return Finding(Level.FAIL, check, message, remedy, command)
     return Finding(Level.PASS, check, f"equal on {_who(pair, facts)}, and as in the outputs")
+
+
+def _known(document: Mapping[str, Any]) -> dict[str, Any]:
+    """The addresses of the nodes that a node knows, by name."""
+    return {str(node.get("name")): node.get("address") for node in objects(document, "nodes")}
+
+
+def _difference(known: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
+    """Where a node's list differs from the outputs."""
+    missing = [name for name in wanted if name not in known]
+    gone = [name for name in known if name not in wanted]
+    moved = [
+        f"{name} at {known[name]}, not {address}"
+        for name, address in wanted.items()
+        if name in known and known[name] != address
+    ]
+    return "; ".join(
+        [
+            *([f"without {listed(missing, limit=3)}"] if missing else []),
+            *([f"with {listed(gone, limit=3)}, gone"] if gone else []),
+            *moved,
+        ]
+    )
 
 
 _VERSIONS: Mapping[str, Callable[[NodeFacts], str]] = {

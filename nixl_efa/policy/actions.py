@@ -38,6 +38,7 @@ class On(StrEnum):
     SPOT_ROLE = "SpotRole"
     BUCKET = "ScriptsBucket"
     SCRIPTS = "EmptyScriptsBucket"
+    MEMBERS = "WriteMembers"
     OUTPUTS = "LongOutputs"
     PARAMETERS = "Parameters"
     PARAMETERS_KEPT = "KeepParameters"
@@ -273,6 +274,11 @@ ROWS: tuple[Row, ...] = (
         On.BUCKET,
         "Terraform destroys the bucket and what is set on it",
     ),
+    _row(
+        "s3:PutObject", "deploy", On.MEMBERS, "who is in the environment: members.json, which the nodes read"
+    ),
+    _row("s3:GetObject GetObjectTagging", "deploy destroy", On.MEMBERS, "Terraform's refresh of it"),
+    _row("s3:DeleteObject", "deploy destroy", On.MEMBERS, "Terraform destroys it before the bucket"),
     _row("s3:ListBucketVersions", "destroy", On.BUCKET, "empty_scripts_bucket"),
     _row("s3:DeleteObject DeleteObjectVersion", "destroy", On.SCRIPTS, "empty_scripts_bucket"),
     # Parameter Store

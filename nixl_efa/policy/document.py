@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from nixl_efa.bootstrap import MEMBERS_KEY
 from nixl_efa.launch import Launch
 from nixl_efa.nodes.run_command import PREFIX
 from nixl_efa.policy.actions import Command, On, rows_of
@@ -215,6 +216,7 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
         On.SPOT_ROLE: Scope(spot_role if launch.market == "spot" else ()),
         On.BUCKET: Scope((bucket,)),
         On.OUTPUTS: Scope((f"{bucket}/{PREFIX}/*",)),
+        On.MEMBERS: Scope((f"{bucket}/{MEMBERS_KEY}",)),
         On.SCRIPTS: Scope((f"{bucket}/*",) if launch.empty_scripts_bucket else ()),
     }
 

@@ -26,8 +26,8 @@ VOLUME_THROUGHPUT_MIBPS = (125, 2000)
 MAX_PROJECT_PREFIX = 24
 MAX_ENVIRONMENT_NAME = 24
 
-# Nodes of an environment, all roles together: each node's user data names them all, and EC2 limits its size.
-MAX_NODES = 16
+# Nodes of an environment, all roles together: a Capacity Block has 64 instances at most (EC2 user guide).
+MAX_NODES = 64
 
 # EC2 user guide, "Tag your Amazon EC2 resources": 50 tags a resource. The stack adds some of its own.
 MAX_TAGS = 40

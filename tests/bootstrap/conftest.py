@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nixl_efa.bootstrap import Bootstrap, plain, user_data
+from nixl_efa.bootstrap import Bootstrap, members_json, plain, user_data
 from tests.told_at_boot import P5
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -104,10 +104,17 @@ class Node:
             target.write_text(content, encoding="utf-8")
             target.chmod(0o755)
         self.command("pidof", "exit 1")  # not this machine's engines
+        self.members(members_json(P5.environment, P5.nodes))
 
     def command(self, name: str, script: str) -> None:
         """A stand-in of the command `name`, which does what the shell script says."""
         self.script(self.commands / name, script)
+
+    def members(self, text: str) -> None:
+        """The AWS CLI finds this text in the scripts bucket."""
+        given = self.commands / "members.json"
+        given.write_text(text, encoding="utf-8")
+        self.command("aws", f'cp "{given}" "${{@: -1}}" && echo "{{}}"')
 
     def script(self, path: Path, script: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

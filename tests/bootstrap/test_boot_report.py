@@ -62,6 +62,29 @@ def test_a_node_as_planned_passes(p5: Node) -> None:
     assert "prod producer (p5.48xlarge, EFA): as planned" in ran.stdout
 
 
+def test_who_is_there_is_told(p5: Node) -> None:
+    ran, _ = report(p5)
+    assert "NOTE members: 2 known\n" in ran.stdout
+    p5.command("aws", "echo 'Unable to locate keys' >&2; exit 253")
+    p5.command("sleep", "exit 0")
+    ran, _ = report(p5)
+    assert (ran.returncode, "NOTE members: 2 known: not read anew: Unable" in ran.stdout) == (0, True)
+
+
+def test_a_node_that_knows_itself_alone_is_not_as_planned_and_keeps_what_it_is(
+    make_node: Callable[..., Node],
+) -> None:
+    node = as_planned(make_node())
+    files = {name: (node.root / "etc/nixl-efa" / name).read_text() for name in ("env", "pair.json")}
+    node.command("aws", "echo 'Could not connect to the endpoint URL' >&2; exit 255")
+    node.command("sleep", "exit 0")
+    ran, written = report(node)
+    line = "FAIL members: planned other nodes, seen none: 1 known: not read anew: Could not connect to the endpoint"
+    assert (ran.returncode, line in ran.stdout) == (1, True), ran.stdout
+    assert [one["check"] for one in written["checks"] if not one["ok"]] == ["members"]
+    assert {name: (node.root / "etc/nixl-efa" / name).read_text() for name in files} == files
+
+
 def test_the_login_message_is_what_the_report_printed(p5: Node) -> None:
     ran, _ = report(p5)
     assert (p5.root / "var/lib/nixl-efa/boot-report.txt").read_text(encoding="utf-8") == ran.stdout

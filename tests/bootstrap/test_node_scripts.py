@@ -40,6 +40,7 @@ def test_configure_preloads_the_systems_libibverbs_of_the_architecture(
     for _ in range(2):
         assert node.run("/opt/nixl-efa/bin/configure", str(node.root)).returncode == 0
     assert preload(node) == [f"LD_PRELOAD={library}"]
+    assert str((node.root / "etc/nixl-efa/members.json").readlink()) == "pair.json"
     assert "daemon-reexec" in (node.root / "systemctl").read_text(encoding="utf-8")
 
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from nixl_efa import bootstrap as bootstrap_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
-from nixl_efa.bootstrap.files import ENV_NAMES, FORM
+from nixl_efa.bootstrap.files import ENV_NAMES, FORM, node_files
 from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME, MAX_NODES
 from tests.bootstrap.conftest import earlier_files
 from tests.told_at_boot import P5
@@ -90,47 +90,33 @@ def test_a_script_on_a_node_is_the_packaged_one_but_for_comments_below_its_first
         assert subprocess.run(["bash", "-n"], input=files[path], text=True, check=False).returncode == 0
 
 
-def test_user_data_that_names_all_nodes_of_an_environment_stays_below_ec2s_limit(
-    make_bootstrap: Callable[..., Bootstrap],
-) -> None:
-    roles = ["producer"] + ["consumer"] * (MAX_NODES - 1)
+def of_many(count: int, **changes: Any) -> Bootstrap:
+    """The last of so many nodes, with the longest names that the settings allow."""
+    roles = ["producer"] + ["consumer"] * (count - 1)
     nodes = tuple(PeerNode(f"{role}-{number}", role, "255.255.255.255") for number, role in enumerate(roles))
-    document = user_data(
-        make_bootstrap(
-            environment="x" * MAX_ENVIRONMENT_NAME,
-            node=nodes[0].name,
-            nodes=nodes,
-            region="ap-southeast-99",
-            instance_type="p6-b300.48xlarge",
-            efa_interfaces=32,
-            scripts_bucket="x" * 63,
-            service_ports=tuple(range(65500, 65530)),
-        )
+    return replace(
+        P5,
+        environment="x" * MAX_ENVIRONMENT_NAME,
+        node=nodes[-1].name,
+        nodes=nodes,
+        region="ap-southeast-99",
+        instance_type="p6-b300.48xlarge",
+        scripts_bucket="x" * 63,
+        **changes,
     )
-    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES
 
 
-def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit(
-    make_bootstrap: Callable[..., Bootstrap],
-) -> None:
-    long = "x" * 63
-    nodes = tuple(
-        PeerNode(name=f"{long}-{index}", role="consumer", address="255.255.255.255") for index in range(2)
-    )
-    document = user_data(
-        make_bootstrap(
-            environment=long,
-            node=f"{long}-0",
-            nodes=nodes,
-            region="ap-southeast-99",
-            instance_type="p6-b300.48xlarge",
-            efa_interfaces=32,
-            scripts_bucket=long,
-            service_ports=tuple(range(65500, 65530)),
-        )
-    )
-    # A KiB is left for a repair.
-    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES - 1024
+def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit() -> None:
+    ports = tuple(range(65500, 65530))
+    document = user_data(of_many(MAX_NODES, service_ports=ports, nixl_wheels=f"https://{'x' * 60}"))
+    # Some bytes are left for a repair.
+    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES - 256
+
+
+def test_user_data_names_the_node_that_boots_alone_however_many_there_are() -> None:
+    two, all_of_them = of_many(2), of_many(MAX_NODES)
+    moved = replace(all_of_them, nodes=(two.nodes[0], *all_of_them.nodes[1:]))
+    assert user_data(replace(moved, node=two.node)) == user_data(two)
 
 
 def test_the_same_facts_give_the_same_bytes_whatever_the_hash_seed() -> None:
@@ -174,11 +160,11 @@ def test_opaque_values_stand_as_they_are_and_everything_else_is_escaped(
         )
     )
     assert document.count(own) == 2  # pair.json, and vLLM's side channel
-    assert document.count(peer) == 1  # pair.json
+    assert document.count(peer) == 0
     assert document.count(bucket) == 2
     assert document.count(region) == 3
     rest = document
-    for value in (own, peer, bucket, region):
+    for value in (own, bucket, region):
         rest = rest.replace(value, "")
     assert "$${" in rest
     assert not re.search(r"(?<!\$)\$\{|(?<!%)%\{", rest)
@@ -213,10 +199,18 @@ def test_static_text_that_looks_like_a_template_is_escaped(make_bootstrap: Calla
     assert '"environment": "$${x}%%{y}"' in user_data(make_bootstrap(environment="${x}%{y}"))
 
 
+def pair_json_of(bootstrap: Bootstrap) -> dict[str, Any]:
+    """As `nodes sync` writes it."""
+    [content] = [one.content for one in node_files(bootstrap) if one.path == "/etc/nixl-efa/pair.json"]
+    document: dict[str, Any] = json.loads(content)
+    return document
+
+
 def test_pair_json_holds_both_nodes_and_what_was_planned(
     written_files: Callable[..., dict[str, str]],
 ) -> None:
-    assert json.loads(written_files(node="consumer")["/etc/nixl-efa/pair.json"]) == {
+    consumer = {"name": "consumer", "role": "consumer", "address": "10.0.0.12"}
+    whole = {
         "form": FORM,
         "environment": "prod",
         "node": "consumer",
@@ -230,19 +224,15 @@ def test_pair_json_holds_both_nodes_and_what_was_planned(
         "scripts_bucket": "nixl-efa-prod-scripts",
         "service_ports": [8000, 8100, 8200],
         "side_channel_port": 5600,
-        "nodes": [
-            {"name": "producer", "role": "producer", "address": "10.0.0.11"},
-            {"name": "consumer", "role": "consumer", "address": "10.0.0.12"},
-        ],
+        "nodes": [{"name": "producer", "role": "producer", "address": "10.0.0.11"}, consumer],
     }
+    assert pair_json_of(replace(P5, node="consumer")) == whole
+    at_first = json.loads(written_files(node="consumer")["/etc/nixl-efa/pair.json"])
+    assert at_first == {**whole, "nodes": [consumer]}
 
 
-def test_pair_json_differs_between_nodes_in_node_and_role_alone(
-    written_files: Callable[..., dict[str, str]],
-) -> None:
-    producer, consumer = (
-        json.loads(written_files(node=node)["/etc/nixl-efa/pair.json"]) for node in ("producer", "consumer")
-    )
+def test_pair_json_differs_between_nodes_in_node_and_role_alone() -> None:
+    producer, consumer = (pair_json_of(replace(P5, node=node)) for node in ("producer", "consumer"))
     assert {key for key in producer if producer[key] != consumer[key]} == {"node", "role"}
 
 
@@ -288,7 +278,7 @@ def test_locked_memory_is_unlimited_for_logins_and_for_services(
 ) -> None:
     files = written_files()
     limits = files["/etc/security/limits.d/99-nixl-efa.conf"].split("\n")
-    assert {"* soft memlock unlimited", "* hard memlock unlimited"} <= set(limits)
+    assert {"* - memlock unlimited", "root - memlock unlimited"} <= set(limits)
     assert "DefaultLimitMEMLOCK=infinity" in files["/etc/systemd/system.conf.d/99-nixl-efa.conf"]
 
 

@@ -168,16 +168,28 @@ def both(facts: NodeFacts, **consumer: Any) -> dict[str, NodeFacts]:
     return {"producer": facts, "consumer": replace(facts, pair=document)}
 
 
+BOTH = [{"name": "producer", "address": "10.0.0.11"}, {"name": "consumer", "address": "10.0.0.12"}]
+
+
 def test_nodes_that_know_each_other_agree(pair: PairOutputs, p5_facts: NodeFacts) -> None:
     assert agreement(pair, both(p5_facts)).level is PASS
+    other_type = {"instance_type": "p5en.48xlarge", "efa_interfaces": 16}
+    assert agreement(pair, both(p5_facts, **other_type)).level is PASS
 
 
 @pytest.mark.parametrize(
     ("consumer", "words"),
     [
-        ({"efa_interfaces": 16}, "the nodes differ in efa_interfaces"),
-        ({"nodes": [{"name": "producer", "address": "10.0.0.99"}]}, "the nodes differ in nodes"),
-        ({"nodes": 7}, "the nodes differ in nodes"),
+        ({"service_ports": [9000]}, "the nodes differ in service_ports"),
+        (
+            {"nodes": [{"name": "producer", "address": "10.0.0.99"}]},
+            "not as the outputs, on consumer: without consumer; producer at 10.0.0.99, not 10.0.0.11.",
+        ),
+        (
+            {"nodes": [*BOTH, {"name": "consumer-2", "address": "10.0.0.13"}]},
+            "not as the outputs, on consumer: with consumer-2, gone.",
+        ),
+        ({"nodes": 7}, "not as the outputs, on consumer: without producer, consumer."),
         ({"node": "producer"}, "on the consumer says that it is the producer"),
     ],
 )
@@ -194,12 +206,16 @@ def test_nodes_that_agree_on_another_address_than_the_outputs_fail(
     moved = replace(pair, nodes=(pair.nodes[0], replace(pair.nodes[1], private_ip="10.0.0.77")))
     found = agreement(moved, both(p5_facts))
     assert found.level is FAIL
-    assert "10.0.0.12 for the consumer, the outputs have 10.0.0.77" in found.message
+    assert found.message == (
+        "not as the outputs, on producer, consumer: consumer at 10.0.0.12, not 10.0.0.77."
+    )
+    assert "nixl-efa nodes sync prod" in found.remedy
 
 
 def test_a_pair_json_that_can_not_be_read_knows_nobody(pair: PairOutputs, p5_facts: NodeFacts) -> None:
     odd = replace(p5_facts, pair={"node": "producer", "nodes": [7]})
-    assert "has None for the producer" in agreement(pair, both(odd, nodes=[7])).message
+    found = agreement(pair, both(odd, nodes=[7]))
+    assert "on producer, consumer: without producer, consumer" in found.message
 
 
 def test_a_missing_pair_json_names_the_node(pair: PairOutputs, p5_facts: NodeFacts) -> None:

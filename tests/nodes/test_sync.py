@@ -59,7 +59,10 @@ def change(node: StandIn, path: str, old: str, new: str) -> str:
 def everything(node: StandIn) -> dict[str, tuple[str, int]]:
     """Each file of a node below /etc, /opt and /usr: what it holds, and its permissions."""
     found = [
-        path for folder in ("etc", "opt", "usr") for path in (node.root / folder).rglob("*") if path.is_file()
+        path
+        for folder in ("etc", "opt", "usr")
+        for path in (node.root / folder).rglob("*")
+        if path.is_file() and not path.is_symlink()
     ]
     return {str(path): (path.read_text(encoding="utf-8"), path.stat().st_mode) for path in found}
 
@@ -147,7 +150,12 @@ def test_the_earlier_file_is_kept_once(synced: Any, nodes: Nodes) -> None:
     for port in (9001, 9002):
         synced(service_ports=(port,))
     folder = nodes["producer"].root / "etc/nixl-efa"
-    assert sorted(path.name for path in folder.iterdir()) == ["env", "pair.json", "pair.json.previous"]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "env",
+        "members.json",
+        "pair.json",
+        "pair.json.previous",
+    ]
     assert "9001" in content(nodes["producer"], f"{PAIR_JSON}.previous")
 
 

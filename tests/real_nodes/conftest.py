@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,12 +17,17 @@ from local_aws import LocalAws
 from local_aws.machines.failure import CannotBootError
 from local_aws.machines.root import home, prepare
 from local_aws.machines.run import Run
+from nixl_efa.bootstrap import Bootstrap, PeerNode, members_json, plain, user_data
+from nixl_efa.node_policy import ASSUMED_BY_EC2, node_policy
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
 REGION = "us-east-2"
+BUCKET = "trial-scripts"
 IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 UNDER_WAY = ("Pending", "InProgress")
 
@@ -145,7 +151,57 @@ def account(aws: LocalAws) -> Account:
         return made.client(service, region_name=REGION, endpoint_url=aws.endpoint, **keys)
 
     client("iam").create_instance_profile(InstanceProfileName="node")
+    _make_role(client("iam"))
+    client("s3").create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
     return Account(aws, client("ec2"), client("ssm"))
+
+
+def _make_role(iam: Any) -> None:
+    """The nodes' profile and its role, as the stack makes them."""
+    policy = node_policy(
+        Settings(name="trial", instance_type="g7e.8xlarge", region=REGION),
+        bucket_arn=f"arn:aws:s3:::{BUCKET}",
+        partition="aws",
+    )
+    iam.create_role(RoleName="trial", AssumeRolePolicyDocument=json.dumps(ASSUMED_BY_EC2))
+    iam.put_role_policy(RoleName="trial", PolicyName="node", PolicyDocument=json.dumps(policy))
+    iam.create_instance_profile(InstanceProfileName="trial")
+    iam.add_role_to_instance_profile(InstanceProfileName="trial", RoleName="trial")
+
+
+def write_members(account: Account, *nodes: PeerNode) -> None:
+    """What Terraform writes once it has made the interfaces."""
+    body = plain(members_json("trial", nodes)).encode()
+    account.client("s3").put_object(Bucket=BUCKET, Key="members.json", Body=body)
+
+
+def boot(
+    account: Account,
+    first_boot: Callable[[PeerNode], Bootstrap],
+    *names: str,
+    known: Iterable[PeerNode] = (),
+) -> list[Node]:
+    """Nodes after their first boot. The list of members has those that are known, too."""
+    nodes: list[PeerNode] = []
+
+    def text(addresses: list[str]) -> str:
+        if not nodes:
+            nodes.extend(
+                PeerNode(name, name.partition("-")[0], address)
+                for name, address in zip(names, addresses, strict=True)
+            )
+            write_members(account, *known, *nodes)
+        own = next(one for one in nodes if one.address == addresses[0])
+        return plain(user_data(replace(first_boot(own), scripts_bucket=BUCKET)))
+
+    made = account.launch(text, count=len(names), profile="trial")
+    account.wait_until_managed(*made)
+    for instance_id in made:
+        account.run(instance_id, "cloud-init status --wait")
+    return [
+        Node(one.name, one.role, instance_id, one.address, "", 1)
+        for one, instance_id in zip(nodes, made, strict=True)
+    ]
 
 
 def wait_until(holds: Callable[[], bool], what: str, seconds: float = 60.0) -> None:

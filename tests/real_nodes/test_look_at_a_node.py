@@ -7,13 +7,14 @@ from typing import Any
 import boto3
 import pytest
 
+from nixl_efa.bootstrap import PeerNode
 from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import rules, run_command
 from nixl_efa.nodes.facts import NodeFacts, node_facts, planned
 from nixl_efa.nodes.run_command import Bucket, Script
 from nixl_efa.nodes.sections import script, sections
-from tests.real_nodes.conftest import REGION, Account
+from tests.real_nodes.conftest import REGION, Account, boot
 from tests.real_nodes.test_machines import of_a_pair
 
 BUCKET = "nixl-efa-trial-scripts"
@@ -22,10 +23,9 @@ BUCKET = "nixl-efa-trial-scripts"
 @pytest.fixture(scope="module")
 def node(account: Account) -> str:
     """An instance whose cloud-init has ended, with an error: it has nothing of what was planned."""
-    [made] = account.launch(lambda addresses: of_a_pair([*addresses, "172.31.0.99"]))
-    account.wait_until_managed(made)
-    account.run(made, "cloud-init status --wait")
-    return made
+    known = [PeerNode("consumer", "consumer", "172.31.0.99")]
+    [made] = boot(account, of_a_pair, "producer", known=known)
+    return made.instance_id
 
 
 def looked_at(account: Account, node: str) -> NodeFacts:

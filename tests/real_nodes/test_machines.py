@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from nixl_efa.bootstrap import plain, user_data
-from tests.real_nodes.conftest import Account, wait_until
+from nixl_efa.bootstrap import Bootstrap, PeerNode
+from tests.real_nodes.conftest import Account, boot, wait_until
 from tests.told_at_boot import P5
 
 FACTS = replace(
@@ -19,16 +19,12 @@ FACTS = replace(
     accelerators=1,
     install_nixl=False,
     nixl_version="",
-    scripts_bucket="",
 )
 
 
-def of_a_pair(addresses: list[str]) -> str:
-    """The user data that the product makes; both get the producer's here."""
-    nodes = tuple(
-        replace(node, address=address) for node, address in zip(FACTS.nodes, addresses, strict=True)
-    )
-    return plain(user_data(replace(FACTS, nodes=nodes)))
+def of_a_pair(own: PeerNode) -> Bootstrap:
+    """What the product tells one of a pair."""
+    return replace(FACTS, node=own.name, nodes=(own,))
 
 
 def of_a_bystander(_addresses: list[str]) -> str:
@@ -38,11 +34,7 @@ def of_a_bystander(_addresses: list[str]) -> str:
 @pytest.fixture(scope="module")
 def nodes(account: Account) -> list[str]:
     """Two instances with the user data of a pair, whose cloud-init has ended."""
-    made = account.launch(of_a_pair, count=2)
-    account.wait_until_managed(*made)
-    for node in made:
-        account.run(node, "cloud-init status --wait")
-    return made
+    return [node.instance_id for node in boot(account, of_a_pair, "producer", "consumer")]
 
 
 def test_a_node_boots_with_the_products_user_data(account: Account, nodes: list[str]) -> None:
@@ -123,17 +115,14 @@ def test_the_aws_cli_inside_may_do_what_the_instances_role_may(account: Account)
     account.ec2.terminate_instances(InstanceIds=[instance])
 
 
-def test_the_aws_cli_inside_has_no_key_without_a_role(account: Account, nodes: list[str]) -> None:
-    refused = account.run(nodes[0], "aws --region us-east-2 s3api list-buckets")
-    assert "Unable to locate credentials" in refused["StandardErrorContent"]
-
-
 def test_an_instance_whose_machine_is_not_up_yet_is_not_managed(account: Account) -> None:
     [instance] = account.launch(of_a_bystander)
     assert instance not in account.managed()
     with pytest.raises(account.ssm.exceptions.InvalidInstanceId):
         account.send(instance, "true")
     account.wait_until_managed(instance)
+    without_role = account.run(instance, "aws --region us-east-2 s3api list-buckets")
+    assert "Unable to locate credentials" in without_role["StandardErrorContent"]
     account.ec2.terminate_instances(InstanceIds=[instance])
     assert instance not in account.managed()
 

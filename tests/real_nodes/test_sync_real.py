@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from nixl_efa.bootstrap import bootstrap_of, plain, user_data
+from nixl_efa.bootstrap import Bootstrap, PeerNode, bootstrap_of
 from nixl_efa.clock import SystemClock
 from nixl_efa.launch import Launch, launch_of
-from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.sync import SyncReport, sync
 from nixl_efa.settings import Settings
-from tests.real_nodes.conftest import REGION, Account, wait_until
+from tests.real_nodes.conftest import BUCKET, REGION, Account, boot, wait_until
 from tests.real_nodes.test_machines import booted, machine_state
 
 NAMES = ("producer", "consumer")
+MEMBERS_JSON = "/etc/nixl-efa/members.json"
 ENV, PAIR_JSON, CONFIGURE = "/etc/nixl-efa/env", "/etc/nixl-efa/pair.json", "/opt/nixl-efa/bin/configure"
 
 
@@ -34,24 +36,13 @@ def launch(**changes: Any) -> Launch:
 @pytest.fixture(scope="module")
 def pair(account: Account) -> PairOutputs:
     """A pair after its first boot."""
-    names = iter(NAMES)
+    return PairOutputs("trial", tuple(boot(account, first_boot, *NAMES)), BUCKET)
 
-    def first_boot(addresses: list[str]) -> str:
-        name = next(names)
-        known = dict(zip(NAMES if name == "producer" else NAMES[::-1], addresses, strict=True))
-        return plain(user_data(bootstrap_of(launch(), name, addresses=known, scripts_bucket="trial-scripts")))
 
-    made = account.launch(first_boot, count=2)
-    account.wait_until_managed(*made)
-    told = {}
-    for name, instance_id in zip(NAMES, made, strict=True):
-        account.run(instance_id, "cloud-init status --wait")
-        told[name] = json.loads(account.out(instance_id, f"cat {PAIR_JSON}"))
-    addresses = {one["name"]: one["address"] for one in told["producer"]["nodes"]}
-    nodes = tuple(
-        Node(name, name, one, addresses[name], "", 1) for name, one in zip(NAMES, made, strict=True)
-    )
-    return PairOutputs("trial", nodes, "trial-scripts")
+def first_boot(own: PeerNode) -> Bootstrap:
+    """Of one of the nodes; the others' addresses are not told."""
+    addresses = dict.fromkeys((*NAMES, "consumer-2"), own.address)
+    return bootstrap_of(launch(consumers=2), own.name, addresses=addresses, scripts_bucket=BUCKET)
 
 
 def synced(account: Account, pair: PairOutputs, check: bool = False, **changes: Any) -> SyncReport:
@@ -66,9 +57,19 @@ def synced(account: Account, pair: PairOutputs, check: bool = False, **changes: 
     )
 
 
+def nodes_known(account: Account, instance_id: str) -> list[str]:
+    """By both names of the file."""
+    told = account.out(instance_id, f"cat {PAIR_JSON}"), account.out(instance_id, f"cat {MEMBERS_JSON}")
+    assert told[0] == told[1]
+    return [one["name"] for one in json.loads(told[0])["nodes"]]
+
+
 def test_what_cloud_init_wrote_is_what_sync_would_write(account: Account, pair: PairOutputs) -> None:
     report = synced(account, pair, check=True)
     assert [(one.differing, one.problem) for one in report.nodes] == [((), ""), ((), "")]
+    # The user data held each alone: the other one was read from the bucket, with the role of the stack.
+    for node in pair.nodes:
+        assert nodes_known(account, node.instance_id) == ["producer", "consumer"]
 
 
 def test_changed_files_are_written_and_the_boot_report_is_made_anew(
@@ -112,3 +113,20 @@ def test_a_node_that_is_stopped_is_told_and_written_when_it_is_back(
     wait_until(lambda: booted(account, consumer) != "", "another boot")
     back = synced(account, pair)
     assert [(one.differing, one.written) for one in back.nodes] == [((PAIR_JSON,), True)] * 2, back
+
+
+def test_a_third_node_knows_all_at_its_first_boot_and_the_first_two_after_nodes_sync(
+    account: Account, pair: PairOutputs
+) -> None:
+    known = [PeerNode(one.name, one.role, one.private_ip) for one in pair.nodes]
+    [third] = boot(account, first_boot, "consumer-2", known=known)
+    every = ["producer", "consumer", "consumer-2"]
+    assert nodes_known(account, third.instance_id) == every
+    three = replace(pair, nodes=(*pair.nodes, third))
+    report = synced(account, three, consumers=2)
+    assert [one.differing for one in report.nodes] == [(PAIR_JSON,), (PAIR_JSON,), ()]
+    for node in pair.nodes:
+        assert nodes_known(account, node.instance_id) == every
+        assert "NOTE members: 3 known" in account.out(
+            node.instance_id, "cat /var/lib/nixl-efa/boot-report.txt"
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from tests.synthesis import resources, synthesize, without_metadata
@@ -10,14 +11,17 @@ from tests.synthesis import resources, synthesize, without_metadata
 PAIR = ("producer", "consumer")
 
 
+LISTS = ("members", "nodes_beyond_a_pair")  # have a member for each node
+
+
 def bodies(consumers: int) -> dict[str, Any]:
-    """Every resource by its address, without the user data, which a running node ignores."""
+    """Every resource by its address."""
     stack = without_metadata(synthesize("prod", consumers=consumers))
     return {
-        f"{kind}.{name}": {key: value for key, value in body.items() if key != "user_data"}
+        f"{kind}.{name}": body
         for kind in stack["resource"]
         for name, body in resources(stack, kind).items()
-        if name != "nodes_beyond_a_pair"  # adds a member for each
+        if name not in LISTS
     }
 
 
@@ -50,13 +54,37 @@ def test_the_outputs_list_every_node_the_producers_first() -> None:
         "efa_interfaces": 32,
         "capacity_reservation_id": nodes[0]["capacity_reservation_id"],
     }
-    told = json.loads(
-        stack["resource"]["aws_instance"]["consumer_2"]["user_data"]
-        .split("pair.json\n", 1)[1]
-        .split("content: |\n", 1)[1]
-        .split("- path", 1)[0]
+
+
+def test_the_members_are_an_object_that_every_node_waits_for_and_no_user_data() -> None:
+    stack = synthesize("prod", consumers=3)
+    [(name, members)] = resources(stack, "aws_s3_object").items()
+    assert (name, members["key"], members["bucket"]) == (
+        "members",
+        "members.json",
+        "${aws_s3_bucket.scripts.id}",
     )
-    assert [one["name"] for one in told["nodes"]] == [one["name"] for one in nodes]
+    # S3 takes ten tags of an object; the environment may have more.
+    assert members["override_provider"] == {"default_tags": {"tags": {}}}
+    names = [one["name"] for one in json.loads(members["content"])["nodes"]]
+    assert names == ["producer", "consumer", "consumer-2", "consumer-3"]
+    instances = resources(stack, "aws_instance")
+    assert len(instances) == len(names)
+    for node, body in instances.items():
+        assert "aws_s3_object.members" in body["depends_on"]
+        told = set(re.findall(r"aws_network_interface\.(\w+)\.", body["user_data"]))
+        assert told == {node}
+
+
+def test_64_nodes_are_synthesized_and_each_ones_user_data_is_as_long_as_in_a_pair() -> None:
+    many = resources(synthesize("prod", consumers=63), "aws_instance")
+    pair = resources(synthesize("prod"), "aws_instance")
+    assert len(many) == 64
+    assert {name: body["user_data"] for name, body in many.items() if name in pair} == {
+        name: body["user_data"] for name, body in pair.items()
+    }
+    longest = max(len(body["user_data"]) for body in many.values())
+    assert longest <= len(pair["consumer"]["user_data"]) + 5 * len("-63")
 
 
 def launched(**settings: object) -> dict[str, tuple[str, str, str, list[str]]]:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -17,8 +20,9 @@ KINDS = ("aws_eip", "aws_instance", "aws_launch_template", "aws_network_interfac
 
 @pytest.mark.matrix
 def test_more_consumers_are_added_and_fewer_destroyed_and_nothing_else_is_touched(
-    aws_environ: dict[str, str], tmp_path: Path
+    aws_environ: dict[str, str], tmp_path: Path, local_aws: LocalAws
 ) -> None:
+    s3 = s3_of(local_aws)
     terraform = place(tmp_path, synthesize("dev"), aws_environ)
     terraform("init", "-input=false")
     terraform.apply()
@@ -32,10 +36,36 @@ def test_more_consumers_are_added_and_fewer_destroyed_and_nothing_else_is_touche
     three = terraform.ids()
     assert {address: three[address] for address in before} == before
     assert three.keys() - before.keys() == added
+    assert members_in(s3) == ["producer", "consumer", "consumer-2", "consumer-3"]
+    assert terraform.changes() == {}
 
     place(tmp_path, synthesize("dev"), aws_environ)
     terraform.apply()
     assert terraform.ids() == before
+    assert members_in(s3) == ["producer", "consumer"]
+
+    # The bucket is not emptied (empty_scripts_bucket): what is in it is Terraform's own, and goes before it.
+    terraform("destroy", "-auto-approve", "-input=false", "-no-color")
+    assert buckets(s3) == []
+
+
+def s3_of(local_aws: LocalAws) -> Any:
+    keys = {"aws_access_key_id": "local", "aws_secret_access_key": "local"}
+    made: Any = boto3.Session()
+    return made.client("s3", region_name="us-east-2", endpoint_url=local_aws.endpoint, **keys)
+
+
+def buckets(s3: Any) -> list[str]:
+    names = [one["Name"] for one in s3.list_buckets()["Buckets"]]
+    return [name for name in names if name.startswith("nixl-efa-dev-")]
+
+
+def members_in(s3: Any) -> list[str]:
+    """The nodes' names by the object that they read. Each address is there."""
+    [bucket] = buckets(s3)
+    nodes = json.loads(s3.get_object(Bucket=bucket, Key="members.json")["Body"].read())["nodes"]
+    assert all(ip_address(one["address"]).is_private for one in nodes)
+    return [one["name"] for one in nodes]
 
 
 @pytest.mark.parametrize("protected", [True, False])
