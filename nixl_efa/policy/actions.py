@@ -334,7 +334,7 @@ ROWS: tuple[Row, ...] = (
     _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),
     # The state
     _row("s3:ListBucket", "check deploy destroy verify connect", On.STATE_FOUND, "backend s3"),
-    _row("s3:GetObject", "check", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
+    _row("s3:GetObject", "check verify", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
     _row("s3:GetObject", "check deploy destroy verify connect", On.STATE_READ, "backend s3: the state"),
     _row("s3:PutObject", "deploy destroy", On.STATE_WRITTEN, "backend s3: the state"),
     _row(

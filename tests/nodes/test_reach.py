@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
 
+from local_aws import LocalAws
+from nixl_efa.settings.model import STACK_TAG
 from tests.nodes.local_pair import REGION, SETTINGS, Project, Run
+from tests.policies import denied, under, used
 
 IN_S3 = '[backend]\ntype = "s3"\nbucket = "states"\n'
 COMMANDS = [
@@ -69,6 +73,19 @@ def test_every_command_about_the_nodes_works_from_another_folder_and_writes_noth
         assert (code, "FAIL" in out, err.startswith("nixl-efa:")) == (0, False, False), (command, out, err)
     assert cloned.ids[0] in out
     assert files(cloned) == before
+
+
+def test_the_policy_of_verify_is_enough_for_a_state_in_s3(cloned: Project, run: Run, aws: LocalAws) -> None:
+    in_s3(cloned)
+    tag: Any = [{"Key": STACK_TAG, "Value": "nixl-efa-prod s3://states/nixl-efa/prod.tfstate"}]
+    boto3.client("ec2", REGION).create_tags(Resources=cloned.ids, Tags=tag)
+    _, printed, _ = run("--project", "..", "policy", "verify", "--env", "prod")
+    under(aws, printed)
+    for command in COMMANDS[:2]:
+        code, out, err = run("--project", "..", *command)
+        assert code == 0, out + err
+    assert denied(aws) == []
+    assert {"s3:GetObject", "s3:ListBucket"} <= used(aws)
 
 
 @pytest.mark.parametrize(
