@@ -6,7 +6,16 @@ import platform
 
 from rich.console import Console
 
-from benchmarks import capacity_search, check, cli_startup, libraries, local_aws, real_nodes, synthesis
+from benchmarks import (
+    capacity_search,
+    check,
+    cli_startup,
+    libraries,
+    local_aws,
+    real_nodes,
+    synthesis,
+    verify,
+)
 
 if __name__ == "__main__":
     console = Console()
@@ -16,5 +25,6 @@ if __name__ == "__main__":
     cli_startup.run(console)
     capacity_search.run(console)
     check.run(console)
+    verify.run(console)
     local_aws.run(console)
     real_nodes.run(console)

@@ -32,8 +32,8 @@ START, HANDSHAKE, TRANSFER, CONNECT = "start", "handshake", "transfer", "connect
 # Below 32768, where Linux begins to give ports to whoever asks for any (net.ipv4.ip_local_port_range).
 PORT = 18600
 BUFFER_BYTES = 256 * MIB
-# Where an end has several links none writes more than LARGEST_OF_SEVERAL: the last size takes as long as all others.
-SIZES, LARGEST_OF_SEVERAL = (64 * KIB, MIB, 16 * MIB, 256 * MIB), 16 * MIB
+# Where an end has several links it takes as many rounds: each has a size for the latency and one for the rate then.
+SIZES, OF_SEVERAL = (64 * KIB, MIB, 16 * MIB, 256 * MIB), (64 * KIB, 16 * MIB)
 # Requests at once and writes of each: fewer and more than those of which NIXL lost some (ai-dynamo/nixl#1862, #1921).
 SMALL, SMALL_BYTES = ((1, 10), (16, 96)), 8 * KIB
 # How long an end waits for what was written to be complete; how long a rate is measured.
@@ -248,7 +248,7 @@ def produce(nixl: Nixl, line: Line) -> Peer:
     line.say(hello=True)
     line.hear()
     found: Peer = {"handshake_seconds": time.monotonic() - begin}
-    sizes = [one for one in SIZES if one <= LARGEST_OF_SEVERAL or max(nixl.links, answer["links"]) == 1]
+    sizes = OF_SEVERAL if max(nixl.links, answer["links"]) > 1 else SIZES
     return found | {"rows": [_row(nixl, line, size) for size in sizes], "small": _small(nixl, line)}
 
 

@@ -113,16 +113,17 @@ def test_the_sizes_go_from_a_block_of_a_cache_to_one_of_256_mib_and_fit() -> Non
 
 
 @pytest.mark.parametrize(
-    ("own", "other", "largest"), [(1, 1, 256 * MIB), (4, 1, 16 * MIB), (1, 4, 16 * MIB), (4, 2, 16 * MIB)]
+    ("own", "other", "sizes"),
+    [(1, 1, SIZES), (4, 1, (64 << 10, 16 * MIB)), (1, 4, (64 << 10, 16 * MIB)), (4, 2, (64 << 10, 16 * MIB))],
 )
-def test_where_an_end_has_several_links_the_largest_size_is_left_out(
-    own: int, other: int, largest: int, monkeypatch: pytest.MonkeyPatch
+def test_where_an_end_has_several_links_two_sizes_are_written(
+    own: int, other: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(nixl_transfer, "_row", lambda _nixl, _line, size: {"size_bytes": size})
     monkeypatch.setattr(nixl_transfer, "_small", lambda _nixl, _line: {})
     line = Mock(**{"hear.return_value": {"metadata": "", "address": 0, "links": other}})
     found = nixl_transfer.produce(Mock(links=own), line)
-    assert [row["size_bytes"] for row in found["rows"]] == [one for one in SIZES if one <= largest]
+    assert tuple(row["size_bytes"] for row in found["rows"]) == sizes
 
 
 class Waits:
