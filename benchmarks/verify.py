@@ -26,10 +26,8 @@ from rich.console import Console
 from benchmarks.server import ROOT, local_aws
 from local_aws.control import Control
 from nixl_efa.clock import SystemClock
-from nixl_efa.instance_types import find
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.nodes import transfer, verify
-from nixl_efa.nodes.facts import planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.settings import Settings
@@ -119,13 +117,11 @@ def _launched(endpoint: str, producers: int, consumers: int) -> tuple[PairOutput
         )
         for (role, number), each in zip(names, instances, strict=True)
     )
-    pair = PairOutputs("prod", nodes, EFA_INTERFACES, "")
+    pair = PairOutputs("prod", nodes)
     launch = launch_of(
         Settings(name="prod", instance_type=TYPE, region=REGION, producers=producers, consumers=consumers)
     )
-    answer_as_planned(
-        Control(endpoint), pair, planned(TYPE, find(TYPE), EFA_INTERFACES, launch.nixl_version), launch
-    )
+    answer_as_planned(Control(endpoint), pair, launch)
     return pair, launch
 
 
