@@ -33,6 +33,8 @@ _WITHOUT_REGION = frozenset({"configure", "sso", "sts", "iam"})
 # Where cdktf and Terraform work, and what else a message names there.
 _BELOW_PROJECT = re.compile(r"(?:^| |=)(?:cdktf\.out|state/)")
 _OURS = "nixl-efa"
+# A finding's own command stands without backticks, at the end of its line.
+_BY_HAND = re.compile(r"(\b[Bb]y hand: aws)( .+)$", re.MULTILINE)
 _COMMAND = re.compile(r"`((?:[A-Z][A-Z0-9_]*=[^\s`]+ )*)([^\s`]+)((?: [^`\n]*)?)`")
 
 
@@ -72,7 +74,7 @@ def called_as(arguments: list[str], environ: Mapping[str, str]) -> str:
 
 def shown(text: str) -> str:
     """A text as it is printed."""
-    if "`" not in text:
+    if "`" not in text and "y hand: aws " not in text:
         return text
     from nixl_efa.cli.project import named, project_folder
     from nixl_efa.terraform import as_chosen
@@ -86,7 +88,11 @@ def shown_values(value: Any) -> Any:
     if isinstance(value, str):
         return shown(value)
     if isinstance(value, Mapping):
-        return {name: shown_values(one) for name, one in value.items()}
+        # A finding's command is one by itself.
+        return {
+            name: shown(f"`{one}`")[1:-1] if name == "command" and isinstance(one, str) else shown_values(one)
+            for name, one in value.items()
+        }
     return [shown_values(one) for one in value] if isinstance(value, list | tuple) else value
 
 
@@ -100,6 +106,7 @@ def completed(text: str, here: Here, project: Path, environ: Mapping[str, str]) 
         variables, program, rest = found.groups()
         return f"`{_completed(variables, program, rest, here, project, environ)}`"
 
+    text = _BY_HAND.sub(lambda found: f"{found[1]}{_of_aws(found[2], here)}", text)
     return _COMMAND.sub(complete, text)
 
 

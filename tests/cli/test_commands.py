@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from nixl_efa.cli.commands import (
     Here,
     called_as,
     completed,
+    remember,
     shown_values,
 )
 
@@ -62,6 +64,11 @@ CAPACITY = "`nixl-efa capacity wait cr-1 --for active` waits"
         (Here(program=".venv/bin/nixl-efa"), "`nixl-efa mend prod`", "`.venv/bin/nixl-efa mend prod`"),
         (TEAM, "`aws kms enable-key`", "`aws kms enable-key --region us-east-2 --profile team`"),
         (BY_SETTINGS, "`aws sts get-caller-identity`", "`aws sts get-caller-identity --profile team`"),
+        (
+            TEAM,
+            "Look. By hand: aws ec2 describe-instances --region us-east-2",
+            "Look. By hand: aws ec2 describe-instances --region us-east-2 --profile team",
+        ),
         (TEAM, "`aws configure` or `aws sso login`", "`aws configure` or `aws sso login --profile team`"),
         (TEAM, "`cdktf destroy nixl-efa-dev`", "`AWS_PROFILE=team cdktf destroy nixl-efa-dev`"),
         (TEAM, "`X=local cdktf synth`", "`AWS_PROFILE=team X=local cdktf synth`"),
@@ -134,6 +141,17 @@ def test_a_document_has_its_commands_completed_and_all_else_as_it_was() -> None:
         "pair": ("a", "b"),
     }
     assert shown_values(document) == {**document, "pair": ["a", "b"]}
+
+
+def test_the_command_of_a_finding_is_one_by_itself() -> None:
+    with_profile = copy_context()
+    with_profile.run(remember, acts_as="team")
+    document = {"findings": [{"command": "aws ec2 describe-vpcs --region us-east-2"}, {"command": ""}]}
+    shown = with_profile.run(shown_values, document)
+    assert [one["command"] for one in shown["findings"]] == [
+        "aws ec2 describe-vpcs --region us-east-2 --profile team",
+        "",
+    ]
 
 
 def test_a_failure_from_another_folder_names_the_command_that_works_there(
