@@ -131,6 +131,7 @@ def connect(
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
+    from nixl_efa.launch import launch_of
     from nixl_efa.nodes import block, instances, session
     from nixl_efa.nodes import verify as look
 
@@ -154,8 +155,9 @@ def connect(
     ec2 = clients.ec2(settings.region)
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:
-        reservation = block.read(ec2, look.reservation_id(pair, found), settings.region)
-        reports = look.node_reports(pair, found, reservation, settings.region, clock_of(os.environ).now())
+        launch, now = launch_of(settings), clock_of(os.environ).now()
+        reservations = block.read(ec2, look.reservation_ids(pair, found, launch), settings.region)
+        reports = look.node_reports(pair, found, reservations, launch, now)
         (finding,) = next(report.findings for report in reports if report.node == wanted)
         raise output.Failure(f"A session needs a running instance, and the {wanted.name} {finding.line()}")
     command, more = session.plugin_command(

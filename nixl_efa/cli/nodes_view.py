@@ -7,8 +7,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from nixl_efa.capacity.judge import stops_at
+from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.cli import output
 from nixl_efa.findings import Finding, Level, counted, listed, worst_first
+from nixl_efa.nodes.block import Held
 from nixl_efa.nodes.verify import NodeReport, PairReport
 from nixl_efa.settings.model import STACK_PREFIX
 
@@ -50,10 +53,12 @@ def document(report: PairReport) -> dict[str, Any]:
                 "private_ip": one.node.private_ip,
                 "public_ip": one.node.public_ip,
                 "network_nodes": list(one.network_nodes),
+                "capacity_reservation_id": one.reservation_id,
                 "findings": [_plain(finding) for finding in one.findings],
             }
             for one in report.nodes
         ],
+        "reservations": [_reservation(one) for one in report.held if one.id],
         "findings": [_plain(finding) for finding in report.findings],
         "transfers": [
             {
@@ -81,8 +86,22 @@ def document_without_nodes(environment: str, findings: Sequence[Finding]) -> dic
         "environment": environment,
         "ok": False,
         "nodes": [],
+        "reservations": [],
         "findings": [_plain(finding) for finding in findings],
         "transfers": [],
+    }
+
+
+def _reservation(held: Held) -> dict[str, Any]:
+    found = held.reservation if isinstance(held.reservation, Reservation) else None
+    stop = stops_at(found) if found is not None and found.is_block else None
+    return {
+        "id": held.id,
+        "target": held.request.reservation.target if held.request is not None else "",
+        "nodes": list(held.nodes),
+        "state": found.state if found is not None else "",
+        "end": output.iso(found.end) if found is not None and found.end else None,
+        "terminates": output.iso(stop) if stop else None,
     }
 
 

@@ -1,9 +1,9 @@
-"""The reservation that the pair runs in: its state, and in a Capacity Block the time that is left."""
+"""The reservations that the nodes run in: their state, and in a Capacity Block the time that is left."""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -11,10 +11,10 @@ from nixl_efa.aws_calls import result
 from nixl_efa.aws_errors import error_code, missing_permission
 from nixl_efa.capacity import extension, parameters
 from nixl_efa.capacity.environment import next_finding
-from nixl_efa.capacity.judge import command, state_finding, stops_at
+from nixl_efa.capacity.judge import command, is_at_end, state_finding, stops_at
 from nixl_efa.capacity.reservation import ON_DEMAND, Reservation, from_api, unknown
 from nixl_efa.clock import Clock
-from nixl_efa.findings import Finding, Level, failed, passed, skipped, warned
+from nixl_efa.findings import Finding, Level, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 from nixl_efa.nodes.causes import is_interruptible
 from nixl_efa.times import moment, span
@@ -28,48 +28,130 @@ WARN_BELOW = timedelta(hours=2)
 SPOT = "spot"
 
 
-def read(ec2: EC2Client, reservation_id: str, region: str) -> Reservation | Finding | None:
-    """The reservation, unknown where EC2 does not know it; None without an id; a finding when looking is denied."""
-    if not reservation_id:
-        return None
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The nodes of one reservation, or those without one.
+
+    id, reservation: empty and None without one; a finding where it may not be looked at.
+    nodes:   the names of those that run in it, or were launched for it. markets: of those that run.
+    request: what the settings launch them from; None where the settings know none of them.
+    """
+
+    id: str
+    reservation: Reservation | Finding | None
+    nodes: tuple[str, ...]
+    markets: frozenset[str]
+    request: Launch | None
+
+    @property
+    def block(self) -> Reservation | None:
+        """The Capacity Block, where it is one that EC2 knows."""
+        found = self.reservation
+        return found if isinstance(found, Reservation) and found.is_block else None
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a reservation's findings depend on where the environment has others beside it.
+
+    target: what the commands call it ("prod/2"). nodes: its own. others_run: nodes of the others run.
+    named: the id that the settings name for these nodes now, themselves or by their parameter; empty for none.
+    """
+
+    environment: str
+    target: str
+    nodes: tuple[str, ...]
+    others_run: bool
+    named: str = ""
+
+    def built_anew(self, ended: str) -> str:
+        """What to do when the block `ended` takes none of its nodes any more."""
+        first = (
+            f"`nixl-efa capacity search --env {self.target}` finds another block,"
+            f" `nixl-efa capacity buy OFFERING --env {self.target}` buys it; then "
+        )
+        if self.named not in ("", ended):
+            first = f"The settings name {self.named} for {self.target} already: "
+        others = " The other nodes run on." if self.others_run else ""
+        return f"{first}`nixl-efa deploy {self.environment}` builds {listed(self.nodes, 16)} anew.{others}"
+
+
+def read(ec2: EC2Client, ids: Sequence[str], region: str) -> Mapping[str, Reservation | Finding]:
+    """The reservations by id, in one call: unknown ones where EC2 does not know them; findings when looking is
+    denied."""
+    if not ids:
+        return {}
     try:
-        answer = ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id])
+        answer = ec2.describe_capacity_reservations(CapacityReservationIds=list(ids))
     except Exception as error:
         if permission := missing_permission(error):
-            return skipped(
-                CHECK, f"no permission to look: {permission}.", command=command(reservation_id, region)
-            )
-        if error_code(error).startswith("InvalidCapacityReservationId"):
-            return unknown(reservation_id, region)
-        raise
-    found = result(answer, "CapacityReservations")
-    return from_api(found[0], region) if found else unknown(reservation_id, region)
+            message = f"no permission to look: {permission}."
+            return {one: skipped(CHECK, message, command=command(one, region)) for one in ids}
+        if not error_code(error).startswith("InvalidCapacityReservationId"):
+            raise
+        if len(ids) == 1:
+            return {ids[0]: unknown(ids[0], region)}
+        # One that it does not know fails the call for all.
+        return {one: found for each in ids for one, found in read(ec2, [each], region).items()}
+    found = {
+        one["CapacityReservationId"]: from_api(one, region) for one in result(answer, "CapacityReservations")
+    }
+    return {one: found.get(one) or unknown(one, region) for one in ids}
 
 
 def read_more(
-    ec2: EC2Client, ssm: SSMClient, reservation: Reservation | Finding | None, launch: Launch, clock: Clock
-) -> tuple[Finding, ...]:
-    """What else is to be known of a Capacity Block: its extension, and the block that follows it. What may not be
-    looked at is said."""
-    if not isinstance(reservation, Reservation) or not reservation.is_block:
-        return ()
-    source, found = launch.reservation, []
+    ec2: EC2Client, ssm: SSMClient, every: Sequence[Held], clock: Clock
+) -> Mapping[str, tuple[Finding, ...]]:
+    """What else is to be known of each Capacity Block, by its id: its extension, and the block that follows it. What
+    may not be looked at is said once."""
+    blocks = {one.id: one for one in every if one.block is not None}
+    more: dict[str, list[Finding]] = {one: [] for one in blocks}
+    at = next(iter(blocks), "")
     try:
-        last = extension.newest(extension.extensions_of(ec2, [reservation.id], clock.sleep), reservation.id)
-        found.append(extension.finding(last))
-        next_id = parameters.read(ssm, source.next_id_parameter).value
-        if next_id and next_id != reservation.id:
-            following = read(ec2, next_id, launch.region)
-            if isinstance(following, Reservation):
-                found.append(next_finding(following, launch, clock.now(), reservation))
-    except parameters.SecretParameter as error:
-        found.append(warned(CHECK, f"The next block is not known. {error.message}.", ""))
+        history = extension.extensions_of(ec2, list(blocks), clock.sleep)
+        for at, held in blocks.items():
+            last = extension.finding(extension.newest(history, at))
+            following = _next(ec2, ssm, held, clock)
+            more[at] += [one for one in (last, following) if one is not None]
     except Exception as error:
         permission = missing_permission(error)
         if not permission:
             raise
-        found.append(skipped(CHECK, f"no permission to look: {permission}."))
-    return tuple(one for one in found if one is not None)
+        more[at].append(skipped(CHECK, f"no permission to look: {permission}."))
+    return {one: tuple(found) for one, found in more.items()}
+
+
+def _next(ec2: EC2Client, ssm: SSMClient, held: Held, clock: Clock) -> Finding | None:
+    """The block that follows; None without one."""
+    if held.request is None or held.block is None:
+        return None
+    source = held.request.reservation
+    try:
+        next_id = parameters.read(ssm, source.next_id_parameter).value
+    except parameters.SecretParameter as error:
+        return warned(CHECK, f"The next block is not known. {error.message}.", "")
+    if not next_id or next_id == held.id:
+        return None
+    following = read(ec2, [next_id], source.region)[next_id]
+    if isinstance(following, Finding):
+        return None
+    return next_finding(following, held.request, clock.now(), held.block)
+
+
+def named_now(ssm: SSMClient, request: Launch) -> str:
+    """The id that the settings name for a request, themselves or by their parameter; empty where none is there, or
+    where it may not be looked at."""
+    source = request.reservation
+    if source.id or not source.reads_id:
+        return source.id
+    try:
+        return parameters.read(ssm, source.id_parameter).value
+    except parameters.SecretParameter:
+        return ""
+    except Exception as error:
+        if missing_permission(error):
+            return ""
+        raise
 
 
 def findings(
@@ -77,10 +159,12 @@ def findings(
     now: datetime,
     more: tuple[Finding, ...] = (),
     markets: Collection[str] = (ON_DEMAND,),
+    beside: Beside | None = None,
 ) -> tuple[Finding, ...]:
-    """What ends the pair, and when, as one finding; then what else is known of the block.
+    """What ends the nodes of a reservation, and when, as one finding; then what else is known of the block.
 
     markets: of the nodes that run (InstanceLifecycle); none when no node runs.
+    beside: where the environment has other reservations, too: the message names the nodes.
     """
     if reservation is None and SPOT in markets:
         # EC2 user guide, spot-instance-termination-notices.
@@ -95,11 +179,15 @@ def findings(
         found = reservation
     else:
         by_hand = command(reservation.id, reservation.region)
-        found = replace(_of_reservation(reservation, now, markets), check=CHECK, command=by_hand)
+        found = replace(_of_reservation(reservation, now, markets, beside), check=CHECK, command=by_hand)
+    if beside is not None:
+        found = replace(found, message=f"{listed(beside.nodes, 16)}: {found.message}")
     return (found, *more)
 
 
-def _of_reservation(reservation: Reservation, now: datetime, markets: Collection[str]) -> Finding:
+def _of_reservation(
+    reservation: Reservation, now: datetime, markets: Collection[str], beside: Beside | None
+) -> Finding:
     """What the reservation means for nodes that run in it. As for a launch at once, its state must be active; but
     the end of an On-Demand one terminates nothing (EC2 user guide, capacity-reservations-using)."""
     if markets and any(is_interruptible(market, reservation) for market in markets):
@@ -112,9 +200,14 @@ def _of_reservation(reservation: Reservation, now: datetime, markets: Collection
     state = state_finding(reservation, now, must_be_active=True)
     if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
         remedy = "A stopped node may not come back: make another reservation."
-        return warned(CHECK, f"{state.message} The pair goes on without reserved capacity.", remedy)
+        who = "The pair goes" if beside is None else "The nodes go"
+        return warned(CHECK, f"{state.message} {who} on without reserved capacity.", remedy)
+    if beside is not None and reservation.is_block and (reservation.is_dead or is_at_end(reservation, now)):
+        another = beside.built_anew(reservation.id)
+    else:
+        another = "`nixl-efa capacity search` finds another block."
     if state.level is Level.FAIL:
-        return state
+        return replace(state, remedy=another) if beside is not None and reservation.is_dead else state
     until = stops_at(reservation)
     if not reservation.is_block:
         ends = f"ends at {moment(until)}; its instances go on after that" if until else "has no end"
@@ -126,14 +219,14 @@ def _of_reservation(reservation: Reservation, now: datetime, markets: Collection
     if left <= timedelta(0):
         message = f"{name} is at its end: EC2 began to terminate at {moment(until)}, {span(-left)} ago."
         save = "Save what you need now. " if markets else ""
-        return failed(CHECK, message, f"{save}`nixl-efa capacity search` finds another block.")
+        return failed(CHECK, message, f"{save}{another}")
     message = (
         f"{name} is active; EC2 begins to terminate at {moment(until)}, in {span(left)}."
         f" The block ends at {moment(reservation.end)}."
     )
     if left < WARN_BELOW:
-        remedy = (
-            "Save your work, or extend the block (`nixl-efa capacity extend`) up to one hour before its end."
-        )
+        which = f" {reservation.id}" if beside is not None else ""
+        extend = f"`nixl-efa capacity extend{which}`"
+        remedy = f"Save your work, or extend the block ({extend}) up to one hour before its end."
         return warned(CHECK, message, remedy)
     return passed(CHECK, message)

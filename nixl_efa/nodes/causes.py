@@ -66,6 +66,7 @@ def cause(
     market: str,
     reservation: Reservation | None,
     now: datetime,
+    target: str = "",
     ended: datetime | None = None,
     start_command: str = "",
 ) -> Cause:
@@ -74,6 +75,7 @@ def cause(
     state:       EC2's word, or UNKNOWN. code: StateReason's, empty where EC2 gives none.
     market:      the instance's InstanceLifecycle, "on-demand" without one.
     reservation: the one that it ran in; None without one, or where it could not be looked at.
+    target:      what the commands call that reservation ("prod/2"), where the environment has several; else empty.
     ended:       when a user ended it, by EC2; None where EC2 does not say.
     start_command: starts a stopped instance.
     """
@@ -101,9 +103,10 @@ def cause(
     else:
         why = f"EC2 gives the reason {code!r}, which AWS does not document" if code else "EC2 gives no reason"
     if end is not None and now >= end:
+        beside = f" --env {target}" if target else ""
         remedy = (
-            "Its block takes no node any more: `nixl-efa capacity search` finds another one,"
-            f" and `nixl-efa deploy {environment}` then builds the nodes anew."
+            f"Its block takes no node any more: `nixl-efa capacity search{beside}` finds another one,"
+            f" and `nixl-efa deploy {environment}` then builds {'it' if target else 'the nodes'} anew."
         )
         return Cause(why, remedy)
     if state in STOPPED and code != "Server.SpotInstanceShutdown":

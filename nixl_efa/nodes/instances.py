@@ -100,10 +100,12 @@ def cause_of(
     reservation: Reservation | None,
     region: str,
     now: datetime,
+    target: str = "",
 ) -> Cause | None:
     """Why a node does not run, and what to do; None when it runs.
 
-    reservation: the one that the pair runs in; None without one, or where it could not be looked at.
+    reservation: the one that the node ran in; None without one, or where it could not be looked at.
+    target: what the commands call it, where the environment has several; else empty.
     """
     instance, environment = of(node, instances), pair.environment
     if instance.state == RUNNING:
@@ -121,6 +123,7 @@ def cause_of(
         market=instance.market,
         reservation=reservation,
         now=now,
+        target=target,
         ended=instance.ended,
         start_command=aws_call("ec2", "start-instances", "--instance-ids", instance.id, region=region),
     )

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nixl_efa.bootstrap.files import NodeFile
+from nixl_efa.capacity.judge import is_at_end
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.clock import Clock
-from nixl_efa.findings import Finding, Level
+from nixl_efa.findings import Finding, Level, skipped
 from nixl_efa.launch import Launch
 from nixl_efa.nodes import (
     block,
@@ -29,7 +30,7 @@ from nixl_efa.nodes.instances import Instance
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import IncompleteOutputError, Section, script, sections
-from nixl_efa.settings.parts import CONSUMER, PRODUCER
+from nixl_efa.settings.parts import CONSUMER, PRODUCER, ROLES
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -46,23 +47,29 @@ Ask = Callable[[Mapping[str, Script], int, str], Mapping[str, Outcome]]
 
 @dataclass(frozen=True, slots=True)
 class NodeReport:
-    """One node: where it is, and what was found on it. cause: why it does not run; None when it runs."""
+    """One node: where it is, and what was found on it.
+
+    cause: why it does not run; None when it runs. reservation_id: the one that it runs in or was launched for; empty
+    without one.
+    """
 
     node: Node
     instance: Instance
     findings: tuple[Finding, ...]
     cause: Cause | None = None
     network_nodes: topology.NetworkNodes = ()
+    reservation_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class PairReport:
-    """The nodes, the producers first, and what concerns all of them."""
+    """The nodes, the producers first, and what concerns all of them. held: their reservations."""
 
     pair: PairOutputs
     nodes: tuple[NodeReport, ...]
     findings: tuple[Finding, ...]
     transfers: tuple[transfer.Result, ...] = ()
+    held: tuple[block.Held, ...] = ()
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
@@ -71,21 +78,61 @@ class PairReport:
 
 
 def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, clock: Clock) -> PairReport:
-    """What AWS says of the pair: the instances' state and why one of them does not run, the reservation's with the time
-    left, its extension and the block that follows it, and which nodes share a network node."""
+    """What AWS says of the pair: the instances' state and why one of them does not run, each reservation's with the
+    time left, its extension and the block that follows it, and which nodes share a network node."""
     found = instances.read(ec2, pair)
-    reservation = block.read(ec2, reservation_id(pair, found), launch.region)
-    reports = node_reports(pair, found, reservation, launch.region, clock.now())
-    more = block.read_more(ec2, ssm, reservation, launch, clock)
-    markets = {report.instance.market for report in reports if report.cause is None}
+    seen = block.read(ec2, reservation_ids(pair, found, launch), launch.region)
+    reports = node_reports(pair, found, seen, launch, clock.now())
+    held = _held(reports, seen, launch)
+    capacity = _capacity(ec2, ssm, pair, held, clock)
     others = pair_rules.as_settings(pair, launch)
     reports, near = _placed(ec2, reports, launch.region, clock)
-    findings = (
-        *block.findings(reservation, clock.now(), more, markets),
-        *near,
-        *((others,) if others else ()),
+    return PairReport(pair, reports, (*capacity, *near, *((others,) if others else ())), held=held)
+
+
+def _held(
+    reports: Sequence[NodeReport], seen: Mapping[str, Reservation | Finding], launch: Launch
+) -> tuple[block.Held, ...]:
+    """The reservations of the nodes, in the order of their first nodes."""
+    groups: dict[str, list[NodeReport]] = {}
+    for one in reports:
+        groups.setdefault(one.reservation_id, []).append(one)
+    if len(groups) > 1 and all(one.cause is not None for one in groups.get("", ())):
+        # Nodes that do not run, and were launched for none: nothing ends them.
+        groups.pop("", None)
+    requests = {node.name: one for one in launch.requests for node in one.nodes}
+    return tuple(
+        block.Held(
+            reservation_id,
+            seen.get(reservation_id),
+            tuple(one.node.name for one in its),
+            frozenset(one.instance.market for one in its if one.cause is None),
+            next((requests[one.node.name] for one in its if one.node.name in requests), None),
+        )
+        for reservation_id, its in groups.items()
     )
-    return PairReport(pair, reports, findings)
+
+
+def _capacity(
+    ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, held: Sequence[block.Held], clock: Clock
+) -> list[Finding]:
+    """The findings on each reservation; where there are several, with its nodes."""
+    more, now = block.read_more(ec2, ssm, held, clock), clock.now()
+    found: list[Finding] = []
+    for one in held:
+        beside = None
+        if len(held) > 1:
+            request = one.request
+            over = one.block is not None and (one.block.is_dead or is_at_end(one.block, now))
+            beside = block.Beside(
+                pair.environment,
+                request.reservation.target if request is not None else pair.environment,
+                one.nodes,
+                any(other.markets for other in held if other is not one),
+                block.named_now(ssm, request) if request is not None and over else "",
+            )
+        found += block.findings(one.reservation, now, more.get(one.id, ()), one.markets, beside)
+    return found
 
 
 def _placed(
@@ -103,26 +150,39 @@ def _placed(
     return placed, (topology.finding(near, [one.instance.instance_type for one in up]),)
 
 
-def reservation_id(pair: PairOutputs, found: Mapping[str, Instance]) -> str:
-    """The reservation that the pair runs in, by its instances, else by the outputs; empty without one."""
-    by_instance = (instances.of(node, found).reservation_id for node in pair.nodes)
-    return next((one for one in by_instance if one), pair.nodes[0].capacity_reservation_id)
+def reservation_ids(pair: PairOutputs, found: Mapping[str, Instance], launch: Launch) -> tuple[str, ...]:
+    """The reservations that the nodes run in, or were launched for, each once."""
+    return tuple(dict.fromkeys(filter(None, _reservation_of(pair, found, launch).values())))
+
+
+def _reservation_of(pair: PairOutputs, found: Mapping[str, Instance], launch: Launch) -> dict[str, str]:
+    """Each node's, by its name: by its instance; else, where all are launched alike, by another one's; else by the
+    outputs. Empty without one."""
+    by_instance = {node.name: instances.of(node, found).reservation_id for node in pair.nodes}
+    common = "" if launch.parts else next(filter(None, by_instance.values()), "")
+    return {
+        node.name: by_instance[node.name] or common or node.capacity_reservation_id for node in pair.nodes
+    }
 
 
 def node_reports(
     pair: PairOutputs,
     found: Mapping[str, Instance],
-    reservation: Reservation | Finding | None,
-    region: str,
+    reservations: Mapping[str, Reservation | Finding],
+    launch: Launch,
     now: datetime,
 ) -> tuple[NodeReport, ...]:
-    """The nodes by what EC2 says of them, the producers first."""
-    known = reservation if isinstance(reservation, Reservation) else None
+    """The nodes by what EC2 says of them, the producers first. reservations: by id, as block.read has them."""
+    targets = {node.name: one.reservation.target for one in launch.parts for node in one.nodes}
+    of_node = _reservation_of(pair, found, launch)
     reports = []
     for node in pair.nodes:
-        instance = instances.of(node, found)
-        why = instances.cause_of(node, pair, found, known, region, now)
-        reports.append(NodeReport(node, instance, (instances.state_finding(instance, why, region),), why))
+        instance, its = instances.of(node, found), of_node[node.name]
+        reservation = reservations.get(its)
+        known = reservation if isinstance(reservation, Reservation) else None
+        why = instances.cause_of(node, pair, found, known, launch.region, now, targets.get(node.name, ""))
+        state = instances.state_finding(instance, why, launch.region)
+        reports.append(NodeReport(node, instance, (state,), why, reservation_id=its))
     return tuple(reports)
 
 
@@ -142,22 +202,34 @@ def verify(
     say: told what takes time. s3: reads what is too long for Run Command.
     """
     seen = status(ec2, ssm, pair, launch, clock)
-    if any(report.cause is not None for report in seen.nodes):
+    up = [report for report in seen.nodes if report.cause is None]
+    if len(up) < 2:
         return seen
-    types = {report.node.name: report.instance.instance_type for report in seen.nodes}
-    wanted = planned_by_node(pair, launch.of_machines(types))
-    say(f"Asking {pair.every_node} through Run Command ...")
+    own_types = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
+    # Of one that EC2 shows no more, the settings' own.
+    types = {
+        report.node.name: report.instance.instance_type
+        or own_types.get(report.node.name, launch.instance_type)
+        for report in seen.nodes
+    }
+    running = replace(pair, nodes=tuple(report.node for report in up))
+    wanted = planned_by_node(running, launch.of_machines(types))
+    some = "" if running == pair else f" that run, of {len(pair.nodes)},"
+    say(f"Asking {running.every_node}{some} through Run Command ...")
     known = files.wanted(pair, launch, types)
     bucket = run_command.Bucket(s3, pair.scripts_bucket) if s3 is not None and pair.scripts_bucket else None
 
     def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
         return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa verify: {what}", bucket)
 
-    facts_scripts = {node.instance_id: _facts_script(known[node.name]) for node in pair.nodes}
+    facts_scripts = {node.instance_id: _facts_script(known[node.name]) for node in running.nodes}
     outcomes = ask(facts_scripts, FACTS_TIMEOUT_SECONDS, "node facts")
     facts: dict[str, NodeFacts] = {}
     reports = []
     for report in seen.nodes:
+        if report.cause is not None:
+            reports.append(report)
+            continue
         outcome = outcomes[report.node.instance_id]
         read, problem = sections_of(report.node, outcome)
         found: tuple[Finding, ...]
@@ -175,11 +247,13 @@ def verify(
         if measure:
             # What goes over a link is what the lesser of its ends can do.
             least = min(wanted.values(), key=lambda one: one.network_gbps)
-            results = _measure(ask, pair, facts, least, say)
+            results = _measure(ask, running, facts, least, say)
+            if missing := [role for role in ROLES if not running.of_role(role)]:
+                findings.append(skipped("transfer", f"no {missing[0]} runs: there is no link to measure."))
             findings += transfer_rules.findings(
                 results, least, {one.node.name: one.network_nodes for one in seen.nodes}
             )
-    return PairReport(pair, tuple(reports), tuple(findings), results)
+    return PairReport(pair, tuple(reports), tuple(findings), results, seen.held)
 
 
 def _facts_script(known: tuple[NodeFile, ...]) -> Script:

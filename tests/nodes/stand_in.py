@@ -198,14 +198,21 @@ class StandIn:
 
 @dataclass
 class FakeSsm:
-    """Run Command on stand-ins, with its oddities: invocations come late, output is cut at 24,000 characters."""
+    """Run Command on stand-ins, with its oddities: invocations come late, output is cut at 24,000 characters; and
+    Parameter Store."""
 
     nodes: dict[str, StandIn]
     unregistered: set[str] = field(default_factory=set)
     statuses: dict[str, tuple[str, str]] = field(default_factory=dict)
     sent: list[dict[str, Any]] = field(default_factory=list)
     looks: dict[str, int] = field(default_factory=dict)
+    parameters: dict[str, str] = field(default_factory=dict)
     lock: Lock = field(default_factory=Lock)
+
+    def get_parameter(self, *, Name: str) -> dict[str, Any]:  # noqa: N803
+        if Name not in self.parameters:
+            raise ClientError({"Error": {"Code": "ParameterNotFound", "Message": ""}}, "GetParameter")
+        return {"Parameter": {"Name": Name, "Value": self.parameters[Name], "Type": "String", "Version": 1}}
 
     def send_command(self, **request: Any) -> dict[str, Any]:
         (instance_id,) = request["InstanceIds"]
@@ -269,13 +276,14 @@ def instance(
 class FakeEc2:
     """DescribeInstances with its filters, DescribeCapacityReservations and DescribeInstanceTopology.
 
-    network_nodes: by instance id; of all others those of one place.
+    network_nodes: by instance id; of all others those of one place. asked: the ids of each call for reservations.
     """
 
     instances: list[dict[str, Any]]
     reservations: list[dict[str, Any]] = field(default_factory=list)
     error: Exception | None = None
     network_nodes: dict[str, list[str]] = field(default_factory=dict)
+    asked: list[list[str]] = field(default_factory=list)
 
     def get_paginator(self, name: str) -> FakeEc2:
         assert name == "describe_instances"
@@ -297,6 +305,7 @@ class FakeEc2:
         }
 
     def describe_capacity_reservations(self, *, CapacityReservationIds: list[str]) -> dict[str, Any]:  # noqa: N803
+        self.asked.append(CapacityReservationIds)
         if self.error:
             raise self.error
         return {
@@ -304,3 +313,6 @@ class FakeEc2:
                 one for one in self.reservations if one["CapacityReservationId"] in CapacityReservationIds
             ]
         }
+
+    def describe_capacity_block_extension_history(self, **_: Any) -> dict[str, Any]:
+        return {"CapacityBlockExtensions": []}

@@ -13,12 +13,15 @@ import pytest
 from botocore.exceptions import ClientError
 
 from nixl_efa.findings import Level
+from nixl_efa.launch import launch_of
 from nixl_efa.nodes import block, instances, run_command, verify
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.settings import Settings
 from tests.nodes.stand_in import CONSUMER_ID, PRODUCER_ID, FakeClock, FakeEc2, FakeSsm, instance
 
 NOW = FakeClock().now()
+LAUNCH = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region="us-east-1"))
 
 
 def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
@@ -28,8 +31,8 @@ def test_both_instances_are_found(ec2: FakeEc2, pair: PairOutputs) -> None:
     assert (found[CONSUMER_ID].market, found[CONSUMER_ID].reservation_id) == ("on-demand", "")
 
 
-def reports(ec2: Any, pair: PairOutputs, reservation: Any = None) -> Any:
-    return verify.node_reports(pair, instances.read(ec2, pair), reservation, "us-east-1", NOW)
+def reports(ec2: Any, pair: PairOutputs) -> Any:
+    return verify.node_reports(pair, instances.read(ec2, pair), {}, LAUNCH, NOW)
 
 
 REASON: Any = {"StateReason": {"Code": "Client.UserInitiatedShutdown", "Message": ""}}
@@ -124,7 +127,7 @@ def test_the_time_that_is_left_counts_to_the_moment_at_which_ec2_begins_to_termi
     payload: dict[str, Any], level: Level, words: str
 ) -> None:
     ec2: Any = FakeEc2([], [payload])
-    (found,) = block.findings(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    (found,) = block.findings(block.read(ec2, ["cr-1"], "us-east-1")["cr-1"], NOW)
     assert (found.level, words in found.message) == (level, True), found.message
 
 
@@ -139,7 +142,7 @@ def test_the_time_that_is_left_counts_to_the_moment_at_which_ec2_begins_to_termi
 def test_a_reservation_that_can_not_be_looked_at_is_a_finding(code: str, level: Level, words: str) -> None:
     error = ClientError({"Error": {"Code": code, "Message": ""}}, "DescribeCapacityReservations")
     ec2: Any = FakeEc2([], error=error)
-    (found,) = block.findings(block.read(ec2, "cr-1", "us-east-1"), NOW)
+    (found,) = block.findings(block.read(ec2, ["cr-1"], "us-east-1")["cr-1"], NOW)
     assert (found.level, words in found.message) == (level, True), found.message
 
 
@@ -148,7 +151,7 @@ def test_other_errors_of_aws_are_not_swallowed() -> None:
         [], error=ClientError({"Error": {"Code": "AuthFailure"}}, "DescribeCapacityReservations")
     )
     with pytest.raises(ClientError):
-        block.read(ec2, "cr-1", "us-east-1")
+        block.read(ec2, ["cr-1"], "us-east-1")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +170,8 @@ def test_other_errors_of_aws_are_not_swallowed() -> None:
 )
 def test_what_can_end_the_pair_is_said(payload: Any, markets: set[str], level: Level, words: str) -> None:
     ec2: Any = FakeEc2([], [payload] if payload else [])
-    (found,) = block.findings(block.read(ec2, "cr-1" if payload else "", "us-east-1"), NOW, markets=markets)
+    seen = block.read(ec2, ["cr-1"] if payload else [], "us-east-1")
+    (found,) = block.findings(seen.get("cr-1"), NOW, markets=markets)
     assert (found.level, words in found.line()) == (level, True), found
     assert "Save what you need" not in found.remedy
 
