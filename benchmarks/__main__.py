@@ -12,6 +12,7 @@ from benchmarks import (
     cli_startup,
     libraries,
     local_aws,
+    many_nodes,
     real_nodes,
     synthesis,
     verify,
@@ -22,6 +23,7 @@ if __name__ == "__main__":
     console.print(f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     synthesis.run(console)
     libraries.run(console)
+    many_nodes.run(console)
     cli_startup.run(console)
     capacity_search.run(console)
     check.run(console)
