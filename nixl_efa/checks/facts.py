@@ -6,7 +6,8 @@ GiB, moments in UTC.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeVar, Union
 
@@ -17,6 +18,7 @@ from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, LocalZone, NetworkAcl, PublicAccess
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
+from nixl_efa.nodes.topology import NetworkNodes
 from nixl_efa.provider_lock import Seen
 from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform, State
 
@@ -337,6 +339,7 @@ class Facts:
     Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter. `own_vpc` is the subnet's.
 
     used_by: the accounts that run instances in the launch's reservation, and how many.
+    network_nodes: what EC2 tells of the environment's reservations, by id, where it has several.
     state:   the stack's Terraform state. provider: which version of the AWS provider the next run takes.
     ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
     """
@@ -348,6 +351,7 @@ class Facts:
     elsewhere: Answer[Elsewhere | None] = None
     used_by: Answer[tuple[tuple[str, int], ...]] = ()
     block_health: Answer[tuple[BlockHealth, ...]] = ()
+    network_nodes: Answer[Mapping[str, NetworkNodes]] = field(default_factory=dict)
     next_id: Answer[str | None] = None
     extension: Answer[Extension | None] = None
     purchases: Answer[tuple[Entry, ...]] = ()

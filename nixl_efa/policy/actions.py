@@ -116,6 +116,12 @@ ROWS: tuple[Row, ...] = (
         On.ANYTHING,
         "reservations, the time left",
     ),
+    _row(
+        "ec2:DescribeCapacityReservationTopology",
+        "check",
+        On.ANYTHING,
+        "the check: whether several reservations share a network node",
+    ),
     _row("ec2:DescribeInstanceTopology", "verify", On.ANYTHING, "which nodes share a network node"),
     _row("ec2:DescribeRegions", "check capacity", On.ANYTHING, "where else a reservation may be"),
     _row(

@@ -14,6 +14,7 @@ from tests.policies import denied, in_policy, under, used
 # What no environment here asks for, and what does.
 ONLY_WITH = {
     "ec2:DescribeCapacityBlockStatus": "an UltraServer",
+    "ec2:DescribeCapacityReservationTopology": "several reservations",
     "ec2:DescribeAvailabilityZones": "availability_zone of a Local Zone",
     "servicequotas:GetAWSDefaultServiceQuota": "a quota that the account has no value of its own for",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
@@ -41,6 +41,7 @@ from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
 from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
+from nixl_efa.nodes.topology import NetworkNodes
 from nixl_efa.ultra_servers import is_ultra_server
 
 if TYPE_CHECKING:
@@ -121,6 +122,12 @@ class Gatherer(Asking):
         )
         used_by = self.begin(lambda: self._used_by(known(reservation_id.result())))
         health = self.begin(self._health)
+        sources = dict.fromkeys(each.reservation for each in launch.beside)
+        ids = [
+            self._parameter(one.id, one.id_parameter if one.reads_id else "")
+            for one in (sources if len(sources) > 1 else ())
+        ]
+        network_nodes = self.begin(lambda: self._network_nodes([one.result() for one in ids]))
         in_block = launch.market == "capacity-block"
         next_id = self._parameter("", source.next_id_parameter if in_block else "")
         extension = self.begin(lambda: self._extension(known(reservation_id.result())))
@@ -146,6 +153,7 @@ class Gatherer(Asking):
             elsewhere=elsewhere.result(),
             used_by=used_by.result(),
             block_health=health.result(),
+            network_nodes=network_nodes.result(),
             next_id=next_id.result(),
             extension=extension.result(),
             purchases=purchases.result(),
@@ -249,6 +257,16 @@ class Gatherer(Asking):
         if self._launch.market != "capacity-block" or not is_ultra_server(self._launch.instance_type):
             return ()
         return answer_of("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
+
+    def _network_nodes(self, ids: Sequence[Answer[str | None]]) -> Answer[Mapping[str, NetworkNodes]]:
+        """Asked only where the environment has several reservations."""
+        named = list(dict.fromkeys(name for one in ids if (name := known(one)) and is_well_formed(name)))
+        if len(named) < 2:
+            return {}
+        return answer_of(
+            "ec2:DescribeCapacityReservationTopology",
+            lambda: reservation.network_nodes(self._ec2(), named, self._clock.sleep),
+        )
 
     def _extension(self, block_id: str | None) -> Answer[Extension | None]:
         if self._launch.market != "capacity-block" or not block_id or not is_well_formed(block_id):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from nixl_efa.aws_calls import Sleep, all_items, ask_all, result
 from nixl_efa.aws_errors import error_code
 from nixl_efa.capacity.reservation import Reservation, from_api
 from nixl_efa.checks.facts import BlockHealth, Elsewhere
+from nixl_efa.nodes.topology import NetworkNodes
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -59,6 +60,24 @@ def other_regions(ec2: EC2Client, region: str) -> tuple[str, ...]:
     answer = ec2.describe_regions(AllRegions=False)
     names = sorted(each["RegionName"] for each in result(answer, "Regions"))
     return tuple(name for name in names if name != region)
+
+
+def network_nodes(ec2: EC2Client, ids: Sequence[str], sleep: Sleep) -> Mapping[str, NetworkNodes]:
+    """The network nodes of reservations, by id, as far as EC2 tells them before a launch: of active ones, in most
+    regions. None where one of them is not there, which is told by itself."""
+    from botocore.exceptions import ClientError
+
+    # No more are taken at once (botocore, DescribeCapacityReservationTopologyRequest).
+    request = {"CapacityReservationIds": list(ids[:10])}
+    try:
+        found = list(
+            all_items(ec2.describe_capacity_reservation_topology, "CapacityReservations", sleep, request)
+        )
+    except ClientError as error:
+        if error_code(error).startswith(("UnsupportedOperation", "InvalidCapacityReservationId")):
+            return {}
+        raise
+    return {one["CapacityReservationId"]: tuple(one.get("NetworkNodes") or ()) for one in found}
 
 
 def block_health(ec2: EC2Client) -> tuple[BlockHealth, ...]:

@@ -3,19 +3,47 @@
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import combinations
 
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules import instance_type
-from nixl_efa.checks.rules.common import no_answer
-from nixl_efa.findings import Finding, failed, listed, passed, warned
+from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "placement"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding on the placement group."""
-    return [_placement(launch, facts)]
+    """One finding on the placement group, and one on how near several reservations are, as far as EC2 tells it."""
+    return [_placement(launch, facts), *_reservations(launch, facts)]
+
+
+def _reservations(launch: Launch, facts: Facts) -> list[Finding]:
+    """Whether the reservations share more than the top network node."""
+    told = facts.network_nodes
+    if isinstance(told, NoAnswer):
+        if told.denied:
+            return [no_answer(_CHECK, told)]
+        return [skipped(_CHECK, f"How near the reservations are is not known: {told.reason}.")]
+    # Of some reservations EC2 tells the top node alone: that says nothing of those below it.
+    known = sorted(name for name, found in told.items() if len(found) > 1)
+    far = [pair for pair in combinations(known, 2) if len({told[name][:2] for name in pair}) > 1]
+    words = ("--capacity-reservation-ids", *known)
+    by_hand = aws(launch, "ec2", "describe-capacity-reservation-topology", *words)
+    if far:
+        return [
+            warned(
+                _CHECK,
+                f"{', '.join(' and '.join(pair) for pair in far)} share no network node below the top one: their nodes "
+                "are far apart.",
+                "Let nodes that exchange most be in one of them (`capacity`); `nixl-efa verify` measures the links.",
+                by_hand,
+            )
+        ]
+    if len(known) > 1:
+        return [passed(_CHECK, f"{', '.join(known)} share network nodes below the top one.", by_hand)]
+    return []
 
 
 def _placement(launch: Launch, facts: Facts) -> Finding:
