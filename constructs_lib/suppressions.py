@@ -24,9 +24,6 @@ REASONS: Mapping[str, Mapping[str, str]] = {
         "CKV2_AWS_61": "Emptied with the pair; results must not disappear by age",
         "CKV2_AWS_62": "Nothing waits for its objects",
     },
-    "aws_s3_object": {
-        "CKV_AWS_186": "Encrypted with S3's own keys, which need no key policy for the nodes",
-    },
 }
 
 

@@ -46,7 +46,6 @@ class PairStack(TerraformStack):
     @staticmethod
     def _suppressed(launch: Launch) -> Iterator[tuple[str, str]]:
         yield "aws_s3_bucket", "scripts"
-        yield "aws_s3_object", "members"
         for node in launch.nodes:
             yield "aws_instance", node.name
             yield "aws_launch_template", node.name
