@@ -20,10 +20,12 @@ class ReservationSource:
                     prod.toml: capacity_reservation_id"); empty when none does.
     part:           of an environment with several reservations, which it is: "2" for the second entry of `capacity`,
                     "producer" for that of the producers' own; empty for the first or only one.
+    one_of_several: whether nodes of the environment are in other reservations, too: all are of one zone.
     """
 
     environment: str
     part: str = ""
+    one_of_several: bool = False
     region: str
     id: str = ""
     zone: str = ""

@@ -24,6 +24,7 @@ from nixl_efa.capacity.purchase import Outcome, buy_once, finish, settle_earlier
 from nixl_efa.capacity.purchase_calls import dry_run
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
+from nixl_efa.capacity.targets import zone_findings
 from nixl_efa.capacity.users import node_names
 from nixl_efa.capacity.wish import MOST_INSTANCES
 from nixl_efa.failure import BadInput, Failure
@@ -217,6 +218,7 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
         *judge_purchase(offering, launch, buyer.account, now, subnet_zone),
         *subnet_findings,
         *slot_findings,
+        *zone_findings(held, offering.zone),
         *holdings_findings(offering, launch, held, request.launches),
     )
     return Proposal(order, findings, held, slot if request.save else None, number, running, both)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 _DIGITS = 6
 _CLOSED = "-closed"
-_ENTRY_NAME = re.compile(r"/nixl-efa/([^/]+)/purchases/\d+(-closed)?")
+_ENTRY_NAME = re.compile(r"/nixl-efa/([^/]+(?:/[^/]+)?)/purchases/\d+(-closed)?")
 _WRITE_TRIES = 5
 _WRITE_PAUSE_SECONDS = 1.0
 
@@ -289,7 +289,7 @@ def machine_lock(directory: Path, lock_name: str) -> Iterator[None]:
 
     Busy when another process has it; Failure when the file can't be made.
     """
-    path = directory / f"{lock_name}.lock"
+    path = directory / f"{lock_name.replace('/', '_')}.lock"
     try:
         make_directory(directory)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

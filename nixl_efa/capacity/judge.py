@@ -125,7 +125,7 @@ def id_finding(launch: Launch, reservation_id: str) -> Finding | None:
         return failed(
             "reservation",
             f"The parameter {source.id_parameter} (capacity_reservation_parameter) does not exist in {launch.region}.",
-            f"`nixl-efa capacity save ID --env {launch.environment}` writes it; or set capacity_reservation_id.",
+            f"`nixl-efa capacity save ID --env {launch.reservation.target}` writes it; or set capacity_reservation_id.",
             parameter_command(launch),
         )
     if is_well_formed(reservation_id):
@@ -293,7 +293,9 @@ def _zone(found: Reservation, launch: Launch, stored: str, subnet_id: str, subne
         where = "availability_zone" if source.zone else f"the parameter {source.zone_parameter}"
         remedy = f"Set availability_zone = {found.zone!r} and a subnet there."
         if not source.zone:
-            remedy = f"`nixl-efa capacity save {found.id} --env {launch.environment}` stores its zone, too."
+            remedy = (
+                f"`nixl-efa capacity save {found.id} --env {launch.reservation.target}` stores its zone, too."
+            )
         message = f"{found.id} is in {found.zone}, but the wanted zone is {wanted} ({where})."
         return failed(check, message, remedy)
     if subnet_zone and subnet_zone != found.zone:

@@ -19,6 +19,7 @@ from nixl_efa.capacity.judge import id_finding, judge
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import slot_of_bought
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.capacity.targets import zone_findings
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, failures, warnings, worst_first
 from nixl_efa.launch import Launch
@@ -47,13 +48,14 @@ def save(
     reason alone are closed.
     """
     now, name = buyer.clock.now(), launch.environment
+    held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
     found = judge(reservation, launch, now, account=buyer.account.id)
+    found += zone_findings(held, reservation.zone)
     for finding in warnings(found):
         buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
     if faults := failures(found):
         reasons = " ".join(fault.line() for fault in faults)
         raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
-    held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
     source = launch.reservation
     if not source.is_named:
         buyer.talk.tell(

@@ -140,19 +140,21 @@ def _check(
 
 
 def _switch(settings: Settings, profile: str | None) -> str:
-    """Goes over to the next block where no node runs in a current one that lives, and says so; its id, or empty."""
+    """Goes over to the next block where no node runs in a current one that lives, and says so; the ids, or empty."""
     from nixl_efa.capacity.save import switch_when_free
+    from nixl_efa.capacity.targets import targets
     from nixl_efa.cli.capacity.session import session
     from nixl_efa.launch import launch_of
 
-    launch = launch_of(settings)
-    taken = ""
-    if launch.market == "capacity-block":
+    switched = []
+    for name, launch in targets(launch_of(settings)).items():
+        if launch.market != "capacity-block":
+            continue
         run = session(profile, settings.region).acting_for(launch)
-        taken = switch_when_free(launch, run.node_names(launch), run.buyer(settings.region))
-        if taken:
-            output.say(f"{settings.name}'s next block {taken} is its current one now.")
-    return taken
+        if taken := switch_when_free(launch, run.node_names(launch), run.buyer(settings.region)):
+            output.say(f"{name}'s next block {taken} is its current one now.")
+            switched.append(taken)
+    return " and ".join(switched)
 
 
 def _apply(

@@ -279,7 +279,7 @@ class Gatherer(Asking):
     def _purchases(self, account: Answer[Account]) -> Answer[tuple[Entry, ...]]:
         if self._launch.market != "capacity-block" or isinstance(account, NoAnswer):
             return ()
-        name = self._launch.environment
+        name = self._launch.reservation.target
 
         def ask() -> tuple[Entry, ...]:
             region = lock_region(account, self._environ)

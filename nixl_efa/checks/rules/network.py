@@ -79,7 +79,7 @@ def _no_zone_parameter(launch: Launch) -> Finding:
     return failed(
         "zone",
         f"The parameter {name} (availability_zone_parameter) does not exist in {launch.region}.",
-        f"`nixl-efa capacity save ID --env {launch.environment}` writes a reservation's zone; or set "
+        f"`nixl-efa capacity save ID --env {launch.reservation.target}` writes a reservation's zone; or set "
         "availability_zone.",
         parameter_call(launch, name),
     )
@@ -90,8 +90,8 @@ def _no_zone_name(launch: Launch, zone: str) -> Finding:
     return failed(
         "zone",
         f"The parameter {name} (availability_zone_parameter) holds {zone!r}, which is no zone's name.",
-        f"`nixl-efa capacity save ID --env {launch.environment}` writes a reservation's zone. A zone's id, such as "
-        "use2-az1, is another thing than its name.",
+        f"`nixl-efa capacity save ID --env {launch.reservation.target}` writes a reservation's zone. A zone's id, "
+        "such as use2-az1, is another thing than its name.",
         parameter_call(launch, name),
     )
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from nixl_efa.launch import Launch
 
 # The form of an environment's name, which becomes part of names of files and parameters (settings.files).
-_NAME = re.compile(r"[a-z][a-z0-9-]*")
+_NAME = re.compile(r"[a-z][a-z0-9-]*(/[a-z0-9]+)?")
 OfferingType = Annotated[str | None, typer.Option("--type", help="Its type, if no search here has shown it.")]
 OfferingCount = Annotated[int | None, typer.Option("--count", help="Its instances, likewise.")]
 OfferingHours = Annotated[int | None, typer.Option("--hours", help="The length asked for, likewise.")]
@@ -176,6 +176,7 @@ def recover(
 
     from nixl_efa.capacity import recover as library
     from nixl_efa.capacity.buyer import checked_rule
+    from nixl_efa.capacity.targets import environment_of
     from nixl_efa.settings import environment_names
     from nixl_efa.settings.names import did_you_mean
 
@@ -186,11 +187,13 @@ def recover(
     rule = checked_rule(LOOK_SECONDS, settle_seconds)
     run = session(profile, region)
     names = environment_names(run.project / "environments")
-    run = run.acting_for(run.launch(environment)) if environment in names else run
-    where = run.clients.region or next((one.region for one in run.launches().values()), None) or run.region()
+    named = environment is not None and environment_of(environment) in names
+    run = run.acting_for(run.launch(environment)) if environment and named else run
+    launches = run.launches()
+    where = run.clients.region or next((one.region for one in launches.values()), None) or run.region()
     found = run.buyer(where, rule=rule)
     buyer = changed(found, talk=_Recovery(found.account))
-    known = {*names, *library.known_names(buyer)}
+    known = {*names, *launches, *library.known_names(buyer)}
     if environment and names and environment not in known:
         raise BadInput(
             f"--env {environment!r}: there is no such environment. {did_you_mean(environment, names)}"
@@ -262,13 +265,14 @@ def switch(
     Asks when nodes still run in the current one: the next deployment destroys them.
     """
     from nixl_efa.capacity import save as library
+    from nixl_efa.capacity.targets import environment_of
 
     run = session(profile)
     launch = run.launch(environment)
     run = run.acting_for(launch)
     held = library.switch(launch, run.node_names(launch), run.buyer(launch.region))
     data(held.current.id if held.current else "-")
-    say(f"`nixl-efa deploy {environment}` launches into it.")
+    say(f"`nixl-efa deploy {environment_of(environment)}` launches into it.")
 
 
 def load(

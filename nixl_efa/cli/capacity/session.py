@@ -85,25 +85,35 @@ class Session:
         return self.clients.region
 
     def launch(self, name: str) -> Launch:
-        """The launch of an environment. BadInput for one that does not exist, with the nearest name, or has a fault."""
+        """The launch of an environment, or into one of its reservations ("prod/2"). BadInput for one that does not
+        exist, with the nearest name, or has a fault."""
+        from nixl_efa.capacity.targets import environment_of, targets
         from nixl_efa.cli.environments import environment_settings, left_behind
         from nixl_efa.launch import launch_of
         from nixl_efa.settings import environment_names
         from nixl_efa.settings.names import did_you_mean
 
         names = environment_names(self.project / "environments")
-        if names and name not in names:
-            message = f"--env {name!r}: there is no such environment. {did_you_mean(name, names)}"
-            raise BadInput("\n".join([message.rstrip(), *left_behind(name, self.project)]))
+        environment = environment_of(name)
+        if names and environment not in names:
+            message = f"--env {name!r}: there is no such environment. {did_you_mean(environment, names)}"
+            raise BadInput("\n".join([message.rstrip(), *left_behind(environment, self.project)]))
 
-        settings = environment_settings(name, self.environ, self.project, self.profile)
-        return launch_of(settings, profile=self.profile)
+        settings = environment_settings(environment, self.environ, self.project, self.profile)
+        found = targets(launch_of(settings, profile=self.profile))
+        if name not in found:
+            raise BadInput(
+                f"--env {name!r}: {environment} has no such reservation. {did_you_mean(name, found)}".rstrip()
+            )
+        return found[name]
 
     def launches(self) -> dict[str, Launch]:
-        """The launches of all environments of the project, by name."""
+        """The launches of all environments of the project by name, into each of their reservations where an environment
+        has several."""
+        from nixl_efa.capacity.targets import targets_of_all
         from nixl_efa.cli.environments import launches
 
-        return launches(self.environ, self.project, self.profile, output.say)
+        return targets_of_all(launches(self.environ, self.project, self.profile, output.say))
 
     def acting_for(self, launch: Launch, region: str | None = None) -> Session:
         """The session that calls AWS as the environment's Terraform does. region: the default one."""
