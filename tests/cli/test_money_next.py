@@ -334,9 +334,13 @@ def test_an_environment_has_a_current_and_a_next_block_of_each_of_its_reservatio
     refused = cli.buy(elsewhere, "--env", "prod/2")
     assert refused.code == 1
     assert f"the other reservations of prod are in {zone}: EFA does not cross zones" in refused.err
-    second = cli.buy(next(one for one in usable(cli) if one["availability_zone"] == zone), "--env", "prod/2", "--json")
+    second = cli.buy(
+        next(one for one in usable(cli) if one["availability_zone"] == zone), "--env", "prod/2", "--json"
+    )
     assert (second.code, second.json["kept_as"]) == (0, "current"), second.err
-    third = cli.buy(next(one for one in usable(cli, "--from", first["end"]) if one["availability_zone"] == zone), "--json")
+    third = cli.buy(
+        next(one for one in usable(cli, "--from", first["end"]) if one["availability_zone"] == zone), "--json"
+    )
     assert (third.code, third.json["kept_as"]) == (0, "next"), third.err
     assert (
         len({stored(ID_NAME), stored("/nixl-efa/prod/2/capacity-reservation-id"), stored(f"{ID_NAME}-next")})
