@@ -12,6 +12,7 @@ import pytest
 
 import constructs_lib  # noqa: F401  (before cdktf: see its docstring)
 from local_aws import LocalAws
+from nixl_efa.cli import commands
 
 # Folders with what takes long: other Pythons, Terraform, machines, killed processes. So does what is marked end_to_end.
 LONG = ("matrix", "campaign", "real_nodes", "terraform")
@@ -34,6 +35,12 @@ def _no_settings_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith(FOREIGN):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_run_before() -> None:
+    """What another test's run was told (a profile, a project) is not in the commands that this one's prints."""
+    commands.HERE.set(commands.Here())
 
 
 @pytest.fixture(scope="module")

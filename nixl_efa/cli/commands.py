@@ -55,12 +55,12 @@ class Here:
     environment: str = ""
 
 
-_HERE: ContextVar[Here] = ContextVar("_HERE", default=Here())  # noqa: B039  (it is frozen)
+HERE: ContextVar[Here] = ContextVar("HERE", default=Here())  # noqa: B039  (it is frozen)
 
 
 def remember(**known: str | None) -> None:
     """Adds to what this run knows, by Here's names; what is empty or None changes nothing."""
-    _HERE.set(replace(_HERE.get(), **{name: value for name, value in known.items() if value}))
+    HERE.set(replace(HERE.get(), **{name: value for name, value in known.items() if value}))
 
 
 def called_as(arguments: list[str], environ: Mapping[str, str]) -> str:
@@ -79,7 +79,7 @@ def shown(text: str) -> str:
     from nixl_efa.cli.project import named, project_folder
     from nixl_efa.terraform import as_chosen
 
-    here = replace(_HERE.get(), project=named())
+    here = replace(HERE.get(), project=named())
     return completed(as_chosen(text, os.environ), here, project_folder(), os.environ)
 
 

@@ -141,7 +141,7 @@ def test_the_projects_prod_reads_what_save_writes(
 
 
 @pytest.mark.parametrize("command", [("save", "cr-1"), ("load",), ("buy", "cb-1"), ("recover",)])
-@pytest.mark.parametrize("name", ["../prod", "a/b", "", "-x"])
+@pytest.mark.parametrize("name", ["../prod", "a/b/c", "", "-x"])
 def test_what_can_not_be_an_environment_s_name_is_refused_before_any_call(
     cli: Cli, aws: LocalAws, command: tuple[str, ...], name: str
 ) -> None:
