@@ -248,13 +248,13 @@ def produce(nixl: Nixl, line: Line) -> Peer:
     line.say(hello=True)
     line.hear()
     found: Peer = {"handshake_seconds": time.monotonic() - begin}
-    sizes = OF_SEVERAL if max(nixl.links, answer["links"]) > 1 else SIZES
-    return found | {"rows": [_row(nixl, line, size) for size in sizes], "small": _small(nixl, line)}
+    sizes, most = (OF_SEVERAL, 16 * MIB) if max(nixl.links, answer["links"]) > 1 else (SIZES, 64 * MIB)
+    return found | {"rows": [_row(nixl, line, size, most) for size in sizes], "small": _small(nixl, line)}
 
 
-def _row(nixl: Nixl, line: Line, size: int) -> dict[str, Any]:
-    """One size: a pass that the consumer checks, then passes that are timed, one write at a time."""
-    step = Step(size, min(64, max(1, 64 * MIB // size)), 1, size)
+def _row(nixl: Nixl, line: Line, size: int, most: int) -> dict[str, Any]:
+    """One size: a pass of `most` bytes that the consumer checks, then passes that are timed, one write at a time."""
+    step = Step(size, min(64, max(1, most // size)), 1, size)
     _checked(nixl, line, step, at_once=False)
     requests, untold = nixl.requests(step), [b""] * step.requests
     begin, passes = time.monotonic(), 0

@@ -119,7 +119,7 @@ def test_the_sizes_go_from_a_block_of_a_cache_to_one_of_256_mib_and_fit() -> Non
 def test_where_an_end_has_several_links_two_sizes_are_written(
     own: int, other: int, sizes: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(nixl_transfer, "_row", lambda _nixl, _line, size: {"size_bytes": size})
+    monkeypatch.setattr(nixl_transfer, "_row", lambda _nixl, _line, size, _most: {"size_bytes": size})
     monkeypatch.setattr(nixl_transfer, "_small", lambda _nixl, _line: {})
     line = Mock(**{"hear.return_value": {"metadata": "", "address": 0, "links": other}})
     found = nixl_transfer.produce(Mock(links=own), line)
