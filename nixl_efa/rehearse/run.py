@@ -273,13 +273,14 @@ class _Rehearsal:
             write_plugin(folder / "bin")
         programs = programs_of_a_user(environ, self._tools.cdk, self._tools.terraform)
         file = write_shell_file(folder, environ, programs)
-        self._step("Kept, as you asked. Look around in another shell:")
+        # Commands alone below: a shell may take no comment behind one (zsh).
+        self._step("Kept, as you asked. Look around in another shell, and stop it by the last line:")
         commands = [
-            f". {shlex.quote(str(file))}   # this local AWS, its programs and its folder",
+            f". {shlex.quote(str(file))}",
             f"nixl-efa status {name}",
             *([f"nixl-efa connect {name} producer"] if are_real else []),
             *(_BY_AWS_CLI if any(Path(one).name == "aws" for one in programs) else ()),
-            f"kill {self._local.process.pid}   # stops the local AWS; all that was rehearsed is gone with it",
+            f"kill {self._local.process.pid}",
         ]
         for command in commands:
             self._tell(f"  {command}")

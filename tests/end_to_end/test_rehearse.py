@@ -99,16 +99,15 @@ def test_what_belongs_to_the_account_is_set_aside_and_a_kept_rehearsal_can_be_lo
     )
     [pid] = server_pids(project)
     assert is_alive(pid)
-    assert f"kill {pid}" in kept.stderr
     # Every line that it says, in a shell that knows nothing of it.
-    said = kept.stderr.partition("Look around in another shell:\n")[2].splitlines()
+    said = kept.stderr.partition("stop it by the last line:\n")[2].splitlines()
     done = pasted(said[:-1], tmp_path)
     assert done.returncode == 0, done.stderr
     assert "Terraform's state and EC2 agree on what runs." in done.stdout
     if shutil.which("aws"):
         assert '"running"' in done.stdout
     assert is_alive(pid)
-    assert f"kill {pid} " in said[-1]
+    assert said[-1] == f"  kill {pid}"
 
     again = run(project, "dev")
 
