@@ -44,6 +44,14 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "availability_zone": {"availability_zone": "us-east-2b"},
     "availability_zone_parameter": {"availability_zone_parameter": "/team/zone"},
     "instance_type": {"instance_type": "p5.48xlarge"},
+    "producer": {"producer": {"instance_type": "g6e.12xlarge", "volume_size": 555}},
+    "consumer": {"consumer": {"volume_size": 555}},
+    "capacity": {
+        "capacity": [
+            {"capacity_reservation_parameter": "/team/block", "consumers": 1},
+            {"capacity_reservation_id": BLOCK_ID, "producers": 1},
+        ]
+    },
     "volume_size": {"volume_size": 777},
     "volume_iops": {"volume_iops": 4000},
     "volume_throughput": {"volume_throughput": 250},
@@ -85,6 +93,7 @@ AROUND_THE_LAUNCH = {
     "account_id",
     "profile",
     "assume_role",
+    "consumer",
     "vpc_id",
     "permissions_boundary",
     "elastic_ip",
@@ -137,7 +146,7 @@ def launched(settings: Mapping[str, object]) -> dict[str, Any]:
 
 def asked_for(settings: Mapping[str, object]) -> dict[str, Any]:
     """What the dry run of these settings asks for."""
-    launch = launch_of(settings_of("dev", **{**BASE, **settings}))
+    launch = launch_of(settings_of("dev", **{**BASE, **settings})).requests[0]
     source = launch.reservation
     zone = source.zone or (PARAMETERS[source.zone_parameter] if source.reads_zone else None)
     given = Subnet(launch.subnet_id, "vpc-1", "us-east-2a", 4091)
@@ -152,7 +161,7 @@ def asked_for(settings: Mapping[str, object]) -> dict[str, Any]:
 
 
 def test_every_setting_is_changed() -> None:
-    # How many nodes there are is no part of a launch but for their names in the user data.
+    # How many nodes there are is no part of a launch.
     assert set(CHANGES) == set(SETTING_NAMES) - {"producers", "consumers"}
 
 
