@@ -33,6 +33,8 @@ _WITH_DOCS = (ast.Module, ast.ClassDef, ast.FunctionDef)
 # What a message fills in, by a part of the expression; else an environment's name.
 _EXAMPLES = {
     "program()": "cdktf",
+    "beside": " --env prod",
+    "which": " cr-0123456789abcdef0",
     "program_of": "terraform",
     "STACK_PREFIX": "nixl-efa-",
     "stack": "nixl-efa-prod",
