@@ -19,6 +19,7 @@ from nixl_efa.launch import launch_of
 from nixl_efa.policy import COMMANDS, LARGEST, Command, document, size
 from nixl_efa.policy.actions import ROWS
 from nixl_efa.settings.backend import S3Backend
+from nixl_efa.settings.parts import CapacityEntry, Group
 from tests.policies import of_command
 from tests.synthesis import settings_of
 
@@ -72,6 +73,36 @@ def test_deploys_policy_is_of_its_environment_alone() -> None:
                 assert resource.startswith("arn:aws:ec2:us-east-2:123456789012:")
     ended = next(one for one in of("destroy")["Statement"] if "ec2:TerminateInstances" in one["Action"])
     assert ended["Condition"] == {"StringEquals": {"aws:ResourceTag/nixl-efa:stack": "nixl-efa-dev local"}}
+
+
+def test_what_each_request_of_an_environment_is_launched_from_is_allowed() -> None:
+    """A producer on Spot from an image of its own, consumers in a reservation and in what a parameter names."""
+    settings: dict[str, Any] = {
+        "consumers": 3,
+        "producer": Group(ami_id="ami-0123456789abcdef0", spot=True),
+        "capacity": (
+            CapacityEntry(capacity_reservation_id="cr-00000001", consumers=1),
+            CapacityEntry(capacity_reservation_parameter="/team/second", consumers=2),
+        ),
+    }
+    told: dict[str, str] = {}
+    for one in of("deploy", **settings)["Statement"]:
+        for action in one["Action"]:
+            told[action] = told.get(action, "") + json.dumps(one["Resource"])
+    launched, read_from = told["ec2:RunInstances"], told["ssm:GetParametersByPath"]
+    for part in ("capacity-reservation/cr-00000001", "capacity-reservation/*"):
+        assert f'{part}"' in launched
+    assert "::image/ami-0123456789abcdef0" in launched
+    assert "::image/*" in launched
+    assert "AWSServiceRoleForEC2Spot" in told["iam:GetRole"]
+    for name in ("team/second", "team/second-next", "team"):
+        assert f'parameter/{name}"' in read_from
+    kept = {
+        action: json.dumps(one["Resource"])
+        for one in of("capacity", **settings)["Statement"]
+        for action in one["Action"]
+    }
+    assert 'parameter/team/second"' in kept["ssm:PutParameter"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -42,7 +42,7 @@ def coming_back(found: Reservation, use: Use) -> int:
 def awaits_places(found: Reservation, launch: Launch, use: Use) -> bool:
     """Whether the launch has room as soon as the places that come back are free, and not before."""
     free = found.free + use.own
-    return free < launch.count <= free + coming_back(found, use)
+    return free < launch.count_in_reservation <= free + coming_back(found, use)
 
 
 def room_findings(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:

@@ -26,7 +26,7 @@ class Wanted:
 
 
 def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted, ...]:
-    """What a first deployment of this launch needs, by resource; names as the stack gives them.
+    """What a first deployment of the launch's environment needs, by resource; names as the stack gives them.
 
     role_arn: of the profile that the settings name, where it was seen.
     """
@@ -77,10 +77,10 @@ def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted
     if launch.elastic_ip:
         actions = ("ec2:AllocateAddress", "ec2:AssociateAddress")
         found.append(Wanted(f"{ec2}:elastic-ip/eipalloc-{_SOME}", actions, here))
-    if launch.placement_group:
+    if any(one.placement_group for one in launch.beside):
         group = f"{ec2}:placement-group/{launch.name_of('pair')}"
         found.append(Wanted(group, ("ec2:CreatePlacementGroup",), here))
-    if launch.market == "spot":
+    if any(one.market == "spot" for one in launch.beside):
         spot = "role/aws-service-role/spot.amazonaws.com/AWSServiceRoleForEC2Spot"
         context = {"iam:AWSServiceName": "spot.amazonaws.com"}
         found.append(Wanted(f"{iam}:{spot}", (CREATE_SPOT_ROLE,), context))

@@ -60,18 +60,17 @@ def run(
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
     known = environ or {}
     with ExitStack() as stack:
-        gatherers = [
-            stack.enter_context(Gatherer(request, clients, known, clock, has_state=project is not None))
-            for request in launch.requests
-        ]
-        first = gatherers[0]
-        others = [first.begin(gatherer.facts) for gatherer in gatherers[1:]]
+        first = Gatherer(launch.requests[0], clients, known, clock, has_state=project is not None)
+        gatherers = [stack.enter_context(first)]
+        for request in launch.requests[1:]:
+            other = Gatherer(request, clients, known, clock, has_state=project is not None, beside=first)
+            gatherers.append(stack.enter_context(other))
+        asked = [gatherer.facts() for gatherer in gatherers]
         shared: Callable[[Facts], Facts] = replace
         if project is not None and at_synthesis:
             read = first.begin(
                 lambda: answer_of("", lambda: state.read(settings, project, terraform_environ(known, launch)))
             )
-            seen = [first.facts()]
             shared = partial(replace, state=read.result())
         elif project is not None:
             programs = first.begin(lambda: machine(project, known, state.least_terraform(settings)))
@@ -80,7 +79,7 @@ def run(
                     "ec2:DescribeInstances", lambda: look(settings, launch, clients, project, known)
                 )
             )
-            seen, looked = [first.facts()], looking.result()
+            looked = looking.result()
             shared = partial(
                 replace,
                 machine=programs.result(),
@@ -88,9 +87,7 @@ def run(
                 provider=provider_lock.see(settings, project),
                 differences=looked if isinstance(looked, NoAnswer) else differences_in(looked, launch),
             )
-        else:
-            seen = [first.facts()]
-        seen += [one.result() for one in others]
+        seen = [answers() for answers in asked]
     requests = [
         (request, owned(shared(facts), request)) for request, facts in zip(launch.requests, seen, strict=True)
     ]

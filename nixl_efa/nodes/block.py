@@ -135,7 +135,8 @@ def _next(ec2: EC2Client, ssm: SSMClient, held: Held, clock: Clock) -> Finding |
     following = read(ec2, [next_id], source.region)[next_id]
     if isinstance(following, Finding):
         return None
-    return next_finding(following, held.request, clock.now(), held.block)
+    called = replace(held.request, environment=source.target)
+    return next_finding(following, called, clock.now(), held.block)
 
 
 def named_now(ssm: SSMClient, request: Launch) -> str:

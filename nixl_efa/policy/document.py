@@ -157,12 +157,14 @@ def _of_ec2(launch: Launch) -> dict[On, Scope]:
     subnets = f"subnet/{launch.subnet_id or '*'}"
     placement = f"placement-group/{launch.name_of('pair')}"
     with_it = [groups, subnets, "network-interface/*", "volume/*", "launch-template/*"]
-    with_it += [placement] if launch.placement_group else []
+    with_it += [placement] if any(one.placement_group for one in launch.requests) else []
     with_it += [f"key-pair/{launch.key_name}"] if launch.key_name else []
-    with_it += [f"capacity-reservation/{launch.reservation.id or '*'}"] if launch.reservation.is_named else []
+    named = dict.fromkeys(one.reservation.id or "*" for one in launch.requests if one.reservation.is_named)
+    with_it += [f"capacity-reservation/{one}" for one in named]
+    images = dict.fromkeys(one.image_id or "*" for one in launch.requests)
     return {
         On.LAUNCHED_WITH: Scope(
-            (*ec2(*with_it), _arn(launch, "ec2", f"image/{launch.image_id or '*'}", account=""))
+            (*ec2(*with_it), *(_arn(launch, "ec2", f"image/{one}", account="") for one in images))
         ),
         On.NODES_MADE: Scope(ec2("instance/*"), _stack(launch, "aws:RequestTag")),
         On.TAGGED_AT_CREATION: Scope(
@@ -213,7 +215,7 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
             },
         ),
         On.BOUNDED: Scope((role,) if own and launch.permissions_boundary else ()),
-        On.SPOT_ROLE: Scope(spot_role if launch.market == "spot" else ()),
+        On.SPOT_ROLE: Scope(spot_role if any(one.market == "spot" for one in launch.requests) else ()),
         On.BUCKET: Scope((bucket,)),
         On.OUTPUTS: Scope((f"{bucket}/{PREFIX}/*",)),
         On.MEMBERS: Scope((f"{bucket}/{MEMBERS_KEY}",)),
@@ -223,14 +225,18 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
 
 def _of_parameters(launch: Launch) -> dict[On, Scope]:
     """What is read for a launch, and what `capacity` reads and writes."""
-    read = [] if launch.image_id else [launch.image_parameter]
+    read = [one.image_parameter for one in launch.requests if not one.image_id]
     # Terraform reads the folder of a parameter, since a data source of one parameter fails when it is gone.
     named = [*_kept_names(launch), *read]
     folders = [name.rpartition("/")[0] for name in named if name.count("/") > 1]
     # The journals are in a region that all machines share (NIXL_EFA_LOCK_REGION).
     own = _arn(launch, "ssm", f"parameter/nixl-efa/{launch.environment}/*", region="*")
     journals = [_arn(launch, "ssm", f"parameter/nixl-efa{below}", region="*") for below in ("", "/*")]
-    apart = [name for name in (*named, *folders) if not name.startswith(f"/nixl-efa/{launch.environment}/")]
+    apart = [
+        name
+        for name in dict.fromkeys((*named, *folders))
+        if not name.startswith(f"/nixl-efa/{launch.environment}/")
+    ]
     return {
         On.PARAMETERS: Scope((own, *(_parameter(launch, name) for name in apart))),
         On.PARAMETERS_KEPT: Scope((*journals, *_kept_by(launch))),
@@ -248,8 +254,9 @@ def _kept_by(*launches: Launch) -> tuple[str, ...]:
 
 
 def _kept_names(launch: Launch) -> tuple[str, ...]:
-    of = launch.reservation
-    return (of.id_parameter, of.zone_parameter, of.next_id_parameter, of.next_zone_parameter)
+    every = [one.reservation for one in launch.requests]
+    names = ("id_parameter", "zone_parameter", "next_id_parameter", "next_zone_parameter")
+    return tuple(dict.fromkeys(getattr(one, name) for one in every for name in names))
 
 
 def _parameter(launch: Launch, name: str) -> str:

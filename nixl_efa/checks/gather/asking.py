@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from nixl_efa.aws_errors import explain, refusal_of
 from nixl_efa.checks.facts import Answer, NoAnswer, Quota, Subnet
@@ -27,11 +27,15 @@ _THREADS = 60
 
 
 class Asking:
-    """Questions about one launch's surroundings. A context manager: its threads end with the block."""
+    """Questions about one launch's surroundings. A context manager: its threads end with the block.
 
-    def __init__(self, launch: Launch, clients: Clients) -> None:
+    beside: who asks for another request of the same environment: what is the same for both, by its key, is asked once.
+    """
+
+    def __init__(self, launch: Launch, clients: Clients, beside: Asking | None = None) -> None:
         self._launch = launch
         self._clients = clients
+        self._begun: dict[object, Future[Any]] = beside._begun if beside is not None else {}
         self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="gather")
         self._own_ec2: EC2Client | None = None
 
@@ -43,9 +47,16 @@ class Asking:
     ) -> None:
         self._pool.shutdown(wait=error is None, cancel_futures=True)
 
-    def begin(self, call: Callable[[], T]) -> Future[T]:
-        """Starts a call in a thread of its own."""
-        return self._pool.submit(call)
+    def begin(self, call: Callable[[], T], key: object = None) -> Future[T]:
+        """Starts a call in a thread of its own; with a key, the first one of that key alone.
+
+        All are begun by one thread after the other (Gatherer.facts): no two ask whether one is begun at once.
+        """
+        if key is None:
+            return self._pool.submit(call)
+        if key not in self._begun:
+            self._begun[key] = self._pool.submit(call)
+        return self._begun[key]
 
     def _ec2(self) -> EC2Client:
         # Kept here: the factory may be busy with the clients of all other regions, one after the other.
@@ -53,11 +64,13 @@ class Asking:
             self._own_ec2 = self._clients.ec2(self._launch.region)
         return self._own_ec2
 
-    def _ask(self, permission: str, call: Callable[[], T]) -> Future[Answer[T]]:
-        return self.begin(lambda: answer_of(permission, call))
+    def _ask(self, permission: str, call: Callable[[], T], key: object = None) -> Future[Answer[T]]:
+        return self.begin(lambda: answer_of(permission, call), key)
 
-    def _of_ec2(self, permission: str, call: Callable[[EC2Client], T]) -> Future[Answer[T]]:
-        return self._ask(permission, lambda: call(self._ec2()))
+    def _of_ec2(
+        self, permission: str, call: Callable[[EC2Client], T], key: object = None
+    ) -> Future[Answer[T]]:
+        return self._ask(permission, lambda: call(self._ec2()), key)
 
     def _now(
         self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
@@ -68,7 +81,7 @@ class Asking:
     def _named(
         self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
     ) -> Future[Answer[T] | None]:
-        return self.begin(lambda: self._now(permission, call, name))
+        return self.begin(lambda: self._now(permission, call, name), (call, name))
 
     def _in_vpc(
         self, permission: str, call: Callable[[EC2Client, str], T], subnet: Future[Subnet | None]
@@ -79,7 +92,8 @@ class Asking:
             chosen = subnet.result()
             return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
 
-        return self.begin(ask)
+        # All requests of an environment are launched into one subnet.
+        return self.begin(ask, (permission, call))
 
     def _parameter(self, given: str, name: str) -> Future[Answer[str | None]]:
         """The value that the settings give, else the one that the parameter holds."""
@@ -91,7 +105,7 @@ class Asking:
                 "ssm:GetParameter", lambda: named.parameter(self._clients.ssm(self._launch.region), name)
             )
 
-        return self.begin(ask)
+        return self.begin(ask, ("parameter", given, name))
 
     def _quota(self, code: str, service: str = "ec2") -> Answer[Quota | None]:
         if not code:
@@ -99,6 +113,14 @@ class Asking:
         return answer_of(
             "servicequotas:GetServiceQuota",
             lambda: usage.quota(self._clients.service_quotas(self._launch.region), code, service),
+        )
+
+    def _quotas(self, codes: tuple[str, ...]) -> Answer[tuple[Quota, ...]]:
+        if not codes:
+            return ()
+        ask = self._clients.service_quotas
+        return answer_of(
+            "servicequotas:GetServiceQuota", lambda: usage.quotas(ask(self._launch.region), codes)
         )
 
 

@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from nixl_efa.account import Account, caller
-from nixl_efa.capacity.buyer import lock_region, own_endpoint
-from nixl_efa.capacity.extension import Extension, extensions_of, newest
-from nixl_efa.capacity.journal import Journal, SharedJournal, open_entries
-from nixl_efa.capacity.judge import is_well_formed
-from nixl_efa.capacity.order import Entry, Place
-from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import (
     Answer,
-    BlockHealth,
     DryRun,
-    Elsewhere,
     Endpoint,
     Facts,
     Image,
     Named,
     NoAnswer,
     Profile,
-    Quota,
     SecurityGroup,
     Simulated,
     Subnet,
     VolumeKey,
     Vpc,
 )
-from nixl_efa.checks.gather import account_settings, choice, network, reservation, usage
+from nixl_efa.checks.gather import account_settings, choice, network, usage
 from nixl_efa.checks.gather import launch as named
-from nixl_efa.checks.gather.asking import Asking, answer_of, known
+from nixl_efa.checks.gather.asking import answer_of, known
+from nixl_efa.checks.gather.capacity import AskingForCapacity
 from nixl_efa.checks.gather.names import in_ec2, in_iam
 from nixl_efa.checks.network_facts import Exclusion, LocalZone, NetworkAcl, PublicAccess
 from nixl_efa.checks.permissions import wanted, wanted_of_nodes
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
-from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
-from nixl_efa.nodes.topology import NetworkNodes
-from nixl_efa.ultra_servers import is_ultra_server
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
 
 
-class Gatherer(Asking):
+class Gatherer(AskingForCapacity):
     """Asks for one launch's surroundings. A context manager: its threads end with the block."""
 
     def __init__(
@@ -59,93 +48,109 @@ class Gatherer(Asking):
         clock: Clock,
         *,
         has_state: bool = False,
+        beside: Gatherer | None = None,
     ) -> None:
-        """has_state: the stack's state is read, too, which says whose the things with its names are."""
+        """has_state: the stack's state is read, too, which says whose the things with its names are. beside: see
+        Asking."""
         self._has_state = has_state
-        super().__init__(launch, clients)
-        self._environ = environ
-        self._clock = clock
+        super().__init__(launch, clients, environ, clock, beside)
 
-    def facts(self) -> Facts:
-        """Everything, begun side by side and waited for."""
+    def facts(self) -> Callable[[], Facts]:
+        """Begins everything side by side. What it returns waits for the answers."""
         launch, source = self._launch, self._launch.reservation
-        account = self._ask("sts:GetCallerIdentity", lambda: caller(self._clients.sts()))
+        account = self._ask("sts:GetCallerIdentity", lambda: caller(self._clients.sts()), "account")
         zone = self._parameter(source.zone, source.zone_parameter if source.reads_zone else "")
         reservation_id = self._parameter(source.id, source.id_parameter if source.reads_id else "")
         image_id = self._parameter(launch.image_id, launch.image_parameter)
-        vpcs = self._of_ec2("ec2:DescribeVpcs", network.vpcs)
-        public_access = self._of_ec2("ec2:DescribeVpcBlockPublicAccessOptions", network.public_access)
-        exclusions = self.begin(lambda: self._exclusions(public_access.result()))
-        dhcp_options = self._of_ec2("ec2:DescribeDhcpOptions", network.dhcp_options)
-        endpoints = self._of_ec2("ec2:DescribeVpcEndpoints", network.endpoints)
-        endpoint_groups = self.begin(lambda: self._endpoint_groups(endpoints.result()))
-        allowed_images = self._of_ec2("ec2:GetAllowedImagesSettings", account_settings.allowed_images)
+        vpcs = self._of_ec2("ec2:DescribeVpcs", network.vpcs, network.vpcs)
+        public_access = self._of_ec2(
+            "ec2:DescribeVpcBlockPublicAccessOptions", network.public_access, network.public_access
+        )
+        exclusions = self.begin(lambda: self._exclusions(public_access.result()), "exclusions")
+        dhcp_options = self._of_ec2("ec2:DescribeDhcpOptions", network.dhcp_options, network.dhcp_options)
+        endpoints = self._of_ec2("ec2:DescribeVpcEndpoints", network.endpoints, network.endpoints)
+        endpoint_groups = self.begin(lambda: self._endpoint_groups(endpoints.result()), "endpoint groups")
+        allowed_images = self._of_ec2(
+            "ec2:GetAllowedImagesSettings", account_settings.allowed_images, account_settings.allowed_images
+        )
         key_id = self._of_ec2(
             "ec2:GetEbsDefaultKmsKeyId",
             lambda ec2: launch.volume.kms_key_id or account_settings.default_key(ec2),
+            "key",
         )
-        volume_key = self.begin(lambda: self._volume_key(key_id.result(), account.result()))
-        volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"))
-        volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib)
-        spot_role = self.begin(self._spot_role)
-        profile = self.begin(self._profile)
-        permissions = self.begin(lambda: self._permissions(account.result(), profile.result()))
+        volume_key = self.begin(lambda: self._volume_key(key_id.result(), account.result()), "volume key")
+        volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"), "volume quota")
+        volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib, usage.gp3_gib)
+        spot_role = self.begin(self._spot_role, ("spot role", launch.market))
+        profile = self.begin(self._profile, "profile")
+        permissions = self.begin(lambda: self._permissions(account.result(), profile.result()), "permissions")
         profile_permissions = self.begin(
-            lambda: self._profile_permissions(profile.result(), account.result())
+            lambda: self._profile_permissions(profile.result(), account.result()), "profile permissions"
         )
         offered = self._of_ec2(
             "ec2:DescribeInstanceTypeOfferings",
             lambda ec2: named.offered_zones(ec2, launch.instance_types),
+            "offered",
         )
         type_in_ec2 = self._of_ec2(
-            "ec2:DescribeInstanceTypes", lambda ec2: named.type_in_ec2(ec2, launch.instance_type)
+            "ec2:DescribeInstanceTypes",
+            lambda ec2: named.type_in_ec2(ec2, launch.instance_type),
+            ("type", launch.instance_type),
         )
-        reservations = self.begin(self._reservations)
-        running = self._of_ec2(
-            "ec2:DescribeInstances",
-            usage.running,
+        reservations = self.begin(self._reservations, ("reservations", self._counts_reservations))
+        running = self._of_ec2("ec2:DescribeInstances", usage.running, usage.running)
+        codes = vcpu_quotas(launch.instance_type, launch.market)
+        quotas = self.begin(lambda: self._quotas(codes), ("quotas", codes))
+        address_quota = self.begin(
+            lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""), "address quota"
         )
-        quotas = self._quotas(vcpu_quotas(launch.instance_type, launch.market))
-        address_quota = self.begin(lambda: self._quota(ELASTIC_IPS if launch.elastic_ip else ""))
-        addresses = self._of_ec2("ec2:DescribeAddresses", network.addresses)
+        addresses = self._of_ec2("ec2:DescribeAddresses", network.addresses, network.addresses)
         named_in_ec2, named_in_iam = self._things_with_its_names()
         security_group = self._named(
             "ec2:DescribeSecurityGroups", network.security_group, launch.security_group_id
         )
         key_pair = self._named("ec2:DescribeKeyPairs", named.key_pair, launch.key_name)
         found_image = self.begin(
-            lambda: self._now("ec2:DescribeImages", named.image, known(image_id.result()))
+            lambda: self._now("ec2:DescribeImages", named.image, known(image_id.result())),
+            ("image", launch.image_id, launch.image_parameter),
         )
-        others = self.begin(self._other_regions)
+        others = self.begin(self._other_regions, ("regions", source.is_named))
         elsewhere = self.begin(
-            lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result())
+            lambda: self._elsewhere(reservation_id.result(), reservations.result(), others.result()),
+            ("elsewhere", source),
         )
-        used_by = self.begin(lambda: self._used_by(known(reservation_id.result())))
-        health = self.begin(self._health)
+        used_by = self.begin(lambda: self._used_by(known(reservation_id.result())), ("used by", source))
+        health = self.begin(self._health, ("health", launch.market, launch.instance_type))
         sources = dict.fromkeys(each.reservation for each in launch.beside)
         ids = [
             self._parameter(one.id, one.id_parameter if one.reads_id else "")
             for one in (sources if len(sources) > 1 else ())
         ]
-        network_nodes = self.begin(lambda: self._network_nodes([one.result() for one in ids]))
+        network_nodes = self.begin(
+            lambda: self._network_nodes([one.result() for one in ids]), "network nodes"
+        )
         in_block = launch.market == "capacity-block"
         next_id = self._parameter("", source.next_id_parameter if in_block else "")
-        extension = self.begin(lambda: self._extension(known(reservation_id.result())))
-        purchases = self.begin(lambda: self._purchases(account.result()))
-        vpc = self.begin(lambda: choice.vpc(launch, vpcs.result()))
-        subnets = self.begin(lambda: self._subnets(vpc.result()))
-        subnet = self.begin(lambda: choice.subnet(launch, subnets.result(), zone.result(), offered.result()))
-        local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()))
+        extension = self.begin(lambda: self._extension(known(reservation_id.result())), ("extension", source))
+        purchases = self.begin(
+            lambda: self._purchases(account.result()), ("purchases", in_block, source.target)
+        )
+        vpc = self.begin(lambda: choice.vpc(launch, vpcs.result()), "vpc")
+        subnets = self.begin(lambda: self._subnets(vpc.result()), "subnets")
+        subnet = self.begin(
+            lambda: choice.subnet(launch, subnets.result(), zone.result(), offered.result()), "subnet"
+        )
+        local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()), "local zone")
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
         gateway = self._in_vpc("ec2:DescribeInternetGateways", network.internet_gateway, subnet)
-        acl = self.begin(lambda: self._network_acl(subnet.result()))
+        acl = self.begin(lambda: self._network_acl(subnet.result()), "network ACL")
         resolves = self._in_vpc("ec2:DescribeVpcAttribute", network.resolves_names, subnet)
         names = self._in_vpc("ec2:DescribeVpcAttribute", network.gives_names, subnet)
         tenancy = self.begin(lambda: choice.tenancy(vpcs.result(), subnet.result()))
         tried = self.begin(
             lambda: self._dry_run(subnet.result(), found_image.result(), reservation_id.result())
         )
-        return Facts(
+        return lambda: Facts(
             account=account.result(),
             zone=zone.result(),
             reservation_id=reservation_id.result(),
@@ -199,96 +204,16 @@ class Gatherer(Asking):
     def _things_with_its_names(
         self,
     ) -> tuple[Future[Answer[tuple[Named, ...]]], Future[Answer[tuple[Named, ...]]]]:
-        names = self._launch.unique_names
+        names = {key: name for one in self._launch.beside for key, name in one.unique_names.items()}
         asked = self._has_state
         return (
-            self._of_ec2("ec2:DescribeLaunchTemplates", lambda ec2: in_ec2(ec2, names) if asked else ()),
-            self._ask("iam:GetRole", lambda: in_iam(self._clients.iam(), names) if asked else ()),
+            self._of_ec2(
+                "ec2:DescribeLaunchTemplates", lambda ec2: in_ec2(ec2, names) if asked else (), "names in EC2"
+            ),
+            self._ask(
+                "iam:GetRole", lambda: in_iam(self._clients.iam(), names) if asked else (), "names in IAM"
+            ),
         )
-
-    def _quotas(self, codes: tuple[str, ...]) -> Future[Answer[tuple[Quota, ...]]]:
-        return self._ask(
-            "servicequotas:GetServiceQuota",
-            lambda: usage.quotas(self._clients.service_quotas(self._launch.region), codes) if codes else (),
-        )
-
-    def _reservations(self) -> Answer[tuple[Reservation, ...]]:
-        """For the one that is named; and On-Demand for all, since unused ones count against the quota."""
-        if not self._launch.reservation.is_named and self._launch.market != "on-demand":
-            return ()
-        return answer_of(
-            "ec2:DescribeCapacityReservations",
-            lambda: reservation.reservations(self._ec2(), self._launch.region),
-        )
-
-    def _other_regions(self) -> Answer[tuple[str, ...]]:
-        """Asked before it is known whether the reservation is missing: the clients of all those regions are
-        costly to make, and so are made while other questions still wait for AWS."""
-        if not self._launch.reservation.is_named:
-            return ()
-        return answer_of(
-            "ec2:DescribeRegions", lambda: reservation.other_regions(self._ec2(), self._launch.region)
-        )
-
-    def _elsewhere(
-        self,
-        name: Answer[str | None],
-        seen: Answer[tuple[Reservation, ...]],
-        regions: Answer[tuple[str, ...]],
-    ) -> Answer[Elsewhere | None]:
-        """Only a well-formed id that is not here is worth asking every region for."""
-        if isinstance(name, NoAnswer) or isinstance(seen, NoAnswer) or not name or not is_well_formed(name):
-            return None
-        if any(each.id == name for each in seen):
-            return None
-        if isinstance(regions, NoAnswer):
-            return regions
-        return reservation.elsewhere(lambda region: self._clients.ec2(region), regions, name)
-
-    def _used_by(self, reservation_id: str | None) -> Answer[tuple[tuple[str, int], ...]]:
-        if not reservation_id or not is_well_formed(reservation_id):
-            return ()
-        return answer_of(
-            "ec2:GetCapacityReservationUsage",
-            lambda: reservation.used_by(self._ec2(), reservation_id, self._clock.sleep),
-        )
-
-    def _health(self) -> Answer[tuple[BlockHealth, ...]]:
-        if self._launch.market != "capacity-block" or not is_ultra_server(self._launch.instance_type):
-            return ()
-        return answer_of("ec2:DescribeCapacityBlockStatus", lambda: reservation.block_health(self._ec2()))
-
-    def _network_nodes(self, ids: Sequence[Answer[str | None]]) -> Answer[Mapping[str, NetworkNodes]]:
-        """Asked only where the environment has several reservations."""
-        named = list(dict.fromkeys(name for one in ids if (name := known(one)) and is_well_formed(name)))
-        if len(named) < 2:
-            return {}
-        return answer_of(
-            "ec2:DescribeCapacityReservationTopology",
-            lambda: reservation.network_nodes(self._ec2(), named, self._clock.sleep),
-        )
-
-    def _extension(self, block_id: str | None) -> Answer[Extension | None]:
-        if self._launch.market != "capacity-block" or not block_id or not is_well_formed(block_id):
-            return None
-        return answer_of(
-            "ec2:DescribeCapacityBlockExtensionHistory",
-            lambda: newest(extensions_of(self._ec2(), [block_id], self._clock.sleep), block_id),
-        )
-
-    def _purchases(self, account: Answer[Account]) -> Answer[tuple[Entry, ...]]:
-        if self._launch.market != "capacity-block" or isinstance(account, NoAnswer):
-            return ()
-        name = self._launch.reservation.target
-
-        def ask() -> tuple[Entry, ...]:
-            region = lock_region(account, self._environ)
-            place = Place(account.id, own_endpoint(self._ec2().meta.endpoint_url))
-            own = Journal(state_directory(self._environ) / "purchases", place, self._clock)
-            ssm = self._clients.ssm(region)
-            return open_entries(SharedJournal(ssm, region, name, self._clock.sleep), own, name)
-
-        return answer_of("ssm:GetParametersByPath", ask)
 
     def _subnets(self, vpc: Answer[Vpc | None]) -> Answer[tuple[Subnet, ...]]:
         """The given subnet, or those to choose from: of the given VPC, else of the default one."""

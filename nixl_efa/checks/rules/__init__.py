@@ -65,7 +65,17 @@ def judge(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Findi
     requests: the launch's (Launch.requests), each with what was seen for it. What is found for all of them alike is
     said once; else the message names the nodes.
     """
-    return [finding for subject in SUBJECTS for finding in _of_subject(subject, requests, now)]
+    found = [finding for subject in SUBJECTS for finding in _of_subject(subject, requests, now)]
+    apart = reservation.in_several_zones(requests)
+    if apart is None:
+        return found
+    # What each would say of its zone, and how to mend that, would move the others out of theirs.
+    at = next((place for place, one in enumerate(found) if one.check == reservation.ZONE), 0)
+    return [
+        *found[:at],
+        apart,
+        *(one for one in found[at:] if one.check != reservation.ZONE),
+    ]
 
 
 def _of_subject(

@@ -44,3 +44,13 @@ def shared_by(facts: Facts) -> str:
 def tenancy(facts: Facts) -> str:
     """The tenancy of all that is launched into the subnet's VPC; "default" where that was not seen."""
     return facts.tenancy if isinstance(facts.tenancy, str) else "default"
+
+
+def takes(launch: Launch) -> str:
+    """Who needs something, all nodes of the environment together: "the pair takes", "the nodes take"."""
+    return "the pair takes" if len(launch.every_node) == 2 else "the nodes take"
+
+
+def launched(launch: Launch) -> str:
+    """The beginning of a sentence on the nodes of a request: "The pair is launched", "The nodes are launched"."""
+    return "The pair is launched" if len(launch.every_node) == 2 else "The nodes are launched"

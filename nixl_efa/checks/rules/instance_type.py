@@ -54,7 +54,7 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
         "--location-type",
         "availability-zone",
         "--filters",
-        f"Name=instance-type,Values={launch.instance_type}",
+        f"Name=instance-type,Values={','.join(launch.instance_types)}",
     )
     if closed := _closed_zone(facts):
         return skipped(
@@ -66,7 +66,7 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
     if not zones:
         return failed(
             check,
-            f"No zone of {launch.region} offers {launch.instance_type}.",
+            f"No zone of {launch.region} offers {' and '.join(launch.instance_types)}.",
             "Set region to one that offers it, or another instance_type.",
             by_hand,
         )
@@ -74,14 +74,20 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
         return no_answer(check, facts.zone, by_hand)
     zone = facts.zone or (facts.subnet.zone if facts.subnet is not None else None)
     if zone is not None and zone not in zones:
+        message = f"{launch.instance_type} is not offered in {zone}; it is in {listed(zones)}."
+        if len(launch.instance_types) > 1:
+            both = " and ".join(launch.instance_types)
+            message = f"{zone} does not offer {both}, and all nodes are in one zone; {listed(zones)} does."
         return failed(
             check,
-            f"{launch.instance_type} is not offered in {zone}; it is in {listed(zones)}.",
+            message,
             "Set availability_zone to one of those, and a subnet there.",
             by_hand,
         )
     where = zone or f"{listed(zones)}"
-    return passed(check, f"{launch.instance_type} is offered in {where}.", by_hand)
+    offered = " and ".join(launch.instance_types)
+    are = "is" if len(launch.instance_types) == 1 else "are"
+    return passed(check, f"{offered} {are} offered in {where}.", by_hand)
 
 
 def _efa(launch: Launch, seen: TypeInEc2) -> Finding:

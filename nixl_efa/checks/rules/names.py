@@ -76,9 +76,7 @@ def _taken(launch: Launch, taken: list[Named]) -> Finding:
 
 
 def _in_ec2(launch: Launch) -> str:
-    names = [
-        name for address, name in launch.unique_names.items() if address.startswith("aws_launch_template.")
-    ]
+    names = [node.tag_name for node in launch.every_node]
     return aws(
         launch,
         "ec2",

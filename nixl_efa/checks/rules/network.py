@@ -7,7 +7,7 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Subnet
 from nixl_efa.checks.network_facts import AMAZON_DNS
-from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, tenancy
+from nixl_efa.checks.rules.common import aws, no_answer, parameter_call, takes, tenancy
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 from nixl_efa.settings.values import ZONE_NAME
@@ -205,7 +205,7 @@ def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
         sum(each.own and each.subnet_id in ("", subnet.id) for each in running),
         len(launch.every_node),
     )
-    seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; the pair takes {needed}"
+    seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; {takes(launch)} {needed}"
     if own:
         seen += f", and {own} of its {count} nodes have theirs"
     # What runs gives its address to its successor.

@@ -29,7 +29,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
         "ec2",
         "describe-instances",
         "--filters",
-        f"Name=tag:Name,Values={','.join(launch.node_names)}",
+        f"Name=tag:Name,Values={','.join(node.tag_name for node in launch.every_node)}",
     )
     if isinstance(facts.running, NoAnswer):
         return [no_answer(_CHECK, facts.running, by_hand)]

@@ -7,7 +7,7 @@ from itertools import combinations
 
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules import instance_type
-from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.checks.rules.common import aws, launched, no_answer
 from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
@@ -62,10 +62,10 @@ def _placement(launch: Launch, facts: Facts) -> Finding:
             by_hand,
         )
     if launch.placement_group:
-        return passed(_CHECK, "The pair is launched in one cluster placement group.", by_hand)
+        return passed(_CHECK, f"{launched(launch)} in one cluster placement group.", by_hand)
     if launch.reservation.is_named:
         return passed(
-            _CHECK, "The pair is launched where its reservation has its capacity, without a group.", by_hand
+            _CHECK, f"{launched(launch)} where the reservation has its capacity, without a group.", by_hand
         )
     if launch.placement_choice == "off" and "cluster" in strategies:
         return warned(
@@ -74,7 +74,7 @@ def _placement(launch: Launch, facts: Facts) -> Finding:
             'Set placement_group = "auto" for the lowest latency.',
             by_hand,
         )
-    return passed(_CHECK, "The pair is launched without a placement group.", by_hand)
+    return passed(_CHECK, f"{launched(launch)} without a placement group.", by_hand)
 
 
 def _in_block(launch: Launch) -> Finding:

@@ -3,6 +3,7 @@ block."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.capacity import extension
@@ -28,7 +29,7 @@ def _purchases(launch: Launch, facts: Facts) -> list[Finding]:
     if isinstance(facts.purchases, NoAnswer):
         return [no_answer(_CHECK, facts.purchases)]
     if not facts.purchases:
-        return [passed(_CHECK, f"No purchase for {launch.environment} is open.")]
+        return [passed(_CHECK, f"No purchase for {launch.reservation.target} is open.")]
     return [warned(_CHECK, entry.state_text(), entry.recover_text()) for entry in facts.purchases]
 
 
@@ -47,4 +48,5 @@ def _next(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
         return []
     found = next((each for each in facts.reservations if each.id == facts.next_id), None)
     following = found or unknown(facts.next_id, launch.region)
-    return [next_finding(following, launch, now, reservation.of(facts))]
+    called = replace(launch, environment=launch.reservation.target)
+    return [next_finding(following, called, now, reservation.of(facts))]

@@ -10,7 +10,7 @@ from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.facts import Facts, NoAnswer, Quota, Running
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, counted_by, vcpu_quotas
 from nixl_efa.checks.rules import reservation
-from nixl_efa.checks.rules.common import aws, no_answer, tenancy
+from nixl_efa.checks.rules.common import aws, no_answer, takes, tenancy
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
@@ -57,13 +57,13 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
         ids, types = listed(one.id for one in unknown), listed(sorted({one.instance_type for one in unknown}))
         return skipped(
             _CHECK,
-            f"{name}: {limit} vCPUs, {used} in use, the pair takes {needed}; beside them count those of {ids}, and how "
-            f"many vCPUs a {types} has is not known here.",
+            f"{name}: {limit} vCPUs, {used} in use, {takes(launch)} {needed}; beside them count those of {ids}, and "
+            f"how many vCPUs a {types} has is not known here.",
             "Add them by hand.",
             by_hand,
         )
     held = f" ({reserved} of them held by reservations)" if reserved else ""
-    return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; the pair takes {needed}.", by_hand)
+    return passed(_CHECK, f"{name}: {limit} vCPUs, {used} in use{held}; {takes(launch)} {needed}.", by_hand)
 
 
 def _taken_beside(launch: Launch, quota: Quota) -> int:
@@ -215,7 +215,7 @@ def _too_small(
     launch: Launch, name: str, limit: int, needed: int, used: int | None, hint: str, by_hand: str
 ) -> Finding:
     beside = "" if used is None else f", of which {used} are in use"
-    message = f"{name} allows {limit} vCPUs{beside}; the pair takes {needed}."
+    message = f"{name} allows {limit} vCPUs{beside}; {takes(launch)} {needed}."
     want = needed + (used or 0)
     remedy = (
         f"Ask for at least {want} in Service Quotas ({launch.region}), or end instances that run there.{hint}"
@@ -250,8 +250,8 @@ def _addresses(launch: Launch, facts: Facts) -> Finding:
     if used + count > limit:
         return failed(
             _ADDRESSES,
-            f"{seen}; the pair takes {count}.",
+            f"{seen}; {takes(launch)} {count}.",
             "Release some, ask for more in Service Quotas, or set elastic_ip = false with another way out.",
             by_hand,
         )
-    return passed(_ADDRESSES, f"{seen}; the pair takes {count}.", by_hand)
+    return passed(_ADDRESSES, f"{seen}; {takes(launch)} {count}.", by_hand)

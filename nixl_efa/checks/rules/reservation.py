@@ -3,6 +3,7 @@ health, and nodes that run in another one."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from nixl_efa.capacity.judge import command, id_finding, judge, parameter_command
@@ -15,6 +16,8 @@ from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.times import moment
 from nixl_efa.ultra_servers import is_ultra_server
+
+ZONE = "reservation zone"
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
@@ -49,6 +52,26 @@ def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
     if found.is_block and is_ultra_server(found.instance_type):
         findings.append(_health(launch, facts, found))
     return [*findings, switch]
+
+
+def in_several_zones(requests: Sequence[tuple[Launch, Facts]]) -> Finding | None:
+    """A FAIL where the environment's reservations are in several zones; None where they are not. All nodes are in one
+    subnet, which is in one zone."""
+    zones: dict[str, list[str]] = {}
+    for launch, facts in requests:
+        if (found := of(facts)) is not None and not found.is_dead:
+            zones.setdefault(found.zone, []).append(f"{found.id} ({launch.called})")
+    if len(zones) < 2:
+        return None
+    where = "; ".join(f"{listed(dict.fromkeys(names))} in {zone}" for zone, names in zones.items())
+    first = requests[0][0]
+    return failed(
+        ZONE,
+        f"The reservations are in {len(zones)} zones: {where}. All nodes are in one subnet, and EFA does not leave a"
+        " zone.",
+        "Take reservations of one zone; another environment can use the others.",
+        aws(first, "ec2", "describe-capacity-reservations"),
+    )
 
 
 def _as_warning(found: Finding) -> Finding:

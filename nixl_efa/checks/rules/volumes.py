@@ -10,7 +10,7 @@ from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, VolumeKey
 from nixl_efa.checks.quota_codes import GP3_STORAGE
-from nixl_efa.checks.rules.common import aws, no_answer
+from nixl_efa.checks.rules.common import aws, no_answer, takes
 from nixl_efa.findings import Finding, failed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
@@ -105,7 +105,7 @@ def _quota(launch: Launch, facts: Facts) -> list[Finding]:
         for one in launch.beside
     )
     name = f"{facts.volume_quota.name} ({GP3_STORAGE})"
-    seen = f"{name}: {facts.volumes_gib} of {limit} GiB in use; the pair takes {needed} more"
+    seen = f"{name}: {facts.volumes_gib} of {limit} GiB in use; {takes(launch)} {needed} more"
     if facts.volumes_gib + needed > limit:
         return [
             failed(
