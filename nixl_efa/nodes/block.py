@@ -226,8 +226,9 @@ def _of_reservation(
         f" The block ends at {moment(reservation.end)}."
     )
     if left < WARN_BELOW:
-        which = f" {reservation.id}" if beside is not None else ""
-        extend = f"`nixl-efa capacity extend{which}`"
+        extend = "`nixl-efa capacity extend`"
+        if beside is not None:
+            extend = f"`nixl-efa capacity extend {reservation.id} --hours N`"
         remedy = f"Save your work, or extend the block ({extend}) up to one hour before its end."
         return warned(CHECK, message, remedy)
     return passed(CHECK, message)

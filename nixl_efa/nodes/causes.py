@@ -103,9 +103,9 @@ def cause(
     else:
         why = f"EC2 gives the reason {code!r}, which AWS does not document" if code else "EC2 gives no reason"
     if end is not None and now >= end:
-        beside = f" --env {target}" if target else ""
+        search = f"`nixl-efa capacity search --env {target}`" if target else "`nixl-efa capacity search`"
         remedy = (
-            f"Its block takes no node any more: `nixl-efa capacity search{beside}` finds another one,"
+            f"Its block takes no node any more: {search} finds another one,"
             f" and `nixl-efa deploy {environment}` then builds {'it' if target else 'the nodes'} anew."
         )
         return Cause(why, remedy)

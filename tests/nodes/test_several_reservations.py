@@ -94,7 +94,7 @@ def test_each_block_is_told_with_its_nodes_and_its_time_by_one_call(seen: Seen) 
     assert first.message.startswith(f"producer, consumer: Capacity Block {FIRST} is active; EC2 begins")
     assert second.message.startswith(f"consumer-2, consumer-3: Capacity Block {SECOND} is active; EC2 begins")
     assert "in 1 h 0 min." in second.message
-    assert f"`nixl-efa capacity extend {SECOND}`" in second.remedy
+    assert f"`nixl-efa capacity extend {SECOND} --hours N`" in second.remedy
     assert FIRST not in second.line()
     assert ec2.asked == [[FIRST, SECOND]]
 
