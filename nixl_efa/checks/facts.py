@@ -73,7 +73,8 @@ class Running:
     """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` its tag STACK_TAG.
 
     reservation_id: the one that it runs in; reservation_target: the one that its launch named. EC2 takes an instance
-    whose launch names none into an open reservation by itself.
+    whose launch names none into an open reservation by itself. node: which one it is by the stack's state; empty where
+    that does not tell.
     """
 
     id: str
@@ -93,6 +94,7 @@ class Running:
     zone: str = ""
     group_ids: tuple[str, ...] = ()
     placement_group: str = ""
+    node: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,18 @@ def owned(facts: Facts, launch: Launch) -> Facts:
 def own_instances(running: Iterable[Running], launch: Launch, state: State | None) -> tuple[Running, ...]:
     """The instances, the stack's own marked. state: None where it was not read."""
     known = _ids(state)
-    return tuple(_mark(one, one.id, launch, known) for one in running)
+    names = {one.id: name.replace("_", "-") for name, one in state.nodes.items()} if state is not None else {}
+    marked = (_mark(one, one.id, launch, known) for one in running)
+    return tuple(replace(one, node=names.get(one.id, "")) for one in marked)
+
+
+def of_another(launch: Launch, own: Running) -> bool:
+    """Whether one of the stack's own is a node of the environment that is no part of this request: by the state, else
+    by its Name tag, which changes with project_prefix."""
+    if own.node:
+        names = {node.name for node in launch.every_node}
+        return own.node in names - {node.name for node in launch.nodes}
+    return launch.is_of_another(own.name)
 
 
 def _ids(state: State | None) -> frozenset[str]:

@@ -13,11 +13,13 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.capacity.room import Use, awaits_places
-from nixl_efa.checks.facts import Facts
+from nixl_efa.checks.facts import Facts, Running
+from nixl_efa.checks.ownership import owned
 from nixl_efa.checks.rules import judge
 from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch
 from nixl_efa.node_names import nodes_of
+from nixl_efa.state import parse
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
@@ -94,6 +96,49 @@ def test_reservations_of_two_zones_are_one_failure_with_both_and_no_advice_to_mo
     # One that is over is no reason to move.
     over = of(judge(blocks({}, {"zone": "us-east-2c", "state": "expired"}), NOW), "reservation zone")
     assert [level for level, _ in over] == [PASS, FAIL]
+
+
+def test_nodes_are_known_by_the_state_where_their_tags_have_an_earlier_prefix() -> None:
+    """Each runs in its own block, and none of them is one of the other request."""
+    running = tuple(
+        Running(
+            f"i-{node.name}",
+            "p5.48xlarge",
+            "capacity-block",
+            "running",
+            block,
+            f"old-{node.name}",
+            own=False,
+            vcpu=192,
+            reservation_target=block,
+        )
+        for node, block in zip(NODES, (BLOCK.id, BLOCK.id, SECOND_ID, SECOND_ID), strict=True)
+    )
+    resources = [
+        {
+            "mode": "managed",
+            "type": "aws_instance",
+            "name": node.name.replace("-", "_"),
+            "instances": [{"attributes": {"id": f"i-{node.name}"}}],
+        }
+        for node in NODES
+    ]
+    state = parse({"resources": resources})
+    found = judge(
+        [
+            (launch, owned(replace(facts, running=running, state=state), launch))
+            for launch, facts in blocks({}, {})
+        ],
+        NOW,
+    )
+    assert of(found, "running nodes") == [(PASS, "2 nodes run as the settings say.")]
+    assert {level for level, _ in of(found, "reservation switch")} == {PASS}
+
+
+def test_another_block_is_searched_for_the_nodes_whose_block_is_over() -> None:
+    found = judge(blocks({}, {"end": NOW}), NOW)
+    [over] = [one for one in found if one.check == "reservation time" and one.level is FAIL]
+    assert "`nixl-efa capacity search --env prod/2`" in over.remedy
 
 
 @pytest.mark.parametrize(

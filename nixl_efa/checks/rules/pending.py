@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Running
+from nixl_efa.checks.ownership import of_another
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed
 from nixl_efa.instance_states import RUNNING
@@ -34,9 +35,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if isinstance(facts.running, NoAnswer):
         return [no_answer(_CHECK, facts.running, by_hand)]
     nodes = [
-        each
-        for each in facts.running
-        if each.own and each.state in RUNNING and not launch.is_of_another(each.name)
+        each for each in facts.running if each.own and each.state in RUNNING and not of_another(launch, each)
     ]
     if not nodes:
         return [passed(_CHECK, f"No node of {launch.environment} runs.", by_hand)]

@@ -4,12 +4,14 @@ health, and nodes that run in another one."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.capacity.judge import command, id_finding, judge, parameter_command
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.capacity.room import Use, awaits_places, use_command
 from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.ownership import of_another
 from nixl_efa.checks.rules.common import aws, no_answer, tenancy
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
 from nixl_efa.instance_states import RUNNING
@@ -94,7 +96,7 @@ def of(facts: Facts) -> Reservation | None:
 
 
 def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> list[Finding]:
-    return judge(
+    findings = judge(
         found,
         launch,
         now,
@@ -105,6 +107,11 @@ def _judged(launch: Launch, facts: Facts, found: Reservation, now: datetime) -> 
         account="" if isinstance(facts.account, NoAnswer) else facts.account.id,
         use=_use(facts, found.id),
     )
+    if launch.whole is None:
+        return findings
+    # Each of several reservations is searched for by itself.
+    search = f"`nixl-efa capacity search --env {launch.reservation.target}`"
+    return [replace(one, remedy=one.remedy.replace("`nixl-efa capacity search`", search)) for one in findings]
 
 
 def _use(facts: Facts, reservation_id: str) -> Use | None:
@@ -236,7 +243,7 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     nodes = [
         each
         for each in facts.running
-        if ((each.own and not launch.is_of_another(each.name)) or each.name in launch.node_names)
+        if ((each.own and not of_another(launch, each)) or each.name in launch.node_names)
         and each.state in RUNNING
         and each.reservation_id in living
     ]

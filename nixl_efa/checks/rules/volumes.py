@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, VolumeKey
+from nixl_efa.checks.ownership import of_another
 from nixl_efa.checks.quota_codes import GP3_STORAGE
 from nixl_efa.checks.rules.common import aws, no_answer, takes
 from nixl_efa.findings import Finding, failed, passed, skipped, warned
@@ -99,9 +100,9 @@ def _quota(launch: Launch, facts: Facts) -> list[Finding]:
     limit = int(facts.volume_quota.value * _GIB_A_TIB)
     running = () if isinstance(facts.running, NoAnswer) else facts.running
     # What runs gives its volume up before its successor gets one.
-    own = [each.name for each in running if each.own]
+    own = [each for each in running if each.own]
     needed = sum(
-        (one.count - min(sum(not one.is_of_another(name) for name in own), one.count)) * one.volume.gib
+        (one.count - min(sum(not of_another(one, each) for each in own), one.count)) * one.volume.gib
         for one in launch.beside
     )
     name = f"{facts.volume_quota.name} ({GP3_STORAGE})"
