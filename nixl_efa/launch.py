@@ -367,9 +367,12 @@ def _volume(settings: Settings) -> Volume:
 
 
 def summary(launch: Launch) -> str:
-    """The environment in one line: stack, and of each request type, EFA interfaces and Gbps, NIXL's backend, volume,
-    capacity."""
-    return f"{launch.stack_name}: {'; '.join(_summary(one) for one in launch.requests)}"
+    """The environment in one line, or where its nodes are not all launched alike, in one for each request: stack, type,
+    EFA interfaces and Gbps, NIXL's backend, volume, capacity."""
+    if not launch.parts:
+        return f"{launch.stack_name}: {_summary(launch)}"
+    lines = (f"  {one.called}: {_summary(one)}" for one in launch.requests)
+    return "\n".join((f"{launch.stack_name}:", *lines))
 
 
 def _summary(launch: Launch) -> str:

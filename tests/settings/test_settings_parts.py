@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.launch import launch_of
+from nixl_efa.launch import launch_of, summary
 from nixl_efa.settings import Loaded
 from nixl_efa.settings.parts import CapacityEntry, entries_of, misfits
 
@@ -86,6 +86,18 @@ def test_each_role_and_each_entry_of_capacity_is_a_request_of_its_own(
     loaded = load_texts({"dev": text})
     assert loaded.findings == ()
     assert launched(loaded) == requests
+
+
+def test_the_summary_has_a_line_for_each_request_with_its_nodes(load_texts: Load) -> None:
+    [settings] = load_texts(
+        {"dev": BLOCKS + f"consumers = 2\n{ONE}producers = 1\n{TWO}consumers = 2"}
+    ).environments
+    head, *lines = summary(launch_of(settings)).splitlines()
+    assert head == "nixl-efa-dev:"
+    assert [line.partition(",")[0] for line in lines] == [
+        "  producer: 1 x p5.48xlarge",
+        "  consumer, consumer-2: 2 x p5.48xlarge",
+    ]
 
 
 def test_the_tables_can_be_given_as_json_in_a_variable(load_texts: Load) -> None:
