@@ -94,7 +94,7 @@ def test_the_summary_has_a_line_for_each_request_with_its_nodes(load_texts: Load
     ).environments
     head, *lines = summary(launch_of(settings)).splitlines()
     assert head == "nixl-efa-dev:"
-    assert [line.partition(",")[0] for line in lines] == [
+    assert [line.partition(", 32 EFA")[0] for line in lines] == [
         "  producer: 1 x p5.48xlarge",
         "  consumer, consumer-2: 2 x p5.48xlarge",
     ]
