@@ -12,6 +12,7 @@ from typing import Literal
 
 from nixl_efa import instance_types, nixl_releases
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
+from nixl_efa.findings import listed
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, common, nixl_backend
@@ -88,6 +89,7 @@ class Launch:
     profile:         the AWS profile of all calls, those to look by hand too; empty: none is named.
     assume_role:     the role of all calls but those to look by hand; None: the credentials' own.
     role:            of a request: whose own table its nodes follow; empty for none (Settings.parts).
+    unfilled:        which of the nodes go into its reservation is still to be found out (nixl_efa.capacity.fill).
     parts:           the requests; empty where all nodes are launched alike. whole: of a request, what it is a part of.
     """
 
@@ -131,6 +133,7 @@ class Launch:
     profile: str = ""
     assume_role: AssumeRole | None = None
     role: str = ""
+    unfilled: bool = False
     parts: tuple[Launch, ...] = ()
     whole: Launch | None = None
 
@@ -184,12 +187,9 @@ class Launch:
 
     @property
     def called(self) -> str:
-        """What a message calls the request's nodes beside others of the environment: "producer" or "consumer-2 to
-        consumer-4"; empty where there are no others."""
-        if self.whole is None:
-            return ""
-        first, last = self.nodes[0].name, self.nodes[-1].name
-        return first if first == last else f"{first} to {last}" if len(self.nodes) > 2 else f"{first}, {last}"
+        """What a message calls the request's nodes beside others of the environment: "producer, consumer"; empty where
+        there are no others."""
+        return listed((node.name for node in self.nodes), limit=3) if self.whole is not None else ""
 
     @property
     def count(self) -> int:
@@ -198,7 +198,9 @@ class Launch:
 
     @property
     def count_in_reservation(self) -> int:
-        """Instances of the environment that are launched into the same reservation."""
+        """Instances of the environment that are launched into the same reservation; one, at least."""
+        if self.unfilled:
+            return 1
         return sum(one.count for one in self.beside if one.reservation == self.reservation)
 
     @property

@@ -21,8 +21,13 @@ def targets(launch: Launch) -> dict[str, Launch]:
     for request in reserved or [one for one in launch.requests if one.reservation == launch.reservation]:
         name = request.reservation.target
         source = replace(request.reservation, environment=name, part="")
-        nodes = (*(found[name].nodes if name in found else ()), *request.nodes)
-        found[name] = replace(request, environment=name, reservation=source, nodes=nodes, whole=None)
+        unfilled = not request.nodes
+        # Any node may come into an entry that is still to be filled.
+        own = launch.nodes if unfilled else request.nodes
+        nodes = (*(found[name].nodes if name in found else ()), *own)
+        found[name] = replace(
+            request, environment=name, reservation=source, nodes=nodes, whole=None, unfilled=unfilled
+        )
     if len(found) > 1:
         for name, one in found.items():
             found[name] = replace(one, reservation=replace(one.reservation, one_of_several=True))

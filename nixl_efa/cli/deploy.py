@@ -89,6 +89,7 @@ def deploy(
             f"An option of cdktf's goes to `{program()} deploy {STACK_PREFIX}{environment}`, which asks nothing about "
             "the nodes that it replaces"
         )
+    _fill(environment, profile)
     course = _Course(settings_of(environment, profile))
 
     def end(outcome: Outcome, message: str) -> None:
@@ -137,6 +138,16 @@ def _check(
         raise Failure(
             f"{settings.stack_name} was not deployed: the check found what would stop it ({listed(found)})"
         )
+
+
+def _fill(environment: str, profile: str | None) -> None:
+    """Finds a place for nodes whose reservation is left open, or has ended."""
+    from nixl_efa.cli.capacity.fill import fill_entries, unfilled_settings
+    from nixl_efa.cli.capacity.session import session
+
+    run = session(profile)
+    if settings := unfilled_settings(environment, run):
+        fill_entries(settings, run)
 
 
 def _switch(settings: Settings, profile: str | None) -> str:

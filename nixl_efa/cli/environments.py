@@ -15,7 +15,7 @@ from nixl_efa.settings import Loaded, Settings, app_context, environment_names, 
 
 
 def environment_settings(
-    name: str, environ: Mapping[str, str], project: Path, profile: str | None = None
+    name: str, environ: Mapping[str, str], project: Path, profile: str | None = None, *, filled: bool = True
 ) -> Settings:
     """The settings of the environment that a user named. BadInput, in one message, for one that does not exist (with
     the nearest name) or has a fault.
@@ -23,12 +23,14 @@ def environment_settings(
     project: the folder with environments/ and cdktf.json.
     profile: in place of one that the settings name, as the option --profile says. Where they name none, Terraform is
              told it by AWS_PROFILE: what is synthesized stays as it is for `cdktf deploy`.
+    filled:  with the nodes in the entries of `capacity`; else these may be left to `nixl-efa capacity fill`, as they
+             are where capacity is bought.
     """
     directory = project / "environments"
     if not directory.is_dir():
         raise BadInput(f"there is no {directory}: {WHAT_IT_IS}.")
     commands.remember(environment=name, profile=profile, acts_as=profile)
-    settings = _settings_of(name, environ, project, _context(environ, project))
+    settings = _settings_of(name, environ, project, _context(environ, project), filled=filled)
     commands.remember(acts_as=profile or settings.profile, region=settings.region)
     return settings.model_copy(update={"profile": profile}) if profile and settings.profile else settings
 
@@ -47,14 +49,21 @@ def _settings_of(
     project: Path,
     context: Mapping[str, object],
     everyone: Loaded | None = None,
+    *,
+    filled: bool = True,
 ) -> Settings:
-    """everyone: all environments of the project, where they are loaded already."""
+    """everyone: all environments of the project, where they are loaded already. filled: see environment_settings."""
     directory = project / "environments"
-    loaded = load(directory, environ, context, only=[name])
+    loaded = load(directory, environ, context, only=[name], filled=filled)
     # What is wrong between two environments is seen only with all of them.
     everyone = everyone or load(directory, environ, context, only=environment_names(directory))
     beside = everyone.by_environment.get(name, ())
-    if faults := failures(dict.fromkeys((*loaded.findings, *beside))):
+    faults = failures(dict.fromkeys((*loaded.findings, *beside)))
+    if not filled and loaded.faulty and loaded.faulty[0].is_unfilled:
+        faults = [one for one in faults if one.check != "capacity"]
+        if not faults:
+            return loaded.faulty[0]
+    if faults:
         raise BadInput("\n".join([*(fault.line() for fault in faults), *left_behind(name, project)]))
     return loaded.environments[0]
 
@@ -96,7 +105,8 @@ def launches(
     everyone = load(directory, environ, context, only=names)
     for name in names:
         try:
-            found[name] = launch_of(_settings_of(name, environ, project, context, everyone), profile=profile)
+            settings = _settings_of(name, environ, project, context, everyone, filled=False)
+            found[name] = launch_of(settings, profile=profile)
         except BadInput as fault:
             tell(f"the settings of {name} are left out of account: {fault.message}")
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,8 @@ from pathlib import Path
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
 from nixl_efa.settings.model import SETTING_NAMES
-from nixl_efa.settings.source import Given, Layer, Source, fault
+from nixl_efa.settings.parts import COUNTS, RESERVATION
+from nixl_efa.settings.source import Given, Layer, Source, fault, warning
 from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME
 
 _SUBJECT = "environments"
@@ -80,8 +82,18 @@ def _label(directory: Path, environment: str) -> str:
     return (Path(directory.name) / f"{environment}.toml").as_posix()
 
 
-def read_file(directory: Path, environment: str) -> tuple[dict[str, Given] | None, list[Finding]]:
-    """The settings in an environment's file, None when it can't be read, and what is wrong with its names."""
+def shares_file(directory: Path, environment: str) -> Path:
+    """What `nixl-efa capacity fill` writes: for each entry of `capacity` the numbers of its nodes by role."""
+    return directory / f"{environment}.capacity.json"
+
+
+def read_file(
+    directory: Path, environment: str, *, filled: bool = True
+) -> tuple[dict[str, Given] | None, list[Finding]]:
+    """The settings in an environment's file, None when it can't be read, and what is wrong with its names.
+
+    filled: with what was filled into entries of `capacity` that don't say which nodes they take.
+    """
     label = _label(directory, environment)
     try:
         content = (directory / f"{environment}.toml").read_bytes()
@@ -103,12 +115,50 @@ def read_file(directory: Path, environment: str) -> tuple[dict[str, Given] | Non
         for key in table
         if key not in SETTING_NAMES
     ]
+    if filled and takes_none(table.get("capacity")):
+        table["capacity"], problems = _filled(directory, environment, table["capacity"])
+        findings += problems
     settings = {
         key: Given(value, Source(Layer.FILE, f"{label}: {key}"))
         for key, value in table.items()
         if key in SETTING_NAMES
     }
     return settings, findings
+
+
+def takes_none(entries: object) -> bool:
+    """Whether these are entries of `capacity`, none of which says what nodes it takes."""
+    tables = entries if isinstance(entries, list) else []
+    return bool(tables) and all(
+        isinstance(one, dict) and not {*COUNTS.values()} & one.keys() for one in tables
+    )
+
+
+def reservation_of(entry: Mapping[str, object]) -> str:
+    """What an entry of `capacity` names: an id or a parameter. It is the same entry wherever it stands in the list."""
+    return str(next((entry[name] for name in RESERVATION if entry.get(name)), ""))
+
+
+def _filled(
+    directory: Path, environment: str, entries: list[dict[str, object]]
+) -> tuple[list[dict[str, object]], list[Finding]]:
+    """The entries with the nodes that were filled in; as they are where none were."""
+    file = shares_file(directory, environment)
+    try:
+        shares = {reservation_of(one): one for one in json.loads(file.read_text(encoding="utf-8"))}
+        return [{**entry, **shares.get(reservation_of(entry), {})} for entry in entries], []
+    except FileNotFoundError:
+        return entries, []
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not what that command writes"
+        label = f"{directory.name}/{file.name}"
+        return entries, [
+            warning(
+                "capacity",
+                f"{label} is passed over: {why}.",
+                f"`nixl-efa capacity fill {environment}` writes it.",
+            )
+        ]
 
 
 def _syntax(label: str, text: str, problem: str) -> str:

@@ -25,11 +25,12 @@ def _shares(facts: Facts) -> Iterator[Finding]:
     entries = facts.settings.capacity
     if not entries:
         return
-    if not any(entry.named(role) for entry in entries for role in ROLES):
+    if facts.settings.is_unfilled:
         yield facts.fault(
             "capacity",
             f"capacity ({facts.source('capacity').label}) does not say which nodes are launched into its reservations.",
-            "Give each entry producers or consumers: how many of them it takes.",
+            "Give each entry producers or consumers, or let "
+            f"`nixl-efa capacity fill {facts.environment}` put them in by the reservations' ends and free places.",
         )
     for role, what in misfits(_counts(facts), entries):
         yield facts.fault(

@@ -44,12 +44,15 @@ def load(
     environ: Mapping[str, str],
     context: Mapping[str, object],
     only: Sequence[str] = (),
+    *,
+    filled: bool = True,
 ) -> Loaded:
     """The environments that have a file in the directory: `only`, else NIXL_EFA_ENVIRONMENTS, else all of them.
 
-    environ: the process's environment variables; context: cdktf's context. Raises nothing for what a user may
-    have written in any of the three: it is in the findings. They come in a fixed order: what belongs to no
-    environment first, then the environments by name, in each the file's faults, the values' and the rules'.
+    environ: the process's environment variables; context: cdktf's context. filled: see read_file. Raises
+    nothing for what a user may have written in any of the three: it is in the findings. They come in a fixed order:
+    what belongs to no environment first, then the environments by name, in each the file's faults, the values' and the
+    rules'.
     """
     selection = select(directory, environ, only)
     variables = read_variables(environ, selection.known, selection.chosen)
@@ -58,7 +61,7 @@ def load(
     by_environment: dict[str, list[Finding]] = {}
     environments: list[Settings] = []
     for name in selection.chosen:
-        given, findings = read_file(directory, name)
+        given, findings = read_file(directory, name, filled=filled)
         by_environment[name] = findings
         findings += variables.findings_of_environment.get(name, [])
         findings += contexts.findings_of_environment.get(name, [])

@@ -253,6 +253,11 @@ class Settings(BaseModel):
         return f"{self.project_prefix}-{self.name}"
 
     @property
+    def is_unfilled(self) -> bool:
+        """Whether there are entries of `capacity`, and none says which nodes it takes."""
+        return bool(self.capacity) and not any(entry.takes_any for entry in self.capacity)
+
+    @property
     def parts(self) -> tuple[Part, ...]:
         """Which nodes are launched with which settings: one part for all, unless a table says otherwise."""
         return parts(

@@ -82,6 +82,11 @@ class CapacityEntry(BaseModel):
         found: int | tuple[int, ...] = getattr(self, COUNTS[role])
         return found
 
+    @property
+    def takes_any(self) -> bool:
+        """Whether it says that it takes a node."""
+        return any(self.named(role) for role in ROLES)
+
     def named(self, role: str) -> int:
         """How many of a role it takes."""
         share = self.share(role)
@@ -120,11 +125,15 @@ def parts(
     counts: nodes by role. groups: by role. source: of the settings producer, consumer and capacity. instance_type: the
     environment's. The entries' shares must fit the counts (see `misfits`).
     """
+    unfilled = bool(entries) and not any(entry.takes_any for entry in entries)
     found: dict[tuple[int, str], list[tuple[str, int]]] = {}
+    if unfilled:
+        found = {(position, ""): [] for position, _ in enumerate(entries, 1)}
     for role in ROLES:
-        places = entries_of(role, counts[role], entries)
+        # Entries that are still to be filled are one part each, without nodes.
+        places = entries_of(role, counts[role], entries) if not unfilled else {}
         own = role if groups[role] is not None and _given(groups[role]) else ""
-        for number in range(1, counts[role] + 1):
+        for number in range(1, counts[role] + 1) if not unfilled else ():
             found.setdefault((places.get(number, 0), own), []).append((role, number))
     result = []
     for (entry, role), nodes in found.items():

@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.cli.conftest import BLOCK, ID_NAME, REGION, Cli, actions, stored, usable, write_environment
+from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored, usable
 
 PURCHASE = "PurchaseCapacityBlock"
 ZONE_NAME = "/nixl-efa/prod/availability-zone"
@@ -318,42 +318,3 @@ def test_deploy_does_not_leave_running_nodes_for_the_next_block_unasked(
     assert "Traceback" not in ran.err
     assert stored(ID_NAME) == current["reservation_id"]
     assert overlapping["reservation_id"] in ran.out + ran.err
-
-
-def test_an_environment_has_a_current_and_a_next_block_of_each_of_its_reservations(
-    cli: Cli, aws: LocalAws
-) -> None:
-    entry = '[[capacity]]\ncapacity_reservation_parameter = "/nixl-efa/prod{}/capacity-reservation-id"\n{}\n'
-    text = BLOCK.format(name="prod", parameter="").replace('capacity_reservation_parameter = ""\n', "")
-    entries = entry.format("", "producers = 1\nconsumers = 1") + entry.format("/2", "consumers = 2")
-    write_environment(Path.cwd(), "prod", f"{text}consumers = 3\n{entries}")
-    first = cli.offer()
-    assert cli.buy(first).code == 0
-    zone = first["availability_zone"]
-    elsewhere = next(one for one in usable(cli) if one["availability_zone"] != zone)
-    refused = cli.buy(elsewhere, "--env", "prod/2")
-    assert refused.code == 1
-    assert f"the other reservations of prod are in {zone}: EFA does not cross zones" in refused.err
-    second = cli.buy(
-        next(one for one in usable(cli) if one["availability_zone"] == zone), "--env", "prod/2", "--json"
-    )
-    assert (second.code, second.json["kept_as"]) == (0, "current"), second.err
-    third = cli.buy(
-        next(one for one in usable(cli, "--from", first["end"]) if one["availability_zone"] == zone), "--json"
-    )
-    assert (third.code, third.json["kept_as"]) == (0, "next"), third.err
-    assert (
-        len({stored(ID_NAME), stored("/nixl-efa/prod/2/capacity-reservation-id"), stored(f"{ID_NAME}-next")})
-        == 3
-    )
-    used = [one["used_by"] for one in cli.reservations()]
-    assert sorted((user["environment"], user["as"]) for users in used for user in users) == [
-        ("prod", "current"),
-        ("prod", "next"),
-        ("prod/2", "current"),
-    ]
-    assert cli("capacity", "load", "--env", "prod/2", "--json").json["reservation_id"] in second.out
-    unknown = cli("capacity", "load", "--env", "prod/3")
-    assert (unknown.code, "prod has no such reservation. Did you mean prod/2?" in unknown.err) == (2, True)
-    recovered = cli("capacity", "recover", "--env", "prod/2")
-    assert (recovered.code, "no purchase is open" in recovered.err) == (0, True)

@@ -148,7 +148,8 @@ FAULTS: list[tuple[str, list[str]]] = [
         BLOCKS + ONE,
         [
             f"FAIL dev: capacity ({DEV}: capacity) does not say which nodes are launched into its reservations. Give "
-            "each entry producers or consumers: how many of them it takes."
+            "each entry producers or consumers, or let `nixl-efa capacity fill dev` put them in by the reservations' "
+            "ends and free places."
         ],
     ),
     (

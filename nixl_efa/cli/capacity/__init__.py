@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch
+from nixl_efa.cli.capacity.fill import fill
 from nixl_efa.cli.capacity.reservations import cancel, list_, show, wait
 from nixl_efa.cli.capacity.search import search
 
@@ -28,3 +29,4 @@ app.command("cancel")(cancel)
 app.command("save")(save)
 app.command("switch")(switch)
 app.command("load")(load)
+app.command("fill")(fill)

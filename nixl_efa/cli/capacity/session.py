@@ -99,7 +99,7 @@ class Session:
             message = f"--env {name!r}: there is no such environment. {did_you_mean(environment, names)}"
             raise BadInput("\n".join([message.rstrip(), *left_behind(environment, self.project)]))
 
-        settings = environment_settings(environment, self.environ, self.project, self.profile)
+        settings = environment_settings(environment, self.environ, self.project, self.profile, filled=False)
         found = targets(launch_of(settings, profile=self.profile))
         if name not in found:
             raise BadInput(

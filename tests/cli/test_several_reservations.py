@@ -1,0 +1,91 @@
+"""Capacity of an environment that has several reservations: each is bought and kept by itself, and nodes go into them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from local_aws import LocalAws
+from tests.cli.conftest import BLOCK, ID_NAME, Cli, stored, usable, write_environment
+from tests.cli.test_money_next import at
+
+
+def two_entries(before: str, *shares: str) -> None:
+    """prod's file, with two entries of capacity."""
+    entry = '[[capacity]]\ncapacity_reservation_parameter = "/nixl-efa/prod{}/capacity-reservation-id"\n{}\n'
+    text = BLOCK.format(name="prod", parameter="").replace('capacity_reservation_parameter = ""\n', "")
+    entries = "".join(entry.format(at, share) for at, share in zip(("", "/2"), shares, strict=True))
+    write_environment(Path.cwd(), "prod", f"{text}{before}{entries}")
+
+
+def test_an_environment_has_a_current_and_a_next_block_of_each_of_its_reservations(
+    cli: Cli, aws: LocalAws
+) -> None:
+    two_entries("consumers = 3\n", "producers = 1\nconsumers = 1", "consumers = 2")
+    first = cli.offer()
+    assert cli.buy(first).code == 0
+    zone = first["availability_zone"]
+    elsewhere = next(one for one in usable(cli) if one["availability_zone"] != zone)
+    refused = cli.buy(elsewhere, "--env", "prod/2")
+    assert refused.code == 1
+    assert f"the other reservations of prod are in {zone}: EFA does not cross zones" in refused.err
+    second = cli.buy(
+        next(one for one in usable(cli) if one["availability_zone"] == zone), "--env", "prod/2", "--json"
+    )
+    assert (second.code, second.json["kept_as"]) == (0, "current"), second.err
+    third = cli.buy(
+        next(one for one in usable(cli, "--from", first["end"]) if one["availability_zone"] == zone), "--json"
+    )
+    assert (third.code, third.json["kept_as"]) == (0, "next"), third.err
+    assert (
+        len({stored(ID_NAME), stored("/nixl-efa/prod/2/capacity-reservation-id"), stored(f"{ID_NAME}-next")})
+        == 3
+    )
+    used = [one["used_by"] for one in cli.reservations()]
+    assert sorted((user["environment"], user["as"]) for users in used for user in users) == [
+        ("prod", "current"),
+        ("prod", "next"),
+        ("prod/2", "current"),
+    ]
+    assert cli("capacity", "load", "--env", "prod/2", "--json").json["reservation_id"] in second.out
+    unknown = cli("capacity", "load", "--env", "prod/3")
+    assert (unknown.code, "prod has no such reservation. Did you mean prod/2?" in unknown.err) == (2, True)
+    recovered = cli("capacity", "recover", "--env", "prod/2")
+    assert (recovered.code, "no purchase is open" in recovered.err) == (0, True)
+
+
+def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_ends(
+    cli: Cli, aws: LocalAws
+) -> None:
+    two_entries("consumers = 2\n", "", "")
+    unfilled = cli("check", "prod")
+    assert (unfilled.code, "`nixl-efa capacity fill prod`" in unfilled.err) == (2, True)
+    empty = cli("capacity", "fill", "prod")
+    assert (empty.code, "3 nodes need a place, and the living reservations have 0" in empty.err) == (1, True)
+    found = usable(cli)
+    later = max(found, key=lambda one: str(one["end"]))
+    early = next(
+        one
+        for one in found
+        if one["end"] < later["end"] and one["availability_zone"] == later["availability_zone"]
+    )
+    assert cli.buy(later).code == 0
+    assert cli.buy(early, "--env", "prod/2").code == 0
+    filled = cli("capacity", "fill", "prod", "--json")
+    assert filled.code == 0, filled.err
+    assert [(one["producers"], one["consumers"]) for one in filled.json["entries"]] == [([], [2]), ([1], [1])]
+    file = Path("environments/prod.capacity.json")
+    written = file.read_bytes()
+    assert cli("capacity", "fill", "prod").code == 0
+    assert file.read_bytes() == written
+    file.write_text("{")
+    damaged = cli("capacity", "fill", "prod")
+    assert (damaged.code, "Put it back from version control" in damaged.err) == (1, True)
+    file.write_bytes(written)
+    at(aws, early["end"], 1)
+    too_few = cli("capacity", "fill", "prod")
+    assert (too_few.code, "have 2" in too_few.err) == (1, True)
+    assert file.read_bytes() == written
+    text = Path("environments/prod.toml").read_text().replace("consumers = 2", "consumers = 1")
+    Path("environments/prod.toml").write_text(text)
+    moved = cli("capacity", "fill", "prod", "--json").json["entries"]
+    assert [(one["producers"], one["consumers"]) for one in moved] == [([1], [1]), ([], [])]
