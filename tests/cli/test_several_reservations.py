@@ -1,4 +1,4 @@
-"""Capacity of an environment that has several reservations: each is bought and kept by itself, and nodes go into them."""
+"""Capacity of an environment with several reservations: each is bought and kept by itself, and nodes go into them."""
 
 from __future__ import annotations
 

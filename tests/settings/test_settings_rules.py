@@ -55,12 +55,12 @@ TOGETHER: list[tuple[str, list[str]]] = [
             "the driver."
         ],
     ),
-    (G7E + "producers = 1\nconsumers = 15", []),
+    (G7E + "producers = 1\nconsumers = 63", []),
     (
-        G7E + "producers = 2\nconsumers = 15",
+        G7E + "producers = 2\nconsumers = 63",
         [
-            f"FAIL dev: producers = 2 ({DEV}: producers) and consumers = 15 ({DEV}: consumers) make 17 nodes: an "
-            "environment has at most 16. Make a second environment, or go on to an engine for clusters."
+            f"FAIL dev: producers = 2 ({DEV}: producers) and consumers = 63 ({DEV}: consumers) make 65 nodes: an "
+            "environment has at most 64. Make a second environment, or go on to an engine for clusters."
         ],
     ),
     (
