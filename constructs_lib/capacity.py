@@ -70,14 +70,18 @@ class Reservation(Construct):
 class Placement(Construct):
     """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings).
 
-    launched_anew_by: address of the resource that changes when the group comes or goes. The provider plans nothing
-    for a node whose group goes, and EC2 keeps a group that has instances (InvalidPlacementGroup.InUse).
+    launched_anew_by: address of the resource that changes when the group comes or goes; none where the nodes are not all
+    launched alike. The provider plans nothing for a node whose group goes, and EC2 keeps a group that has instances
+    (InvalidPlacementGroup.InUse).
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
         super().__init__(scope, id)
         self.group_name: str | None = None
-        self.launched_anew_by: str = terraform_data(self, "placement", {"group": launch.placement_group})
+        self.launched_anew_by: list[str] = []
+        if not launch.parts:
+            group_of_all = {"group": launch.placement_group}
+            self.launched_anew_by = [terraform_data(self, "placement", group_of_all)]
         if any(one.placement_group for one in launch.requests):
             group = PlacementGroup(
                 self,

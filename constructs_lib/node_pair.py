@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 
-from cdktf import TerraformStack
+from cdktf import Precondition, TerraformStack
 from constructs import Construct
 
 from constructs_lib.access import NodeAccess
@@ -53,7 +54,16 @@ class NodePair(Construct):
             part: Image(self, part_name("image", part), launch=request, part=part)
             for part, request in {image_part(request): request for request in launch.requests}.items()
         }
-        of_all = [self._launched_anew_by(), self.placement.launched_anew_by]
+        conditions = [
+            *(one for reservation in self.reservations.values() for one in reservation.preconditions),
+            *self.network.preconditions,
+            *self.security_group.preconditions,
+        ]
+        # Where nodes are launched each in its own way, one of them is no reason for the others. Nothing then stands for
+        # all: with the value of some nodes it would replace the others when all are launched alike again.
+        of_all = (
+            [] if launch.parts else [self._launched_anew_by(conditions), *self.placement.launched_anew_by]
+        )
         self.interfaces = {
             node.name: self._interfaces(request, node)
             for request in launch.requests
@@ -74,22 +84,22 @@ class NodePair(Construct):
             )
             for node in request.nodes:
                 boot = bootstrap_of(request, node.name, addresses=addresses, scripts_bucket=self.bucket.name)
-                own = self._launched_anew_by_its_own(request, node)
+                checked = conditions if launch.parts and not self.nodes else []
+                own = self._launched_anew_by_its_own(request, node, checked)
                 self.nodes[node.name] = Node(
                     self,
                     node.name,
                     shared=shared,
                     interfaces=self.interfaces[node.name],
                     user_data=user_data(boot),
-                    # Where nodes are launched each in its own way, one of them is no reason for the others.
-                    launched_anew_by=[own] if launch.parts else [*of_all, own],
+                    launched_anew_by=[*of_all, own],
                     tags=request.tags_of(node),
                 )
         # The first of each role is always there.
         beyond_a_pair = [node.name for node in launch.nodes if node.name != node.role]
         kept_in_number(self, "nodes_beyond_a_pair", beyond_a_pair, protected=launch.protect_nodes)
 
-    def _launched_anew_by(self) -> str:
+    def _launched_anew_by(self, conditions: Sequence[Precondition]) -> str:
         """What the user chose that the nodes are launched from: a change replaces the nodes of an environment that are
         all launched alike.
 
@@ -117,14 +127,12 @@ class NodePair(Construct):
             # The interfaces follow from the type. A newer layout of ours is no reason to launch a node anew, and
             # NIXL can be installed on a running one. They stay members, for a member that goes is a change, too.
             ignore_changes=["input.interfaces", "input.nixl_version"],
-            preconditions=[
-                *(one for reservation in self.reservations.values() for one in reservation.preconditions),
-                *self.network.preconditions,
-                *self.security_group.preconditions,
-            ],
+            preconditions=conditions,
         )
 
-    def _launched_anew_by_its_own(self, request: Launch, node: NodeOfLaunch) -> str:
+    def _launched_anew_by_its_own(
+        self, request: Launch, node: NodeOfLaunch, conditions: Sequence[Precondition]
+    ) -> str:
         """The same of one node. Every node has it from its beginning, so that it follows when its own type or
         reservation changes: Terraform replaces nothing for a resource that only comes."""
         return terraform_data(
@@ -138,6 +146,7 @@ class NodePair(Construct):
                 "security_group_id": self.security_group.security_group_id,
                 "subnet_id": self.network.subnet_id,
             },
+            preconditions=conditions,
         )
 
     def _interfaces(self, request: Launch, node: NodeOfLaunch) -> EfaInterfaces:

@@ -94,18 +94,20 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
 def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resources, Settings]:
     """What decides of one node, by its name in Terraform: not what launches another one anew; and its own settings.
 
-    Where the nodes are not all launched alike, what is of the whole environment launches none of them anew.
+    Where the nodes are not all launched alike, or were not before, nothing is there that launches all of them anew.
     """
     prefix = "terraform_data.launch_"
     mine = {at: one for at, one in resources.items() if not at.startswith(prefix) or at == f"{prefix}{name}"}
-    parts = settings.parts
-    if len(parts) == 1:
-        return mine, settings.of(parts[0])
-    kept = {at: one for at, one in mine.items() if at != "terraform_data.placement"}
-    kept["terraform_data.launch"] = mine.get(f"{prefix}{name}", {"change": {}})
     role, _, number = name.partition("_")
     node = (role, int(number) if number.isdigit() else 1)
-    return kept, next((settings.of(part) for part in parts if node in part.nodes), settings)
+    own = next((settings.of(part) for part in settings.parts if node in part.nodes), settings)
+    of_node, of_all = mine.get(f"{prefix}{name}"), mine.get("terraform_data.launch")
+    were_alike = of_all is None or "create" not in of_all["change"]["actions"]
+    if of_node is None or (len(settings.parts) == 1 and were_alike):
+        return mine, own
+    kept = {at: one for at, one in mine.items() if at != "terraform_data.placement"}
+    kept["terraform_data.launch"] = of_node
+    return kept, own
 
 
 def _of_paths(change: Mapping[str, Any], resources: Resources, settings: Settings) -> Iterator[Cause]:

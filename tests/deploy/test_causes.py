@@ -61,6 +61,20 @@ def test_an_image_whose_frozen_value_a_lost_state_forgot_is_the_cause() -> None:
         assert [str(cause).partition(" from ")[0] for cause in node.causes] == ["ami_id went"]
 
 
+def test_a_node_that_is_launched_like_the_others_again_is_told_its_own_cause() -> None:
+    """terraform_data.launch only comes then: nothing stood for all nodes before."""
+    case = Case(
+        "another-accelerator", {"instance_type": "trn1.32xlarge"}, "replace", ("instance_type went from",)
+    )
+    document = recorded(case.name)
+    launch = change(document, "terraform_data.launch")
+    for name in ("producer", "consumer"):
+        own = {**launch, "name": f"launch_{name}", "address": f"terraform_data.launch_{name}"}
+        document["resource_changes"].append(own)
+    launch["change"] = {**launch["change"], "actions": ["create"], "before": None}
+    assert_told(plan.read(document, settings_of(case)), case)
+
+
 def test_addresses_that_go_are_named() -> None:
     found = plan.read(recorded("addresses"), settings_of(CASES[-1]))
     assert [words.split()[:2] for words in found.missed] == [["public", "address"]] * 2

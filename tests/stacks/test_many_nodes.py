@@ -137,5 +137,14 @@ def test_a_role_with_a_type_of_its_own_has_the_interfaces_the_zone_and_the_backe
 def test_what_the_whole_environment_has_is_the_same_with_and_without_a_table_of_a_role() -> None:
     alike = resources(synthesize("prod"), "terraform_data")
     divided = resources(synthesize("prod", producer={"instance_type": "g6e.12xlarge"}), "terraform_data")
-    for name in ("launch", "image", "placement", "launch_consumer"):
+    for name in ("image", "launch_consumer"):
         assert divided[name]["input"] == alike[name]["input"], name
+
+
+def test_nothing_stands_for_all_nodes_where_they_are_not_launched_alike() -> None:
+    """What would replace those that stay when all are launched alike again. What a launch needs is checked all the same."""
+    alike = resources(synthesize("prod"), "terraform_data")
+    divided = resources(synthesize("prod", producer={"volume_size": 400}), "terraform_data")
+    assert alike.keys() - divided.keys() == {"launch", "placement"}
+    checked = alike["launch"]["lifecycle"]["precondition"]
+    assert divided["launch_producer"]["lifecycle"]["precondition"] == checked

@@ -149,5 +149,10 @@ def test_a_node_is_replaced_for_its_own_reservation_and_type_and_the_others_stay
         "consumer_2": ["delete", "create"],
         "consumer_3": ["delete", "create"],
     }
+    # All into the second reservation, as when the first has ended: who runs there already stays.
+    assert planned(consumers=3, capacity_reservation_id=second) == {
+        "producer": ["delete", "create"],
+        "consumer": ["delete", "create"],
+    }
     # And back to a pair.
     assert planned(capacity_reservation_id=first) == {"consumer_2": ["delete"], "consumer_3": ["delete"]}
