@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from nixl_efa.findings import Finding
 from nixl_efa.settings.backend import CloudBackend, S3Backend
 from nixl_efa.settings.model import Settings
-from nixl_efa.settings.source import fault
+from nixl_efa.settings.source import Source, fault
 
 Place = tuple[str, ...]
 
@@ -79,37 +79,46 @@ def _mixed_parameter(settings: Settings, other: Settings) -> str:
     if (settings.account_id or "", settings.region) != (other.account_id or "", other.region):
         return ""
     mine, theirs = _parameters(settings), _parameters(other)
-    block, zones = (
-        settings.capacity_reservation_parameter,
-        {one.availability_zone_parameter for one in (settings, other)},
-    )
-    if block and block == other.capacity_reservation_parameter and len(zones - {None}) == 2:
-        return block
+    zones = {one.availability_zone_parameter for one in (settings, other)}
+    blocks = [_block_parameters(one) for one in (settings, other)]
+    if len(zones - {None}) == 2 and (shared := next((one for one in blocks[0] if one in blocks[1]), "")):
+        return shared
     return next((name for name, kept in mine.items() if theirs.get(name, kept) != kept), "")
 
 
-def _parameters(settings: Settings) -> dict[str, tuple[str, str]]:
-    """What is kept in each parameter of the environment's reservations, those of the next one among them."""
-    block, zone = settings.capacity_reservation_parameter, settings.availability_zone_parameter
-    reservation = settings.capacity_reservation_id or block
-    if reservation is None:
-        return {}
+def _block_parameters(settings: Settings) -> dict[str, Source]:
+    """The parameters that hold the ids of an environment's reservations, and where each is given."""
+    own = [settings.of(part) for part in settings.parts]
     return {
-        f"{name}{which}": (f"{what}{which}", reservation)
-        for what, name in (("id", block), ("zone", zone))
-        if name
-        for which in ("", "-next")
+        name: one.source("capacity_reservation_parameter")
+        for one in own
+        if (name := one.capacity_reservation_parameter)
     }
+
+
+def _parameters(settings: Settings) -> dict[str, tuple[str, str]]:
+    """What is kept in each parameter of the environment's reservations, those of the next ones among them. The zone is
+    that of all its reservations."""
+    own = [settings.of(part) for part in settings.parts]
+    every = [one.capacity_reservation_id or one.capacity_reservation_parameter for one in own]
+    reservations = list(dict.fromkeys(one for one in every if one))
+    zone = settings.availability_zone_parameter
+    kept = [("id", name, name) for name in _block_parameters(settings)]
+    if zone and reservations:
+        kept.append(("zone", zone, " ".join(reservations)))
+    return {f"{name}{which}": (f"{what}{which}", of) for what, name, of in kept for which in ("", "-next")}
+
+
+def _given_in(settings: Settings, name: str) -> str:
+    """Where the environment names the parameter, or the one that it is the next of."""
+    blocks = _block_parameters(settings)
+    of_block = blocks.get(name) or blocks.get(name.removesuffix("-next"))
+    return (of_block or settings.source("availability_zone_parameter")).label
 
 
 def _one_parameter(settings: Settings, other: Settings, name: str) -> Finding:
     setting = "capacity_reservation_parameter"
-    sources = " and ".join(
-        dict.fromkeys(
-            one.source(setting if one.capacity_reservation_parameter else "availability_zone_parameter").label
-            for one in (settings, other)
-        )
-    )
+    sources = " and ".join(dict.fromkeys(_given_in(one, name) for one in (settings, other)))
     return fault(
         setting,
         f"{settings.name}: the parameter {name} would be written for {other.name}, too, and would not fit both: what "

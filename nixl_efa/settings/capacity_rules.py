@@ -20,11 +20,15 @@ _OFF = {"spot": "false", "use_capacity_block": "false", "placement_group": "auto
 
 
 def _exclude(facts: Facts, first: str, second: str, why: str) -> Finding:
-    ways = " or ".join(facts.set_to(setting, _OFF.get(setting, "none")) for setting in (first, second))
+    one, other = (facts.set_to(setting, _OFF.get(setting, "none")) for setting in (first, second))
+    ways = f"{one} or {other.removeprefix('set ')}"
+    if facts.own and second in RESERVATION and second not in facts.own:
+        # Without it the other nodes would have none either.
+        ways = f"give {second} to the role that runs in it, in its table"
     return facts.fault(
         first,
         f"{facts.shown(first)} and {facts.shown(second)} exclude each other: {why}.",
-        f"Change one of them, or set {ways}.",
+        f"Change one of them, or {ways}.",
     )
 
 
@@ -117,7 +121,7 @@ def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
             f"{facts.shown(reservation)} stays the launch's target though "
             f"{facts.shown('use_capacity_block')} overrides {given('use_capacity_block', True, on.source)}; "
             "AWS refuses the launch if that reservation is a Capacity Block.",
-            f"To launch without it set {facts.set_to(reservation, 'none')}.",
+            f"To launch without it {facts.set_to(reservation, 'none')}.",
         )
 
 

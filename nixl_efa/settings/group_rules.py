@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nixl_efa.findings import Finding, listed
-from nixl_efa.settings.parts import COUNTS, RESERVATION, ROLES, misfits
+from nixl_efa.settings.model import Settings
+from nixl_efa.settings.parts import COUNTS, IMAGE, RESERVATION, ROLES, Part, misfits
 from nixl_efa.settings.rule import Facts, Rule, rule
 
 # "EFA traffic between P4d/P4de/DL1 instances and other instance types is currently not supported" (EC2 user guide,
@@ -32,6 +33,15 @@ def _shares(facts: Facts) -> Iterator[Finding]:
             "Give each entry producers or consumers, or let "
             f"`nixl-efa capacity fill {facts.environment}` put them in by the reservations' ends and free places.",
         )
+    for number, entry in enumerate(entries, 1):
+        # One that says 0 keeps its number for the entries behind it.
+        if entry.model_fields_set.isdisjoint(COUNTS.values()) and len(entries) > 1:
+            yield facts.fault(
+                "capacity",
+                f"entry {number} of capacity ({facts.source('capacity').label}) takes no node, so nothing would be "
+                "launched into its reservation.",
+                "Give it producers or consumers: how many of them it takes.",
+            )
     for role, what in misfits(_counts(facts), entries):
         yield facts.fault(
             "capacity",
@@ -52,7 +62,7 @@ def _one_home(facts: Facts) -> Iterator[Finding]:
                 setting,
                 f"{facts.shown(setting)} and capacity ({facts.source('capacity').label}) exclude each other: both say "
                 "into which reservation the nodes are launched.",
-                f"Move it into an entry of capacity, or set {facts.set_to(setting, 'none')}.",
+                f"Move it into an entry of capacity, or {facts.set_to(setting, 'none')}.",
             )
     for role in ROLES:
         group = getattr(settings, role)
@@ -90,19 +100,68 @@ def _each_names_one(facts: Facts) -> Iterator[Finding]:
             )
 
 
-def _one_type(facts: Facts) -> Iterator[Finding]:
-    """A reservation is of one instance type."""
-    types: dict[str, dict[str, None]] = {}
+def _one_way(facts: Facts) -> Iterator[Finding]:
+    """A role's table says each thing once."""
+    for role in ROLES:
+        group, label = getattr(facts.settings, role), facts.source(role).label
+        for first, second in (RESERVATION, IMAGE):
+            if group is not None and getattr(group, first) is not None and getattr(group, second) is not None:
+                yield facts.fault(
+                    role,
+                    f"{role}.{first} and {role}.{second} ({label}) exclude each other.",
+                    "Keep one of them.",
+                )
+
+
+def _one_reservation(facts: Facts) -> Iterator[Finding]:
+    """A reservation is of one instance type, a block or none, and named in one place: what is bought for it, and whether
+    all its nodes find room, goes by that name."""
+    users: dict[str, list[tuple[Part, Settings]]] = {}
     for part in facts.settings.parts:
         own = facts.settings.of(part)
         if named := own.capacity_reservation_id or own.capacity_reservation_parameter:
-            types.setdefault(named, {})[own.instance_type] = None
-    for named, found in types.items():
-        if len(found) > 1:
+            users.setdefault(named, []).append((part, own))
+    for named, found in users.items():
+        types = list(dict.fromkeys(own.instance_type for _, own in found))
+        sources = dict.fromkeys(own.source("use_capacity_block").label for _, own in found)
+        if len(types) > 1:
             yield facts.fault(
                 "instance_type",
-                f"nodes of {listed(found)} are to be launched into {named}, and a reservation is of one type.",
+                f"nodes of {listed(types)} are to be launched into {named}, and a reservation is of one type.",
                 "Give each type a reservation of its own.",
+            )
+        elif len({own.use_capacity_block for _, own in found}) > 1:
+            yield facts.fault(
+                "use_capacity_block",
+                f"nodes are to be launched into {named} as into a Capacity Block, and others as into an On-Demand "
+                f"reservation (use_capacity_block: {', '.join(sources)}). It is one of both.",
+                "Name it in the table of the role that runs in it alone, with use_capacity_block.",
+            )
+        elif len({part.reservation for part, _ in found}) > 1 and not all(part.entry for part, _ in found):
+            places = dict.fromkeys(own.source(_reservation_of(own)).label for _, own in found)
+            yield facts.fault(
+                "capacity_reservation_id",
+                f"{named} is named more than once ({', '.join(places)}).",
+                "Name it once: outside of the tables for all nodes, or in an entry of capacity.",
+            )
+
+
+def _reservation_of(settings: Settings) -> str:
+    return next(name for name in RESERVATION if getattr(settings, name) is not None)
+
+
+def _next_of_another(facts: Facts) -> Iterator[Finding]:
+    """The next block of a reservation is kept in its parameter's name with -next behind."""
+    own = [facts.settings.of(part) for part in facts.settings.parts]
+    found = {name: one for one in own if (name := one.capacity_reservation_parameter)}
+    for name, one in found.items():
+        if other := found.get(f"{name}-next"):
+            sources = [each.source("capacity_reservation_parameter").label for each in (one, other)]
+            yield facts.fault(
+                "capacity_reservation_parameter",
+                f"{name} ({sources[0]}) and {name}-next ({sources[1]}) exclude each other: the second is where the "
+                "next block of the first is kept.",
+                "Change one of them.",
             )
 
 
@@ -127,6 +186,8 @@ GROUP_RULES: tuple[Rule, ...] = (
     rule(_shares, "capacity", *_COUNTS),
     rule(_one_home, "capacity", *ROLES, *RESERVATION),
     rule(_each_names_one, "capacity"),
-    rule(_one_type, "capacity", "instance_type", *_COUNTS, *ROLES, *RESERVATION),
+    rule(_one_way, *ROLES),
+    rule(_one_reservation, "capacity", "instance_type", "use_capacity_block", *_COUNTS, *ROLES, *RESERVATION),
+    rule(_next_of_another, "capacity", *_COUNTS, *ROLES, *RESERVATION),
     rule(_families, "capacity", "instance_type", *_COUNTS, *ROLES),
 )

@@ -27,7 +27,7 @@ COUNTS = {PRODUCER: "producers", CONSUMER: "consumers"}
 DIVIDING = (*ROLES, "capacity")
 
 RESERVATION = ("capacity_reservation_id", "capacity_reservation_parameter")
-_IMAGE = ("ami_id", "ami_parameter")
+IMAGE = ("ami_id", "ami_parameter")
 
 _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
@@ -194,7 +194,7 @@ def _of_group(
     if given.get("instance_type", instance_type) != instance_type:
         # A reservation, and so a block, is of one type: the environment's is none for these nodes.
         changed.update(dict.fromkeys(RESERVATION), use_capacity_block=False)
-    for alternatives in (RESERVATION, _IMAGE):
+    for alternatives in (RESERVATION, IMAGE):
         if any(name in given for name in alternatives):
             changed.update(dict.fromkeys(alternatives))
     changed.update(given)

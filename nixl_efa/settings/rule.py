@@ -46,10 +46,12 @@ class Facts:
         return given(setting, getattr(self.settings, setting), self.source(setting))
 
     def set_to(self, setting: str, value: str) -> str:
-        """How the setting is given this value over every other source: by its variable, where one can."""
-        if setting in self.own:
-            return f"{self.source(setting).label} = {value}"
-        return f"{variable(setting, self.environment)}={value}"
+        """How the setting is given this value over every other source: by its variable, where one can. In a table it is
+        left out, for nothing there can be absent in any other way."""
+        if setting not in self.own:
+            return f"set {variable(setting, self.environment)}={value}"
+        where = self.source(setting).label
+        return f"leave out {where}" if value == "none" else f"set {where} = {value}"
 
     def reservation(self) -> str:
         """The setting that names the reservation; empty when none does."""

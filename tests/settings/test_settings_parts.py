@@ -216,7 +216,61 @@ FAULTS: list[tuple[str, list[str]]] = [
         [
             f'FAIL dev: spot = true ({DEV}: spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
             "consumer.capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change "
-            f"one of them, or set NIXL_EFA_DEV_SPOT=false or {DEV}: consumer.capacity_reservation_id = none."
+            f"one of them, or set NIXL_EFA_DEV_SPOT=false or leave out {DEV}: consumer.capacity_reservation_id."
+        ],
+    ),
+    (
+        P5 + 'capacity_reservation_id = "cr-00000001"\n[producer]\nspot = true',
+        [
+            f'FAIL dev: spot = true ({DEV}: producer.spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
+            "capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change one of "
+            "them, or give capacity_reservation_id to the role that runs in it, in its table."
+        ],
+    ),
+    (
+        BLOCKS + 'capacity_reservation_id = "cr-00000001"\n[producer]\nuse_capacity_block = false',
+        [
+            "FAIL dev: nodes are to be launched into cr-00000001 as into a Capacity Block, and others as into an "
+            f"On-Demand reservation (use_capacity_block: {DEV}: producer.use_capacity_block, {DEV}: "
+            "use_capacity_block). It is one of both. Name it in the table of the role that runs in it alone, with "
+            "use_capacity_block."
+        ],
+    ),
+    # Two names of one reservation: two blocks would be bought, and neither is looked at for all of its nodes.
+    (
+        BLOCKS
+        + '[producer]\ncapacity_reservation_id = "cr-00000001"\n[consumer]\ncapacity_reservation_id = "cr-00000001"',
+        [
+            f"FAIL dev: cr-00000001 is named more than once ({DEV}: producer.capacity_reservation_id, {DEV}: "
+            "consumer.capacity_reservation_id). Name it once: outside of the tables for all nodes, or in an entry of "
+            "capacity."
+        ],
+    ),
+    (
+        BLOCKS
+        + 'capacity_reservation_id = "cr-00000001"\n[producer]\ncapacity_reservation_id = "cr-00000002"\n'
+        'capacity_reservation_parameter = "/team/second"\nami_id = "ami-01234567"\nami_parameter = "/team/image"',
+        [
+            f"FAIL dev: producer.capacity_reservation_id and producer.capacity_reservation_parameter ({DEV}: producer) "
+            "exclude each other. Keep one of them.",
+            f"FAIL dev: producer.ami_id and producer.ami_parameter ({DEV}: producer) exclude each other. Keep one of "
+            "them.",
+        ],
+    ),
+    (
+        BLOCKS + f"{ONE}producers = 1\nconsumers = 1\n{TWO}",
+        [
+            f"FAIL dev: entry 2 of capacity ({DEV}: capacity) takes no node, so nothing would be launched into its "
+            "reservation. Give it producers or consumers: how many of them it takes."
+        ],
+    ),
+    (
+        BLOCKS
+        + f'{TWO}producers = 1\n[[capacity]]\ncapacity_reservation_parameter = "/team/second-next"\nconsumers = 1',
+        [
+            f"FAIL dev: /team/second ({DEV}: capacity[1].capacity_reservation_parameter) and /team/second-next ({DEV}: "
+            "capacity[2].capacity_reservation_parameter) exclude each other: the second is where the next block of the "
+            "first is kept. Change one of them."
         ],
     ),
 ]
@@ -227,6 +281,46 @@ def test_tables_that_do_not_go_together_are_told_by_what_to_change(
     text: str, messages: list[str], said: Said
 ) -> None:
     assert said({"dev": text}) == messages
+
+
+def test_an_entry_that_says_0_keeps_its_number(load_texts: Load) -> None:
+    loaded = load_texts({"dev": f"{BLOCKS}{ONE}producers = 0\n{TWO}producers = 1\nconsumers = 1"})
+    assert (loaded.findings, launched(loaded)) == ((), [([P, C], "p5.48xlarge", BLOCK, "/team/second")])
+    assert launch_of(loaded.environments[0]).reservation.target == "dev/2"
+
+
+SECOND_AND_ZONE = f'availability_zone_parameter = "/team/zone"\n{TWO}consumers = 1\n'
+
+
+@pytest.mark.parametrize(
+    ("other", "name", "where"),
+    [
+        (
+            'capacity_reservation_parameter = "/team/second"\navailability_zone_parameter = "/team/b"',
+            "/team/second",
+            "capacity_reservation_parameter",
+        ),
+        (
+            'capacity_reservation_parameter = "/team/second-next"',
+            "/team/second-next",
+            "capacity_reservation_parameter",
+        ),
+        (
+            '[consumer]\ncapacity_reservation_parameter = "/team/zone"',
+            "/team/zone",
+            "consumer.capacity_reservation_parameter",
+        ),
+    ],
+)
+def test_the_parameters_of_entries_and_tables_are_no_other_environments(
+    other: str, name: str, where: str, said: Said
+) -> None:
+    found = said({"dev": BLOCKS + SECOND_AND_ZONE + ONE + "producers = 1\n", "qa": BLOCKS + other})
+    told = [one for one in found if "would be written for" in one]
+    assert [one.partition(" would be")[0] for one in told] == [
+        f"FAIL {environment}: the parameter {name}" for environment in ("dev", "qa")
+    ]
+    assert all(f"environments/qa.toml: {where}" in one for one in told)
 
 
 def entry(**shares: Any) -> CapacityEntry:

@@ -356,10 +356,15 @@ KEPT_IN = (
 def test_what_is_saved_for_one_environment_may_not_change_what_another_reads(
     said: Said, first: tuple[str, str], second: tuple[str, str], name: str
 ) -> None:
+    def given(environment: str, parameters: tuple[str, str]) -> str:
+        of_block = name.removesuffix("-next") in (parameters[0], parameters[0].removesuffix("-next"))
+        setting = "capacity_reservation_parameter" if of_block else "availability_zone_parameter"
+        return f"environments/{environment}.toml: {setting}"
+
+    where = {"a": given("a", first), "b": given("b", second)}
     expected = [
         f"FAIL {one}: the parameter {name} would be written for {other}, too, and would not fit both: what is saved "
-        f"for one would change what the other reads (environments/{one}.toml: capacity_reservation_parameter and "
-        f"environments/{other}.toml: capacity_reservation_parameter). Give each environment a "
+        f"for one would change what the other reads ({where[one]} and {where[other]}). Give each environment a "
         "capacity_reservation_parameter and an availability_zone_parameter of its own, or both the same two."
         for one, other in (("a", "b"), ("b", "a"))
     ]
