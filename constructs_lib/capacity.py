@@ -70,8 +70,8 @@ class Reservation(Construct):
 class Placement(Construct):
     """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings).
 
-    launched_anew_by: address of the resource that changes when the group comes or goes; none where the nodes are not all
-    launched alike. The provider plans nothing for a node whose group goes, and EC2 keeps a group that has instances
+    launched_anew_by: address of the resource that changes when the group comes or goes; none where the nodes are not
+    all launched alike. The provider plans nothing for a node whose group goes, and EC2 keeps a group that has instances
     (InvalidPlacementGroup.InUse).
     """
 

@@ -114,8 +114,8 @@ def _one_way(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_reservation(facts: Facts) -> Iterator[Finding]:
-    """A reservation is of one instance type, a block or none, and named in one place: what is bought for it, and whether
-    all its nodes find room, goes by that name."""
+    """A reservation is of one instance type, a block or none, and named in one place: what is bought for it, and
+    whether all its nodes find room, goes by that name."""
     users: dict[str, list[tuple[Part, Settings]]] = {}
     for part in facts.settings.parts:
         own = facts.settings.of(part)

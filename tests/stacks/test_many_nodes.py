@@ -142,7 +142,7 @@ def test_what_the_whole_environment_has_is_the_same_with_and_without_a_table_of_
 
 
 def test_nothing_stands_for_all_nodes_where_they_are_not_launched_alike() -> None:
-    """What would replace those that stay when all are launched alike again. What a launch needs is checked all the same."""
+    """What would replace those that stay when all are launched alike again. The conditions are checked all the same."""
     alike = resources(synthesize("prod"), "terraform_data")
     divided = resources(synthesize("prod", producer={"volume_size": 400}), "terraform_data")
     assert alike.keys() - divided.keys() == {"launch", "placement"}
