@@ -49,7 +49,7 @@ class NixlBackend:
 
 def common(backends: Iterable[NixlBackend]) -> NixlBackend:
     """The backend for nodes of several types, of what each type would take by itself: both ends of a transfer need the
-    same one, so that the least able decides (NIXL, docs/nixl.md: an agent uses a backend that both have)."""
+    same one, so that the least able decides (NIXL, src/core/nixl_agent.cpp, createXferReq: "no potential backend found to be able to do the transfer")."""
     return min(backends, key=lambda one: (one.fabric == "EFA", one.name == LIBFABRIC, one.is_sure))
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from nixl_efa import instance_types
 from nixl_efa.instance_types.rdma import Rdma, rdma_of
-from nixl_efa.nixl_backend import NixlBackend, nixl_backend
+from nixl_efa.nixl_backend import NixlBackend, common, nixl_backend
 from tests.records import answer
 
 # EFA types of the data that AWS's page does not name: newer than the copy of it that was found.
@@ -90,3 +90,17 @@ def test_of_a_type_that_no_source_speaks_of_it_is_said_that_it_is_not_known(name
     found = nixl_backend(name, "nvidia", 1)
     assert (found.name, found.is_sure) == ("LIBFABRIC", False)
     assert "is not known here" in found.why
+
+
+@pytest.mark.parametrize(
+    ("types", "backend"),
+    [
+        (("p5en.48xlarge", "p5.48xlarge"), "LIBFABRIC over EFA"),
+        (("p5en.48xlarge", "g6e.12xlarge"), "UCX over EFA (UCX_TLS=srd,self,sm)"),
+        (("g7e.12xlarge", "g6e.12xlarge", "p5.48xlarge"), "UCX over EFA (UCX_TLS=srd,self,sm)"),
+        (("p5en.48xlarge", "g7e.2xlarge"), "UCX over TCP"),
+    ],
+)
+def test_nodes_of_several_types_use_what_the_least_able_can(types: tuple[str, ...], backend: str) -> None:
+    assert str(common(backend_of(name) for name in types)) == backend
+    assert str(common(backend_of(name) for name in reversed(types))) == backend
