@@ -48,8 +48,11 @@ class NixlBackend:
 
 
 def common(backends: Iterable[NixlBackend]) -> NixlBackend:
-    """The backend for nodes of several types, of what each type would take by itself: both ends of a transfer need the
-    same one, so that the least able decides (NIXL, src/core/nixl_agent.cpp, createXferReq: "no potential backend found to be able to do the transfer")."""
+    """The backend for nodes of several types, of what each type would take by itself: the least able one decides.
+
+    Both ends of a transfer need the same ("no potential backend found to be able to do the transfer": NIXL,
+    src/core/nixl_agent.cpp, createXferReq).
+    """
     return min(backends, key=lambda one: (one.fabric == "EFA", one.name == LIBFABRIC, one.is_sure))
 
 
