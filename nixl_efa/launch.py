@@ -297,9 +297,10 @@ def launch_of(
         )
         for part in parts
     )
-    if alone:
-        return launches[0]
     nodes = nodes_of(settings.name_prefix, settings.producers, settings.consumers)
+    if alone:
+        # Of the only entry of capacity, too, where it does not say yet that it takes them.
+        return replace(launches[0], nodes=nodes)
     # What follows the environment's own settings stands for the whole, so that the whole stays what it is when a role
     # gets a table of its own, or loses it.
     _, own = min(zip(parts, launches, strict=True), key=lambda one: (bool(one[0].role), one[0].entry))

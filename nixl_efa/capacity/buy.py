@@ -25,7 +25,7 @@ from nixl_efa.capacity.purchase_calls import dry_run
 from nixl_efa.capacity.reservation import find_reservation
 from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.capacity.targets import zone_findings
-from nixl_efa.capacity.users import node_names
+from nixl_efa.capacity.users import node_names, nodes_running
 from nixl_efa.capacity.wish import MOST_INSTANCES
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, Level, failures
@@ -211,7 +211,7 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
     running = 0
     if slot is Slot.CURRENT and agreed.replace:
         names = node_names(launch, request.launches.values())
-        running = environment.nodes_running(buyer, held.current, names)
+        running = len(nodes_running(buyer, held.current, names))
     both = environment.overlap(offering, held.current) if slot is Slot.NEXT else timedelta(0)
     findings = (
         *offering_findings(offering, agreed),

@@ -29,7 +29,6 @@ from nixl_efa.capacity.reservation import (
 )
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level, failures
-from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.times import moment, span
@@ -335,28 +334,6 @@ def subnets(buyer: Buyer, launch: Launch, zone: str) -> tuple[str, list[Finding]
         return "", []
     where = launch.vpc_id or "the default VPC"
     return "", [_warn(f"{where} has no subnet in {zone}.", "Create one there before the block starts.")]
-
-
-def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence[str]) -> int:
-    """How many instances run in the reservation whose tag Name or Environment is one of the names."""
-    if reservation is None:
-        return 0
-    ec2 = buyer.clients.ec2(reservation.region)
-    request = {
-        "Filters": [
-            {"Name": "capacity-reservation-id", "Values": [reservation.id]},
-            {"Name": "instance-state-name", "Values": list(RUNNING)},
-        ]
-    }
-    found = all_items(ec2.describe_instances, "Reservations", buyer.clock.sleep, request)
-    return sum(
-        any(
-            tag["Key"] in ("Name", "Environment") and tag["Value"] in names
-            for tag in instance.get("Tags", ())
-        )
-        for one in found
-        for instance in one["Instances"]
-    )
 
 
 def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservation:

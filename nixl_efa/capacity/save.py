@@ -20,6 +20,7 @@ from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import slot_of_bought
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.capacity.targets import zone_findings
+from nixl_efa.capacity.users import nodes_running
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, failures, warnings, worst_first
 from nixl_efa.launch import Launch
@@ -95,7 +96,7 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
             f"{name} is set to {held.source.id} ({held.source.set_by}), which no command changes. "
             f"Set it to {following.id}."
         )
-    ask_for_nodes(environment.nodes_running(buyer, held.current, names), held.current, buyer.talk)
+    ask_for_nodes(len(nodes_running(buyer, held.current, names)), held.current, buyer.talk)
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return environment.holdings(buyer, launch.reservation, regions=[launch.region])
 
@@ -124,7 +125,7 @@ def switch_when_free(launch: Launch, names: Sequence[str], buyer: Buyer) -> str:
         return ""
     if failures(judge(following, launch, now, account=buyer.account.id)):
         return ""
-    if current is not None and current.lives(now) and environment.nodes_running(buyer, current, names):
+    if current is not None and current.lives(now) and nodes_running(buyer, current, names):
         return ""
     environment.save(buyer, held, Slot.CURRENT, following.id, following.zone)
     return following.id
@@ -159,7 +160,7 @@ def _agreed_slot(
             f"{held.source.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
         )
     elif current is not None and current.id != reservation.id:
-        ask_for_nodes(environment.nodes_running(buyer, current, names), current, buyer.talk)
+        ask_for_nodes(len(nodes_running(buyer, current, names)), current, buyer.talk)
     return slot
 
 

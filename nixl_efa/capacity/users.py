@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_calls import all_items, ask_all
 from nixl_efa.capacity import parameters
+from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Slot
 from nixl_efa.capacity.parameters import Stored
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.capacity.targets import environment_of
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.reservation_source import ReservationSource
 
@@ -31,8 +34,35 @@ def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
         for one in launches
         if (one.reservation.region, one.reservation.id_parameter) == (source.region, source.id_parameter)
     ]
-    names = (name for one in (launch, *same) for name in (*one.node_names, one.environment))
+    every = (launch, *same)
+    # Of an environment with several reservations any node may run in this one, whatever the settings say today.
+    names = (name for one in every for name in (*one.node_names, environment_of(one.environment)))
     return tuple(dict.fromkeys(names))
+
+
+def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence[str]) -> tuple[str, ...]:
+    """The tag Name of each instance that runs in the reservation and whose tag Name or Environment is one of the
+    names."""
+    if reservation is None:
+        return ()
+    ec2 = buyer.clients.ec2(reservation.region)
+    request = {
+        "Filters": [
+            {"Name": "capacity-reservation-id", "Values": [reservation.id]},
+            {"Name": "instance-state-name", "Values": list(RUNNING)},
+        ]
+    }
+    found = all_items(ec2.describe_instances, "Reservations", buyer.clock.sleep, request)
+    tags = [
+        {tag["Key"]: tag["Value"] for tag in instance.get("Tags", ())}
+        for one in found
+        for instance in one["Instances"]
+    ]
+    return tuple(
+        each.get("Name", "")
+        for each in tags
+        if any(each.get(key) in names for key in ("Name", "Environment"))
+    )
 
 
 def users(

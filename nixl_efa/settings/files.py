@@ -146,7 +146,9 @@ def _filled(
     file = shares_file(directory, environment)
     try:
         shares = {reservation_of(one): one for one in json.loads(file.read_text(encoding="utf-8"))}
-        return [{**entry, **shares.get(reservation_of(entry), {})} for entry in entries], []
+        # One that came later takes no node before the next `fill`.
+        none: dict[str, object] = dict.fromkeys(COUNTS.values(), 0) if shares else {}
+        return [{**entry, **shares.get(reservation_of(entry), none)} for entry in entries], []
     except FileNotFoundError:
         return entries, []
     except (OSError, ValueError, TypeError, AttributeError) as error:

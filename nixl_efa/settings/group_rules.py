@@ -35,7 +35,8 @@ def _shares(facts: Facts) -> Iterator[Finding]:
         )
     for number, entry in enumerate(entries, 1):
         # One that says 0 keeps its number for the entries behind it.
-        if entry.model_fields_set.isdisjoint(COUNTS.values()) and len(entries) > 1:
+        says_nothing = entry.model_fields_set.isdisjoint(COUNTS.values())
+        if says_nothing and not facts.settings.is_unfilled:
             yield facts.fault(
                 "capacity",
                 f"entry {number} of capacity ({facts.source('capacity').label}) takes no node, so nothing would be "

@@ -19,11 +19,13 @@ from nixl_efa.capacity.environment import (
 )
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, UNKNOWN, Reservation
+from nixl_efa.capacity.targets import targets
 from nixl_efa.capacity.users import node_names, users
 from nixl_efa.findings import Level
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.settings import Settings
+from nixl_efa.settings.parts import CapacityEntry
 
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -132,6 +134,19 @@ def test_the_nodes_of_every_environment_that_reads_the_same_parameter_are_lost_w
 
     prod, copy, other = launch("prod", "/block"), launch("qa", "/block"), launch("dev", "/other")
     assert node_names(copy, [prod, copy, other]) == (*copy.node_names, "qa", *prod.node_names, "prod")
+
+
+def test_a_node_of_the_environment_that_runs_in_one_of_its_reservations_is_lost_with_it_whatever_its_entry() -> (
+    None
+):
+    """It may have been launched by another entry, or under another project_prefix."""
+    first, second = (
+        CapacityEntry.model_validate({"capacity_reservation_parameter": name, role: 1})
+        for name, role in (("/first", "producers"), ("/second", "consumers"))
+    )
+    prod = launch_of(Settings(name="prod", instance_type="p5.48xlarge", capacity=(first, second)))
+    launch = targets(prod)["prod/2"]
+    assert node_names(launch, [launch]) == (*launch.node_names, "prod")
 
 
 def test_a_next_block_that_adds_no_time_is_said_to_be_useless() -> None:

@@ -35,6 +35,8 @@ def entries(*shares: Mapping[str, object]) -> tuple[CapacityEntry, ...]:
             {"capacity": entries({**FIRST, "producers": 1}, {**SECOND, "consumers": 1})},
             {"prod": ("p5.48xlarge", ["producer"]), "prod/2": ("p5.48xlarge", ["consumer"])},
         ),
+        # The only entry takes all, also before it says so.
+        ({"capacity": entries(FIRST)}, {"prod": ("p5.48xlarge", ["producer", "consumer"])}),
         # Two requests into one reservation are one purchase.
         (
             {**FIRST, "consumer": Group(volume_size=2000)},

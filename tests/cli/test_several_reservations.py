@@ -6,7 +6,7 @@ from pathlib import Path
 
 from local_aws import LocalAws
 from tests.cli.conftest import BLOCK, ID_NAME, Cli, stored, usable, write_environment
-from tests.cli.test_money_next import at
+from tests.cli.test_money_next import at, run_nodes
 
 
 def two_entries(before: str, *shares: str) -> None:
@@ -89,3 +89,32 @@ def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_
     Path("environments/prod.toml").write_text(text)
     moved = cli("capacity", "fill", "prod", "--json").json["entries"]
     assert [(one["producers"], one["consumers"]) for one in moved] == [([1], [1]), ([], [])]
+
+
+def test_nodes_that_run_stay_where_they_run_when_the_entries_are_filled_for_the_first_time(
+    cli: Cli, aws: LocalAws
+) -> None:
+    """Before, they were launched into the one reservation that there was."""
+    two_entries("", "", "")
+    found = usable(cli)
+    later = max(found, key=lambda one: str(one["end"]))
+    early = next(
+        one
+        for one in found
+        if one["end"] < later["end"] and one["availability_zone"] == later["availability_zone"]
+    )
+    assert cli.buy(later).code == 0
+    assert cli.buy(early, "--env", "prod/2").code == 0
+    at(aws, max(later["start"], early["start"]), 1)
+    run_nodes({**later, "reservation_id": stored(ID_NAME)})
+    filled = cli("capacity", "fill", "prod", "--json")
+    assert filled.code == 0, filled.err
+    assert [(one["producers"], one["consumers"]) for one in filled.json["entries"]] == [([1], [1]), ([], [])]
+    # An entry that comes later takes none until the next time, and is in the way of no command.
+    with Path("environments/prod.toml").open("a", encoding="utf-8") as file:
+        file.write(
+            '[[capacity]]\ncapacity_reservation_parameter = "/nixl-efa/prod/3/capacity-reservation-id"\n'
+        )
+    assert cli("capacity", "load", "--env", "prod/3").code == 1
+    checked = cli("check", "prod")
+    assert "takes no node" not in checked.err, checked.err

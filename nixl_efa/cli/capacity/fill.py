@@ -67,12 +67,15 @@ def fill_entries(settings: Settings, run: Session) -> tuple[list[Room], list[dic
     from nixl_efa.capacity.fill import fill as filled
     from nixl_efa.capacity.save import switch_when_free
     from nixl_efa.capacity.targets import targets
+    from nixl_efa.capacity.users import nodes_running
     from nixl_efa.files import write_durably
     from nixl_efa.launch import launch_of
+    from nixl_efa.node_names import nodes_of, place
     from nixl_efa.settings.files import reservation_of, shares_file
     from nixl_efa.settings.parts import COUNTS, RESERVATION
 
-    rooms = []
+    rooms: list[Room] = []
+    running: dict[str, int] = {}
     for name, launch in targets(launch_of(settings, profile=run.profile)).items():
         acting = run.acting_for(launch)
         buyer, nodes = acting.buyer(launch.region), acting.node_names(launch)
@@ -81,13 +84,22 @@ def fill_entries(settings: Settings, run: Session) -> tuple[list[Room], list[dic
         found = held.holdings(buyer, launch.reservation, regions=[launch.region]).current
         places = found.size if found is not None else 0
         if found is not None and found.state == "active":
-            places = found.free + held.nodes_running(buyer, found, nodes)
+            inside = nodes_running(buyer, found, nodes)
+            places = found.free + len(inside)
+            running.update(dict.fromkeys(inside, len(rooms)))
         rooms.append(Room(found, places))
     file = shares_file(run.project / "environments", settings.name)
     before = _read(file)
     names = [{name: getattr(entry, name) for name in RESERVATION} for entry in settings.capacity]
     was = [before.get(reservation_of(one), {}) for one in names]
-    placed = [{role: one.get(setting, []) for role, setting in COUNTS.items()} for one in was]
+    placed: list[dict[str, list[int]]] = [{role: [] for role in COUNTS} for _ in rooms]
+    for node in nodes_of(settings.name_prefix, settings.producers, settings.consumers):
+        _, number = place(node.name)
+        filled_in = (at for at, one in enumerate(was) if number in one.get(COUNTS[node.role], []))
+        # Where it runs, also before the first time, and where a deployment that was to move it was not agreed.
+        at = running.get(node.tag_name, next(filled_in, None))
+        if at is not None:
+            placed[at][node.role].append(number)
     counts = {role: getattr(settings, setting) for role, setting in COUNTS.items()}
     shares = [
         {COUNTS[role]: numbers for role, numbers in one.items()}
