@@ -22,7 +22,7 @@ from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.order import UNBOUND, Entry, Order, State
 from nixl_efa.capacity.purchase import Outcome, buy_once, finish, settle_earlier
 from nixl_efa.capacity.purchase_calls import dry_run
-from nixl_efa.capacity.reservation import find_reservation
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, find_reservation
 from nixl_efa.capacity.search import Question, find_again
 from nixl_efa.capacity.targets import zone_findings
 from nixl_efa.capacity.users import node_names, nodes_running
@@ -204,6 +204,12 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
         return Proposal(order, (*offering_findings(offering, agreed), FOR_NONE), None, None, number)
     subnet_zone, subnet_findings = environment.subnets(buyer, launch, offering.zone)
     own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
+    # What EC2 may not show yet.
+    just_bought = [
+        (entry.order.environment, entry.order.offering)
+        for entry in buyer.journal.entries()
+        if entry.state is not State.NOT_BOUGHT and now < buyer.rule.settled_at(entry)
+    ]
     held = environment.holdings(buyer, launch.reservation, [*shared.entries(), *own])
     slot, slot_findings = environment.slot_for(offering, held, now, replace=agreed.replace)
     if not request.save:
@@ -218,7 +224,7 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
         *judge_purchase(offering, launch, buyer.account, now, subnet_zone),
         *subnet_findings,
         *slot_findings,
-        *zone_findings(held, offering.zone),
+        *zone_findings(held, offering, just_bought),
         *holdings_findings(offering, launch, held, request.launches),
     )
     return Proposal(order, findings, held, slot if request.save else None, number, running, both)
@@ -308,10 +314,10 @@ def holdings_findings(
         Finding(
             Level.WARN,
             "environment",
-            f"{block} lives and was bought for {owner!r}, which is no environment here.",
-            f"If that was renamed: `nixl-efa capacity save {block} --env {source.environment}`.",
+            f"{one.id} lives and was bought for {owner!r}, which is no environment here.",
+            f"If that was renamed: `nixl-efa capacity save {one.id} --env {source.environment}`.",
         )
-        for block, owner in held.owners.items()
-        if owner not in known
+        for one in held.owned
+        if (owner := one.tags[ENVIRONMENT_TAG]) not in known
     ]
     return findings

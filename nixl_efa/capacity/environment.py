@@ -7,7 +7,7 @@ parameters with "-next" behind. What lives is looked for in every region, since 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -52,7 +52,7 @@ class Holdings:
     current, next: living or not; None when none is stored. others: living ones that were bought for it and are
     neither, nor bought together with one of these. stored: its four parameters as they were read. not_asked: regions
     that may not be looked into, with why. living_instances: the size of all living blocks of the account together.
-    owners: for whom each living block was bought, by its id.
+    owned: living ones that were bought for an environment, whichever (tag ENVIRONMENT_TAG).
     """
 
     source: ReservationSource
@@ -62,7 +62,7 @@ class Holdings:
     stored: Mapping[str, Stored]
     not_asked: Mapping[str, str]
     living_instances: int = 0
-    owners: Mapping[str, str] = field(default_factory=dict)
+    owned: tuple[Reservation, ...] = ()
 
     def living(self, now: datetime) -> list[Reservation]:
         """All that can still be used, now or later."""
@@ -123,11 +123,7 @@ def holdings(
         stored=stored,
         not_asked=not_asked,
         living_instances=sum(one.size for one in found if one.is_block and one.lives(now)),
-        owners={
-            one.id: one.tags[ENVIRONMENT_TAG]
-            for one in found
-            if ENVIRONMENT_TAG in one.tags and one.lives(now)
-        },
+        owned=tuple(one for one in found if ENVIRONMENT_TAG in one.tags and one.lives(now)),
     )
 
 

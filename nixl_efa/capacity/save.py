@@ -51,7 +51,7 @@ def save(
     now, name = buyer.clock.now(), launch.environment
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
     found = judge(reservation, launch, now, account=buyer.account.id)
-    found += zone_findings(held, reservation.zone)
+    found += zone_findings(held, reservation)
     for finding in warnings(found):
         buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
     if faults := failures(found):

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from nixl_efa.capacity.environment import Holdings
-from nixl_efa.findings import Finding, failed
+from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.findings import Finding, failed, listed
 from nixl_efa.launch import Launch
+
+# What is of one zone for a time.
+Span = Offering | Reservation
 
 
 def targets(launch: Launch) -> dict[str, Launch]:
@@ -39,20 +44,32 @@ def targets_of_all(launches: Mapping[str, Launch]) -> dict[str, Launch]:
     return {name: one for launch in launches.values() for name, one in targets(launch).items()}
 
 
-def zone_findings(held: Holdings, zone: str) -> list[Finding]:
-    """What speaks against a reservation in `zone` beside the environment's others that live: EFA does not cross zones
-    (EC2 user guide, efa-limits)."""
+def zone_findings(held: Holdings, found: Span, just_bought: Iterable[tuple[str, Span]] = ()) -> list[Finding]:
+    """What speaks against a reservation beside the environment's others that live at its time: EFA does not cross zones
+    (EC2 user guide, efa-limits).
+
+    just_bought: for whom what was bought that EC2 may not show yet.
+    """
     source = held.source
-    name, there = environment_of(source.environment), held.stored[source.zone_parameter].value
-    beside = [
-        one for one in held.owners.values() if one != source.environment and environment_of(one) == name
-    ]
-    if not (source.one_of_several and beside) or there in ("", zone):
+    name = environment_of(source.environment)
+    every = [*((one.tags[ENVIRONMENT_TAG], one) for one in held.owned), *just_bought]
+    beside = [one for owner, one in every if owner != source.environment and environment_of(owner) == name]
+    there = sorted({one.zone for one in beside if _at_one_time(one, found)} - {found.zone})
+    if not (source.one_of_several and there):
         return []
     message = (
-        f"It is in {zone}, and the other reservations of {name} are in {there}: EFA does not cross zones."
+        f"It is in {found.zone}, and the other reservations of {name} are in {listed(there)}: EFA does not cross "
+        "zones."
     )
-    return [failed("zone", message, f"Choose one in {there}.")]
+    return [failed("zone", message, f"Choose one in {listed(there)}.")]
+
+
+def _at_one_time(one: Span, other: Span) -> bool:
+    """Whether there is a time that both last; without an end or a start, a reservation has none."""
+    return all(
+        first.start is None or second.end is None or first.start < second.end
+        for first, second in ((one, other), (other, one))
+    )
 
 
 def environment_of(target: str) -> str:

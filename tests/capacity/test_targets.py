@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from nixl_efa.capacity.environment import Holdings
-from nixl_efa.capacity.parameters import Stored
+from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.capacity.targets import environment_of, targets, zone_findings
 from nixl_efa.findings import Level
 from nixl_efa.launch import launch_of
@@ -71,20 +72,45 @@ def test_each_reservation_is_bought_for_by_itself_with_the_number_of_its_nodes(
     assert {one.count_in_reservation for one in by_name.values()} == {one.count for one in by_name.values()}
 
 
+HERE, THERE = "us-east-2a", "us-east-2b"
+NOW = datetime(2026, 12, 1, tzinfo=UTC)
+
+
+def block(zone: str, first: int, last: int | None, owner: str = "") -> Reservation:
+    """A block of some days, bought for one."""
+    return Reservation(
+        id="cr-00000001",
+        region="us-east-2",
+        kind="capacity-block",
+        state="active",
+        instance_type="p5.48xlarge",
+        size=1,
+        free=1,
+        zone=zone,
+        platform="Linux/UNIX",
+        start=NOW + timedelta(days=first),
+        end=None if last is None else NOW + timedelta(days=last),
+        tags={ENVIRONMENT_TAG: owner},
+    )
+
+
 @pytest.mark.parametrize(
-    ("there", "owners", "zone", "level"),
+    ("beside", "refused"),
     [
-        ("us-east-2a", {"cr-1": "prod"}, "us-east-2a", None),
-        ("us-east-2a", {"cr-1": "prod"}, "us-east-2b", Level.FAIL),
-        ("", {"cr-1": "prod"}, "us-east-2b", None),
+        ([block(HERE, 0, 3, "prod")], False),
+        ([block(THERE, 0, 3, "prod")], True),
+        ([block(THERE, 0, None, "prod")], True),
+        # The block that follows is in another zone than the one that ends before.
+        ([block(HERE, -3, 1, "prod"), block(THERE, 1, 3, "prod")], True),
+        ([block(THERE, -3, 0, "prod"), block(HERE, 0, 3, "prod")], False),
         # Its own block, or one of another environment, is no other reservation of it.
-        ("us-east-2a", {"cr-1": "prod/2"}, "us-east-2b", None),
-        ("us-east-2a", {"cr-1": "dev"}, "us-east-2b", None),
-        ("us-east-2a", {}, "us-east-2b", None),
+        ([block(THERE, 0, 3, "prod/2")], False),
+        ([block(THERE, 0, 3, "dev")], False),
+        ([], False),
     ],
 )
-def test_a_reservation_in_another_zone_than_the_living_ones_beside_it_is_refused(
-    there: str, owners: dict[str, str], zone: str, level: Level | None
+def test_a_reservation_in_another_zone_than_those_beside_it_at_its_time_is_refused(
+    beside: list[Reservation], refused: bool
 ) -> None:
     launch = launch_of(
         Settings(
@@ -95,8 +121,12 @@ def test_a_reservation_in_another_zone_than_the_living_ones_beside_it_is_refused
         )
     )
     source = targets(launch)["prod/2"].reservation
-    stored = {source.zone_parameter: Stored(source.zone_parameter, there, 1)}
-    held = Holdings(source, None, None, (), stored, {}, owners=owners)
-    assert [one.level for one in zone_findings(held, zone)] == ([level] if level else [])
+    held = Holdings(source, None, None, (), {}, {}, owned=tuple(beside))
+    wanted, expected = block(HERE, 0, 2), [Level.FAIL] if refused else []
+    assert [one.level for one in zone_findings(held, wanted)] == expected
+    # EC2 shows what was just bought only after a while.
+    unseen = replace(held, owned=())
+    bought = [(one.tags[ENVIRONMENT_TAG], one) for one in beside]
+    assert [one.level for one in zone_findings(unseen, wanted, bought)] == expected
     alone = replace(held, source=replace(source, one_of_several=False))
-    assert zone_findings(alone, zone) == []
+    assert zone_findings(alone, wanted) == []
