@@ -232,3 +232,14 @@ def test_more_requests_ask_aws_little_more(project: Project, aws: LocalAws) -> N
     of_each = {"RunInstances": 1, "GetCapacityReservationUsage": 1}
     assert second - first == of_each | {"DescribeCapacityReservationTopology": 1}
     assert third - second == of_each
+
+
+def test_a_reservation_that_two_parameters_hold_is_told_with_both_names() -> None:
+    """Each request alone would find room in it."""
+    first, (second, seen) = blocks({}, {})
+    found = of(judge([first, (second, replace(seen, reservation_id=BLOCK.id))], NOW), "reservation")
+    name = first[0].environment
+    assert (FAIL, f"{BLOCK.id} is the reservation of {name}, {name}/2.") in found
+    assert not [
+        one for one in of(judge(blocks({}, {}), NOW), "reservation") if "is the reservation of" in one[1]
+    ]

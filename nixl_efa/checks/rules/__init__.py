@@ -66,6 +66,7 @@ def judge(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Findi
     said once; else the message names the nodes.
     """
     found = [finding for subject in SUBJECTS for finding in _of_subject(subject, requests, now)]
+    found += reservation.stored_twice(requests)
     apart = reservation.in_several_zones(requests)
     if apart is None:
         return found

@@ -76,6 +76,26 @@ def in_several_zones(requests: Sequence[tuple[Launch, Facts]]) -> Finding | None
     )
 
 
+def stored_twice(requests: Sequence[tuple[Launch, Facts]]) -> list[Finding]:
+    """A FAIL for each reservation that two of the environment's parameters hold: each request by itself finds room in
+    it, and both together may not."""
+    names: dict[str, dict[str, None]] = {}
+    for launch, facts in requests:
+        if found := of(facts):
+            names.setdefault(found.id, {})[launch.reservation.target] = None
+    first = requests[0][0]
+    return [
+        failed(
+            "reservation",
+            f"{reservation_id} is the reservation of {listed(targets)}.",
+            f"`nixl-efa capacity save ID --env {[*targets][-1]}` keeps another for that; or make them one entry.",
+            aws(first, "ec2", "describe-capacity-reservations"),
+        )
+        for reservation_id, targets in names.items()
+        if len(targets) > 1
+    ]
+
+
 def _as_warning(found: Finding) -> Finding:
     """What stops a launch, where nothing is launched: all nodes run already."""
     if found.level is not Level.FAIL:
