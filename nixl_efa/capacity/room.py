@@ -79,7 +79,9 @@ def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
             f" {counted(back, 'place')} more can be had some minutes after the instance there ended{ending}."
         )
     if awaits_places(found, launch, use):
-        remedy = f"Wait some minutes and check again; `nixl-efa deploy {launch.environment}` waits for it."
+        # Of a target ("prod/2") it is the environment that is deployed.
+        deploy = f"`nixl-efa deploy {launch.environment.partition('/')[0]}`"
+        remedy = f"Wait some minutes and check again; {deploy} waits for it."
         return warned(check, message, remedy)
     return failed(check, message, too_small)
 
