@@ -148,6 +148,17 @@ def test_a_folder_gets_a_file_that_is_whole_or_as_it_was(
     assert "No space left on device" in ran.err
 
 
+def test_a_link_and_a_device_stay_what_they_are(project: Project) -> None:
+    project.environment("prod", **project.buy_block())
+    for to in ("/dev/null", "fleet.yml"):
+        link = project.folder / "link"
+        link.unlink(missing_ok=True)
+        link.symlink_to(to)
+        ran = project.run("export", "prod", "--to", "dstack", "--output", "link")
+        assert (ran.code, str(link.readlink())) == (0, to), ran.err
+    assert yaml.safe_load((project.folder / "fleet.yml").read_text(encoding="utf-8"))["type"] == "fleet"
+
+
 MISSING = "cr-0123456789abcdef0"
 GROUP = "sg-0123456789abcdef0"
 
@@ -173,7 +184,7 @@ GROUP = "sg-0123456789abcdef0"
             ("--to", "dstack", "--output", "nowhere/fleet.yml"),
             {"block": {}},
             1,
-            "No such file or directory",
+            "nixl-efa: --output nowhere/fleet.yml: No such file or directory",
         ),
         (
             ("--to", "pcluster"),
