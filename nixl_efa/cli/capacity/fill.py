@@ -119,13 +119,17 @@ def fill_entries(settings: Settings, run: Session) -> tuple[list[Room], list[dic
 def _read(file: Path) -> dict[str, Any]:
     """What was filled in, by reservation. Failure for a file that this command has not written."""
     from nixl_efa.settings.files import reservation_of
+    from nixl_efa.settings.parts import COUNTS
 
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
+        for one in found:
+            if not all(isinstance(number, int) for setting in COUNTS.values() for number in one[setting]):
+                raise TypeError("a node is not a number")
         return {reservation_of(one): one for one in found}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
         raise Failure(
             f"{file.parent.name}/{file.name} can't be read as what this command writes ({error}): the nodes in it "
             "could not keep their places. Put it back from version control, or remove it"
