@@ -304,7 +304,18 @@ def launch_of(
     # What follows the environment's own settings stands for the whole, so that the whole stays what it is when a role
     # gets a table of its own, or loses it.
     _, own = min(zip(parts, launches, strict=True), key=lambda one: (bool(one[0].role), one[0].entry))
-    return replace(own, nodes=nodes, role="", parts=launches)
+    # The image is that of the settings outside of the tables: nodes that have it keep it, whatever tables come and go.
+    outside = replace(parts[0], values={}, sources={})
+    image = _launch(settings.of(outside), outside)
+    return replace(
+        own,
+        nodes=nodes,
+        role="",
+        parts=launches,
+        image_id=image.image_id,
+        image_parameter=image.image_parameter,
+        image_choice=image.image_choice,
+    )
 
 
 def _launch(settings: Settings, part: Part) -> Launch:

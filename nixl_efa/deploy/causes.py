@@ -92,7 +92,8 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
 
 
 def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resources, Settings]:
-    """What decides of one node, by its name in Terraform: not what launches another one anew; and its own settings.
+    """What decides of one node, by its name in Terraform: not what launches another one anew, its role's own image in
+    the place of the environment's; and its own settings.
 
     Where the nodes are not all launched alike, or were not before, nothing is there that launches all of them anew.
     """
@@ -101,6 +102,8 @@ def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resou
     role, _, number = name.partition("_")
     node = (role, int(number) if number.isdigit() else 1)
     own = next((settings.of(part) for part in settings.parts if node in part.nodes), settings)
+    if own_image := mine.get(f"terraform_data.image_{role}"):
+        mine["terraform_data.image"] = own_image
     of_node, of_all = mine.get(f"{prefix}{name}"), mine.get("terraform_data.launch")
     were_alike = of_all is None or "create" not in of_all["change"]["actions"]
     if of_node is None or (len(settings.parts) == 1 and were_alike):
@@ -139,7 +142,7 @@ def _of_triggers(resources: Resources, settings: Settings) -> Iterator[Cause]:
         actions = set(one["change"]["actions"])
         if (
             one.get("type") != "terraform_data"
-            or one["name"] in ("image", "subnet")
+            or one["name"].partition("_")[0] in ("image", "subnet")
             or "update" not in actions
         ):
             continue
@@ -207,7 +210,7 @@ def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> list[Cause]:
         value = _UNKNOWN if isinstance(unknown, Mapping) and unknown.get(key) is True else becomes.get(key)
         if was.get(key) == value:
             continue
-        if frozen["name"] == "image":
+        if frozen["name"].partition("_")[0] == "image":
             found.append(_setting("ami_parameter", was.get(key), value, settings))
         elif key == "availability_zone" and settings.availability_zone_parameter:
             what = f"the zone in {settings.availability_zone_parameter}"

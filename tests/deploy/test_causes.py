@@ -61,6 +61,20 @@ def test_an_image_whose_frozen_value_a_lost_state_forgot_is_the_cause() -> None:
         assert [str(cause).partition(" from ")[0] for cause in node.causes] == ["ami_id went"]
 
 
+def test_an_image_of_a_role_is_told_with_what_its_table_says() -> None:
+    document = recorded("image-parameter")
+    image = change(document, "terraform_data.image")
+    image.update(name="image_producer", address="terraform_data.image_producer")
+    variables = {"NIXL_EFA_DEV_PRODUCER": '{"ami_parameter": "/team/image"}'}
+    settings = load(ROOT / "environments", variables, {}, only=["dev"]).environments[0]
+    [cause] = plan.read(document, settings).nodes[0].causes
+    assert (cause.what, cause.after, cause.source) == (
+        "ami_parameter",
+        "/team/image",
+        "variable NIXL_EFA_DEV_PRODUCER",
+    )
+
+
 def test_a_node_that_is_launched_like_the_others_again_is_told_its_own_cause() -> None:
     """terraform_data.launch only comes then: nothing stood for all nodes before."""
     case = Case(

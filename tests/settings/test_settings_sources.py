@@ -87,6 +87,17 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
         ],
     ),
     (
+        P5
+        + 'availability_zone_parameter = "/z"\n[[capacity]]\ncapacity_reservation_id = "cr-01234567"\nproducers = 1',
+        {"NIXL_EFA_CAPACITY": '[{"capacity_reservation_id": "cr-76543210", "producers": 1}]'},
+        {},
+        [
+            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is passed over: '
+            "it belongs to another reservation than that of variable NIXL_EFA_CAPACITY. Set availability_zone to that "
+            "reservation's zone."
+        ],
+    ),
+    (
         P5 + RESERVED + 'availability_zone_parameter = "/z"',
         {},
         {"capacityReservationId": None},

@@ -141,6 +141,15 @@ def test_what_the_whole_environment_has_is_the_same_with_and_without_a_table_of_
         assert divided[name]["input"] == alike[name]["input"], name
 
 
+def test_an_image_of_a_role_is_no_reason_for_another_image_of_the_nodes_beside_it() -> None:
+    """The consumer's volume grows in place."""
+    tables = {"producer": {"ami_parameter": "/team/image"}, "consumer": {"volume_size": 2000}}
+    alike, divided = synthesize("prod"), synthesize("prod", **tables)
+    ami = {name: node["ami"] for name, node in resources(divided, "aws_instance").items()}
+    assert ami["consumer"] == resources(alike, "aws_instance")["consumer"]["ami"]
+    assert ami["producer"] != ami["consumer"]
+
+
 def test_nothing_stands_for_all_nodes_where_they_are_not_launched_alike() -> None:
     """What would replace those that stay when all are launched alike again. The conditions are checked all the same."""
     alike = resources(synthesize("prod"), "terraform_data")
