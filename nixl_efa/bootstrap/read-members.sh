@@ -13,7 +13,8 @@ trap 'rm -f "$new"*' EXIT
 for pause in 2 5 0; do
   why=$(timeout 17 aws --region "$AWS_REGION" s3api get-object \
     --bucket "$PAIR_SCRIPTS_BUCKET" --key members.json "$new" 2>&1 >/dev/null) &&
-    why='members.json lacks this node' && grep -qxF "$(sed -n 's/^ "node": /   "name": /p' "$pair")" "$new" &&
+    why='members.json is damaged or foreign' &&
+    [ "$(grep -cxF $' "form": 1,\n}\n'"$(sed -n 's/^ "node": /   "name": /p' "$pair")" "$new")" = 3 ] &&
     { sed '/^ "nodes": /,$d' "$pair" && sed -n '/^ "nodes": /,$p' "$new"; } >"$new.pair" &&
     mv "$new.pair" "$pair" && why='' && break
   why=${why:-no answer from S3}

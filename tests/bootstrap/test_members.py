@@ -81,14 +81,18 @@ DENIED = "An error occurred (AccessDenied) when calling the GetObject operation:
         (f"echo '{DENIED}' >&2; exit 254", DENIED),
         ('printf half >"${@: -1}"; exit 124', "no answer from S3"),
         ("exec /missing/aws", "/missing/aws: No such file or directory"),
-        ('echo "{}" >"${@: -1}"', "members.json lacks this node"),
-        ('printf \'   "name": "producer"\\n\' >"${@: -1}"', "members.json lacks this node"),
+        ('echo "{}" >"${@: -1}"', "members.json is damaged or foreign"),
+        ('sed s/producer/other/ "$0.json" >"${@: -1}"', "members.json is damaged or foreign"),
+        ('head -n 15 "$0.json" >"${@: -1}"', "members.json is damaged or foreign"),
+        ('head -c -2 "$0.json" >"${@: -1}"', "members.json is damaged or foreign"),
+        ('sed "2s/1/2/" "$0.json" >"${@: -1}"', "members.json is damaged or foreign"),
     ],
 )
 def test_a_node_that_can_not_read_the_object_says_why_and_keeps_what_it_knew(
     aws: str, why: str, node: Node
 ) -> None:
     before = held(node)
+    (node.commands / "aws.json").write_text(members_json("prod", NODES), encoding="utf-8")
     node.command("aws", aws)
     code, said = read(node)
     assert (code, said.startswith("1 known: not read anew: "), why in said) == (1, True, True), said
