@@ -36,6 +36,9 @@ _REMEDIES = {
     ),
     ("token could not be found", "unauthorized"): "Run `terraform login {hostname}`.",
     ("discovery document",): "This machine must reach {hostname}.",
+    ("Unsupported state file format",): (
+        "Put back the one before: the file of that name with .backup, or a version of the bucket's object."
+    ),
     ("No workspaces found", "elected workspace"): "Name the workspace in TF_WORKSPACE.",
 }
 

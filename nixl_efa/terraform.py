@@ -183,8 +183,10 @@ class Terraform:
 
 
 def first_error(text: str) -> str:
-    """Terraform's error in one line: its first "Error:" line without the frame, else the first line."""
-    lines = [line.strip(" │╷╵").strip() for line in text.splitlines()]
-    lines = [line for line in lines if line]
+    """Terraform's error in one line: its first "Error:" line without the frame. Without one, frames hold warnings: the
+    first line that is in none and announces no list ("2 problems:"); else the first line."""
+    every = [line.strip() for line in text.splitlines()]
+    lines = [line for one in every if (line := one.strip(" │╷╵"))]
     errors = [line.removeprefix("Error: ") for line in lines if line.startswith("Error:")]
-    return (errors or lines or ["no message"])[0].rstrip(".")
+    said = [one.removeprefix("- ") for one in every if one and one[0] not in "│╷╵" and one[-1] != ":"]
+    return (errors or said or lines or ["no message"])[0].rstrip(".")

@@ -167,6 +167,25 @@ def test_a_backend_that_does_not_answer_is_one_line_with_the_remedy(
     assert stopped.value.message.startswith(f"`terraform init` failed: {said}. {where} {remedy}")
 
 
+@pytest.mark.parametrize("environ", [{}, {"TF_CLI_CONFIG_FILE": "/nowhere/terraformrc"}])
+def test_a_state_that_is_no_state_is_said_so_whatever_else_terraform_says(
+    environ: dict[str, str], tmp_path: Path
+) -> None:
+    """Terraform says it without "Error:", behind its warnings of the machine's own configuration."""
+    file = state.local_state(LOCAL, tmp_path)
+    file.parent.mkdir()
+    file.write_text("{")
+    with pytest.raises(Failure) as stopped:
+        state.read(LOCAL, tmp_path, {**os.environ, **environ})
+    assert stopped.value.message.startswith(
+        "`terraform state` failed: Unsupported state file format: The state file could not be parsed as JSON"
+    )
+    assert stopped.value.message.endswith(
+        f"is in {file}. Put back the one before: the file of that name with .backup, "
+        "or a version of the bucket's object."
+    )
+
+
 def test_the_workspace_that_was_selected_in_the_stacks_folder_is_read(tmp_path: Path) -> None:
     """With tags alone, Terraform Cloud's workspace is known by that."""
     selected = tmp_path / "cdktf.out/stacks/nixl-efa-prod/.terraform/environment"

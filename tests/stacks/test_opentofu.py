@@ -32,6 +32,7 @@ USED = {
     "function compact": "0.12",
     "function concat": "0.12",
     "function contains": "0.12",
+    "function distinct": "0.12",
     "function endswith": "1.3",
     "function flatten": "0.12",
     "function join": "0.12",
