@@ -1,84 +1,192 @@
-"""The reservation of a rehearsal, got with the commands that a user will type."""
+"""The reservations of a rehearsal, got with the commands that a user will type."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from local_aws.control import Control
+from nixl_efa.aws_errors import explain
 from nixl_efa.failure import Failure
-from nixl_efa.launch import launch_of
+from nixl_efa.launch import Launch
 from nixl_efa.rehearse.programs import Programs
 from nixl_efa.rehearse.tools import Tools
-from nixl_efa.settings import Settings
-from nixl_efa.settings.names import variable
+
+if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
 
 Tell = Callable[[str], None]
-NODES = 2
 HOURS = 24
+# Each block ends at 11:30 UTC and is up to a day longer than asked: one that is asked for two days more ends later.
+HOURS_LATER = 48
+AFTER_START = timedelta(minutes=5)
+AFTER_END = timedelta(minutes=5)
 
 
-def parameters_to_read(settings: Settings) -> dict[str, str]:
-    """The variables by which the environment finds the block that `buy` saves; empty where its settings say so already.
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A Capacity Block that was bought. target: what the command line calls the reservation ("prod/2")."""
 
-    An environment that uses a block and reads its reservation from no parameter is told to read those that `buy` writes
-    by default: its settings name no reservation, or one of the real account.
+    target: str
+    id: str
+    zone: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True)
+class Market:
+    """Where a rehearsal gets its capacity: the commands, and the local AWS that answers them.
+
+    types: of all nodes of the environment.
     """
-    source = launch_of(settings).reservation
-    if source.reads_id or not settings.use_capacity_block:
-        return {}
-    return {
-        variable("capacity_reservation_parameter", settings.name): source.id_parameter,
-        variable("availability_zone_parameter", settings.name): source.zone_parameter,
+
+    region: str
+    tools: Tools
+    programs: Programs
+    control: Control
+    tell: Tell
+    ec2: EC2Client
+    types: tuple[str, ...]
+
+    def buy_blocks(self, wanted: Mapping[str, Launch]) -> list[Block]:
+        """Search, buy and save a Capacity Block for each, all in one zone; the clock is moved until all are active.
+
+        wanted: by what the command line calls the reservation. Each is bought for as many nodes as its launch has. The
+        first one ends a day or more before the others.
+        """
+        lengths = {name: HOURS + HOURS_LATER * place for place, name in enumerate(wanted)}
+        found = {name: self._search(one, lengths[name]) for name, one in wanted.items()}
+        source = next(iter(wanted.values())).reservation
+        zones = [source.zone] if source.zone else self._zones()
+        chosen = choose(found, lengths, zones)
+        blocks = [self._buy(name, offering) for name, offering in chosen.items()]
+        self._wait(blocks)
+        return blocks
+
+    def buy_successor(self, ended: Block, launch: Launch) -> Block:
+        """Search, buy and save the block that follows one that has ended, in its zone, and wait until it is active."""
+        found = {ended.target: self._search(launch, HOURS)}
+        chosen = choose(found, {ended.target: HOURS}, [ended.zone], soonest=True)
+        block = self._buy(ended.target, chosen[ended.target])
+        self._wait([block])
+        return block
+
+    def reserve(self, wanted: Mapping[str, Launch], zone: str) -> None:
+        """Create and save an On-Demand Capacity Reservation for each, all in `zone`; empty: one that has the types."""
+        zone = zone or self._zones()[0]
+        for name, one in wanted.items():
+            self.tell(
+                f"$ aws ec2 create-capacity-reservation --instance-type {one.instance_type} "
+                f"--instance-count {one.count} --availability-zone {zone} --instance-platform Linux/UNIX "
+                f"--region {self.region}"
+            )
+            try:
+                created = self.ec2.create_capacity_reservation(
+                    InstanceType=one.instance_type,
+                    InstanceCount=one.count,
+                    AvailabilityZone=zone,
+                    InstancePlatform="Linux/UNIX",
+                )
+            except Exception as error:
+                raise Failure(f"no reservation for {name}: {explain(error)}") from error
+            self._capacity("save", created["CapacityReservation"]["CapacityReservationId"], "--env", name)
+
+    def end_of(self, block: Block) -> None:
+        """The clock is moved past a block's end: EC2 has terminated what ran in it."""
+        self._move_clock(block.end + AFTER_END, f"the end of {block.id}")
+
+    def _search(self, launch: Launch, hours: int) -> list[dict[str, Any]]:
+        search = ["search", launch.instance_type, str(launch.count), str(hours)]
+        self._capacity(*search)
+        command = [*self.tools.nixl_efa, "capacity", *search, "--region", self.region, "--json"]
+        offerings: list[dict[str, Any]] = json.loads(self.programs.read(command))["offerings"]
+        return offerings
+
+    def _buy(self, target: str, offering: Mapping[str, Any]) -> Block:
+        buy = ["buy", offering["offering_id"], "--env", target, "--yes", "--max-fee", offering["fee"]]
+        buy += ["--region", self.region]
+        self.tell(f"$ nixl-efa capacity {' '.join(buy)}")
+        bought = json.loads(self.programs.read([*self.tools.nixl_efa, "capacity", *buy, "--json"]))
+        [reservation] = bought["reservation_ids"]
+        start, end = (datetime.fromisoformat(offering[name]) for name in ("start", "end"))
+        return Block(target, reservation, offering["availability_zone"], start, end)
+
+    def _wait(self, blocks: Sequence[Block]) -> None:
+        self._capacity("list")
+        last = max(blocks, key=lambda block: block.start)
+        self._move_clock(last.start + AFTER_START, f"the start of {last.id}")
+        for block in blocks:
+            self._capacity("wait", block.id, "--for", "active", "--timeout", "1m")
+
+    def _move_clock(self, moment: datetime, after: str) -> None:
+        self.tell(
+            f"The clock of the local AWS is moved to {moment:%Y-%m-%d %H:%M} UTC, five minutes after {after}."
+        )
+        self.control.clock.set(moment)
+        self.control.clock.run(1.0)
+
+    def _capacity(self, *arguments: str) -> None:
+        command = ["capacity", *arguments, "--region", self.region]
+        self.tell(f"$ nixl-efa {' '.join(command)}")
+        self.programs.show([*self.tools.nixl_efa, *command])
+
+    def _zones(self) -> list[str]:
+        """Those that have every type of the environment, in order. Failure without one."""
+        answer = self.ec2.describe_instance_type_offerings(
+            LocationType="availability-zone",
+            Filters=[{"Name": "instance-type", "Values": list(self.types)}],
+        )
+        found: dict[str, set[str]] = {}
+        for one in answer["InstanceTypeOfferings"]:
+            found.setdefault(one["Location"], set()).add(one["InstanceType"])
+        zones = sorted(zone for zone, types in found.items() if types == set(self.types))
+        if not zones:
+            raise Failure(
+                f"no zone of {self.region} has {' and '.join(self.types)}, and EFA does not cross zones. "
+                "Set another region"
+            )
+        return zones
+
+
+def choose(
+    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    lengths: Mapping[str, int],
+    zones: Collection[str],
+    *,
+    soonest: bool = False,
+) -> dict[str, Mapping[str, Any]]:
+    """An offering for each reservation, of one zone, which lasts for the hours asked for; AWS offers shorter ones too.
+
+    found: a search's offerings, the best first; one alone takes the first. Several take those that start soonest, so
+    that all are active before one ends; so does one that is to be soonest. zones: which are meant.
+    """
+    fit = {
+        name: [
+            one
+            for one in offerings
+            if one["usable"] and one["hours"] >= lengths[name] and one["availability_zone"] in zones
+        ]
+        for name, offerings in found.items()
     }
-
-
-def buy_block(settings: Settings, tools: Tools, programs: Programs, control: Control, tell: Tell) -> None:
-    """Search, buy and save a Capacity Block, and move the clock until it is active."""
-    capacity = [*tools.nixl_efa, "capacity"]
-    where = ["--region", settings.region]
-    search = ["search", settings.instance_type, str(NODES), str(HOURS), *where]
-    tell(f"$ nixl-efa capacity {' '.join(search)}")
-    programs.show([*capacity, *search])
-    offering = _first_that_fits(json.loads(programs.read([*capacity, *search, "--json"])), settings)
-    buy = [
-        "buy",
-        offering["offering_id"],
-        "--env",
-        settings.name,
-        "--yes",
-        "--max-fee",
-        offering["fee"],
-        *where,
-    ]
-    tell(f"$ nixl-efa capacity {' '.join(buy)}")
-    bought = json.loads(programs.read([*capacity, *buy, "--json"]))
-    [reservation] = bought["reservation_ids"]
-    tell(f"$ nixl-efa capacity list {' '.join(where)}")
-    programs.show([*capacity, "list", *where])
-    start = datetime.fromisoformat(offering["start"])
-    tell(
-        f"The clock of the local AWS is moved to five minutes after the block's start, {start:%Y-%m-%d %H:%M} UTC."
-    )
-    control.clock.set(start + timedelta(minutes=5))
-    control.clock.run(1.0)
-    tell(f"$ nixl-efa capacity wait {reservation} --for active")
-    programs.show([*capacity, "wait", reservation, "--for", "active", "--timeout", "1m", *where])
-
-
-def _first_that_fits(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
-    """The first that a pair can use for the hours asked for. AWS offers shorter ones too."""
-    source = launch_of(settings).reservation
-    zone = source.zone if source.reads_id else ""
-    offering: dict[str, Any]
-    for offering in found["offerings"]:
-        in_zone = zone in ("", offering["availability_zone"])
-        if offering["usable"] and offering["hours"] >= HOURS and in_zone:
-            return offering
-    where = zone or settings.region
-    raise Failure(
-        f"the local AWS offers no Capacity Block of {settings.instance_type} for {HOURS} h in {where}: "
-        "it sells them, as AWS does, in some regions only. Set another region (docs/local-aws.md)."
-    )
+    every = [{one["availability_zone"] for one in offerings} for offerings in fit.values()]
+    common = set.intersection(*every)
+    if not common:
+        raise Failure(
+            f"the local AWS offers no Capacity Block for {', '.join(f'{name} ({lengths[name]} h)' for name in fit)} "
+            f"in {' or '.join(zones)}: it sells them, as AWS does, in some regions only. "
+            "Set another region (docs/local-aws.md)."
+        )
+    if len(fit) == 1 and not soonest:
+        return {name: offerings[0] for name, offerings in fit.items()}
+    chosen = min(common)
+    return {
+        name: min(
+            (one for one in offerings if one["availability_zone"] == chosen),
+            key=lambda one: str(one["start"]),
+        )
+        for name, offerings in fit.items()
+    }

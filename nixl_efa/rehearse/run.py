@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from local_aws.machines.failure import CannotBootError
 from local_aws.machines.root import home, prepare
 from local_aws.machines.run import Run
 from local_aws.machines.session import write_plugin
-from nixl_efa.checks.quota_codes import ELASTIC_IPS
+from local_aws.quotas import QUOTAS
 from nixl_efa.failure import Failure
-from nixl_efa.launch import launch_of
+from nixl_efa.findings import listed
+from nixl_efa.launch import Launch, launch_of
 from nixl_efa.nodes import outputs
-from nixl_efa.rehearse import facts, real_nodes, server, workspace
-from nixl_efa.rehearse.block import buy_block, parameters_to_read
-from nixl_efa.rehearse.built import tell_instances
+from nixl_efa.rehearse import facts, many_nodes, real_nodes, server, workspace
+from nixl_efa.rehearse.block import Block, Market
+from nixl_efa.rehearse.built import running_nodes, tell_instances
 from nixl_efa.rehearse.kept import programs_of_a_user, write_shell_file
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.rehearse.programs import Programs, shown
@@ -32,15 +32,17 @@ from nixl_efa.rehearse.tools import Tools, find_tools
 from nixl_efa.settings import LocalBackend, Settings
 
 Tell = Callable[[str], None]
-# VPC user guide, amazon-vpc-limits: Elastic IP addresses per Region.
-NEW_ACCOUNTS_ADDRESSES = 5
 DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|Apply complete|\bError\b")
 PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destroyed|updated)|\bError\b")
+CHANGED = re.compile(
+    r"aws_instance\.\w+: (Creation|Modifications|Destruction) complete|Apply complete|\bError\b"
+)
 # What can be looked at in a rehearsal that was kept.
 _BY_AWS_CLI = (
     "aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'",
     "aws ec2 describe-capacity-reservations",
 )
+ANY = re.compile("")
 DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complete|\bError\b")
 
 
@@ -123,17 +125,22 @@ class _Rehearsal:
         self._tell = tell
         self._control = Control(local.endpoint)
         self._began = time.monotonic()
+        # With one more consumer, for which there is room in its reservation from the beginning.
+        self._grown = settings
+        self._blocks: list[Block] = []
 
     def run(self, keep: bool, are_real: bool) -> None:
         name, stack = self._settings.name, self._settings.stack_name
         self._step(f"A local AWS listens on {self._local.endpoint} (pid {self._local.process.pid})")
         if self._space.set_aside:
             self._tell(f"  set aside, since they belong to your account: {', '.join(self._space.set_aside)}")
-        if self._settings.use_capacity_block:
-            self._step("Find and buy a Capacity Block")
-            self._read_what_buy_writes()
-            buy_block(self._settings, self._tools, self._programs, self._control, self._tell)
-        self._allow_addresses()
+        self._read_what_buy_writes()
+        launch = launch_of(self._settings)
+        several = many_nodes.has_several(launch)
+        if several:
+            self._grown = many_nodes.with_one_more(self._settings)
+        self._allow_quotas()
+        self._get_capacity(many_nodes.reserved(launch_of(self._grown)))
         self._step("Look for what would stop the launch")
         self._command("check", name, "--brief")
         self._step(f"Deploy {stack}")
@@ -147,11 +154,14 @@ class _Rehearsal:
         if are_real:
             self._verify_real_nodes(deployed)
         else:
-            self._step(
-                "Verify the pair (the nodes' answers are simulated: there is no machine to measure on)"
-            )
+            who = f"the {launch.count} nodes" if several else "the pair"
+            self._step(f"Verify {who} (the nodes' answers are simulated: there is no machine to measure on)")
             self._simulate_nodes()
             self._command("verify", name, "--no-transfer")
+        if several:
+            self._add_consumer()
+        if len(self._blocks) > 1:
+            self._end_a_block()
         if keep:
             self._tell_inferred()
             self._explain_keep(are_real)
@@ -168,24 +178,127 @@ class _Rehearsal:
         for line in facts.told(leaned_on, facts.read(facts.page())):
             self._tell(f"  {line}")
 
-    def _allow_addresses(self) -> None:
-        """The local account has the quota of a new one, which a few nodes go beyond: a user asks for more once."""
-        count = launch_of(self._settings).count
-        if self._settings.elastic_ip and count > NEW_ACCOUNTS_ADDRESSES:
-            self._control.settings(quotas={ELASTIC_IPS: count})
+    def _allow_quotas(self) -> None:
+        """The local account has the quotas of a new one, which a few nodes go beyond: a user asks for more once."""
+        wanted = many_nodes.quotas(launch_of(self._grown))
+        allowed = {code: QUOTAS[code] for code in wanted if wanted[code] > QUOTAS[code].value}
+        if not allowed:
+            return
+        self._control.settings(quotas={code: wanted[code] for code in allowed})
+        for code, quota in allowed.items():
             self._tell(
-                f"  the local account may have {count} Elastic IPs; a new account has {NEW_ACCOUNTS_ADDRESSES} "
-                f"(Service Quotas, {ELASTIC_IPS}): ask for them in yours"
+                f"  the local account may have {wanted[code]} of {quota.name}; it has {quota.value:g}, as a new "
+                f"account may (Service Quotas, {code}): ask for them in yours"
             )
 
     def _read_what_buy_writes(self) -> None:
-        given = parameters_to_read(self._settings)
-        if given:
+        changed = many_nodes.with_parameters(self._settings)
+        if given := many_nodes.variables(self._settings, changed):
             shown = ", ".join(f"{name}={value}" for name, value in given.items())
             self._tell(
-                f"  the settings read no reservation from a parameter, so it is rehearsed with {shown}"
+                f"  what the settings name is of your account, or is to be bought: it is rehearsed with {shown}"
             )
-            self._programs = replace(self._programs, environ={**self._programs.environ, **given})
+            self._use(changed, given)
+
+    def _use(self, settings: Settings, given: Mapping[str, str]) -> None:
+        """From here on with these settings, which the variables `given` make of the environment's."""
+        self._settings = settings
+        self._programs = replace(self._programs, environ={**self._programs.environ, **given})
+
+    def _market(self) -> Market:
+        return Market(
+            self._settings.region,
+            self._tools,
+            self._programs,
+            self._control,
+            self._tell,
+            self._client("ec2"),
+            launch_of(self._settings).instance_types,
+        )
+
+    def _get_capacity(self, wanted: Mapping[str, Launch]) -> None:
+        """All that the environment is launched into, with room for the consumer that is added."""
+        blocks = {name: one for name, one in wanted.items() if one.market == "capacity-block"}
+        others = {name: one for name, one in wanted.items() if name not in blocks}
+        if blocks:
+            self._step(
+                "Find and buy a Capacity Block"
+                if len(blocks) == 1
+                else f"Find and buy {len(blocks)} Capacity Blocks in one zone"
+            )
+            self._tell_room(blocks)
+            self._blocks = self._market().buy_blocks(blocks)
+        if others:
+            self._step("Reserve capacity On-Demand")
+            self._tell_room(others)
+            zone = self._blocks[0].zone if self._blocks else self._settings.availability_zone or ""
+            self._market().reserve(others, zone)
+
+    def _tell_room(self, wanted: Mapping[str, Launch]) -> None:
+        now = many_nodes.reserved(launch_of(self._settings))
+        for name, one in wanted.items():
+            if one.count > now[name].count:
+                self._tell(
+                    f"  {name}: {one.count}, one more than it has nodes, for the consumer that is added later"
+                )
+
+    def _add_consumer(self) -> None:
+        if self._grown == self._settings:
+            return
+        before = {node.name for node in launch_of(self._settings).nodes}
+        given = many_nodes.variables(self._settings, self._grown)
+        self._step(f"One more consumer: {', '.join(f'{name}={value}' for name, value in given.items())}")
+        self._use(self._grown, given)
+        self._deploy_again({node.name for node in launch_of(self._grown).nodes} - before)
+
+    def _end_a_block(self) -> None:
+        """The earlier block ends in the middle: its nodes with it, and a new one takes them."""
+        name, market = self._settings.name, self._market()
+        block = min(self._blocks, key=lambda one: one.end)
+        launch = many_nodes.reserved(launch_of(self._settings))[block.target]
+        lost = [node.name for node in launch.nodes]
+        self._step(f"The block of {block.target} ends: {listed(lost, 64)} with it, the others live")
+        market.end_of(block)
+        running = running_nodes(self._client("ec2"), name)
+        living = [node.name for node in launch_of(self._settings).nodes if node.name not in lost]
+        if list(running) != living:
+            raise Failure(f"{listed(running, 64)} run, and it should be {listed(living, 64)}")
+        self._tell(f"  run: {listed(running, 64)}; EC2 has terminated {listed(lost, 64)}")
+        self._tell(f"$ nixl-efa status {name}")
+        said = self._programs.read([*self._tools.nixl_efa, "status", name], accept=(0, 1))
+        for line in said.splitlines():
+            self._tell(line)
+        if f"--env {block.target}` buys it" not in " ".join(said.split()):
+            raise Failure(f"status does not say how to go on without {block.id}")
+        self._step(f"A new block for {block.target}")
+        market.buy_successor(block, launch)
+        self._step(f"Deploy {self._settings.stack_name} again: what is missing, and nothing else")
+        self._deploy_again(lost)
+        after = running_nodes(self._client("ec2"), name)
+        if any(after.get(one) != instance for one, instance in running.items()):
+            raise Failure(f"the nodes that lived were {running}, and are {after}")
+        self._tell(f"  run: {listed(after, 64)}; the {len(running)} that lived are the same instances")
+
+    def _deploy_again(self, built: Collection[str]) -> None:
+        """`nixl-efa deploy`, which must build these nodes and do nothing to the others."""
+        lines: list[str] = []
+
+        def told(line: str) -> None:
+            lines.append(line)
+            if CHANGED.search(line):
+                self._indented(line)
+
+        command = ["deploy", self._settings.name, "--auto-approve", "--no-verify"]
+        self._tell(f"$ nixl-efa {' '.join(command)}")
+        self._programs.follow([*self._tools.nixl_efa, *command], told, ANY)
+        changes = many_nodes.changes_of(lines)
+        if found := many_nodes.faults(changes, built):
+            raise Failure(
+                f"the deployment did not do what it should: {listed(found)} (see {self._space.log})"
+            )
+        self._tell(f"  {changes}")
+        if changes.changed:
+            self._tell(f"  changed in place: {', '.join(changes.changed)}")
 
     def _step(self, text: str) -> None:
         self._tell(f"==> [{time.monotonic() - self._began:5.1f} s] {text}")
@@ -248,24 +361,7 @@ class _Rehearsal:
         self._tell(f"  {line}")
 
     def _client(self, service: str) -> Any:
-        import boto3
-        from botocore.config import Config
-        from botocore.session import Session
-
-        # Not the user's own profile and configuration file, which the variables of this process may name.
-        nobody = Session(
-            session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
-        )
-        session: Any = boto3.Session(botocore_session=nobody)
-        return session.client(
-            service,
-            region_name=self._settings.region,
-            endpoint_url=self._local.endpoint,
-            aws_access_key_id="local",
-            aws_secret_access_key="local",
-            # The local AWS stands on this machine; the user's proxy would be asked for it.
-            config=Config(proxies={}),
-        )
+        return server.client(self._local, service, self._settings.region)
 
     def _explain_keep(self, are_real: bool) -> None:
         name, folder, environ = self._settings.name, self._space.folder, self._programs.environ

@@ -9,6 +9,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from local_aws.server import HOST
 from nixl_efa.failure import Failure
@@ -88,3 +89,25 @@ def left_running(folder: Path) -> int | None:
     except (OSError, ValueError):
         return None
     return pid
+
+
+def client(local: Server, service: str, region: str) -> Any:
+    """boto3's client of the local AWS, for the rehearsal's own looks at it."""
+    import boto3
+    from botocore.config import Config
+    from botocore.session import Session
+
+    # Not the user's own profile and configuration file, which the variables of this process may name.
+    nobody = Session(
+        session_vars={"profile": (None, None, None, None), "config_file": (None, None, os.devnull, None)}
+    )
+    session: Any = boto3.Session(botocore_session=nobody)
+    return session.client(
+        service,
+        region_name=region,
+        endpoint_url=local.endpoint,
+        aws_access_key_id="local",
+        aws_secret_access_key="local",
+        # The local AWS stands on this machine; the user's proxy would be asked for it.
+        config=Config(proxies={}),
+    )

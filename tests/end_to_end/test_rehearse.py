@@ -18,7 +18,8 @@ from typing import Any
 import pytest
 
 from nixl_efa.cli.environments import environment_settings
-from nixl_efa.rehearse.block import parameters_to_read
+from nixl_efa.rehearse.many_nodes import variables, with_parameters
+from nixl_efa.rehearse.workspace import WRITTEN
 from tests.end_to_end.conftest import ROOT
 
 pytestmark = pytest.mark.end_to_end
@@ -131,6 +132,56 @@ def pasted(lines: list[str], home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+MANY = """\
+region = "us-east-2"
+instance_type = "p5.4xlarge"
+use_capacity_block = true
+availability_zone_parameter = "/nixl-efa/many/availability-zone"
+producers = 2
+consumers = 4
+
+[[capacity]]
+capacity_reservation_parameter = "/nixl-efa/many/capacity-reservation-id"
+producers = 2
+consumers = 1
+
+[[capacity]]
+capacity_reservation_parameter = "/nixl-efa/many/2/capacity-reservation-id"
+consumers = 3
+"""
+
+
+@pytest.mark.matrix
+def test_many_nodes_over_two_blocks_grow_by_one_and_outlive_the_earlier_block(tmp_path: Path) -> None:
+    # main.py reads the environments beside it, so that it is a copy.
+    for path in ROOT.iterdir():
+        if path.name not in (*WRITTEN, "environments", "main.py", "cdktf.json"):
+            (tmp_path / path.name).symlink_to(path)
+    shutil.copy(ROOT / "main.py", tmp_path)
+    cdktf = json.loads((ROOT / "cdktf.json").read_text(encoding="utf-8"))
+    (tmp_path / "cdktf.json").write_text(json.dumps({**cdktf, "app": f"{sys.executable} main.py"}))
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "environments" / "many.toml").write_text(MANY, encoding="utf-8")
+
+    done = run(tmp_path, "many")
+
+    assert done.returncode == 0, done.stderr
+    said = iter(done.stderr.splitlines())
+    for shown in (
+        "Find and buy 2 Capacity Blocks in one zone",
+        "No changes. Your infrastructure matches the configuration.",
+        "One more consumer: NIXL_EFA_MANY_CONSUMERS=5",
+        "nodes: 1 added, 0 changed, 0 destroyed",
+        "run: consumer-2, consumer-3, consumer-4, consumer-5; EC2 has terminated producer, producer-2, consumer",
+        "`nixl-efa deploy many` builds producer, producer-2, consumer anew. The other nodes run on.",
+        "nodes: 3 added, 0 changed, 0 destroyed",
+        "the 4 that lived are the same instances",
+        "rehearsed, destroyed, and nothing left running",
+    ):
+        assert any(shown in line for line in said), shown
+    assert not any(is_alive(pid) for pid in server_pids(tmp_path))
+
+
 NAMED = "cr-0123456789abcdef0"
 BLOCK = {"instance_type": "p5.48xlarge", "use_capacity_block": True}
 DEFAULTS = {
@@ -140,7 +191,7 @@ DEFAULTS = {
 
 
 @pytest.mark.parametrize(
-    ("settings", "variables"),
+    ("settings", "wanted"),
     [
         ({}, {}),
         ({**BLOCK, "capacity_reservation_parameter": "/team/block"}, {}),
@@ -149,13 +200,14 @@ DEFAULTS = {
     ],
 )
 def test_the_settings_stay_as_they_are_where_they_read_a_parameter(
-    tmp_path: Path, settings: dict[str, Any], variables: dict[str, str]
+    tmp_path: Path, settings: dict[str, Any], wanted: dict[str, str]
 ) -> None:
     (tmp_path / "environments").mkdir()
     given = {"region": "us-east-2", "instance_type": "g7e.8xlarge", **settings}
     lines = [f"{name} = {json.dumps(value)}" for name, value in given.items()]
     (tmp_path / "environments" / "dev.toml").write_text("\n".join(lines), encoding="utf-8")
-    assert parameters_to_read(environment_settings("dev", {}, tmp_path)) == variables
+    found = environment_settings("dev", {}, tmp_path)
+    assert variables(found, with_parameters(found)) == wanted
 
 
 S3 = '{"type": "s3", "bucket": "the-real-state"}'
