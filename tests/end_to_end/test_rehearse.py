@@ -74,10 +74,10 @@ def test_a_rehearsal_deploys_shows_destroys_and_leaves_nothing_running(project: 
 
     assert done.returncode == 0, done.stderr
     for shown in (
-        "Apply complete! Resources: 27 added",
+        "Apply complete! Resources: 30 added",
         "No changes. Your infrastructure matches the configuration.",
         "1 x interface on card 0, 1 x efa-only on card 0",
-        "Destroy complete! Resources: 27 destroyed.",
+        "Destroy complete! Resources: 30 destroyed.",
         "What this run believed of AWS and nobody has documented (docs/facts.md)",
         "  quota-values-made-up: The values of the quotas are made up",
         "rehearsed, destroyed, and nothing left running",

@@ -163,7 +163,7 @@ def test_a_whole_rehearsal_by_cdk_terrain(make_project: Any) -> None:
     done = run(["make", "rehearse", "ENV=dev", "CDK=cdktn"], make_project("rehearsal"), environ("cdktn", 24))
     for words in (
         "$ cdktn deploy nixl-efa-dev",
-        "Apply complete! Resources: 27 added",
+        "Apply complete! Resources: 30 added",
         NO_CHANGES,
         "$ cdktn destroy nixl-efa-dev",
         "rehearsed, destroyed, and nothing left running",
