@@ -65,7 +65,7 @@ def _numbers(value: object) -> object:
         words = value.strip()
         if words.casefold() in CLEARING_WORDS:
             return []
-        value = _json(words) if words.startswith("[") else [word.strip() for word in words.split(",")]
+        value = _json(words) if words.startswith(("[", "{")) else [word.strip() for word in words.split(",")]
     return [_whole_number(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 

@@ -108,6 +108,13 @@ def test_the_tables_can_be_given_as_json_in_a_variable(load_texts: Load) -> None
     assert launched(load_texts({"dev": BLOCKS}, variables)) == REQUESTS[-1][1]
 
 
+def test_an_entry_that_is_no_list_is_one_fault(said: Said) -> None:
+    [fault] = said(
+        {"dev": P5}, {"NIXL_EFA_DEV_CAPACITY": '{"capacity_reservation_id": "cr-00000001", "producers": 1}'}
+    )
+    assert "(variable NIXL_EFA_DEV_CAPACITY) must be a list of tables (JSON in a variable)" in fault
+
+
 @pytest.mark.parametrize(
     ("text", "target", "parameter"),
     [
