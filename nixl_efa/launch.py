@@ -299,23 +299,14 @@ def launch_of(
     )
     nodes = nodes_of(settings.name_prefix, settings.producers, settings.consumers)
     if alone:
-        # Of the only entry of capacity, too, where it does not say yet that it takes them.
         return replace(launches[0], nodes=nodes)
-    # What follows the environment's own settings stands for the whole, so that the whole stays what it is when a role
-    # gets a table of its own, or loses it.
+    # What follows the environment's own settings stands for the whole.
     _, own = min(zip(parts, launches, strict=True), key=lambda one: (bool(one[0].role), one[0].entry))
     # The image is that of the settings outside of the tables: nodes that have it keep it, whatever tables come and go.
     outside = replace(parts[0], values={}, sources={})
     image = _launch(settings.of(outside), outside)
-    return replace(
-        own,
-        nodes=nodes,
-        role="",
-        parts=launches,
-        image_id=image.image_id,
-        image_parameter=image.image_parameter,
-        image_choice=image.image_choice,
-    )
+    of_image = {name: getattr(image, name) for name in ("image_id", "image_parameter", "image_choice")}
+    return replace(own, nodes=nodes, role="", parts=launches, **of_image)
 
 
 def _launch(settings: Settings, part: Part) -> Launch:
