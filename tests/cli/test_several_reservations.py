@@ -51,6 +51,13 @@ def test_an_environment_has_a_current_and_a_next_block_of_each_of_its_reservatio
     assert (unknown.code, "prod has no such reservation. Did you mean prod/2?" in unknown.err) == (2, True)
     recovered = cli("capacity", "recover", "--env", "prod/2")
     assert (recovered.code, "no purchase is open" in recovered.err) == (0, True)
+    # Also when its entry is there no more.
+    file = Path("environments/prod.toml")
+    first_entry = "[[capacity]]".join(file.read_text().split("[[capacity]]")[:2])
+    file.write_text(first_entry.replace("consumers = 3", "consumers = 1"))
+    recovered = cli("capacity", "recover", "--env", "prod/2")
+    assert (recovered.code, "no purchase is open" in recovered.err) == (0, True), recovered.err
+    assert "no such environment" in cli("capacity", "recover", "--env", "prodd/2").err
 
 
 def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_ends(

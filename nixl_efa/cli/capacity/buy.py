@@ -177,6 +177,8 @@ def recover(
     from nixl_efa.capacity import recover as library
     from nixl_efa.capacity.buyer import checked_rule
     from nixl_efa.capacity.targets import environment_of
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.launch import launch_of
     from nixl_efa.settings import environment_names
     from nixl_efa.settings.names import did_you_mean
 
@@ -187,8 +189,12 @@ def recover(
     rule = checked_rule(LOOK_SECONDS, settle_seconds)
     run = session(profile, region)
     names = environment_names(run.project / "environments")
-    named = environment is not None and environment_of(environment) in names
-    run = run.acting_for(run.launch(environment)) if environment and named else run
+    if environment and environment_of(environment) in names:
+        # Not the launch of a target: a purchase outlives the entry that it was made for.
+        settings = environment_settings(
+            environment_of(environment), run.environ, run.project, run.profile, filled=False
+        )
+        run = run.acting_for(launch_of(settings, profile=run.profile))
     launches = run.launches()
     where = run.clients.region or next((one.region for one in launches.values()), None) or run.region()
     found = run.buyer(where, rule=rule)
