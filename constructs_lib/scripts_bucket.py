@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from cdktf import TerraformResourceLifecycle
+from cdktf import TerraformLocal, TerraformResourceLifecycle
 from cdktf_cdktf_provider_aws.s3_bucket import S3Bucket
 from cdktf_cdktf_provider_aws.s3_bucket_policy import S3BucketPolicy
 from cdktf_cdktf_provider_aws.s3_bucket_public_access_block import S3BucketPublicAccessBlock
@@ -87,14 +87,18 @@ class ScriptsBucket(Construct):
         )
 
     def members(self, text: str) -> S3Object:
-        """The list of who is in the environment, which the nodes read at each boot."""
+        """The list of who is in the environment, which the nodes read at each boot. Another text in the bucket than
+        this one is written anew by the next deployment."""
+        named(TerraformLocal(self, "members_text", text), "members")
         return named(
             S3Object(
                 self,
                 "members",
                 bucket=self.name,
                 key=MEMBERS_KEY,
-                content=text,
+                content="${local.members}",
+                # Of an object that S3 encrypts by keys of its own, as this bucket does.
+                etag="${md5(local.members)}",
                 content_type="application/json",
                 # S3 takes ten tags of an object, and the environment may have more.
                 override_provider=S3ObjectOverrideProvider(

@@ -66,7 +66,8 @@ def test_the_members_are_an_object_that_every_node_waits_for_and_no_user_data() 
     )
     # S3 takes ten tags of an object; the environment may have more.
     assert members["override_provider"] == {"default_tags": {"tags": {}}}
-    names = [one["name"] for one in json.loads(members["content"])["nodes"]]
+    assert (members["content"], members["etag"]) == ("${local.members}", "${md5(local.members)}")
+    names = [one["name"] for one in json.loads(stack["locals"]["members"])["nodes"]]
     assert names == ["producer", "consumer", "consumer-2", "consumer-3"]
     instances = resources(stack, "aws_instance")
     assert len(instances) == len(names)

@@ -38,6 +38,7 @@ USED = {
     "function join": "0.12",
     "function length": "0.12",
     "function lookup": "0.12",
+    "function md5": "0.12",
     "function nonsensitive": "0.15",
     "function regex": "0.12.7",
     "function setproduct": "0.12",

@@ -38,6 +38,13 @@ def test_more_consumers_are_added_and_fewer_destroyed_and_nothing_else_is_touche
     assert three.keys() - before.keys() == added
     assert members_in(s3) == ["producer", "consumer", "consumer-2", "consumer-3"]
     assert terraform.changes() == {}
+    # Who wrote another text into the bucket has it only until the next deployment.
+    [bucket] = buckets(s3)
+    s3.put_object(Bucket=bucket, Key="members.json", Body=b"{}")
+    changes = {address: change["actions"] for address, change in terraform.changes().items()}
+    assert changes == {"aws_s3_object.members": ["update"]}
+    terraform.apply()
+    assert members_in(s3) == ["producer", "consumer", "consumer-2", "consumer-3"]
 
     place(tmp_path, synthesize("dev"), aws_environ)
     terraform.apply()
