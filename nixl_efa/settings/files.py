@@ -115,11 +115,15 @@ def read_file(
         for key in table
         if key not in SETTING_NAMES
     ]
+    by: dict[str, str] = {}
     if filled and takes_none(table.get("capacity")):
-        table["capacity"], problems = _filled(directory, environment, table["capacity"])
+        entries = table["capacity"]
+        table["capacity"], problems = _filled(directory, environment, entries)
         findings += problems
+        if table["capacity"] != entries:
+            by["capacity"] = f", filled in by `nixl-efa capacity fill {environment}`"
     settings = {
-        key: Given(value, Source(Layer.FILE, f"{label}: {key}"))
+        key: Given(value, Source(Layer.FILE, f"{label}: {key}{by.get(key, '')}"))
         for key, value in table.items()
         if key in SETTING_NAMES
     }
@@ -151,7 +155,7 @@ def _filled(
         return [{**entry, **shares.get(reservation_of(entry), none)} for entry in entries], []
     except FileNotFoundError:
         return entries, []
-    except (OSError, ValueError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not what that command writes"
         label = f"{directory.name}/{file.name}"
         return entries, [

@@ -84,11 +84,23 @@ def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_
     written = file.read_bytes()
     assert cli("capacity", "fill", "prod").code == 0
     assert file.read_bytes() == written
-    for text in ("{", written.decode().replace("[1]", "1"), written.decode().replace("producers", "prod")):
+    for text in (
+        "{",
+        "[" * 100_000,
+        written.decode().replace("[1]", "1"),
+        written.decode().replace("producers", "prod"),
+    ):
         file.write_text(text)
         damaged = cli("capacity", "fill", "prod")
         assert (damaged.code, "Put it back from version control" in damaged.err) == (1, True), damaged.err
+        assert "RecursionError" not in cli("check", "prod").err
     file.write_bytes(written)
+    toml = Path("environments/prod.toml")
+    before = toml.read_text()
+    toml.write_text(before.replace("consumers = 2", "consumers = 3"))
+    more = cli("check", "prod").err
+    assert "filled in by `nixl-efa capacity fill prod`) takes 2 of the 3 consumers" in more
+    toml.write_text(before)
     at(aws, early["end"], 1)
     too_few = cli("capacity", "fill", "prod")
     assert (too_few.code, "have 2" in too_few.err) == (1, True)

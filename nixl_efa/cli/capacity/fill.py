@@ -129,7 +129,7 @@ def _read(file: Path) -> dict[str, Any]:
         return {reservation_of(one): one for one in found}
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError, TypeError, AttributeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise Failure(
             f"{file.parent.name}/{file.name} can't be read as what this command writes ({error}): the nodes in it "
             "could not keep their places. Put it back from version control, or remove it"
