@@ -128,7 +128,8 @@ class Deployment:
         return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."
 
     def _must_run(self, plan: Plan) -> None:
-        """Failure where a node stays that is stopped: Terraform plans nothing for it, and the pair would not be one."""
+        """Failure where a node stays that is stopped, for which Terraform plans nothing, and where one would not be
+        launched anew that must be."""
         if stopped := plan.left_stopped():
             ids = " ".join(node.instance_id for node in stopped)
             raise Failure(
@@ -136,6 +137,9 @@ class Deployment:
                 f"{'is' if len(stopped) == 1 else 'are'} stopped, and no deployment starts a node: "
                 f"`aws ec2 start-instances --region {self._site.settings.region} --instance-ids {ids}` does"
             )
+
+        if why := words.not_anew(plan, self._site.settings.name):
+            raise Failure(why)
 
     def _must_let_in(self, plan: Plan, reservations: Mapping[str, Reservation]) -> None:
         """Failure where nodes that live would be destroyed for successors that EC2 lets in nowhere."""

@@ -8,6 +8,7 @@ from datetime import datetime
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.deploy.plan import Action, NodeChange, Plan
+from nixl_efa.findings import listed
 from nixl_efa.refusals import Asked, advice_for, said
 from nixl_efa.refusals.terraform import refusals_in
 from nixl_efa.times import moment, span
@@ -20,6 +21,9 @@ _HAPPENS = {
     Action.KEEP: "stays as it is",
 }
 
+# What an instance is launched from, and AWS's provider would change on one that is there.
+_LAUNCHED_FROM = ("instance_type", "capacity_reservation_specification")
+
 
 def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) -> list[str]:
     """The plan, a line for each node and each cause.
@@ -29,6 +33,26 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
     if plan.is_empty:
         return ["Nothing is to be done: the pair is as the settings say."]
     return [*(line for node in plan.nodes for line in _node(node, reservations, now)), *_rest(plan)]
+
+
+def not_anew(plan: Plan, environment: str) -> str:
+    """Why a plan is not applied that gives running nodes another type or reservation and does not launch them anew; empty
+    where it does.
+
+    What replaces a node then (terraform_data.launch_NODE) is made by the first deployment of a version that knows it,
+    and Terraform replaces nothing for what only comes.
+    """
+    nodes = [
+        f"{node.name} {node.instance_id}"
+        for node in plan.nodes
+        if node.action is Action.CHANGE and any(cause.what in _LAUNCHED_FROM for cause in node.causes)
+    ]
+    if not nodes:
+        return ""
+    return (
+        f"{listed(nodes)} would get another instance type or reservation and not be launched anew for it, since "
+        f"{environment} was last deployed by an earlier version. Deploy it once without that change, then with it"
+    )
 
 
 def refused(text: str, asked: Asked) -> list[str]:

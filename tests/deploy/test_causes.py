@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.deploy import plan
+from nixl_efa.deploy import plan, words
 from nixl_efa.deploy.plan import Plan
 from nixl_efa.settings import Settings, load
 from tests.deploy.cases import CASES, Case, recorded
@@ -34,8 +34,8 @@ def assert_told(found: Plan, case: Case) -> None:
         assert node.action.value == case.action
         told = [str(cause) for cause in node.causes]
         assert len(told) == len(case.causes), told
-        for words, text in zip(case.causes, told, strict=True):
-            assert words in text
+        for part, text in zip(case.causes, told, strict=True):
+            assert part in text
         # Whoever is told of a setting is told where its value stands.
         assert all(cause.source or cause.what.startswith("the tag") for cause in node.causes)
     assert found.is_empty == (case.name == "nothing")
@@ -73,6 +73,28 @@ def test_an_image_of_a_role_is_told_with_what_its_table_says() -> None:
         "/team/image",
         "variable NIXL_EFA_DEV_PRODUCER",
     )
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"instance_type": "g7e.12xlarge"},
+        {
+            "capacity_reservation_specification": [
+                {"capacity_reservation_target": [{"capacity_reservation_id": "cr-00000002"}]}
+            ]
+        },
+    ],
+)
+def test_a_node_that_must_be_launched_anew_and_would_not_be_is_refused(changed: dict[str, Any]) -> None:
+    """As where tables come together with the version that knows them: nothing in the state replaces the node yet."""
+    document = recorded("nothing")
+    settings = settings_of(CASES[0])
+    assert words.not_anew(plan.read(document, settings), "dev") == ""
+    node = change(document, "aws_instance.consumer")["change"]
+    node.update(actions=["update"], after={**node["after"], **changed})
+    found = words.not_anew(plan.read(document, settings), "dev")
+    assert found.startswith(f"consumer {node['before']['id']} would get another instance type or reservation")
 
 
 def test_a_node_that_is_launched_like_the_others_again_is_told_its_own_cause() -> None:
