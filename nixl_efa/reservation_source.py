@@ -20,12 +20,13 @@ class ReservationSource:
                     prod.toml: capacity_reservation_id"); empty when none does.
     part:           of an environment with several reservations, which it is: "2" for the second entry of `capacity`,
                     "producer" for that of the producers' own; empty for the first or only one.
-    one_of_several: whether nodes of the environment are in other reservations, too: all are of one zone.
+    beside:         the parameters of the ids of the environment's other reservations and of their next ones, as
+                    capacity.targets fills it in; all are of one zone.
     """
 
     environment: str
     part: str = ""
-    one_of_several: bool = False
+    beside: tuple[str, ...] = ()
     region: str
     id: str = ""
     zone: str = ""

@@ -111,15 +111,21 @@ def holdings(
     following = named_one(next_id) if next_id != current_id else None
     # What failed or is over speaks for none of the others of its purchase, which may live.
     used = [one for one in (current, following) if one is not None and one.lives(now)]
+    others = [
+        one
+        for one in (*tagged, *hidden)
+        if one.id not in named and one.lives(now) and not any(map(one.is_bought_with, used))
+    ]
+    if others and source.beside:
+        # Bought for this one, and kept for another of the environment: its entries have been put in another order.
+        ssm = buyer.clients.ssm(source.region)
+        kept = {one.value for one in parameters.read_many(ssm, source.beside).values()}
+        others = [one for one in others if one.id not in kept]
     return Holdings(
         source=source,
         current=current,
         next=following,
-        others=tuple(
-            one
-            for one in (*tagged, *hidden)
-            if one.id not in named and one.lives(now) and not any(map(one.is_bought_with, used))
-        ),
+        others=tuple(others),
         stored=stored,
         not_asked=not_asked,
         living_instances=sum(one.size for one in found if one.is_block and one.lives(now)),

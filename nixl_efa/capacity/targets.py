@@ -35,7 +35,9 @@ def targets(launch: Launch) -> dict[str, Launch]:
         )
     if len(found) > 1:
         for name, one in found.items():
-            found[name] = replace(one, reservation=replace(one.reservation, one_of_several=True))
+            others = [other.reservation for at, other in found.items() if at != name]
+            beside = tuple(each for of in others for each in (of.id_parameter, of.next_id_parameter))
+            found[name] = replace(one, reservation=replace(one.reservation, beside=beside))
     return found
 
 
@@ -55,7 +57,7 @@ def zone_findings(held: Holdings, found: Span, just_bought: Iterable[tuple[str, 
     every = [*((one.tags[ENVIRONMENT_TAG], one) for one in held.owned), *just_bought]
     beside = [one for owner, one in every if owner != source.environment and environment_of(owner) == name]
     there = sorted({one.zone for one in beside if _at_one_time(one, found)} - {found.zone})
-    if not (source.one_of_several and there):
+    if not (source.beside and there):
         return []
     message = (
         f"It is in {found.zone}, and the other reservations of {name} are in {listed(there)}: EFA does not cross "

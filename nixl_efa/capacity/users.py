@@ -84,6 +84,9 @@ def users(
     used = [one for one in known if one.id in named]
     for one in known:
         if (owner := one.tags.get(ENVIRONMENT_TAG, "")) and not one.is_dead:
+            kept_for = {environment_of(each) for each in named.get(one.id, ())}
+            if environment_of(owner) in kept_for:
+                continue
             together = any(one.is_bought_with(other) and owner in named[other.id] for other in used)
             named.setdefault(one.id, {}).setdefault(owner, SAME_PURCHASE if together else "not saved")
     named.pop("", None)

@@ -128,5 +128,5 @@ def test_a_reservation_in_another_zone_than_those_beside_it_at_its_time_is_refus
     unseen = replace(held, owned=())
     bought = [(one.tags[ENVIRONMENT_TAG], one) for one in beside]
     assert [one.level for one in zone_findings(unseen, wanted, bought)] == expected
-    alone = replace(held, source=replace(source, one_of_several=False))
+    alone = replace(held, source=replace(source, beside=()))
     assert zone_findings(alone, wanted) == []

@@ -138,3 +138,23 @@ def test_nodes_that_run_stay_where_they_run_when_the_entries_are_filled_for_the_
     assert cli("capacity", "load", "--env", "prod/3").code == 1
     checked = cli("check", "prod")
     assert "takes no node" not in checked.err, checked.err
+
+
+def test_entries_in_another_order_have_each_its_block(cli: Cli, aws: LocalAws) -> None:
+    """A block keeps the tag of the entry that it was bought for."""
+    two_entries("", "producers = 1", "consumers = 1")
+    first = cli.offer()
+    assert cli.buy(first).code == 0
+    zone = first["availability_zone"]
+    assert (
+        cli.buy(next(one for one in usable(cli) if one["availability_zone"] == zone), "--env", "prod/2").code
+        == 0
+    )
+    file = Path("environments/prod.toml")
+    head, *entries = file.read_text().split("[[capacity]]")
+    file.write_text("\n[[capacity]]".join([head, *reversed(entries)]))
+    users = {one["reservation_id"]: one["used_by"] for one in cli.reservations()}
+    assert users[stored(ID_NAME)] == [{"environment": "prod/2", "as": "current"}]
+    following = next(one for one in usable(cli, "--from", first["end"]) if one["availability_zone"] == zone)
+    bought = cli.buy(following, "--json")
+    assert (bought.code, bought.json["kept_as"]) == (0, "next"), bought.err
