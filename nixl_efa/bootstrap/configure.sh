@@ -14,7 +14,7 @@ for library in "/usr/lib/$(uname -m)-linux-gnu/libibverbs.so.1" /usr/lib64/libib
 done
 
 # The file has been called pair.json since there were two nodes; of any number, its name is members.json.
-[ -L "$root/etc/nixl-efa/members.json" ] || ln -s pair.json "$root/etc/nixl-efa/members.json"
+ln -s pair.json "$root/etc/nixl-efa/members.json" 2>/dev/null || true
 
 # systemd reads DefaultLimitMEMLOCK when it executes itself anew. What runs already keeps its old limit, and hands it on: the
 # SSM agent to sessions and commands, an engine to its containers. They are given the new one as they are, since a restart

@@ -296,6 +296,18 @@ def test_a_backend_that_is_not_made_over_efa_is_a_fault_of_a_neuron_node_too(
     assert (ran.returncode, written["ok"], words in ran.stdout) == (not ok, ok, True), ran.stdout
 
 
+def test_a_members_json_of_the_users_own_stays_and_stops_nothing(p5: Node) -> None:
+    p5.command("systemctl", f'echo "$1" >>{p5.root}/asked')
+    own = p5.root / "etc/nixl-efa/members.json"
+    own.unlink(missing_ok=True)
+    own.write_text("mine", encoding="utf-8")
+    assert p5.run("/opt/nixl-efa/bin/configure", str(p5.root)).returncode == 0
+    assert (own.read_text(encoding="utf-8"), "daemon-reexec" in (p5.root / "asked").read_text()) == (
+        "mine",
+        True,
+    )
+
+
 def test_without_the_environment_file_the_report_fails(p5: Node) -> None:
     (p5.root / "etc/nixl-efa/env").unlink()
     assert p5.run("/opt/nixl-efa/bin/boot-report", str(p5.root)).returncode != 0
