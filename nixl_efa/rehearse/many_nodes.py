@@ -19,9 +19,8 @@ from nixl_efa.settings.names import variable
 from nixl_efa.settings.parts import CONSUMER, ROLES
 from nixl_efa.settings.values import MAX_NODES
 
-# What all share and what follows the nodes: the list of who is there, and Terraform's own note, nothing in AWS, of what
-# those in the first reservation are launched from.
-_FOLLOW = ("aws_s3_object.members", "terraform_data.launch")
+# What all share and what follows the nodes: the list of who is there.
+_MEMBERS = "aws_s3_object.members"
 _NODE = "aws_instance."
 # The words of Terraform's apply, by what happened to the resource.
 _DONE = re.compile(r"(\S+): (Creation|Modifications|Destruction) complete after")
@@ -61,16 +60,14 @@ def changes_of(lines: Iterable[str]) -> Changes:
 def faults(changes: Changes, built: Collection[str]) -> list[str]:
     """What an apply did beyond building the nodes `built`, or left out, in words.
 
-    Of the other nodes nothing may be changed or destroyed; of what they share only what follows them may change.
+    Of the other nodes nothing may be changed or destroyed; of what they share only the list of who is there may change.
     """
     wanted = {f"{_NODE}{_in_terraform(name)}" for name in built}
     nodes = {one for one in changes.added if one.startswith(_NODE)}
     found = [f"{one} was not built" for one in sorted(wanted - nodes)]
     found += [f"{one} was built" for one in sorted(nodes - wanted)]
     found += [f"{one} was destroyed" for one in changes.destroyed if not _is_of(one, built)]
-    found += [
-        f"{one} was changed" for one in changes.changed if one not in _FOLLOW and not _is_of(one, built)
-    ]
+    found += [f"{one} was changed" for one in changes.changed if one != _MEMBERS and not _is_of(one, built)]
     return found
 
 

@@ -181,6 +181,7 @@ def test_what_an_apply_did_is_read_from_its_own_lines() -> None:
         ("aws_eip.consumer_2: Destruction complete after 1s", "aws_eip.consumer_2 was destroyed"),
         ("aws_instance.producer: Creation complete after 1s", "aws_instance.producer was built"),
         ("aws_launch_template.consumer: Modifications complete after 0s", "aws_launch_template.consumer was changed"),
+        ("terraform_data.launch: Modifications complete after 0s", "terraform_data.launch was changed"),
         ("aws_security_group.pair: Modifications complete after 0s", "aws_security_group.pair was changed"),
     ],
 )  # fmt: skip
