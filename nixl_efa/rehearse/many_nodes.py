@@ -137,7 +137,10 @@ def variables(settings: Settings, changed: Settings) -> dict[str, str]:
 def _plain(value: Any) -> Any:
     if isinstance(value, tuple):
         return [_plain(one) for one in value]
-    return value.model_dump(exclude_defaults=True) if isinstance(value, BaseModel) else value
+    if not isinstance(value, BaseModel):
+        return value
+    # An entry that takes 0 nodes says so.
+    return {name: one for name, one in value.model_dump(exclude_unset=True).items() if one is not None}
 
 
 def reserved(launch: Launch) -> dict[str, Launch]:

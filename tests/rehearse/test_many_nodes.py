@@ -105,12 +105,17 @@ capacity_reservation_id = "cr-0123456789abcdef0"
 [[capacity]]
 capacity_reservation_id = "cr-0123456789abcdef1"
 consumers = 1
+
+[[capacity]]
+capacity_reservation_id = "cr-0123456789abcdef2"
+consumers = 0
 """
     settings = settings_of(tmp_path, text)
     given = variables(settings, with_parameters(settings))
 
     assert json.loads(given["NIXL_EFA_MANY_CAPACITY"]) == [
-        {"capacity_reservation_parameter": "/nixl-efa/many/capacity-reservation-id", "consumers": 1}
+        {"capacity_reservation_parameter": "/nixl-efa/many/capacity-reservation-id", "consumers": 1},
+        {"capacity_reservation_id": "cr-0123456789abcdef2", "consumers": 0},
     ]
     assert json.loads(given["NIXL_EFA_MANY_PRODUCER"]) == {
         "instance_type": "g6e.12xlarge",
