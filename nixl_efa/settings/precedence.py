@@ -65,9 +65,8 @@ def _keep_one(result: Resolved, environment: str, first: str, second: str) -> No
 def _drop_zone_of_another_reservation(result: Resolved, environment: str) -> None:
     """A zone that is stored beside a reservation's id says nothing about a reservation given elsewhere."""
     zone = result.holds("availability_zone_parameter")
-    named_by = (*RESERVATION, "capacity")
-    spoken_of = [one for setting in named_by if (one := result.values.get(setting)) is not None]
-    held = [one for one in spoken_of if one.value not in (None, [], ())]
+    spoken_of = [one for setting in RESERVATION if (one := result.values.get(setting)) is not None]
+    held = [one for one in spoken_of if one.value is not None]
     decisive = min(held or spoken_of, key=lambda one: one.source.layer, default=None)
     if zone is None or decisive is None or decisive.source.layer >= zone.source.layer:
         return

@@ -86,16 +86,13 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
             "Set availability_zone to that reservation's zone."
         ],
     ),
+    # Other shares of the same reservations leave their zone as it is.
     (
         P5
-        + 'availability_zone_parameter = "/z"\n[[capacity]]\ncapacity_reservation_id = "cr-01234567"\nproducers = 1',
-        {"NIXL_EFA_CAPACITY": '[{"capacity_reservation_id": "cr-76543210", "producers": 1}]'},
+        + 'availability_zone_parameter = "/z"\n[[capacity]]\ncapacity_reservation_parameter = "/a"\nproducers = 1',
+        {"NIXL_EFA_CAPACITY": '[{"capacity_reservation_parameter": "/a", "producers": 1, "consumers": 1}]'},
         {},
-        [
-            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is passed over: '
-            "it belongs to another reservation than that of variable NIXL_EFA_CAPACITY. Set availability_zone to that "
-            "reservation's zone."
-        ],
+        [],
     ),
     (
         P5 + RESERVED + 'availability_zone_parameter = "/z"',
