@@ -94,12 +94,14 @@ system_info:
   paths: {cloud_dir: /var/lib/cloud/, templates_dir: /etc/cloud/templates/}
 """
 
+ROOT_HOME = "/root"
+
 FILES = {
     "/etc/cloud/cloud.cfg": _CLOUD_CFG,
     "/etc/ld.so.conf.d/000_efa.conf": f"{EFA_FOLDER}/lib\n",
     "/etc/ld.so.conf.d/nvidia-stub.conf": f"{CUDA_FOLDER}\n",
     "/etc/machine-id": "",
-    "/root/.aws/config": f"[default]\nendpoint_url = http://{METADATA_ADDRESS}\n",
+    f"{ROOT_HOME}/.aws/config": f"[default]\nendpoint_url = http://{METADATA_ADDRESS}\n",
     "/etc/pip.conf": f"[global]\nno-index = true\nfind-links = {WHEEL_FOLDER}\n",
     # A service that hangs is dead after 10 s, not 90.
     "/etc/systemd/system.conf.d/10-machine.conf": "[Manager]\nDefaultTimeoutStopSec=10\n",
