@@ -27,6 +27,7 @@ Settings = Mapping[str, object]
 
 ROLE = "arn:aws:iam::123456789012:role/deploy"
 
+RESERVED = {"capacity_reservation_id": "cr-0123456789abcdef0"}
 # Each setting changed: in which case, in the words of the page, and to what; "{...}" is something in the account.
 CASES: list[tuple[str, str, Settings]] = [
     ("region", "", {"region": "us-west-2"}),
@@ -43,6 +44,8 @@ CASES: list[tuple[str, str, Settings]] = [
     ("instance_type", "one that its zone does not offer", {"instance_type": "{not_in_its_zone}"}),
     ("producers", "", {"producers": 2}),
     ("consumers", "", {"consumers": 4}),
+    ("producer", "", {"producer": {"instance_type": "g7e.12xlarge"}}),
+    ("consumer", "", {"consumer": {"instance_type": "g7e.12xlarge"}}),
     ("volume_size", "", {"volume_size": 400}),
     ("volume_iops", "", {"volume_iops": 4000}),
     ("volume_throughput", "", {"volume_throughput": 250}),
@@ -71,6 +74,8 @@ CASES: list[tuple[str, str, Settings]] = [
     ("capacity_reservation_id", "", {"capacity_reservation_id": "{reservation}"}),
     ("capacity_reservation_parameter", "", {"capacity_reservation_parameter": "/team/reservation"}),
     ("capacity_reservation_parameter", "no such parameter", {"capacity_reservation_parameter": "/team/none"}),
+    ("capacity", "", {"capacity": [{**RESERVED, "producers": 1, "consumers": 1}]}),
+    ("capacity", "of the consumers alone", {"capacity": [{**RESERVED, "consumers": 1}]}),
     ("spot", "", {"spot": True}),
     ("placement_group", "", {"placement_group": "off"}),
     ("placement_group", "what auto made of it", {"placement_group": "on"}),
@@ -162,7 +167,7 @@ def around(ids: Mapping[str, str]) -> dict[str, str]:
         "group": groups[node["VpcId"]],
         "other_group": groups[other_vpc],
         "image": node["ImageId"],
-        "reservation": "cr-0123456789abcdef0",
+        "reservation": RESERVED["capacity_reservation_id"],
     }
     for name in ("zone", "other_zone", "reservation", "image"):
         ssm.put_parameter(
@@ -194,15 +199,19 @@ def effect(terraform: Terraform) -> str:
     changes = dict(
         re.findall(r"^  # (\S+) (?:will|must) be (created|destroyed|updated|replaced)", plan.stdout, re.M)
     )
-    of_nodes = {changes.get(node) for node in NODES}
-    if of_nodes & {"replaced", "destroyed"}:
-        assert of_nodes == {"replaced"}
-        return "replaces the nodes"
+    of_nodes = {node: changes.get(node) for node in NODES}
+    assert "destroyed" not in of_nodes.values()
+    if replaced := [node for node, what in of_nodes.items() if what == "replaced"]:
+        [role] = (
+            {"nodes"} if len(replaced) == len(NODES) else {f"{one.partition('.')[2]}s" for one in replaced}
+        )
+        return f"replaces the {role}"
     node_changes = "".join(re.findall(r'^  ~ resource "aws_instance".*?^    }', plan.stdout, re.M | re.S))
     if re.search(rf"^      [~+-] ({'|'.join(STOPS)}) ", node_changes, re.M):
         return "restarts the nodes"
     if any(address.startswith("aws_instance.") for address in changes.keys() - set(NODES)):
-        assert set(changes.values()) == {"created"}
+        # Who is there, is told to all.
+        assert {at for at, what in changes.items() if what != "created"} == {"aws_s3_object.members"}
         return "adds nodes, the others stay"
     # Terraform's own memory is nothing in AWS.
     return "in place" if any(not address.startswith("terraform_data.") for address in changes) else "nothing"
