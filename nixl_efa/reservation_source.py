@@ -77,3 +77,8 @@ def reservation_source(settings: Settings, part: Part) -> ReservationSource:
         reads_zone=settings.availability_zone_parameter is not None,
         set_by=f"{id_setting}, {settings.source(id_setting).label}" if named else "",
     )
+
+
+def environment_of(target: str) -> str:
+    """The environment of what the command line calls a target ("prod/2")."""
+    return target.partition("/")[0]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.findings import Finding, aws_call, counted, failed, listed, passed, warned
 from nixl_efa.launch import Launch
+from nixl_efa.reservation_source import environment_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,7 @@ def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
             f" {counted(back, 'place')} more can be had some minutes after the instance there ended{ending}."
         )
     if awaits_places(found, launch, use):
-        # Of a target ("prod/2") it is the environment that is deployed.
-        deploy = f"`nixl-efa deploy {launch.environment.partition('/')[0]}`"
+        deploy = f"`nixl-efa deploy {environment_of(launch.environment)}`"
         remedy = f"Wait some minutes and check again; {deploy} waits for it."
         return warned(check, message, remedy)
     return failed(check, message, too_small)

@@ -10,6 +10,7 @@ from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
 from nixl_efa.findings import Finding, failed, listed
 from nixl_efa.launch import Launch
+from nixl_efa.reservation_source import environment_of
 
 # What is of one zone for a time.
 Span = Offering | Reservation
@@ -72,8 +73,3 @@ def _at_one_time(one: Span, other: Span) -> bool:
         first.start is None or second.end is None or first.start < second.end
         for first, second in ((one, other), (other, one))
     )
-
-
-def environment_of(target: str) -> str:
-    """The environment of a target."""
-    return target.partition("/")[0]

@@ -11,10 +11,9 @@ from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Slot
 from nixl_efa.capacity.parameters import Stored
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
-from nixl_efa.capacity.targets import environment_of
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
-from nixl_efa.reservation_source import ReservationSource
+from nixl_efa.reservation_source import ReservationSource, environment_of
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient

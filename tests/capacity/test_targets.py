@@ -10,9 +10,10 @@ import pytest
 
 from nixl_efa.capacity.environment import Holdings
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
-from nixl_efa.capacity.targets import environment_of, targets, zone_findings
+from nixl_efa.capacity.targets import targets, zone_findings
 from nixl_efa.findings import Level
 from nixl_efa.launch import launch_of
+from nixl_efa.reservation_source import environment_of
 from nixl_efa.settings import Settings
 from nixl_efa.settings.parts import CapacityEntry, Group
 

@@ -176,9 +176,9 @@ def recover(
 
     from nixl_efa.capacity import recover as library
     from nixl_efa.capacity.buyer import checked_rule
-    from nixl_efa.capacity.targets import environment_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.launch import launch_of
+    from nixl_efa.reservation_source import environment_of
     from nixl_efa.settings import environment_names
     from nixl_efa.settings.names import did_you_mean
 
@@ -271,7 +271,7 @@ def switch(
     Asks when nodes still run in the current one: the next deployment destroys them.
     """
     from nixl_efa.capacity import save as library
-    from nixl_efa.capacity.targets import environment_of
+    from nixl_efa.reservation_source import environment_of
 
     run = session(profile)
     launch = run.launch(environment)

@@ -87,9 +87,10 @@ class Session:
     def launch(self, name: str) -> Launch:
         """The launch of an environment, or into one of its reservations ("prod/2"). BadInput for one that does not
         exist, with the nearest name, or has a fault."""
-        from nixl_efa.capacity.targets import environment_of, targets
+        from nixl_efa.capacity.targets import targets
         from nixl_efa.cli.environments import environment_settings, left_behind
         from nixl_efa.launch import launch_of
+        from nixl_efa.reservation_source import environment_of
         from nixl_efa.settings import environment_names
         from nixl_efa.settings.names import did_you_mean
 
