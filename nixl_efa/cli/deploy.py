@@ -142,12 +142,12 @@ def _check(
 
 def _fill(environment: str, profile: str | None) -> None:
     """Finds a place for nodes whose reservation is left open, or has ended."""
-    from nixl_efa.cli.capacity.fill import fill_entries, unfilled_settings
+    from nixl_efa.cli.capacity.fill import filled, unfilled_settings
     from nixl_efa.cli.capacity.session import session
 
     run = session(profile)
     if settings := unfilled_settings(environment, run):
-        fill_entries(settings, run)
+        filled(settings, run)
 
 
 def _switch(settings: Settings, profile: str | None) -> str:
