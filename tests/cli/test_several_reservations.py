@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from local_aws import LocalAws
 from tests.cli.conftest import BLOCK, ID_NAME, Cli, stored, usable, write_environment
@@ -60,14 +61,8 @@ def test_an_environment_has_a_current_and_a_next_block_of_each_of_its_reservatio
     assert "no such environment" in cli("capacity", "recover", "--env", "prodd/2").err
 
 
-def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_ends(
-    cli: Cli, aws: LocalAws
-) -> None:
-    two_entries("consumers = 2\n", "", "")
-    unfilled = cli("check", "prod")
-    assert (unfilled.code, "`nixl-efa capacity fill prod`" in unfilled.err) == (2, True)
-    empty = cli("capacity", "fill", "prod")
-    assert (empty.code, "3 nodes need a place, and the living reservations have 0" in empty.err) == (1, True)
+def bought(cli: Cli) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two blocks of one zone: the one that ends first, for prod/2, and a later one, for prod."""
     found = usable(cli)
     later = max(found, key=lambda one: str(one["end"]))
     early = next(
@@ -77,6 +72,18 @@ def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_
     )
     assert cli.buy(later).code == 0
     assert cli.buy(early, "--env", "prod/2").code == 0
+    return early, later
+
+
+def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_ends(
+    cli: Cli, aws: LocalAws
+) -> None:
+    two_entries("consumers = 2\n", "", "")
+    unfilled = cli("check", "prod")
+    assert (unfilled.code, "`nixl-efa capacity fill prod`" in unfilled.err) == (2, True)
+    empty = cli("capacity", "fill", "prod")
+    assert (empty.code, "3 nodes need a place, and the living reservations have 0" in empty.err) == (1, True)
+    early, _ = bought(cli)
     filled = cli("capacity", "fill", "prod", "--json")
     assert filled.code == 0, filled.err
     assert [(one["producers"], one["consumers"]) for one in filled.json["entries"]] == [([], [2]), ([1], [1])]
@@ -116,15 +123,7 @@ def test_nodes_that_run_stay_where_they_run_when_the_entries_are_filled_for_the_
 ) -> None:
     """Before, they were launched into the one reservation that there was."""
     two_entries("", "", "")
-    found = usable(cli)
-    later = max(found, key=lambda one: str(one["end"]))
-    early = next(
-        one
-        for one in found
-        if one["end"] < later["end"] and one["availability_zone"] == later["availability_zone"]
-    )
-    assert cli.buy(later).code == 0
-    assert cli.buy(early, "--env", "prod/2").code == 0
+    early, later = bought(cli)
     at(aws, max(later["start"], early["start"]), 1)
     run_nodes({**later, "reservation_id": stored(ID_NAME)})
     filled = cli("capacity", "fill", "prod", "--json")
