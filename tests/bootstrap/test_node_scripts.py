@@ -356,7 +356,7 @@ def test_the_probe_makes_the_backend_and_names_what_it_goes_over(
     (packages / "nixl-1.5.1.dist-info").mkdir()
     (packages / "nixl-1.5.1.dist-info/METADATA").write_text("Name: nixl\nVersion: 1.5.1\n", encoding="utf-8")
     node.script(
-        node.root / "opt/nixl-efa/venv/bin/python", f'PYTHONPATH={packages} exec {sys.executable} "$@"'
+        node.root / "opt/nixl-efa/venv/bin/python", f'PYTHONPATH={packages} exec "{sys.executable}" "$@"'
     )
     ran = node.run("/opt/nixl-efa/bin/nixl-probe", "LIBFABRIC", str(node.root))
     assert (ran.returncode, ran.stdout.splitlines()[-1]) == (code, f"nixl 1.5.1 LIBFABRIC {line}")

@@ -3,6 +3,7 @@ that the messages name. One pair lives through all of it."""
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import sys
 from collections.abc import Callable
@@ -31,7 +32,7 @@ def project(make_project: Callable[[str], Project]) -> Project:
     for name in ("environments", "cdktf.json"):
         (found.folder / name).unlink()
     shutil.copy(ROOT / "main.py", found.folder)
-    app = f'{{"language": "python", "app": "{sys.executable} main.py", "sendCrashReports": "false"}}'
+    app = f'{{"language": "python", "app": "{shlex.quote(sys.executable)} main.py", "sendCrashReports": "false"}}'
     (found.folder / "cdktf.json").write_text(app, encoding="utf-8")
     (found.folder / "environments").mkdir()
     for name in ("dev", "staging"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -159,7 +160,9 @@ def test_many_nodes_over_two_blocks_grow_by_one_and_outlive_the_earlier_block(tm
             (tmp_path / path.name).symlink_to(path)
     shutil.copy(ROOT / "main.py", tmp_path)
     cdktf = json.loads((ROOT / "cdktf.json").read_text(encoding="utf-8"))
-    (tmp_path / "cdktf.json").write_text(json.dumps({**cdktf, "app": f"{sys.executable} main.py"}))
+    (tmp_path / "cdktf.json").write_text(
+        json.dumps({**cdktf, "app": f"{shlex.quote(sys.executable)} main.py"})
+    )
     (tmp_path / "environments").mkdir()
     (tmp_path / "environments" / "many.toml").write_text(MANY, encoding="utf-8")
 

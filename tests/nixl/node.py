@@ -41,7 +41,7 @@ class RealNode:
         self.command("ldconfig", r"for name in $ON_LOADER_PATH; do printf '\t%s (libc6) => x\n' $name; done")
         self.command("apt-get", f'echo "$*" >>{root}/apt; exit 1')
         self.command("aws", "exit 1")
-        self.command("python3", f'exec {PYTHON} "$@"')
+        self.command("python3", f'exec "{PYTHON}" "$@"')
 
     def command(self, name: str, script: str) -> None:
         """A stand-in of a command."""
