@@ -87,7 +87,7 @@ class Wire:
         """What stands in /etc/nixl-efa/env of both."""
         given = {"FI_PROVIDER": "efa", "LD_LIBRARY_PATH": self.libraries, **more}
         for root in self.roots.values():
-            text = "".join(f"{name}={value}\n" for name, value in given.items())
+            text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())
             (root / "etc/nixl-efa/env").write_text(text, encoding="utf-8")
 
     def transfer(self, attempt: Attempt, late: str = "") -> transfer.Result:
