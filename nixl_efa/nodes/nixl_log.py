@@ -30,4 +30,4 @@ def read(text: str) -> NixlLog:
     rails, provider = 0, ""
     for count, named in _RAILS.findall(text):
         rails, provider = max(rails, int(count)), named or provider
-    return NixlLog(rails, provider.strip(",;."), tuple(one.strip() for one in _ERROR.findall(text)))
+    return NixlLog(rails, provider.strip(",;."), tuple(one.strip(" .") for one in _ERROR.findall(text)))

@@ -25,6 +25,9 @@ LEAST_MESSAGE_FOR_A_RATE = 1 << 20
 # What one TCP flow gives in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). UCX on nodes
 # with EFA was seen with 2.6 Gbps (ai-dynamo/nixl#1021).
 ONE_TCP_FLOW_GBPS = 10.0
+# NIXL 1.5.0 when GPU memory (type 1) is registered and libfabric gave a provider without FI_HMEM: the backend is made
+# all the same (tests/recorded/nixl/gpu-memory-without-hmem-1.5.0.json).
+_GPU_MEMORY_REFUSED = "Memory type 1 is not supported by libfabric"
 # CUDA_ERROR_OUT_OF_MEMORY (cuda.h): the pair serves, and is none the worse for it.
 _GPU_IS_FULL = re.compile(r"CUDA's \w+ returned 2\b")
 # transfer.sh's word where another transfer is measured on the node.
@@ -127,6 +130,11 @@ def _remedy(result: Result, planned: Planned) -> str:
         )
     if "No data available" in result.error and planned.efa_interfaces:
         return "libfabric offers NIXL no EFA: look at the rows EFA devices, EFA driver and fi_info."
+    if _GPU_MEMORY_REFUSED in result.error:
+        return (
+            "libfabric's provider offers no memory of GPUs (FI_HMEM): look at the row CUDA, then on the node at "
+            "`lsmod | grep efa_nv_peermem`, a module of the EFA installer (`modprobe efa_nv_peermem` loads it)."
+        )
     if "CUDA" in result.error:
         return "CUDA fails: look at the rows accelerators and CUDA, and at `dmesg` for Xid errors."
     return "NIXL does not start: look at the row NIXL, and at what nixl-probe says."

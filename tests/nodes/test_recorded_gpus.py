@@ -215,3 +215,9 @@ def test_whether_cuda_starts(
     fabric = "".join(GPU_FABRIC.format(*one) for one in states)
     found = looked_at(replace(p5_plan, accelerator_kind=kind), {"cuda": cuda, "gpu_fabric": fabric})["CUDA"]
     assert (found.level, words in found.message) == (level, True), found
+
+
+def test_a_gpu_alone_is_whole_and_has_no_fabric_to_wait_for(p5_plan: Planned) -> None:
+    found = looked_at(replace(p5_plan, accelerators=1), answer("nvidia/h200-of-a-virtual-machine"))
+    assert_told(found["accelerators"], PASS, "1 x NVIDIA H200, driver 580.159.04")
+    assert_told(found["CUDA"], PASS, "starts")

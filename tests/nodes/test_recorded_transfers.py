@@ -166,6 +166,13 @@ def test_small_writes_that_hang_where_large_ones_went_fail(p5_plan: Planned) -> 
     assert "ai-dynamo/nixl#1862" in found["small writes"].remedy
 
 
+def test_what_our_program_measured_between_gpu_memories_is_read(p5_plan: Planned) -> None:
+    (seen,) = answer("nixl/gpu-memory-over-ucx-h200")["peers"]
+    found = by_nixl(p5_plan, **{name: seen[name] for name in ("rows", "small", "handshake_seconds", "error")})
+    assert (found["transfer"].level, found["small writes"].level) == (PASS, PASS), found
+    assert "each byte as it was sent" in found["transfer"].message
+
+
 def by_nixl(plan: Planned, **more: Any) -> dict[str, Finding]:
     """The findings on a transfer with our own program, of which the producer says this."""
     document = nixl_document("producer")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import Any
 
@@ -33,6 +34,7 @@ from tests.nodes.stand_in import (
     instance,
     nixl_document,
 )
+from tests.records import answer
 
 Nodes = dict[str, StandIn]
 LAUNCH = launch_of(Settings(name="prod", instance_type="p5.48xlarge", region="us-east-1"))
@@ -112,18 +114,21 @@ def test_where_nixl_fails_the_witnesses_show_whether_efa_does(
 def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
     verify: Any, nodes: Nodes
 ) -> None:
+    refused = answer("nixl/gpu-memory-without-hmem-1.5.0")
     for node in nodes.values():
         script = (node.root / "opt/nixl-efa/venv/bin/python").read_text(encoding="utf-8")
-        no_memory = fails("NIXL_ERR_BACKEND")
-        log = "echo 'E0101 00:00:00.0 1 libfabric_rail.cpp:5] fi_mr_reg failed: no FI_HMEM' >&2"
+        no_memory = fails(refused["document"]["error"])
+        log = f"echo {shlex.quote(refused['log'])} >&2"
         works = script.split("; exit; fi\n", 1)[1]
         node.nixl(f'if [ "$5" = VRAM ]; then {log}; {no_memory}; fi\n{works}')
     first, second = of(verify(), "transfer")
     assert first.message.startswith("NIXL (LIBFABRIC, DRAM): 372.0 Gbps")
     assert second.level is Level.FAIL
     assert second.message == (
-        "NIXL (LIBFABRIC, VRAM) failed: producer and consumer: NIXL_ERR_BACKEND (fi_mr_reg failed: no FI_HMEM)."
+        "NIXL (LIBFABRIC, VRAM) failed: producer and consumer: NIXL_ERR_BACKEND "
+        "(Memory type 1 is not supported by libfabric backend)."
     )
+    assert "`modprobe efa_nv_peermem`" in second.remedy
 
 
 @pytest.mark.parametrize(
