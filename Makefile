@@ -4,6 +4,7 @@
 # make test        everything that can go wrong, tried
 # make test-matrix the same under other versions, at other moments, with other signals
 # make synth       Terraform JSON for every environment
+# make docs        the documentation as a site, in English and Japanese: build/site
 # make bench       figures: synthesis and search, side by side
 # make lint        ruff and mypy
 # make lock        resolve Pipfile.lock anew
@@ -42,7 +43,7 @@ export NIXL_EFA_CDK := $(CDK)
 npm_ci = echo "Installing $(2) into $(1)/node_modules" >&2; \
 	npm ci --prefix $(1) --no-audit --no-fund --loglevel=error >&2
 
-.PHONY: install has-node has-terraform python-packages rehearse test test-matrix synth bench lint lock clean
+.PHONY: install has-node has-terraform python-packages rehearse test test-matrix synth docs bench lint lock clean
 
 # What make can't install is looked for before anything is downloaded.
 has-node:
@@ -107,6 +108,20 @@ npm/node/node_modules/installed: npm/node/package-lock.json
 	@$(PYTHON) -m venv .tools/checkov
 	@.tools/checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $< >&2
 	@touch $@
+
+# The site's tools: apart, as above. Of npm's part one file is used, the script that draws the pictures.
+.tools/docs/installed: docs_site/requirements.txt
+	@echo "Installing mkdocs-material into .tools/docs" >&2
+	@$(PYTHON) -m venv .tools/docs
+	@.tools/docs/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r $< >&2
+	@touch $@
+
+npm/docs/node_modules/installed: npm/docs/package-lock.json
+	@$(call npm_ci,npm/docs,mermaid of its package-lock.json)
+	@touch $@
+
+docs: has-node .tools/docs/installed npm/docs/node_modules/installed
+	@.tools/docs/bin/python docs_site/build.py
 
 # Of both engines what reads their configuration, and nothing else of what they need: seconds in place of a minute.
 .tools/engines/installed: tests/export/engines-requirements.txt

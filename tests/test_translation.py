@@ -1,0 +1,230 @@
+"""The two languages of each page against each other: structure, code, commands, figures, settings and links are one.
+
+What a page says is not read here: words may be chosen freely. Whoever changes an English page changes its Japanese twin
+with it; the message names the page and the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from tests.pages import ROOT, Block, blocks, english, figures, japanese, links, spans
+
+# Pages without a Japanese twin, each with the reason.
+ENGLISH_ALONE = {
+    "docs/facts.md": "a table for contributors, which quotes the words of AWS and of other projects",
+    **dict.fromkeys(
+        [
+            "README.md",
+            "docs/capacity.md",
+            "docs/check.md",
+            "docs/containers.md",
+            "docs/cost.md",
+            "docs/deploy.md",
+            "docs/design.md",
+            "docs/from-cdk.md",
+            "docs/hcp-terraform.md",
+            "docs/local-aws.md",
+            "docs/mend.md",
+            "docs/nodes.md",
+            "docs/package.md",
+            "docs/policy.md",
+            "docs/scale.md",
+            "docs/serve.md",
+            "docs/settings.md",
+            "docs/successor.md",
+            "docs/verify.md",
+            "docs/work.md",
+        ],
+        "its translation is being written",
+    ),
+}
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BOTH = [path for path in PAGES if japanese(path).exists()]
+# A small number may be a word in English and a figure in Japanese.
+_NUMBER_WORDS = re.compile(
+    r"\b(zero|one|once|first|single|two|twice|second|both|pair|three|third|four|fourth|five|fifth"
+    r"|six|sixth|seven|eight|nine|ten|eleven|twelve|half|quarter)\b",
+    re.IGNORECASE,
+)
+_JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+_WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u3000]")
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_each_page_is_there_in_both_languages_or_has_a_reason(path: Path) -> None:
+    name = str(path.relative_to(ROOT))
+    assert japanese(path).exists() != (name in ENGLISH_ALONE), (
+        f"{name}: write {japanese(path).relative_to(ROOT)}, or give the reason in ENGLISH_ALONE; not both"
+    )
+
+
+def test_each_japanese_page_has_an_english_one() -> None:
+    found = [*ROOT.glob("*.ja.md"), *(ROOT / "docs" / "ja").glob("*.md")]
+    assert [str(path.relative_to(ROOT)) for path in found if not english(path).exists()] == []
+
+
+@pytest.mark.parametrize("path", BOTH, ids=lambda path: path.name)
+def test_both_languages_of_a_page_are_one(path: Path) -> None:
+    told = differences(path, path.read_text(encoding="utf-8"), japanese(path).read_text(encoding="utf-8"))
+    assert not told, "\n".join(["", *told])
+
+
+def differences(path: Path, ours: str, theirs: str) -> list[str]:
+    """What differs between a page and its Japanese twin, a line each; where the structure differs, that alone."""
+    here, there = blocks(ours), blocks(theirs)
+    twin = japanese(path)
+    for one, other in zip(here, there, strict=False):
+        if one.kind != other.kind:
+            return [_line(path, one, twin, other, f"{one.kind} here, {other.kind} there")]
+    if len(here) != len(there):
+        longer, page = (here, path) if len(here) > len(there) else (there, twin)
+        extra = longer[min(len(here), len(there))]
+        return [f"{page.relative_to(ROOT)}:{extra.line}: this {extra.kind} is in one language alone"]
+    return [
+        _line(path, one, twin, other, why)
+        for one, other in zip(here, there, strict=True)
+        for why in _of_block(one, other, path, twin)
+    ]
+
+
+def _line(path: Path, one: Block, twin: Path, other: Block, why: str) -> str:
+    return f"{path.relative_to(ROOT)}:{one.line} and {twin.relative_to(ROOT)}:{other.line}: {why}"
+
+
+def _of_block(one: Block, other: Block, path: Path, twin: Path) -> list[str]:
+    if one.kind.startswith("code") and one.code() != other.code():
+        pairs = zip(one.code().splitlines(), other.code().splitlines(), strict=False)
+        line = next((pair for pair in pairs if pair[0] != pair[1]), ("", ""))
+        return [f"the code differs: {line[0].strip()!r}, {line[1].strip()!r}"]
+    found = []
+    code = one.kind.startswith("code")
+    for ours, theirs in (
+        [(one.prose(), other.prose())] if code else zip(one.cells(), other.cells(), strict=True)
+    ):
+        if not code:
+            found += _lists("code", spans(ours), spans(theirs))
+            found += _lists("links", links(ours, path), links(theirs, twin))
+        found += _figures(ours, theirs)
+        if _WIDE.search(theirs):
+            found.append(f"figures, letters and blanks are half-width: {theirs[:40]!r}")
+        if len(_words(ours)) > 3 and not _JAPANESE.search(theirs):
+            found.append(f"not translated: {theirs[:40]!r}")
+    return found
+
+
+def _lists(what: str, ours: list[str], theirs: list[str]) -> list[str]:
+    lacking, more = Counter(ours) - Counter(theirs), Counter(theirs) - Counter(ours)
+    return [f"{what}: {[*lacking.elements()]} here, {[*more.elements()]} there"] if lacking or more else []
+
+
+def _figures(ours: str, theirs: str) -> list[str]:
+    lacking = Counter(figures(ours)) - Counter(figures(theirs))
+    more = Counter(figures(theirs)) - Counter(figures(ours))
+    free = len(_NUMBER_WORDS.findall(ours))
+    small = [one for one in more.elements() if one.isdigit() and int(one) <= 12]
+    if not lacking and len(small) == more.total() <= free:
+        return []
+    return [f"figures: {[*lacking.elements()]} here, {[*more.elements()]} there"]
+
+
+def _words(text: str) -> list[str]:
+    """The English words of a text that is no name, code or link."""
+    return re.findall(r"\b[a-z]{3,}\b", re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text))
+
+
+PAGE = """# The pair
+
+Two nodes, 32 cards of `p5.48xlarge`: see [the end](#the-end).
+
+| setting | default |
+| --- | --- |
+| `volume_size` | 300 GiB |
+
+```sh
+nixl-efa check prod   # looks
+```
+
+* A list with one item.
+
+## The end
+"""
+TWIN = """# ペア
+
+2 ノード、`p5.48xlarge` のカード 32 枚: [終わり](#終わり) を参照してください。
+
+| 設定 | 既定値 |
+| --- | --- |
+| `volume_size` | 300 GiB |
+
+```sh
+nixl-efa check prod   # 見ます
+```
+
+* 項目が 1 つのリストです。
+
+## 終わり
+"""
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The page and its twin, where links to their headings lead."""
+    for name in ("tests.pages.ROOT", f"{__name__}.ROOT"):
+        monkeypatch.setattr(name, tmp_path)
+    path = tmp_path / "docs" / "page.md"
+    (path.parent / "ja").mkdir(parents=True)
+    path.write_text(PAGE, encoding="utf-8")
+    (path.parent / "ja" / "page.md").write_text(TWIN, encoding="utf-8")
+    return path
+
+
+def test_a_translation_of_all_is_one(page: Path) -> None:
+    assert differences(page, PAGE, TWIN) == []
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "line", "why"),
+    [
+        ("## 終わり", "### 終わり", 15, "heading 2 here, heading 3 there"),
+        ("## 終わり\n", "", 15, "heading 2 is in one language alone"),
+        ("| `volume_size` | 300 GiB |\n", "", 7, "row of 2 cells here, code sh there"),
+        ("| 300 GiB |", "| 300 GiB | x |", 7, "row of 2 cells here, row of 3 cells there"),
+        ("300", "30", 7, "figures: ['300'] here, ['30'] there"),
+        ("32 枚", "何枚か", 3, "figures: ['32'] here"),
+        ("2 ノード", "15 ノード", 3, "['15'] there"),
+        ("1 つの", "1 つか 2 つの", 13, "figures"),
+        ("volume_size", "volume_sizes", 7, "code: ['volume_size'] here"),
+        ("check prod", "check dev", 9, "the code differs: 'nixl-efa check prod"),
+        ("   # 見ます", "", 9, "the code differs"),
+        ("(#終わり)", "(#ペア)", 3, "links: ['docs/page.md#2'] here, ['docs/page.md#1'] there"),
+        ("300 GiB", "\uff13\uff10\uff10 GiB", 7, "half-width"),
+        ("* 項目が 1 つのリストです。", "* A list with one item.", 13, "not translated"),
+        ("* 項目", "1. 項目", 13, "item * here, item 1. there"),
+    ],
+    ids=range(15),
+)
+def test_what_differs_is_told_with_page_and_line(
+    there: str, instead: str, line: int, why: str, page: Path
+) -> None:
+    assert there in TWIN
+    told = differences(page, PAGE, TWIN.replace(there, instead))
+    assert f"docs/page.md:{line}" in told[0]
+    assert why in "\n".join(told)
+
+
+def test_no_heading_s_anchor_of_an_english_page_is_unknown() -> None:
+    """So that a link that leads nowhere is told as such, in either language."""
+    lost = [
+        f"{path.name}:{block.line}: {link}"
+        for path in (*PAGES, *map(japanese, BOTH))
+        for block in blocks(path.read_text(encoding="utf-8"))
+        if not block.kind.startswith("code")
+        for link in links(block.text, path)
+        if "#" in link and not re.match(r"https?:", link) and not link.partition("#")[2].isdigit()
+    ]
+    assert lost == []
