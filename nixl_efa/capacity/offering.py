@@ -122,13 +122,22 @@ class Offering:
         when = ", different times" if len(times) > 1 else ""
         return f"{len(self.segments)} segments{when}: a pair needs one block"
 
+    @property
+    def block(self) -> tuple[object, ...]:
+        """What tells the block from others, whatever its id and fee."""
+        return (
+            self.instance_type,
+            self.count,
+            self.ultra_server,
+            self.zone,
+            self.start,
+            self.end,
+            self.segments,
+        )
+
     def is_same_block(self, other: Offering) -> bool:
         """Whether both are the same instances, zones and times, in the same pieces, under whatever id."""
-        mine, theirs = (
-            (one.instance_type, one.count, one.ultra_server, one.zone, one.start, one.end, one.segments)
-            for one in (self, other)
-        )
-        return mine == theirs
+        return self.block == other.block
 
     def reservation(self) -> Reservation:
         """The reservation that buying it would give."""

@@ -1,18 +1,15 @@
 """Searching for Capacity Blocks: every region and length side by side, every page, nothing asked twice; and finding an
 offering again.
 
-What AWS can't sell is refused before any call. AWS can't be asked for an offering by its id, so what searches on this
-machine have shown is kept in a file, with the question that it answered.
+What AWS can't sell is refused before any call.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, ask_all
@@ -21,7 +18,6 @@ from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering, from_api
 from nixl_efa.capacity.wish import Wish, check_ultra_servers, wishes
 from nixl_efa.failure import BadInput, Failure
-from nixl_efa.files import write_durably
 from nixl_efa.instance_types import capacity_block_types, data_source, find, nearest
 
 if TYPE_CHECKING:
@@ -48,8 +44,6 @@ ALLOWED_HOURS_TEXT = (
 _AHEAD = re.compile(r"\+(\d{1,4})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 _FORMS = "a date (2026-12-01), a time (2026-12-01T09:30, with Z or +02:00 if it isn't UTC) or +12h, +7d, +2w"
-# What a search has shown is kept so long; its offerings are gone long before.
-KEPT_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +71,12 @@ class Request:
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search found, whether any question was answered, and the regions that could not be asked, with the error
-    of each."""
+    of each. not_sold: the regions that sell no block of the type."""
 
     offerings: tuple[Offering, ...]
     failed: dict[str, Exception]
     answered: bool
+    not_sold: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +92,15 @@ class Question:
 def offerings_in(
     ec2: EC2Client, region: str, request: Request, wish: Wish, hours: int, sleep: Sleep
 ) -> list[Offering]:
-    """The offerings of one region, one wish and one length in hours, all pages. A region that sells no block of the
-    type refuses the question: it has none."""
+    """The offerings of one region, one wish and one length in hours, all pages; none where the region sells no block
+    of the type."""
+    return _answer(ec2, region, request, wish, hours, sleep) or []
+
+
+def _answer(
+    ec2: EC2Client, region: str, request: Request, wish: Wish, hours: int, sleep: Sleep
+) -> list[Offering] | None:
+    """The same; None where the region refuses the question, since it sells no block of the type."""
     body = {
         **wish.body,
         "CapacityDurationHours": hours,
@@ -110,7 +112,7 @@ def offerings_in(
         return [from_api(payload, region, hours) for payload in items]
     except Exception as error:
         if error_code(error) == "InvalidParameterValue" and "not supported for Capacity Blocks" in str(error):
-            return []
+            return None
         raise
 
 
@@ -126,29 +128,68 @@ def search(
     ec2_of: the EC2 client of a region; done: called after each answer with its question.
     """
 
-    def ask(question: tuple[str, int, Wish]) -> list[Offering]:
+    def ask(question: tuple[str, int, Wish]) -> list[Offering] | None:
         region, hours, wish = question
-        return offerings_in(ec2_of(region), region, request, wish, hours, sleep)
+        return _answer(ec2_of(region), region, request, wish, hours, sleep)
 
     answers, errors = ask_all(questions(regions, request), ask, done)
-    unique: list[Offering] = []
-    for one in (one for found in answers.values() for one in found):
-        # A block that answers several questions is held against the longest that it covers. Each answer shows it under
-        # another id (recorded: offerings/terraform-test-remarks).
-        place = next((place for place, known in enumerate(unique) if _is_twin(known, one)), None)
-        if place is None:
-            unique.append(one)
-        elif (unique[place].is_short, -unique[place].asked_hours) > (one.is_short, -one.asked_hours):
-            unique[place] = one
     failed: dict[str, Exception] = {}
     for (region, _, _), error in errors.items():
         failed.setdefault(region, error)
-    return Found(tuple(unique), failed, answered=bool(answers))
+    # Of several UltraServers that are made of a type, a region may sell one.
+    selling = {region for (region, _, _), found in answers.items() if found is not None}
+    refusing = dict.fromkeys(region for (region, _, _), found in answers.items() if found is None)
+    return Found(
+        _unique(one for found in answers.values() for one in found or ()),
+        failed,
+        answered=bool(answers),
+        not_sold=tuple(region for region in refusing if region not in selling | failed.keys()),
+    )
 
 
-def _is_twin(one: Offering, other: Offering) -> bool:
-    """Whether two answers show one block at one fee."""
-    return one.is_same_block(other) and (one.fee, one.currency) == (other.fee, other.currency)
+def search_in_turn(
+    ec2_of: Callable[[str], EC2Client],
+    regions: Sequence[str],
+    request: Request,
+    sleep: Sleep,
+    done: Callable[[int], None] = lambda _: None,
+) -> Found:
+    """The same for many lengths: the first one everywhere, the others where the type is sold and the region answers.
+
+    done: called after each answer with how many questions are left as far as that is known.
+    """
+    first, *others = request.hours
+    begun = replace(request, hours=(first,))
+    left = len(questions(regions, begun))
+
+    def count(_: object) -> None:
+        nonlocal left
+        left -= 1
+        done(left)
+
+    found = search(ec2_of, regions, begun, sleep, count)
+    selling = [one for one in regions if one not in found.not_sold and one not in found.failed]
+    rest = replace(request, hours=tuple(others))
+    left = len(questions(selling, rest))
+    more = search(ec2_of, selling, rest, sleep, count)
+    return Found(
+        _unique([*found.offerings, *more.offerings]),
+        {**found.failed, **more.failed},
+        found.answered,
+        found.not_sold,
+    )
+
+
+def _unique(found: Iterable[Offering]) -> tuple[Offering, ...]:
+    """Each block at each fee once. One that answers several questions is held against the longest that it covers. Each
+    answer shows it under another id (recorded: offerings/terraform-test-remarks)."""
+    unique: dict[tuple[Any, ...], Offering] = {}
+    for one in found:
+        key = (*one.block, one.fee, one.currency)
+        known = unique.setdefault(key, one)
+        if (known.is_short, -known.asked_hours) > (one.is_short, -one.asked_hours):
+            unique[key] = one
+    return tuple(unique.values())
 
 
 def questions(regions: Sequence[str], request: Request) -> list[tuple[str, int, Wish]]:
@@ -172,38 +213,6 @@ ORDERS: dict[str, Callable[[Offering], Any]] = {
     "start": lambda offering: (*_rank(offering), offering.start, offering.fee),
     "rate": lambda offering: (*_rank(offering), offering.fee_per_instance_hour, offering.start),
 }
-
-
-def remember(path: Path, found: Iterable[Offering], request: Request, now: datetime) -> None:
-    """Adds the offerings, with their question, to the file and drops those that are old. OSError when it can't be
-    written."""
-    oldest = (now - timedelta(days=KEPT_DAYS)).isoformat()
-    kept = {name: one for name, one in _read(path).items() if str(one.get("at", "")) >= oldest}
-    window = {
-        "earliest_start": request.earliest_start.isoformat(),
-        "latest_end": request.latest_end.isoformat() if request.latest_end else None,
-    }
-    for one in found:
-        kept[one.id] = {"at": now.isoformat(), **window, "offering": offerings.to_json(one)}
-    write_durably(path, json.dumps(kept, indent=1) + "\n")
-
-
-def recall(path: Path, offering_id: str) -> Question | None:
-    """How to find an offering again that a search on this machine has shown; None when none did."""
-    try:
-        one = _read(path)[offering_id]
-        shown = offerings.from_json(one["offering"])
-        latest = one["latest_end"]
-        request = Request(
-            shown.ultra_server or shown.instance_type,
-            shown.ultra_server_count or shown.count,
-            (shown.asked_hours,),
-            datetime.fromisoformat(one["earliest_start"]),
-            datetime.fromisoformat(latest) if latest else None,
-        )
-    except (KeyError, TypeError, ValueError):
-        return None
-    return Question(offering_id, shown.region, request, shown)
 
 
 def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) -> Offering:
@@ -362,12 +371,3 @@ def _check_type(name: str) -> None:
             "`nixl-efa instance-types refresh`"
         )
     raise BadInput(f"{problem}. Types with blocks: {', '.join(sold)}")
-
-
-def _read(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The file's offerings. A file that is missing or damaged holds none: it is only a convenience."""
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return {name: one for name, one in document.items() if isinstance(one, dict)}
-    except (OSError, ValueError, AttributeError):
-        return {}

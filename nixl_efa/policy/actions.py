@@ -313,7 +313,7 @@ ROWS: tuple[Row, ...] = (
         "ec2:DescribeCapacityBlockOfferings DescribeCapacityBlockExtensionOfferings",
         "capacity",
         On.ANYTHING,
-        "`capacity search`, `buy` and `extend`",
+        "`capacity search`, `calendar`, `buy` and `extend`",
     ),
     _row("iam:ListAccountAliases", "capacity", On.ANYTHING, "the account's name beside its number"),
     _row("ec2:PurchaseCapacityBlock", "capacity", On.BLOCKS_BOUGHT, "`capacity buy`"),

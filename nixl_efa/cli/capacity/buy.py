@@ -83,7 +83,8 @@ def buy(
     from nixl_efa.capacity.agreement import agreement
     from nixl_efa.capacity.buyer import checked_rule
     from nixl_efa.capacity.order import UNBOUND
-    from nixl_efa.capacity.search import checked_question, recall
+    from nixl_efa.capacity.search import checked_question
+    from nixl_efa.capacity.shown import recall
 
     agreed = agreement(yes=yes, max_fee=max_fee, min_hours=min_hours, replace=replace)
     rule = checked_rule(look_seconds, settle_seconds)

@@ -15,10 +15,12 @@ from nixl_efa.cli.capacity.session import (
     Regions,
     ReservationId,
     Session,
+    Timeout,
     check_reservation_id,
     failed_regions,
     session,
     tell_failed,
+    timeout_seconds,
 )
 from nixl_efa.cli.output import (
     BadInput,
@@ -263,9 +265,7 @@ def wait(
     extension: Annotated[
         bool, typer.Option("--extension", help="Wait until its last extension is paid.")
     ] = False,
-    timeout: Annotated[
-        str | None, typer.Option(metavar="TIME", help="Give up after 30m, 12h or 2d; never without it.")
-    ] = None,
+    timeout: Timeout = None,
     poll: Annotated[float, typer.Option(metavar="SECONDS", min=0.1, help="How often to look.")] = 30,
     region: Region = None,
     as_json: AsJson = False,
@@ -283,7 +283,7 @@ def wait(
     if wanted not in STATES:
         raise BadInput(f"--for {wanted!r}: give {', '.join(STATES)}")
     check_reservation_id(reservation_id)
-    seconds = None if timeout is None else _seconds(timeout)
+    seconds = None if timeout is None else timeout_seconds(timeout)
     run = session(profile, region)
     where = run.region()
     ec2, sleep = run.clients.ec2(where), run.clock.sleep
@@ -316,22 +316,6 @@ def wait(
         print_json("capacity-reservation", forms.reservation_form(found, (), None, run.clock.now()))
     else:
         data(f"{found.id} is {found.state}")
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
-    try:
-        seconds = float(number) * units[unit]
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds <= _LONGEST_TIMEOUT_SECONDS:
-        raise BadInput(f"--timeout {text!r}: give a time such as 90s, 30m, 12h or 2d")
-    return seconds
-
-
-# Longer than any block lasts: 182 days, bought 8 weeks ahead.
-_LONGEST_TIMEOUT_SECONDS = 366 * 86400.0
 
 
 def _progress(run: Session) -> Callable[[Reservation], None]:

@@ -16,9 +16,12 @@ from nixl_efa.cli.capacity.session import (
     Profile,
     Regions,
     Session,
+    Timeout,
     failed_regions,
+    interruptible,
     session,
     tell_failed,
+    timeout_seconds,
 )
 from nixl_efa.cli.output import (
     BadInput,
@@ -37,6 +40,7 @@ from nixl_efa.cli.project import environments
 if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
     from nixl_efa.capacity.search import Found, Request
+    from nixl_efa.capacity.watch import Watch
 
 DEFAULT_COUNT = 2
 DEFAULT_HOURS = 24
@@ -77,6 +81,17 @@ def search(
         str | None, typer.Option("--to", metavar="WHEN", help="Latest end; as late as AWS sells without it.")
     ] = None,
     sort: Annotated[str, typer.Option(metavar="|".join(SORTS), help="Order of the table.")] = "fee",
+    watching: Annotated[
+        bool, typer.Option("--watch", help="Search again and again until one fits; buys nothing.")
+    ] = False,
+    max_rate: Annotated[
+        str | None, typer.Option(metavar="USD", help="With --watch: the most for an instance and an hour.")
+    ] = None,
+    poll: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="With --watch: how often, 30 or more (default: 300)."),
+    ] = None,
+    timeout: Timeout = None,
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
@@ -115,7 +130,16 @@ def search(
             latest_end(latest, now),
         )
     )
-    found = _ask(run, chosen_regions(region or (), run.clients, run.clock.sleep), request)
+    watch = _watch(request, max_rate, poll, timeout, watching=watching)
+    regions = chosen_regions(region or (), run.clients, run.clock.sleep)
+    if watch is None:
+        found = _ask(run, regions, request)
+        tell_failed(found.failed)
+        if found.failed and not found.answered:
+            raise Failure("no region answered")
+        run.keep_search(request, regions, found)
+    else:
+        request, found = _wait(run, regions, watch)
     _report(run, request, found, sort, as_json)
 
 
@@ -128,6 +152,57 @@ def _lengths(hours: int | None, listed: str | None) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(part) for part in listed.split(",")))
     except ValueError:
         raise BadInput(f"--hours {listed!r}: give numbers of hours with commas between, 24,48,168") from None
+
+
+def _watch(
+    request: Request, max_rate: str | None, poll: float | None, timeout: str | None, *, watching: bool
+) -> Watch | None:
+    """What is waited for; None for a search that looks once. BadInput for options of the one with the other."""
+    from nixl_efa.capacity.agreement import amount
+    from nixl_efa.capacity.watch import LEAST_POLL_SECONDS, POLL_SECONDS, Watch
+
+    if not watching:
+        options = {"--max-rate": max_rate, "--poll": poll, "--timeout": timeout}
+        for option, given in options.items():
+            if given is not None:
+                raise BadInput(f"{option} {given}: only with --watch")
+        return None
+    seconds = POLL_SECONDS if poll is None else poll
+    if not seconds >= LEAST_POLL_SECONDS:
+        raise BadInput(
+            f"--poll {seconds:g}: give {LEAST_POLL_SECONDS:g} seconds or more, since AWS limits how often it answers"
+        )
+    return Watch(
+        request,
+        None if max_rate is None else amount(max_rate, "--max-rate"),
+        seconds,
+        None if timeout is None else timeout_seconds(timeout),
+    )
+
+
+def _wait(run: Session, regions: Sequence[str], watch: Watch) -> tuple[Request, Found]:
+    """The request as it was asked last, and what fits. What is found meanwhile is kept for the calendar."""
+    from nixl_efa.capacity import history
+    from nixl_efa.capacity import search as library
+    from nixl_efa.capacity.watch import wait_for_offer
+
+    kept: history.Look | None = None
+
+    def keep(request: Request, found: Found) -> None:
+        nonlocal kept
+        look = history.look(request, regions, found, run.clock.now(), run.endpoint(regions[0]))
+        if history.is_worth_keeping(look, kept):
+            run.keep_look(look)
+            kept = look
+
+    def ask(request: Request) -> Found:
+        return library.search(run.clients.ec2, regions, request, run.clock.sleep)
+
+    with interruptible():
+        request, found = wait_for_offer(watch, ask, run.clock, say, keep)
+    tell_failed(found.failed)
+    run.keep_shown(request, found)
+    return request, found
 
 
 def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
@@ -146,20 +221,13 @@ def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
 
 
 def _report(run: Session, request: Request, found: Found, sort: str, as_json: bool) -> None:
-    from nixl_efa.capacity.search import ORDERS, remember
+    from nixl_efa.capacity.search import ORDERS
     from nixl_efa.cli.capacity import forms
     from nixl_efa.instance_types import find
     from nixl_efa.ultra_servers import ULTRA_SERVERS
 
-    tell_failed(found.failed)
-    if found.failed and not found.answered:
-        raise Failure("no region answered")
     now = run.clock.now()
     offerings = sorted(found.offerings, key=ORDERS[sort])
-    try:
-        remember(run.searches, offerings, request, now)
-    except OSError as error:
-        say(f"the search could not be kept for `buy` in {run.searches}: {error.strerror}")
     known = ULTRA_SERVERS.get(request.instance_type)
     facts = find(known.instance_type if known else request.instance_type)
     accelerators = facts.accelerator_count if facts else 0

@@ -6,7 +6,7 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import FrameType
@@ -17,7 +17,7 @@ import typer
 from nixl_efa.account import Account
 from nixl_efa.aws import Clients
 from nixl_efa.aws_errors import explain
-from nixl_efa.capacity.buyer import Buyer, WaitingRule, identify, lock_region
+from nixl_efa.capacity.buyer import Buyer, WaitingRule, identify, lock_region, own_endpoint
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation, locate
 from nixl_efa.cli import commands, output
@@ -28,6 +28,8 @@ from nixl_efa.failure import BadInput
 from nixl_efa.files import state_directory
 
 if TYPE_CHECKING:
+    from nixl_efa.capacity.history import Look
+    from nixl_efa.capacity.search import Found, Request
     from nixl_efa.launch import Launch
 
 Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
@@ -49,6 +51,9 @@ Replace = Annotated[
 ]
 LookSeconds = Annotated[
     float, typer.Option(metavar="N", help="How long to look for a purchase whose answer was lost.")
+]
+Timeout = Annotated[
+    str | None, typer.Option(metavar="TIME", help="Give up after 30m, 12h or 2d; never without it.")
 ]
 SettleSeconds = Annotated[
     float,
@@ -76,6 +81,37 @@ class Session:
     def searches(self) -> Path:
         """The file of the offerings that searches have shown."""
         return self.state / "searches.json"
+
+    def keep_search(self, request: Request, regions: Sequence[str], found: Found) -> None:
+        """Writes down what a search has found, for `buy` and for the calendar. That it can't be kept is said, and stops
+        nothing."""
+        from nixl_efa.capacity import history
+
+        self.keep_shown(request, found)
+        self.keep_look(history.look(request, regions, found, self.clock.now(), self.endpoint(regions[0])))
+
+    def keep_shown(self, request: Request, found: Found) -> None:
+        """The same for `buy` alone."""
+        from nixl_efa.capacity.shown import remember
+
+        try:
+            remember(self.searches, found.offerings, request, self.clock.now())
+        except OSError as error:
+            output.say(f"the search could not be kept for `buy` in {self.searches}: {error.strerror}")
+
+    def keep_look(self, look: Look) -> None:
+        """The same for the calendar alone."""
+        from nixl_efa.capacity import history
+
+        path = history.path_in(self.state)
+        try:
+            history.keep(path, look)
+        except OSError as error:
+            output.say(f"the search could not be kept for `calendar` in {path}: {error.strerror}")
+
+    def endpoint(self, region: str) -> str:
+        """Where EC2 is asked when that is not AWS's own; else empty."""
+        return own_endpoint(self.clients.ec2(region).meta.endpoint_url)
 
     def region(self) -> str:
         """The one region to work in. BadInput when none is chosen."""
@@ -212,6 +248,23 @@ class Terminal:
             for reservation_id in entry.reservation_ids:
                 output.data(reservation_id)
         sys.stdout.flush()
+
+
+# Longer than any block lasts: 182 days, bought 8 weeks ahead.
+_LONGEST_TIMEOUT_SECONDS = 366 * 86400.0
+
+
+def timeout_seconds(text: str) -> float:
+    """The length of time that --timeout names. BadInput for another word."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+    number, unit = (text[:-1], text[-1:]) if text[-1:] in units else (text, "s")
+    try:
+        seconds = float(number) * units[unit]
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_TIMEOUT_SECONDS:
+        raise BadInput(f"--timeout {text!r}: give a time such as 90s, 30m, 12h or 2d")
+    return seconds
 
 
 def tell_failed(failed: Mapping[str, Exception]) -> None:

@@ -1,0 +1,314 @@
+"""What searches have found, kept on this machine: when, of which type, in which regions, and at what fee each block.
+
+A file of lines, a search a line, beside the journals: offers.jsonl in the state directory. A line is written at once,
+under a lock, so that several processes may search; one that can't be read is left out, and no other one with it. It
+names its form ("v"), and members may be added to a form. The newest MOST_BYTES are kept.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.capacity.offering import Offering, hours_of
+from nixl_efa.capacity.search import Found, Request
+from nixl_efa.files import make_directory, written_at_once
+
+FORM = 1
+MOST_BYTES = 8 * 1024 * 1024
+# What a look at all regions and lengths has found is some 100 KB.
+_LOCK_TRIES = 20
+_LOCK_PAUSE_SECONDS = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A block as a search saw it: its instances, its fee for all of them and the whole time, and whether a pair of
+    nodes can use it."""
+
+    region: str
+    zone: str
+    count: int
+    start: datetime
+    end: datetime
+    fee: Decimal
+    currency: str
+    usable: bool
+
+    @property
+    def block(self) -> tuple[str, str, int, datetime, datetime, bool]:
+        """What tells it from other blocks: offering ids change from search to search."""
+        return self.region, self.zone, self.count, self.start, self.end, self.usable
+
+    @property
+    def rate(self) -> Decimal:
+        """The fee for one instance and one hour."""
+        return self.fee / (self.count * hours_of(self.end - self.start))
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One search.
+
+    instance_type, count: what was searched for, or UltraServers. hours: the lengths asked for.
+    regions: those that answered. endpoint: where EC2 was asked when that is not AWS's own; else empty.
+    """
+
+    at: datetime
+    endpoint: str
+    instance_type: str
+    count: int
+    hours: tuple[int, ...]
+    regions: tuple[str, ...]
+    seen: tuple[Seen, ...]
+
+    def is_alike(self, other: Look) -> bool:
+        """Whether both asked the same and found the same."""
+        mine, theirs = (
+            (one.endpoint, one.instance_type, one.count, one.hours, one.regions, set(one.seen))
+            for one in (self, other)
+        )
+        return mine == theirs
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """What was kept, the earliest first, and how many lines could not be read."""
+
+    looks: tuple[Look, ...] = ()
+    lost: int = 0
+
+    def of(self, instance_type: str, count: int, endpoint: str) -> tuple[Look, ...]:
+        """The searches for so many of a type at one place."""
+        wanted = (instance_type, count, endpoint)
+        return tuple(one for one in self.looks if (one.instance_type, one.count, one.endpoint) == wanted)
+
+
+def seen(one: Offering) -> Seen:
+    """An offering as it is kept."""
+    return Seen(one.region, one.zone, one.count, one.start, one.end, one.fee, one.currency, not one.unusable)
+
+
+def look(request: Request, regions: Iterable[str], found: Found, at: datetime, endpoint: str) -> Look:
+    """A search as it is kept. regions: those that were asked."""
+    silent = {*found.failed, *found.not_sold}
+    return Look(
+        at,
+        endpoint,
+        request.instance_type,
+        request.count,
+        request.hours,
+        tuple(region for region in regions if region not in silent),
+        tuple(seen(one) for one in found.offerings),
+    )
+
+
+def path_in(state: Path) -> Path:
+    """The file in the state directory."""
+    return state / "offers.jsonl"
+
+
+def keep(path: Path, look: Look) -> None:
+    """Adds a search to the file, and drops the oldest ones when it has become too long. OSError when that can't be
+    done."""
+    line = (json.dumps(_to_json(look), separators=(",", ":")) + "\n").encode()
+    make_directory(path.parent)
+    with _locked(path):
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            size = os.fstat(descriptor).st_size
+            # What a process that was killed has left ends here, so that it costs its own line alone.
+            broken = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            whole = b"\n" + line if broken else line
+            if os.write(descriptor, whole) != len(whole):
+                os.ftruncate(descriptor, size)
+                raise OSError(28, "no space left on the disk")
+        finally:
+            os.close(descriptor)
+        if size + len(whole) > MOST_BYTES:
+            _shorten(path)
+
+
+def read(path: Path) -> History:
+    """What the file holds. A line that is damaged, or of a form that this version does not know, is counted as lost;
+    a file that is not there holds nothing. OSError when it can't be read."""
+    try:
+        lines = path.read_bytes().splitlines()
+    except FileNotFoundError:
+        return History()
+    looks, lost = [], 0
+    for line in lines:
+        if not line.strip():
+            continue
+        try:
+            looks.append(_from_json(json.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation):
+            lost += 1
+    return History(tuple(sorted(looks, key=lambda one: one.at)), lost)
+
+
+def _shorten(path: Path) -> None:
+    """Half of what may be kept stays, so that this is done seldom."""
+    kept: list[bytes] = []
+    size = 0
+    for line in reversed(path.read_bytes().splitlines(keepends=True)):
+        size += len(line)
+        if kept and size > MOST_BYTES // 2:
+            break
+        kept.append(line)
+    with written_at_once(path) as file:
+        file.writelines(reversed(kept))
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Holds a lock beside the file, which is itself replaced at times. OSError when another process has it too long: a
+    search is worth more than its record."""
+    descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        for _ in range(_LOCK_TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_LOCK_PAUSE_SECONDS)
+        else:
+            raise OSError(11, "another process keeps it locked")
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _to_json(look: Look) -> dict[str, Any]:
+    return {
+        "v": FORM,
+        "at": look.at.isoformat(),
+        "endpoint": look.endpoint,
+        "type": look.instance_type,
+        "count": look.count,
+        "hours": look.hours,
+        "regions": look.regions,
+        "offers": [
+            {
+                "region": one.region,
+                "zone": one.zone,
+                "count": one.count,
+                "start": one.start.isoformat(),
+                "end": one.end.isoformat(),
+                "fee": str(one.fee),
+                "currency": one.currency,
+                "usable": one.usable,
+            }
+            for one in look.seen
+        ],
+    }
+
+
+def _from_json(document: dict[str, Any]) -> Look:
+    if document["v"] != FORM:
+        raise ValueError(f"form {document['v']}")
+    return Look(
+        _moment(document["at"]),
+        str(document["endpoint"]),
+        str(document["type"]),
+        int(document["count"]),
+        tuple(map(int, document["hours"])),
+        tuple(map(str, document["regions"])),
+        tuple(_seen(one) for one in document["offers"]),
+    )
+
+
+def _seen(document: dict[str, Any]) -> Seen:
+    found = Seen(
+        str(document["region"]),
+        str(document["zone"]),
+        int(document["count"]),
+        _moment(document["start"]),
+        _moment(document["end"]),
+        Decimal(document["fee"]),
+        str(document["currency"]),
+        document["usable"] is True,
+    )
+    if found.count < 1 or found.end <= found.start or not found.fee.is_finite():
+        raise ValueError("a block without instances, time or fee")
+    return found
+
+
+def _moment(text: str) -> datetime:
+    found = datetime.fromisoformat(text)
+    if found.tzinfo is None:
+        raise ValueError(f"no zone: {text}")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """How one block's fee has moved: when and at what fee it was first seen, and the fee before the last change.
+
+    before: None where it never changed. last_at: when it was seen last.
+    """
+
+    first_at: datetime
+    last_at: datetime
+    last: Seen
+    before: Decimal | None = None
+
+
+def tracks(looks: Iterable[Look]) -> dict[tuple[Any, ...], Track]:
+    """How each block's fee has moved, by `Seen.block`. Pure.
+
+    looks: of one type and count, the earliest first.
+    """
+    found: dict[tuple[Any, ...], Track] = {}
+    for look in looks:
+        for one in look.seen:
+            known = found.get(one.block)
+            if known is None:
+                found[one.block] = Track(look.at, look.at, one)
+                continue
+            before = known.last.fee if known.last.fee != one.fee else known.before
+            found[one.block] = Track(known.first_at, look.at, one, before)
+    return found
+
+
+def is_worth_keeping(look: Look, before: Look | None, every: timedelta = timedelta(hours=1)) -> bool:
+    """Whether a look of a watch says something new: another answer than the one kept before, or an hour later. Pure."""
+    return before is None or not look.is_alike(before) or look.at - before.at >= every
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """The lowest rate of a region at one look, with how many blocks were on offer; rate None without a usable one."""
+
+    at: datetime
+    offers: int
+    rate: Decimal | None
+
+
+def rates(looks: Iterable[Look]) -> dict[tuple[str, str], tuple[Point, ...]]:
+    """How the lowest fee for an instance-hour has moved, by region and currency. Pure.
+
+    A look at a region without anything on offer is a point of every currency that the region was ever offered in.
+    """
+    every = list(looks)
+    currencies: dict[str, set[str]] = {}
+    for look in every:
+        for one in look.seen:
+            currencies.setdefault(one.region, set()).add(one.currency)
+    found: dict[tuple[str, str], list[Point]] = {}
+    for look in every:
+        for region in look.regions:
+            for currency in sorted(currencies.get(region, ())):
+                here = [one for one in look.seen if (one.region, one.currency) == (region, currency)]
+                lowest = min((one.rate for one in here if one.usable), default=None)
+                found.setdefault((region, currency), []).append(Point(look.at, len(here), lowest))
+    return {key: tuple(points) for key, points in sorted(found.items())}

@@ -1,0 +1,127 @@
+"""Waiting for an offer: the same search again and again until something fits. It never buys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from nixl_efa.aws_calls import is_throttling
+from nixl_efa.aws_errors import error_status, explain
+from nixl_efa.capacity.agreement import money
+from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.search import Found, Request, checked
+from nixl_efa.capacity.wait import TimedOut
+from nixl_efa.clock import Clock
+from nixl_efa.failure import BadInput, Failure
+from nixl_efa.findings import counted
+from nixl_efa.times import moment
+
+CURRENCY = "USD"
+POLL_SECONDS = 300.0
+# Searches have a rate of their own for an account and region, which others need, too (docs/facts.md).
+LEAST_POLL_SECONDS = 30.0
+LONGEST_POLL_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What is waited for. max_rate: for an instance and an hour in USD; None: whatever it costs. timeout_seconds None:
+    for as long as anything can still start."""
+
+    request: Request
+    max_rate: Decimal | None = None
+    poll_seconds: float = POLL_SECONDS
+    timeout_seconds: float | None = None
+
+
+def fitting(offerings: Iterable[Offering], max_rate: Decimal | None) -> list[Offering]:
+    """Those that a pair can use, that are as long as asked, and that cost at most so much. Pure."""
+    return [
+        one
+        for one in offerings
+        if not one.unusable
+        and not one.is_short
+        and (max_rate is None or (one.currency == CURRENCY and one.fee_per_instance_hour <= max_rate))
+    ]
+
+
+def wait_for_offer(
+    watch: Watch,
+    search: Callable[[Request], Found],
+    clock: Clock,
+    tell: Callable[[str], None],
+    keep: Callable[[Request, Found], None],
+) -> tuple[Request, Found]:
+    """Searches until something fits; returns the request as it was asked last, and what fits of the answer.
+
+    A look that nobody answers is repeated: later and later while AWS asks for that (throttling) or the network is away.
+    Failure when AWS refuses it for another reason in all regions, and when no block can start in the window any more;
+    TimedOut after timeout_seconds.
+
+    tell: says each state once; keep: called with every answer.
+    """
+    began = clock.now()
+    said, pause = "", watch.poll_seconds
+    while True:
+        request = _from_now(watch.request, clock.now())
+        found = search(request)
+        if found.answered:
+            pause = watch.poll_seconds
+            keep(request, found)
+            good = fitting(found.offerings, watch.max_rate)
+            if good:
+                return request, replace(found, offerings=tuple(good))
+            text = _state(found.offerings, watch.max_rate)
+        else:
+            _check_passing(found)
+            pause = min(pause * 2, max(LONGEST_POLL_SECONDS, watch.poll_seconds))
+            text = f"no region answered: {explain(next(iter(found.failed.values())))}"
+        now = clock.now()
+        if text != said:
+            tell(f"{moment(now)}: {text}. Looking again every {pause / 60:g} min; Ctrl-C ends it.")
+            said = text
+        if watch.timeout_seconds is not None:
+            left = watch.timeout_seconds - (now - began).total_seconds()
+            if left <= 0:
+                raise TimedOut(f"nothing that fits was on offer in {watch.timeout_seconds:.0f} seconds")
+            pause = min(pause, left)
+        clock.sleep(pause)
+
+
+def _from_now(request: Request, now: datetime) -> Request:
+    """The request with the part of its window that is still ahead. Failure when there is none."""
+    try:
+        return checked(replace(request, earliest_start=max(request.earliest_start, now)))
+    except BadInput as error:
+        raise Failure(f"the time that was searched is over ({error.message})") from None
+
+
+def _check_passing(found: Found) -> None:
+    """Raises the error of a look that failed everywhere, unless some of it may pass by itself."""
+    errors = list(found.failed.values())
+    if not any(is_throttling(one) or _is_passing(one) for one in errors):
+        raise errors[0]
+
+
+def _is_passing(error: Exception) -> bool:
+    """An error of the network, or of the service itself (5xx)."""
+    network = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
+    names = {one.__name__ for one in type(error).__mro__}
+    return error_status(error) >= 500 or not names.isdisjoint(network)
+
+
+def _state(offerings: Iterable[Offering], max_rate: Decimal | None) -> str:
+    """What is on offer that does not fit, in words."""
+    every = list(offerings)
+    usable = [one for one in fitting(every, None) if one.currency == CURRENCY]
+    if not usable:
+        some = f"{counted(len(every), 'block')} on offer, none" if every else "no block on offer"
+        return f"{some} for a pair and as long as asked" if every else some
+    cheapest = min(usable, key=lambda one: one.fee_per_instance_hour)
+    limit = "" if max_rate is None else f", more than {money(max_rate)}"
+    return (
+        f"{counted(len(every), 'block')} on offer, the cheapest {cheapest.fee_per_instance_hour:.2f} {CURRENCY} "
+        f"for an instance-hour ({cheapest.zone}){limit}"
+    )
