@@ -9,27 +9,30 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TextIO
 
 from nixl_efa import jsii_node, provider_lock
-from nixl_efa.cdk import library
+from nixl_efa.cdk import BINDINGS, library, under_command_line
 from nixl_efa.files import filled_at_once
 from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
 from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
+from nixl_efa.processes import started_by
 from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
+from nixl_efa.settings.cdk_options import without_effect
 from nixl_efa.state import read
 from nixl_efa.terraform import as_chosen
 
 ROOT = Path(__file__).resolve().parent
 
 
-def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
+def main(environ: Mapping[str, str], out: TextIO, err: TextIO, arguments: Sequence[str] = ()) -> int:
     """Synthesize every chosen environment: every file of it, or none.
 
+    arguments: its own. It takes none; those that the AWS CDK would take are told.
     Returns 0; 2 for a wrong setting; 1 when the check refuses, a state that a deploy would leave behind, or the disk.
     """
     try:
@@ -43,14 +46,18 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     # The cdktf CLI names the folder, in which Terraform keeps files of its own; beside it lie the local states.
     outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
     loaded = load(directory, environ, context)
-    forgotten = abandoned(outdir.resolve().parent, environment_names(directory)).values()
+    known = environment_names(directory)
+    beside = [
+        *abandoned(outdir.resolve().parent, known).values(),
+        *_options_of_the_aws_cdk(loaded, known, environ, arguments),
+    ]
     if failures(loaded.findings):
-        _print([*loaded.findings, *forgotten], err)
+        _print([*loaded.findings, *beside], err)
         return 2
     if in_danger := in_cdktf_out(outdir):
         _print([_as_chosen(finding, environ) for finding in in_danger], err)
         return 1
-    loaded = replace(loaded, findings=(*loaded.findings, *forgotten), general=(*loaded.general, *forgotten))
+    loaded = replace(loaded, findings=(*loaded.findings, *beside), general=(*loaded.general, *beside))
     try:
         return _synthesize(loaded, outdir, environ, out, err)
     except jsii_node.NodeError as error:
@@ -60,9 +67,20 @@ def main(environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
         return 130  # as a shell has it for SIGINT
 
 
+def _options_of_the_aws_cdk(
+    loaded: Loaded, known: Sequence[str], environ: Mapping[str, str], arguments: Sequence[str]
+) -> Iterator[Finding]:
+    """What is to be said of `-c KEY=VALUE` among the app's arguments and those of the command line that runs it."""
+    started = started_by(BINDINGS, os.getppid()) if under_command_line(environ) else None
+    chosen = list(loaded.by_environment)
+    for program, given in (("python main.py", arguments), *([started] if started else [])):
+        if (found := without_effect(program, given, known, chosen)) is not None:
+            yield found
+
+
 def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
     # Node.js and the AWS bindings are started for settings that are right, only.
-    from stacks.app import RefusedError, build_app, under_cdktf_cli
+    from stacks.app import RefusedError, build_app
 
     seen = _look_at_accounts(loaded, outdir.resolve().parent)
     locks = {settings.name: _places_of_lock(settings, outdir) for settings in loaded.environments}
@@ -71,7 +89,7 @@ def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: T
             print(finding.line(), file=out)
         seen[name] = [*seen.get(name, []), finding]
     found = [*loaded.findings, *(finding for findings in seen.values() for finding in findings)]
-    annotate = under_cdktf_cli(environ)
+    annotate = under_command_line(environ)
     try:
         with filled_at_once(outdir, last="manifest.json") as folder:
             synthesis = build_app(loaded, annotate=annotate, outdir=folder, seen=seen)
@@ -136,4 +154,4 @@ def _print(findings: Iterable[Finding], err: TextIO) -> None:
 
 if __name__ == "__main__":
     gc.disable()  # what a run makes it needs to its end
-    sys.exit(main(os.environ, sys.stdout, sys.stderr))
+    sys.exit(main(os.environ, sys.stdout, sys.stderr, sys.argv[1:]))

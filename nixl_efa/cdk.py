@@ -59,6 +59,12 @@ def library(
     return DEFAULT  # whose import tells best that it is missing
 
 
+def under_command_line(environ: Mapping[str, str]) -> bool:
+    """Whether cdktf's or CDK Terrain's command line runs the app: it sets this variable for each one (cli-core,
+    synth-stack)."""
+    return "CDKTF_CONTINUE_SYNTH_ON_ERROR_ANNOTATIONS" in environ
+
+
 @dataclass(frozen=True, slots=True)
 class CommandLine:
     """What synthesizes and deploys.

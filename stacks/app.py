@@ -90,8 +90,3 @@ def build_app(
             for finding in warnings(found):
                 Annotations.of(stack).add_warning(finding.line())
     return Synthesis(app, tuple(lines), tuple(refused))
-
-
-def under_cdktf_cli(environ: Mapping[str, str]) -> bool:
-    """Whether the cdktf CLI runs the app: it sets this variable for each one (cli-core, synth-stack)."""
-    return "CDKTF_CONTINUE_SYNTH_ON_ERROR_ANNOTATIONS" in environ

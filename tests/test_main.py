@@ -15,10 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 STACKS = ["nixl-efa-dev", "nixl-efa-prod", "nixl-efa-staging"]
 
 
-def run_main(outdir: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+def run_main(outdir: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, **variables, "CDKTF_OUTDIR": str(outdir)}
     return subprocess.run(
-        [sys.executable, "main.py"], cwd=ROOT, env=environ, capture_output=True, text=True, check=False
+        [sys.executable, "main.py", *arguments],
+        cwd=ROOT,
+        env=environ,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -104,6 +109,20 @@ def test_the_context_variable_takes_the_names_of_the_cdk_design(tmp_path: Path) 
     # The file's instance type stands below the context's.
     assert node["instance_type"] == "p5.48xlarge"
     assert node["instance_market_options"] == {"market_type": "capacity-block"}
+
+
+def test_an_option_of_the_aws_cdk_is_told_beside_the_faults_too(tmp_path: Path) -> None:
+    run = run_main(
+        tmp_path / "out", "-c", "spot=true", NIXL_EFA_VOLUME_SIZE="big", NIXL_EFA_ENVIRONMENTS="dev"
+    )
+
+    assert run.returncode == 2
+    error, warning = run.stderr.splitlines()
+    assert error.startswith("Error: volume_size")
+    assert warning.startswith(
+        "Warning: -c spot=true HAS NO EFFECT: python main.py hands no context to the app."
+    )
+    assert "`NIXL_EFA_DEV_SPOT=true python main.py`" in warning
 
 
 @pytest.mark.parametrize("context", ["{", "[]", '"text"'])

@@ -14,7 +14,7 @@ from nixl_efa.settings.model import SETTING_NAMES, Settings
 from nixl_efa.settings.source import Given, Layer, Source, fault, shown, warning
 
 VARIABLE = "CDKTF_CONTEXT_JSON"
-# The AWS CDK design's name for the proxy's port, the first of service_ports.
+# The AWS CDK design's name for the producer's port (docs/from-cdk.md), the second of service_ports.
 VLLM_PORT = "vllmPort"
 
 _SPELLINGS: dict[str, str] = {
@@ -109,7 +109,17 @@ def _settings(own: Mapping[str, object], layer: Layer, path: str) -> tuple[dict[
     return settings, findings
 
 
+def setting_called(key: str) -> str:
+    """The setting that goes by this key in the context; empty for none."""
+    return _SPELLINGS.get(key, "")
+
+
+def value_called(key: str, text: str) -> str:
+    """What a variable of that setting holds for the key's value."""
+    return ",".join(map(str, _with_other_ports(text))) if key == VLLM_PORT else text
+
+
 def _with_other_ports(port: object) -> list[object]:
-    """The port in place of the default's first one."""
-    others = Settings.model_fields["service_ports"].default[1:]
-    return [port, *(other for other in others if str(other) != str(port).strip())]
+    """The port between the default's others, which the AWS CDK design always opens."""
+    proxy, _, consumer = Settings.model_fields["service_ports"].default
+    return [one for one in (proxy, port, consumer) if one is port or str(one) != str(port).strip()]

@@ -12,6 +12,11 @@ from tests.end_to_end.conftest import ROOT, Project
 
 pytestmark = pytest.mark.end_to_end
 RESERVATION = "cr-0123456789abcdef0"
+AS_WITH_THE_AWS_CDK = ("-c", "instanceType=p5.48xlarge", "--context", "volumeSize=900")
+NO_EFFECT = (
+    "WARN [nixl-efa-dev]: -c instanceType=p5.48xlarge -c volumeSize=900 HAS NO EFFECT: cdktf hands no context to the "
+    "app. Write `NIXL_EFA_DEV_INSTANCE_TYPE=p5.48xlarge NIXL_EFA_DEV_VOLUME_SIZE=900 cdktf synth`"
+)
 NO_EFA = "WARN [nixl-efa-dev]: Instance type g7e.2xlarge may not support EFA"
 
 
@@ -31,11 +36,12 @@ def nodes(project: Project) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said", "expected"),
+    ("arguments", "settings", "said", "expected"),
     [
-        ({"INSTANCE_TYPE": "g7e.12xlarge"}, None, {}),
-        ({"INSTANCE_TYPE": "g7e.2xlarge"}, NO_EFA, {}),
+        (AS_WITH_THE_AWS_CDK, {"INSTANCE_TYPE": "g7e.12xlarge"}, NO_EFFECT, {}),
+        ((), {"INSTANCE_TYPE": "g7e.2xlarge"}, NO_EFA, {}),
         (
+            (),
             {"INSTANCE_TYPE": "p5.48xlarge", "CAPACITY_RESERVATION_ID": RESERVATION},
             None,
             {
@@ -45,19 +51,24 @@ def nodes(project: Project) -> list[dict[str, Any]]:
             },
         ),
         (
+            (),
             {"INSTANCE_TYPE": "p5.48xlarge", "USE_CAPACITY_BLOCK": "true"},
             "WARN [nixl-efa-dev]: dev: use_capacity_block = true",
             {"instance_market_options": {"market_type": "capacity-block"}},
         ),
     ],
-    ids=["with EFA", "without EFA", "reservation id", "capacity block"],
+    ids=["with EFA, as with the AWS CDK", "without EFA", "reservation id", "capacity block"],
 )
 def test_the_four_cases_through_the_cli(
-    project: Project, settings: dict[str, str], said: str | None, expected: dict[str, Any]
+    project: Project,
+    arguments: tuple[str, ...],
+    settings: dict[str, str],
+    said: str | None,
+    expected: dict[str, Any],
 ) -> None:
     project.variables = {f"NIXL_EFA_DEV_{name}": value for name, value in settings.items()}
 
-    done = project.cdktf("synth")
+    done = project.cdktf("synth", *arguments)
 
     assert "Generated Terraform code for the stacks: nixl-efa-dev" in done.text
     assert f"nixl-efa-dev: 2 x {settings['INSTANCE_TYPE']}, " in done.text

@@ -83,7 +83,8 @@ def test_the_stacks_differ_in_the_metadata_and_the_name_of_the_provider_alone(ma
     first: dict[str, Any] = {}
     for cdk, version in STARTS:
         folder = make_project(f"{cdk}-{version}")
-        run([cdk, "synth"], folder, environ(cdk, version))
+        done = run([cdk, "synth", "-c", "spot=true"], folder, environ(cdk, version))
+        assert f"-c spot=true HAS NO EFFECT: {cdk} hands no context to the app" in done.stdout
         stacks = {
             path.parent.name: json.loads(path.read_text(encoding="utf-8"))
             for path in folder.glob("cdktf.out/stacks/*/cdk.tf.json")

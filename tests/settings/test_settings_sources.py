@@ -179,7 +179,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
             "FAIL instanceTyp is not a setting (cdktf context: dev.instanceTyp). Did you mean instance_type?",
             "FAIL service_ports is given twice (cdktf context: dev.vllmPort and dev.service_ports). Keep one of "
             "them.",
-            'FAIL service_ports[0] = "x" (cdktf context: dev.vllmPort) must be a port from 1 to 65535.',
+            'FAIL service_ports[1] = "x" (cdktf context: dev.vllmPort) must be a port from 1 to 65535.',
         ],
     ),
     (

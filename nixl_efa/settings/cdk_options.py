@@ -1,0 +1,83 @@
+"""`-c KEY=VALUE` of the AWS CDK's command line, which cdktf hands to nobody: what to write in its place. Pure.
+
+cdktf-cli 0.21 and cdktn-cli 0.24 know no such option, refuse none that they don't know, and start the app without their
+own arguments. So the app looks at the command line that it was started by (nixl_efa.processes).
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Collection, Iterator, Sequence
+
+from nixl_efa.findings import Finding
+from nixl_efa.settings import names
+from nixl_efa.settings.context import setting_called, value_called
+from nixl_efa.settings.model import STACK_PREFIX
+from nixl_efa.settings.source import warning
+
+_SHORT, _LONG = "-c", "--context"
+_A_FILE = f"an environment is a file environments/NAME.toml, and its stack is called {STACK_PREFIX}NAME"
+_NO_MLFLOW = "no MLflow server is made here: mlflow_tracking_server_arn names one that there is"
+# The keys of the AWS CDK design that are no settings (see docs/from-cdk.md), and what they became.
+OTHER_KEYS: dict[str, str] = {
+    **dict.fromkeys(("environment", "branch", "gitHash", "nixl-efaStackName", "mlflowStackName"), _A_FILE),
+    "createVpc": "no VPC is made here: vpc_id names one, without it the default VPC is taken",
+    **dict.fromkeys(
+        ("skipMlflow", "trackingServerSize", "trackingServerName", "bucketName", "allowedCidrs"), _NO_MLFLOW
+    ),
+}
+
+
+def without_effect(
+    program: str, arguments: Sequence[str], known: Collection[str], chosen: Collection[str]
+) -> Finding | None:
+    """The warning that such options have no effect; None where the arguments hold none.
+
+    program: as a user types it. known, chosen: the names of all environments, and of those of this run.
+    """
+    options, others = _divided(arguments)
+    if not options:
+        return None
+    named = {word.removeprefix(STACK_PREFIX) for word in others} & {*known} or {*chosen}
+    environment = named.pop() if len(named) == 1 else ""
+    variables: list[str] = []
+    became: dict[str, list[str]] = {}
+    for option in options:
+        key, _, value = option.partition("=")
+        if setting := setting_called(key):
+            text = value_called(key, value)
+            variables.append(f"{names.variable(setting, environment)}={shlex.quote(text)}")
+        else:
+            became.setdefault(OTHER_KEYS.get(key, "there is no such setting"), []).append(key)
+    written = " ".join(f"{_SHORT} {option}" for option in options)
+    command = " ".join([*variables, program, *map(shlex.quote, others)])
+    instead = f"Write `{command}`, or the settings into environments/{environment or 'NAME'}.toml."
+    return warning(
+        "context",
+        f"{written} HAS NO EFFECT: {program} hands no context to the app.",
+        " ".join(
+            [
+                *([instead] if variables else []),
+                *(f"{', '.join(keys)}: {what}." for what, keys in became.items()),
+                "See docs/from-cdk.md.",
+            ]
+        ),
+    )
+
+
+def _divided(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """What the options hold (KEY=VALUE), and the other arguments. Written as yargs and the AWS CDK take them: -c K=V,
+    -cK=V, -c=K=V, --context K=V, --context=K=V."""
+    options: list[str] = []
+    others: list[str] = []
+    remaining: Iterator[str] = iter(arguments)
+    for word in remaining:
+        if word in (_SHORT, _LONG):
+            options += [value] if (value := next(remaining, "")) else []
+        elif word.startswith(f"{_LONG}="):
+            options.append(word.removeprefix(f"{_LONG}="))
+        elif word.startswith(_SHORT):
+            options.append(word.removeprefix(_SHORT).removeprefix("="))
+        else:
+            others.append(word)
+    return options, others
