@@ -47,7 +47,7 @@ class Settings(BaseModel):
 
     region: values.Region = Field(default="us-east-2", description="AWS region of the pair.")
     account_id: values.AccountId | None = Field(
-        default=None, description="The only AWS account that the pair may be in. Absent: any."
+        default=None, description="The only AWS account in which the pair may be. Absent: any."
     )
     profile: ProfileName | None = Field(
         default=None, description="AWS profile of Terraform and the command line. Absent: AWS_PROFILE's."
@@ -57,23 +57,25 @@ class Settings(BaseModel):
     )
     availability_zone: values.ZoneName | None = Field(
         default=None,
-        description="Zone of both nodes. Absent: one that offers the type, and then always that.",
+        description="Zone of both nodes. Absent: one that offers the type, chosen once.",
     )
     availability_zone_parameter: values.ParameterName | None = Field(
         default=None, description="Parameter Store name that holds the zone, read by Terraform at plan time."
     )
     instance_type: values.InstanceTypeName = Field(description="EC2 instance type of both nodes. Required.")
-    producers: values.NodeCount = Field(default=1, description="Nodes that make KV caches (prefill).")
-    consumers: values.NodeCount = Field(default=1, description="Nodes that take KV caches (decode).")
+    producers: values.NodeCount = Field(default=1, description="Nodes that produce KV caches (prefill).")
+    consumers: values.NodeCount = Field(default=1, description="Nodes that consume KV caches (decode).")
     producer: GroupTable = Field(
-        default=None, description="What the producers have of their own, such as another type: see below."
+        default=None, description="Settings of the producers that differ, such as their type: see below."
     )
-    consumer: GroupTable = Field(default=None, description="What the consumers have of their own: see below.")
+    consumer: GroupTable = Field(
+        default=None, description="Settings of the consumers that differ: see below."
+    )
     volume_size: values.VolumeSize | None = Field(
         default=None, description="Root volume (gp3) in GiB. Absent: the instance type's default."
     )
     volume_iops: values.VolumeIops = Field(
-        default=3000, description="I/O operations a second of the root volume, at most 500 a GiB."
+        default=3000, description="I/O operations per second of the root volume, at most 500 per GiB."
     )
     volume_throughput: values.VolumeThroughput = Field(
         default=125, description="Throughput of the root volume in MiB/s, at most a quarter of volume_iops."
@@ -87,7 +89,7 @@ class Settings(BaseModel):
         default=None, description="Subnet of both nodes. Absent: the VPC's first (by id) in the zone."
     )
     security_group_id: values.SecurityGroupId | None = Field(
-        default=None, description="An existing security group to use in place of an own one."
+        default=None, description="An existing security group, used instead of the stack's own."
     )
     key_name: values.KeyName | None = Field(default=None, description="EC2 key pair. Absent: none.")
     use_capacity_block: values.YesNo = Field(
@@ -100,7 +102,7 @@ class Settings(BaseModel):
         default=None, description="Parameter Store name that holds the reservation's id, read at plan time."
     )
     capacity: Capacity = Field(
-        default=(), description="Several reservations, and which nodes each takes: see below."
+        default=(), description="Several reservations, and the nodes that each takes: see below."
     )
     spot: values.YesNo = Field(default=False, description="Launch as Spot Instances.")
     placement_group: PlacementChoice = Field(
@@ -113,13 +115,14 @@ class Settings(BaseModel):
         default=None, description="Parameter Store name that holds the image's id."
     )
     instance_profile: values.InstanceProfileName | None = Field(
-        default=None, description="An existing instance profile to use in place of an own role: see below."
+        default=None,
+        description="An existing instance profile, used instead of the stack's own role: see below.",
     )
     permissions_boundary: values.PolicyArn | None = Field(
-        default=None, description="ARN of the policy that bounds what the nodes' role may do."
+        default=None, description="ARN of the permissions boundary of the nodes' role."
     )
     elastic_ip: values.YesNo = Field(
-        default=True, description="A public address for each node, its way out to Session Manager."
+        default=True, description="A public address for each node, through which it reaches Session Manager."
     )
     protect_nodes: values.YesNo = Field(
         default=False, description="Terraform refuses every plan that would destroy or replace a node."
@@ -138,7 +141,7 @@ class Settings(BaseModel):
     )
     nixl_version: values.NixlVersion = Field(
         default=nixl_releases.DEFAULT,
-        description="Version of NIXL to install, whatever libfabric a node has.",
+        description="Version of NIXL to install.",
     )
     nixl_wheels: values.NixlWheels | None = Field(
         default=None, description="Where nodes find NIXL's wheels: a folder of the image, or an index."
@@ -150,10 +153,10 @@ class Settings(BaseModel):
         default=None, description="Bucket of MLflow artifacts that the nodes may use."
     )
     project_prefix: values.ProjectPrefix = Field(
-        default="nixl-efa", description="Begins the names of the resources."
+        default="nixl-efa", description="Prefix of the resources' names."
     )
     owner: Owner = Field(default=None, description="Who to ask about the pair: the tag Owner.")
-    tags: values.Tags = Field(default={}, description="Further tags on every resource.")
+    tags: values.Tags = Field(default={}, description="Additional tags on every resource.")
     backend: Backend = Field(
         default=LocalBackend(), description="Where the Terraform state lives: see below."
     )
@@ -161,7 +164,7 @@ class Settings(BaseModel):
         default=provider_version.DEFAULT, description="Versions of Terraform's AWS provider: see below."
     )
     check: CheckChoice = Field(
-        default="off", description="Look at the account at synthesis: not at all, warn, or stop on a failure."
+        default="off", description="Check the account at synthesis: not at all, warn, or stop on a failure."
     )
     min_hours: values.Hours = Field(
         default=1, description="Hours that a Capacity Block must still last for the check to pass."
