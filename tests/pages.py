@@ -52,7 +52,7 @@ class Block:
         language = self.kind.removeprefix("code ")
         if language == "mermaid":
             return "\n".join(_QUOTED.findall(self.text))
-        if self.kind.startswith("code "):
+        if self.kind.startswith("code"):
             found = (_COMMENT.search(line) for line in self.text.splitlines() if language in _COMMENTS)
             return "\n".join(one[0] for one in found if one)
         return self.text

@@ -149,6 +149,10 @@ Two nodes, 32 cards of `p5.48xlarge`: see [the end](#the-end).
 nixl-efa check prod   # looks
 ```
 
+```
+what the program prints stays as it is
+```
+
 * A list with one item.
 
 ## The end
@@ -163,6 +167,10 @@ TWIN = """# ペア
 
 ```sh
 nixl-efa check prod   # 見ます
+```
+
+```
+what the program prints stays as it is
 ```
 
 * 項目が 1 つのリストです。
@@ -190,23 +198,24 @@ def test_a_translation_of_all_is_one(page: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "instead", "line", "why"),
     [
-        ("## 終わり", "### 終わり", 15, "heading 2 here, heading 3 there"),
-        ("## 終わり\n", "", 15, "heading 2 is in one language alone"),
+        ("## 終わり", "### 終わり", 19, "heading 2 here, heading 3 there"),
+        ("## 終わり\n", "", 19, "heading 2 is in one language alone"),
         ("| `volume_size` | 300 GiB |\n", "", 7, "row of 2 cells here, code sh there"),
         ("| 300 GiB |", "| 300 GiB | x |", 7, "row of 2 cells here, row of 3 cells there"),
         ("300", "30", 7, "figures: ['300'] here, ['30'] there"),
         ("32 枚", "何枚か", 3, "figures: ['32'] here"),
         ("2 ノード", "15 ノード", 3, "['15'] there"),
-        ("1 つの", "1 つか 2 つの", 13, "figures"),
+        ("1 つの", "1 つか 2 つの", 17, "figures"),
         ("volume_size", "volume_sizes", 7, "code: ['volume_size'] here"),
         ("check prod", "check dev", 9, "the code differs: 'nixl-efa check prod"),
         ("   # 見ます", "", 9, "the code differs"),
+        ("stays as it is", "stays", 13, "the code differs: 'what the program prints"),
         ("(#終わり)", "(#ペア)", 3, "links: ['docs/page.md#2'] here, ['docs/page.md#1'] there"),
         ("300 GiB", "\uff13\uff10\uff10 GiB", 7, "half-width"),
-        ("* 項目が 1 つのリストです。", "* A list with one item.", 13, "not translated"),
-        ("* 項目", "1. 項目", 13, "item * here, item 1. there"),
+        ("* 項目が 1 つのリストです。", "* A list with one item.", 17, "not translated"),
+        ("* 項目", "1. 項目", 17, "item * here, item 1. there"),
     ],
-    ids=range(15),
+    ids=range(16),
 )
 def test_what_differs_is_told_with_page_and_line(
     there: str, instead: str, line: int, why: str, page: Path
