@@ -23,6 +23,7 @@ _FOLDER = (
 _GRACE_SECONDS = 5.0
 _STOPPED = 137  # amazon-ssm-agent, CommandStoppedPreemptivelyExitCode
 _DETAILS = {"InProgress": "In Progress", "TimedOut": "Execution Timed Out"}
+_CANCELLING = "Cancelling"
 
 
 def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
@@ -36,6 +37,18 @@ def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str,
     threading.Thread(
         target=_carry_out, args=(machine, invocation, parameters), name=name, daemon=True
     ).start()
+
+
+def cancel(machine: Machine, invocation: dict[str, Any]) -> None:
+    """End a command that is under way: its whole service is killed."""
+    if invocation["Status"] != "InProgress":
+        return
+    invocation.update(Status=_CANCELLING, StatusDetails=_CANCELLING)
+    # Its service may not be there yet.
+    for _ in range(20):
+        if invocation["Status"] != _CANCELLING or _kill(machine, _unit(invocation)):
+            return
+        time.sleep(0.1)
 
 
 def _carry_out(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
@@ -67,18 +80,30 @@ def _run(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("\n".join(parameters.get("commands", [])) + "\n", encoding="utf-8")
     file.chmod(0o700)
-    unit = f"run-command-{invocation['CommandId']}"
+    unit = _unit(invocation)
     process = machine.service(unit, ["/bin/sh", "-c", path], folder=folder, seconds=seconds)
     began = time.monotonic()
     try:
         out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
     except subprocess.TimeoutExpired:
         # The client goes by itself when its service is gone.
-        subprocess.run(machine.enter(["systemctl", "kill", "--signal=KILL", unit]), check=False)
+        _kill(machine, unit)
         out, err = process.communicate()
     stdout, stderr = (text.decode(errors="replace") for text in (out, err))
+    if invocation["Status"] == _CANCELLING:
+        return CommandOutput(stdout, stderr, _STOPPED, "Cancelled")
     if process.returncode == 0:
         return CommandOutput(stdout, stderr)
     if time.monotonic() - began >= seconds:
         return CommandOutput(stdout, stderr, _STOPPED, "TimedOut")
     return CommandOutput(stdout, stderr, process.returncode, "Failed")
+
+
+def _unit(invocation: Mapping[str, Any]) -> str:
+    return f"run-command-{invocation['CommandId']}"
+
+
+def _kill(machine: Machine, unit: str) -> bool:
+    """Whether there was such a service."""
+    command = machine.enter(["systemctl", "kill", "--signal=KILL", unit])
+    return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0

@@ -205,6 +205,20 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             sent.update(Status="Pending", StatusDetails="Pending")
         return answer
 
+    def cancel_command(self) -> ActionResult:
+        """The end of a command on the instances that are named, or on all of its own; one that has ended stays."""
+        command_id, wanted = self._get_param("CommandId"), self._get_param("InstanceIds") or []
+        command = next((one for one in self.ssm_backend._commands if one.command_id == command_id), None)
+        if command is None:
+            raise JsonError("InvalidCommandId", "")
+        for invocation in command.invocations:
+            instance_id = invocation["InstanceId"]
+            fleet = world().machines
+            machine = fleet.machine(instance_id) if fleet is not None else None
+            if machine is not None and (not wanted or instance_id in wanted):
+                run_command.cancel(machine, invocation)
+        return ActionResult({})
+
     def start_session(self) -> ActionResult:
         """What Session Manager's plugin connects with; no channel is behind it."""
         target = self._get_param("Target")

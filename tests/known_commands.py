@@ -141,6 +141,8 @@ def _nixl_efa(words: list[str]) -> str:
     text = _help("nixl-efa", *path)
     if not text:
         return f"there is no nixl-efa {' '.join(path)}"
+    # What stands behind -- is a command for the nodes.
+    words = words[: words.index("--")] if "--" in words else words
     return f"unknown: {unknown}" if (unknown := _unknown(words, text)) else ""
 
 

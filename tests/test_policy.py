@@ -163,7 +163,12 @@ def test_what_check_lets_iam_simulate_is_in_the_table() -> None:
 # Of other commands: `instance-types refresh` needs ec2:DescribeInstanceTypes alone, a rehearsal asks no AWS.
 _OTHER_COMMANDS = ("instance_types", "rehearse")
 # Everybody may; in the names of permissions, S3's own.
-_OTHER_NAMES = {"sts:GetCallerIdentity": "", "sts:AssumeRole": "", "s3:ListBuckets": "s3:ListAllMyBuckets"}
+_OTHER_NAMES = {
+    "sts:GetCallerIdentity": "",
+    "sts:AssumeRole": "",
+    "s3:ListBuckets": "s3:ListAllMyBuckets",
+    "s3:ListObjectsV2": "s3:ListBucket",
+}
 
 
 @pytest.mark.parametrize("service", ["ec2", "ssm", "iam", "s3", "sts", "kms", "service-quotas"])

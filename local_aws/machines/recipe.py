@@ -25,8 +25,10 @@ PACKAGES = (
     "libibverbs1",
     "librdmacm1",
     "numactl",
+    "openssh-server",
     "procps",
     "python3-venv",
+    "rsync",
     "systemd-container",
     "systemd-sysv",
 )
@@ -103,6 +105,10 @@ FILES = {
     "/etc/machine-id": "",
     f"{ROOT_HOME}/.aws/config": f"[default]\nendpoint_url = http://{METADATA_ADDRESS}\n",
     "/etc/pip.conf": f"[global]\nno-index = true\nfind-links = {WHEEL_FOLDER}\n",
+    # Each machine has host keys of its own, as cloud-init makes them on an instance.
+    "/etc/systemd/system/ssh.service.d/10-machine.conf": (
+        "[Service]\nExecStartPre=\nExecStartPre=/usr/bin/ssh-keygen -A\n"
+    ),
     # A service that hangs is dead after 10 s, not 90.
     "/etc/systemd/system.conf.d/10-machine.conf": "[Manager]\nDefaultTimeoutStopSec=10\n",
 }
@@ -114,6 +120,8 @@ MASKED = (
     "e2scrub_all.timer",
     "fstrim.timer",
 )
+# What Debian makes while it is installed, and a machine for itself.
+REMOVED = "/etc/ssh/ssh_host_*"
 ENABLED = ("systemd-networkd.service", "systemd-networkd-wait-online.service")
 
 

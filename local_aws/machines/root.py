@@ -199,6 +199,8 @@ class _Build:
         # mmdebstrap copies these from this machine; a machine's name is its instance's.
         for path in ("etc/hostname", "etc/resolv.conf"):
             (self.tree / path).unlink(missing_ok=True)
+        for found in self.tree.glob(recipe.REMOVED.lstrip("/")):
+            found.unlink()
         inside = ["chroot", str(self.tree)]
         clean = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C.UTF-8"}
         for script in (recipe.CUDA_STUB, recipe.AWS_CLI):

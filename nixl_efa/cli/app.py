@@ -40,6 +40,8 @@ COMMANDS: dict[str, Target] = {
     ),
     "mend": Target("nixl_efa.cli.mend", "mend", "Mend what an interrupted deployment left behind."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
+    "run": Target("nixl_efa.cli.work", "run_app", "Run a command on all nodes side by side, or on some."),
+    "logs": Target("nixl_efa.cli.work", "logs", "Print the nodes' logs: boot report, cloud-init, NIXL."),
     "nodes": Target(
         "nixl_efa.cli.nodes_sync", "app", "Change the nodes of a running pair without replacing them."
     ),

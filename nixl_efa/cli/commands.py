@@ -18,7 +18,7 @@ from typing import Any
 
 # The commands that take these options; those of `capacity` by their own names.
 TAKE_PROFILE = frozenset(
-    {"capacity", "check", "connect", "deploy", "export", "mend", "nodes", "status", "verify"}
+    {"capacity", "check", "connect", "deploy", "export", "logs", "mend", "nodes", "run", "status", "verify"}
 )
 TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "save"})
 # What a message calls by its name alone takes the environment so.
@@ -136,6 +136,12 @@ def _completed(
 
 
 def _with_options(rest: str, here: Here) -> str:
+    # What stands behind -- is another command's.
+    own, dashes, others = rest.partition(" -- ")
+    return f"{_with_own_options(own, here)}{dashes}{others}"
+
+
+def _with_own_options(rest: str, here: Here) -> str:
     words = rest.split()
     if not words or words[0].startswith("-") or "--help" in words:
         return rest

@@ -17,7 +17,7 @@ from nixl_efa.findings import Level, listed
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
-    from nixl_efa.nodes.outputs import PairOutputs
+    from nixl_efa.nodes.outputs import Node, PairOutputs
     from nixl_efa.settings import Settings
 
 Environment = Annotated[
@@ -137,11 +137,7 @@ def connect(
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     pair = deployed(settings, profile)
-    wanted = pair.find(node)
-    if wanted is None:
-        raise output.BadInput(
-            f"node {node!r} is none of {environment}: give {listed(one.name for one in pair.nodes)}."
-        )
+    wanted = find(pair, node)
     clients = clients_of(settings, profile)
     chosen = "" if settings.assume_role else profile or settings.profile or ""
     if print_only:
@@ -174,6 +170,15 @@ def deployed(settings: Settings, profile: str | None) -> PairOutputs:
 
     launch = launch_of(settings, profile=profile or "")
     return outputs.read(settings, project_folder(), terraform_environ(os.environ, launch))
+
+
+def find(pair: PairOutputs, name: str) -> Node:
+    """The node of that name. BadInput, which names them all, for none."""
+    found = pair.find(name)
+    if found is None:
+        names = listed(one.name for one in pair.nodes)
+        raise output.BadInput(f"node {name!r} is none of {pair.environment}: give {names}.")
+    return found
 
 
 def require_account(settings: Settings, clients: Clients) -> None:

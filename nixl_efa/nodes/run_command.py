@@ -25,7 +25,7 @@ OUTPUT_LIMIT_CHARACTERS = 24_000
 PREFIX = "nixl-efa-verify"
 _READING_TRIES = 5
 # Without s3:ListBucket S3 says AccessDenied of an object that is not there.
-_NOT_THERE = ("NoSuchKey", "NoSuchBucket", "AccessDenied")
+NOT_THERE = ("NoSuchKey", "NoSuchBucket", "AccessDenied")
 
 # The agent's mark where it has cut an error, at the end of half a word, and the line that it puts above one
 # (amazon-ssm-agent, its output truncation). A cut output is known in sections.py.
@@ -33,7 +33,7 @@ _CUT_ERROR = re.compile(r"\s*-{2,}error truncated-{2,}\s*\Z", re.IGNORECASE)
 _ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 
 # Statuses that are not the last one (Systems Manager user guide, monitor-commands).
-_UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
+UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 NOT_REGISTERED = (
     "it is not registered with Systems Manager: is it still booting, has it a way out to ssm and ssmmessages, and "
     "does its role allow ssm:UpdateInstanceInformation and ssmmessages?"
@@ -163,7 +163,7 @@ def _whole(bucket: Bucket, instance_id: str, command_id: str, outcome: Outcome, 
         try:
             bucket.s3.delete_object(Bucket=bucket.name, Key=f"{folder}/{name}")
         except Exception as error:
-            if error_code(error) not in _NOT_THERE:
+            if error_code(error) not in NOT_THERE:
                 raise
     return outcome
 
@@ -177,7 +177,7 @@ def _read(bucket: Bucket, key: str, clock: Clock) -> tuple[str, str]:
             body = bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read()
             return body.decode("utf-8", "replace"), ""
         except Exception as error:
-            if (code := error_code(error)) not in _NOT_THERE:
+            if (code := error_code(error)) not in NOT_THERE:
                 raise
     return "", code
 
@@ -191,7 +191,7 @@ def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
         if error_code(error) == "InvocationDoesNotExist":
             return None
         raise
-    if found["Status"] in _UNDER_WAY:
+    if found["Status"] in UNDER_WAY:
         return None
     stdout = found.get("StandardOutputContent", "")
     if found["Status"] == "Success":
@@ -199,13 +199,13 @@ def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
     details = found.get("StatusDetails", found["Status"])
     if details in ("Undeliverable", "Terminated", "DeliveryTimedOut", "Delivery Timed Out"):
         return Outcome("", f"{instance_id}: Run Command could not be delivered ({details}): {NOT_REGISTERED}")
-    stderr = _error(found.get("StandardErrorContent", ""))
+    stderr = error_text(found.get("StandardErrorContent", ""))
     return Outcome(
         "", f"{instance_id}: Run Command {command_id} ended as {details}: {stderr or 'no error text'}."
     )
 
 
-def _error(text: str) -> str:
+def error_text(text: str) -> str:
     """An error's text in one line, without the agent's own lines; " ..." where the agent has cut it."""
     kept, cuts = _CUT_ERROR.subn("", text)
     return " ".join(_ABOVE_ERROR.sub("", kept).split()) + (" ..." if cuts else "")

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args
 
-Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "all"]
+Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "run", "all"]
 COMMANDS: tuple[Command, ...] = get_args(Command)
-# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, and `status` and `nodes sync` no
-# more than verify.
+# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status` and `nodes sync` no
+# more than verify, and `logs` no more than run.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
-    "all": ("deploy", "destroy", "capacity", "check", "verify", "connect"),
+    "all": ("deploy", "destroy", "capacity", "check", "verify", "connect", "run"),
 }
 
 
@@ -40,6 +40,7 @@ class On(StrEnum):
     SCRIPTS = "EmptyScriptsBucket"
     MEMBERS = "WriteMembers"
     OUTPUTS = "LongOutputs"
+    OUTPUTS_SENT = "SentOutputs"
     PARAMETERS = "Parameters"
     PARAMETERS_KEPT = "KeepParameters"
     PARAMETERS_BESIDE = "OtherEnvironments"
@@ -326,9 +327,19 @@ ROWS: tuple[Row, ...] = (
         "`capacity save` and `cancel`",
     ),
     # The nodes
-    _row("ssm:SendCommand", "verify", On.COMMANDS_RUN, "`verify`: the document"),
-    _row("ssm:SendCommand", "verify", On.ON_NODES, "`verify`, `nodes sync`: the scripts on a node"),
-    _row("ssm:GetCommandInvocation", "verify", On.ANYTHING, "`verify`: what they printed"),
+    _row("ssm:SendCommand", "verify run", On.COMMANDS_RUN, "`verify`, `run`: the document"),
+    _row(
+        "ssm:SendCommand", "verify run", On.ON_NODES, "`verify`, `nodes sync`, `run`: the scripts on a node"
+    ),
+    _row("ssm:GetCommandInvocation", "verify run", On.ANYTHING, "`verify`, `run`: what they printed"),
+    _row("ssm:CancelCommand", "run", On.ANYTHING, "`run`: Ctrl-C ends the command on the nodes"),
+    _row(
+        "s3:GetObject DeleteObject",
+        "run",
+        On.OUTPUTS_SENT,
+        "`run`, `logs`: what a node prints while the command runs, or too much for Run Command",
+    ),
+    _row("s3:ListBucket", "run", On.BUCKET, "`run`: what is left of outputs, to delete it"),
     _row(
         "s3:GetObject DeleteObject",
         "verify",
@@ -339,9 +350,9 @@ ROWS: tuple[Row, ...] = (
     _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),
     _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),
     # The state
-    _row("s3:ListBucket", "check deploy destroy verify connect", On.STATE_FOUND, "backend s3"),
+    _row("s3:ListBucket", "check deploy destroy verify connect run", On.STATE_FOUND, "backend s3"),
     _row("s3:GetObject", "check verify", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
-    _row("s3:GetObject", "check deploy destroy verify connect", On.STATE_READ, "backend s3: the state"),
+    _row("s3:GetObject", "check deploy destroy verify connect run", On.STATE_READ, "backend s3: the state"),
     _row("s3:PutObject", "deploy destroy", On.STATE_WRITTEN, "backend s3: the state"),
     _row(
         "s3:GetObject PutObject DeleteObject", "deploy destroy", On.STATE_LOCKED, "backend s3: use_lockfile"
@@ -349,7 +360,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "dynamodb:GetItem PutItem DeleteItem", "deploy destroy", On.STATE_TABLE, "backend s3: dynamodb_table"
     ),
-    _row("dynamodb:GetItem", "check verify connect", On.STATE_TABLE, "backend s3: the state's digest"),
+    _row("dynamodb:GetItem", "check verify connect run", On.STATE_TABLE, "backend s3: the state's digest"),
     # Keys
     _row(
         "kms:DescribeKey GenerateDataKeyWithoutPlaintext Decrypt ReEncryptFrom ReEncryptTo",
@@ -358,7 +369,7 @@ ROWS: tuple[Row, ...] = (
         "kms_key_id: the root volumes",
     ),
     _row("kms:CreateGrant", "deploy", On.VOLUME_KEY_GRANTED, "kms_key_id: EBS decrypts for the nodes"),
-    _row("kms:Decrypt", "check deploy destroy verify connect", On.STATE_KEY, "backend s3: kms_key_id"),
+    _row("kms:Decrypt", "check deploy destroy verify connect run", On.STATE_KEY, "backend s3: kms_key_id"),
     _row("kms:GenerateDataKey", "deploy destroy", On.STATE_KEY, "backend s3: kms_key_id"),
 )
 

@@ -15,6 +15,7 @@ from nixl_efa.policy.actions import Command, On, rows_of
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.settings.model import STACK_TAG
+from nixl_efa.work import running
 
 # IAM user guide, reference_iam-quotas: of a managed policy, in characters without white space.
 LARGEST = 6144
@@ -218,6 +219,7 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
         On.SPOT_ROLE: Scope(spot_role if any(one.market == "spot" for one in launch.requests) else ()),
         On.BUCKET: Scope((bucket,)),
         On.OUTPUTS: Scope((f"{bucket}/{PREFIX}/*",)),
+        On.OUTPUTS_SENT: Scope((f"{bucket}/{running.PREFIX}/*",)),
         On.MEMBERS: Scope((f"{bucket}/{MEMBERS_KEY}",)),
         On.SCRIPTS: Scope((f"{bucket}/*",) if launch.empty_scripts_bucket else ()),
     }

@@ -203,6 +203,7 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "start_session": lambda it: it.ssm.start_session(Target=it.managed()),
     "describe_instance_information": lambda it: (it.managed(), it.ssm.describe_instance_information()),
     "send_command": lambda it: it.command(),
+    "cancel_command": lambda it: it.ssm.cancel_command(CommandId=it.command()["CommandId"]),
     "get_command_invocation": lambda it: it.ssm.get_command_invocation(**it.command()),
     "get_service_quota": lambda it: it.quotas.get_service_quota(ServiceCode="ec2", QuotaCode="L-417A185B"),
     "get_aws_default_service_quota": lambda it: it.quotas.get_aws_default_service_quota(

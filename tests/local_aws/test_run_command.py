@@ -126,3 +126,12 @@ def test_the_whole_of_an_output_is_in_the_bucket_that_the_command_names(
     first = kept_object["Key"].split("/")[2]
     ssm.get_command_invocation(CommandId=first, InstanceId=nodes[0])
     assert "Contents" not in s3.list_objects_v2(Bucket="outputs")
+
+
+def test_a_command_that_there_is_not_is_not_cancelled(ssm: SSMClient, nodes: list[str]) -> None:
+    done = run(ssm, nodes[0])
+    ssm.cancel_command(CommandId=done["CommandId"])
+    with pytest.raises(ssm.exceptions.InvalidCommandId):
+        ssm.cancel_command(CommandId="00000000-0000-0000-0000-000000000000")
+    again = ssm.get_command_invocation(CommandId=done["CommandId"], InstanceId=nodes[0])
+    assert again["Status"] == "Success"

@@ -1,0 +1,184 @@
+"""`nixl-efa run` and `logs`: what runs on the nodes, and what they wrote down."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from nixl_efa.cli import output
+from nixl_efa.cli.nodes import Environment, Profile, deployed, find, require_account
+from nixl_efa.cli.project import project_folder
+from nixl_efa.work import logs as sources
+
+if TYPE_CHECKING:
+    from nixl_efa.aws import Clients
+    from nixl_efa.nodes.outputs import Node, PairOutputs
+    from nixl_efa.settings import Settings
+
+Nodes = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="NODE", help="Which nodes: producer, consumer, consumer-2, ... [default: all]"),
+]
+_COMMAND = "nixl-efa command"
+_ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_NO_COMMAND = "no command: give it behind --, for example `nixl-efa run {} -- nvidia-smi -L`"
+
+
+class _WithCommand(TyperCommand):
+    """A command line with another one behind `--`, which is kept apart from the nodes."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words = list(args)
+        if "--" in words:
+            at = words.index("--")
+            ctx.meta[_COMMAND] = words[at + 1 :]
+            words = words[:at]
+        return super().parse_args(ctx, words)
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return [*super().collect_usage_pieces(ctx), "-- COMMAND..."]
+
+
+run_app = typer.Typer(rich_markup_mode=None, add_completion=False)
+
+
+@run_app.command("run", cls=_WithCommand)
+def run(
+    context: typer.Context,
+    environment: Environment,
+    nodes: Nodes = None,
+    timeout: Annotated[
+        int,
+        typer.Option(min=5, max=172_800, help="Seconds after which the command is ended on a node."),
+    ] = 172_800,
+    profile: Profile = None,
+) -> None:
+    """Run a command on all nodes side by side, or on those that are named.
+
+    COMMAND: one word is a line for bash ('ls /data | wc -l'), several are a program and its arguments. It runs as root
+    in a login shell, with no input. What it prints comes while it runs, each line with its node's name where several
+    nodes are asked. Exits with the largest exit code of the nodes; 124 after --timeout, 255 where a node could not be
+    asked, 130 after Ctrl-C, which ends the command on the nodes.
+    """
+    words: list[str] = context.meta.get(_COMMAND, [])
+    if not words:
+        raise output.BadInput(_NO_COMMAND.format(environment))
+    command = words[0] if len(words) == 1 else shlex.join(words)
+    raise typer.Exit(_run(_at(environment, nodes or [], profile), command, timeout, "nixl-efa run"))
+
+
+def logs(
+    environment: Environment,
+    nodes: Nodes = None,
+    source: Annotated[
+        list[str],
+        typer.Option(help=f"Which log, may be given again: {', '.join(sources.NAMES)}."),
+    ] = list(sources.DEFAULT),  # noqa: B006  (typer takes it once)
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+    ] = False,
+    lines: Annotated[int, typer.Option(min=1, help="How many of the last lines of each.")] = 100,
+    profile: Profile = None,
+) -> None:
+    """Print the nodes' logs: boot report, cloud-init, NIXL's installation, kernel."""
+    unknown = [one for one in source if one not in sources.NAMES]
+    if unknown:
+        raise output.BadInput(
+            f"--source {unknown[0]}: there is no such log. Give {', '.join(sources.NAMES)}."
+        )
+    command = sources.command(source, lines, follow=follow)
+    raise typer.Exit(_run(_at(environment, nodes or [], profile), command, 172_800, "nixl-efa logs"))
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Nodes of an environment, and what reaches them."""
+
+    settings: Settings
+    clients: Clients
+    pair: PairOutputs
+    nodes: tuple[Node, ...]
+
+
+def _at(environment: str, names: list[str], profile: str | None) -> At:
+    from nixl_efa.aws import clients_of
+    from nixl_efa.cli.environments import environment_settings
+
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    clients = clients_of(settings, profile)
+    require_account(settings, clients)
+    pair = deployed(settings, profile)
+    chosen = dict.fromkeys(find(pair, name) for name in names)
+    return At(settings, clients, pair, tuple(chosen) or pair.nodes)
+
+
+def _run(at: At, command: str, timeout: int, comment: str) -> int:
+    """Run it, print what comes; the exit code."""
+    from nixl_efa.clock import clock_of
+    from nixl_efa.nodes.run_command import Bucket
+    from nixl_efa.work import running
+    from nixl_efa.work.labels import Labels
+
+    labels = Labels() if len(at.nodes) > 1 else None
+    streams = {"out": sys.stdout.buffer, "err": sys.stderr.buffer}
+
+    def receive(node: Node, stream: running.Stream, data: bytes) -> None:
+        streams[stream].write(data if labels is None else labels.lines(node.name, stream, data))
+        streams[stream].flush()
+
+    name = at.pair.scripts_bucket
+    bucket = Bucket(at.clients.s3(at.settings.region), name) if name else None
+    ssm = at.clients.ssm(at.settings.region)
+    with interrupts() as is_stopped:
+        ended = running.run(
+            ssm,
+            bucket,
+            dict.fromkeys(at.nodes, command),
+            clock_of(os.environ),
+            receive,
+            is_stopped,
+            timeout,
+            comment,
+        )
+    for stream, line in labels.rest() if labels is not None else ():
+        streams[stream].write(line)
+        streams[stream].flush()
+    for one in ended.values():
+        if one.problem:
+            output.say(one.problem)
+    if is_stopped():
+        raise output.Failure("interrupted: the command was ended on the nodes.", exit_code=running.CANCELLED)
+    return running.worst(ended)
+
+
+@contextmanager
+def interrupts() -> Iterator[Callable[[], bool]]:
+    """Whether Ctrl-C was pressed, or the terminal was closed, in place of what these do else.
+
+    Again after a second, Ctrl-C is KeyboardInterrupt: there may be no network.
+    """
+    came: list[float] = []
+
+    def note(*_: object) -> None:
+        came.append(time.monotonic())
+        if came[-1] - came[0] > 1:
+            raise KeyboardInterrupt
+
+    before = {
+        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    }
+    try:
+        yield lambda: bool(came)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,287 @@
+"""A command on several nodes at once, through Run Command: what it prints while it runs, whole, and its exit code.
+
+Run Command tells 24,000 characters at the end. runner.py on the node sends what is longer, or comes later, into the
+scripts bucket; it is read from there, and deleted.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import secrets
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from nixl_efa.aws_calls import ask_all, is_throttling, patiently
+from nixl_efa.aws_errors import error_code
+from nixl_efa.clock import Clock
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.nodes.run_command import DOCUMENT, NOT_REGISTERED, NOT_THERE, UNDER_WAY, Bucket, error_text
+
+if TYPE_CHECKING:
+    from mypy_boto3_ssm import SSMClient
+    from mypy_boto3_ssm.type_defs import GetCommandInvocationResultTypeDef
+
+# Of the objects in the scripts bucket that hold outputs, until they are read.
+PREFIX = "nixl-efa-run"
+# Systems Manager, AWS-RunShellScript's executionTimeout.
+MOST_SECONDS = 172_800
+FIRST_POLL_SECONDS, POLL_SECONDS, FIRST_POLLS = 0.5, 2.0, 10
+_SLICE_SECONDS = 0.25
+# For so long a machine without network (a laptop that slept) is waited for.
+PATIENCE_POLLS = 150
+# How long a cancelled command may take to end.
+CANCEL_POLLS = 30
+# Exit codes that no command gave: as ssh(1) has it where there is no connection, timeout(1), a shell after a signal.
+NOT_ASKED, TIMED_OUT, CANCELLED = 255, 124, 130
+
+Stream = Literal["out", "err"]
+STREAMS: tuple[Stream, ...] = ("out", "err")
+Receive = Callable[[Node, Stream, bytes], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How the command ended on a node. problem: what else is to be said, in one sentence; empty for nothing."""
+
+    code: int
+    problem: str = ""
+
+
+@dataclass(slots=True)
+class _Running:
+    node: Node
+    token: str
+    command_id: str = ""
+    read: dict[Stream, int] = field(default_factory=lambda: dict.fromkeys(STREAMS, 0))
+
+
+def run(
+    ssm: SSMClient,
+    bucket: Bucket | None,
+    commands: Mapping[Node, str],
+    clock: Clock,
+    receive: Receive,
+    is_stopped: Callable[[], bool] = lambda: False,
+    timeout_seconds: int = MOST_SECONDS,
+    comment: str = "nixl-efa run",
+) -> Mapping[Node, Ended]:
+    """Runs a line for bash on each node, all at once, and how it ended.
+
+    receive: called with what comes, in order for each node and output. Once is_stopped says so, the commands are
+    cancelled on every node, and what they printed until then still comes. An error of `receive` (nobody reads any
+    more) cancels them, too, and is raised again.
+    """
+    running = {node: _Running(node, secrets.token_hex(8)) for node in commands}
+
+    def send(node: Node) -> str:
+        script = _script(running[node], ssm.meta.region_name, bucket, commands[node])
+        answer = patiently(
+            lambda: ssm.send_command(
+                InstanceIds=[node.instance_id],
+                DocumentName=DOCUMENT,
+                Comment=comment[:100],
+                TimeoutSeconds=60,
+                Parameters={"commands": [script], "executionTimeout": [str(timeout_seconds)]},
+            ),
+            clock.sleep,
+        )
+        return answer["Command"]["CommandId"]
+
+    sent, errors = ask_all(running, send)
+    ended: dict[Node, Ended] = {}
+    for node, error in errors.items():
+        if error_code(error) != "InvalidInstanceId":
+            _cancel(ssm, sent)
+            raise error
+        ended[node] = Ended(NOT_ASKED, f"{node.name} {node.instance_id}: {NOT_REGISTERED}")
+    for node, command_id in sent.items():
+        running[node].command_id = command_id
+    asked = [running[node] for node in sent]
+    try:
+        ended |= _follow(ssm, bucket, asked, clock, receive, is_stopped)
+    except OSError:
+        _cancel(ssm, sent)
+        raise
+    finally:
+        if bucket is not None:
+            for one in asked:
+                _forget(bucket, one.token)
+    return {node: ended[node] for node in commands}
+
+
+def worst(ended: Mapping[Node, Ended]) -> int:
+    """The exit code of all: the largest of the nodes'."""
+    return max((one.code for one in ended.values()), default=0)
+
+
+def _script(one: _Running, region: str, bucket: Bucket | None, command: str) -> str:
+    """The line for Run Command. The command stands in it in base64: Run Command reads {{ }} as names of parameters."""
+    runner = Path(__file__).with_name("runner.py").read_text(encoding="utf-8")
+    told = base64.b64encode(command.encode(errors="surrogateescape")).decode()
+    given = [one.token, region, bucket.name if bucket is not None else "", f"{PREFIX}/{one.token}", told]
+    return f"exec python3 -c {shlex.quote(runner)} {shlex.join(given)}"
+
+
+def _cancel(ssm: SSMClient, sent: Mapping[Node, str]) -> None:
+    """Ask for the end of the commands, by node."""
+    ask_all(sent, lambda node: ssm.cancel_command(CommandId=sent[node], InstanceIds=[node.instance_id]))
+
+
+def _follow(
+    ssm: SSMClient,
+    bucket: Bucket | None,
+    running: Sequence[_Running],
+    clock: Clock,
+    receive: Receive,
+    is_stopped: Callable[[], bool],
+) -> dict[Node, Ended]:
+    """Until all have ended, or did not some seconds after they were cancelled."""
+    waiting = {one.node: one for one in running}
+    ended: dict[Node, Ended] = {}
+    polls = faults = polls_since_cancel = 0
+    while waiting and polls_since_cancel < CANCEL_POLLS:
+        _sleep(clock, FIRST_POLL_SECONDS if polls < FIRST_POLLS else POLL_SECONDS, is_stopped)
+        polls += 1
+        if is_stopped():
+            if not polls_since_cancel:
+                _cancel(ssm, {node: one.command_id for node, one in waiting.items()})
+            polls_since_cancel += 1
+            clock.sleep(FIRST_POLL_SECONDS)
+        looks, errors = ask_all(waiting, lambda node: _look(ssm, bucket, waiting[node]))
+        for node, look in looks.items():
+            for stream, data in look.data:
+                receive(node, stream, data)
+            if look.ended is not None:
+                ended[node] = look.ended
+                del waiting[node]
+        faults = faults + 1 if errors else 0
+        for error in errors.values():
+            if faults > PATIENCE_POLLS or not (is_throttling(error) or _is_network(error)):
+                raise error
+    for node, one in waiting.items():
+        why = f"Run Command {one.command_id} was cancelled and has not ended yet"
+        ended[node] = Ended(CANCELLED, f"{node.name}: {why}.")
+    return ended
+
+
+def _sleep(clock: Clock, seconds: float, is_stopped: Callable[[], bool]) -> None:
+    """So many seconds, less once it is stopped."""
+    for _ in range(round(seconds / _SLICE_SECONDS)):
+        if is_stopped():
+            return
+        clock.sleep(_SLICE_SECONDS)
+
+
+def _is_network(error: Exception) -> bool:
+    """Whether AWS was not reached."""
+    # Here, since a help page needs none of it.
+    from botocore.exceptions import ConnectionError as NotConnectedError
+    from botocore.exceptions import HTTPClientError
+
+    return isinstance(error, NotConnectedError | HTTPClientError)
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    data: Sequence[tuple[Stream, bytes]]
+    ended: Ended | None = None
+
+
+def _look(ssm: SSMClient, bucket: Bucket | None, one: _Running) -> _Look:
+    """What a node has printed since the last look, and whether its command has ended."""
+    try:
+        found = ssm.get_command_invocation(CommandId=one.command_id, InstanceId=one.node.instance_id)
+    except Exception as error:
+        # The command is there some moments before its invocations are.
+        if error_code(error) == "InvocationDoesNotExist":
+            return _Look(())
+        raise
+    # Looked at after the status: what is in the bucket then is all, where the command has ended.
+    data = [*_parts(bucket, one)] if bucket is not None else []
+    if found["Status"] in UNDER_WAY:
+        return _Look(data)
+    texts: dict[Stream, str] = {
+        "out": found.get("StandardOutputContent", ""),
+        "err": found.get("StandardErrorContent", ""),
+    }
+    told = {stream: _told(text, one.token) for stream, text in texts.items()}
+    ended = _ended(found, [each.code for each in told.values() if each is not None])
+    problems = [ended.problem]
+    for stream, each in told.items():
+        if each is None:
+            continue
+        data.append((stream, each.direct))
+        if each.why:
+            problems.append(f"the rest of its output is lost, the node can't send it: {each.why}")
+        elif one.read[stream] < each.parts and bucket is not None:
+            problems.append(
+                f"{each.parts - one.read[stream]} of {each.parts} parts of its output can't be read from "
+                f"s3://{bucket.name}/{PREFIX}/{one.token}/: `nixl-efa policy run` tells what you need"
+            )
+    told_problems = "; ".join(dict.fromkeys(filter(None, problems)))
+    return _Look(data, Ended(ended.code, f"{one.node.name}: {told_problems}." if told_problems else ""))
+
+
+def _ended(found: GetCommandInvocationResultTypeDef, codes: Sequence[int]) -> Ended:
+    """The exit code, and what else became of the command, as a clause. codes: as the runner told them."""
+    if codes:
+        return Ended(codes[0])
+    details = found.get("StatusDetails", found["Status"])
+    if found["Status"] == "Cancelled":
+        return Ended(CANCELLED)
+    if found["Status"] == "TimedOut" and details.replace(" ", "") == "ExecutionTimedOut":
+        return Ended(TIMED_OUT, "it was ended after --timeout")
+    if found["Status"] in ("Success", "Failed"):
+        why = error_text(found.get("StandardErrorContent", "")) or "it told nothing"
+        return Ended(NOT_ASKED, f"its python3 could not run the command ({details}): {why}".rstrip("."))
+    return Ended(NOT_ASKED, f"Run Command could not be delivered ({details}): {NOT_REGISTERED}".rstrip("."))
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What the runner left to Run Command of an output: its end, how many objects came before, what is lost and why;
+    and the command's exit code."""
+
+    direct: bytes
+    code: int
+    parts: int
+    why: str
+
+
+def _told(text: str, token: str) -> _Told | None:
+    """None where the runner did not come to its end."""
+    found = re.search(rf"@@ {token} begin\n(.*)\n@@ {token} end (\d+) (\d+) ?([^\n]*)", text, re.DOTALL)
+    return _Told(found[1].encode(), int(found[2]), int(found[3]), found[4]) if found else None
+
+
+def _parts(bucket: Bucket, one: _Running) -> Iterator[tuple[Stream, bytes]]:
+    """The objects that have come since the last look."""
+    for stream in STREAMS:
+        while (data := _part(bucket, f"{PREFIX}/{one.token}/{stream}.{one.read[stream]}")) is not None:
+            one.read[stream] += 1
+            yield stream, data
+
+
+def _part(bucket: Bucket, key: str) -> bytes | None:
+    """An object's content, which is deleted then; None when it is not there."""
+    try:
+        data = bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read()
+    except Exception as error:
+        if error_code(error) in NOT_THERE:
+            return None
+        raise
+    bucket.s3.delete_object(Bucket=bucket.name, Key=key)
+    return data
+
+
+def _forget(bucket: Bucket, token: str) -> None:
+    """Delete what is left: who holds back objects stops `cdktf destroy`."""
+    with suppress(Exception):
+        found = bucket.s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{PREFIX}/{token}/")
+        for each in found.get("Contents", ()):
+            bucket.s3.delete_object(Bucket=bucket.name, Key=each["Key"])

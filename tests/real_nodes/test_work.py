@@ -1,0 +1,125 @@
+"""`nixl-efa run` and `logs` on machines that have booted, as a user calls them, under the policy that they need."""
+
+from __future__ import annotations
+
+import hashlib
+import signal
+from collections.abc import Iterator
+from typing import IO
+
+import pytest
+
+from tests.policies import denied, under, used
+from tests.real_nodes.at_work import Desk, desk
+from tests.real_nodes.conftest import Account, wait_until
+
+
+@pytest.fixture(scope="module")
+def work(account: Account, tmp_path_factory: pytest.TempPathFactory) -> Desk:
+    return desk(account, tmp_path_factory.mktemp("work"))
+
+
+@pytest.fixture(scope="module")
+def policy(work: Desk) -> str:
+    code, printed, said = work.call("policy", "--env", "trial", "run")
+    assert code == 0, said
+    return printed
+
+
+@pytest.fixture(autouse=True)
+def _policy(work: Desk, policy: str) -> Iterator[None]:
+    """Nothing more is allowed than `nixl-efa policy run` prints, and no object is left in the bucket."""
+    under(work.account.aws, policy)
+    yield
+    assert denied(work.account.aws) == []
+    work.account.aws.allow_only(None)
+    assert work.in_bucket() == []
+
+
+def line(stream: IO[bytes] | None) -> str:
+    assert stream is not None
+    return stream.readline().decode()
+
+
+def test_a_command_runs_on_both_nodes_and_each_line_has_its_node(work: Desk) -> None:
+    code, out, err = work.call("run", "trial", "--", "hostname; echo $HOME $PWD >&2; exit 194")
+    assert code == 194
+    hosts = {
+        name: work.account.out(instance_id, "hostname").strip() for name, instance_id in work.ids.items()
+    }
+    assert sorted(out.splitlines()) == sorted(f"{name}: {host}" for name, host in hosts.items())
+    assert sorted(err.splitlines()) == ["consumer: /root /root", "producer: /root /root"]
+
+
+def test_words_are_a_program_and_its_arguments_as_they_are(work: Desk) -> None:
+    code, out, err = work.call("run", "trial", "producer", "--", "printf", "%s|", "a b", "$HOME", "{{x}}")
+    assert (code, out, err) == (0, "a b|$HOME|{{x}}|", "")
+
+
+@pytest.mark.parametrize("kind", ["text", "bytes"])
+def test_a_long_output_comes_whole_through_the_bucket(work: Desk, kind: str) -> None:
+    made = {"text": "seq 100000", "bytes": "head -c 300000 /dev/urandom"}[kind]
+    process = work.start(
+        "run", "trial", "producer", "--", f"{made} | tee /root/made; sha256sum /root/made >&2"
+    )
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert err.decode() == f"{hashlib.sha256(out).hexdigest()}  /root/made\n"
+    assert len(out) > 24_000
+    assert "s3:GetObject" in used(work.account.aws)
+
+
+def test_output_comes_while_the_command_runs_and_ctrl_c_ends_it_on_the_nodes(work: Desk) -> None:
+    process = work.start("run", "trial", "--", "trap '' TERM INT; echo begun; sleep 4321")
+    came = {line(process.stdout), line(process.stdout)}
+    assert came == {"producer: begun\n", "consumer: begun\n"}
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert err.decode() == "nixl-efa: interrupted: the command was ended on the nodes.\n"
+    for instance_id in work.ids.values():
+        assert work.account.run(instance_id, "pgrep -f 'sleep 432[1]'")["ResponseCode"] == 1
+
+
+def test_who_reads_no_more_ends_the_command(work: Desk) -> None:
+    process = work.start("run", "trial", "producer", "--", "while :; do echo more; sleep 0.2; done")
+    assert line(process.stdout) == "more\n"
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=30) == 1
+    wait_until(
+        lambda: work.account.run(work.ids["producer"], "pgrep -f 'echo mor[e]'")["ResponseCode"] == 1,
+        "the command's end",
+    )
+
+
+def test_a_command_that_takes_too_long_is_ended_with_the_code_of_timeout(work: Desk) -> None:
+    code, out, err = work.call("run", "trial", "consumer", "--timeout", "5", "--", "echo begun; sleep 4321")
+    assert (code, out, err) == (124, "begun\n", "consumer: it was ended after --timeout.\n")
+
+
+def test_a_log_is_followed_until_ctrl_c(work: Desk) -> None:
+    log = "/var/log/cloud-init-output.log"
+    code, out, _ = work.call("logs", "trial", "producer", "--source", "cloud-init", "--lines", "2")
+    assert code == 0
+    assert len(out.splitlines()) == 2
+    process = work.start("logs", "trial", "--source", "cloud-init", "-f", "--lines", "1")
+    assert {line(process.stdout).partition(":")[0] for _ in range(2)} == {"producer", "consumer"}
+    work.account.run(work.ids["consumer"], f"echo something new >>{log}")
+    assert line(process.stdout) == "consumer: something new\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) == 130
+    code, out, _ = work.call("logs", "trial", "producer", "--source", "kernel", "--source", "boot")
+    assert code == 0
+    assert out.splitlines()[-1].startswith("boot: ")
+
+
+def test_a_node_that_is_not_reached_is_255_and_the_others_answer(work: Desk) -> None:
+    consumer = work.ids["consumer"]
+    work.account.aws.allow_only(None)
+    work.account.ec2.stop_instances(InstanceIds=[consumer])
+    wait_until(lambda: work.account.state(consumer) == "stopped", "a stopped instance")
+    code, out, err = work.call("run", "trial", "--", "echo here")
+    assert (code, out) == (255, "producer: here\n")
+    assert err.startswith(f"consumer {consumer}: it is not registered with Systems Manager")
