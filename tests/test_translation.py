@@ -35,7 +35,6 @@ ENGLISH_ALONE = {
             "docs/policy.md",
             "docs/scale.md",
             "docs/serve.md",
-            "docs/settings.md",
             "docs/successor.md",
             "docs/work.md",
         ],
