@@ -2,9 +2,10 @@
 
 The pages are README.md, docs/*.md and a few files beside them, in Japanese README.ja.md and docs/ja/*.md. They are
 written for GitHub, where links lead through the repository. Here each is copied into a folder of its language, with its
-links to other pages made to fit; a link to a file that is no page leaves its text. MkDocs then builds strictly: it ends
-with 1 at a link or an anchor that leads nowhere. What it has built is read once more: no page may load anything from
-another server.
+links to other pages made to fit; a link to a file that is no page leaves its text. A page in English alone is shown in
+Japanese too, so the Japanese pages have the anchors of the English ones beside their own. MkDocs then builds strictly:
+it ends with 1 at a link or an anchor that leads nowhere. What it has built is read once more: no page may load anything
+from another server.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ BESIDE = {
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 # What a row of a table begins with.
 _ROW = re.compile(r"^\| \[[^]]+\]\(([^)]+)\)", re.MULTILINE)
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"(`+[^`]*`+)|\[([^]\[]*(?:`[^`]*`)?[^]\[]*)\]\(([^)\s]+)\)")
 
 
@@ -66,6 +68,27 @@ def on_site(text: str, path: Path, known: dict[Path, Path]) -> str:
 
     parts = _FENCE.split(text)
     return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
+
+
+def with_anchors(text: str, english: str) -> str:
+    """A Japanese page that has the anchors of the English one, too: both have the same headings."""
+    parts = _FENCE.split(text)
+    known = {_anchor(one) for part in parts[::2] for one in _HEADING.findall(part)}
+    there = iter([_anchor(one) for part in _FENCE.split(english)[::2] for one in _HEADING.findall(part)])
+
+    def heading(match: re.Match[str]) -> str:
+        anchor = next(there, "")
+        if not anchor or anchor in known:
+            return match[0]
+        known.add(anchor)
+        return f'<div id="{anchor}"></div>\n\n{match[0]}'
+
+    return "".join(part if number % 2 else _HEADING.sub(heading, part) for number, part in enumerate(parts))
+
+
+def _anchor(heading: str) -> str:
+    """As GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 def order(readme: str, known: dict[Path, Path], root: Path) -> list[str]:
@@ -148,7 +171,11 @@ def build(root: Path, run: Callable[[list[str]], int], mermaid: Path = MERMAID) 
     known = pages(root)
     for path, there in known.items():
         (staged / there).parent.mkdir(parents=True, exist_ok=True)
-        (staged / there).write_text(on_site(path.read_text(encoding="utf-8"), path, known), encoding="utf-8")
+        text = on_site(path.read_text(encoding="utf-8"), path, known)
+        twin = next((one for one, its in known.items() if its == Path(ENGLISH) / there.name), None)
+        if there.parent == Path(JAPANESE) and twin:
+            text = with_anchors(text, twin.read_text(encoding="utf-8"))
+        (staged / there).write_text(text, encoding="utf-8")
     nav = order((root / "README.md").read_text(encoding="utf-8"), known, root)
     config = root / "build" / "mkdocs.yml"
     lines = [f"INHERIT: {os.path.relpath(CONFIG, config.parent)}", "docs_dir: docs", "site_dir: site", "nav:"]

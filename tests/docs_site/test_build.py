@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from docs_site.build import build, draw, faults, on_site, order, pages
+from docs_site.build import build, draw, faults, on_site, order, pages, with_anchors
 
 ROOT = Path(__file__).resolve().parents[2]
 KNOWN = pages(ROOT)
@@ -34,6 +34,15 @@ KNOWN = pages(ROOT)
 def test_links_lead_to_pages_of_the_site(page: str, text: str, there: str) -> None:
     known = {**KNOWN, ROOT / "docs/ja/mend.md": Path("ja/mend.md")}
     assert on_site(text, ROOT / page, known) == there
+
+
+def test_a_japanese_page_has_the_anchors_of_the_english_one_once() -> None:
+    """SECURITY.md, in English alone, links to a heading of a page that is in both languages."""
+    english = "# Settings\n\n```sh\n# a comment\n```\n\n## EFA\n\n## The nodes' role\n\n## EFA\n"
+    text = "# 設定\n\n```sh\n# 注釈\n```\n\n## EFA\n\n## ノードのロール\n\n## EFA\n"
+    assert with_anchors(text, english) == text.replace(
+        "# 設定", '<div id="settings"></div>\n\n# 設定'
+    ).replace("## ノード", '<div id="the-nodes-role"></div>\n\n## ノード')
 
 
 def test_the_pages_come_as_the_readme_names_them_and_none_is_left_out() -> None:
