@@ -28,7 +28,6 @@ ENGLISH_ALONE = {
             "docs/design.md",
             "docs/from-cdk.md",
             "docs/hcp-terraform.md",
-            "docs/local-aws.md",
             "docs/mend.md",
             "docs/nodes.md",
             "docs/package.md",
