@@ -1,4 +1,4 @@
-"""The cdktf app: one stack, nixl-efa-<name>, for each environments/<name>.toml.
+"""The cdktf app of a checkout: a stack for each environment in environments/ beside it.
 
 Run by the cdktf CLI (`cdktf synth`, `cdktf deploy nixl-efa-prod`) or by itself (`python main.py`). A wrong setting
 ends it with exit code 2, before anything is written.
@@ -9,149 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
 from pathlib import Path
-from typing import TextIO
 
-from nixl_efa import jsii_node, provider_lock
-from nixl_efa.cdk import BINDINGS, library, under_command_line
-from nixl_efa.files import filled_at_once
-from nixl_efa.findings import Finding, Level, failures, warnings, worst_first
-from nixl_efa.old_states import abandoned, in_cdktf_out, selected_workspace, settle_changed_backend
-from nixl_efa.processes import started_by
-from nixl_efa.settings import Loaded, Settings, app_context, environment_names, load
-from nixl_efa.settings.cdk_options import without_effect
-from nixl_efa.state import read
-from nixl_efa.terraform import as_chosen
-
-ROOT = Path(__file__).resolve().parent
-
-
-def main(environ: Mapping[str, str], out: TextIO, err: TextIO, arguments: Sequence[str] = ()) -> int:
-    """Synthesize every chosen environment: every file of it, or none.
-
-    arguments: its own. It takes none; those that the AWS CDK would take are told.
-    Returns 0; 2 for a wrong setting; 1 when the check refuses, a state that a deploy would leave behind, or the disk.
-    """
-    try:
-        library(environ)
-        jsii_node.start(environ)  # it works while Python reads the settings; for wrong ones it is stopped
-        context = app_context(environ, ROOT / "cdktf.json")
-    except ValueError as error:
-        print(f"Error: {error}", file=err)
-        return 2
-    directory = ROOT / "environments"
-    # The cdktf CLI names the folder, in which Terraform keeps files of its own; beside it lie the local states.
-    outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
-    loaded = load(directory, environ, context)
-    known = environment_names(directory)
-    beside = [
-        *abandoned(outdir.resolve().parent, known).values(),
-        *_options_of_the_aws_cdk(loaded, known, environ, arguments),
-    ]
-    if failures(loaded.findings):
-        _print([*loaded.findings, *beside], err)
-        return 2
-    if in_danger := in_cdktf_out(outdir):
-        _print([_as_chosen(finding, environ) for finding in in_danger], err)
-        return 1
-    loaded = replace(loaded, findings=(*loaded.findings, *beside), general=(*loaded.general, *beside))
-    try:
-        return _synthesize(loaded, outdir, environ, out, err)
-    except jsii_node.NodeError as error:
-        print(f"Error: {error}.", file=err)
-        return 1
-    except KeyboardInterrupt:
-        return 130  # as a shell has it for SIGINT
-
-
-def _options_of_the_aws_cdk(
-    loaded: Loaded, known: Sequence[str], environ: Mapping[str, str], arguments: Sequence[str]
-) -> Iterator[Finding]:
-    """What is to be said of `-c KEY=VALUE` among the app's arguments and those of the command line that runs it."""
-    started = started_by(BINDINGS, os.getppid()) if under_command_line(environ) else None
-    chosen = list(loaded.by_environment)
-    for program, given in (("python main.py", arguments), *([started] if started else [])):
-        if (found := without_effect(program, given, known, chosen)) is not None:
-            yield found
-
-
-def _synthesize(loaded: Loaded, outdir: Path, environ: Mapping[str, str], out: TextIO, err: TextIO) -> int:
-    # Node.js and the AWS bindings are started for settings that are right, only.
-    from stacks.app import RefusedError, build_app
-
-    seen = _look_at_accounts(loaded, outdir.resolve().parent)
-    locks = {settings.name: _places_of_lock(settings, outdir) for settings in loaded.environments}
-    for name, finding in _look_at_states(loaded, outdir, locks, environ):
-        if finding.level is Level.PASS:
-            print(finding.line(), file=out)
-        seen[name] = [*seen.get(name, []), finding]
-    found = [*loaded.findings, *(finding for findings in seen.values() for finding in findings)]
-    annotate = under_command_line(environ)
-    try:
-        with filled_at_once(outdir, last="manifest.json") as folder:
-            synthesis = build_app(loaded, annotate=annotate, outdir=folder, seen=seen)
-            synthesis.write()
-            for settings in loaded.environments:
-                lock = locks[settings.name]
-                provider_lock.keep(lock)
-                if (text := provider_lock.placed(settings, lock)) is not None:
-                    (folder / "stacks" / settings.stack_name / lock.folder.name).write_text(
-                        text, encoding="utf-8"
-                    )
-    except RefusedError:
-        _print([*failures(found), *warnings(found)], err)
-        return 1
-    except OSError as error:
-        print(f"Error: {outdir} could not be written and is as it was: {error.strerror or error}.", file=err)
-        return 1
-    for line in synthesis.lines:
-        print(line, file=out)
-    if not annotate:
-        _print(warnings(found), err)
-    return 0
-
-
-def _look_at_accounts(loaded: Loaded, project: Path) -> dict[str, list[Finding]]:
-    if all(settings.check == "off" for settings in loaded.environments):
-        return {}  # boto3 is not even imported
-    from stacks.account_check import look_at_accounts
-
-    return dict(look_at_accounts(loaded.environments, project))
-
-
-def _places_of_lock(settings: Settings, outdir: Path) -> provider_lock.Places:
-    folder = outdir / "stacks" / settings.stack_name
-    return provider_lock.places(settings, outdir.resolve().parent, folder, ROOT / "environments")
-
-
-def _look_at_states(
-    loaded: Loaded, outdir: Path, locks: Mapping[str, provider_lock.Places], environ: Mapping[str, str]
-) -> Iterator[tuple[str, Finding]]:
-    """What is to be said of the environments whose backend was changed, whose workspace is another, or whose lock is
-    of a provider that they leave out, by name."""
-    for settings in loaded.environments:
-        project, folder = outdir.resolve().parent, outdir / "stacks" / settings.stack_name
-        backend = settle_changed_backend(settings, project, folder, partial(read, settings, project, environ))
-        lock = provider_lock.contradiction(settings, locks[settings.name])
-        for found in (selected_workspace(settings, folder), backend, lock):
-            if found is not None:
-                yield settings.name, _as_chosen(found, environ)
-
-
-def _as_chosen(finding: Finding, environ: Mapping[str, str]) -> Finding:
-    """With the commands of Terraform by the name of the program that the user chose."""
-    return replace(finding, remedy=as_chosen(finding.remedy, environ))
-
-
-def _print(findings: Iterable[Finding], err: TextIO) -> None:
-    words = {"FAIL": "Error", "WARN": "Warning"}
-    for finding in worst_first(findings):
-        print(f"{words[finding.level.value]}: {finding.line()}", file=err)
-
+from stacks.run import main
 
 if __name__ == "__main__":
     gc.disable()  # what a run makes it needs to its end
-    sys.exit(main(os.environ, sys.stdout, sys.stderr, sys.argv[1:]))
+    sys.exit(
+        main(Path(__file__).resolve().parent, os.environ, sys.stdout, sys.stderr, arguments=sys.argv[1:])
+    )

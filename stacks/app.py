@@ -8,6 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import constructs_lib  # noqa: F401  (before cdktf is imported: see its docstring)
+
+# isort: split
 from cdktf import Annotations, App
 
 from constructs_lib.fast_bindings import skip_type_checks

@@ -169,7 +169,7 @@ print(Vpc(TerraformStack(App(), "one"), "two", cidr_block="10.0.0.0/16").node.id
 def test_main_says_in_a_line_that_node_does_not_run(
     tmp_path: Path, variables: dict[str, str], said: str
 ) -> None:
-    code = "import sys, main; sys.argv = ['main.py']; sys.exit(main.main(main.os.environ, sys.stdout, sys.stderr))"
+    code = f"import runpy, sys; sys.argv = ['main.py']; runpy.run_path({str(ROOT / 'main.py')!r}, run_name='__main__')"
     done = python(code, tmp_path, CDKTF_OUTDIR=str(tmp_path / "out"), **variables)
 
     assert (done.returncode, done.stdout) == (1, "")

@@ -1,0 +1,14 @@
+"""The cdktf app of any other project: `"app": "python -m stacks"` in its cdktf.json, beside its environments/."""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+from pathlib import Path
+
+from stacks.run import main
+
+if __name__ == "__main__":
+    gc.disable()  # what a run makes it needs to its end
+    sys.exit(main(Path.cwd(), os.environ, sys.stdout, sys.stderr, "python -m stacks", sys.argv[1:]))
