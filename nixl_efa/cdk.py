@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from nixl_efa.failure import BadInput
 
@@ -70,24 +71,42 @@ class CommandLine:
     """What synthesizes and deploys.
 
     name:       of the program, and of the library that it belongs to.
-    package:    npm's, which `install` puts into `folder`, below the project.
+    package:    npm's, of `release`, which `make` puts into `folder` of a checkout.
     least_node: the oldest Node.js that the package takes (engines in its package.json).
     module:     of machine code, which it loads first; empty where it has none.
     """
 
     name: str
     package: str
+    release: str
     folder: str
-    install: str
+    make: str
     least_node: tuple[int, int]
     module: str = ""
+
+    def folders(self, project: Path) -> tuple[Path, Path]:
+        """Where it may be in a project: as `make` puts it there, and as npm does."""
+        return project / self.folder, project / "node_modules"
+
+    def install(self, project: Path) -> str:
+        """The command that installs it in a checkout, or in a project of the user's own."""
+        is_checkout = (project / self.folder).parent.joinpath("package-lock.json").is_file()
+        return self.make if is_checkout else f"npm install {self.package}@{self.release}"
 
 
 COMMAND_LINES = {
     "cdktf": CommandLine(
-        "cdktf", "cdktf-cli", "node_modules", "make install", (20, 9), "@cdktf/node-pty-prebuilt-multiarch"
+        "cdktf",
+        "cdktf-cli",
+        "0.21",
+        "node_modules",
+        "make install",
+        (20, 9),
+        "@cdktf/node-pty-prebuilt-multiarch",
     ),
-    "cdktn": CommandLine("cdktn", "cdktn-cli", "npm/cdktn/node_modules", "make install CDK=cdktn", (22, 19)),
+    "cdktn": CommandLine(
+        "cdktn", "cdktn-cli", "0.24", "npm/cdktn/node_modules", "make install CDK=cdktn", (22, 19)
+    ),
 }
 
 

@@ -40,7 +40,7 @@ def synthesize(
     cli = command_line(environ)
     program = cli_path(cli, project, environ.get("PATH", ""))
     if not program:
-        raise Failure(f"the {cli.name} command line is not installed: run `{cli.install}`")
+        raise Failure(f"the {cli.name} command line is not installed: run `{cli.install(project)}`")
     profile = {"profile": settings.profile} if settings.profile else {}
     given = {"check": "off", **profile, **(changes or {})}
     chosen = {variable(setting, settings.name): value for setting, value in given.items()}
@@ -53,7 +53,7 @@ def synthesize(
             run,
         )
     except OSError as error:
-        raise Failure(f"{program} can't be run: {error.strerror}. Run `{cli.install}`") from error
+        raise Failure(f"{program} can't be run: {error.strerror}. Run `{cli.install(project)}`") from error
     said = [line.strip() for line in _ESCAPES.sub("", f"{out}\n{err}").splitlines()]
     for line in said:
         if line and (code or line.startswith("WARN")):

@@ -15,12 +15,13 @@ from nixl_efa.account import Account
 from nixl_efa.capacity.extension import Extension
 from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.checks.machine_facts import Machine
 from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, LocalZone, NetworkAcl, PublicAccess
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
 from nixl_efa.nodes.topology import NetworkNodes
 from nixl_efa.provider_lock import Seen
-from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform, State
+from nixl_efa.state import State
 
 
 @dataclass(frozen=True, slots=True)
@@ -294,35 +295,6 @@ class DryRun:
 
     code: str
     message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tool:
-    """A program of this machine: its version ("" when it does not tell) and where it is ("" for absent)."""
-
-    name: str
-    version: str
-    path: str
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """The programs that a deployment needs.
-
-    cdk:             the command line of cdktf or cdktn.
-    library:         the version of the Python package of that name.
-    cdk_fails:       why Node.js can't load the command line's module of machine code; empty where it can.
-    least_terraform: the oldest that can deploy the stack.
-    no_app:          the program of cdktf.json's app, where a shell does not find it; empty where it does.
-    """
-
-    cdk: Tool
-    node: Tool
-    terraform: Tool
-    library: str = ""
-    cdk_fails: str = ""
-    least_terraform: LeastTerraform = STACKS_TERRAFORM
-    no_app: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,7 +55,7 @@ def select(directory: Path, environ: Mapping[str, str], only: Sequence[str] = ()
     chosen = []
     for name in known:
         if name in wanted or not wanted:
-            if wrong := _what_is_wrong_with(name):
+            if wrong := name_fault(name):
                 file = _label(directory, name)
                 message = f'"{name}" can\'t be the name of an environment ({file}): {wrong}.'
                 findings.append(fault(_SUBJECT, message, "Rename the file."))
@@ -68,7 +68,8 @@ def _words(text: str) -> list[str]:
     return list(dict.fromkeys(word for part in text.split(",") if (word := part.strip())))
 
 
-def _what_is_wrong_with(name: str) -> str:
+def name_fault(name: str) -> str:
+    """Why an environment can't have this name, as what follows a colon; empty where it can."""
     if not _NAME.fullmatch(name):
         return (
             f"it must be at most {MAX_ENVIRONMENT_NAME} lower-case letters, digits and single hyphens, "

@@ -12,9 +12,10 @@ import pytest
 
 from nixl_efa.capacity.reservation import from_api
 from nixl_efa.cdk import BINDINGS
-from nixl_efa.checks.facts import Image, Machine, NoAnswer, Route, Rule, Running, Tool, TypeInEc2
+from nixl_efa.checks.facts import Image, NoAnswer, Route, Rule, Running, TypeInEc2
 from nixl_efa.checks.gather import launch, machine, network, usage
 from nixl_efa.checks.gather.asking import answer_of
+from nixl_efa.checks.machine_facts import Machine, Tool
 from nixl_efa.state import STACKS_TERRAFORM
 from tests.checks.in_order import BLOCK_ID
 
@@ -245,6 +246,7 @@ def test_the_programs_are_found_on_the_search_path(tmp_path: Path) -> None:
         node=Tool("node", "20.9.0", f"{search}/node"),
         terraform=Tool("tofu", "1.9.1", f"{search}/tofu"),
         library=found.library,
+        install="npm install cdktf-cli@0.21",
     )
     assert found.library.startswith("0.21")
 

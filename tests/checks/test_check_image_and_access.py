@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from nixl_efa.cdk import COMMAND_LINES
-from nixl_efa.checks.facts import DryRun, KeyPair, Tool
+from nixl_efa.checks.facts import DryRun, KeyPair
 from nixl_efa.checks.gather.machine import cli_fails
 from nixl_efa.checks.launch_request import request
+from nixl_efa.checks.machine_facts import Tool
 from nixl_efa.checks.rules import judge
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
@@ -268,7 +269,12 @@ CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
             "every Node.js from 22.19 on: run `make install CDK=cdktn`",
         ),
         ({"no_app": "python"}, "cdktf", FAIL, "app begins with python, which cdktf would not find"),
-        ({"cdk": Tool("cdktn", "", "")}, "cdktn", FAIL, "Run `make install CDK=cdktn`."),
+        (
+            {"cdk": Tool("cdktn", "", ""), "install": "npm install cdktn-cli@0.24"},
+            "cdktn",
+            FAIL,
+            "Run `npm install cdktn-cli@0.24`.",
+        ),
         ({"cdk": CDKTN, "library": "0.24.0"}, "cdktn", PASS, "cdktn 0.24.0 (/bin/cdktn)."),
         ({"cdk": CDKTN, "library": "0.25.0"}, "cdktn", WARN, "but the Python package cdktn is 0.25.0"),
         ({"cdk": CDKTN}, "node", FAIL, "is too old for cdktn. Install Node.js 22.19 or newer."),

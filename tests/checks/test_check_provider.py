@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nixl_efa import provider_lock
-from nixl_efa.checks.facts import Tool
+from nixl_efa.checks.machine_facts import Tool
 from nixl_efa.findings import Level, failed
 from nixl_efa.provider_lock import Lock, Seen
 from nixl_efa.provider_version import DEFAULT

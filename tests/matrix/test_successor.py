@@ -124,7 +124,7 @@ def in_common(stack: Any) -> Any:
             24,
             "does not start with Node.js 24.* run `make install CDK=cdktn` and set NIXL_EFA_CDK=cdktn",
         ),
-        ("cdktn", 20, "Node.js 20.* is too old for cdktn. Install 22.19 or newer"),
+        ("cdktn", 20, "Node.js 20.* is too old for cdktn. Install Node.js 22.19 or newer"),
     ],
 )
 def test_a_node_with_which_the_command_line_does_not_start_is_told_before_anything_starts(

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from nixl_efa.cdk import CommandLine, command_line
-from nixl_efa.checks.facts import Machine, Tool
+from nixl_efa.checks.machine_facts import Machine, Tool
 from nixl_efa.state import LeastTerraform
 from nixl_efa.terraform import program_of
 
@@ -32,7 +32,7 @@ def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) ->
     """The programs that a deployment from `project` would run. least: the oldest Terraform that can deploy it."""
     search = environ.get("PATH", "")
     cli = command_line(environ)
-    node, path = node_of(search, environ), cli_path(cli, project, search)
+    node, path = _node(search, environ), cli_path(cli, project, search)
     return Machine(
         # `--version` takes seconds and may ask the network for news; its package says the same.
         cdk=Tool(cli.name, _package_version(Path(path), cli.package) if path else "", path),
@@ -42,13 +42,15 @@ def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) ->
         terraform=_terraform(program_of(environ), search, environ),
         library=_library(cli.name),
         no_app=_no_app(project, environ),
+        install=cli.install(project),
     )
 
 
 def cli_path(cli: CommandLine, project: Path, search: str) -> str:
     """The command line of cdktf or CDK Terrain: the project's own, else the one on the search path; empty for none."""
-    own = project / cli.folder / ".bin" / cli.name
-    return str(own) if own.exists() else shutil.which(cli.name, path=search) or ""
+    own = [folder / ".bin" / cli.name for folder in cli.folders(project)]
+    found = next((path for path in own if path.exists()), None)
+    return str(found) if found else shutil.which(cli.name, path=search) or ""
 
 
 def _no_app(project: Path, environ: Mapping[str, str]) -> str:
@@ -76,7 +78,7 @@ def _package_version(program: Path, package: str) -> str:
     return ""
 
 
-def node_of(search: str, environ: Mapping[str, str]) -> Tool:
+def _node(search: str, environ: Mapping[str, str]) -> Tool:
     """Node.js on the search path."""
     path = shutil.which("node", path=search) or ""
     return Tool("node", _said([path, "--version"], environ).removeprefix("v") if path else "", path)

@@ -6,47 +6,32 @@ import re
 from datetime import datetime
 
 from nixl_efa.account import account_finding
-from nixl_efa.cdk import COMMAND_LINES, CommandLine
-from nixl_efa.checks.facts import Facts, Machine, NoAnswer, Tool
+from nixl_efa.cdk import COMMAND_LINES
+from nixl_efa.checks.facts import Facts, NoAnswer
+from nixl_efa.checks.machine_facts import Machine, Tool
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
 # cdktf-cli 0.21 brings its module of machine code (node-pty) built for the ABIs of Node.js 20 and 22, on arm64 for that
 # of 20 alone (node-pty-prebuilt-multiarch 0.10.2, prebuilds).
-OTHER_NODE = (
+_OTHER_NODE = (
     "Use Node.js 20, or 22 on x86_64, and run `make install` after a change of Node.js; or CDK Terrain (cdktn), which"
     " starts with every Node.js from 22.19 on: run `make install CDK=cdktn` and set NIXL_EFA_CDK=cdktn."
 )
-
-
-def cannot_load(node: Tool, reason: str) -> str:
-    """What is wrong, where Node.js does not load the cdktf command line's module of machine code."""
-    return f"The cdktf command line does not start with Node.js {node.version} ({node.path}): {reason}."
-
-
-def too_old(node: Tool, cli: CommandLine) -> str:
-    """What is wrong, where Node.js is older than the command line takes; empty where it is not."""
-    found = version_of(node.version)
-    return (
-        f"Node.js {node.version} ({node.path}) is too old for {cli.name}."
-        if found and found < cli.least_node
-        else ""
-    )
-
-
-def newer(cli: CommandLine) -> str:
-    """Which Node.js the command line takes, in words."""
-    return f"{'.'.join(map(str, cli.least_node))} or newer"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """Credentials and account; and the programs, when they were asked for."""
     findings = _credentials(launch, facts)
     if facts.machine is not None:
-        found = facts.machine
-        findings += [_cdk(found), _node(found), _terraform(found)]
+        findings += programs(facts.machine)
     return findings
+
+
+def programs(found: Machine) -> list[Finding]:
+    """Those that a deployment runs."""
+    return [_cdk(found), _node(found), _terraform(found)]
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -68,7 +53,7 @@ def _credentials(launch: Launch, facts: Facts) -> list[Finding]:
 def _cdk(machine: Machine) -> Finding:
     tool = machine.cdk
     name, by_hand = tool.name, f"{tool.name} --version"
-    install = f"Run `{COMMAND_LINES[name].install}`"
+    install = f"Run `{machine.install}`"
     if not tool.path:
         return failed(name, f"The {name} command line is not installed.", f"{install}.", by_hand)
     if machine.no_app:
@@ -91,13 +76,19 @@ def _cdk(machine: Machine) -> Finding:
 
 def _node(machine: Machine) -> Finding:
     tool, cli, by_hand = machine.node, COMMAND_LINES[machine.cdk.name], "node --version"
-    install = f"Install Node.js {newer(cli)}."
+    install = f"Install Node.js {'.'.join(map(str, cli.least_node))} or newer."
     if not tool.path:
         return failed("node", f"Node.js is not installed; {cli.name} needs it.", install, by_hand)
-    if old := too_old(tool, cli):
-        return failed("node", old, install, by_hand)
+    found = version_of(tool.version)
+    if found and found < cli.least_node:
+        message = f"Node.js {tool.version} ({tool.path}) is too old for {cli.name}."
+        return failed("node", message, install, by_hand)
     if machine.cdk_fails:
-        return failed("node", cannot_load(tool, machine.cdk_fails), OTHER_NODE, by_hand)
+        message = (
+            f"The {cli.name} command line does not start with Node.js {tool.version} ({tool.path}): "
+            f"{machine.cdk_fails}."
+        )
+        return failed("node", message, _OTHER_NODE, by_hand)
     return _present("node", tool, by_hand)
 
 

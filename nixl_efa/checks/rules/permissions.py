@@ -17,7 +17,7 @@ _NOBODY = "Not looked at: it is not known whose the credentials are."
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     """The actions of a deployment, and for Spot the role that its first request makes."""
-    return [_permissions(launch, facts), *_profile(launch, facts), *_spot_role(launch, facts)]
+    return [permissions(launch, facts), *_profile(launch, facts), *_spot_role(launch, facts)]
 
 
 def _profile(launch: Launch, facts: Facts) -> list[Finding]:
@@ -62,7 +62,7 @@ def _profile(launch: Launch, facts: Facts) -> list[Finding]:
     return [passed(_PROFILE, message, by_hand)]
 
 
-def _permissions(launch: Launch, facts: Facts) -> Finding:
+def permissions(launch: Launch, facts: Facts) -> Finding:
     """IAM API reference, SimulatePrincipalPolicy: it knows the identity's policies and its boundary. Of a denial by a
     condition whose value it was not given (MissingContextValues) nothing follows."""
     answer = facts.permissions

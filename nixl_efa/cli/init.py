@@ -1,0 +1,61 @@
+"""`nixl-efa init`: an environment's first file."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, get_args
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.cli.commands import shown
+from nixl_efa.cli.project import project_folder
+from nixl_efa.launch import Market
+
+
+def init(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[ENV]", help="The environment's name, for example dev.")
+    ] = None,
+    instance_type: Annotated[
+        str | None,
+        typer.Option("--instance-type", help="The nodes' instance type, for example g7e.12xlarge."),
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="Where they are, for example us-east-2.")] = None,
+    market: Annotated[Market | None, typer.Option(help="How they are had. [default: on-demand]")] = None,
+) -> None:
+    """Write an environment's first file, and say what to run next.
+
+    What is not given is asked for on a terminal. Where there is no project yet, this folder becomes one. No file is
+    overwritten, and nothing is asked of AWS.
+    """
+    from nixl_efa.new_environment import Wish, make, next_commands
+    from nixl_efa.settings.names import did_you_mean
+
+    if not (name and instance_type and region):
+        missing = [
+            word
+            for word, given in (("ENV", name), ("--instance-type", instance_type), ("--region", region))
+            if not given
+        ]
+        if not sys.stdin.isatty():
+            raise output.BadInput(f"{', '.join(missing)}: missing, and there is no terminal to ask on.")
+        name = name or _asked("Name of the environment", "dev")
+        instance_type = instance_type or _asked("Instance type, such as g7e.12xlarge or p5.48xlarge")
+        region = region or _asked("Region", os.environ.get("AWS_REGION") or "us-east-2")
+        if market is None:
+            answer = _asked(f"How to have them: {', '.join(get_args(Market))}", "on-demand")
+            market = next((one for one in get_args(Market) if one == answer), None)
+            if market is None:
+                raise output.BadInput(f"{answer!r} is none of them. {did_you_mean(answer, get_args(Market))}")
+    made = make(Wish(name, region, instance_type, market or "on-demand"), project_folder().absolute())
+    for warning in made.warnings:
+        output.say(f"WARN: {warning.line()}")
+    output.say(f"Written: {', '.join(made.files)}. Next:")
+    for command in next_commands(made.settings):
+        output.data(f"  {shown(f'`{command}`')[1:-1]}")
+
+
+def _asked(question: str, default: str = "") -> str:
+    return output.ask(f"{question} [{default}]:" if default else f"{question}:") or default

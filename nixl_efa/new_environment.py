@@ -1,0 +1,162 @@
+"""An environment's first file, and around it a project where there is none yet. Nothing is ever overwritten."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixl_efa.failure import BadInput, Failure
+from nixl_efa.findings import Finding, failures, warnings
+from nixl_efa.launch import Market
+from nixl_efa.settings import Loaded, Settings, environment_names, load
+from nixl_efa.settings.files import name_fault
+
+# What begins an environment, as text after the two settings that every one has. A block's parameters are its own:
+# two environments of one region that share them are refused.
+_MARKETS: dict[Market, tuple[str, str]] = {
+    "on-demand": ("On-Demand", ""),
+    "spot": ("Spot", "spot = true\n"),
+    "capacity-block": (
+        "in a Capacity Block",
+        """use_capacity_block = true
+# `nixl-efa capacity buy` and `save` write the block's id and zone there; Terraform reads both when it plans.
+capacity_reservation_parameter = "/nixl-efa/{name}/capacity-reservation-id"
+availability_zone_parameter = "/nixl-efa/{name}/availability-zone"
+""",
+    ),
+}
+_TEXT = """# 2 x {instance_type} {market}. All settings: docs/settings.md of nixl-efa.
+region = {region}
+instance_type = {quoted_type}
+{more}
+# account_id = "123456789012"   # no command then works with another account's credentials
+# volume_size = 500             # GiB; without it the instance type's default
+# consumers = 2                 # nodes that decode
+# [backend]                     # for a team: the state in S3 in place of state/ on this machine
+# type = "s3"
+# bucket = "my-terraform-states"
+"""
+# Of a project that there is not yet. `python -m stacks` is the app that the package brings.
+_PROJECT = {
+    "cdktf.json": json.dumps(
+        {
+            "language": "python",
+            "app": "python -m stacks",
+            "projectId": "nixl-efa",
+            "sendCrashReports": "false",
+            "terraformProviders": [],
+            "terraformModules": [],
+            "context": {},
+        },
+        indent=2,
+    )
+    + "\n",
+    # A state and a provider's copy are no part of a repository.
+    ".gitignore": "cdktf.out/\ncdktf.out.*/\nstate/\n.rehearsal/\nnode_modules/\n.venv/\n",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a user says of an environment. region, instance_type: unchecked text."""
+
+    name: str
+    region: str
+    instance_type: str
+    market: Market = "on-demand"
+
+    def text(self) -> str:
+        """The file."""
+        market, more = _MARKETS[self.market]
+        return _TEXT.format(
+            instance_type=" ".join(self.instance_type.split()),
+            market=market,
+            region=_quoted(self.region),
+            quoted_type=_quoted(self.instance_type),
+            more=more.format(name=self.name),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What was written, as paths below the project's folder; the settings, and what is warned about."""
+
+    files: tuple[str, ...]
+    settings: Settings
+    warnings: tuple[Finding, ...]
+
+
+def make(wish: Wish, project: Path) -> Made:
+    """Write the environment's file, and of a project what it lacks. BadInput, and nothing is written, where the name or
+    a value is none, or the file is there; Failure where it can't be written."""
+    if wrong := name_fault(wish.name):
+        raise BadInput(f'"{wish.name}" can\'t be the name of an environment: {wrong}.')
+    file = project / "environments" / f"{wish.name}.toml"
+    if file.exists():
+        raise BadInput(f"environments/{file.name} is there already and stays as it is: choose another name.")
+    loaded = _loaded(wish, project)
+    found = loaded.by_environment.get(wish.name, ())
+    if faults := failures([*loaded.general, *found]):
+        raise BadInput("\n".join(fault.line() for fault in faults))
+    written = []
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # A checkout, and every other project, has its own as it wants them.
+        project_files = {} if (project / "cdktf.json").exists() else _PROJECT
+        for name, text in {**project_files, f"environments/{file.name}": wish.text()}.items():
+            if _write(project / name, text):
+                written.append(name)
+    except OSError as error:
+        raise Failure(f"{file} can't be written: {error.strerror or error}.") from error
+    (settings,) = (one for one in loaded.environments if one.name == wish.name)
+    return Made(tuple(written), settings, tuple(warnings(found)))
+
+
+def next_commands(settings: Settings) -> tuple[str, str, str]:
+    """What to run then, in this order."""
+    name = settings.name
+    if settings.use_capacity_block:
+        return (
+            f"nixl-efa doctor {name}",
+            f"nixl-efa capacity search --env {name}",
+            f"nixl-efa capacity buy cb-... --env {name}",
+        )
+    return f"nixl-efa doctor {name}", f"nixl-efa check {name}", f"nixl-efa deploy {name}"
+
+
+def _loaded(wish: Wish, project: Path) -> Loaded:
+    """The environment beside the project's others, as if its file were there."""
+    with tempfile.TemporaryDirectory() as folder:
+        directory = Path(folder, "environments")
+        directory.mkdir()
+        for other in (project / "environments").glob("*"):
+            (directory / other.name).symlink_to(other.absolute())
+        (directory / f"{wish.name}.toml").write_text(wish.text(), encoding="utf-8")
+        # What the file says is judged, whatever this shell's variables say beside it.
+        names = [name for name in environment_names(directory) if not name_fault(name)]
+        return load(directory, {}, {}, only=names)
+
+
+def _quoted(text: str) -> str:
+    """As TOML and JSON alike write a string."""
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _write(path: Path, text: str) -> bool:
+    """Whether it was written: False where it is there. OSError, and then it is not there."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(path)
+                raise
+    except FileExistsError:
+        return False
+    return True
