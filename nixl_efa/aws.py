@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
+from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -110,6 +111,15 @@ class Clients:
     def iam(self) -> IAMClient:
         """Identity and Access Management, which has no region."""
         return cast("IAMClient", self._client("iam", None))
+
+    def credentials(self) -> tuple[str, datetime | None] | None:
+        """What gives the credentials, by botocore's name of the method ("sso"), and when they expire, None where that
+        is not known; None without credentials. They are fetched; raises what botocore does where that fails."""
+        found = self._session().get_credentials()
+        if found is None:
+            return None
+        found.get_frozen_credentials()
+        return found.method, getattr(found, "_expiry_time", None)
 
     def environ(self) -> dict[str, str]:
         """What makes another program of AWS's act as these clients do, in its environment variables."""

@@ -18,7 +18,20 @@ from typing import Any
 
 # The commands that take these options; those of `capacity` by their own names.
 TAKE_PROFILE = frozenset(
-    {"capacity", "check", "connect", "deploy", "export", "logs", "mend", "nodes", "run", "status", "verify"}
+    {
+        "capacity",
+        "check",
+        "connect",
+        "deploy",
+        "doctor",
+        "export",
+        "logs",
+        "mend",
+        "nodes",
+        "run",
+        "status",
+        "verify",
+    }
 )
 TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "save"})
 # What a message calls by its name alone takes the environment so.

@@ -11,7 +11,7 @@ import typer
 from nixl_efa.cli import output
 from nixl_efa.cli.commands import shown
 from nixl_efa.cli.project import project_folder
-from nixl_efa.launch import Market
+from nixl_efa.launch import Market, launch_of, summary
 
 
 def init(
@@ -52,6 +52,7 @@ def init(
     made = make(Wish(name, region, instance_type, market or "on-demand"), project_folder().absolute())
     for warning in made.warnings:
         output.say(f"WARN: {warning.line()}")
+    output.say(summary(launch_of(made.settings)))
     output.say(f"Written: {', '.join(made.files)}. Next:")
     for command in next_commands(made.settings):
         output.data(f"  {shown(f'`{command}`')[1:-1]}")

@@ -27,11 +27,6 @@ Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit with 1 on a warning, too.")]
 
-PLUGIN_GUIDE = (
-    "https://docs.aws.amazon.com/systems-manager/latest/userguide/"
-    "session-manager-working-with-install-plugin.html"
-)
-
 
 def verify(
     environment: Environment,
@@ -193,6 +188,7 @@ def require_account(settings: Settings, clients: Clients) -> None:
 
 
 def _plugin_version() -> str:
+    from nixl_efa.doctor.how_to_get import PLUGIN_GUIDE
     from nixl_efa.nodes.session import PLUGIN
 
     if shutil.which(PLUGIN) is None:

@@ -44,11 +44,12 @@ def _found(chosen: Path | None) -> Path:
     if chosen is not None:
         found = Path(os.path.abspath(chosen))
     else:
-        found = next((one for one in (here, *here.parents) if _is_project(one)), here)
+        found = next((one for one in (here, *here.parents) if is_project(one)), here)
     return Path() if found == here else found
 
 
-def _is_project(folder: Path) -> bool:
+def is_project(folder: Path) -> bool:
+    """Whether it is a project's folder."""
     return all(os.path.exists(folder / mark) for mark in MARKS)
 
 

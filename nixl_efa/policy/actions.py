@@ -110,7 +110,12 @@ ROWS: tuple[Row, ...] = (
     ),
     _row("iam:GetInstanceProfile", "check", On.PROFILE_GIVEN, "the check: instance_profile"),
     _row("iam:GetRole", "check", On.SPOT_ROLE, "the check: the role with which EC2 asks for Spot Instances"),
-    _row("iam:SimulatePrincipalPolicy", "check", On.ANYTHING, "the check: what a deployment may not do"),
+    _row(
+        "iam:SimulatePrincipalPolicy",
+        "check",
+        On.ANYTHING,
+        "the check, `doctor`: what a deployment may not do",
+    ),
     _row(
         "ec2:DescribeCapacityReservations",
         "check verify capacity",
@@ -124,7 +129,7 @@ ROWS: tuple[Row, ...] = (
         "the check: whether several reservations share a network node",
     ),
     _row("ec2:DescribeInstanceTopology", "verify", On.ANYTHING, "which nodes share a network node"),
-    _row("ec2:DescribeRegions", "check capacity", On.ANYTHING, "where else a reservation may be"),
+    _row("ec2:DescribeRegions", "check capacity", On.ANYTHING, "where else a reservation may be; `doctor`"),
     _row(
         "ec2:GetCapacityReservationUsage",
         "check",

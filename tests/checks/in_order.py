@@ -14,7 +14,6 @@ from nixl_efa.checks.facts import (
     DryRun,
     Facts,
     Image,
-    Machine,
     NoAnswer,
     Quota,
     Route,
@@ -22,11 +21,11 @@ from nixl_efa.checks.facts import (
     Running,
     Simulated,
     Subnet,
-    Tool,
     TypeInEc2,
     VolumeKey,
     Vpc,
 )
+from nixl_efa.checks.machine_facts import Machine, Tool
 from nixl_efa.checks.network_facts import AclEntry, DhcpOptions, NetworkAcl, PublicAccess
 from nixl_efa.efa_layout import layout
 from nixl_efa.instance_types import InstanceType

@@ -21,7 +21,7 @@ PACKAGES = ("nixl_efa", "constructs_lib", "stacks", "local_aws")
 # What belongs to building, and no code reads.
 NOT_SHIPPED = ("local_aws/pyproject.toml",)
 SECONDS = 300
-OWN_STACK, OWN_PROJECT = (
+(OWN_STACK,) = (
     block.text for block in blocks((ROOT / "docs" / "package.md").read_text(encoding="utf-8"), "python")
 )
 
@@ -135,19 +135,15 @@ def test_an_app_of_the_user_s_own_synthesizes_a_pair_from_another_folder(empty: 
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Path:
-    """The project of docs/package.md, with the environment dev of the checkout."""
+def project(empty: Path, tmp_path: Path) -> Path:
+    """The project that `nixl-efa init` begins, with the environment dev of the checkout."""
     folder = tmp_path / "a project"
-    (folder / "environments").mkdir(parents=True)
-    (folder / "app.py").write_text(OWN_PROJECT, encoding="utf-8")
-    shutil.copy(ROOT / "environments" / "dev.toml", folder / "environments")
-    described = {
-        "language": "python",
-        "app": "python app.py",
-        "projectId": "own",
-        "sendCrashReports": "false",
-    }
-    (folder / "cdktf.json").write_text(json.dumps(described), encoding="utf-8")
+    folder.mkdir()
+    made = run(
+        empty / "nixl-efa", "init", "dev", "--instance-type", "g7e.8xlarge", "--region", "us-east-2",
+        folder=folder,
+    )  # fmt: skip
+    assert made.returncode == 0, made.stderr
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
     return folder
 

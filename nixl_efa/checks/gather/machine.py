@@ -81,7 +81,7 @@ def _package_version(program: Path, package: str) -> str:
 def _node(search: str, environ: Mapping[str, str]) -> Tool:
     """Node.js on the search path."""
     path = shutil.which("node", path=search) or ""
-    return Tool("node", _said([path, "--version"], environ).removeprefix("v") if path else "", path)
+    return Tool("node", said([path, "--version"], environ).removeprefix("v") if path else "", path)
 
 
 def cli_fails(cli: CommandLine, path: str, node: Tool, environ: Mapping[str, str]) -> str:
@@ -110,13 +110,14 @@ def _terraform(name: str, search: str, environ: Mapping[str, str]) -> Tool:
     # Without the variable, Terraform asks its maker for news first.
     quiet = {**environ, "CHECKPOINT_DISABLE": "1"}
     try:
-        version = json.loads(_said([path, "version", "-json"], quiet)).get("terraform_version", "")
+        version = json.loads(said([path, "version", "-json"], quiet)).get("terraform_version", "")
     except ValueError:
         version = ""
     return Tool(name, str(version), path)
 
 
-def _said(command: list[str], environ: Mapping[str, str]) -> str:
+def said(command: list[str], environ: Mapping[str, str]) -> str:
+    """What a program prints; empty where it does not end well."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=True, env=dict(environ)

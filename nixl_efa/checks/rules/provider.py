@@ -34,10 +34,10 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     findings = list(_against_state(launch.environment, facts.provider, held)) if held is not None else []
     if held is not None and facts.machine is not None:
         findings += _terraform(held, facts.machine.terraform.version)
-    return findings or [passed(CHECK, _in_order(facts.provider))]
+    return findings or [passed(CHECK, in_order(facts.provider))]
 
 
-def _in_order(seen: Seen) -> str:
+def in_order(seen: Seen) -> str:
     if seen.lock is None:
         return f"The first run takes the newest AWS provider of {seen.constraint}, and locks it."
     return f"AWS provider {seen.lock.version}, by {shown(seen.lock.path)}."
