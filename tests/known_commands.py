@@ -19,6 +19,7 @@ import botocore.session
 from botocore import xform_name
 
 from nixl_efa import __version__
+from nixl_efa.cdk import COMMAND_LINES
 from nixl_efa.cli import main
 from nixl_efa.cli.app import COMMANDS
 from nixl_efa.cli.capacity import app as capacity
@@ -190,6 +191,11 @@ def _pip(words: list[str]) -> str:
     return f"no package: {missing}" if missing else ""
 
 
+def _npm(words: list[str]) -> str:
+    known = [f"{one.package}@{one.release}" for one in COMMAND_LINES.values()]
+    return "" if words[0] == "install" and words[1] in known else f"not of {known}: {words}"
+
+
 # Commands of the AWS CLI's own, which botocore does not know, with their options (AWS CLI reference).
 OF_THE_CLI = {
     ("s3", "cp"): {"--recursive"},
@@ -239,6 +245,7 @@ RULES: dict[str, Callable[[list[str]], str]] = {
     "make": _make,
     "python": _python,
     "pip": _pip,
+    "npm": _npm,
     "terraform": _terraform,
     "aws": _aws,
     "source": lambda words: "" if _is_ours(words[0]) else f"there is no {words[0]}",

@@ -30,9 +30,7 @@ class Target:
 
 COMMANDS: dict[str, Target] = {
     "init": Target("nixl_efa.cli.init", "init", "Write an environment's first file."),
-    "doctor": Target(
-        "nixl_efa.cli.doctor", "doctor", "Show what this machine and account lack, and how to get it."
-    ),
+    "doctor": Target("nixl_efa.cli.doctor", "doctor", "Show what this machine and account lack."),
     "capacity": Target("nixl_efa.cli.capacity", "app", "Find, buy, extend and hand over Capacity Blocks."),
     "check": Target(
         "nixl_efa.cli.check", "check", "Look for what would stop a deployment, before it starts."
