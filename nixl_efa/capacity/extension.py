@@ -7,13 +7,13 @@ hours, or 35 minutes before the old end, and the block then ends at the old time
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import Sleep, all_items
+from nixl_efa.aws_calls import Sleep, all_items, ask_all
 from nixl_efa.capacity.offering import Offering, extension_from_api, fee_of
 from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation, fee_tag
 from nixl_efa.capacity.search import LONGEST_HOURS
@@ -68,6 +68,18 @@ def extensions_of(ec2: EC2Client, reservation_ids: Sequence[str], sleep: Sleep) 
         ec2.describe_capacity_block_extension_history, "CapacityBlockExtensions", sleep, request
     )
     return sorted((from_api(payload) for payload in history), key=lambda one: (one.start, one.end))
+
+
+def extensions_everywhere(
+    ec2_of: Callable[[str], EC2Client], found: Iterable[Reservation], sleep: Sleep
+) -> tuple[dict[str, list[Extension]], dict[str, Exception]]:
+    """Every extension of those of the reservations that are blocks, by region, asked side by side, and the regions that
+    failed with their errors."""
+    blocks: dict[str, list[str]] = {}
+    for one in found:
+        if one.is_block:
+            blocks.setdefault(one.region, []).append(one.id)
+    return ask_all(blocks, lambda region: extensions_of(ec2_of(region), blocks[region], sleep))
 
 
 def from_api(payload: Mapping[str, Any]) -> Extension:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from nixl_efa.aws_calls import ask_all
 from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.buyer import Buyer
-from nixl_efa.capacity.journal import SharedJournal, machine_lock, shared_names
+from nixl_efa.capacity.journal import SharedJournal, machine_lock, open_entries, shared_names
 from nixl_efa.capacity.order import UNBOUND, Entry, State
 from nixl_efa.capacity.purchase import (
     LONGEST_PREPARATION_SECONDS,
@@ -72,6 +73,16 @@ def known_names(buyer: Buyer) -> set[str]:
     """The environments of this machine's journal and of the shared ones, and what stands for none."""
     own = {entry.order.lock_name for entry in buyer.journal.entries()}
     return {UNBOUND, *own, *shared_names(buyer.clients.ssm(buyer.lock_region), buyer.clock.sleep)}
+
+
+def open_purchases(buyer: Buyer, names: Iterable[str]) -> list[Entry]:
+    """The open purchases of these environments, and of all that a journal knows, without looking for any of them.
+    Raises when a journal can't be read."""
+    known = sorted({*names, *known_names(buyer)})
+    found, failed = ask_all(known, lambda name: open_entries(buyer.shared_journal(name), buyer.journal, name))
+    for error in failed.values():
+        raise error
+    return [one for entries in found.values() for one in entries]
 
 
 def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:

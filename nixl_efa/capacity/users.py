@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from nixl_efa.aws_calls import all_items, ask_all
 from nixl_efa.capacity import parameters
 from nixl_efa.capacity.buyer import Buyer
 from nixl_efa.capacity.environment import Slot
+from nixl_efa.capacity.judge import judge
 from nixl_efa.capacity.parameters import Stored
 from nixl_efa.capacity.reservation import ENVIRONMENT_TAG, Reservation
+from nixl_efa.findings import Finding, failures
 from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Launch
 from nixl_efa.reservation_source import ReservationSource, environment_of
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 SAME_PURCHASE = "same purchase"
+NOT_SAVED = "not saved"
 
 
 def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
@@ -87,9 +91,28 @@ def users(
             if environment_of(owner) in kept_for:
                 continue
             together = any(one.is_bought_with(other) and owner in named[other.id] for other in used)
-            named.setdefault(one.id, {}).setdefault(owner, SAME_PURCHASE if together else "not saved")
+            named.setdefault(one.id, {}).setdefault(owner, SAME_PURCHASE if together else NOT_SAVED)
     named.pop("", None)
     return {reservation_id: tuple(sorted(owners.items())) for reservation_id, owners in named.items()}
+
+
+def misfits(
+    found: Iterable[Reservation],
+    using: Mapping[str, Sequence[tuple[str, str]]],
+    launches: Mapping[str, Launch],
+    now: datetime,
+) -> list[tuple[str, Finding]]:
+    """What the judge finds against living reservations for the environments that use them, with the environment. Pure.
+
+    using: as `users` tells it.
+    """
+    return [
+        (name, fault)
+        for one in found
+        for name, kept in using.get(one.id, ())
+        if name in launches and kept in ("current", "next") and one.lives(now)
+        for fault in failures(judge(one, launches[name], now))
+    ]
 
 
 def stored_values(

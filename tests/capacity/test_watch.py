@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 import pytest
 from botocore.exceptions import EndpointConnectionError
@@ -107,7 +108,7 @@ def test_each_state_is_said_once_with_the_cheapest_there_is() -> None:
 def test_where_nobody_answers_it_comes_back_later_and_later_up_to_an_hour(error: Exception) -> None:
     watched = Watched(*[silence(error)] * 6, answer(DEAR), answer(GOOD))
     watched.run()
-    pauses = [after - before for before, after in zip(watched.looks, watched.looks[1:], strict=False)]
+    pauses = [after - before for before, after in pairwise(watched.looks)]
     assert pauses == [600, 1200, 2400, 3600, 3600, 3600, 300]
     assert watched.kept == [answer(DEAR), answer(GOOD)]
 

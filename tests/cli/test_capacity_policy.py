@@ -35,6 +35,7 @@ def test_the_policy_of_capacity_is_enough_for_every_command_and_no_more(cli: Cli
     assert stored(ID_NAME) == block
     aws.advance(timedelta(minutes=10))
     assert cli("capacity", "show", block).code == 0
+    assert cli("capacity", "calendar", "--env", "prod", "--hours", "24").code == 0
     assert cli.reservations()
     assert cli("capacity", "save", block, "--env", "prod").code == 0
     assert cli("capacity", "load", "--env", "prod").code == 0

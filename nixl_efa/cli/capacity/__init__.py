@@ -5,6 +5,7 @@ from __future__ import annotations
 import typer
 
 from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch
+from nixl_efa.cli.capacity.calendar import calendar
 from nixl_efa.cli.capacity.fill import fill
 from nixl_efa.cli.capacity.reservations import cancel, list_, show, wait
 from nixl_efa.cli.capacity.search import search
@@ -18,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 app.command("search")(search)
+app.command("calendar")(calendar)
 app.command("buy")(buy)
 app.command("purchase", hidden=True, help="The same as buy.")(buy)
 app.command("recover")(recover)

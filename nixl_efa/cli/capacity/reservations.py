@@ -94,16 +94,9 @@ def _users(run: Session, found: Sequence[Reservation]) -> Users:
 
 def _extensions(run: Session, found: Sequence[Reservation]) -> Extensions:
     """Every extension of these blocks, by region; a region that could not be asked for them is left out."""
-    from nixl_efa.aws_calls import ask_all
-    from nixl_efa.capacity.extension import extensions_of
+    from nixl_efa.capacity.extension import extensions_everywhere
 
-    blocks: dict[str, list[str]] = {}
-    for one in found:
-        if one.is_block:
-            blocks.setdefault(one.region, []).append(one.id)
-    answers, failed = ask_all(
-        blocks, lambda region: extensions_of(run.clients.ec2(region), blocks[region], run.clock.sleep)
-    )
+    answers, failed = extensions_everywhere(run.clients.ec2, found, run.clock.sleep)
     tell_failed(failed)
     return answers
 
@@ -139,35 +132,21 @@ def _fees(one: Reservation, extensions: Extensions) -> str:
 
 def _tell_misfits(found: Sequence[Reservation], users: Users, run: Session) -> None:
     """Says what the judge finds against a living reservation for the environment that uses it."""
-    from nixl_efa.capacity.judge import judge
-    from nixl_efa.findings import failures
+    from nixl_efa.capacity.users import misfits
 
-    launches, now = run.launches(), run.clock.now()
-    for one in found:
-        for name, kept in users.get(one.id, ()):
-            if name in launches and kept in ("current", "next") and one.lives(now):
-                for fault in failures(judge(one, launches[name], now)):
-                    say(f"FAIL: {name}: {fault.line()}")
+    for name, fault in misfits(found, users, run.launches(), run.clock.now()):
+        say(f"FAIL: {name}: {fault.line()}")
 
 
 def _tell_open(run: Session, region: str) -> None:
     """Names the purchases whose outcome nobody was told, or that are not saved. That they can't be looked for is said,
     and stops nothing."""
-    from nixl_efa.aws_calls import ask_all
     from nixl_efa.aws_errors import explain
-    from nixl_efa.capacity.journal import open_entries
-    from nixl_efa.capacity.recover import known_names
+    from nixl_efa.capacity.recover import open_purchases
     from nixl_efa.settings import environment_names
 
     try:
-        buyer = run.buyer(region)
-        names = {*environment_names(run.project / "environments"), *known_names(buyer)}
-        found, failed = ask_all(
-            sorted(names), lambda name: open_entries(buyer.shared_journal(name), buyer.journal, name)
-        )
-        for error in failed.values():
-            raise error
-        for entry in (one for entries in found.values() for one in entries):
+        for entry in open_purchases(run.buyer(region), environment_names(run.project / "environments")):
             say(f"WARN: {entry.state_text()} {entry.recover_text()}")
     except Exception as error:
         say(f"open purchases could not be looked for: {explain(error)}")

@@ -120,7 +120,7 @@ def search(
     if instance_type is None:
         raise BadInput("which type? Give TYPE, for example p5.48xlarge, or --env with an environment's name")
     now = run.clock.now()
-    lengths = _lengths(hours, hours_list)
+    lengths = lengths_of(hours, hours_list)
     request = checked(
         Request(
             instance_type,
@@ -143,7 +143,8 @@ def search(
     _report(run, request, found, sort, as_json)
 
 
-def _lengths(hours: int | None, listed: str | None) -> tuple[int, ...]:
+def lengths_of(hours: int | None, listed: str | None) -> tuple[int, ...]:
+    """The lengths in hours of HOURS and --hours. BadInput for both, and for what is no list of numbers."""
     if listed is None:
         return (DEFAULT_HOURS if hours is None else hours,)
     if hours is not None:

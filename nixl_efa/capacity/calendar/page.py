@@ -1,0 +1,215 @@
+"""The calendar as a page in one file: it asks for nothing else, and runs nothing. Pure.
+
+The time line is a picture for the eye; the tables below it say the same for everybody.
+"""
+
+from __future__ import annotations
+
+from html import escape
+
+from nixl_efa import __version__
+from nixl_efa.capacity.calendar.markup import When, table, time_of, with_code
+from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, block_lanes, offer_lanes
+from nixl_efa.capacity.calendar.offers import fees, offers
+from nixl_efa.capacity.calendar.scale import Scale
+from nixl_efa.capacity.calendar.style import STYLE
+from nixl_efa.findings import counted
+from nixl_efa.times import moment, span
+
+# Names of days along the line: as many as a phone has room for.
+MOST_DAYS = 7
+CLASSES = {
+    Kind.ACTIVE: "active",
+    Kind.COMING: "coming",
+    Kind.EXTENSION: "extension",
+    Kind.GAP: "gap",
+    Kind.OFFER: "offer",
+    Kind.UNUSABLE: "unusable",
+}
+# Nothing is asked for, nothing runs, and no form or frame goes anywhere.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+
+
+def page(calendar: Calendar, when: When = moment) -> str:
+    """The page. when: a moment in words, perhaps with the local time beside it."""
+    title = f"Capacity calendar of account {calendar.account.id}, {moment(calendar.now)}"
+    sections = [
+        ("warnings", "Warnings", _warnings(calendar)),
+        ("line", "Time line", _line(calendar)),
+        ("blocks", "Blocks and reservations", _blocks(calendar, when)),
+        *(
+            (f"offers-{number}", f"Offers: {one.what}", offers(one, calendar))
+            for number, one in enumerate(calendar.wanted, 1)
+        ),
+        *(
+            (f"fees-{number}", f"How fees moved: {one.what}", fees(one, calendar))
+            for number, one in enumerate(calendar.wanted, 1)
+        ),
+    ]
+    links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>\n' for name, text, _ in sections)
+    body = "".join(
+        f'<section aria-labelledby="{name}">\n<h2 id="{name}" tabindex="-1">{escape(text)}</h2>\n{content}</section>\n'
+        for name, text, content in sections
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="generator" content="nixl-efa {escape(__version__)}">
+<title>{escape(title)}</title>
+<style>
+{STYLE}</style>
+</head>
+<body>
+<a class="skip" href="#line">To the time line</a>
+<header>
+<h1>Capacity calendar</h1>
+<p>{_account(calendar)}, as AWS told it at {time_of(calendar.now, when)}. Times are UTC. Fees are in the currency that
+stands beside them, for all instances and the whole time.</p>
+<nav aria-label="On this page">
+<ul>
+{links}</ul>
+</nav>
+</header>
+<main>
+{body}</main>
+<footer>
+<p class="quiet">Written by nixl-efa {escape(__version__)}. Offers change from minute to minute, and each search gives
+them new ids: what is bought is looked up anew before.</p>
+</footer>
+</body>
+</html>
+"""
+
+
+def _account(calendar: Calendar) -> str:
+    alias = f" ({escape(calendar.account.alias)})" if calendar.account.alias else ""
+    asked = counted(len(calendar.regions), "region")
+    return f"Account {escape(calendar.account.id)}{alias}, {asked}"
+
+
+def _warnings(calendar: Calendar) -> str:
+    rows = [
+        f'<li><span class="{"fail" if one.level.value == "FAIL" else "warn"}">{one.level.value}</span> '
+        f"{with_code(one.line())}</li>"
+        for one in calendar.warnings
+    ]
+    rows += [
+        f'<li><span class="warn">Not asked</span>: {escape(where)}: {with_code(why)}</li>'
+        for where, why in calendar.not_asked
+    ]
+    if calendar.lost:
+        rows.append(f"<li>{counted(calendar.lost, 'line')} of the history can't be read.</li>")
+    joined = "\n".join(rows)
+    return f'<ul class="findings">\n{joined}\n</ul>\n' if rows else "<p>None.</p>\n"
+
+
+def _line(calendar: Calendar) -> str:
+    scale = Scale(calendar.now, calendar.end)
+    groups: list[tuple[str, list[Lane]]] = [("Blocks and reservations", block_lanes(calendar))]
+    for wanted in calendar.wanted:
+        regions: dict[str, list[Lane]] = {}
+        for lane in offer_lanes(wanted):
+            regions.setdefault(lane.offers[0].region, []).append(lane)
+        groups += [(f"Offers of {wanted.what} in {region}", lanes) for region, lanes in regions.items()]
+    drawn = [(title, lanes) for title, lanes in groups if lanes]
+    kinds = {one.kind for _, lanes in drawn for lane in lanes for one in lane.spans}
+    legend = "".join(
+        f'<li><span class="bar {CLASSES[kind]}"></span>{escape(kind.value)}</li>\n'
+        for kind in Kind
+        if kind in kinds
+    )
+    count = sum(len(lanes) for _, lanes in drawn)
+    told = (
+        f"{counted(count, 'line')} from {moment(calendar.now)} to {moment(calendar.end)}. "
+        "The tables below say the same."
+    )
+    rows = "".join(
+        f'<div class="group">{escape(title)}</div>\n' + "".join(_row(lane, scale) for lane in lanes)
+        for title, lanes in drawn
+    )
+    offered = (
+        " A notch in an offer is where a shorter one ends. Its numbers are the fee for an instance-hour, of the "
+        "cheapest and of the dearest length."
+    )
+    return f"""<p>From {moment(calendar.now)} to {moment(calendar.end)}. A bar that goes beyond has a double
+edge.{offered if calendar.wanted else ""}</p>
+<ul class="legend">
+{legend}</ul>
+<div class="line" role="img" aria-label="{escape(told)}">
+<div class="row head"><div class="label"></div>{_days(scale)}</div>
+{rows}</div>
+"""
+
+
+def _days(scale: Scale) -> str:
+    names = "".join(
+        f'<span style="left:{_percent(scale.at(day))}">{day:%m-%d}</span>'
+        for day in scale.days(MOST_DAYS)
+        if scale.at(day) < 0.93
+    )
+    return f'<div class="track days">{names}</div>'
+
+
+def _percent(part: float) -> str:
+    return f"{part * 100:.2f}%"
+
+
+def _row(lane: Lane, scale: Scale) -> str:
+    bars = "".join(
+        f'<span class="bar {CLASSES[one.kind]}{" more" if one.end is None or one.end > scale.end else ""}" '
+        f'style="left:{_percent(scale.at(one.start))};width:{_percent(scale.at(one.end) - scale.at(one.start))}">'
+        "</span>"
+        for one in lane.spans
+    )
+    marks = "".join(
+        f'<span class="mark" style="left:{_percent(scale.at(end))}"></span>'
+        for end in lane.marks
+        if end < scale.end
+    )
+    label = f'<div class="label"><b>{escape(lane.label)}</b> <span>{escape(lane.note)}</span></div>'
+    return f'<div class="row">{label}<div class="track">{bars}{marks}</div></div>\n'
+
+
+def _blocks(calendar: Calendar, when: When) -> str:
+    if not calendar.owned:
+        return "<p>There are none that live.</p>\n"
+    heads = [
+        ("Reservation", ""),
+        ("Used by", ""),
+        ("State", ""),
+        ("Holds", "time"),
+        ("Zone", "time"),
+        ("Start", "time"),
+        ("End", "time"),
+        ("EC2 terminates from", "time"),
+        ("Extension", ""),
+        ("Paid", ""),
+    ]
+    rows = []
+    for one in calendar.owned:
+        found = one.reservation
+        extension = f"to {moment(one.extension.end)}, {one.extension.status}" if one.extension else "-"
+        left = (
+            f", in {span(one.terminates - calendar.now)}"
+            if one.terminates and one.terminates > calendar.now
+            else ""
+        )
+        fees = ", ".join(filter(None, (one.paid, f"{one.pending} to be paid" if one.pending else "")))
+        cells = [
+            f"<code>{escape(found.id)}</code>",
+            escape(one.used_by or "no environment"),
+            escape(found.state),
+            escape(f"{found.size} x {found.instance_type}"),
+            escape(found.zone),
+            time_of(found.start, when) if found.start else "-",
+            time_of(found.end, when) if found.end else "none",
+            f"{one.terminates:%H:%M} UTC{left}" if one.terminates else "-",
+            escape(extension),
+            escape(fees or "not known"),
+        ]
+        rows.append(("", cells))
+    return table("blocks", "What this account has, by its end.", heads, rows)
