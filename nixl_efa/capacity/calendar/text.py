@@ -153,11 +153,12 @@ def _cheapest(wanted: Wanted, calendar: Calendar) -> list[str]:
     found = [f"  the cheapest for an hour{where}:"] if usable else []
     for one in usable[:MOST_CHEAPEST]:
         since, before = movement(one, known, calendar.now)
+        told = f", {since}" if since == "new" else f", known since {since}"
         was = f", was {money(before)}" if before is not None else ""
         found += _wrapped(
             f"{one.id} {one.zone} {one.start:%m-%d %H:%M} to {one.end:%m-%d %H:%M} ({span(one.length)}): "
-            f"{money(one.fee)} {one.currency}, {one.fee_per_instance_hour:.2f} an hour, "
-            f"{since if since == 'new' else f'known since {since}'}{was}",
+            f"{money(one.fee)} {one.currency}, {one.fee_per_instance_hour:.2f} an hour"
+            f"{told if len(wanted.looks) > 1 else ''}{was}",
             "  ",
         )
     return found
