@@ -36,6 +36,15 @@ _PUBLISHERS = (
     "marketplace",
     "neuron",
 )
+# The account's own document of a shell, and AWS's of other sessions.
+_SHELL = "SSM-SessionManagerRunShell"
+_SESSION_DOCUMENTS = (
+    "AWS-StartInteractiveCommand",
+    "AWS-StartNonInteractiveCommand",
+    "AWS-StartPortForwardingSession",
+    "AWS-StartPortForwardingSessionToRemoteHost",
+    "AWS-StartSSHSession",
+)
 # How the text of what KMS has encrypted begins (Systems Manager user guide, secure-string-parameter-kms-encryption).
 _ENCRYPTED = b"\x01\x02\x02\x00"
 
@@ -221,7 +230,9 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
 
     def start_session(self) -> ActionResult:
         """What Session Manager's plugin connects with; no channel is behind it."""
-        target = self._get_param("Target")
+        target, document = self._get_param("Target"), self._get_param("DocumentName") or _SHELL
+        if document not in (_SHELL, *_SESSION_DOCUMENTS):
+            raise JsonError("InvalidDocument", f"Document with name {document} does not exist.")
         if target not in {instance.id for instance in self._managed()}:
             raise JsonError("TargetNotConnected", f"{target} is not connected.")
         session = f"local-{token_hex(9)}"

@@ -249,6 +249,8 @@ RULES: dict[str, Callable[[list[str]], str]] = {
     "terraform": _terraform,
     "aws": _aws,
     "source": lambda words: "" if _is_ours(words[0]) else f"there is no {words[0]}",
+    # To a host of `nixl-efa ssh-config`.
+    "ssh": lambda words: "" if words[0].startswith("nixl-efa-") else f"{words[0]}: no host of ours",
     "export": lambda words: "",
     "unset": lambda words: "",
 }

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from local_aws import LocalAws
-from nixl_efa.policy.actions import ROWS, Command
+from nixl_efa.policy.actions import ROWS
+from nixl_efa.policy.model import Command
 
 DENIALS = ("UnauthorizedOperation", "AccessDenied", "AccessDeniedException")
 

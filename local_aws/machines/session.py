@@ -1,4 +1,4 @@
-"""A stand-in of AWS's session-manager-plugin, which enters the machine of an instance.
+"""A stand-in of AWS's session-manager-plugin, which enters the machine of an instance, or reaches a port of it.
 
 Usage: python -m local_aws.machines.session ARGUMENTS
 
@@ -10,18 +10,24 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
+import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from local_aws.control import Control
 
 _VERSION = "1.2.0.0"
 _ARGUMENTS = 6
+_FORWARDING, _SSH = "AWS-StartPortForwardingSession", "AWS-StartSSHSession"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become a login shell in the machine. SystemExit with a line that says why not."""
+    """Become a login shell in the machine, or what carries bytes to a port of it. SystemExit with a line that says why
+    not."""
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"{_VERSION}\n")
         return
@@ -29,16 +35,46 @@ def main(arguments: Sequence[str]) -> None:
         raise SystemExit(
             "session-manager-plugin of a rehearsal: it is called by `nixl-efa connect` and `aws ssm`"
         )
-    target, endpoint = json.loads(arguments[4])["Target"], arguments[5]
+    asked, endpoint = json.loads(arguments[4]), arguments[5]
+    target, document = asked["Target"], asked.get("DocumentName", "")
     try:
         machine = Control(endpoint).machines().get(target, {})
     except OSError as error:
         raise SystemExit(f"the local AWS at {endpoint} does not answer: {error}") from error
     if machine.get("state") != "up":
         raise SystemExit(f"{target}: its machine is not up")
+    session, parameters = json.loads(arguments[0] or "{}").get("SessionId", ""), asked.get("Parameters", {})
+    if document == _SSH:
+        to_port = _to_port(machine["pid"], parameters["portNumber"][0])
+        os.execvp(to_port[0], to_port)
+    if document == _FORWARDING:
+        _forward(machine["pid"], parameters["portNumber"][0], int(parameters["localPortNumber"][0]), session)
+        return
     environ = {"TERM": os.environ.get("TERM", "dumb"), "HOME": "/root", "LC_ALL": "C.UTF-8"}
     command = ["nsenter", f"--target={machine['pid']}", "--all", "--", "/bin/bash", "--login"]
     os.execvpe(command[0], command, {**environ, "PATH": os.environ.get("PATH", os.defpath)})
+
+
+def _to_port(pid: int, port: str) -> list[str]:
+    """The command that carries its input to a port of the machine, and what comes from there to its output. Our Python
+    in the machine's network alone."""
+    program = str(Path(__file__).with_name("to_port.py"))
+    return ["nsenter", f"--target={pid}", "--net", "--", sys.executable, "-I", program, port]
+
+
+def _forward(pid: int, port: str, local_port: int, session: str) -> None:
+    """Listen, and carry each connection to the port, until a signal. The words are the plugin's."""
+    with socket.create_server(("127.0.0.1", local_port)) as server:
+        opened = server.getsockname()[1]
+        sys.stdout.write(f"Port {opened} opened for sessionId {session}.\nWaiting for connections...\n")
+        sys.stdout.flush()
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        with suppress(KeyboardInterrupt):
+            while True:
+                connection, _ = server.accept()
+                with connection:
+                    carried = connection.fileno()
+                    subprocess.Popen(_to_port(pid, port), stdin=carried, stdout=carried)
 
 
 def write_plugin(folder: Path) -> None:

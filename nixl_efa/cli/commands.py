@@ -25,10 +25,12 @@ TAKE_PROFILE = frozenset(
         "deploy",
         "doctor",
         "export",
+        "forward",
         "logs",
         "mend",
         "nodes",
         "run",
+        "ssh-config",
         "status",
         "verify",
     }

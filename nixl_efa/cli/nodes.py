@@ -142,7 +142,7 @@ def connect(
             output.say(f"To be run as {settings.assume_role.arn}.")
         output.data(shlex.join(command))
         return
-    plugin_version = _plugin_version()
+    version = plugin_version()
     ec2 = clients.ec2(settings.region)
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:
@@ -151,9 +151,7 @@ def connect(
         reports = look.node_reports(pair, found, reservations, launch, now)
         (finding,) = next(report.findings for report in reports if report.node == wanted)
         raise output.Failure(f"A session needs a running instance, and the {wanted.name} {finding.line()}")
-    command, more = session.plugin_command(
-        clients.ssm(settings.region), wanted.instance_id, chosen, plugin_version
-    )
+    command, more = session.plugin_command(clients.ssm(settings.region), wanted.instance_id, chosen, version)
     os.execvpe(command[0], command, {**os.environ, **clients.environ(), **more})
 
 
@@ -187,13 +185,15 @@ def require_account(settings: Settings, clients: Clients) -> None:
             raise output.Failure(f"{settings.stack_name}: {found.line()}")
 
 
-def _plugin_version() -> str:
+def plugin_version() -> str:
+    """What AWS's plugin says of its version. Failure where there is none."""
     from nixl_efa.doctor.how_to_get import PLUGIN_GUIDE
     from nixl_efa.nodes.session import PLUGIN
 
     if shutil.which(PLUGIN) is None:
         raise output.Failure(
-            f"{PLUGIN} not found on PATH: install the Session Manager plugin ({PLUGIN_GUIDE}), or use --print."
+            f"{PLUGIN} not found on PATH: install the Session Manager plugin ({PLUGIN_GUIDE}). "
+            "`nixl-efa connect ENV NODE --print` prints what the AWS CLI would do."
         )
     return subprocess.run([PLUGIN, "--version"], capture_output=True, text=True, check=False).stdout
 

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from nixl_efa.aws import Clients
     from nixl_efa.nodes.outputs import Node, PairOutputs
     from nixl_efa.settings import Settings
+    from nixl_efa.work import running
 
 Nodes = Annotated[
     list[str] | None,
@@ -74,7 +75,7 @@ def run(
     if not words:
         raise output.BadInput(_NO_COMMAND.format(environment))
     command = words[0] if len(words) == 1 else shlex.join(words)
-    raise typer.Exit(_run(_at(environment, nodes or [], profile), command, timeout, "nixl-efa run"))
+    raise typer.Exit(_run(nodes_at(environment, nodes or [], profile), command, timeout, "nixl-efa run"))
 
 
 def logs(
@@ -97,7 +98,7 @@ def logs(
             f"--source {unknown[0]}: there is no such log. Give {', '.join(sources.NAMES)}."
         )
     command = sources.command(source, lines, follow=follow)
-    raise typer.Exit(_run(_at(environment, nodes or [], profile), command, 172_800, "nixl-efa logs"))
+    raise typer.Exit(_run(nodes_at(environment, nodes or [], profile), command, 172_800, "nixl-efa logs"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class At:
     nodes: tuple[Node, ...]
 
 
-def _at(environment: str, names: list[str], profile: str | None) -> At:
+def nodes_at(environment: str, names: list[str], profile: str | None) -> At:
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
 
@@ -124,8 +125,6 @@ def _at(environment: str, names: list[str], profile: str | None) -> At:
 
 def _run(at: At, command: str, timeout: int, comment: str) -> int:
     """Run it, print what comes; the exit code."""
-    from nixl_efa.clock import clock_of
-    from nixl_efa.nodes.run_command import Bucket
     from nixl_efa.work import running
     from nixl_efa.work.labels import Labels
 
@@ -136,20 +135,8 @@ def _run(at: At, command: str, timeout: int, comment: str) -> int:
         streams[stream].write(data if labels is None else labels.lines(node.name, stream, data))
         streams[stream].flush()
 
-    name = at.pair.scripts_bucket
-    bucket = Bucket(at.clients.s3(at.settings.region), name) if name else None
-    ssm = at.clients.ssm(at.settings.region)
     with interrupts() as is_stopped:
-        ended = running.run(
-            ssm,
-            bucket,
-            dict.fromkeys(at.nodes, command),
-            clock_of(os.environ),
-            receive,
-            is_stopped,
-            timeout,
-            comment,
-        )
+        ended = _carry_out(at, command, receive, is_stopped, timeout, comment)
     for stream, line in labels.rest() if labels is not None else ():
         streams[stream].write(line)
         streams[stream].flush()
@@ -159,6 +146,57 @@ def _run(at: At, command: str, timeout: int, comment: str) -> int:
     if is_stopped():
         raise output.Failure("interrupted: the command was ended on the nodes.", exit_code=running.CANCELLED)
     return running.worst(ended)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a node printed. why: what went wrong, in a line; empty where nothing did."""
+
+    code: int
+    out: str
+    why: str
+
+
+def run_quietly(at: At, command: str, comment: str) -> Mapping[Node, Answer]:
+    """Run a short command of ours; what each node printed."""
+    from nixl_efa.work import running
+
+    texts: dict[tuple[Node, str], bytes] = {}
+
+    def receive(node: Node, stream: running.Stream, data: bytes) -> None:
+        texts[node, stream] = texts.get((node, stream), b"") + data
+
+    with interrupts() as is_stopped:
+        ended = _carry_out(at, command, receive, is_stopped, 120, comment)
+    if is_stopped():
+        raise output.Failure("interrupted.", exit_code=running.CANCELLED)
+    return {
+        node: Answer(
+            one.code,
+            texts.get((node, "out"), b"").decode(errors="replace"),
+            one.problem or " ".join(texts.get((node, "err"), b"").decode(errors="replace").split()),
+        )
+        for node, one in ended.items()
+    }
+
+
+def _carry_out(
+    at: At,
+    command: str,
+    receive: running.Receive,
+    is_stopped: Callable[[], bool],
+    timeout: int,
+    comment: str,
+) -> Mapping[Node, running.Ended]:
+    from nixl_efa.clock import clock_of
+    from nixl_efa.nodes.run_command import Bucket
+    from nixl_efa.work import running
+
+    name = at.pair.scripts_bucket
+    bucket = Bucket(at.clients.s3(at.settings.region), name) if name else None
+    ssm = at.clients.ssm(at.settings.region)
+    commands = dict.fromkeys(at.nodes, command)
+    return running.run(ssm, bucket, commands, clock_of(os.environ), receive, is_stopped, timeout, comment)
 
 
 @contextmanager

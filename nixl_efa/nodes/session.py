@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_errors import error_code
 from nixl_efa.failure import Failure
@@ -20,16 +20,29 @@ _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE"
 _LAST_WITHOUT_VARIABLE = (1, 2, 497, 0)
 
 
+# AWS's documents of other sessions than a shell (Systems Manager user guide, start a session).
+FORWARDING, SSH = "AWS-StartPortForwardingSession", "AWS-StartSSHSession"
+
+
 def plugin_command(
-    ssm: SSMClient, target: str, profile: str, plugin_version: str
+    ssm: SSMClient,
+    target: str,
+    profile: str,
+    plugin_version: str,
+    document: str = "",
+    parameters: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[str], Mapping[str, str]]:
     """Open a session; the command that takes it up, and what is added to its environment.
 
     profile: where the plugin finds credentials; empty: in its environment. plugin_version: as `--version` prints it.
+    document: what kind of session it is, with its parameters; empty for a shell.
     Failure when the node's agent does not report.
     """
+    asked: dict[str, Any] = {"Target": target}
+    if document:
+        asked |= {"DocumentName": document, "Parameters": dict(parameters or {})}
     try:
-        answer = ssm.start_session(Target=target)
+        answer = ssm.start_session(**asked)
     except Exception as error:
         if error_code(error) != "TargetNotConnected":
             raise
@@ -43,7 +56,7 @@ def plugin_command(
             ssm.meta.region_name,
             "StartSession",
             profile,
-            json.dumps({"Target": target}),
+            json.dumps(asked),
             ssm.meta.endpoint_url,
         ),
     ], {_VARIABLE: opened} if by_variable else {}

@@ -5,70 +5,10 @@ Which resources and condition keys an action has is said by the Service Authoriz
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal, get_args
+from nixl_efa.policy.model import COMMANDS, INCLUDED, Command, On, Row
 
-Command = Literal["deploy", "destroy", "capacity", "check", "verify", "connect", "run", "all"]
-COMMANDS: tuple[Command, ...] = get_args(Command)
-# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status` and `nodes sync` no
-# more than verify, and `logs` no more than run.
-INCLUDED: dict[Command, tuple[Command, ...]] = {
-    "deploy": ("deploy", "check", "verify"),
-    "all": ("deploy", "destroy", "capacity", "check", "verify", "connect", "run"),
-}
-
-
-class On(StrEnum):
-    """What an action is allowed on: nixl_efa.policy.scopes has the resources and conditions of each."""
-
-    ANYTHING = "Look"  # the action has no resources, or is only a look
-    LAUNCHED_WITH = "LaunchWith"
-    NODES_MADE = "LaunchNodes"
-    MADE = "Make"
-    MADE_IN = "MakeIn"
-    TAGGED_AT_CREATION = "TagWhatIsMade"
-    VOLUMES_TAGGED = "TagVolumes"
-    OWN = "ChangeOwn"
-    NODES = "ChangeNodes"
-    ROLE = "Role"
-    ROLE_PASSED = "PassRole"
-    PROFILE = "Profile"
-    PROFILE_GIVEN = "GivenProfile"
-    SPOT_ROLE = "SpotRole"
-    BUCKET = "ScriptsBucket"
-    SCRIPTS = "EmptyScriptsBucket"
-    MEMBERS = "WriteMembers"
-    OUTPUTS = "LongOutputs"
-    OUTPUTS_SENT = "SentOutputs"
-    PARAMETERS = "Parameters"
-    PARAMETERS_KEPT = "KeepParameters"
-    PARAMETERS_BESIDE = "OtherEnvironments"
-    BLOCKS_BOUGHT = "Buy"
-    BLOCKS_CHANGED = "ChangeBlocks"
-    COMMANDS_RUN = "RunCommand"
-    ON_NODES = "RunOnNodes"
-    SESSION_STARTED = "StartSession"
-    SESSION_KEPT = "OwnSessions"
-    STATE_FOUND = "StateBucket"
-    STATE_READ = "ReadState"
-    STATE_WRITTEN = "WriteState"
-    STATE_LOCKED = "LockState"
-    STATE_TABLE = "LockTable"
-    VOLUME_KEY = "VolumeKey"
-    VOLUME_KEY_GRANTED = "GrantVolumeKey"
-    STATE_KEY = "StateKey"
-    BOUNDED = "BoundRole"
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """Some actions. why: which part of the commands makes the calls, and what for."""
-
-    actions: tuple[str, ...]
-    commands: tuple[Command, ...]
-    on: On
-    why: str
+# All that looks nodes up in the state.
+_WITH_NODES = "verify connect run forward ssh-config"
 
 
 def _row(actions: str, commands: str, on: On, why: str) -> Row:
@@ -351,13 +291,30 @@ ROWS: tuple[Row, ...] = (
         On.OUTPUTS,
         "`verify`: an output that is too long for Run Command",
     ),
-    _row("ssm:StartSession", "connect", On.ON_NODES, "`connect`: the session"),
+    _row("ssm:StartSession", "connect forward ssh-config", On.ON_NODES, "`connect`, `forward`: the session"),
     _row("ssm:StartSession", "connect", On.SESSION_STARTED, "`connect`: the account's session settings"),
-    _row("ssm:TerminateSession ResumeSession", "connect", On.SESSION_KEPT, "`connect`: AWS's plugin"),
+    _row("ssm:StartSession", "forward", On.FORWARDING_STARTED, "`forward`: AWS's document"),
+    _row("ssm:StartSession", "ssh-config", On.SSH_STARTED, "ssh by `ssh-config`: AWS's document"),
+    _row(
+        "ssm:TerminateSession ResumeSession",
+        "connect forward ssh-config",
+        On.SESSION_KEPT,
+        "`connect`, `forward`, ssh: AWS's plugin",
+    ),
     # The state
-    _row("s3:ListBucket", "check deploy destroy verify connect run", On.STATE_FOUND, "backend s3"),
+    _row(
+        "s3:ListBucket",
+        f"check deploy destroy {_WITH_NODES}",
+        On.STATE_FOUND,
+        "backend s3",
+    ),
     _row("s3:GetObject", "check verify", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
-    _row("s3:GetObject", "check deploy destroy verify connect run", On.STATE_READ, "backend s3: the state"),
+    _row(
+        "s3:GetObject",
+        f"check deploy destroy {_WITH_NODES}",
+        On.STATE_READ,
+        "backend s3: the state",
+    ),
     _row("s3:PutObject", "deploy destroy", On.STATE_WRITTEN, "backend s3: the state"),
     _row(
         "s3:GetObject PutObject DeleteObject", "deploy destroy", On.STATE_LOCKED, "backend s3: use_lockfile"
@@ -365,7 +322,12 @@ ROWS: tuple[Row, ...] = (
     _row(
         "dynamodb:GetItem PutItem DeleteItem", "deploy destroy", On.STATE_TABLE, "backend s3: dynamodb_table"
     ),
-    _row("dynamodb:GetItem", "check verify connect run", On.STATE_TABLE, "backend s3: the state's digest"),
+    _row(
+        "dynamodb:GetItem",
+        f"check {_WITH_NODES}",
+        On.STATE_TABLE,
+        "backend s3: the state's digest",
+    ),
     # Keys
     _row(
         "kms:DescribeKey GenerateDataKeyWithoutPlaintext Decrypt ReEncryptFrom ReEncryptTo",
@@ -374,7 +336,12 @@ ROWS: tuple[Row, ...] = (
         "kms_key_id: the root volumes",
     ),
     _row("kms:CreateGrant", "deploy", On.VOLUME_KEY_GRANTED, "kms_key_id: EBS decrypts for the nodes"),
-    _row("kms:Decrypt", "check deploy destroy verify connect run", On.STATE_KEY, "backend s3: kms_key_id"),
+    _row(
+        "kms:Decrypt",
+        f"check deploy destroy {_WITH_NODES}",
+        On.STATE_KEY,
+        "backend s3: kms_key_id",
+    ),
     _row("kms:GenerateDataKey", "deploy destroy", On.STATE_KEY, "backend s3: kms_key_id"),
 )
 

@@ -10,8 +10,10 @@ from typing import Any
 
 from nixl_efa.bootstrap import MEMBERS_KEY
 from nixl_efa.launch import Launch
+from nixl_efa.nodes import session
 from nixl_efa.nodes.run_command import PREFIX
-from nixl_efa.policy.actions import Command, On, rows_of
+from nixl_efa.policy.actions import rows_of
+from nixl_efa.policy.model import Command, On
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.settings.model import STACK_TAG
@@ -273,6 +275,8 @@ def _of_nodes(launch: Launch) -> dict[On, Scope]:
         On.COMMANDS_RUN: Scope((_arn(launch, "ssm", "document/AWS-RunShellScript", account=""),)),
         On.ON_NODES: Scope((_arn(launch, "ec2", "instance/*"),), _stack(launch, "ssm:resourceTag")),
         On.SESSION_STARTED: Scope((_arn(launch, "ssm", document_name),)),
+        On.FORWARDING_STARTED: Scope((_arn(launch, "ssm", f"document/{session.FORWARDING}", account=""),)),
+        On.SSH_STARTED: Scope((_arn(launch, "ssm", f"document/{session.SSH}", account=""),)),
         On.SESSION_KEPT: Scope((_arn(launch, "ssm", "session/${aws:userid}-*"),)),
     }
 

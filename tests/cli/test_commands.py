@@ -49,6 +49,7 @@ CAPACITY = "`nixl-efa capacity wait cr-1 --for active` waits"
         (TEAM, "`nixl-efa deploy prod`", "`nixl-efa deploy prod --profile team`"),
         (TEAM, "`nixl-efa capacity recover`", "`nixl-efa capacity recover --profile team`"),
         (TEAM, "`nixl-efa deploy --help` and `nixl-efa`", "`nixl-efa deploy --help` and `nixl-efa`"),
+        (TEAM, "`nixl-efa run prod -- nvidia-smi -L`", "`nixl-efa run prod --profile team -- nvidia-smi -L`"),
         (TEAM, "`nixl-efa instance-types list`", "`nixl-efa instance-types list`"),
         (
             OF_PROD,

@@ -135,3 +135,12 @@ def test_a_command_that_there_is_not_is_not_cancelled(ssm: SSMClient, nodes: lis
         ssm.cancel_command(CommandId="00000000-0000-0000-0000-000000000000")
     again = ssm.get_command_invocation(CommandId=done["CommandId"], InstanceId=nodes[0])
     assert again["Status"] == "Success"
+
+
+def test_a_session_of_a_document_that_there_is_not_is_refused(ssm: SSMClient, nodes: list[str]) -> None:
+    ports = {"portNumber": ["80"], "localPortNumber": ["8080"]}
+    assert ssm.start_session(
+        Target=nodes[0], DocumentName="AWS-StartPortForwardingSession", Parameters=ports
+    )["SessionId"]
+    with pytest.raises(ssm.exceptions.InvalidDocument):
+        ssm.start_session(Target=nodes[0], DocumentName="AWS-StartNothing")

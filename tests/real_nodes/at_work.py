@@ -15,6 +15,7 @@ from local_aws.server import client_environ
 from nixl_efa.node_policy import ASSUMED_BY_EC2, node_policy
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import STACK_TAG
+from tests.policies import under
 from tests.real_nodes.conftest import REGION, Account
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,6 +60,13 @@ class Desk:
         process = self.start(*arguments)
         out, err = process.communicate(timeout=120)
         return process.returncode, out.decode(), err.decode()
+
+    def allow(self, command: str) -> None:
+        """From here on nothing more than what `nixl-efa policy COMMAND` prints."""
+        self.account.aws.allow_only(None)
+        code, printed, said = self.call("policy", "--env", "trial", command)
+        assert code == 0, said
+        under(self.account.aws, printed)
 
     def in_bucket(self) -> list[str]:
         """What lies in the scripts bucket."""

@@ -1,11 +1,17 @@
-"""`nixl-efa run` and `logs` on machines that have booted, as a user calls them, under the policy that they need."""
+"""Work on machines that have booted, as a user does it: run, logs, forward, ssh. Under the policies we print."""
 
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 import signal
+import socket
+import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
+from urllib.request import urlopen
 
 import pytest
 
@@ -113,6 +119,71 @@ def test_a_log_is_followed_until_ctrl_c(work: Desk) -> None:
     code, out, _ = work.call("logs", "trial", "producer", "--source", "kernel", "--source", "boot")
     assert code == 0
     assert out.splitlines()[-1].startswith("boot: ")
+
+
+def test_a_port_of_a_node_is_reached_at_this_machine_until_ctrl_c(work: Desk) -> None:
+    work.account.run(
+        work.ids["consumer"],
+        "mkdir -p /srv/web; echo words >/srv/web/file",
+        "systemd-run --quiet --unit=web python3 -m http.server --bind 127.0.0.1 --directory /srv/web 8123",
+    )
+    work.allow("forward")
+    with socket.create_server(("127.0.0.1", 8123)):
+        # The same port here is taken.
+        refused = work.call("forward", "trial", "consumer", "8123", "--local-port", "8123")
+        process = work.start("forward", "trial", "consumer", "8123")
+        told = re.fullmatch(
+            r"127\.0\.0\.1:(\d+) is port 8123 of consumer, until Ctrl-C\.\n", line(process.stderr)
+        )
+    assert (refused[0], "--local-port 8123: it can't be had" in refused[2]) == (2, True)
+    assert told is not None
+    assert line(process.stdout).startswith(f"Port {told[1]} opened for sessionId local-")
+    for _ in range(2):
+        with urlopen(f"http://127.0.0.1:{told[1]}/file") as answer:
+            assert answer.read() == b"words\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=10) == 0
+
+
+def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tmp_path: Path) -> None:
+    work.allow("ssh-config")
+    code, config, said = work.call("ssh-config", "trial")
+    assert (code, said) == (0, "")
+    (tmp_path / "config").write_text(config)
+    host = "nixl-efa-trial-producer"
+
+    def ran(*command: str) -> str:
+        done = subprocess.run(
+            command, env=work.environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    own = ("-F", str(tmp_path / "config"))
+    name = work.account.out(work.ids["producer"], "hostname")
+    assert ran("ssh", *own, host, "hostname; id -un") == f"{name}root\n"
+    (tmp_path / "folder/below").mkdir(parents=True)
+    (tmp_path / "folder/below/file").write_bytes(os.urandom(300_000))
+    ran("scp", *own, "-q", "-r", str(tmp_path / "folder"), f"{host}:/root/by-scp")
+    ran("rsync", "-e", f"ssh -F {tmp_path / 'config'}", "-a", f"{host}:/root/by-scp/", str(tmp_path / "back"))
+    assert (tmp_path / "back/below/file").read_bytes() == (tmp_path / "folder/below/file").read_bytes()
+    # Twice leads to the same, and the key is on the node once, for who comes from the node.
+    assert work.call("ssh-config", "trial") == (0, config, "")
+    admitted = work.account.out(work.ids["producer"], "cat /root/.ssh/authorized_keys").split("\n")
+    assert [one.partition(" ")[0] for one in admitted if one] == ['from="127.0.0.1,::1"']
+    # Another host's key at that name is no host to talk to.
+    known = work.folder / ".ssh/nixl-efa-trial.known_hosts"
+    lines = known.read_text().splitlines()
+    others = [one.split(" ", 1)[1] for one in lines if one.startswith(work.ids["consumer"])]
+    known.write_text("".join(f"{work.ids['producer']} {one}\n" for one in others))
+    refused = subprocess.run(
+        ["ssh", *own, host, "true"],
+        env=work.environ,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    assert (refused.returncode, b"HOST IDENTIFICATION HAS CHANGED" in refused.stderr) == (255, True)
 
 
 def test_a_node_that_is_not_reached_is_255_and_the_others_answer(work: Desk) -> None:

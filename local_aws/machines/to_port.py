@@ -1,0 +1,35 @@
+"""Carries its input to a port of this network's 127.0.0.1, and what comes from there to its output.
+
+Usage: python to_port.py PORT. So the agent of Systems Manager connects on a node. Started by session.py.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import threading
+
+_AT_ONCE = 1 << 16
+
+
+def main(port: str) -> None:
+    """Until the port ends the connection."""
+    try:
+        connection = socket.create_connection(("127.0.0.1", int(port)))
+    except OSError as error:
+        raise SystemExit(f"Connection to destination port failed, check SSM Agent logs: {error}") from error
+    threading.Thread(target=_send, args=(connection,), daemon=True).start()
+    while data := connection.recv(_AT_ONCE):
+        while data:
+            data = data[os.write(sys.stdout.fileno(), data) :]
+
+
+def _send(connection: socket.socket) -> None:
+    while data := os.read(sys.stdin.fileno(), _AT_ONCE):
+        connection.sendall(data)
+    connection.shutdown(socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
