@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.settings import SETTING_NAMES
-from nixl_efa.settings.cdk_options import OTHER_KEYS
-from nixl_efa.settings.context import setting_called
+from nixl_efa.settings.context import OTHER_KEYS, setting_called
 from tests.synthesis import settings_of, synthesize_settings
 
 PAGE = (Path(__file__).resolve().parents[1] / "docs/from-cdk.md").read_text(encoding="utf-8")

@@ -63,7 +63,8 @@ class Region:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """packages: the versions of those that are installed, by their names.
+    """packages: the versions of those that are installed, by their names. other_python: the one that cdktf.json's app
+    would run, where that is another than this one.
 
     terraform_config: the file that Terraform reads; missing_config: the one that TF_CLI_CONFIG_FILE names, where there
     is none. provider, launch: of the chosen environment. permissions: None where there was no reason to ask.
@@ -82,5 +83,6 @@ class Facts:
     launch: Launch | None = None
     provider: Seen | None = None
     permissions: Answer[tuple[Simulated, ...]] | None = None
+    other_python: str = ""
     terraform_config: str = ""
     missing_config: str = ""

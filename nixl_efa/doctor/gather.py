@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,7 +19,7 @@ from nixl_efa.cdk import BINDINGS, command_line
 from nixl_efa.checks.facts import Answer, NoAnswer
 from nixl_efa.checks.gather.account_settings import simulated
 from nixl_efa.checks.gather.asking import answer_of
-from nixl_efa.checks.gather.machine import machine, said
+from nixl_efa.checks.gather.machine import app_word, machine, said
 from nixl_efa.checks.machine_facts import Tool
 from nixl_efa.checks.permissions import wanted
 from nixl_efa.doctor.facts import Credentials, Disk, Facts, Project, Region, System
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from nixl_efa.aws import Clients
 
 _FAMILIES = {"debian": ("debian", "ubuntu"), "rpm": ("rhel", "fedora", "centos", "amzn")}
+_PYTHON = re.compile(r"python3?(\.\d+)?")
 # Terraform's documentation, CLI configuration.
 _CONFIG_VARIABLE, _CONFIG = "TF_CLI_CONFIG_FILE", ".terraformrc"
 
@@ -58,6 +60,7 @@ def look(
             system=system(),
             python=Tool("python", platform.python_version(), sys.executable),
             packages=_packages(environ),
+            other_python=_other_python(folder, environ),
             machine=programs.result(),
             plugin=plugin.result(),
             disks=tuple(_disks([folder.absolute(), cache_directory(environ)])),
@@ -148,6 +151,14 @@ def _status(clients: Clients, region: str) -> Answer[str]:
         return str(answer["Regions"][0].get("OptInStatus", ""))
 
     return answer_of("ec2:DescribeRegions", ask)
+
+
+def _other_python(folder: Path, environ: Mapping[str, str]) -> str:
+    """The Python by whose name cdktf.json's app begins, where it is not this one; empty for an app of another kind."""
+    word = app_word(folder)
+    path = shutil.which(word, path=environ.get("PATH", "")) if _PYTHON.fullmatch(word) else None
+    # Each is asked for itself: it may be a link, or a script that chooses one.
+    return path if path and said([path, "-c", "import sys; print(sys.prefix)"], environ) != sys.prefix else ""
 
 
 def _packages(environ: Mapping[str, str]) -> dict[str, str]:

@@ -40,7 +40,7 @@ _NOT_RENEWED = {"env", "shared-credentials-file", "config-file"}
 def judge(facts: Facts, now: datetime) -> list[Finding]:
     """Every row, in the order in which a newcomer meets it."""
     return [
-        passed("python", f"Python {facts.python.version} ({facts.python.path})."),
+        _python(facts),
         _packages(facts),
         *(_with_the_way(finding, facts) for finding in programs(facts.machine)),
         _provider(facts),
@@ -49,6 +49,17 @@ def judge(facts: Facts, now: datetime) -> list[Finding]:
         _project(facts),
         *_identity(facts, now),
     ]
+
+
+def _python(facts: Facts) -> Finding:
+    told = f"Python {facts.python.version} ({facts.python.path})"
+    if not facts.other_python:
+        return passed("python", f"{told}.")
+    return warned(
+        "python",
+        f"{told}; cdktf.json's app runs {facts.other_python}, which may lack the package.",
+        "Activate the virtual environment of this one before cdktf and nixl-efa are run.",
+    )
 
 
 def _packages(facts: Facts) -> Finding:

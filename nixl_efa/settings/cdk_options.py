@@ -11,21 +11,11 @@ from collections.abc import Collection, Iterator, Sequence
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
-from nixl_efa.settings.context import setting_called, value_called
+from nixl_efa.settings.context import OTHER_KEYS, setting_called, value_called
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.settings.source import warning
 
 _SHORT, _LONG = "-c", "--context"
-_A_FILE = f"an environment is a file environments/NAME.toml, and its stack is called {STACK_PREFIX}NAME"
-_NO_MLFLOW = "no MLflow server is made here: mlflow_tracking_server_arn names one that there is"
-# The keys of the AWS CDK design that are no settings (see docs/from-cdk.md), and what they became.
-OTHER_KEYS: dict[str, str] = {
-    **dict.fromkeys(("environment", "branch", "gitHash", "nixl-efaStackName", "mlflowStackName"), _A_FILE),
-    "createVpc": "no VPC is made here: vpc_id names one, without it the default VPC is taken",
-    **dict.fromkeys(
-        ("skipMlflow", "trackingServerSize", "trackingServerName", "bucketName", "allowedCidrs"), _NO_MLFLOW
-    ),
-}
 
 
 def without_effect(

@@ -10,12 +10,23 @@ from pathlib import Path
 
 from nixl_efa.findings import Finding
 from nixl_efa.settings import names
-from nixl_efa.settings.model import SETTING_NAMES, Settings
+from nixl_efa.settings.model import SETTING_NAMES, STACK_PREFIX, Settings
 from nixl_efa.settings.source import Given, Layer, Source, fault, shown, warning
 
 VARIABLE = "CDKTF_CONTEXT_JSON"
 # The AWS CDK design's name for the producer's port (docs/from-cdk.md), the second of service_ports.
 VLLM_PORT = "vllmPort"
+
+_A_FILE = f"an environment is a file environments/NAME.toml, and its stack is called {STACK_PREFIX}NAME"
+_NO_MLFLOW = "no MLflow server is made here: mlflow_tracking_server_arn names one that there is"
+# The keys of the AWS CDK design that are no settings (see docs/from-cdk.md), and what they became.
+OTHER_KEYS: dict[str, str] = {
+    **dict.fromkeys(("environment", "branch", "gitHash", "nixl-efaStackName", "mlflowStackName"), _A_FILE),
+    "createVpc": "no VPC is made here: vpc_id names one, without it the default VPC is taken",
+    **dict.fromkeys(
+        ("skipMlflow", "trackingServerSize", "trackingServerName", "bucketName", "allowedCidrs"), _NO_MLFLOW
+    ),
+}
 
 _SPELLINGS: dict[str, str] = {
     spelling: setting for setting in SETTING_NAMES for spelling in (setting, names.camel_case(setting))
@@ -57,7 +68,8 @@ def read_context(context: Mapping[str, object], known: Iterable[str], chosen: It
     """The settings in the context.
 
     The top level also holds keys of cdktf and of others: one that is no setting is passed over, with a
-    warning when it looks like a slip. Under an environment's name every key must be a setting.
+    warning when it looks like a slip or is of the AWS CDK design. Under an environment's name every key must be a
+    setting.
     """
     known, chosen = tuple(known), tuple(chosen)
     result = Context()
@@ -68,6 +80,9 @@ def read_context(context: Mapping[str, object], known: Iterable[str], chosen: It
                 result.of_environment[key], result.findings_of_environment[key] = _of_environment(key, value)
         elif key in _SPELLINGS:
             own[key] = value
+        elif key in OTHER_KEYS:
+            message = f"{key} is no setting (cdktf context: {key}); it is passed over."
+            result.findings.append(warning(key, message, f"From the AWS CDK: {OTHER_KEYS[key]}."))
         elif near := names.nearest(key, (*_SPELLINGS, *known), least=names.SLIP):
             message = f"{key} is no setting and no environment (cdktf context: {key}); it is passed over."
             result.findings.append(warning(key, message, f"Did you mean {near}?"))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -80,6 +82,25 @@ def test_a_wrong_setting_stops_nothing_else(aws: LocalAws, project: Path, cli: C
     assert "instance_type" in found["project"]["message"]
     assert found["account"]["level"] == "PASS"
     assert found["permissions"]["level"] == "SKIP"
+
+
+@pytest.mark.parametrize(
+    ("app", "level"), [("python -m stacks", "WARN"), ("scripts/app", "PASS"), ("nowhere app.py", "PASS")]
+)
+def test_an_app_that_another_python_would_run_is_warned_about(
+    app: str, level: str, aws: LocalAws, project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "cdktf.json").write_text(json.dumps({"app": app}), encoding="utf-8")
+    other = project / "bin" / "python"
+    other.parent.mkdir()
+    other.write_text("#!/bin/sh\necho /usr\n", encoding="utf-8")
+    other.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{other.parent}:{os.environ['PATH']}")
+    _, found = rows(cli)
+    assert found["python"]["level"] == level
+    assert (f"cdktf.json's app runs {other}," in found["python"]["message"]) == (level == "WARN")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    assert rows(cli)[1]["python"]["level"] == "PASS"
 
 
 def test_a_context_that_is_none_stops_nothing_else(aws: LocalAws, project: Path, cli: Cli) -> None:

@@ -8,7 +8,8 @@ import shlex
 import pytest
 
 from nixl_efa.findings import Level
-from nixl_efa.settings.cdk_options import OTHER_KEYS, without_effect
+from nixl_efa.settings.cdk_options import without_effect
+from nixl_efa.settings.context import OTHER_KEYS
 
 KNOWN = ("dev", "prod", "prod-eu")
 

@@ -185,11 +185,20 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
     (
         P5,
         {},
-        {"instanceTyp": 1, "Dev": {}, "excludeStackIdFromLogicalIds": "true", "version": 1, "region": None},
+        {
+            "instanceTyp": 1,
+            "Dev": {},
+            "excludeStackIdFromLogicalIds": "true",
+            "version": 1,
+            "region": None,
+            "branch": "x",
+        },
         [
             "WARN instanceTyp is no setting and no environment (cdktf context: instanceTyp); it is passed over. "
             "Did you mean instanceType?",
             "WARN Dev is no setting and no environment (cdktf context: Dev); it is passed over. Did you mean dev?",
+            "WARN branch is no setting (cdktf context: branch); it is passed over. From the AWS CDK: an environment "
+            "is a file environments/NAME.toml, and its stack is called nixl-efa-NAME.",
             "FAIL region = null (cdktf context: region) must be the name of an AWS region, such as us-east-2.",
         ],
     ),

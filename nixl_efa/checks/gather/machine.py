@@ -53,18 +53,27 @@ def cli_path(cli: CommandLine, project: Path, search: str) -> str:
     return str(found) if found else shutil.which(cli.name, path=search) or ""
 
 
-def _no_app(project: Path, environ: Mapping[str, str]) -> str:
-    """The program that the command line's shell would not find, of an app that begins with a name alone."""
+def app_word(project: Path) -> str:
+    """The word by which the app of a project's cdktf.json begins; empty where that is no word alone, and for a file that
+    can't be read: those say so who read it."""
     try:
         described = json.loads((project / "cdktf.json").read_text(encoding="utf-8"))
-        program = re.match(r"[\w.+-]+(?=\s|$)", described["app"].strip())
-        if program is None:
-            return ""
-        command = ["/bin/sh", "-c", 'command -v "$1"', "sh", program.group()]
-        done = subprocess.run(command, cwd=project, env=dict(environ), capture_output=True, check=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # said by those who read the file
+        found = re.match(r"[\w.+-]+(?=\s|$)", described["app"].strip())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return ""
-    return program.group() if done.returncode else ""
+    return found.group() if found else ""
+
+
+def _no_app(project: Path, environ: Mapping[str, str]) -> str:
+    """The program that the command line's shell would not find, of an app that begins with a name alone."""
+    if not (word := app_word(project)):
+        return ""
+    command = ["/bin/sh", "-c", 'command -v "$1"', "sh", word]
+    try:
+        done = subprocess.run(command, cwd=project, env=dict(environ), capture_output=True, check=False)
+    except OSError:
+        return ""
+    return word if done.returncode else ""
 
 
 def _package_version(program: Path, package: str) -> str:
