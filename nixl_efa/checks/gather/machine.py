@@ -54,8 +54,8 @@ def cli_path(cli: CommandLine, project: Path, search: str) -> str:
 
 
 def app_word(project: Path) -> str:
-    """The word by which the app of a project's cdktf.json begins; empty where that is no word alone, and for a file that
-    can't be read: those say so who read it."""
+    """The word by which the app of a project's cdktf.json begins; empty where it is none by itself, or the file is not
+    readable: those say so who read it."""
     try:
         described = json.loads((project / "cdktf.json").read_text(encoding="utf-8"))
         found = re.match(r"[\w.+-]+(?=\s|$)", described["app"].strip())
