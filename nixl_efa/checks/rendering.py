@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from nixl_efa.findings import Finding, Level
+from nixl_efa.lines import folded, folded_command
 from nixl_efa.settings import Settings
 
 # As wide as the longest name of a check.
 _NAME_WIDTH = 22
+_INDENT = 6
+_TO_DO = f"{'':{_INDENT}}to do:   "
+_BY_HAND = f"{'':{_INDENT}}by hand: "
 
 
-def lines(findings: Iterable[Finding], *, brief: bool = False) -> list[tuple[Level | None, str]]:
-    """What is shown, each line with the level that its first word stands for (None for the lines below it).
+def lines(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
+    """What is shown of a finding, its level first; below it what to do, and the command that shows the same by hand.
 
-    A line for each finding; below it what to do, and the command that shows the same by hand. brief leaves out
-    what is in order.
+    width: of the terminal in characters, None without one. shown: a text as it is printed.
     """
-    shown: list[tuple[Level | None, str]] = []
-    for finding in findings:
-        if brief and finding.level is Level.PASS:
-            continue
-        shown.append(
-            (finding.level, f"{finding.level.value}  {finding.check:{_NAME_WIDTH}}  {finding.message}")
-        )
-        if finding.remedy:
-            shown.append((None, f"      to do:   {finding.remedy}"))
-        if finding.command:
-            shown.append((None, f"      by hand: {finding.command}"))
-    return shown
+    head = f"{finding.level.value}  {finding.check:{_NAME_WIDTH}}  "
+    found = folded(shown(finding.message), width, head, _INDENT)
+    return [*found, *below(finding, width, shown)]
+
+
+def below(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
+    """The lines below a finding: what to do, and the command that shows the same by hand."""
+    found = folded(shown(finding.remedy), width, _TO_DO) if finding.remedy else []
+    if finding.command:
+        command = shown(f"by hand: {finding.command}").removeprefix("by hand: ")
+        found += folded_command(command, width, _BY_HAND)
+    return found
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -47,7 +47,7 @@ def _message(error: Exception) -> str:
 
 
 def _stop(message: str, exit_code: int) -> int:
-    from nixl_efa.cli.commands import shown
+    from nixl_efa.cli.output import say
 
-    print(f"nixl-efa: {shown(message)}", file=sys.stderr)
+    say(f"nixl-efa: {message}")
     return exit_code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -98,18 +99,19 @@ def findings_of(
 
 
 def show_findings(findings: Sequence[Finding], *, brief: bool) -> None:
-    """A line for each, and how many there are of each level."""
+    """Each finding with what to do, and how many there are of each level."""
     from rich.text import Text
 
     from nixl_efa.checks import rendering
 
-    console = output.console()
-    for level, line in rendering.lines(findings, brief=brief):
-        text = Text(shown(line))
-        if level is None:
-            text.stylize("dim")
-        else:
-            text.stylize(_STYLES[level], 0, len(level.value))
-        # Never folded by us: a command that is cut into lines can't be copied.
+    console, width = output.console(), output.width_of(sys.stdout)
+    for finding in findings:
+        if brief and finding.level is Level.PASS:
+            continue
+        first, *below = rendering.lines(finding, width, shown)
+        text = Text(first)
+        text.stylize(_STYLES[finding.level], 0, len(finding.level.value))
         console.print(text, soft_wrap=True)
+        for line in below:
+            console.print(Text(line, style="dim"), soft_wrap=True)
     output.data(rendering.summary(findings))

@@ -23,6 +23,7 @@ from nixl_efa.files import filled_at_once
 from nixl_efa.instance_types.data import DATA_FILE, DataSource, catalogue, encode
 from nixl_efa.instance_types.model import InstanceType
 from nixl_efa.instance_types.rdma import rdma_of
+from nixl_efa.lines import Column
 from nixl_efa.nixl_backend import nixl_backend
 
 app = typer.Typer(
@@ -198,22 +199,25 @@ def _block(one: InstanceType) -> str:
 
 
 def _print_table(types: Iterable[InstanceType]) -> None:
-    from rich.table import Table
-
     source = instance_types.data_source()
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    table.add_column("Type", no_wrap=True)
-    table.add_column("Accelerators", no_wrap=True)
-    for heading in ("EFA", "Gbps", "vCPU", "Memory GiB", "Volume GiB"):
-        table.add_column(heading, justify="right")
-    table.add_column("Capacity Block")
+    columns = [
+        Column("TYPE"),
+        Column("ACCELERATORS", 4),
+        Column("EFA", right=True),
+        Column("GBPS", right=True),
+        Column("VCPU", 2, right=True),
+        Column("MEMORY GIB", 3, right=True),
+        Column("VOLUME GIB", 1, right=True),
+        Column("CAPACITY BLOCK", 5),
+    ]
+    rows = []
     for one in types:
         figures = (one.efa_interfaces, one.network_gbps, one.vcpu, one.memory_gib)
         volume = instance_types.default_volume_gib(one.name)
         cells = [f"{figure:g}" for figure in (*figures, volume)]
-        table.add_row(one.name, _accelerators(one), *cells, _block(one))
-    output.console().print(table)
-    output.say(f"{table.row_count} types. {source.source}, {source.date}.")
+        rows.append([one.name, _accelerators(one), *cells, _block(one)])
+    output.print_rows(columns, rows)
+    output.say(f"{len(rows)} types. {source.source}, {source.date}.")
 
 
 def _print_one(one: InstanceType) -> None:
@@ -243,7 +247,7 @@ def _print_one(one: InstanceType) -> None:
     table = Table(box=None, show_header=False, pad_edge=False)
     for label, value in rows.items():
         table.add_row(label, value)
-    output.console().print(table)
+    output.print_table(table)
 
 
 def _rdma(one: InstanceType) -> str:

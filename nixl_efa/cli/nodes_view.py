@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
@@ -9,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.reservation import Reservation
+from nixl_efa.checks import rendering
 from nixl_efa.cli import output
+from nixl_efa.cli.commands import shown
 from nixl_efa.findings import Finding, Level, counted, listed, worst_first
 from nixl_efa.nodes.block import Held
 from nixl_efa.nodes.verify import NodeReport, PairReport
@@ -129,7 +132,7 @@ def _nodes(report: PairReport) -> None:
     by_node = [{finding.check: finding for finding in one.findings} for one in report.nodes]
     for check in dict.fromkeys(check for found in by_node for check in found):
         table.add_row(check, *(_cell(found.get(check)) for found in by_node))
-    output.console().print(table)
+    output.print_table(table)
     output.data("")
 
 
@@ -153,7 +156,7 @@ def _many_nodes(report: PairReport) -> None:
     head = Table(box=None, pad_edge=False, show_header=False)
     for name, text in [("stack", f"{STACK_PREFIX}{report.pair.environment}"), *about]:
         head.add_row(name, text)
-    output.console().print(head)
+    output.print_table(head)
     output.data("")
     table = Table("node", "address", box=None, pad_edge=False, header_style="bold")
     table.add_column("found", overflow="fold")
@@ -165,7 +168,7 @@ def _many_nodes(report: PairReport) -> None:
             one.node.private_ip,
             Text("\n").join(lines or [Text(_summary(each.level for each in one.findings))]),
         )
-    output.console().print(table)
+    output.print_table(table)
     output.data("")
 
 
@@ -181,12 +184,13 @@ def _pair(report: PairReport) -> None:
     table.add_column("", overflow="fold")
     for finding in report.findings:
         table.add_row(finding.check, _cell(finding))
-    output.console().print(table)
+    output.print_table(table)
 
 
 def _remedies(report: PairReport) -> None:
     """What to do about everything that isn't in order, each remedy once, and the count of each level."""
     output.data("")
+    width = output.width_of(sys.stdout)
     where: dict[Finding, list[str]] = {}
     for one in report.nodes:
         for finding in one.findings:
@@ -194,8 +198,9 @@ def _remedies(report: PairReport) -> None:
     for finding in [*where, *report.findings]:
         if finding.remedy:
             names = f" ({listed(where[finding])})" if finding in where else ""
-            command = f" By hand: {finding.command}" if finding.command else ""
-            output.data(f"{finding.level.value} {finding.check}{names}: {finding.remedy}{command}")
+            output.data(f"{finding.level.value}  {finding.check}{names}")
+            for line in rendering.below(finding, width, shown):
+                output.data(line)
     output.data(_summary(finding.level for finding in report.all_findings))
 
 

@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any, TextIO
 
+from nixl_efa import lines
 from nixl_efa.cli.commands import shown, shown_values
 from nixl_efa.failure import BadInput, Failure
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+    from nixl_efa.lines import Column
 
 __all__ = [
     "BadInput",
@@ -23,15 +27,16 @@ __all__ = [
     "both_times",
     "console",
     "data",
-    "length",
     "print_json",
+    "print_rows",
     "print_table",
     "say",
     "short_times",
     "times_heading",
+    "width_of",
 ]
 
-# Wide enough that a table in a pipe or a file is never folded: who reads it there has no width.
+# Wide enough that a table in a pipe or a file is never folded: it has no width there.
 PIPE_WIDTH = 200
 _TRAILING_SPACE = re.compile(r" +((?:\x1b\[0m)?)$")
 
@@ -42,8 +47,17 @@ def data(text: str) -> None:
 
 
 def say(message: str) -> None:
-    """A line of talk, on stderr."""
-    print(shown(message), file=sys.stderr)
+    """A message, on stderr; on a terminal it breaks between words."""
+    width = width_of(sys.stderr)
+    for line in shown(message).split("\n"):
+        text = line.lstrip()
+        lead = line[: len(line) - len(text)]
+        print("\n".join(lines.folded(text, width, lead, len(lead) + 2)), file=sys.stderr)
+
+
+def width_of(stream: TextIO) -> int | None:
+    """The width of a terminal in characters; None where there is none, as in a pipe or a file."""
+    return get_terminal_size().columns if stream.isatty() else None
 
 
 def print_json(kind: str, body: Mapping[str, Any]) -> None:
@@ -91,36 +105,35 @@ def short_times(moment: datetime) -> str:
     return f"{text} ({local:%H:%M}{days:+d})" if days else f"{text} ({local:%H:%M})"
 
 
-def length(span: timedelta) -> str:
-    """A length of time for a table, in its two largest units: 2d 4h, 5h 30m, 12m."""
-    minutes = int(span.total_seconds()) // 60
-    days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
-    if days:
-        return f"{days}d {hours}h" if hours else f"{days}d"
-    if hours:
-        return f"{hours}h {rest}m" if rest else f"{hours}h"
-    return f"{rest}m"
-
-
-def console(stream: TextIO | None = None, *, fold: bool = True) -> Console:
-    """A rich console for tables on stdout (or the stream given), plain and unfolded off a terminal.
-
-    fold False leaves it to a narrow terminal to break the lines, so that no value is cut."""
+def console(stream: TextIO | None = None) -> Console:
+    """A rich console on stdout (or the stream given), plain and unfolded off a terminal."""
     from rich.console import Console
 
     target = stream or sys.stdout
-    width = None if fold and target.isatty() else PIPE_WIDTH
+    width = width_of(target) or PIPE_WIDTH
     return Console(file=target, width=width, highlight=False, markup=False, emoji=False)
 
 
 def print_table(table: Table) -> None:
-    """A table on stdout, a line for each row however narrow the terminal is: no value is cut or folded."""
-    screen = console(fold=False)
+    """A table of rich's on stdout, whose cells are folded on a terminal; no line ends with blanks."""
+    screen = console()
     with screen.capture() as captured:
         screen.print(table)
     for line in captured.get().splitlines():
-        # rich fills up the last column, which would spill empty lines into a narrow terminal.
         data(_TRAILING_SPACE.sub(r"\1", line))
+
+
+def print_rows(
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], dim: Sequence[bool] | None = None
+) -> None:
+    """A table on stdout in which no value is cut or folded; `dim`: the rows that matter less."""
+    from rich.text import Text
+
+    screen = console()
+    heading, *shown_rows = lines.table(columns, rows, width_of(sys.stdout))
+    screen.print(Text("\n".join(heading), style="bold"), soft_wrap=True)
+    for row, less in zip(shown_rows, dim or [False] * len(rows), strict=True):
+        screen.print(Text("\n".join(row), style="dim" if less else ""), soft_wrap=True)
 
 
 def ask(question: str) -> str:

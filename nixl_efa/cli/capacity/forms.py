@@ -9,6 +9,7 @@ from typing import Any
 
 from nixl_efa.account import Account
 from nixl_efa.capacity.extension import Extension, newest, payments
+from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import Entry, Order
 from nixl_efa.capacity.reservation import Reservation
@@ -94,6 +95,7 @@ def reservation_form(
         ),
         "start": found.start,
         "end": found.end,
+        "terminates": stops_at(found) if found.is_block else None,
         "seconds_left": None if left is None else int(left.total_seconds()),
         "fee": found.fee or None,
         "paid": (costs.paid or None) if costs else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,17 +29,16 @@ from nixl_efa.cli.output import (
     ask,
     both_times,
     data,
-    length,
     print_json,
-    print_table,
+    print_rows,
     say,
     short_times,
     times_heading,
 )
+from nixl_efa.lines import Column
+from nixl_efa.times import moment, span
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from nixl_efa.capacity.extension import Extension
     from nixl_efa.capacity.reservation import Reservation
 
@@ -153,20 +153,23 @@ def _tell_open(run: Session, region: str) -> None:
 
 
 def _print_list(found: Sequence[Reservation], users: Users, extensions: Extensions, run: Session) -> None:
-    from rich.table import Table
-
     now = run.clock.now()
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("RESERVATION", no_wrap=True)
-    for title in ("STATE", "KIND", "TYPE"):
-        table.add_column(title)
-    for title in ("SIZE", "FREE"):
-        table.add_column(title, justify="right")
-    for title in ("ZONE", times_heading("START", now), times_heading("END", now), "LEFT", "FEE", "USED BY"):
-        table.add_column(title)
-    for one in found:
-        left = one.time_left(now)
-        table.add_row(
+    columns = [
+        Column("RESERVATION"),
+        Column("STATE"),
+        Column("KIND", 6),
+        Column("TYPE", 5),
+        Column("SIZE", 4, right=True),
+        Column("FREE", 4, right=True),
+        Column("ZONE", 3),
+        Column(times_heading("START", now), 7),
+        Column(times_heading("END", now)),
+        Column("LEFT", 1, right=True),
+        Column("FEE", 8),
+        Column("USED BY", 2),
+    ]
+    rows = [
+        [
             one.id,
             one.state,
             one.kind,
@@ -176,16 +179,35 @@ def _print_list(found: Sequence[Reservation], users: Users, extensions: Extensio
             one.zone,
             short_times(one.start) if one.start else "-",
             short_times(one.end) if one.end else "-",
-            length(left) if left is not None and not one.is_dead else "-",
+            _left(one, now),
             _cost(one, extensions) or "-",
             _used_by(users.get(one.id, ())),
-            style="dim" if one.is_dead else None,
-        )
-    print_table(table)
+        ]
+        for one in found
+    ]
+    print_rows(columns, rows, [one.is_dead for one in found])
+
+
+def _left(one: Reservation, now: datetime) -> str:
+    """The time in which a reservation can be used: of a block until EC2 begins to terminate its instances."""
+    from nixl_efa.capacity.judge import stops_at
+
+    stop = stops_at(one)
+    return "-" if stop is None or one.is_dead else span(max(stop - now, timedelta(0)))
 
 
 def _used_by(users: Sequence[tuple[str, str]]) -> str:
     return ", ".join(name if kept == "current" else f"{name} ({kept})" for name, kept in users) or "-"
+
+
+def _left_in_words(one: Reservation, now: datetime) -> str:
+    from nixl_efa.capacity.judge import stops_at
+
+    stop = stops_at(one)
+    left = _left(one, now)
+    if stop is None or left == "-" or not one.is_block:
+        return left
+    return f"{left} until EC2 begins to terminate ({moment(stop)})"
 
 
 def show(
@@ -211,7 +233,6 @@ def show(
         form = forms.reservation_form(found, users, extensions.get(found.region), now)
         print_json("capacity-reservation", form)
         return
-    left = found.time_left(now)
     rows = {
         "reservation": found.id,
         "state": found.state,
@@ -222,7 +243,7 @@ def show(
         "zone": found.zone,
         "start": both_times(found.start) if found.start else "-",
         "end": both_times(found.end) if found.end else "when it is cancelled",
-        "left": length(left) if left is not None else "-",
+        "left": _left_in_words(found, now),
         "fee": (_cost(found, extensions) or "not known (bought elsewhere)") if found.is_block else "-",
         "used by": _used_by(users),
     }
@@ -306,7 +327,7 @@ def _progress(run: Session) -> Callable[[Reservation], None]:
         text = f"{found.id} is {found.state}"
         if found.start is not None and found.state in ("payment-pending", "scheduled"):
             ahead = found.start - run.clock.now()
-            starts = f", starts in {length(ahead)}" if ahead.total_seconds() > 0 else ", is about to start"
+            starts = f", starts in {span(ahead)}" if ahead.total_seconds() > 0 else ", is about to start"
             text += starts if sys.stderr.isatty() else f", starts {both_times(found.start)}"
         if sys.stderr.isatty():
             print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)

@@ -28,14 +28,15 @@ from nixl_efa.cli.output import (
     Failure,
     console,
     data,
-    length,
     print_json,
-    print_table,
+    print_rows,
     say,
     short_times,
     times_heading,
 )
 from nixl_efa.cli.project import environments
+from nixl_efa.lines import Column
+from nixl_efa.times import span
 
 if TYPE_CHECKING:
     from nixl_efa.capacity.offering import Offering
@@ -241,7 +242,7 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
     elif offerings:
         _print_offerings(offerings, accelerators, run)
         if any(not offering.unusable for offering in offerings):
-            say("buy one with `nixl-efa capacity buy OFFERING --env ENV`")
+            say("Buy one: `nixl-efa capacity buy OFFERING --env ENV`")
     else:
         lengths = ", ".join(map(str, request.hours))
         say(
@@ -252,34 +253,40 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
 
 
 def _print_offerings(offerings: Sequence[Offering], accelerators: int, run: Session) -> None:
-    from rich.table import Table
-
     from nixl_efa.capacity.agreement import money
 
     now = run.clock.now()
     currency = offerings[0].currency
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("OFFERING", "ZONE", times_heading("START", now), times_heading("END", now)):
-        table.add_column(title, no_wrap=True)
-    for title in ("LENGTH", f"FEE {currency}", f"{currency}/INSTANCE-H", f"{currency}/ACCEL-H", "STARTS IN"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("FOR A PAIR", no_wrap=True)
+    columns = [
+        Column("OFFERING"),
+        Column("ZONE", 2),
+        Column(times_heading("START", now), 1),
+        Column(times_heading("END", now), 4),
+        Column("LENGTH", 3, right=True),
+        Column(f"FEE {currency}", right=True),
+        Column("INST-HOUR", right=True),
+        Column("ACCEL-HOUR", 5, right=True),
+        Column("STARTS IN", 6, right=True),
+        Column("FOR A PAIR", 7),
+    ]
+    rows = []
     for offering in offerings:
         per_accelerator = offering.fee_per_accelerator_hour(accelerators)
-        table.add_row(
-            offering.id,
-            offering.zone,
-            short_times(offering.start),
-            short_times(offering.end),
-            length(offering.length),
-            money(offering.fee) + ("" if offering.currency == currency else f" {offering.currency}"),
-            f"{offering.fee_per_instance_hour:.2f}",
-            "-" if per_accelerator is None else f"{per_accelerator:.2f}",
-            length(max(offering.start - now, timedelta(0))),
-            _for_a_pair(offering),
-            style="dim" if offering.unusable or offering.is_short else None,
+        rows.append(
+            [
+                offering.id,
+                offering.zone,
+                short_times(offering.start),
+                short_times(offering.end),
+                span(offering.length),
+                money(offering.fee) + ("" if offering.currency == currency else f" {offering.currency}"),
+                f"{offering.fee_per_instance_hour:.2f}",
+                "-" if per_accelerator is None else f"{per_accelerator:.2f}",
+                span(max(offering.start - now, timedelta(0))),
+                _for_a_pair(offering),
+            ]
         )
-    print_table(table)
+    print_rows(columns, rows, [bool(one.unusable) or one.is_short for one in offerings])
     data("")
     for line in timeline(offerings, now, min(get_terminal_size((110, 24)).columns, 110)):
         data(line)
@@ -289,7 +296,7 @@ def _for_a_pair(offering: Offering) -> str:
     if offering.unusable:
         return f"no: {offering.unusable}"
     named = f", {offering.count} instances ({offering.ultra_servers})" if offering.ultra_server else ""
-    fits = f"{length(offering.length)} of the {offering.asked_hours}h asked" if offering.is_short else "yes"
+    fits = f"{span(offering.length)} of the {offering.asked_hours} h asked" if offering.is_short else "yes"
     return f"{fits}{named}"
 
 
