@@ -12,9 +12,7 @@ from nixl_efa.settings import Settings
 
 # As wide as the longest name of a check.
 _NAME_WIDTH = 22
-_INDENT = 6
-_TO_DO = f"{'':{_INDENT}}to do:   "
-_BY_HAND = f"{'':{_INDENT}}by hand: "
+INDENT = 6
 
 
 def lines(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
@@ -23,17 +21,19 @@ def lines(finding: Finding, width: int | None, shown: Callable[[str], str]) -> l
     width: of the terminal in characters, None without one. shown: a text as it is printed.
     """
     head = f"{finding.level.value}  {finding.check:{_NAME_WIDTH}}  "
-    found = folded(shown(finding.message), width, head, _INDENT)
-    return [*found, *below(finding, width, shown)]
+    found = folded(shown(finding.message), width, head, INDENT)
+    if finding.remedy:
+        found += folded(shown(finding.remedy), width, f"{'':{INDENT}}to do:   ")
+    return [*found, *by_hand(finding, width, shown)]
 
 
-def below(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
-    """The lines below a finding: what to do, and the command that shows the same by hand."""
-    found = folded(shown(finding.remedy), width, _TO_DO) if finding.remedy else []
-    if finding.command:
-        command = shown(f"by hand: {finding.command}").removeprefix("by hand: ")
-        found += folded_command(command, width, _BY_HAND)
-    return found
+def by_hand(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
+    """The command that shows the same, in a line, or in several on a narrow terminal; none without a command."""
+    if not finding.command:
+        return []
+    lead = "by hand: "
+    command = shown(lead + finding.command).removeprefix(lead)
+    return folded_command(command, width, " " * INDENT + lead)
 
 
 def summary(findings: Sequence[Finding]) -> str:

@@ -14,6 +14,7 @@ from nixl_efa.checks import rendering
 from nixl_efa.cli import output
 from nixl_efa.cli.commands import shown
 from nixl_efa.findings import Finding, Level, counted, listed, worst_first
+from nixl_efa.lines import folded
 from nixl_efa.nodes.block import Held
 from nixl_efa.nodes.verify import NodeReport, PairReport
 from nixl_efa.settings.model import STACK_PREFIX
@@ -198,8 +199,10 @@ def _remedies(report: PairReport) -> None:
     for finding in [*where, *report.findings]:
         if finding.remedy:
             names = f" ({listed(where[finding])})" if finding in where else ""
-            output.data(f"{finding.level.value}  {finding.check}{names}")
-            for line in rendering.below(finding, width, shown):
+            head = f"{finding.level.value} {finding.check}{names}: "
+            for line in folded(shown(finding.remedy), width, head, rendering.INDENT):
+                output.data(line)
+            for line in rendering.by_hand(finding, width, shown):
                 output.data(line)
     output.data(_summary(finding.level for finding in report.all_findings))
 

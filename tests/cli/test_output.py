@@ -14,6 +14,7 @@ from rich.table import Table
 from nixl_efa.capacity.agreement import amount, money
 from nixl_efa.cli import output
 from nixl_efa.failure import BadInput, Failure
+from nixl_efa.times import span
 
 NOON = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
 
@@ -98,14 +99,14 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("span", "shown"),
+    ("length", "shown"),
     [
-        (timedelta(days=2, hours=4, minutes=5), "2d 4h"),
-        (timedelta(days=1), "1d"),
-        (timedelta(hours=5, minutes=30), "5h 30m"),
-        (timedelta(hours=5), "5h"),
-        (timedelta(seconds=59), "0m"),
+        (timedelta(days=2, hours=4, minutes=5), "2 d 4 h"),
+        (timedelta(days=1), "1 d 0 h"),
+        (timedelta(hours=5, minutes=30), "5 h 30 min"),
+        (timedelta(hours=5), "5 h 0 min"),
+        (timedelta(seconds=59), "0 min"),
     ],
 )
-def test_a_length_of_time_is_shown_in_its_two_largest_units(span: timedelta, shown: str) -> None:
-    assert output.length(span) == shown
+def test_a_length_of_time_is_shown_in_its_two_largest_units(length: timedelta, shown: str) -> None:
+    assert span(length) == shown
