@@ -130,6 +130,7 @@ def test_the_tables_of_options_are_what_the_commands_take() -> None:
         "purchase",
         "recover",
         "load",
+        "calendar",
     }
 
 

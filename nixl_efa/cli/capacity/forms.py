@@ -8,8 +8,8 @@ from decimal import Decimal
 from typing import Any
 
 from nixl_efa.account import Account
+from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.extension import Extension, newest, payments
-from nixl_efa.capacity.judge import stops_at
 from nixl_efa.capacity.offering import Offering, hours_of
 from nixl_efa.capacity.order import Entry, Order
 from nixl_efa.capacity.reservation import Reservation
@@ -95,7 +95,7 @@ def reservation_form(
         ),
         "start": found.start,
         "end": found.end,
-        "terminates": stops_at(found) if found.is_block else None,
+        "terminates": terminates_at(found.end, found.instance_type) if found.is_block and found.end else None,
         "seconds_left": None if left is None else int(left.total_seconds()),
         "fee": found.fee or None,
         "paid": (costs.paid or None) if costs else None,
