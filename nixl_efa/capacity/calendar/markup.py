@@ -37,7 +37,7 @@ def table(
     )
     return (
         f'<div class="scroll" role="region" aria-labelledby="{name}-caption" tabindex="0">\n<table>\n'
-        f'<caption id="{name}-caption">{escape(caption)}</caption>\n'
+        f'<caption id="{name}-caption"><span>{escape(caption)}</span></caption>\n'
         f"<thead><tr>{titles}</tr></thead>\n<tbody>\n{body}</tbody>\n</table>\n</div>\n"
     )
 

@@ -189,8 +189,9 @@ def block_lanes(calendar: Calendar) -> list[Lane]:
 
 def _environment_lane(name: str, calendar: Calendar) -> Lane:
     mine = of_target(name, calendar.owned)
-    spans = [each for one in mine for each in _spans(one)]
-    spans += [Span(Kind.GAP, start, end) for start, end in gaps(of_target(name, calendar.owned, used=True))]
+    # Gaps first: where there is no room for both, the blocks are seen.
+    spans = [Span(Kind.GAP, start, end) for start, end in gaps(of_target(name, calendar.owned, used=True))]
+    spans += [each for one in mine for each in _spans(one)]
     ids = ", ".join(one.reservation.id for one in mine)
     nothing = "not known" if name in calendar.unknown else "no reservation"
     return Lane(name, ids or nothing, tuple(spans))
@@ -281,7 +282,8 @@ def ends_findings(calendar: Calendar) -> list[Finding]:
         block = one.reservation
         if block.is_block and all(kept in LOOSE for _, kept in one.users):
             until = f" until {moment(block.end)}" if block.end else ""
-            owner = one.users[0][0] if one.users else "ENV"
+            # A tag is what anybody wrote: it stands in a command only when it names an environment of the project.
+            owner = next((name for name, _ in one.users if name in calendar.targets), "ENV")
             message = f"{block.id} is paid for{until}, and no environment uses it."
             remedy = (
                 f"`nixl-efa capacity save {block.id} --env {owner} --region {block.region}` gives it to one."

@@ -44,7 +44,7 @@ def _starts(name: str, wanted: Wanted) -> str:
         ("Lengths", "time"),
         ("Fee", "number"),
         ("Instance-hour", "number"),
-        ("For a pair", ""),
+        ("For a pair", "words"),
     ]
     rows = []
     for lane in offer_lanes(wanted):
@@ -80,7 +80,7 @@ def _each(name: str, wanted: Wanted, calendar: Calendar) -> str:
         ("Fee", "number"),
         ("Instance-hour", "number"),
         ("Accelerator-hour", "number"),
-        ("For a pair", ""),
+        ("For a pair", "words"),
         ("Known since", "time"),
         ("Fee before", "number"),
     ]
@@ -173,7 +173,9 @@ def _course(points: Sequence[Point], first: datetime, now: datetime) -> str:
             parts.append([])
             continue
         up = 22 - float((one.rate - low) / height * 20) if height else 12.0
-        parts[-1] += [f"{scale.at(one.at) * 120:.1f},{up:.1f}", f"{scale.at(end) * 120:.1f},{up:.1f}"]
+        # The last search is now: it has the rest of the width.
+        right = scale.at(end) * 112 if at + 1 < len(points) else 120.0
+        parts[-1] += [f"{scale.at(one.at) * 112:.1f},{up:.1f}", f"{right:.1f},{up:.1f}"]
     drawn = "".join(f'<polyline points="{" ".join(part)}"/>' for part in parts if part)
     return f'<svg viewBox="0 0 120 24" preserveAspectRatio="none" aria-hidden="true" focusable="false">{drawn}</svg>'
 

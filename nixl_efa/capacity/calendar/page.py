@@ -9,7 +9,7 @@ from html import escape
 
 from nixl_efa import __version__
 from nixl_efa.capacity.calendar.markup import When, table, time_of, with_code
-from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, block_lanes, offer_lanes
+from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, Owned, block_lanes, offer_lanes
 from nixl_efa.capacity.calendar.offers import fees, offers
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.calendar.style import STYLE
@@ -140,8 +140,10 @@ edge.{offered if calendar.wanted else ""}</p>
 <ul class="legend">
 {legend}</ul>
 <div class="line" role="img" aria-label="{escape(told)}">
+<div aria-hidden="true">
 <div class="row head"><div class="label"></div>{_days(scale)}</div>
 {rows}</div>
+</div>
 """
 
 
@@ -149,7 +151,7 @@ def _days(scale: Scale) -> str:
     names = "".join(
         f'<span style="left:{_percent(scale.at(day))}">{day:%m-%d}</span>'
         for day in scale.days(MOST_DAYS)
-        if scale.at(day) < 0.93
+        if scale.at(day) < 0.87
     )
     return f'<div class="track days">{names}</div>'
 
@@ -170,7 +172,8 @@ def _row(lane: Lane, scale: Scale) -> str:
         for end in lane.marks
         if end < scale.end
     )
-    label = f'<div class="label"><b>{escape(lane.label)}</b> <span>{escape(lane.note)}</span></div>'
+    note = f"{lane.note} {lane.offers[0].currency}" if lane.offers else lane.note
+    label = f'<div class="label"><b>{escape(lane.label)}</b> <span>{escape(note)}</span></div>'
     return f'<div class="row">{label}<div class="track">{bars}{marks}</div></div>\n'
 
 
@@ -181,35 +184,36 @@ def _blocks(calendar: Calendar, when: When) -> str:
         ("Reservation", ""),
         ("Used by", ""),
         ("State", ""),
-        ("Holds", "time"),
-        ("Zone", "time"),
+        ("Holds", ""),
         ("Start", "time"),
         ("End", "time"),
-        ("EC2 terminates from", "time"),
-        ("Extension", ""),
-        ("Paid", ""),
+        ("Paid", "words"),
     ]
     rows = []
     for one in calendar.owned:
         found = one.reservation
-        extension = f"to {moment(one.extension.end)}, {one.extension.status}" if one.extension else "-"
-        left = (
-            f", in {span(one.terminates - calendar.now)}"
-            if one.terminates and one.terminates > calendar.now
-            else ""
-        )
-        fees = ", ".join(filter(None, (one.paid, f"{one.pending} to be paid" if one.pending else "")))
+        fees = filter(None, (one.paid, f"{one.pending} to be paid" if one.pending else ""))
         cells = [
             f"<code>{escape(found.id)}</code>",
             escape(one.used_by or "no environment"),
             escape(found.state),
-            escape(f"{found.size} x {found.instance_type}"),
-            escape(found.zone),
+            escape(f"{found.size} x {found.instance_type} in {found.zone}"),
             time_of(found.start, when) if found.start else "-",
-            time_of(found.end, when) if found.end else "none",
-            f"{one.terminates:%H:%M} UTC{left}" if one.terminates else "-",
-            escape(extension),
-            escape(fees or "not known"),
+            _end(one, calendar, when),
+            escape(", ".join(fees) or "not known"),
         ]
         rows.append(("", cells))
     return table("blocks", "What this account has, by its end.", heads, rows)
+
+
+def _end(one: Owned, calendar: Calendar, when: When) -> str:
+    """The end, when EC2 begins to terminate, and what the last extension makes of it; each on a line."""
+    end, terminates = one.reservation.end, one.terminates
+    if end is None:
+        return "none"
+    told = [time_of(end, when)]
+    if terminates is not None and terminates > calendar.now:
+        told.append(f"EC2 terminates from {terminates:%H:%M} UTC on, in {span(terminates - calendar.now)}")
+    if one.extension is not None:
+        told.append(escape(f"extension to {moment(one.extension.end)}: {one.extension.status}"))
+    return "<br>".join(told)

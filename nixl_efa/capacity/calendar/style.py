@@ -54,10 +54,12 @@ code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; border: 1px solid var(--rule); border-radius: 6px; }
 table { border-collapse: collapse; width: 100%; font-size: .875rem; }
 caption { text-align: left; padding: .5rem .6rem; color: var(--quiet); }
+caption span { display: block; position: sticky; left: .6rem; max-width: calc(100vw - 3rem); }
 th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid var(--rule); vertical-align: top; }
 thead th { background: var(--field); white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+th.words, td.words { min-width: 9rem; }
 td code, th code { overflow-wrap: normal; white-space: nowrap; }
 details { margin: .8rem 0; }
 summary { cursor: pointer; padding: .4rem 0; }

@@ -26,7 +26,7 @@ from nixl_efa.findings import counted
 from nixl_efa.times import moment, span
 
 WIDTH = 80
-LABEL = 24
+LABEL = 28
 # More starts than these are told by their number; the page has all.
 MOST_LANES = 16
 MOST_CHEAPEST = 5
@@ -101,8 +101,16 @@ def _drawn(lane: Lane, scale: Scale) -> str:
                 cells[column] = SHORTER_END
         if one.end is None or one.end > scale.end:
             cells[-1] = ">"
-    label = lane.label if len(lane.label) + len(lane.note) > LABEL - 2 else f"{lane.label} {lane.note}"
-    return f"{label[: LABEL - 1]:<{LABEL}}{''.join(cells)}"
+    return f"{_label(lane):<{LABEL}}{''.join(cells)}"
+
+
+def _label(lane: Lane) -> str:
+    """The label with the words beside it. Of offers the rates are what counts; ids are told below."""
+    room = LABEL - 1
+    if lane.offers:
+        return f"{lane.label[: room - 1 - len(lane.note)]} {lane.note}"
+    both = f"{lane.label} {lane.note}"
+    return both if len(both) <= room else lane.label[:room]
 
 
 def _details(one: Owned, calendar: Calendar, when: Callable[[datetime], str]) -> list[str]:
