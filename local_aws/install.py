@@ -12,7 +12,7 @@ from typing import Any
 from moto.ec2 import models as ec2_models
 from moto.ec2 import urls as ec2_urls
 from moto.ec2 import utils as ec2_utils
-from moto.ec2.models import nat_gateways, vpcs
+from moto.ec2.models import elastic_block_store, nat_gateways, vpcs
 from moto.iam import models as iam_models
 from moto.iam import urls as iam_urls
 from moto.iam.access_control import IAMPolicy, PermissionResult
@@ -27,6 +27,7 @@ from moto.servicequotas import urls as quotas_urls
 from moto.ssm import models as ssm_models
 from moto.ssm import urls as ssm_urls
 
+from local_aws.billing import Billing
 from local_aws.ec2.backend import Backend, SecurityGroupRule
 from local_aws.ec2.instances import INSTANCE_FILTERS, Instance
 from local_aws.ec2.responses import Ec2
@@ -72,11 +73,11 @@ def application() -> Gate:
     s3_models.FakeBucket = FakeBucket
     s3_models.FakeDeleteMarker = FakeDeleteMarker
     iam_models.IAMBackend.list_account_aliases = _account_aliases
-    ssm_models.utcnow = _naive_now
+    ssm_models.utcnow = elastic_block_store.utcnow = _naive_now
     policies = json.loads(iam_models.aws_managed_policies_data)
     wanted = {name: policy for name, policy in policies.items() if name.startswith(_POLICIES)}
     iam_models.aws_managed_policies_data = json.dumps(wanted)
-    return Gate(DomainDispatcherApplication(create_backend_app))
+    return Gate(Billing(DomainDispatcherApplication(create_backend_app)))
 
 
 def _account_aliases(backend: Any) -> list[str]:
@@ -85,7 +86,7 @@ def _account_aliases(backend: Any) -> list[str]:
 
 
 def _naive_now() -> datetime:
-    """The simulated time as moto writes it, so that Parameter Store's dates follow the clock."""
+    """The simulated time as moto writes it, so that the dates of Parameter Store and of volumes follow the clock."""
     return world().clock.now().replace(tzinfo=None)
 
 

@@ -15,7 +15,9 @@ from moto.core.exceptions import ServiceException
 from local_aws.inferred import lean_on
 
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
-_JSON_SERVICES = {"ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging"}
+_JSON_SERVICES = {
+    *("ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging", "pricing", "ce"),
+}
 _THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "iam": "Throttling", "sts": "Throttling"}
 # EC2 API reference, errors-overview: its server errors, the 500-series. Of the others, what public logs show with them.
 _STATUS = {

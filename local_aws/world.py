@@ -73,6 +73,7 @@ class World:
     inferred:         the rows of docs/facts.md that answers leaned on and that are inferred.
     policy:           what the caller may do; None: everything.
     permissions:      while a policy is set, each action that a request needed, in order.
+    billed:           what Cost Explorer has in USD, by service.
     machines:         the machines that instances run on; None: there are none, and Run Command answers as told.
     machines_lack:    what those machines can't have on this machine, whatever their instances' type has.
     emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
@@ -102,6 +103,7 @@ class World:
     inferred: set[str] = field(default_factory=set)
     policy: Document | None = None
     permissions: list[str] = field(default_factory=list)
+    billed: dict[str, str] = field(default_factory=dict)
     machines: Fleet | None = None
     machines_lack: list[Device] = field(default_factory=lacking)
     emptied: int = 0

@@ -100,6 +100,14 @@ class Clients:
         """Service Quotas in a region."""
         return cast("ServiceQuotasClient", self._client("service-quotas", region))
 
+    def pricing(self, region: str) -> Any:
+        """The Price List, which answers in a few regions for all."""
+        return self._client("pricing", region)
+
+    def cost_explorer(self, region: str) -> Any:
+        """Cost Explorer, which botocore finds for a partition."""
+        return self._client("ce", region)
+
     def sts(self, region: str | None = None) -> STSClient:
         """The Security Token Service in a region."""
         return cast("STSClient", self._client("sts", region))

@@ -72,7 +72,7 @@ def user(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> User:
     return User(monkeypatch)
 
 
-@pytest.mark.parametrize("page", ["docs/capacity.md"])
+@pytest.mark.parametrize("page", ["docs/capacity.md", "docs/cost.md"])
 def test_a_session_goes_as_it_is_printed(page: str, user: User, pytestconfig: pytest.Config) -> None:
     """`--snapshot-update` writes the page anew."""
     path = ROOT / page

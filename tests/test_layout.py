@@ -24,6 +24,7 @@ PURE = (
     "nixl_efa.checks.rules",
     "nixl_efa.refusals",
     "nixl_efa.export.engines",
+    *(f"nixl_efa.cost.{name}" for name in ("blocks", "compare", "money", "price_list", "running", "spot")),
 )
 # (who, whom it does not import, who may all the same)
 DIRECTIONS = [

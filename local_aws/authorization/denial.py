@@ -10,7 +10,7 @@ from local_aws.authorization.policy import Document
 from local_aws.permissions import decide
 
 USER = f"arn:aws:iam::{ACCOUNT}:user/moto"
-_JSON = {"ssm", "servicequotas", "kms", "logs", "dynamodb"}
+_JSON = {"ssm", "servicequotas", "kms", "logs", "dynamodb", "pricing", "ce"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,21 +1,68 @@
-"""The Spot Instance request behind each instance that RunInstances launches on the spot market. moto makes none."""
+"""Spot: the request behind each instance that RunInstances launches, which moto does not make; prices and scores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from moto.core.responses import ActionResult
 
-from local_aws.ec2.api import refuse, tag_list
+from local_aws import prices
+from local_aws.ec2.api import page, refuse, tag_list
 from local_aws.ec2.endings import ASKED_FOR
+from local_aws.ec2.reservations import utc
+from local_aws.inferred import lean_on
+from local_aws.world import world
+
+_PAGE = 4  # pages smaller than all there is, so that a client without paging misses prices
+_SCORES = (3, 1)  # of the first zone and of the others: of one type alone a score is always low
 
 
 class SpotActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
+    """Mixed into the EC2 response class; `ec2_backend`, `region` and `_get_param` are moto's."""
 
     ec2_backend: Any
+    region: str
     _get_param: Callable[..., Any]
+
+    def describe_spot_price_history(self) -> ActionResult:
+        """When prices of Linux changed in the zones that offer each type."""
+        now = world().clock.now()
+        start, end = self._get_param("StartTime"), self._get_param("EndTime")
+        first = max(utc(start), now - timedelta(days=prices.SPOT_DAYS)) if start else now
+        last = min(utc(end), now) if end else now
+        wanted = self._get_param("AvailabilityZone")
+        platforms = self._get_param("ProductDescriptions", [])
+        found = [
+            each
+            for instance_type in self._get_param("InstanceTypes", [])
+            for each in prices.spot_history(
+                instance_type, sorted(self.ec2_backend.zones_of(instance_type)), first, last
+            )
+            if wanted in (None, "", each["AvailabilityZone"])
+            and (not platforms or each["ProductDescription"] in platforms)
+        ]
+        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), _PAGE)
+        lean_on("spot-prices-made-up")
+        return ActionResult({"SpotPriceHistory": shown, "NextToken": token or ""})
+
+    def get_spot_placement_scores(self) -> ActionResult:
+        """The score of each zone of this region that offers the types; of the region, unless zones are asked for."""
+        types = self._get_param("InstanceTypes", [])
+        zones = [
+            zone
+            for zone in sorted(self.ec2_backend.describe_availability_zones(), key=lambda each: each.name)
+            if all(zone.name in self.ec2_backend.zones_of(each) for each in types)
+        ]
+        lean_on("spot-prices-made-up")
+        if not self._get_param("SingleAvailabilityZone", False):
+            return ActionResult({"SpotPlacementScores": [{"Region": self.region, "Score": _SCORES[0]}]})
+        scores = [
+            {"Region": self.region, "AvailabilityZoneId": zone.zone_id, "Score": _SCORES[min(place, 1)]}
+            for place, zone in enumerate(zones)
+        ]
+        return ActionResult({"SpotPlacementScores": scores})
 
     def describe_spot_instance_requests(self) -> ActionResult:
         """The requests by id, or all of them."""

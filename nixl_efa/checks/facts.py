@@ -17,6 +17,7 @@ from nixl_efa.capacity.order import Entry
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.checks.machine_facts import Machine
 from nixl_efa.checks.network_facts import DhcpOptions, Exclusion, LocalZone, NetworkAcl, PublicAccess
+from nixl_efa.cost.compare import Rates
 from nixl_efa.launch import Market
 from nixl_efa.mend.compare import Difference
 from nixl_efa.nodes.topology import NetworkNodes
@@ -315,6 +316,7 @@ class Facts:
     used_by: the accounts that run instances in the launch's reservation, and how many.
     network_nodes: what EC2 tells of the environment's reservations, by id, where it has several.
     state:   the stack's Terraform state. provider: which version of the AWS provider the next run takes.
+    rates:   the prices of a launch On-Demand or on Spot.
     ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
     """
 
@@ -364,6 +366,7 @@ class Facts:
     profile: Answer[Profile | None] = None
     profile_permissions: Answer[tuple[Simulated, ...]] = ()
     dry_run: Answer[DryRun | None] = None
+    rates: Answer[Rates | None] = None
     machine: Machine | None = None
     ec2_names: Answer[tuple[Named, ...]] = ()
     iam_names: Answer[tuple[Named, ...]] = ()

@@ -35,6 +35,7 @@ COMMANDS: dict[str, Target] = {
     "check": Target(
         "nixl_efa.cli.check", "check", "Look for what would stop a deployment, before it starts."
     ),
+    "cost": Target("nixl_efa.cli.cost", "cost", "Show what an environment costs, on each market and so far."),
     "deploy": Target("nixl_efa.cli.deploy", "app", "Check an environment, deploy it, then verify the pair."),
     "verify": Target("nixl_efa.cli.nodes", "verify", "Measure whether the deployed pair talks over EFA."),
     "status": Target(

@@ -22,6 +22,7 @@ TAKE_PROFILE = frozenset(
         "capacity",
         "check",
         "connect",
+        "cost",
         "deploy",
         "doctor",
         "export",
@@ -38,7 +39,7 @@ TAKE_PROFILE = frozenset(
 TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "save"})
 # What a message calls by its name alone takes the environment so.
 OF_AN_ENVIRONMENT: dict[tuple[str, ...], str] = {
-    **{(name,): "" for name in ("check", "deploy", "mend", "status", "verify")},
+    **{(name,): "" for name in ("check", "cost", "deploy", "mend", "status", "verify")},
     ("nodes", "sync"): "",
     ("capacity", "search"): "--env ",
 }

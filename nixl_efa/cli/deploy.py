@@ -17,7 +17,7 @@ from nixl_efa.cli import output
 from nixl_efa.cli.check import Environment, MinHours, Profile, Strict, findings_of, settings_of, show_findings
 from nixl_efa.cli.project import project_folder
 from nixl_efa.failure import BadInput, Failure
-from nixl_efa.findings import Finding, listed
+from nixl_efa.findings import Finding, Level, listed
 from nixl_efa.settings import Settings
 from nixl_efa.settings.model import STACK_PREFIX
 from nixl_efa.settings.names import nearest
@@ -125,6 +125,7 @@ def _check(
     course: _Course, *, min_hours: float | None, strict: bool, profile: str | None, as_json: bool
 ) -> None:
     from nixl_efa.checks import rendering
+    from nixl_efa.checks.rules import price
 
     settings = course.settings
     course.switched = _switch(settings, profile)
@@ -133,6 +134,9 @@ def _check(
     )
     if not as_json:
         show_findings(course.findings, brief=True)
+        for one in course.findings:
+            if one.check == price.CHECK and one.level is Level.PASS:
+                output.data(one.message)
     if rendering.stops(course.findings, strict=strict):
         found = dict.fromkeys(one.check for one in course.findings if rendering.stops([one], strict=strict))
         raise Failure(

@@ -30,7 +30,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         "ec2:DescribeInstances",
-        "check deploy destroy verify capacity",
+        "check cost deploy destroy verify capacity",
         On.ANYTHING,
         "nodes; who uses a block",
     ),
@@ -58,7 +58,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         "ec2:DescribeCapacityReservations",
-        "check verify capacity",
+        "check cost verify capacity",
         On.ANYTHING,
         "reservations, the time left",
     ),
@@ -84,9 +84,9 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         "ec2:DescribeCapacityBlockExtensionHistory",
-        "check capacity",
+        "check cost capacity",
         On.ANYTHING,
-        "the check and `capacity`: extensions and their payment",
+        "the check, `cost` and `capacity`: extensions and their payment",
     ),
     _row(
         "ec2:DescribeAvailabilityZones",
@@ -115,6 +115,19 @@ ROWS: tuple[Row, ...] = (
         "Terraform's refresh; `mend`",
     ),
     _row("s3:ListAllMyBuckets", "deploy", On.ANYTHING, "`mend`: the scripts bucket of a lost state"),
+    # Prices
+    _row(
+        "pricing:GetProducts",
+        "check cost",
+        On.ANYTHING,
+        "prices of instances, volumes and addresses; without it they are unknown",
+    ),
+    _row("ec2:DescribeSpotPriceHistory", "check cost", On.ANYTHING, "Spot's price"),
+    _row("ec2:GetSpotPlacementScores", "cost", On.ANYTHING, "`cost`: how likely EC2 thinks a Spot launch"),
+    _row(
+        "ec2:DescribeVolumes DescribeCapacityBlockOfferings", "cost", On.ANYTHING, "`cost`: volumes, offers"
+    ),
+    _row("ce:GetCostAndUsage", "cost", On.ANYTHING, "`cost --billed`"),
     # The launch, and its dry run
     _row(
         "ec2:RunInstances",
@@ -234,7 +247,7 @@ ROWS: tuple[Row, ...] = (
     _row("s3:ListBucketVersions", "destroy", On.BUCKET, "empty_scripts_bucket"),
     _row("s3:DeleteObject DeleteObjectVersion", "destroy", On.SCRIPTS, "empty_scripts_bucket"),
     # Parameter Store
-    _row("ssm:GetParameter", "check", On.PARAMETERS, "the image, the reservation and the zone"),
+    _row("ssm:GetParameter", "check cost", On.PARAMETERS, "the image, the reservation and the zone"),
     _row(
         "ssm:GetParametersByPath",
         "check deploy destroy",

@@ -7,7 +7,17 @@ from enum import StrEnum
 from typing import Literal, get_args
 
 Command = Literal[
-    "deploy", "destroy", "capacity", "check", "verify", "connect", "run", "forward", "ssh-config", "all"
+    "deploy",
+    "destroy",
+    "capacity",
+    "check",
+    "cost",
+    "verify",
+    "connect",
+    "run",
+    "forward",
+    "ssh-config",
+    "all",
 ]
 COMMANDS: tuple[Command, ...] = get_args(Command)
 # `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status` and `nodes sync` no

@@ -54,6 +54,7 @@ def test_only_what_was_agreed_is_applied(
     deploying.types(typed)
     ran = deploying.project.run("deploy", "dev", "--no-verify", *options)
     assert (ran.code, said in ran.err) == (code, True), ran
+    assert "2 x g7e.8xlarge On-Demand cost 10.54 USD an hour" in ran.out
     assert deploying.terraform() == (PLANNED if code or plan == "nothing" else APPLIED)
     assert "Nothing was changed" in ran.err or not code
 

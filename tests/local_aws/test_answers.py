@@ -197,6 +197,15 @@ CALLS: dict[str, Callable[[Account], Any]] = {
     "cancel_spot_instance_requests": lambda it: it.ec2.cancel_spot_instance_requests(
         SpotInstanceRequestIds=it.spot()
     ),
+    "describe_spot_price_history": lambda it: it.ec2.describe_spot_price_history(
+        InstanceTypes=["p5.48xlarge"]
+    ),
+    "get_spot_placement_scores": lambda it: it.ec2.get_spot_placement_scores(
+        InstanceTypes=["p5.48xlarge"],
+        TargetCapacity=2,
+        SingleAvailabilityZone=True,
+        RegionNames=["us-east-2"],
+    ),
     "get_parameters_by_path": lambda it: it.ssm.get_parameters_by_path(Path="/aws/service", Recursive=True),
     "get_parameter": lambda it: (it.parameter(), it.ssm.get_parameter(Name="/team/name")),
     "put_parameter": lambda it: it.parameter(),

@@ -31,6 +31,8 @@ from nixl_efa.checks.network_facts import Exclusion, LocalZone, NetworkAcl, Publ
 from nixl_efa.checks.permissions import wanted, wanted_of_nodes
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
+from nixl_efa.cost.compare import Rates
+from nixl_efa.cost.prices import hourly
 from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
@@ -82,6 +84,9 @@ class Gatherer(AskingForCapacity):
         volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"), "volume quota")
         volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib, usage.gp3_gib)
         spot_role = self.begin(self._spot_role, ("spot role", launch.market))
+        rates = self.begin(
+            lambda: self._rates(account.result()), ("rates", launch.market, launch.instance_type)
+        )
         profile = self.begin(self._profile, "profile")
         permissions = self.begin(lambda: self._permissions(account.result(), profile.result()), "permissions")
         profile_permissions = self.begin(
@@ -199,6 +204,7 @@ class Gatherer(AskingForCapacity):
             ec2_names=named_in_ec2.result(),
             iam_names=named_in_iam.result(),
             dry_run=tried.result(),
+            rates=rates.result(),
         )
 
     def _things_with_its_names(
@@ -262,6 +268,14 @@ class Gatherer(AskingForCapacity):
                 "" if isinstance(account, NoAnswer) else account.id,
             ),
         )
+
+    def _rates(self, account: Answer[Account]) -> Answer[Rates | None]:
+        """None for a launch into a block, which costs nothing more than its fee."""
+        if self._launch.market == "capacity-block":
+            return None
+        if isinstance(account, NoAnswer):
+            return account
+        return hourly(self._launch, self._clients, self._clock)
 
     def _spot_role(self) -> Answer[bool | None]:
         if self._launch.market != "spot":

@@ -1,0 +1,139 @@
+"""What a Capacity Block costs: one that was bought, or the cheapest on offer. Pure.
+
+The fee is paid up front for all instances and the whole time, used or not (EC2 user guide, capacity-blocks-pricing);
+the hours of its instances cost nothing more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from nixl_efa.block_end import terminates_at
+from nixl_efa.capacity.extension import PAID, PENDING, Extension
+from nixl_efa.capacity.offering import Offering, hours_of
+from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation
+from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, amount_of
+from nixl_efa.ultra_servers import ULTRA_SERVERS
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A Capacity Block with its price.
+
+    id:        of the reservation, or of the offering. bought: whether it is paid for, or on offer.
+    instances: for which the fee is: of UltraServers, all reservations of the purchase together. size: its own.
+    end:       with the paid extensions.
+    fee:       of the block itself; Unknown where it was not bought by this project. extensions: those that are paid.
+    pending:   what is bought and still to be paid; None without.
+    """
+
+    id: str
+    bought: bool
+    state: str
+    instance_type: str
+    zone: str
+    instances: int
+    size: int
+    start: datetime
+    end: datetime
+    fee: Price
+    extensions: tuple[Amount, ...] = ()
+    pending: Sum | None = None
+
+    @property
+    def price(self) -> Price:
+        """The fee with its paid extensions."""
+        if isinstance(self.fee, Unknown):
+            return self.fee
+        whole = added([("fee", self.fee), *(("extension", one) for one in self.extensions)]).whole
+        return whole or Unknown("its fee and those of its extensions are in different currencies")
+
+    @property
+    def length(self) -> timedelta:
+        """From its start to its end."""
+        return self.end - self.start
+
+    @property
+    def usable(self) -> timedelta:
+        """From its start until EC2 begins to terminate what runs in it."""
+        return terminates_at(self.end, self.instance_type) - self.start
+
+    @property
+    def instance_hours(self) -> Decimal:
+        """What the fee is for."""
+        return self.instances * hours_of(self.length)
+
+    @property
+    def instance_hour(self) -> Price:
+        """The fee for one instance and one hour of the block, used or not."""
+        price = self.price
+        return (
+            price if isinstance(price, Unknown) else Amount(price.value / self.instance_hours, price.currency)
+        )
+
+
+def of_reservation(
+    reservation: Reservation, extensions: Iterable[Extension], account: str = ""
+) -> Block | Unknown:
+    """A block that was bought. account: who asks; empty where that is not known. Unknown for what is no block, or has
+    no time."""
+    if not reservation.is_block or reservation.start is None or reservation.end is None:
+        return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
+    if not reservation.size:
+        return Unknown(f"EC2 does not tell how many instances {reservation.id} has")
+    mine = [one for one in extensions if one.reservation_id == reservation.id]
+    open_ = [Amount(one.fee, one.currency) for one in mine if one.status == PENDING]
+    fee = amount_of(reservation.fee) if reservation.fee else _not_told(reservation, account)
+    owed: list[Price] = [*open_]
+    if reservation.state in PAYMENT_STATES:
+        owed.append(fee)
+    return Block(
+        id=reservation.id,
+        bought=True,
+        state=reservation.state,
+        instance_type=reservation.instance_type,
+        zone=reservation.zone,
+        instances=_paid_for(reservation),
+        size=reservation.size,
+        start=reservation.start,
+        end=reservation.end,
+        fee=fee,
+        extensions=tuple(Amount(one.fee, one.currency) for one in mine if one.status == PAID),
+        pending=added((reservation.id, one) for one in owed) if owed else None,
+    )
+
+
+def of_offering(offering: Offering) -> Block:
+    """A block that can be bought."""
+    return Block(
+        id=offering.id,
+        bought=False,
+        state="offered",
+        instance_type=offering.instance_type,
+        zone=offering.zone,
+        instances=offering.count,
+        size=offering.count,
+        start=offering.start,
+        end=offering.end,
+        fee=Amount(offering.fee, offering.currency),
+    )
+
+
+def _not_told(reservation: Reservation, account: str) -> Unknown:
+    if account and reservation.owner and reservation.owner != account:
+        return Unknown(
+            f"{reservation.id} was bought by account {reservation.owner}, which alone knows its fee"
+        )
+    return Unknown(
+        f"{reservation.id} was not bought with this project, and EC2 tells no fee after the purchase: see its invoice"
+    )
+
+
+def _paid_for(reservation: Reservation) -> int:
+    """The instances that the fee beside a reservation is for."""
+    count, _, name = reservation.ultra_servers.partition(" x ")
+    known = ULTRA_SERVERS.get(name)
+    return int(count) * known.instances if known and count.isdecimal() else reservation.size

@@ -1,0 +1,273 @@
+"""`nixl-efa cost` on the local AWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+
+from local_aws import LocalAws
+from nixl_efa.cost import price_list
+from tests.cli.conftest import BLOCK, REGION, Cli, actions, aws, cli, running, write_environment
+from tests.cli.test_money_next import IMAGE
+from tests.clients import clients_are_made_once
+from tests.policies import denied, in_policy, under, used
+
+__all__ = ["aws", "cli", "clients_are_made_once", "running"]
+
+ROOT = Path(__file__).resolve().parents[2]
+ON_DEMAND = """region = "us-east-2"
+instance_type = "g7e.12xlarge"
+"""
+Cost = Callable[..., Any]
+
+
+@pytest.fixture
+def cost(cli: Cli) -> Cost:
+    """The document of `cost ... --json`. dev is On-Demand here."""
+    write_environment(Path(), "dev", ON_DEMAND)
+
+    def ask(*words: str) -> Any:
+        ran = cli("cost", *words, "--json")
+        assert ran.code == 0, ran.err
+        return ran.json
+
+    return ask
+
+
+def bought(cli: Cli, aws: LocalAws) -> str:
+    """A block for prod that is active, by its id."""
+    ran = cli.buy(cli.offer())
+    assert ran.code == 0, ran.err
+    aws.advance(timedelta(hours=1))
+    return ran.out.strip()
+
+
+def launched(environment: str, block: str = "", **more: Any) -> None:
+    """The two nodes of an environment, each with a public address."""
+    ec2 = boto3.client("ec2", REGION)
+    zone = f"{REGION}a"
+    if block:
+        (found,) = ec2.describe_capacity_reservations(CapacityReservationIds=[block])["CapacityReservations"]
+        zone = found["AvailabilityZone"]
+        more |= {
+            "InstanceMarketOptions": {"MarketType": "capacity-block"},
+            "CapacityReservationSpecification": {
+                "CapacityReservationTarget": {"CapacityReservationId": block}
+            },
+        }
+    image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
+    subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [zone]}])["Subnets"]
+    for name in ("producer", "consumer"):
+        tags: Any = [{"Key": "Name", "Value": f"nixl-efa-{environment}-{name}"}]
+        answer = ec2.run_instances(
+            ImageId=image,
+            InstanceType="p5.48xlarge" if block else "g7e.12xlarge",
+            MinCount=1,
+            MaxCount=1,
+            SubnetId=subnets[0]["SubnetId"],
+            TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+            BlockDeviceMappings=[
+                {"DeviceName": "/dev/sda1", "Ebs": {"VolumeType": "gp3", "VolumeSize": 720}}
+            ],
+            **more,
+        )
+        address = ec2.allocate_address(Domain="vpc")["AllocationId"]
+        ec2.associate_address(AllocationId=address, InstanceId=answer["Instances"][0]["InstanceId"])
+
+
+def test_the_three_markets_stand_side_by_side(cli: Cli, cost: Cost) -> None:
+    document = cost("prod", "--hours", "20")
+    (request,) = document["requests"]
+    # The cheapest block of a day, On-Demand as the Price List has it, Spot where it is lowest.
+    assert request["block"]["bought"] is False
+    assert request["block"]["fee"] == {"amount": "1535.6425", "currency": "USD", "unknown": ""}
+    assert request["on_demand"]["total"]["amount"] == "2201.6"
+    assert request["spot"]["availability_zone"] == "us-east-2a"
+    assert [one["market"] for one in request["break_even"]] == ["on-demand", "spot"]
+    assert document["together"] == request["together"]
+    shown = cli("cost", "prod", "--hours", "20").out
+    assert "for 20 h                    CAPACITY BLOCK          ON-DEMAND               SPOT" in shown
+    assert "Nothing more is paid for EFA, nor for data between the nodes" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert not [line for line in shown.splitlines() if line != line.rstrip()]
+
+
+def test_a_block_that_was_bought_is_taken_with_its_extension(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    block = bought(cli, aws)
+    extended = cli("capacity", "extend", block, "--hours", "24", "--yes", "--max-fee", "9999")
+    assert extended.code == 0, extended.err
+    (request,) = cost("prod")["requests"]
+    assert request["block"]["payment_pending"]["amount"] == "1510.272"
+    aws.advance(timedelta(minutes=10))
+    document = cost("prod")
+    found = document["requests"][0]["block"]
+    assert (found["id"], found["bought"], found["payment_pending"]["amount"]) == (block, True, "0")
+    assert (found["fee"]["amount"], found["extension_fees"][0]["amount"]) == ("3155.3043", "1510.272")
+    # 26 h 49 min and 24 h, but for the last half hour.
+    assert document["hours"] == "50.45"
+
+
+def test_a_block_that_was_bought_elsewhere_has_no_fee_and_no_break_even(
+    cli: Cli, aws: LocalAws, cost: Cost
+) -> None:
+    block = bought(cli, aws)
+    boto3.client("ec2", REGION).delete_tags(Resources=[block], Tags=[{"Key": "nixl-efa:upfront-fee"}])
+    (request,) = cost("prod")["requests"]
+    assert request["block"]["fee"]["amount"] is None
+    assert "was not bought with this project" in request["block"]["fee"]["unknown"]
+    assert (request["break_even"], request["together"]["capacity-block"]["amount"]) == ([], None)
+    assert "The fee is unknown: cr-" in cli("cost", "prod").out
+
+
+def test_nodes_in_a_block_so_far_and_by_its_end(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    block = bought(cli, aws)
+    launched("prod", block)
+    aws.advance(timedelta(hours=10))
+    document = cost("prod")["running"]
+    parts = {one["what"]: one for one in document["parts"]}
+    assert [one["name"] for one in document["nodes"]] == ["consumer", "producer"]
+    of_block = parts[f"block {block}"]
+    assert (of_block["so_far"]["amount"], of_block["by_end"]["amount"]) == ("1645.0323", "1645.0323")
+    assert (of_block["used_instance_hours"], of_block["end"]) == ("20.0", "2026-12-02T11:00:00Z")
+    # Two volumes of 720 GiB for 10 and 26 of 720 hours, and their addresses.
+    assert (parts["volumes"]["so_far"]["amount"], parts["volumes"]["by_end"]["amount"]) == ("1.6", "4.16")
+    assert (parts["public addresses"]["by_end"]["amount"]) == "0.26"
+    shown = cli("cost", "prod").out
+    assert "BY 2026-12-02 11:00 UTC" in shown
+    assert "of its instance-hours so far: 20 used, 0.9 idle" in shown
+    assert max(len(line) for line in shown.splitlines()) <= 80
+
+
+def test_nodes_by_the_hour_have_no_end(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    launched("dev")
+    aws.advance(timedelta(hours=10))
+    document = cost("dev")["running"]
+    assert (document["by_end"], document["so_far"]["unknown"]) == (None, "")
+    assert document["parts"][0]["so_far"]["amount"] == "165.722"
+    assert "EACH FURTHER HOUR" in cli("cost", "dev").out
+
+
+REFUSED = {
+    "GetProducts": ("on-demand", "pricing:GetProducts"),
+    "DescribeSpotPriceHistory": ("spot", "ec2:DescribeSpotPriceHistory"),
+}
+
+
+@pytest.mark.parametrize("action", REFUSED)
+def test_a_price_that_may_not_be_asked_for_is_unknown_and_never_0(
+    cli: Cli, aws: LocalAws, cost: Cost, action: str
+) -> None:
+    market, permission = REFUSED[action]
+    aws.faults.add(action, code="AccessDeniedException", message="no", times=None)
+    document = cost("dev")
+    (request,) = document["requests"]
+    part = request["on_demand" if market == "on-demand" else "spot"]
+    assert part["instance_hour"] == {
+        "amount": None, "currency": None, "unknown": f"no permission: {permission}",
+    }  # fmt: skip
+    assert request["together"][market]["amount"] is None
+    assert f"unknown: no permission: {permission}." in cli("cost", "dev").out
+
+
+def test_a_type_without_an_on_demand_price_says_so(cli: Cli, cost: Cost) -> None:
+    write_environment(Path(), "dev", BLOCK.format(name="dev", parameter="/d").replace("p5.", "p5e."))
+    (request,) = cost("dev")["requests"]
+    assert request["on_demand"]["instance_hour"]["unknown"] == (
+        "the Price List has no price for p5e.48xlarge On-Demand in us-east-2"
+    )
+    assert request["block"]["id"]
+
+
+def test_a_price_list_that_can_not_be_reached_leaves_its_prices_unknown(
+    cli: Cli, aws: LocalAws, cost: Cost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL_PRICING", "http://127.0.0.1:9")
+    # The Price List of a region that no other test asks: clients are kept.
+    monkeypatch.setitem(price_list.ENDPOINTS, "aws", "eu-central-1")
+    (request,) = cost("dev")["requests"]
+    assert "http://127.0.0.1:9" in request["on_demand"]["instance_hour"]["unknown"]
+    assert request["spot"]["instance_hour"]["amount"]
+    assert actions(aws, "GetProducts") == 0
+
+
+def test_each_of_several_requests_has_its_own_block(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    text = f'{ON_DEMAND}[consumer]\ninstance_type = "p5.48xlarge"\nuse_capacity_block = true\n'
+    write_environment(Path(), "dev", text)
+    document = cost("dev")
+    producer, consumer = document["requests"]
+    assert (producer["block"]["unknown"], consumer["block"]["instances"]) == (
+        "AWS sells no Capacity Blocks of g7e.12xlarge", 1,
+    )  # fmt: skip
+    assert document["together"]["capacity-block"]["unknown"] == "producer block"
+    assert document["together"]["on-demand"]["amount"]
+    shown = cli("cost", "dev").out
+    assert "consumer: 1 x p5.48xlarge" in shown
+    assert "all nodes" in shown
+
+
+def test_cost_explorer_is_asked_by_the_option_alone(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    assert cost("dev")["billed"] is None
+    assert actions(aws, "GetCostAndUsage") == 0
+    aws.world.billed = {"Amazon Elastic Compute Cloud - Compute": "12.5", "EC2 - Other": "0.25"}
+    billed = cost("dev", "--billed")["billed"]
+    assert (billed["total"]["amount"], billed["start"], billed["end"]) == (
+        "12.75",
+        "2026-11-01",
+        "2026-12-02",
+    )
+    assert actions(aws, "GetCostAndUsage") == 1
+    assert "12.75 USD" in cli("cost", "dev", "--billed").out
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_bill_without_the_tag_is_unknown(cli: Cli, aws: LocalAws, cost: Cost, refused: bool) -> None:
+    if refused:
+        aws.faults.add("GetCostAndUsage", code="AccessDeniedException", message="no", times=None)
+    total = cost("dev", "--billed")["billed"]["total"]
+    assert total["amount"] is None
+    words = "no permission: ce:GetCostAndUsage" if refused else "must be activated for cost allocation"
+    assert words in total["unknown"]
+    assert "unknown: " in cli("cost", "dev", "--billed").out
+
+
+def test_the_policy_of_cost_is_enough_and_all_of_it_is_needed(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    block = bought(cli, aws)
+    launched("prod", block)
+    printed = cli("policy", "cost", "--env", "prod").out
+    under(aws, printed)
+    found = cost("prod", "--billed")
+    assert found["running"]["parts"][0]["so_far"]["amount"]
+    # And before there is a block.
+    write_environment(Path(), "prod", BLOCK.format(name="prod", parameter="/nixl-efa/prod/other"))
+    assert cost("prod")["requests"][0]["block"]["bought"] is False
+    assert denied(aws) == []
+    assert in_policy(json.loads(printed)) - used(aws) == set()
+
+
+def members() -> dict[str, set[str]]:
+    """The names of each part of the form on the page."""
+    page = (ROOT / "docs" / "cost.md").read_text(encoding="utf-8").partition("## JSON")[2]
+    rows = [line.split("|")[1:3] for line in page.splitlines() if line.startswith("| ")]
+    return {name.strip(): set(cell.partition("`")[2].partition("`")[0].split()) for name, cell in rows}
+
+
+def test_the_form_has_the_members_that_are_documented_and_no_others(
+    cli: Cli, aws: LocalAws, cost: Cost
+) -> None:
+    launched("prod", bought(cli, aws))
+    document, told = cost("prod", "--billed"), members()
+    (request,) = document["requests"]
+    assert set(document) == told["the document"]
+    assert set(request) == told["one of `requests`"]
+    for name in ("block", "on_demand", "spot"):
+        assert set(request[name]) == told[f"`{name}`"]
+    assert set(request["break_even"][0]) == told["one of `break_even`"]
+    assert set(document["running"]) == told["`running`"]
+    assert set(document["running"]["parts"][0]) == told["one of `parts`"]
+    assert set(document["billed"]) == told["`billed`"]
