@@ -199,6 +199,8 @@ def _npm(words: list[str]) -> str:
 # Commands of the AWS CLI's own, which botocore does not know, with their options (AWS CLI reference).
 OF_THE_CLI = {
     ("s3", "cp"): {"--recursive"},
+    ("s3", "rm"): {"--recursive"},
+    ("s3", "sync"): set(),
     ("sso", "login"): {"--profile"},
     ("configure",): {"--profile"},
 }

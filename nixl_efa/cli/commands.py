@@ -22,6 +22,7 @@ TAKE_PROFILE = frozenset(
         "capacity",
         "check",
         "connect",
+        "copy",
         "cost",
         "deploy",
         "doctor",

@@ -136,7 +136,7 @@ def _run(at: At, command: str, timeout: int, comment: str) -> int:
         streams[stream].flush()
 
     with interrupts() as is_stopped:
-        ended = _carry_out(at, command, receive, is_stopped, timeout, comment)
+        ended = carry_out(at, dict.fromkeys(at.nodes, command), receive, is_stopped, timeout, comment)
     for stream, line in labels.rest() if labels is not None else ():
         streams[stream].write(line)
         streams[stream].flush()
@@ -167,7 +167,7 @@ def run_quietly(at: At, command: str, comment: str) -> Mapping[Node, Answer]:
         texts[node, stream] = texts.get((node, stream), b"") + data
 
     with interrupts() as is_stopped:
-        ended = _carry_out(at, command, receive, is_stopped, 120, comment)
+        ended = carry_out(at, dict.fromkeys(at.nodes, command), receive, is_stopped, 120, comment)
     if is_stopped():
         raise output.Failure("interrupted.", exit_code=running.CANCELLED)
     return {
@@ -180,14 +180,15 @@ def run_quietly(at: At, command: str, comment: str) -> Mapping[Node, Answer]:
     }
 
 
-def _carry_out(
+def carry_out(
     at: At,
-    command: str,
+    commands: Mapping[Node, str],
     receive: running.Receive,
     is_stopped: Callable[[], bool],
     timeout: int,
     comment: str,
 ) -> Mapping[Node, running.Ended]:
+    """Run a line for bash on each of the nodes; see running.run."""
     from nixl_efa.clock import clock_of
     from nixl_efa.nodes.run_command import Bucket
     from nixl_efa.work import running
@@ -195,7 +196,6 @@ def _carry_out(
     name = at.pair.scripts_bucket
     bucket = Bucket(at.clients.s3(at.settings.region), name) if name else None
     ssm = at.clients.ssm(at.settings.region)
-    commands = dict.fromkeys(at.nodes, command)
     return running.run(ssm, bucket, commands, clock_of(os.environ), receive, is_stopped, timeout, comment)
 
 

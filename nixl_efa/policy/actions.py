@@ -8,7 +8,7 @@ from __future__ import annotations
 from nixl_efa.policy.model import COMMANDS, INCLUDED, Command, On, Row
 
 # All that looks nodes up in the state.
-_WITH_NODES = "verify connect run forward ssh-config"
+_WITH_NODES = "verify connect run copy forward ssh-config"
 
 
 def _row(actions: str, commands: str, on: On, why: str) -> Row:
@@ -297,7 +297,8 @@ ROWS: tuple[Row, ...] = (
         On.OUTPUTS_SENT,
         "`run`, `logs`: what a node prints while the command runs, or too much for Run Command",
     ),
-    _row("s3:ListBucket", "run", On.BUCKET, "`run`: what is left of outputs, to delete it"),
+    _row("s3:GetObject PutObject DeleteObject", "copy", On.COPIES, "`copy`: files on their way"),
+    _row("s3:ListBucket", "run copy", On.BUCKET, "`run`: what is left of outputs, to delete it"),
     _row(
         "s3:GetObject DeleteObject",
         "verify",

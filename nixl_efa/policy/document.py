@@ -17,7 +17,7 @@ from nixl_efa.policy.model import Command, On
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.settings.model import STACK_TAG
-from nixl_efa.work import running
+from nixl_efa.work import copying, running
 
 # IAM user guide, reference_iam-quotas: of a managed policy, in characters without white space.
 LARGEST = 6144
@@ -222,6 +222,7 @@ def _of_access(launch: Launch) -> dict[On, Scope]:
         On.BUCKET: Scope((bucket,)),
         On.OUTPUTS: Scope((f"{bucket}/{PREFIX}/*",)),
         On.OUTPUTS_SENT: Scope((f"{bucket}/{running.PREFIX}/*",)),
+        On.COPIES: Scope((f"{bucket}/{copying.PREFIX}/*",)),
         On.MEMBERS: Scope((f"{bucket}/{MEMBERS_KEY}",)),
         On.SCRIPTS: Scope((f"{bucket}/*",) if launch.empty_scripts_bucket else ()),
     }

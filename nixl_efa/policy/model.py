@@ -15,6 +15,7 @@ Command = Literal[
     "verify",
     "connect",
     "run",
+    "copy",
     "forward",
     "ssh-config",
     "all",
@@ -24,6 +25,7 @@ COMMANDS: tuple[Command, ...] = get_args(Command)
 # more than verify, and `logs` no more than run.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
+    "copy": ("copy", "run"),
     "ssh-config": ("ssh-config", "run"),
     "all": COMMANDS,
 }
@@ -51,6 +53,7 @@ class On(StrEnum):
     MEMBERS = "WriteMembers"
     OUTPUTS = "LongOutputs"
     OUTPUTS_SENT = "SentOutputs"
+    COPIES = "Copies"
     PARAMETERS = "Parameters"
     PARAMETERS_KEPT = "KeepParameters"
     PARAMETERS_BESIDE = "OtherEnvironments"

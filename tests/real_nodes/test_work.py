@@ -1,4 +1,4 @@
-"""Work on machines that have booted, as a user does it: run, logs, forward, ssh. Under the policies we print."""
+"""Work on machines that have booted, as a user does it: run, logs, copy, forward, ssh. Under the policies we print."""
 
 from __future__ import annotations
 
@@ -184,6 +184,50 @@ def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tmp_path
         check=False,
     )
     assert (refused.returncode, b"HOST IDENTIFICATION HAS CHANGED" in refused.stderr) == (255, True)
+
+
+def test_a_folder_goes_to_all_nodes_and_comes_back_from_each(work: Desk, tmp_path: Path) -> None:
+    work.allow("copy")
+    (tmp_path / "model/below").mkdir(parents=True)
+    (tmp_path / "model/below/weights").write_bytes(os.urandom(300_000))
+    (tmp_path / "model/run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "model/run.sh").chmod(0o755)
+    code, _, said = work.call("copy", str(tmp_path / "model"), "trial:all:/srv/copied")
+    assert (code, said) == (0, "2 files, 300.0 KB, on producer, consumer.\n")
+    back = tmp_path / "back"
+    code, _, said = work.call("copy", "trial:all:/srv/copied", str(back))
+    assert (code, said.splitlines()) == (
+        0,
+        ["2 files, 300.0 KB, from producer.", "2 files, 300.0 KB, from consumer."],
+    )
+    for name in work.ids:
+        subprocess.run(["diff", "-r", tmp_path / "model", back / name / "copied"], check=True)
+        assert os.access(back / name / "copied/run.sh", os.X_OK)
+    missing = work.call("copy", "trial:consumer:/srv/nothing", str(back))
+    assert missing == (1, "", "nixl-efa: consumer: /srv/nothing: there is no such file or folder.\n")
+
+
+def test_a_copy_that_was_interrupted_goes_on_and_leaves_nothing_behind(work: Desk, tmp_path: Path) -> None:
+    work.allow("copy")
+    (tmp_path / "big").write_bytes(os.urandom(20 << 20))
+    words = ("copy", str(tmp_path / "big"), "trial:producer:/srv/big")
+    process = work.start(*words)
+    wait_until(lambda: len(work.in_bucket()) >= 2, "the first pieces")
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=60)[1].decode()
+    assert process.returncode == 130
+    assert re.match(r"nixl-efa: interrupted\. What was sent is kept for a day in s3://", said)
+    kept = [key for key in work.in_bucket() if not key.endswith("list.json")]
+    assert len(kept) >= 2
+    assert work.account.run(work.ids["producer"], "test -e /srv/big")["ResponseCode"] == 1
+    work.account.aws.calls.clear()
+    assert work.call(*words)[0] == 0
+    stored = [call for call in work.account.aws.calls.all() if call.action == "PutObject"]
+    # The list of files, and the pieces that were missing.
+    assert len(stored) == 1 + 3 - len(kept)
+    told = work.account.out(work.ids["producer"], "sha256sum /srv/big; ls -A /srv")
+    assert told.split()[0] == hashlib.sha256((tmp_path / "big").read_bytes()).hexdigest()
+    assert ".nixl-efa-copy-" not in told
 
 
 def test_a_node_that_is_not_reached_is_255_and_the_others_answer(work: Desk) -> None:

@@ -1,0 +1,190 @@
+"""`nixl-efa copy`: files and folders between this machine and nodes."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.cli.nodes import Profile
+from nixl_efa.cli.work import At, carry_out, interrupts, nodes_at
+from nixl_efa.clock import clock_of
+from nixl_efa.findings import listed as named
+from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.work import copying, pieces, running
+from nixl_efa.work.copying import Copy, Kept, Progress
+
+if TYPE_CHECKING:
+    from nixl_efa.nodes.outputs import Node
+
+_SAY_SECONDS = 15.0
+
+
+class _Interrupted(Exception):  # noqa: N818  (not an error)
+    """Ctrl-C while pieces went."""
+
+
+def copy(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, or ENV:NODE:PATH.")
+    ],
+    destination: Annotated[
+        str, typer.Argument(metavar="DEST", help="Whereto: ENV:NODE:PATH, or a path here.")
+    ],
+    profile: Profile = None,
+) -> None:
+    """Copy files and folders to nodes or from them, through the scripts bucket.
+
+    NODE is a node's name, several with commas, or `all`: what goes to several nodes is sent once. A DEST that ends with
+    / is a folder to put into, any other the copy's name. From several nodes each gets a folder of its name in DEST.
+    Files take their names when all of them are there and their SHA-256 are right. The same command goes on with a copy
+    that was interrupted.
+    """
+    asked = copying.parse([*sources, destination])
+    at = nodes_at(asked.remote.environment, list(asked.remote.nodes), profile)
+    if not at.pair.scripts_bucket:
+        raise output.Failure("the environment has no scripts bucket: `nixl-efa deploy` makes it.")
+    bucket = Bucket(at.clients.s3(at.settings.region), at.pair.scripts_bucket)
+    kept = Kept(bucket, asked.name(f"{platform.node()} {os.getuid()}"))
+    kept.forget_old(clock_of(os.environ))
+    try:
+        with interrupts() as is_stopped:
+            (_to_nodes if asked.to_nodes else _from_nodes)(at, asked, kept, is_stopped)
+    except pieces.CopyError as error:
+        raise output.Failure(" ".join(filter(None, (f"{error}.", _goes_on(kept))))) from error
+    except (_Interrupted, KeyboardInterrupt):
+        output.say(" ".join(filter(None, ("nixl-efa: interrupted.", _goes_on(kept)))))
+        # Pieces that are on their way would hold the end up; none of them counts before it is whole.
+        os._exit(running.CANCELLED)
+    kept.forget()
+
+
+def _goes_on(kept: Kept) -> str:
+    if kept.is_empty:
+        return ""
+    return (
+        f"What was sent is kept for a day in {kept.place}: the same command goes on from there, "
+        f"`aws s3 rm --recursive {kept.place}` deletes it."
+    )
+
+
+def _to_nodes(at: At, asked: Copy, kept: Kept, is_stopped: Callable[[], bool]) -> None:
+    listed, places = pieces.listing(list(asked.local))
+    total = pieces.total_of(listed)
+    with _bar("sent", total, is_stopped) as done:
+        listed = pieces.send(listed, places, kept.store, copying.AT_ONCE, done)
+    kept.put_list(kept.prefix, listed)
+    with _bar("on the nodes", total * len(at.nodes), is_stopped) as done:
+        _on_nodes(at, "receive", asked, kept, lambda _: kept.prefix, done, is_stopped)
+    _tell(listed, f"on {named(one.name for one in at.nodes)}")
+
+
+def _from_nodes(at: At, asked: Copy, kept: Kept, is_stopped: Callable[[], bool]) -> None:
+    def prefix(node: Node) -> str:
+        return f"{kept.prefix}/{node.name}"
+
+    with _bar("sent by the nodes", 0, is_stopped) as done:
+        _on_nodes(at, "send", asked, kept, prefix, done, is_stopped)
+    for node in at.nodes:
+        listed = json.loads(kept.get(prefix(node), pieces.LIST))
+        destination = os.path.join(asked.local[0], node.name, "") if len(at.nodes) > 1 else asked.local[0]
+        name = kept.prefix.rpartition("/")[2]
+        with _bar(f"from {node.name}", pieces.total_of(listed), is_stopped) as done:
+            pieces.receive(
+                listed,
+                destination,
+                name,
+                partial(kept.get, prefix(node)),
+                copying.AT_ONCE,
+                done,
+            )
+        _tell(listed, f"from {node.name}")
+
+
+def _on_nodes(
+    at: At,
+    action: str,
+    asked: Copy,
+    kept: Kept,
+    prefix: Callable[[Node], str],
+    done: pieces.Done,
+    is_stopped: Callable[[], bool],
+) -> None:
+    """Let the nodes do their part. Failure, with what each of them says, where one could not."""
+    progress, said = Progress(), dict[str, bytes]()
+
+    def receive(node: Node, stream: running.Stream, data: bytes) -> None:
+        if stream == "err":
+            said[node.name] = said.get(node.name, b"") + data
+            return
+        before = progress.done
+        progress.heard(node.name, data)
+        done(progress.done - before)
+
+    name = kept.prefix.rpartition("/")[2]
+    commands = {
+        node: copying.on_node(
+            action, at.settings.region, at.pair.scripts_bucket, prefix(node), name, asked.remote.path
+        )
+        for node in at.nodes
+    }
+    ended = carry_out(at, commands, receive, is_stopped, running.MOST_SECONDS, "nixl-efa copy")
+    if is_stopped():
+        raise _Interrupted
+    faults = [
+        one.problem or f"{node.name}: {' '.join(said.get(node.name, b'').decode(errors='replace').split())}"
+        for node, one in ended.items()
+        if one.code
+    ]
+    if faults:
+        raise pieces.CopyError("; ".join(faults).rstrip("."))
+
+
+@contextmanager
+def _bar(what: str, total: int, is_stopped: Callable[[], bool]) -> Iterator[pieces.Done]:
+    """Says how much is done: in one line on a terminal, else each some seconds. total: 0 where it is not known."""
+    count, last = 0, time.monotonic()
+    is_terminal = sys.stderr.isatty()
+
+    def line() -> str:
+        of = f" of {_size(total)}" if total else ""
+        return f"{what}: {_size(count)}{of}"
+
+    def done(more: int) -> None:
+        nonlocal count, last
+        count += more
+        if is_stopped():
+            raise _Interrupted
+        if time.monotonic() - last > (0.2 if is_terminal else _SAY_SECONDS):
+            last = time.monotonic()
+            if is_terminal:
+                sys.stderr.write(f"\r{line()}\x1b[K")
+                sys.stderr.flush()
+            else:
+                output.say(line())
+
+    yield done
+    if is_terminal:
+        sys.stderr.write("\r\x1b[K")
+
+
+def _tell(listed: pieces.Listing, where: str) -> None:
+    count = len(listed["files"])
+    output.say(f"{count} file{'' if count == 1 else 's'}, {_size(pieces.total_of(listed))}, {where}.")
+
+
+def _size(count: int) -> str:
+    """In units of the power of ten that says it: 812 bytes, 4.2 MB, 140.0 GB."""
+    for unit, least in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
+        if count >= least:
+            return f"{count / least:.1f} {unit}"
+    return f"{count} bytes"

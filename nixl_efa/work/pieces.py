@@ -1,0 +1,341 @@
+"""Files as one row of bytes, cut into pieces that are named by their SHA-256; and files put together from pieces.
+
+Both ends of a copy are here, and a node's python3 runs this text as a program (below, `main`): standard library of
+Python 3.9 alone. A list of files: {"form": 1, "piece_bytes", "folders": [path], "files": [[path, bytes, mode,
+mtime in ns]], "sums": [of each piece]}; paths are relative, with "/", and begin with the name of what is copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Any
+
+FORM = 1
+MIB = 1 << 20
+LEAST_BYTES, MOST_BYTES = 8 * MIB, 64 * MIB
+LIST = "list.json"
+# Of the folder beside a destination in which files grow until all of them are there.
+PART = ".nixl-efa-copy-"
+Listing = dict[str, Any]
+# Says how many bytes more are done.
+Done = Callable[[int], None]
+
+
+class CopyError(Exception):
+    """Why files can't be copied, in a sentence."""
+
+
+def listing(sources: list[str]) -> tuple[Listing, list[str]]:
+    """The list of files without sums, and where each of its files is. Links are followed, as scp does."""
+    folders: list[str] = []
+    files: list[list[Any]] = []
+    places: list[str] = []
+    for source in sources:
+        name = os.path.basename(os.path.abspath(source))
+        if not os.path.exists(source):
+            raise CopyError(f"{source}: there is no such file or folder")
+        if not name:
+            raise CopyError(f"{source}: it has no name: give a folder or file below it")
+        for path, place in _found(name, source, ()):
+            about = os.stat(place)
+            if stat.S_ISDIR(about.st_mode):
+                folders.append(path)
+            elif stat.S_ISREG(about.st_mode):
+                files.append([path, about.st_size, stat.S_IMODE(about.st_mode), about.st_mtime_ns])
+                places.append(place)
+    total = sum(size for _, size, _, _ in files)
+    # A thousand pieces, unless they would be very small or very large.
+    piece = min(max(LEAST_BYTES, total // 1000 // MIB * MIB), MOST_BYTES)
+    return {"form": FORM, "piece_bytes": piece, "folders": folders, "files": files}, places
+
+
+def _found(path: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str]]:
+    """A file or folder and all below it, in order. A link that leads to nothing, or back up, is left out."""
+    try:
+        about = os.stat(place)
+    except FileNotFoundError:
+        return
+    yield path, place
+    own = (about.st_dev, about.st_ino)
+    if stat.S_ISDIR(about.st_mode) and own not in above:
+        for name in sorted(os.listdir(place)):
+            yield from _found(f"{path}/{name}", os.path.join(place, name), (*above, own))
+
+
+def total_of(listed: Listing) -> int:
+    """The bytes of all files."""
+    return sum(size for _, size, _, _ in listed["files"])
+
+
+def spans(listed: Listing) -> list[list[tuple[int, int, int]]]:
+    """What each piece consists of: which file, from which byte on, how many."""
+    found: list[list[tuple[int, int, int]]] = []
+    room = 0
+    for number, (_, size, _, _) in enumerate(listed["files"]):
+        begin = 0
+        while begin < size:
+            if not room:
+                found.append([])
+                room = listed["piece_bytes"]
+            count = min(room, size - begin)
+            found[-1].append((number, begin, count))
+            begin, room = begin + count, room - count
+    return found
+
+
+def read(places: list[str], parts: list[tuple[int, int, int]]) -> bytes:
+    """A piece's bytes."""
+    found = bytearray()
+    for number, begin, count in parts:
+        with open(places[number], "rb") as file:
+            file.seek(begin)
+            data = file.read(count)
+        if len(data) != count:
+            raise CopyError(f"{places[number]}: it became shorter while it was read")
+        found += data
+    return bytes(found)
+
+
+def send(
+    listed: Listing, places: list[str], store: Callable[[str, bytes], None], at_once: int, done: Done
+) -> Listing:
+    """Stores each piece under its sum; the list of files with the sums."""
+    pieces = spans(listed)
+    sums = [""] * len(pieces)
+
+    def one(index: int) -> int:
+        data = read(places, pieces[index])
+        sums[index] = hashlib.sha256(data).hexdigest()
+        store(sums[index], data)
+        return len(data)
+
+    side_by_side(list(range(len(pieces))), one, at_once, done)
+    return {**listed, "sums": sums}
+
+
+def side_by_side(indexes: list[int], work: Callable[[int], int], at_once: int, done: Done) -> None:
+    """`work` for each index, so many at once. An error of one, or of `done`, ends it; those that run are left to it."""
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        left = list(reversed(indexes))
+        running: set[Future[int]] = set()
+        while left or running:
+            while left and len(running) < at_once:
+                running.add(pool.submit(work, left.pop()))
+            ended, running = wait(running, timeout=0.5, return_when=FIRST_COMPLETED)
+            done(sum(future.result() for future in ended))
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def targets(listed: Listing, destination: str) -> list[str]:
+    """Where each file comes to be. A destination that ends with "/", or is "." or "..", is a folder to put into; any
+    other is the name that the copy gets, but a file goes into a folder that is there."""
+    names = list(dict.fromkeys(path.partition("/")[0] for path in _paths(listed)))
+    into = destination.endswith("/") or os.path.basename(destination) in (".", "..")
+    is_file = names == [path for path, *_ in listed["files"]]
+    if not into and (len(names) > 1 or (is_file and os.path.isdir(destination))):
+        if not os.path.isdir(destination):
+            raise CopyError(f"{destination}: there is no such folder to put {len(names)} things into")
+        into = True
+    if into:
+        return [os.path.join(destination, path) for path, *_ in listed["files"]]
+    return [os.path.join(destination, *path.split("/")[1:]) for path, *_ in listed["files"]]
+
+
+def receive(
+    listed: Listing,
+    destination: str,
+    name: str,
+    fetch: Callable[[str], bytes],
+    at_once: int,
+    done: Done,
+) -> None:
+    """Fetches the pieces by their sums and puts the files in their places once all of them are there.
+
+    name: of this copy: one that was interrupted goes on from what it has beside the destination.
+    """
+    _check(listed)
+    ends = targets(listed, destination)
+    for end in ends:
+        if os.path.isdir(end):
+            raise CopyError(f"{end}: it is a folder, and a file of that name is to be put there")
+    part = _part(destination, f"{PART}{name}")
+    had = _had(part, listed)
+    pieces = spans(listed)
+    wanted = [index for index in range(len(pieces)) if f"{index} {listed['sums'][index]}" not in had]
+    sizes = [sum(count for _, _, count in one) for one in pieces]
+    missing = sum(sizes[index] for index in wanted)
+    if shutil.disk_usage(part).free < missing:
+        raise CopyError(f"{destination}: {missing:,} bytes are to come, and its disk has fewer")
+    done(sum(sizes) - missing)
+
+    def one(index: int) -> int:
+        data = fetch(listed["sums"][index])
+        if hashlib.sha256(data).hexdigest() != listed["sums"][index]:
+            raise CopyError(f"piece {index} of {len(pieces)} arrived damaged: its SHA-256 is another one")
+        begin = 0
+        for number, offset, count in pieces[index]:
+            _write(os.path.join(part, str(number)), offset, data[begin : begin + count])
+            begin += count
+        with open(os.path.join(part, "done"), "a", encoding="utf-8") as file:
+            file.write(f"{index} {listed['sums'][index]}\n")
+        return sizes[index]
+
+    side_by_side(wanted, one, at_once, done)
+    _put(listed, destination, ends, part)
+
+
+def _part(destination: str, name: str) -> str:
+    """The folder in which files grow: in the destination where that is a folder, which may be a disk of its own, else
+    beside it; where an earlier try has begun one, there."""
+    beside = os.path.dirname(os.path.abspath(destination))
+    found = [os.path.join(base, name) for base in (beside, destination)]
+    begun = [one for one in found if os.path.isdir(one)]
+    if begun:
+        return begun[0]
+    os.makedirs(beside, exist_ok=True)
+    return found[1] if os.path.isdir(destination) else found[0]
+
+
+def _check(listed: Listing) -> None:
+    """Refuses a list that another version wrote, or that leads elsewhere."""
+    if listed.get("form") != FORM:
+        raise CopyError("another version of nixl-efa sent this: use the same one on both ends")
+    for path in _paths(listed):
+        if any(part in ("", ".", "..") for part in path.split("/")):
+            raise CopyError(f"{path!r} is no path to put anything at")
+
+
+def _had(part: str, listed: Listing) -> set[str]:
+    """What an earlier try has fetched; the folder is there then, for this list of files."""
+    layout = json.dumps([listed["piece_bytes"], listed["files"]])
+    at = os.path.join(part, "layout")
+    if os.path.isdir(part):
+        if os.path.exists(at) and _text(at) == layout:
+            done = os.path.join(part, "done")
+            return set(_text(done).splitlines()) if os.path.exists(done) else set()
+        shutil.rmtree(part)
+    os.mkdir(part, 0o700)
+    with open(at, "w", encoding="utf-8") as file:
+        file.write(layout)
+    return set()
+
+
+def _text(path: str) -> str:
+    with open(path, encoding="utf-8") as file:
+        return file.read()
+
+
+def _write(path: str, offset: int, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            count = os.pwrite(descriptor, view, offset)
+            view, offset = view[count:], offset + count
+    finally:
+        os.close(descriptor)
+
+
+def _put(listed: Listing, destination: str, ends: list[str], part: str) -> None:
+    """All is there: each file takes its name at once."""
+    for folder in _folders(listed, destination):
+        os.makedirs(folder, exist_ok=True)
+    for number, (_, size, mode, mtime) in enumerate(listed["files"]):
+        path = os.path.join(part, str(number))
+        if not size:
+            _write(path, 0, b"")
+        elif not os.path.exists(path):
+            continue  # an earlier try has put it
+        os.chmod(path, mode & 0o777)
+        os.utime(path, ns=(mtime, mtime))
+        os.makedirs(os.path.dirname(ends[number]) or ".", exist_ok=True)
+        os.replace(path, ends[number])
+    shutil.rmtree(part)
+
+
+def _folders(listed: Listing, destination: str) -> list[str]:
+    """Folders come as files do: an empty one, too."""
+    several = {path.partition("/")[0] for path in _paths(listed)}
+    into = destination if len(several) == 1 else os.path.join(destination, "")
+    return targets({"folders": [], "files": [[path] for path in listed["folders"]]}, into)
+
+
+def _paths(listed: Listing) -> list[str]:
+    """Of folders and files."""
+    return [*listed["folders"], *(path for path, *_ in listed["files"])]
+
+
+class NodeBucket:
+    """The scripts bucket as a node has it: with the AWS CLI and the node's role."""
+
+    def __init__(self, region: str, bucket: str, prefix: str) -> None:
+        self._command = ["aws", "--region", region, "s3api"]
+        self._bucket, self._prefix = bucket, prefix
+
+    def put(self, name: str, data: bytes) -> None:
+        """Store an object."""
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.flush()
+            self._run("put-object", name, "--body", file.name)
+
+    def get(self, name: str) -> bytes:
+        """An object's bytes."""
+        with tempfile.NamedTemporaryFile() as file:
+            self._run("get-object", name, file.name)
+            with open(file.name, "rb") as found:
+                return found.read()
+
+    def _run(self, action: str, name: str, *more: str) -> None:
+        key = f"{self._prefix}/{name}"
+        command = [*self._command, action, "--bucket", self._bucket, "--key", key, *more]
+        try:
+            done = subprocess.run(command, capture_output=True, check=False)
+        except OSError as error:
+            raise CopyError(f"the AWS CLI can't be run: {error.strerror}") from error
+        if done.returncode:
+            said = " ".join(done.stderr.decode(errors="replace").split())
+            raise CopyError(f"s3://{self._bucket}/{key}: {said or 'the AWS CLI failed'}")
+
+
+def main(action: str, region: str, bucket: str, prefix: str, name: str, *paths: str) -> None:
+    """On a node: "send" PATH... or "receive" DESTINATION. Prints "BYTES of TOTAL" some times."""
+    at, told = NodeBucket(region, bucket, prefix), [time.monotonic()]
+    count = 0
+    places = [os.path.expanduser(one) for one in paths]
+
+    def done(more: int) -> None:
+        nonlocal count
+        count += more
+        if count == total or time.monotonic() - told[0] > 1:
+            told[0] = time.monotonic()
+            sys.stdout.write(f"{count} of {total}\n")
+            sys.stdout.flush()
+
+    if action == "send":
+        listed, found = listing(places)
+        total = total_of(listed)
+        at.put(LIST, json.dumps(send(listed, found, at.put, 8, done)).encode())
+    else:
+        listed = json.loads(at.get(LIST))
+        total = total_of(listed)
+        receive(listed, places[0], name, at.get, 8, done)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except (CopyError, OSError) as error:
+        sys.exit(str(error))
