@@ -60,6 +60,13 @@ def document(settings: Settings, findings: Sequence[Finding], *, strict: bool) -
         "environment": settings.name,
         "stack": settings.stack_name,
         "region": settings.region,
+        **plain(findings, strict=strict),
+    }
+
+
+def plain(findings: Sequence[Finding], *, strict: bool) -> dict[str, Any]:
+    """The findings, how many there are, and whether they stop, as plain values."""
+    return {
         "ok": not stops(findings, strict=strict),
         "counts": counts(findings),
         "findings": [{**asdict(finding), "level": finding.level.value} for finding in findings],

@@ -19,7 +19,9 @@ def no_answer(check: str, answer: NoAnswer, command: str = "") -> Finding:
         )
     if answer.told_elsewhere:
         return skipped(check, f"Not looked at: {answer.reason}.", "", command)
-    return failed(check, f"The look failed: {answer.reason.rstrip('.')}.", "Mend that and check again.", command)
+    return failed(
+        check, f"The look failed: {answer.reason.rstrip('.')}.", "Mend that and check again.", command
+    )
 
 
 def aws(launch: Launch, service: str, call: str, *words: str) -> str:
