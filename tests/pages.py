@@ -22,7 +22,7 @@ _FIGURE = re.compile(r"[A-Za-z_]*\d[\w.,:]*", re.ASCII)
 
 @dataclass(frozen=True)
 class Block:
-    """A heading, paragraph, list item, row of a table, or fenced block.
+    """A heading, paragraph, list item, row of a table, or block of code, fenced or four blanks in.
 
     `kind` is what both languages share: "heading 2", "paragraph", "item", "row of 3 cells", "code sh".
     """
@@ -98,7 +98,7 @@ def _block(lines: list[str], number: int) -> Block:
         return Block(f"row of {len(Block('row', number, text).cells())} cells", number, text)
     if item:
         return Block(f"item {'*' if item[2] in '*-' else '1.'}", number, text[item.end() :])
-    return Block("paragraph", number, text)
+    return Block("code" if first.startswith("    ") else "paragraph", number, text)
 
 
 def spans(text: str) -> list[str]:

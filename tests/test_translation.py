@@ -143,6 +143,8 @@ nixl-efa check prod   # looks
 what the program prints stays as it is
 ```
 
+    so does what stands four blanks in
+
 * A list with one item of October 2026.
 
 ## The end
@@ -162,6 +164,8 @@ nixl-efa check prod   # 見ます
 ```
 what the program prints stays as it is
 ```
+
+    so does what stands four blanks in
 
 * 2026 年 10 月の 1 項目です。
 
@@ -188,8 +192,8 @@ def test_a_translation_of_all_is_one(page: Path) -> None:
 @pytest.mark.parametrize(
     ("there", "instead", "line", "why"),
     [
-        ("## 終わり", "### 終わり", 19, "heading 2 here, heading 3 there"),
-        ("## 終わり\n", "", 19, "heading 2 is in one language alone"),
+        ("## 終わり", "### 終わり", 21, "heading 2 here, heading 3 there"),
+        ("## 終わり\n", "", 21, "heading 2 is in one language alone"),
         ("| `volume_size` | 300 GiB |\n", "", 7, "row of 2 cells here, code sh there"),
         ("| 300 GiB |", "| 300 GiB | x |", 7, "row of 2 cells here, row of 3 cells there"),
         ("300", "30", 7, "figures: ['300'] here, ['30'] there"),
@@ -200,12 +204,13 @@ def test_a_translation_of_all_is_one(page: Path) -> None:
         ("check prod", "check dev", 9, "the code differs: 'nixl-efa check prod"),
         ("   # 見ます", "", 9, "the code differs"),
         ("stays as it is", "stays", 13, "the code differs: 'what the program prints"),
+        ("what stands", "whatever stands", 15, "the code differs: 'so does what"),
         ("(#終わり)", "(#ペア)", 3, "links: ['docs/page.md#2'] here, ['docs/page.md#1'] there"),
         ("300 GiB", "\uff13\uff10\uff10 GiB", 7, "half-width"),
         ("* 2026 年 10 月の 1 項目です。", "* A list of 1, 2026, 10.", 17, "not translated"),
         ("* 2026", "1. 2026", 17, "item * here, item 1. there"),
     ],
-    ids=range(16),
+    ids=range(17),
 )
 def test_what_differs_is_told_with_page_and_line(
     there: str, instead: str, line: int, why: str, page: Path
