@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,17 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa.capacity import history
 from nixl_efa.capacity.search import ALLOWED_HOURS
-from tests.cli.conftest import BLOCK, ID_NAME, REGION, Cli, actions, names_of, stored, write_environment
+from tests.cli.conftest import (
+    BLOCK,
+    ID_NAME,
+    REGION,
+    Cli,
+    actions,
+    names_of,
+    stored,
+    until,
+    write_environment,
+)
 
 OFFERINGS = "DescribeCapacityBlockOfferings"
 HERE = ("capacity", "calendar", "--region", REGION, "--hours", "24,48")
@@ -161,6 +172,18 @@ def test_a_full_disk_leaves_the_page_that_was_there(cli: Cli, aws: LocalAws, dis
     assert (found.code, found.out) == (1, "")
     assert "can't be written: No space left on device" in found.err
     assert page.read_text() == "before"
+
+
+def test_ctrl_c_ends_it_and_leaves_no_page(cli: Cli, aws: LocalAws, tmp_path: Path) -> None:
+    aws.calls.clear()
+    aws.faults.add(OFFERINGS, delay=2.0, times=None)
+    process = cli.start(*HERE, "--html", str(tmp_path / "calendar.html"))
+    until(lambda: actions(aws, "DescribeCapacityReservations") > 0, process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert [one.name for one in tmp_path.iterdir() if "calendar" in one.name] == []
 
 
 def test_the_line_ends_where_it_is_said_and_only_lengths_that_fit_are_asked_for(
