@@ -3,6 +3,7 @@
 #                  CDK=cdktn: by CDK Terrain in place of cdktf (synth and install take it, too)
 # make test        everything that can go wrong, tried
 # make test-matrix the same under other versions, at other moments, with other signals
+# make test-serve  a service with a real engine, on nodes that boot (Linux, root, a quiet machine)
 # make synth       Terraform JSON for every environment
 # make docs        the documentation as a site, in English and Japanese: build/site
 # make bench       figures: synthesis and search, side by side
@@ -43,7 +44,7 @@ export NIXL_EFA_CDK := $(CDK)
 npm_ci = echo "Installing $(2) into $(1)/node_modules" >&2; \
 	npm ci --prefix $(1) --no-audit --no-fund --loglevel=error >&2
 
-.PHONY: install has-node has-terraform python-packages rehearse test test-matrix synth docs bench lint lock clean
+.PHONY: install has-node has-terraform python-packages rehearse test test-matrix test-serve synth docs bench lint lock clean
 
 # What make can't install is looked for before anything is downloaded.
 has-node:
@@ -91,8 +92,12 @@ synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # Four at a time, a file at a time: half of a run waits for Terraform. TESTS=tests/settings runs all that is there.
-test: has-terraform install .tools/checkov/installed .tools/engines/installed
+test: has-terraform install .tools/checkov/installed .tools/engines/installed .tools/router/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
+
+# A real vLLM on machines of this one: Linux, root, 2 cores of its own, 3.6 GB at the first run. Figures are printed.
+test-serve: install
+	@$(BIN)/python -m pytest -n 0 tests/service/real_engine.py
 
 # A file at a time, as above: tests of a file share what they build, and their order.
 test-matrix: has-terraform install $(BOTH)
@@ -128,6 +133,14 @@ docs: has-node .tools/docs/installed npm/docs/node_modules/installed
 	@echo "Installing aws-parallelcluster and dstack into .tools/engines" >&2
 	@$(PYTHON) -m venv .tools/engines
 	@.tools/engines/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $< >&2
+	@touch $@
+
+# Wheels, since machines of the tests install them: of their Python, whatever the Makefile's is.
+.tools/router/installed: tests/service/router-requirements.txt
+	@echo "Fetching vllm-router into .tools/router" >&2
+	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
+		--implementation cp --abi cp311 --abi abi3 --abi none --platform manylinux_2_28_x86_64 \
+		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform any --dest .tools/router -r $< >&2
 	@touch $@
 
 lint: install

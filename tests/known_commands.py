@@ -25,12 +25,13 @@ from nixl_efa.cli.app import COMMANDS
 from nixl_efa.cli.capacity import app as capacity
 from nixl_efa.cli.instance_types import app as instance_types
 from nixl_efa.cli.nodes_sync import app as nodes
+from nixl_efa.cli.serve import app as serve
 from nixl_efa.findings import failures
 from nixl_efa.settings import load
 from tests.printed import ROOT
 
 # The commands that have commands of their own.
-GROUPS = {"capacity": capacity, "instance-types": instance_types, "nodes": nodes}
+GROUPS = {"capacity": capacity, "instance-types": instance_types, "nodes": nodes, "serve": serve}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
 
@@ -137,6 +138,8 @@ def _nixl_efa(words: list[str]) -> str:
         words = words[1:] if option == "--project" else words
         if not words:
             return ""
+    if "--" in words:
+        words = words[: words.index("--")]  # what follows is another program's
     depth = 2 if words[0] in GROUPS else 1
     path = [word for word in words[:depth] if not word.startswith("-")]
     text = _help("nixl-efa", *path)

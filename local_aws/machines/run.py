@@ -27,13 +27,15 @@ _WHAT = "machines can't run here"
 
 
 class Run:
-    """The namespaces of one run. `folder` holds what its machines write; `tree` is the root that they boot from."""
+    """The namespaces of one run. `folder` holds what its machines write; `tree` is the root that they boot from, and
+    `layers` are folders that lie over it, each with files at their places."""
 
-    def __init__(self, home: Path, tree: Path) -> None:
+    def __init__(self, home: Path, tree: Path, layers: Sequence[Path] = ()) -> None:
         """Clean up after runs that were killed, and begin one. CannotBootError where no namespace can be had."""
         _tree_of_cgroups()
         clean_up(home)
         self.tree = tree
+        self._lower = ":".join(map(str, (*layers, tree)))
         self.name = processes.identity(os.getpid())
         self.folder = home / _RUNS / self.name
         shutil.rmtree(self.folder, ignore_errors=True)
@@ -60,7 +62,7 @@ class Run:
         upper, work, merged = (folder / name for name in ("upper", "work", "merged"))
         for each in (upper, work, merged):
             each.mkdir(parents=True, exist_ok=True)
-        options = f"lowerdir={self.tree},upperdir={upper},workdir={work}"
+        options = f"lowerdir={self._lower},upperdir={upper},workdir={work}"
         self.inside(["mount", "-t", "overlay", "-o", options, "overlay", str(merged)])
         return merged
 

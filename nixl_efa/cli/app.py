@@ -53,6 +53,7 @@ COMMANDS: dict[str, Target] = {
     "nodes": Target(
         "nixl_efa.cli.nodes_sync", "app", "Change the nodes of a running pair without replacing them."
     ),
+    "serve": Target("nixl_efa.cli.serve", "app", "Serve a model on the nodes, proven before it is ready."),
     "policy": Target(
         "nixl_efa.cli.policy", "policy", "Print the least IAM policy for an environment's commands."
     ),

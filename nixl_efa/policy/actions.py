@@ -287,7 +287,10 @@ ROWS: tuple[Row, ...] = (
     # The nodes
     _row("ssm:SendCommand", "verify run", On.COMMANDS_RUN, "`verify`, `run`: the document"),
     _row(
-        "ssm:SendCommand", "verify run", On.ON_NODES, "`verify`, `nodes sync`, `run`: the scripts on a node"
+        "ssm:SendCommand",
+        "verify run",
+        On.ON_NODES,
+        "`verify`, `nodes sync`, `serve`, `run`: the scripts on a node",
     ),
     _row("ssm:GetCommandInvocation", "verify run", On.ANYTHING, "`verify`, `run`: what they printed"),
     _row("ssm:CancelCommand", "run", On.ANYTHING, "`run`: Ctrl-C ends the command on the nodes"),

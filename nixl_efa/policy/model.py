@@ -21,8 +21,8 @@ Command = Literal[
     "all",
 ]
 COMMANDS: tuple[Command, ...] = get_args(Command)
-# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status` and `nodes sync` no
-# more than verify, and `logs` no more than run.
+# `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status`, `nodes sync` and
+# `serve` no more than verify, and `logs` no more than run.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
     "copy": ("copy", "run"),

@@ -29,7 +29,8 @@ def checkout(tmp_path: Path) -> Path:
     """A folder with all that make looks at, of which nothing is installed."""
     folder = tmp_path / "a b"
     for name in ("Makefile", "Pipfile.lock", "pyproject.toml", "local_aws/pyproject.toml", "package-lock.json",
-                 "tests/terraform/checkov-requirements.txt", "tests/export/engines-requirements.txt"):  # fmt: skip
+                 "tests/terraform/checkov-requirements.txt", "tests/export/engines-requirements.txt",
+                 "tests/service/router-requirements.txt"):  # fmt: skip
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, folder / name)
     return folder

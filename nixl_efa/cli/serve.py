@@ -1,0 +1,265 @@
+"""`nixl-efa serve`: a model on the nodes of an environment, called ready when it is proven."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nixl_efa.cli import output
+from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, require_account
+from nixl_efa.cli.project import project_folder
+from nixl_efa.findings import Level, counted, listed
+from nixl_efa.service import vllm
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nixl_efa.nodes.facts import Planned
+    from nixl_efa.nodes.run_command import Outcome, Script
+    from nixl_efa.service.model import Way
+    from nixl_efa.service.on_nodes import OnNodes
+    from nixl_efa.service.run import Report
+
+app = typer.Typer(
+    help="Serve a model: prefill on the producers, decode on the consumers, proven before it is ready.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+)
+
+
+@app.callback()
+def _group() -> None:
+    """Serve a model: prefill on the producers, decode on the consumers, proven before it is ready."""
+
+
+@app.command("start")
+def start(
+    environment: Environment,
+    model: Annotated[
+        str,
+        typer.Option(
+            metavar="MODEL",
+            help="A hub's name (Qwen/Qwen3-32B), a folder of the nodes (/models/x), or one in S3 (s3://bucket/x).",
+        ),
+    ],
+    flags: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[-- FLAG...]", help="The engine's own flags.", show_default=False),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="The engine: vllm.")] = vllm.NAME,
+    engine_version: Annotated[
+        str, typer.Option(metavar="VERSION", help="Of the engine's package.")
+    ] = vllm.VERSION,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """Start an engine on each node and a router in front of them, and prove that KV caches go as planned.
+
+    Ready means: the router's answer is the producer's own, every token of the prompt came by KV transfer, over EFA, and
+    the hardware counters saw its bytes. Engines that run for the same model already are only proven. Exits with 1 when
+    a step fails; the router does not run then.
+    """
+    from nixl_efa.service.model import asked
+
+    if engine != vllm.NAME:
+        raise output.BadInput(f"--engine {engine!r} is none that can be served: give {vllm.NAME}.")
+    service = asked(engine, model, engine_version, flags or (), vllm.REFUSED)
+
+    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
+        from nixl_efa.clock import clock_of
+        from nixl_efa.service import run
+
+        return run.start(nodes, service, planned, way, clock=clock_of(os.environ), say=output.say)
+
+    _act(environment, profile, as_json, act)
+
+
+@app.command("restart")
+def restart(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
+    """Start the engines of the service anew, and prove it. Requests in flight are lost."""
+
+    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
+        from nixl_efa.clock import clock_of
+        from nixl_efa.service import run
+
+        seen, _ = nodes.look()
+        service = run.told_service(seen)
+        if service is None:
+            raise output.Failure(
+                f"no service was started on {environment}: `nixl-efa serve start {environment} --model MODEL`."
+            )
+        return run.start(nodes, service, planned, way, clock=clock_of(os.environ), say=output.say, anew=True)
+
+    _act(environment, profile, as_json, act)
+
+
+@app.command("status")
+def status(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
+    """Show what runs, and whether it is what was proven. Exits with 1 when it is not."""
+    from nixl_efa.service import run
+
+    _act(environment, profile, as_json, lambda nodes, *_: run.status(nodes), looks=True)
+
+
+@app.command("stop")
+def stop(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
+    """End the router, then the engines. Requests in flight are lost; packages and models stay on the nodes."""
+    from nixl_efa.service import run
+
+    report = _report(environment, profile, lambda nodes, *_: run.stop(nodes))
+    if as_json:
+        output.print_json("serve", document(report))
+    else:
+        _tell(report)
+        if not report.is_stopped:
+            output.data(f"No service runs on {environment}.")
+    if report.is_stopped:
+        raise typer.Exit(1)
+
+
+@app.command("logs")
+def logs(
+    environment: Environment,
+    node: Annotated[
+        str | None, typer.Argument(metavar="[NODE]", help="One node; all when it is not given.")
+    ] = None,
+    router: Annotated[
+        bool, typer.Option("--router", help="The router's log in place of the engines'.")
+    ] = False,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="So many last lines.")] = 100,
+    profile: Profile = None,
+) -> None:
+    """Print the end of the engines' logs, or of the router's."""
+    from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
+
+    nodes, _, _ = _nodes(environment, profile, running=False)
+    chosen = [nodes.router_node] if router else list(nodes.pair.nodes)
+    if node is not None:
+        found = nodes.pair.find(node)
+        if found is None:
+            raise output.BadInput(
+                f"node {node!r} is none of {environment}: give {listed(one.name for one in nodes.pair.nodes)}."
+            )
+        chosen = [found]
+    sections, problems = nodes.logs(chosen, ROUTER_UNIT if router else ENGINE_UNIT, lines)
+    for one in chosen:
+        if one.name in sections:
+            output.data(f"==> {one.name}")
+            # As it is: nothing in a log is a command of ours.
+            output.data(sections[one.name]["log"].text)
+    for name, problem in problems.items():
+        output.say(f"FAIL {name}: {problem.line()}")
+    if problems:
+        raise typer.Exit(1)
+
+
+def _act(
+    environment: str,
+    profile: str | None,
+    as_json: bool,
+    act: Callable[[OnNodes, Mapping[str, Planned], Way], Report],
+    *,
+    looks: bool = False,
+) -> None:
+    """Does it and tells it; exit code 1 when the service is not ready."""
+    report = _report(environment, profile, act, looks=looks)
+    if as_json:
+        output.print_json("serve", document(report))
+    else:
+        _tell(report)
+        output.data(_end(report))
+    if not report.ready:
+        raise typer.Exit(1)
+
+
+def _report(
+    environment: str,
+    profile: str | None,
+    act: Callable[[OnNodes, Mapping[str, Planned], Way], Report],
+    *,
+    looks: bool = False,
+) -> Report:
+    """What came of it. Ctrl-C leaves what was sent."""
+    nodes, planned, way = _nodes(environment, profile, running=not looks)
+    try:
+        return act(nodes, planned, way)
+    except KeyboardInterrupt:
+        raise output.Failure(
+            "interrupted: what was sent goes on, and nothing is proven by it. "
+            f"`nixl-efa serve status {environment}` tells what runs.",
+            exit_code=130,
+        ) from None
+
+
+def _nodes(
+    environment: str, profile: str | None, *, running: bool
+) -> tuple[OnNodes, Mapping[str, Planned], Way]:
+    """The environment's nodes, what is planned for each, and how KV caches should go. running: all must run."""
+    from nixl_efa.aws import clients_of
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.clock import clock_of
+    from nixl_efa.launch import launch_of
+    from nixl_efa.nodes import run_command, verify
+    from nixl_efa.nodes.facts import planned_by_node
+    from nixl_efa.service.model import way_of
+    from nixl_efa.service.on_nodes import LOOKS, OnNodes
+
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    clients = clients_of(settings, profile)
+    require_account(settings, clients)
+    pair, launch = deployed(settings, profile), launch_of(settings)
+    ssm, clock = clients.ssm(settings.region), clock_of(os.environ)
+    seen = verify.status(clients.ec2(settings.region), ssm, pair, launch, clock)
+    if running and (ended := [one for one in seen.nodes if one.cause is not None]):
+        told = "; ".join(f"the {one.node.name} {one.findings[0].line()}" for one in ended)
+        raise output.Failure(f"{environment} can serve nothing: {told}")
+    types = {one.node.name: one.instance.instance_type or launch.instance_type for one in seen.nodes}
+    planned = planned_by_node(pair, launch.of_machines(types))
+    # What goes over a link is what the lesser of its ends can do.
+    way = way_of(min(planned.values(), key=lambda one: one.efa_interfaces))
+    bucket = (
+        run_command.Bucket(clients.s3(settings.region), pair.scripts_bucket) if pair.scripts_bucket else None
+    )
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        kept = bucket if what in LOOKS else None
+        return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa serve: {what}", kept)
+
+    return OnNodes(pair, ask), planned, way
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The report as plain values."""
+    service = report.service
+    return {
+        "environment": report.environment,
+        "ok": not report.is_stopped,
+        "ready": report.ready,
+        "engine": service.engine if service else "",
+        "version": service.version if service else "",
+        "model": service.model if service else "",
+        "flags": list(service.flags) if service else [],
+        "url": report.url,
+        "findings": [{"node": where, **asdict(one), "level": one.level.value} for where, one in report.found],
+    }
+
+
+def _tell(report: Report) -> None:
+    """A line for each finding, in the order of the steps."""
+    for where, one in report.found:
+        about = f"{one.check} ({where})" if where else one.check
+        output.data(f"{one.level.value} {about}: {one.line()}")
+        if one.command and one.level is Level.FAIL:
+            output.data(f"     By hand: {one.command}")
+
+
+def _end(report: Report) -> str:
+    """Ready, or not."""
+    if report.ready and report.service:
+        return f"Ready: {report.url}/v1 answers for {report.service.model}."
+    bad = [one for _, one in report.found if one.level is not Level.PASS]
+    return f"Not ready: {counted(len(bad), 'step')} of {len(report.found)} did not pass."

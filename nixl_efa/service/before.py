@@ -1,0 +1,234 @@
+"""Before an engine starts: whether what the nodes have is enough for the service, the same on all of them. Pure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nixl_efa.findings import Finding, failed, listed, passed
+from nixl_efa.nodes import nixl_rules
+from nixl_efa.nodes.facts import NodeFacts, Planned
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.service import vllm
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, Way
+
+GIB = 1 << 30
+# vLLM's share of an accelerator's memory (--gpu-memory-utilization), and what beside the weights an engine takes of the
+# host's memory at least: an engine without a GPU took 2.4 GB in a trial.
+GPU_SHARE, HOST_BYTES = 0.9, 2 * GIB
+# Room that a node's disk keeps beside what is copied to it.
+SPARE_BYTES = 5 * GIB
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What prepare.py tells of a node.
+
+    installed: versions by package. path: where the engine finds the model. sum: of its config.json.
+    weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks.
+    taken: who listens on a port of ours, by the port. running: our units that run. service: what they were started for.
+    """
+
+    installed: Mapping[str, str]
+    path: str
+    config: Mapping[str, Any]
+    sum: str
+    weight_bytes: int
+    to_copy: int
+    hub: str
+    kv_transfer_config: str
+    free_bytes: int
+    memory_bytes: int
+    gpu_bytes: tuple[int, ...]
+    taken: Mapping[str, str]
+    running: tuple[str, ...]
+    service: str = ""
+    install_error: str = ""
+    model_error: str = ""
+
+    @property
+    def vocabulary(self) -> int:
+        """Tokens that the model knows; 0 where its config does not say."""
+        text = self.config.get("text_config")
+        found = self.config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
+        return int(found or 0)
+
+
+def prepared(document: Mapping[str, Any]) -> Prepared:
+    """The document of prepare.py."""
+    model = document["model"]
+    return Prepared(
+        installed=document["installed"],
+        path=model["path"],
+        config=model["config"],
+        sum=model["sum"],
+        weight_bytes=model["weight_bytes"],
+        to_copy=model["to_copy"],
+        hub=document["hub"],
+        kv_transfer_config=document["kv_transfer_config"],
+        free_bytes=document["free_bytes"],
+        memory_bytes=document["memory_bytes"],
+        gpu_bytes=tuple(document["gpu_bytes"]),
+        taken=document["taken"],
+        running=tuple(document["running"]),
+        service=document["service"],
+        install_error=document["error"],
+        model_error=model["error"],
+    )
+
+
+def gib(size: int) -> str:
+    """Bytes in words: "12.3 GiB", below 1 GiB in MiB."""
+    return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / (1 << 20):.0f} MiB"
+
+
+def nixl_finding(facts: NodeFacts, planned: Planned, way: Way) -> Finding:
+    """NIXL makes the backend that is planned, over what is planned: by the probe, before anything is installed."""
+    seen, provider = facts.nixl, way.provider or "ucx"
+    if (seen.backend, seen.provider) == (way.backend, provider):
+        return passed("NIXL", f"{seen.version} with {way.backend}, provider {provider}")
+    return nixl_rules.nixl(facts, planned)
+
+
+def node_findings(
+    environment: str, node: Node, found: Prepared, service: Service, way: Way
+) -> tuple[Finding, ...]:
+    """What stops the service on one node."""
+    return (
+        _engine(found, service),
+        _settings(environment, node, found, way),
+        *((_model(found, service),) if not found.install_error else ()),
+        *(_room(found, service) if found.sum else ()),
+        _ports(environment, found),
+    )
+
+
+def _engine(found: Prepared, service: Service) -> Finding:
+    there = found.installed.get(vllm.PACKAGE, "")
+    if found.install_error:
+        return failed(
+            "engine",
+            f"{vllm.PACKAGE}=={service.version} can't be installed: {found.install_error}.",
+            "pip's own settings say where packages come from: look at /etc/pip.conf on the node, and whether it has a "
+            "way out.",
+            f"/opt/nixl-efa/venv/bin/python -m pip install {vllm.PACKAGE}=={service.version}",
+        )
+    return passed("engine", f"{vllm.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}")
+
+
+def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Finding:
+    """The engine's own settings of its KV transfer, which /etc/nixl-efa/env gives it."""
+    remedy = f"`nixl-efa nodes sync {environment}` writes them."
+    try:
+        told = json.loads(found.kv_transfer_config)
+        backends = told.get("kv_connector_extra_config", {}).get("backends")
+        seen = (told.get("kv_role"), backends)
+    except (ValueError, AttributeError):
+        return failed("settings", "/etc/nixl-efa/env has no PAIR_KV_TRANSFER_CONFIG that is JSON.", remedy)
+    if seen[0] != f"kv_{node.role}":
+        return failed("settings", f"kv_role is {seen[0]}, and the node is a {node.role}.", remedy)
+    if backends != [way.backend]:
+        # vLLM takes UCX when it is told nothing, and says nothing of it (vllm-project/vllm#41814).
+        named = listed(backends) if isinstance(backends, list) else "not set, which is UCX"
+        return failed(
+            "settings", f"the backend of KV transfers is {named}, and {way.backend} is planned.", remedy
+        )
+    return passed("settings", f"{seen[0]}, {way.backend}")
+
+
+def _model(found: Prepared, service: Service) -> Finding:
+    if found.model_error or not found.sum:
+        kinds = {
+            "s3": "Is the name right, and may the nodes' role read that bucket (s3:GetObject, s3:ListBucket)?"
+        }
+        kind = service.model.partition(":")[0]
+        other = (
+            "Copy it to every node, at the same place."
+            if service.model.startswith("/")
+            else "Is the name right, has the node a way out, does the model need HF_TOKEN in /etc/nixl-efa/service.env?"
+        )
+        return failed("model", f"{found.model_error}.", kinds.get(kind, other))
+    if not found.weight_bytes:
+        return failed("model", f"{found.path} has no weights (*.safetensors or *.bin).", "Copy them there.")
+    config = dict(found.config)
+    kind = (config.get("architectures") or ["unknown"])[0]
+    return passed(
+        "model", f"{kind}, {vllm.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights"
+    )
+
+
+def _room(found: Prepared, service: Service) -> tuple[Finding, ...]:
+    """Memory and disk for the weights."""
+    findings = []
+    used = min(vllm.accelerators(service.flags), len(found.gpu_bytes))
+    if found.gpu_bytes:
+        room = int(GPU_SHARE * sum(found.gpu_bytes[:used]))
+        where = f"{used} of {len(found.gpu_bytes)} GPUs"
+        enough = -(-found.weight_bytes // max(1, int(GPU_SHARE * found.gpu_bytes[0])))
+        remedy = (
+            f"Give `-- --tensor-parallel-size {_power(enough)}` or more."
+            if _power(enough) <= len(found.gpu_bytes)
+            else "The model does not fit on a node of this type: take a quantized one, or a larger type."
+        )
+    else:
+        room, where = found.memory_bytes - HOST_BYTES, "the host, which has no GPU"
+        remedy = "Take a smaller model, or a larger type."
+    told = f"{gib(found.weight_bytes)} of weights, and {where} can hold {gib(max(0, room))}"
+    fits = found.weight_bytes < room
+    findings.append(passed("memory", told) if fits else failed("memory", f"{told}.", remedy))
+    if found.to_copy:
+        told = f"{gib(found.to_copy)} to copy, {gib(found.free_bytes)} free"
+        findings.append(
+            passed("disk", told)
+            if found.to_copy + SPARE_BYTES <= found.free_bytes
+            else failed("disk", f"{told}.", "Make room there, or set a larger volume_size.", "df -h")
+        )
+    return tuple(findings)
+
+
+def _power(count: int) -> int:
+    """The power of two that is at least so much: attention heads are divided by it."""
+    return 1 << max(0, count - 1).bit_length()
+
+
+def _ports(environment: str, found: Prepared) -> Finding:
+    """Ports that others have. Those of our own units are freed when they are started anew."""
+    ours = {str(ROUTER_PORT)} if ROUTER_UNIT in found.running else set()
+    if ENGINE_UNIT in found.running:
+        ours |= set(found.taken) - {str(ROUTER_PORT)}
+    others = {port: who for port, who in found.taken.items() if port not in ours}
+    if not others:
+        return passed("ports", "free")
+    told = listed(f"{port} ({who})" for port, who in others.items())
+    return failed(
+        "ports",
+        f"taken: {told}.",
+        f"End what listens there: is it a service of your own? `nixl-efa serve stop {environment}` ends ours.",
+        "ss -ltnp",
+    )
+
+
+def agreement(found: Mapping[str, Prepared]) -> tuple[Finding, ...]:
+    """The same engine and the same model on all nodes: else a KV cache is refused, or read as something else."""
+    return (
+        _same("same engine", {name: one.installed.get(vllm.PACKAGE, "none") for name, one in found.items()}),
+        _same("same NIXL", {name: one.installed.get("nixl", "none") for name, one in found.items()}),
+        _same("same model", {name: one.sum[:12] or "none" for name, one in found.items()}),
+    )
+
+
+def _same(check: str, values: Mapping[str, str]) -> Finding:
+    if len(set(values.values())) == 1:
+        return passed(check, next(iter(values.values())))
+    told = "; ".join(
+        f"{value} on {listed(name for name, one in values.items() if one == value)}"
+        for value in dict.fromkeys(values.values())
+    )
+    remedies = {
+        "same engine": "Give --engine-version one that all nodes can have.",
+        "same NIXL": "Run /opt/nixl-efa/bin/install-nixl VERSION on each node.",
+        "same model": "Copy the same config.json and weights to all nodes.",
+    }
+    return failed(check, f"it differs: {told}.", remedies[check])

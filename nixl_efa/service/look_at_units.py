@@ -1,0 +1,90 @@
+"""What our systemd units on a node do, and what they say.
+
+A node runs it with the standard library. Argument: a JSON document:
+  units     name and url (that answers with 200 while it is well) of each
+  pattern   of the lines of a log that are read; lines: how many of its last ones are told
+stdout is one JSON document:
+  units     of each: state (systemd's ActiveState; empty: no such unit), restarts (since somebody started it),
+            invocation (systemd's id of this start), healthy, log (the lines that are read), end (its last lines),
+            metrics (those that count of an engine's)
+  service, proven   the text of our files; empty where they are not there
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+import urllib.request
+from typing import Any
+
+ROOT = os.environ.get("NIXL_EFA_ROOT", "")
+SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID")
+METRICS = re.compile(r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{")
+WIDTH, MOST = 250, 20
+
+
+def run(*command: str) -> str:
+    """What a command prints; of one that can't be run nothing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, errors="replace", check=False).stdout
+    except OSError:
+        return ""
+
+
+def get(url: str) -> str | None:
+    """What answers there with 200; None when nothing does."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode("utf-8", "replace"))
+    except (OSError, ValueError):
+        return None
+
+
+def read(path: str) -> str:
+    """A file's text; empty where it is not there."""
+    try:
+        with open(f"{ROOT}{path}", encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def journal(invocation: str) -> list[str]:
+    """What one start of a unit has said, what systemd says of it included."""
+    if not invocation:
+        return []
+    matches = (f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}")
+    return run("journalctl", "--no-pager", "--output=cat", *matches).splitlines()
+
+
+def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
+    """One unit."""
+    told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
+    shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+    said = [line[:WIDTH] for line in journal(shown.get("InvocationID", ""))]
+    metrics = get(f"{url.rpartition('/')[0]}/metrics") or ""
+    return {
+        "state": shown.get("ActiveState", "") if shown.get("LoadState") == "loaded" else "",
+        "restarts": int(shown.get("NRestarts") or 0),
+        "invocation": shown.get("InvocationID", ""),
+        "healthy": get(url) is not None,
+        "log": "\n".join([line for line in said if re.search(pattern, line)][-MOST:]),
+        "end": "\n".join(said[-lines:]),
+        "metrics": "\n".join(line for line in metrics.splitlines() if METRICS.match(line)),
+    }
+
+
+def main(given: dict[str, Any]) -> dict[str, Any]:
+    """All units."""
+    return {
+        "units": [unit(one["name"], one["url"], given["pattern"], given["lines"]) for one in given["units"]],
+        "service": read("/etc/nixl-efa/service.json"),
+        "proven": read("/run/nixl-efa/proven.json"),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")

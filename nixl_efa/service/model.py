@@ -1,0 +1,95 @@
+"""What is served, and how it should go from node to node."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nixl_efa.failure import BadInput
+from nixl_efa.nixl_backend import LIBFABRIC
+from nixl_efa.nodes.facts import Planned
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.settings.parts import PRODUCER
+
+# Of an engine by its node's role, and of the router: those that the setting `service_ports` opens when it is not set.
+ENGINE_PORTS = {PRODUCER: 8100, "consumer": 8200}
+ROUTER_PORT = 8000
+ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
+EFA, IP = "EFA", "IP"
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A model as the user asked for it; nodes keep it in /etc/nixl-efa/service.json.
+
+    model:   a hub's name, a folder of the nodes ("/models/x") or an S3 folder ("s3://bucket/x").
+    version: of the engine's package. flags: the engine's own.
+    """
+
+    engine: str
+    model: str
+    version: str
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The file's content."""
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+def service_of(document: dict[str, Any]) -> Service | None:
+    """The service of a node's file; None where it is not of this form."""
+    try:
+        return Service(
+            str(document["engine"]),
+            str(document["model"]),
+            str(document["version"]),
+            tuple(map(str, document["flags"])),
+        )
+    except (KeyError, TypeError):
+        return None
+
+
+def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: dict[str, str]) -> Service:
+    """The service that a command line asks for. BadInput for what can't be right.
+
+    refused: the engine's flags that are not the user's to give, and why.
+    """
+    if not re.fullmatch(r"s3://[^/\s]+/\S+|/\S+|[\w.-]+(/[\w.-]+)?", model):
+        raise BadInput(
+            f"--model {model!r} is neither a hub's name (Qwen/Qwen3-32B), nor a folder of the nodes (/models/x), nor "
+            "one in S3 (s3://bucket/x)."
+        )
+    if not re.fullmatch(r"[0-9][\w.+!-]*", version):
+        raise BadInput(f"--engine-version {version!r} is no version of {engine}: give one such as 0.32.0.")
+    for flag in flags:
+        if why := refused.get(flag.partition("=")[0].replace("_", "-")):
+            raise BadInput(f"{flag} can't be given to {engine} here: {why}")
+    return Service(engine, model.rstrip("/"), version, tuple(flags))
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How KV caches should go.
+
+    backend:  of NIXL. provider: libfabric's, as NIXL's log names it; empty with UCX, which names none.
+    wire:     whose counters must have seen the bytes: EFA's devices, or the IP interface.
+    """
+
+    backend: str
+    provider: str
+    wire: str
+
+
+def way_of(planned: Planned) -> Way:
+    """What the type of the nodes is planned with."""
+    nixl = planned.nixl
+    return Way(nixl.name, "efa" if nixl.name == LIBFABRIC else "", EFA if planned.efa_interfaces else IP)
+
+
+def engine_url(node: Node) -> str:
+    """Where a node's engine answers, for the nodes."""
+    return f"http://{node.private_ip}:{ENGINE_PORTS[node.role]}"

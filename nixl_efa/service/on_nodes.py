@@ -1,0 +1,239 @@
+"""What is done on the nodes of a service: scripts by Run Command, and what their outputs say."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nixl_efa.findings import Finding, failed
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.parse import json_object
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.nodes.sections import MISSING, Section
+from nixl_efa.nodes.verify import Ask, sections_of
+from nixl_efa.service import vllm
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, engine_url
+from nixl_efa.settings.parts import CONSUMER
+
+Say = Callable[[str], None]
+Sections = Mapping[str, Section]
+# An installation of an engine, a copy of a model's weights, all else.
+INSTALL_SECONDS, COPY_SECONDS, SECONDS = 3600, 7200, 300
+# What only looks, so that it may run a second time where its output was cut (run_command.run).
+LOOKS = ("node facts", "look", "logs")
+END_LINES = 20
+
+
+def _text(name: str) -> str:
+    return Path(__file__).with_name(name).read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """One of our units on a node, as it is now. state: systemd's ActiveState, empty where there is no such unit.
+
+    restarts: since somebody started it. invocation: systemd's id of this start. log: the lines that are read; end: the
+    last ones. metrics: the lines that count.
+    """
+
+    state: str
+    restarts: int
+    invocation: str
+    is_healthy: bool
+    log: str
+    end: str
+    metrics: str
+
+    @property
+    def is_up(self) -> bool:
+        """It runs, or is about to."""
+        return self.state in ("active", "activating", "reloading")
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A node: its units, the service that it was told, and the last proof (of the first consumer alone)."""
+
+    engine: Unit
+    router: Unit | None
+    service: Mapping[str, Any] | None
+    proven: Mapping[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class OnNodes:
+    """The nodes of an environment, and the way to them."""
+
+    pair: PairOutputs
+    ask: Ask
+
+    @property
+    def router_node(self) -> Node:
+        """Where the router is."""
+        return self.pair.of_role(CONSUMER)[0]
+
+    def run(
+        self, scripts: Mapping[str, Script], seconds: int, what: str
+    ) -> tuple[Mapping[str, Sections], Mapping[str, Finding]]:
+        """Scripts by a node's name: the sections of those that answered, and what became of the others."""
+        nodes = {node.name: node for node in self.pair.nodes if node.name in scripts}
+        outcomes: Mapping[str, Outcome] = self.ask(
+            {node.instance_id: scripts[name] for name, node in nodes.items()}, seconds, what
+        )
+        found: dict[str, Sections] = {}
+        problems: dict[str, Finding] = {}
+        for name, node in nodes.items():
+            read, problem = sections_of(node, outcomes[node.instance_id])
+            if problem:
+                problems[name] = failed(
+                    "Run Command", problem, "Try it again; `nixl-efa verify` looks at the node."
+                )
+            else:
+                found[name] = read
+        return found, problems
+
+    def python(
+        self, program: str, given: Mapping[str, Mapping[str, Any]], seconds: int, what: str
+    ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
+        """A program of ours with a document for each node: the documents that they printed."""
+        runner = _text("run-python.sh")
+        scripts = {name: Script(runner, (program, json.dumps(one))) for name, one in given.items()}
+        sections, problems = self.run(scripts, seconds, what)
+        found: dict[str, Mapping[str, Any]] = {}
+        wrong = dict(problems)
+        for name, read in sections.items():
+            printed = read.get("program", MISSING)
+            document = json_object(printed.last_line) if printed.code == 0 else None
+            if document is None:
+                wrong[name] = failed(
+                    what, f"{printed.last_line or 'it printed nothing'}.", "Look at the node."
+                )
+            else:
+                found[name] = document
+        return found, wrong
+
+    def prepare(
+        self, packages: Mapping[str, Sequence[str]], model: str, ports: Mapping[str, Sequence[int]]
+    ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
+        """Packages installed, and what prepare.py saw."""
+        given = {
+            name: {
+                "packages": list(several),
+                "model": model,
+                "ports": list(ports[name]),
+                "units": [ENGINE_UNIT, ROUTER_UNIT],
+            }
+            for name, several in packages.items()
+        }
+        return self.python(_text("prepare.py"), given, INSTALL_SECONDS, "packages and model")
+
+    def start(
+        self, unit: str, texts: Mapping[str, str], service: Service | None, folders: Mapping[str, str]
+    ) -> Mapping[str, Finding]:
+        """Starts a unit anew, by its text on each node; what could not be. folders: where a model in S3 goes."""
+        told = base64.b64encode(service.text.encode()).decode() if service else ""
+        copied = service.model if service and service.model.startswith("s3://") else ""
+        scripts = {
+            name: Script(
+                _text("start-unit.sh"),
+                (unit, base64.b64encode(text.encode()).decode(), told, copied, folders.get(name, "")),
+            )
+            for name, text in texts.items()
+        }
+        found, problems = self.run(scripts, COPY_SECONDS if copied else SECONDS, "start")
+        wrong = dict(problems)
+        for name, read in found.items():
+            started = read.get("started", MISSING)
+            if started.code:
+                why = started.last_line or f"exit code {started.code}"
+                wrong[name] = failed("start", f"{unit} can't be started: {why}.", f"systemctl status {unit}")
+        return wrong
+
+    def stop(self, units: Mapping[str, Sequence[str]]) -> Mapping[str, Finding]:
+        """Ends units, by a node's name; what could not be ended."""
+        text = _text("stop-units.sh")
+        found, problems = self.run(
+            {name: Script(text, several) for name, several in units.items()}, SECONDS, "stop"
+        )
+        wrong = dict(problems)
+        for name, read in found.items():
+            stopped = read.get("stopped", MISSING)
+            if stopped.code:
+                wrong[name] = failed(
+                    "stop", f"{stopped.last_line}.", "Look at `systemctl status` on the node."
+                )
+        return wrong
+
+    def look(self) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:
+        """Every node's units."""
+        given: dict[str, Mapping[str, Any]] = {}
+        for node in self.pair.nodes:
+            units = [{"name": ENGINE_UNIT, "url": f"{engine_url(node)}{vllm.HEALTH}"}]
+            if node == self.router_node:
+                units.append({"name": ROUTER_UNIT, "url": f"http://127.0.0.1:{ROUTER_PORT}/health"})
+            given[node.name] = {"units": units, "pattern": vllm.LOG_LINES, "lines": END_LINES}
+        found, problems = self.python(_text("look_at_units.py"), given, SECONDS, "look")
+        return {name: _seen(document) for name, document in found.items()}, problems
+
+    def prove(
+        self, router: bool, vocabulary: int
+    ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
+        """vllm_prove.py's documents: of each consumer with every producer, or of the router."""
+        producers = [
+            {"name": node.name, "url": engine_url(node), "address": node.private_ip}
+            for node in self.pair.nodes
+            if node.role != CONSUMER
+        ]
+        consumers = [self.router_node] if router else self.pair.of_role(CONSUMER)
+        given = {
+            node.name: {
+                "own": engine_url(node),
+                "producers": producers,
+                "consumers": [{"url": engine_url(one)} for one in self.pair.of_role(CONSUMER)],
+                "router": f"http://127.0.0.1:{ROUTER_PORT}" if router else "",
+                "vocabulary": vocabulary,
+            }
+            for node in consumers
+        }
+        return self.python(vllm.program(), given, 3600, "proof")
+
+    def write_proof(self, proof: Mapping[str, Any]) -> Mapping[str, Finding]:
+        """What was proven, and of which starts of the engines, on the router's node until it is off."""
+        text = base64.b64encode(json.dumps(proof).encode()).decode()
+        write = (
+            'root=${NIXL_EFA_ROOT:-}\nmkdir -p "$root/run/nixl-efa" && '
+            'printf %s "$1" | base64 -d >"$root/run/nixl-efa/proven.json" && echo "@@ begin proven\n@@ end proven 0"\n'
+        )
+        return self.run({self.router_node.name: Script(write, (text,))}, SECONDS, "proof")[1]
+
+    def logs(
+        self, nodes: Iterable[Node], unit: str, lines: int
+    ) -> tuple[Mapping[str, Sections], Mapping[str, Finding]]:
+        """The end of a unit's journal on each node."""
+        text = (
+            'output=$(journalctl --no-pager --output=short-iso -u "$1" -n "$2" 2>&1)\n'
+            "printf '@@ begin log\\n%s\\n@@ end log %s\\n' \"$output\" $?\n"
+        )
+        return self.run({node.name: Script(text, (unit, str(lines))) for node in nodes}, SECONDS, "logs")
+
+
+def _seen(document: Mapping[str, Any]) -> Seen:
+    """What look_at_units.py tells of a node."""
+    engine, *router = (
+        Unit(
+            state=one["state"],
+            restarts=one["restarts"],
+            invocation=one["invocation"],
+            is_healthy=one["healthy"],
+            log=one["log"],
+            end=one["end"],
+            metrics=one["metrics"],
+        )
+        for one in document["units"]
+    )
+    service, proven = json_object(document["service"]), json_object(document["proven"])
+    return Seen(engine, router[0] if router else None, service, proven)

@@ -1,0 +1,220 @@
+"""Before an engine starts: installs packages on a node, and looks at the model, the memory and the ports.
+
+A node runs it with the Python of NIXL's virtual environment and the standard library, in NIXL's environment. Argument:
+a JSON document:
+  packages   NAME==VERSION of each that the node needs; those that are there are left alone
+  model      a hub's name, a folder, or s3://BUCKET/FOLDER
+  ports      that the node's services will listen on
+  units      of systemd, ours
+stdout is one JSON document: a member for each thing that was looked at, as `main` has it. Nothing is decided here.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import importlib
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+ROOT = os.environ.get("NIXL_EFA_ROOT", "")
+# Where deep-learning images have the instance's own disks; else the root volume.
+DISKS, ELSEWHERE = f"{ROOT}/opt/dlami/nvme", f"{ROOT}/opt/nixl-efa"
+WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
+# Of a config.json, which can be longer than what Run Command gives.
+TOLD = ("architectures", "dtype", "torch_dtype", "vocab_size")
+INSTALL_SECONDS, COPY_SECONDS = 3000, 120
+# Packages that are told, those of NIXL among them: they must stay as they are when an engine is installed.
+KEPT = ("nixl", "nixl-cu12", "nixl-cu13")
+
+
+def found(package: str) -> str:
+    """The version of a package; empty where it is not there."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return ""
+
+
+def run(*command: str, seconds: int = 60) -> tuple[str, str]:
+    """What a command prints, and why it failed: its last line of errors; empty when it did not."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return "", str(error)
+    lines = [one for one in (done.stderr or done.stdout).splitlines() if one.strip()]
+    return done.stdout, (
+        lines[-1].strip() if lines else f"exit code {done.returncode}"
+    ) if done.returncode else ""
+
+
+def install(packages: list[str]) -> str:
+    """Why the packages could not be installed; empty when they are there. NIXL stays the one that fits the node."""
+    missing = [
+        one for one in packages if found(one.partition("==")[0]).partition("+")[0] != one.partition("==")[2]
+    ]
+    if not missing:
+        return ""
+    kept = [f"{name}=={found(name)}" for name in KEPT if found(name)]
+    constraints = f"{ROOT}/var/lib/nixl-efa/service-constraints.txt"
+    os.makedirs(os.path.dirname(constraints), exist_ok=True)
+    with open(constraints, "w", encoding="ascii") as file:
+        file.write("".join(f"{one}\n" for one in kept))
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
+    _, error = run(*pip, "--constraint", constraints, *missing, seconds=INSTALL_SECONDS)
+    return error
+
+
+def place() -> str:
+    """Below which folder models are kept."""
+    return DISKS if os.path.ismount(DISKS) else ELSEWHERE
+
+
+def model(name: str) -> dict[str, Any]:
+    """path, config, sum (of config.json), weight_bytes, to_copy (bytes that are not on the node yet) and error."""
+    try:
+        if name.startswith("s3://"):
+            told = of_s3(name)
+        elif name.startswith("/"):
+            told = {"path": name, **of_folder(f"{ROOT}{name}"), "to_copy": 0}
+        else:
+            told = of_hub(name)
+    except OSError as error:
+        return {"path": name, "config": {}, "sum": "", "weight_bytes": 0, "to_copy": 0, "error": str(error)}
+    return {"error": "", **told}
+
+
+def of_folder(folder: str) -> dict[str, Any]:
+    """What a folder with a model tells."""
+    with open(f"{folder}/config.json", "rb") as file:
+        text = file.read()
+    sizes = [sum(map(os.path.getsize, glob.glob(f"{folder}/{kind}"))) for kind in WEIGHTS]
+    return {**described(text), "weight_bytes": next(filter(None, sizes), 0)}
+
+
+def described(text: bytes) -> dict[str, Any]:
+    """A config.json."""
+    try:
+        config = json.loads(text)
+    except ValueError as error:
+        raise OSError(f"config.json is no JSON document: {error}") from None
+    told = {key: config[key] for key in TOLD if key in config}
+    if isinstance(inner := config.get("text_config"), dict):
+        told["text_config"] = {key: inner[key] for key in TOLD if key in inner}
+    return {"config": told, "sum": hashlib.sha256(text).hexdigest()}
+
+
+def of_s3(uri: str) -> dict[str, Any]:
+    """A model in S3, of which the weights are copied when the engine is started."""
+    target = f"{place()}/models/{uri[len('s3://') :]}"
+    text, error = run("aws", "s3", "cp", "--quiet", f"{uri}/config.json", "-", seconds=COPY_SECONDS)
+    if error:
+        raise OSError(f"{uri}/config.json can't be read: {error}")
+    listed, error = run("aws", "s3", "ls", "--recursive", f"{uri}/", seconds=COPY_SECONDS)
+    if error:
+        raise OSError(f"{uri}/ can't be listed: {error}")
+    files = re.findall(r"^\S+ +\S+ +(\d+) (.+)$", listed, re.MULTILINE)
+    total = sum(int(size) for size, _ in files)
+    kinds = tuple(kind.lstrip("*") for kind in WEIGHTS)
+    weights = [sum(int(size) for size, name in files if name.endswith(kind)) for kind in kinds]
+    there = sum(
+        os.path.getsize(one) for one in glob.glob(f"{target}/**", recursive=True) if os.path.isfile(one)
+    )
+    return {
+        "path": target,
+        **described(text.encode()),
+        "weight_bytes": next(filter(None, weights), 0),
+        "to_copy": max(0, total - there),
+    }
+
+
+def of_hub(name: str) -> dict[str, Any]:
+    """A model of the hub, which the engine itself downloads. Its library came with the engine."""
+    script = (
+        "import json, sys; from huggingface_hub import HfApi, hf_hub_download; name = sys.argv[1];"
+        "files = {f.rfilename: f.size or 0 for f in HfApi().model_info(name, files_metadata=True).siblings};"
+        "print(json.dumps([hf_hub_download(name, 'config.json'), files]))"
+    )
+    told, error = run(sys.executable, "-c", script, name, seconds=COPY_SECONDS)
+    if error:
+        raise OSError(f"the hub does not tell of {name}: {error}")
+    path, files = json.loads(told.splitlines()[-1])
+    with open(path, "rb") as file:
+        text = file.read()
+    kinds = [kind.lstrip("*") for kind in WEIGHTS]
+    weights = [sum(size for one, size in files.items() if one.endswith(kind)) for kind in kinds]
+    size = next(filter(None, weights), 0)
+    there = sum(
+        os.path.getsize(one) for one in glob.glob(f"{os.path.dirname(path)}/*") if not one.endswith(".json")
+    )
+    return {"path": name, **described(text), "weight_bytes": size, "to_copy": max(0, size - there)}
+
+
+def memory() -> int:
+    """Bytes of the host's memory that are free to use."""
+    with open("/proc/meminfo", encoding="ascii") as file:
+        return int(re.findall(r"^MemAvailable: +(\d+) kB$", file.read(), re.MULTILINE)[0]) << 10
+
+
+def read(path: str) -> str:
+    """A file's text; empty where it is not there."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+def gpus() -> list[int]:
+    """Bytes of memory of each NVIDIA GPU."""
+    told, _ = run("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
+    return [int(one) << 20 for one in told.split() if one.isdecimal()]
+
+
+def taken(ports: list[int]) -> dict[str, str]:
+    """Ports that somebody listens on, and who, where that is told."""
+    found: dict[str, str] = {}
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("0.0.0.0", port))
+            except OSError:
+                listed, _ = run("ss", "-Hltnp", f"sport = :{port}")
+                who = re.search(r'users:\(\("([^"]+)",pid=(\d+)', listed)
+                found[str(port)] = f"{who[1]}, process {who[2]}" if who else "another program"
+    return found
+
+
+def main(given: dict[str, Any]) -> dict[str, Any]:
+    """All of it."""
+    os.environ.setdefault("HF_HOME", f"{place()}/huggingface")
+    error = install(given["packages"])
+    importlib.invalidate_caches()  # what pip has just installed
+    names = [*KEPT, *(one.partition("==")[0] for one in given["packages"])]
+    states = {unit: run("systemctl", "is-active", unit)[0].strip() for unit in given["units"]}
+    running = [unit for unit, state in states.items() if state not in ("inactive", "failed", "")]
+    return {
+        "error": error,
+        "installed": {name: found(name) for name in names if found(name)},
+        "model": model(given["model"]),
+        "hub": os.environ["HF_HOME"],
+        "kv_transfer_config": os.environ.get("PAIR_KV_TRANSFER_CONFIG", ""),
+        "free_bytes": shutil.disk_usage(place()).free,
+        "memory_bytes": memory(),
+        "gpu_bytes": gpus(),
+        "taken": taken(given["ports"]),
+        "running": running,
+        "service": read(f"{ROOT}/etc/nixl-efa/service.json"),
+    }
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(main(json.loads(sys.argv[1]))) + "\n")

@@ -1,0 +1,226 @@
+"""Whether a service is what was asked for: by its engines' logs, its answers and what was counted. Pure.
+
+NIXL falls back to UCX, and libfabric to TCP, without an error: an answer alone proves nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from nixl_efa.findings import Finding, failed, passed
+from nixl_efa.nodes.counters import IP as IP_COUNTER
+from nixl_efa.nodes.counters import counters, moved
+from nixl_efa.service import vllm
+from nixl_efa.service.before import gib
+from nixl_efa.service.model import EFA, Way
+
+# By so much may the wire's bytes differ from those that NIXL counts.
+TOLERANCE = 0.05
+
+# Why an engine does not start, by its log, and what to do: the first that fits. Words of vLLM, NIXL, PyTorch and CUDA.
+_REMEDIES = (
+    (
+        r"out of memory|No available memory for the cache blocks",
+        "The accelerators' memory is too small for it: give `-- --tensor-parallel-size N`, a smaller --max-model-len, "
+        "or a smaller model; `nvidia-smi` shows whether another program has some of it.",
+    ),
+    (
+        r"larger than the maximum number of tokens that can be stored in KV cache|To serve at least one request",
+        "Give `-- --max-model-len N` of fewer tokens, or `--tensor-parallel-size N` of more accelerators.",
+    ),
+    (
+        r"Failed to load plugin|NIXL_ERR_NOT_FOUND|NIXL_ERR_BACKEND|fi_getinfo",
+        "NIXL makes no backend: `nixl-efa verify` names why in its row NIXL.",
+    ),
+    (r"Address already in use", "Another program has the port: `ss -ltnp` on the node names it."),
+    (
+        r"gated repo|401 Client Error|403 Client Error",
+        "The hub wants a token that may read the model: HF_TOKEN=... in /etc/nixl-efa/service.env on each node.",
+    ),
+    (
+        r"is not a local folder|Repository Not Found|LocalEntryNotFoundError|Connection error",
+        "The model is not there: look at its name, and at the node's way out.",
+    ),
+    (
+        r"system not yet initialized|CUDA driver version is insufficient|cudaErrorSystemNotReady",
+        "CUDA does not start on the node: see the rows CUDA and accelerators of `nixl-efa verify`.",
+    ),
+    (
+        r"unrecognized arguments|error: argument",
+        "A flag after the two dashes is none of this engine's version.",
+    ),
+)
+_ELSE = "`nixl-efa serve logs` shows the whole log."
+
+
+def not_started(end: str) -> Finding:
+    """An engine that ended at its start, by the last lines of its log."""
+    lines = [one.strip() for one in end.splitlines() if one.strip()]
+    line, remedy = _cause(lines)
+    told = line or "it says nothing"
+    return failed("start", f"the engine ended: {told}", remedy)
+
+
+def _cause(lines: list[str]) -> tuple[str, str]:
+    """The line that tells why, and what to do: a cause that is known, else the last error, else the last line."""
+    for pattern, remedy in _REMEDIES:
+        if found := next((one for one in lines if re.search(pattern, one)), ""):
+            return found, remedy
+    errors = [one for one in lines if re.search(r"\b\w*(Error|Exception)\b.*:", one)]
+    return next(iter(errors[-1:] or lines[-1:]), ""), _ELSE
+
+
+def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
+    """What NIXL says of itself in the log of an engine that has started."""
+    read = vllm.read_log(log)
+    again = f"then `nixl-efa serve restart {environment}`"
+    if not read.backends:
+        return (
+            failed(
+                "backend",
+                "the log names no backend of NIXL: the engine has no KV transfer, or NIXL_LOG_LEVEL hides it.",
+                f"Take NIXL_LOG_LEVEL out of /etc/nixl-efa/service.env, {again}.",
+            ),
+        )
+    if set(read.backends) != {way.backend}:
+        return (
+            failed(
+                "backend",
+                f"NIXL uses {read.backends[-1]}, and {way.backend} is planned: {read.backend_line}",
+                f"`nixl-efa nodes sync {environment}` writes the settings, {again}.",
+            ),
+        )
+    found = [passed("backend", f"{way.backend}: {read.backend_line}")]
+    if not way.provider:
+        return tuple(found)
+    remedy = (
+        f"Set FI_PROVIDER={way.provider} in /etc/nixl-efa/env (`nixl-efa nodes sync {environment}`), {again}."
+    )
+    if read.fallback and way.provider != "tcp":
+        found.append(failed("provider", f"NIXL has fallen back to TCP: {read.fallback}", remedy))
+    elif not read.provider:
+        message = f"the log does not name libfabric's provider, so nothing says that it is {way.provider}."
+        found.append(failed("provider", message, "Set NIXL_LOG_LEVEL=INFO, and take NIXL 1.0 or newer."))
+    elif read.provider != way.provider:
+        message = f"NIXL goes over {read.provider}, not over {way.provider}: {read.provider_line}"
+        found.append(failed("provider", message, remedy))
+    else:
+        found.append(passed("provider", read.provider_line))
+    return tuple(found)
+
+
+def pair_findings(environment: str, consumer: str, one: Mapping[str, Any], way: Way) -> tuple[Finding, ...]:
+    """A producer and a consumer, by vllm_prove.py's part on them."""
+    link = f"{one['name']} -> {consumer}"
+    if one["error"]:
+        return (_no_answer(environment, link, one),)
+    answered = _answer(environment, link, one)
+    tokens = _tokens(environment, link, one)
+    return (answered, tokens, _bytes(environment, link, one, way))
+
+
+def router_findings(environment: str, one: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """An answer through the router."""
+    if one["error"]:
+        return (_no_answer(environment, "router", one),)
+    return (_answer(environment, "router", one), _tokens(environment, "router", one))
+
+
+_STEPS = {
+    "models": "the engine does not name its model",
+    "alone": "the producer does not answer by itself",
+    "prefill": "the producer computes no KV cache for another",
+    "decode": "the consumer does not answer with the producer's KV cache",
+    "router": "the router does not answer",
+    "metrics": "the engine tells no metrics",
+}
+
+
+def _no_answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
+    remedy = f"`nixl-efa serve logs {environment}` shows the engines' logs."
+    if one["step"] == "decode":
+        # A handshake that fails: vllm-project/vllm#27083, its pull request 41863.
+        remedy = (
+            f"`nixl-efa serve logs {environment}` on the consumer names the handshake or the transfer that failed; "
+            f"`nixl-efa verify {environment}` measures NIXL between the nodes without an engine."
+        )
+    if one["step"] == "router":
+        remedy = f"`nixl-efa serve logs {environment} --router` shows which worker it finds unhealthy."
+    return failed("answer", f"{who}: {_STEPS.get(one['step'], one['step'])}: {one['error']}", remedy)
+
+
+def _answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
+    alone, answer = str(one["alone"]), str(one["answer"])
+    if not alone:
+        return failed(
+            "answer", f"{who}: the producer's own answer is empty.", "Is this model one that writes text?"
+        )
+    if alone != answer:
+        place = next(
+            (place for place, (a, b) in enumerate(zip(alone, answer, strict=False)) if a != b),
+            min(len(alone), len(answer)),
+        )
+        return failed(
+            "answer",
+            f"{who}: not the producer's own greedy answer, from character {place + 1} on: "
+            f"{answer[place : place + 40]!r} and not {alone[place : place + 40]!r}.",
+            "The KV cache arrived changed, or the engines compute differently: same type, dtype, flags and driver on "
+            f"all nodes? `nixl-efa verify {environment}` compares bytes; `nixl-efa serve restart {environment}` proves "
+            "it anew.",
+        )
+    return passed("answer", f"{who}: equal to the producer's own, in {one['seconds']} s")
+
+
+def _tokens(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
+    found = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"]))
+    told = f"of {one['tokens']} prompt tokens {found.transferred} came by KV transfer"
+    if found.failed:
+        return failed(
+            "KV transfer",
+            f"{who}: {found.failed} transfers or notifications failed; {told}.",
+            f"`nixl-efa serve logs {environment}` on the consumer has NIXL's words.",
+        )
+    if found.transferred != one["tokens"] or found.computed or found.cached:
+        return failed(
+            "KV transfer",
+            f"{who}: {told}, {found.computed} were computed on the consumer, {found.cached} were in its cache.",
+            "Does somebody else send requests meanwhile? Else the consumer does the producer's work: look at "
+            "kv_load_failure_policy in PAIR_KV_TRANSFER_CONFIG, which must be fail.",
+        )
+    return passed("KV transfer", f"{who}: {told}, none was computed on the consumer; {gib(found.nixl_bytes)}")
+
+
+def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way) -> Finding:
+    """What the wire saw arrive at the consumer, against what NIXL counts."""
+    counted = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"])).nixl_bytes
+    before, after = counters(one["counters_before"]), counters(one["counters_after"])
+    by_efa = moved(before, after).received_bytes
+    by_ip = sum(
+        after[name].get("rx_bytes", 0) - before[name].get("rx_bytes", 0)
+        for name in before.keys() & after.keys()
+        if name.startswith(IP_COUNTER)
+    )
+    if not counted:
+        remedy = "This engine's version tells no bytes: take the one that was tried."
+        return failed("wire", f"{who}: the engine counts no byte that NIXL moved.", remedy)
+    seen, where = (by_efa, "EFA's counters") if way.wire == EFA else (by_ip, "the interface's counters")
+    ratio = seen / counted
+    told = f"{who}: {where} saw {gib(seen)} arrive, NIXL moved {gib(counted)} (ratio {ratio:.3f})"
+    if abs(ratio - 1) <= TOLERANCE:
+        return passed("wire", told)
+    if way.wire == EFA and seen < counted:
+        over_tcp = abs(by_ip / counted - 1) <= 2 * TOLERANCE
+        went = f"; {gib(by_ip)} came by IP: a silent fall-back to TCP" if over_tcp else ""
+        return failed(
+            "wire",
+            f"{told}{went}.",
+            f"`nixl-efa verify {environment}` measures NIXL over EFA between the nodes and names what is wrong.",
+        )
+    return failed(
+        "wire",
+        f"{told}.",
+        "Does something else use the network meanwhile (another transfer, a download of weights)? Prove it again: "
+        f"`nixl-efa serve restart {environment}`.",
+    )

@@ -1,0 +1,350 @@
+"""The story of a service: what is looked at before, the start, the proof; and what runs, afterwards.
+
+Nothing is called ready before the last step; the router, by which requests come, starts after the engines are proven.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nixl_efa.clock import Clock
+from nixl_efa.findings import Finding, Level, failed, listed, passed, skipped, warned
+from nixl_efa.nodes.facts import Planned, node_facts
+from nixl_efa.nodes.run_command import Script
+from nixl_efa.nodes.sections import script
+from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
+from nixl_efa.service import before, proof, vllm
+from nixl_efa.service.before import Prepared
+from nixl_efa.service.model import (
+    ENGINE_PORTS,
+    ENGINE_UNIT,
+    ROUTER_PORT,
+    ROUTER_UNIT,
+    Service,
+    Way,
+    service_of,
+)
+from nixl_efa.service.on_nodes import OnNodes, Say, Seen
+from nixl_efa.service.units import ROUTER, ROUTER_VERSION, engine_unit, router_unit
+from nixl_efa.settings.parts import ROLES
+
+# How long an engine may load a model, how often it is looked at, how often that is told.
+START_SECONDS, LOOK_SECONDS, TELL_SECONDS = 7200.0, 5.0, 30.0
+ROUTER_START_SECONDS = 60.0
+
+
+@dataclass
+class Report:
+    """What was found, in its order, each with the node that it is about (empty: all). ready: every step is proven."""
+
+    environment: str
+    service: Service | None
+    url: str = ""
+    ready: bool = False
+    found: list[tuple[str, Finding]] = field(default_factory=list)
+
+    def add(self, where: str, *findings: Finding) -> None:
+        """Findings of a node, or of all."""
+        self.found += [(where, one) for one in findings]
+
+    def add_all(self, findings: Mapping[str, Finding]) -> None:
+        """A finding of each node."""
+        self.found += findings.items()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether something FAILs."""
+        return any(one.level is Level.FAIL for _, one in self.found)
+
+
+def start(
+    nodes: OnNodes,
+    service: Service,
+    planned: Mapping[str, Planned],
+    way: Way,
+    *,
+    clock: Clock,
+    say: Say,
+    anew: bool = False,
+) -> Report:
+    """Starts the service and proves it. planned: by node. anew: engines that run are started again.
+
+    Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
+    what runs as it is.
+    """
+    report = Report(nodes.pair.environment, service, f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}")
+    if missing := [role for role in ROLES if not nodes.pair.of_role(role)]:
+        report.add("", failed("nodes", f"there is no {missing[0]}.", "A service needs one of each role."))
+        return report
+    ready = _before(nodes, service, planned, way, report, say)
+    if report.is_stopped:
+        return report
+    started = _engines(nodes, service, ready, report, say, anew=anew)
+    if report.is_stopped:
+        return report
+    seen = _wait(nodes, started, report, clock, say)
+    for name, one in seen.items():
+        report.add(name, *proof.log_findings(report.environment, one.engine.log, way))
+    if report.is_stopped:
+        return report
+    _prove(nodes, way, max(one.vocabulary for one in ready.values()), seen, report, clock, say)
+    return report
+
+
+def _before(
+    nodes: OnNodes, service: Service, planned: Mapping[str, Planned], way: Way, report: Report, say: Say
+) -> Mapping[str, Prepared]:
+    """What the nodes have, and what they must have, installed."""
+    say(f"Asking {nodes.pair.every_node} through Run Command ...")
+    facts, problems = nodes.run(
+        {node.name: Script(script("node-facts.sh")) for node in nodes.pair.nodes},
+        FACTS_TIMEOUT_SECONDS,
+        "node facts",
+    )
+    report.add_all(problems)
+    for name, read in facts.items():
+        report.add(name, before.nixl_finding(node_facts(read), planned[name], way))
+    if report.is_stopped:
+        return {}
+    router = nodes.router_node.name
+    engine = f"{vllm.PACKAGE}=={service.version}"
+    say(f"Installing {engine} where it is missing, and looking at {service.model} ...")
+    packages = {
+        node.name: (engine, f"{ROUTER}=={ROUTER_VERSION}") if node.name == router else (engine,)
+        for node in nodes.pair.nodes
+    }
+    # 5600 is the port at which NIXL's connector gives its metadata away.
+    ports = {
+        node.name: [ENGINE_PORTS[node.role], 5600, *([ROUTER_PORT] if node.name == router else [])]
+        for node in nodes.pair.nodes
+    }
+    documents, problems = nodes.prepare(packages, service.model, ports)
+    report.add_all(problems)
+    found = {name: before.prepared(one) for name, one in documents.items()}
+    for node in nodes.pair.nodes:
+        if node.name in found:
+            one = found[node.name]
+            report.add(node.name, *before.node_findings(report.environment, node, one, service, way))
+    if len(found) == len(nodes.pair.nodes) and not report.is_stopped:
+        report.add("", *before.agreement(found))
+    return found
+
+
+def _engines(
+    nodes: OnNodes,
+    service: Service,
+    found: Mapping[str, Prepared],
+    report: Report,
+    say: Say,
+    *,
+    anew: bool,
+) -> frozenset[str]:
+    """Engines that run for this service already stay, unless anew; all others are started: the names of their nodes."""
+    running = {
+        name: ENGINE_UNIT in one.running and one.service == service.text and not anew
+        for name, one in found.items()
+    }
+    # Nobody is answered by what is not proven.
+    if ROUTER_UNIT in found[nodes.router_node.name].running:
+        report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    chosen = [node for node in nodes.pair.nodes if not running[node.name]]
+    if report.is_stopped or not chosen:
+        return frozenset()
+    say(f"Starting {vllm.WORDS} on {listed(node.name for node in chosen)} ...")
+    texts = {
+        node.name: engine_unit(
+            vllm.WORDS,
+            report.environment,
+            node.role,
+            vllm.command(service, found[node.name].path, node.role),
+            (*vllm.VARIABLES, f"HF_HOME={found[node.name].hub}"),
+        )
+        for node in chosen
+    }
+    folders = {name: one.path for name, one in found.items()}
+    report.add_all(nodes.start(ENGINE_UNIT, texts, service, folders))
+    return frozenset(texts)
+
+
+def _wait(
+    nodes: OnNodes, started: frozenset[str], report: Report, clock: Clock, say: Say
+) -> Mapping[str, Seen]:
+    """The nodes once every engine answers; none when one of them has ended. started: those that were started now."""
+    begun = told = clock.now()
+    while True:
+        seen, problems = nodes.look()
+        ended = {
+            name: one
+            for name, one in seen.items()
+            if not one.engine.is_up or (name in started and one.engine.restarts)
+        }
+        if ended:
+            for name, one in ended.items():
+                report.add(name, proof.not_started(one.engine.end))
+            # systemd would start it again and again.
+            nodes.stop(dict.fromkeys(ended, (ENGINE_UNIT,)))
+            return {}
+        waiting = [name for name, one in seen.items() if not one.engine.is_healthy] + list(problems)
+        if not waiting:
+            for name in seen:
+                report.add(name, passed("start", f"{vllm.WORDS} answers"))
+            return seen
+        now = clock.now()
+        if (now - begun).total_seconds() > START_SECONDS:
+            for name in waiting:
+                last = seen[name].engine.end.splitlines()[-1:] if name in seen else [problems[name].message]
+                why = f"the engine does not answer after {START_SECONDS / 3600:.0f} h; its last word: {''.join(last)}"
+                report.add(name, failed("start", why, f"`nixl-efa serve logs {report.environment}`"))
+            return {}
+        if (now - told).total_seconds() >= TELL_SECONDS:
+            told = now
+            for name in waiting:
+                last = seen[name].engine.end.splitlines()[-1:] if name in seen else [problems[name].message]
+                say(f"  {name}: {''.join(last)[:160]}")
+        clock.sleep(LOOK_SECONDS)
+
+
+def _prove(
+    nodes: OnNodes,
+    way: Way,
+    vocabulary: int,
+    seen: Mapping[str, Seen],
+    report: Report,
+    clock: Clock,
+    say: Say,
+) -> None:
+    """Every pair, then the router."""
+    say("Warming up and proving each producer with each consumer ...")
+    documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
+    report.add_all(problems)
+    for name, document in documents.items():
+        for one in document["proofs"]:
+            report.add(name, *proof.pair_findings(report.environment, name, one, way))
+    if report.is_stopped:
+        return
+    router = nodes.router_node.name
+    say(f"Starting the router on {router} ...")
+    report.add_all(nodes.start(ROUTER_UNIT, {router: router_unit(nodes.pair)}, None, {}))
+    if report.is_stopped or not _router_is_up(nodes, report, clock):
+        return
+    documents, problems = nodes.prove(router=True, vocabulary=vocabulary)
+    report.add_all(problems)
+    for document in documents.values():
+        for one in document["proofs"]:
+            report.add("", *proof.router_findings(report.environment, one))
+    if not report.is_stopped:
+        engines = {name: one.engine.invocation for name, one in seen.items()}
+        report.add_all(
+            nodes.write_proof({"engines": engines, "at": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")})
+        )
+    report.ready = not report.is_stopped
+    if not report.ready:
+        # Nobody is answered by what is not proven.
+        report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))
+
+
+def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
+    """Whether the router finds a healthy worker of each role in its time; else it is ended."""
+    name = nodes.router_node.name
+    begun = clock.now()
+    unit = None
+    while (clock.now() - begun).total_seconds() < ROUTER_START_SECONDS:
+        seen, _ = nodes.look()
+        unit = seen[name].router if name in seen else None
+        if unit is not None and unit.is_healthy:
+            return True
+        if unit is not None and (not unit.is_up or unit.restarts):
+            break
+        clock.sleep(1.0)
+    last = (unit.end.splitlines() if unit else [])[-1:]
+    why = f"the router does not answer on port {ROUTER_PORT}: {''.join(last) or 'it says nothing'}"
+    report.add(
+        name, failed("router", why, f"`nixl-efa serve logs {report.environment} --router` shows its log.")
+    )
+    nodes.stop({name: (ROUTER_UNIT,)})
+    return False
+
+
+def told_service(seen: Mapping[str, Seen]) -> Service | None:
+    """The service that the nodes were told, by the first that knows one."""
+    return next(
+        (found for one in seen.values() if one.service and (found := service_of(dict(one.service)))), None
+    )
+
+
+def status(nodes: OnNodes) -> Report:
+    """What runs, whether it is what was proven, and what it did until now."""
+    seen, problems = nodes.look()
+    report = Report(nodes.pair.environment, told_service(seen))
+    report.add_all(problems)
+    for name, one in seen.items():
+        report.add(name, *_engine_findings(report.environment, one))
+    router = seen.get(nodes.router_node.name)
+    if router is not None and router.router is not None and report.service is not None:
+        report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"
+        report.add("", *_proven(report.environment, router, seen))
+    report.ready = bool(report.service) and not any(one.level is not Level.PASS for _, one in report.found)
+    return report
+
+
+def _engine_findings(environment: str, one: Seen) -> tuple[Finding, ...]:
+    unit = one.engine
+    if not unit.state or unit.state == "inactive":
+        return (
+            skipped(
+                "engine", "no engine runs.", f"`nixl-efa serve start {environment} --model MODEL` starts one."
+            ),
+        )
+    if not unit.is_up:
+        finding = proof.not_started(unit.end)
+        return (failed("engine", finding.message, finding.remedy),)
+    again = f", started again {unit.restarts} times by itself" if unit.restarts else ""
+    if not unit.is_healthy:
+        last = "".join(unit.end.splitlines()[-1:])
+        return (
+            failed("engine", f"it does not answer{again}: {last}", f"`nixl-efa serve logs {environment}`"),
+        )
+    counted = vllm.counted(unit.metrics)
+    findings = [passed("engine", f"{vllm.WORDS} answers{again}")]
+    moved = f"{before.gib(counted.nixl_bytes)} by NIXL, {counted.transferred} prompt tokens by KV transfer"
+    if counted.failed:
+        remedy = f"`nixl-efa serve logs {environment}` on the consumer has NIXL's words."
+        findings.append(warned("KV transfer", f"{moved}, {counted.failed} transfers failed.", remedy))
+    elif counted.nixl_bytes:
+        findings.append(passed("KV transfer", f"{moved}, none failed"))
+    return tuple(findings)
+
+
+def _proven(environment: str, one: Seen, seen: Mapping[str, Seen]) -> tuple[Finding, ...]:
+    """The router, and whether the engines that run are those of the proof."""
+    unit = one.router
+    restart = f"`nixl-efa serve restart {environment}` proves it anew."
+    if unit is None or not unit.is_up:
+        return (failed("router", "it does not run: nothing answers requests.", restart),)
+    if not unit.is_healthy:
+        last = "".join(unit.end.splitlines()[-1:])
+        return (
+            failed(
+                "router",
+                f"it has no healthy worker of each role: {last}",
+                f"`nixl-efa serve logs {environment}`",
+            ),
+        )
+    known: Mapping[str, Any] = (one.proven or {}).get("engines", {})
+    others = [name for name, each in seen.items() if known.get(name) != each.engine.invocation]
+    if others:
+        message = f"{listed(others)} started again since the proof: what they do now is not proven."
+        return (passed("router", "it answers"), warned("proof", message, restart))
+    return (passed("router", "it answers"), passed("proof", f"of {(one.proven or {}).get('at', '')}"))
+
+
+def stop(nodes: OnNodes) -> Report:
+    """Ends the router, then the engines: requests in flight are lost."""
+    report = Report(nodes.pair.environment, None)
+    router = nodes.router_node.name
+    report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))
+    if not report.is_stopped:
+        report.add_all(nodes.stop({node.name: (ENGINE_UNIT,) for node in nodes.pair.nodes}))
+    return report

@@ -1,0 +1,30 @@
+#!/bin/sh
+# Writes one of our units and what belongs to it, and starts it anew. Usage: start-unit UNIT TEXT SERVICE MODEL FOLDER
+# TEXT: the unit's, in base64; SERVICE: the text of /etc/nixl-efa/service.json, in base64; MODEL: s3://... that is copied
+# into FOLDER first, or empty. Section "started": what failed, with its exit code.
+root=${NIXL_EFA_ROOT:-}
+unit=$1 text=$2 service=$3 model=$4 folder=$5
+begin() {
+  set -e
+  if [ -n "$model" ]; then
+    mkdir -p "$root$folder"
+    aws s3 sync --only-show-errors "$model" "$root$folder"
+  fi
+  if [ -n "$service" ]; then
+    printf %s "$service" | base64 -d >"$root/etc/nixl-efa/service.json.new"
+    mv -f "$root/etc/nixl-efa/service.json.new" "$root/etc/nixl-efa/service.json"
+  fi
+  mkdir -p "$root/etc/systemd/system"
+  printf %s "$text" | base64 -d >"$root/etc/systemd/system/$unit.new"
+  mv -f "$root/etc/systemd/system/$unit.new" "$root/etc/systemd/system/$unit"
+  systemctl daemon-reload
+  # What failed before, and how often, does not count.
+  systemctl reset-failed "$unit" 2>/dev/null || true
+  # Not --no-block: that the program can't be started at all is told at once.
+  systemctl restart "$unit"
+}
+# A subshell of its own, since "set -e" has no effect in a function whose code is asked for.
+output=$( (begin) 2>&1)
+code=$?
+printf '@@ begin started\n%s\n@@ end started %s\n' "$output" "$code"
+exit 0

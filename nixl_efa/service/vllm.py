@@ -1,0 +1,154 @@
+"""vLLM as the engine: its package, its command, what its log and its metrics say. Pure.
+
+Seen with 0.32.0 (tests/recorded/vllm); what another engine needs is a module with these members.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from nixl_efa.nodes import nixl_log
+from nixl_efa.service.model import ENGINE_PORTS, Service
+from nixl_efa.service.units import VENV, Variable
+
+NAME, WORDS = "vllm", "vLLM"
+PACKAGE = "vllm"
+# What was tried with the router and with NIXL 1.5.0 (docs/serve.md).
+VERSION = "0.32.0"
+HEALTH = "/health"
+_OURS = "it follows from the node's role."
+REFUSED = {
+    "--kv-transfer-config": "it is PAIR_KV_TRANSFER_CONFIG of /etc/nixl-efa/env (docs/nodes.md).",
+    "--port": _OURS,
+    "--host": _OURS,
+    "--model": "give --model before the two dashes.",
+    "--api-key": "it would stand in Run Command's history; who reaches the ports is the security group's.",
+    "--uds": "the nodes reach each other by TCP.",
+}
+# NIXL names libfabric's provider at this level alone.
+VARIABLES = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
+# Of a log, for grep -E on a node: the lines that are read here.
+LOG_LINES = (
+    r"Backend [A-Z_]+ was instantiated|rails|TCP fallback|Failed to load plugin|NIXL_ERR| E[0-9]{4} |^E[0-9]{4} |"
+    r"ERROR|Error: |out of memory|NIXL (transfer|handshake) fail|Handshake"
+)
+
+_BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
+_SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What an engine's log says of NIXL. backends: as often as they are named; provider: of libfabric, or empty.
+
+    fallback: the line that tells of a fall-back to TCP. Each line is as it was found.
+    """
+
+    backends: tuple[str, ...]
+    backend_line: str
+    provider: str
+    provider_line: str
+    fallback: str
+
+
+def read_log(text: str) -> Log:
+    """The log of one start."""
+    lines = text.splitlines()
+    return Log(
+        tuple(_BACKEND.findall(text)),
+        _last(lines, _BACKEND.pattern),
+        nixl_log.read(text).provider,
+        _last(lines, r"rails using provider"),
+        _last(lines, r"TCP fallback"),
+    )
+
+
+def _last(lines: list[str], pattern: str) -> str:
+    return next((one.strip() for one in reversed(lines) if re.search(pattern, one)), "")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of an engine since its start: prompt tokens by where they came from, and what NIXL moved."""
+
+    transferred: int
+    computed: int
+    cached: int
+    nixl_bytes: int
+    failed: int
+
+    def since(self, before: Counted) -> Counted:
+        """The difference."""
+        return Counted(*(getattr(self, one) - getattr(before, one) for one in self.__slots__))
+
+
+def counted(text: str) -> Counted:
+    """The counters in the text of /metrics, of all engines that it names together."""
+    sums: dict[str, float] = {}
+    for name, labels, value in _SAMPLE.findall(text):
+        source = re.search(r'source="(\w+)"', labels)
+        key = f"{name} {source[1]}" if source else name
+        sums[key] = sums.get(key, 0.0) + float(value)
+    tokens = "prompt_tokens_by_source_total"
+    failures = (
+        "nixl_num_failed_transfers_total",
+        "nixl_num_failed_notifications_total",
+        "nixl_num_kv_expired_reqs_total",
+    )
+    return Counted(
+        transferred=int(sums.get(f"{tokens} external_kv_transfer", 0)),
+        computed=int(sums.get(f"{tokens} local_compute", 0)),
+        cached=int(sums.get(f"{tokens} local_cache_hit", 0)),
+        nixl_bytes=int(sums.get("nixl_bytes_transferred_sum", 0)),
+        failed=int(sum(sums.get(one, 0) for one in failures)),
+    )
+
+
+def command(service: Service, path: str, role: str) -> tuple[str | Variable, ...]:
+    """The words that start the engine on a node of this role. path: where the model is."""
+    return (
+        f"{VENV}/bin/vllm",
+        "serve",
+        path,
+        *("--served-model-name", service.model),
+        *("--host", "0.0.0.0"),  # the security group says who reaches it
+        *("--port", str(ENGINE_PORTS[role])),
+        *("--kv-transfer-config", Variable("PAIR_KV_TRANSFER_CONFIG")),
+        *service.flags,
+    )
+
+
+def accelerators(flags: tuple[str, ...]) -> int:
+    """On how many accelerators of a node the model's weights are divided."""
+    total = 1
+    for names in (("--tensor-parallel-size", "-tp"), ("--pipeline-parallel-size", "-pp")):
+        given = _value(flags, names)
+        total *= max(1, int(given)) if given.isdecimal() else 1
+    return total
+
+
+def dtype(flags: tuple[str, ...], config: dict[str, object]) -> str:
+    """What the weights are computed in, as vLLM decides it: the flag, else the model's own."""
+    given = _value(flags, ("--dtype",))
+    return (
+        given
+        if given and given != "auto"
+        else str(config.get("dtype") or config.get("torch_dtype") or "auto")
+    )
+
+
+def _value(flags: tuple[str, ...], names: tuple[str, ...]) -> str:
+    """A flag's value, "--flag value" or "--flag=value", the last one given; empty without it."""
+    found = ""
+    for place, one in enumerate(flags):
+        name, equals, value = one.partition("=")
+        if name.replace("_", "-") in names:
+            found = value if equals else next(iter(flags[place + 1 :]), "")
+    return found
+
+
+def program() -> str:
+    """What makes the proof's requests on a consumer's node."""
+    return Path(__file__).with_name("vllm_prove.py").read_text(encoding="utf-8")

@@ -1,0 +1,106 @@
+"""A pair of machines that boot with the product's user data, and what lies on them for a service."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from local_aws import LocalAws
+from local_aws.machines.root import home
+from local_aws.machines.run import Run
+from nixl_efa.bootstrap import Bootstrap, PeerNode
+from nixl_efa.clock import SystemClock
+from nixl_efa.nodes import run_command
+from nixl_efa.nodes.facts import Planned, planned
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.service.model import Way, way_of
+from nixl_efa.service.on_nodes import OnNodes
+from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
+from tests.told_at_boot import P5
+
+__all__ = ["account", "tree"]
+
+ROOT = Path(__file__).resolve().parents[2]
+ROUTER = ROOT / ".tools" / "router"
+# What the machines can have: no EFA and no GPU, so NIXL goes by UCX over their IP interface.
+PLANNED: Planned = planned("g7e.8xlarge", None, 0, "1.5.0")
+WAY: Way = way_of(PLANNED)
+MODEL = "/models/stand-in"
+
+
+def first_boot(own: PeerNode) -> Bootstrap:
+    """What the product tells a node of a type without EFA and accelerators."""
+    return replace(
+        P5,
+        environment="trial",
+        instance_type="g7e.8xlarge",
+        efa_interfaces=0,
+        accelerators=0,
+        accelerator_kind="none",
+        node=own.name,
+        nodes=(own,),
+    )
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What lies on each machine: wheels of the router and of the stand-in of vLLM, and a model."""
+    if not (ROUTER / "installed").exists():
+        message = "vllm-router is missing: make .tools/router/installed"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    folder = tmp_path_factory.mktemp("layer")
+    folder.chmod(0o755)
+    wheels, model = folder / "opt/wheels", folder / MODEL.lstrip("/")
+    wheels.mkdir(parents=True)
+    model.mkdir(parents=True)
+    for wheel in ROUTER.glob("*.whl"):
+        (wheels / wheel.name).symlink_to(f"/opt/router/{wheel.name}")
+    (folder / "opt/router").mkdir()
+    for wheel in ROUTER.glob("*.whl"):
+        os.link(wheel, folder / "opt/router" / wheel.name)
+    stand_in(wheels)
+    (model / "config.json").write_text(
+        '{"architectures": ["StandIn"], "dtype": "bfloat16", "vocab_size": 2048}', encoding="utf-8"
+    )
+    (model / "model.safetensors").write_bytes(b"x" * 1000)
+    return folder
+
+
+def stand_in(wheels: Path) -> None:
+    """A wheel named vllm that holds engine.py, with the command of that name."""
+    about = "vllm-0.32.0.dist-info"
+    with zipfile.ZipFile(wheels / "vllm-0.32.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("vllm_stand_in.py", (Path(__file__).parent / "engine.py").read_text(encoding="utf-8"))
+        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n")
+        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{about}/entry_points.txt", "[console_scripts]\nvllm = vllm_stand_in:main\n")
+        wheel.writestr(f"{about}/RECORD", "")
+
+
+@pytest.fixture(scope="module")
+def aws(tree: Path, layer: Path) -> Iterator[LocalAws]:
+    """A local AWS whose instances boot with that layer."""
+    with LocalAws(run=Run(home(os.environ), tree, [layer])) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nodes(account: Account) -> OnNodes:
+    """A pair after its first boot, NIXL installed."""
+    pair = PairOutputs("trial", tuple(boot(account, first_boot, "producer", "consumer")), BUCKET)
+    return on(account, pair)
+
+
+def on(account: Account, pair: PairOutputs) -> OnNodes:
+    """The way to a pair, by Run Command."""
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        return run_command.run(account.ssm, scripts, SystemClock(), seconds, what)
+
+    return OnNodes(pair, ask)

@@ -1,0 +1,194 @@
+"""A stand-in of vLLM: its command, its HTTP interface, its metrics; the KV caches go by the real NIXL.
+
+A prompt's "KV cache" is 4 KiB a token that follow from the tokens; an answer follows from those bytes. So the
+consumer's answer is the producer's only if each byte has arrived. Faults, a flag: --fault recompute (the consumer
+computes the cache itself), corrupt (a byte of what arrived is another), crash (the engine ends at its start). A program
+of its own, for any Python.
+"""
+
+# mypy: ignore-errors
+
+import base64
+import ctypes
+import hashlib
+import json
+import os
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+TOKEN_BYTES, SLOTS, SLOT_TOKENS = 4096, 32, 1024
+COUNTS = {"external_kv_transfer": 0, "local_compute": 0, "local_cache_hit": 0}
+MOVED = {"bytes": 0, "count": 0, "failed": 0}
+LOCK = threading.Lock()
+
+
+def option(name, default=""):
+    return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
+
+
+def cache(prompt):
+    """The bytes of a prompt's KV cache."""
+    seed = hashlib.sha256(json.dumps(prompt).encode()).digest()
+    return hashlib.shake_256(seed).digest(len(prompt) * TOKEN_BYTES)
+
+
+def answer(held, count):
+    """So many "tokens" that follow from a KV cache."""
+    return hashlib.shake_256(held).hexdigest(count)
+
+
+class Engine:
+    def __init__(self, config):
+        from nixl._api import nixl_agent, nixl_agent_config
+
+        self.role, self.id = config["kv_role"], str(uuid.uuid4())
+        backends = config["kv_connector_extra_config"]["backends"]
+        self.agent = nixl_agent(self.id, nixl_agent_config(backends=backends))
+        self.memory = ctypes.create_string_buffer(SLOTS * SLOT_TOKENS * TOKEN_BYTES)
+        self.base = ctypes.addressof(self.memory)
+        self.agent.register_memory([(self.base, len(self.memory), 0, "")], "DRAM")
+        self.next, self.peers = 0, {}
+
+    def slot(self):
+        self.next = (self.next + 1) % SLOTS
+        return self.base + self.next * SLOT_TOKENS * TOKEN_BYTES
+
+    def prefill(self, prompt):
+        """Puts a KV cache where others can read it; how to find it."""
+        held, place = cache(prompt), self.slot()
+        ctypes.memmove(place, held, len(held))
+        return {
+            "do_remote_prefill": True,
+            "do_remote_decode": False,
+            "remote_block_ids": [[place, len(held)]],
+            "remote_engine_id": self.id,
+            "remote_host": os.environ["VLLM_NIXL_SIDE_CHANNEL_HOST"],
+            "remote_port": int(os.environ["VLLM_NIXL_SIDE_CHANNEL_PORT"]),
+        }
+
+    def fetch(self, params):
+        """Reads a KV cache from another engine."""
+        peer = params["remote_engine_id"]
+        if peer not in self.peers:
+            url = f"http://{params['remote_host']}:{params['remote_port']}/"
+            with urllib.request.urlopen(url, timeout=5) as told:
+                self.peers[peer] = self.agent.add_remote_agent(base64.b64decode(told.read()))
+        [[there, size]] = params["remote_block_ids"]
+        here = self.slot()
+        ours = self.agent.get_xfer_descs([(here, size, 0)], "DRAM")
+        theirs = self.agent.get_xfer_descs([(there, size, 0)], "DRAM")
+        handle = self.agent.initialize_xfer("READ", ours, theirs, self.peers[peer])
+        state, end = self.agent.transfer(handle), time.monotonic() + 20
+        while state != "DONE":
+            if state == "ERR" or time.monotonic() > end:
+                MOVED["failed"] += 1
+                raise RuntimeError(f"NIXL transfer failure: {state}")
+            time.sleep(0.001)
+            state = self.agent.check_xfer_state(handle)
+        self.agent.release_xfer_handle(handle)
+        MOVED["bytes"] += size
+        MOVED["count"] += 1
+        return ctypes.string_at(here, size)
+
+    def complete(self, request):
+        prompt, params = request["prompt"], request.get("kv_transfer_params") or {}
+        fault = option("--fault")
+        if params.get("do_remote_prefill") and fault != "recompute":
+            held = self.fetch(params)
+            COUNTS["external_kv_transfer"] += len(prompt)
+            if fault == "corrupt":
+                held = bytes([held[0] ^ 1]) + held[1:]
+        else:
+            held = cache(prompt)
+            COUNTS["local_compute"] += len(prompt)
+        found = {
+            "choices": [{"index": 0, "text": answer(held, request["max_tokens"])}],
+            "model": request["model"],
+        }
+        found["kv_transfer_params"] = self.prefill(prompt) if params.get("do_remote_decode") else None
+        return {"id": "cmpl-1", "object": "text_completion", "usage": {"prompt_tokens": len(prompt)}, **found}
+
+
+def metrics():
+    label = 'engine="0",model_name="stand-in"'
+    lines = [
+        f'vllm:prompt_tokens_by_source_total{{{label},source="{one}"}} {n}.0' for one, n in COUNTS.items()
+    ]
+    lines += [f"vllm:nixl_bytes_transferred_sum{{{label}}} {float(MOVED['bytes'])!r}"]
+    lines += [f"vllm:nixl_bytes_transferred_count{{{label}}} {MOVED['count']}.0"]
+    lines += [f"vllm:nixl_num_failed_transfers_total{{{label}}} {MOVED['failed']}.0"]
+    return "\n".join(lines) + "\n"
+
+
+def handler(engine):
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def reply(self, code, body, kind="application/json"):
+            data = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+            self.send_response(code)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def do_GET(self):
+            if self.path == "/health":
+                self.reply(200, "", "text/plain")
+            elif self.path == "/metrics":
+                self.reply(200, metrics(), "text/plain")
+            elif self.path == "/v1/models":
+                self.reply(
+                    200,
+                    {
+                        "object": "list",
+                        "data": [{"id": option("--served-model-name"), "max_model_len": 2048}],
+                    },
+                )
+            else:
+                self.reply(404, {"error": self.path})
+
+        def do_POST(self):
+            request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            try:
+                with LOCK:
+                    found = engine.complete(request)
+            except Exception as error:
+                sys.stderr.write(f"ERROR {error}\n")
+                self.reply(500, {"error": {"message": str(error)}})
+                return
+            self.reply(200, found)
+
+    return Handler
+
+
+def side_channel(engine):
+    """Where other engines get this one's metadata."""
+
+    class Metadata(BaseHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+        def do_GET(self):
+            data = base64.b64encode(engine.agent.get_agent_metadata())
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    address = os.environ["VLLM_NIXL_SIDE_CHANNEL_HOST"], int(os.environ["VLLM_NIXL_SIDE_CHANNEL_PORT"])
+    threading.Thread(target=ThreadingHTTPServer(address, Metadata).serve_forever, daemon=True).start()
+
+
+def main():
+    if option("--fault") == "crash":
+        raise SystemExit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
+    engine = Engine(json.loads(option("--kv-transfer-config")))
+    side_channel(engine)
+    time.sleep(float(option("--seconds", "0.5")))
+    ThreadingHTTPServer((option("--host"), int(option("--port"))), handler(engine)).serve_forever()

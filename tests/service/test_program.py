@@ -1,0 +1,248 @@
+"""What runs on a node: the proof's requests against servers of HTTP here, the look before a start in a folder."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nixl_efa.service import look_at_units, prepare, vllm_prove
+
+MODELS = {"data": [{"id": "tiny", "max_model_len": 2048}]}
+COUNT = 'vllm:nixl_bytes_transferred_count{engine="0"} '
+
+
+@dataclass
+class Server:
+    """An engine of HTTP alone. answers: what POST gets, one after the other, the last again and again."""
+
+    answers: list[tuple[int, dict[str, Any]]]
+    models: dict[str, Any] = field(default_factory=lambda: MODELS)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+
+    def __enter__(self) -> str:
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def reply(self, code: int, body: bytes) -> None:
+                self.send_response(code)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_GET(self) -> None:
+                text = f"# a comment\n{COUNT}{len(server.requests)}.0\nvllm:other 1\nvllm:nixl_x_bucket{{le=1}} 3\n"
+                self.reply(
+                    200, text.encode() if self.path == "/metrics" else json.dumps(server.models).encode()
+                )
+
+            def do_POST(self) -> None:
+                server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+                code, body = server.answers[min(len(server.requests), len(server.answers)) - 1]
+                self.reply(code, json.dumps(body).encode())
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def text(words: str, **more: Any) -> tuple[int, dict[str, Any]]:
+    return 200, {"choices": [{"text": words}], **more}
+
+
+ERROR = (500, {"error": "KV load failure"})
+PARAMS = {"remote_host": "10.0.0.11"}
+
+
+def proofs(producer: str, consumer: str, router: str = "") -> list[dict[str, Any]]:
+    given = {
+        "own": consumer,
+        "producers": [{"name": "producer", "url": producer, "address": "127.0.0.1"}],
+        "consumers": [{"url": consumer}],
+        "router": router,
+        "vocabulary": 2048,
+    }
+    found: list[dict[str, Any]] = vllm_prove.main(given)["proofs"]
+    return found
+
+
+def test_a_pair_is_asked_as_the_router_asks_it() -> None:
+    producer, consumer = Server([text("own", kv_transfer_params=PARAMS)]), Server([text("own")])
+    with producer as first, consumer as second:
+        [found] = proofs(first, second)
+    assert (found["error"], found["alone"], found["answer"], found["tokens"]) == ("", "own", "own", 1000)
+    assert found["metrics_before"].startswith(COUNT)
+    assert found["counters_before"].startswith("net/lo tx_bytes=")
+    warmed, alone, prefill = producer.requests
+    assert warmed["prompt"] != alone["prompt"] == prefill["prompt"]
+    assert (prefill["max_tokens"], prefill["kv_transfer_params"]["do_remote_decode"]) == (1, True)
+    assert consumer.requests[-1]["kv_transfer_params"] == PARAMS
+    assert consumer.requests[-1]["prompt"] == alone["prompt"]
+    # Neither end of the vocabulary, where tokens have a meaning of their own.
+    assert all(256 <= one < 1024 for one in alone["prompt"])
+
+
+def test_a_first_answer_that_fails_is_asked_for_again() -> None:
+    with (
+        Server([text("own", kv_transfer_params=PARAMS)]) as producer,
+        Server([ERROR, ERROR, text("own")]) as consumer,
+    ):
+        [found] = proofs(producer, consumer)
+    assert found["error"] == ""
+
+
+@pytest.mark.parametrize(
+    ("producer", "consumer", "step", "said"),
+    [
+        ([text("own", kv_transfer_params=PARAMS)], [ERROR], "decode", "HTTP 500 from http://127.0.0.1:"),
+        ([text("own")], [text("own")], "prefill", "gave no kv_transfer_params"),
+        ([ERROR], [text("own")], "prefill", "KV load failure"),
+    ],
+)
+def test_a_request_that_fails_names_its_step(
+    producer: list[Any], consumer: list[Any], step: str, said: str
+) -> None:
+    with Server(producer) as first, Server(consumer) as second:
+        [found] = proofs(first, second)
+    assert (found["step"], said in found["error"]) == (step, True)
+
+
+def test_nobody_there_is_told_of_each_producer() -> None:
+    with Server([text("own")]) as gone:
+        pass
+    [found] = proofs(gone, gone)
+    assert (found["name"], found["step"]) == ("producer", "models")
+    assert "Connection refused" in found["error"]
+
+
+def test_through_the_router_the_first_producer_is_the_judge() -> None:
+    with Server([text("own")]) as producer, Server([text("x")]) as consumer, Server([text("own")]) as router:
+        [found] = proofs(producer, consumer, router)
+    assert (found["name"], found["alone"], found["answer"]) == ("router", "own", "own")
+
+
+def test_a_short_model_gets_a_short_prompt() -> None:
+    with Server([], {"data": [{"id": "a", "max_model_len": 100}]}) as url:
+        assert vllm_prove.Prompts(url, 0).tokens == 100 - 2 * vllm_prove.ANSWER_TOKENS
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for device, vendor in (("rdmap0s0", "0x1d0f"), ("mlx5_0", "0x15b3")):
+        folder = tmp_path / "sys/class/infiniband" / device
+        (folder / "ports/1/hw_counters").mkdir(parents=True)
+        (folder / "device").mkdir()
+        (folder / "device/vendor").write_text(f"{vendor}\n", encoding="ascii")
+        (folder / "ports/1/hw_counters/rx_bytes").write_text("12\n", encoding="ascii")
+        (folder / "ports/1/hw_counters/rdma_read_bytes").write_text("7\n", encoding="ascii")
+    return tmp_path
+
+
+def test_counters_are_of_efa_devices_and_of_the_interface_that_leads_there(root: Path) -> None:
+    lines = vllm_prove.counters("127.0.0.1", str(root)).splitlines()
+    assert lines == ["rdmap0s0 rdma_read_bytes=7 rx_bytes=12", "net/lo tx_bytes= rx_bytes="]
+    assert vllm_prove.leading_to("127.0.0.1") == "lo"
+
+
+def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(
+        json.dumps({"dtype": "bfloat16", "id2label": {"0": "x"}, "text_config": {"vocab_size": 9, "y": 1}}),
+        encoding="utf-8",
+    )
+    (tmp_path / "model-1.safetensors").write_bytes(b"x" * 10)
+    (tmp_path / "model-2.safetensors").write_bytes(b"x" * 5)
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
+    found = prepare.model(str(tmp_path))
+    assert (found["config"], found["weight_bytes"], found["to_copy"], found["error"]) == (
+        {"dtype": "bfloat16", "text_config": {"vocab_size": 9}},
+        15,
+        0,
+        "",
+    )
+    assert "No such file" in prepare.model(f"{tmp_path}/other")["error"]
+    (tmp_path / "config.json").write_text("{", encoding="utf-8")
+    assert "no JSON document" in prepare.model(str(tmp_path))["error"]
+
+
+def command(folder: Path, name: str, script: str) -> None:
+    (folder / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
+    (folder / name).chmod(0o755)
+
+
+def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The AWS CLI's form: date, time, bytes, key."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(prepare, "ELSEWHERE", str(tmp_path))
+    there = tmp_path / "models/b/x"
+    there.mkdir(parents=True)
+    (there / "config.json").write_bytes(b"x" * 40)
+    listing = "2026-11-26 10:00:00        40 x/config.json\n2026-11-26 10:00:00    700000 x/a b.safetensors\n"
+    command(tmp_path, "aws", f"case $2 in cp) echo '{{}}' ;; ls) printf '{listing}' ;; esac")
+    found = prepare.model("s3://b/x")
+    assert (found["path"], found["weight_bytes"], found["to_copy"]) == (str(there), 700000, 700000)
+    command(tmp_path, "aws", "echo 'fatal error: An error occurred (403)' >&2; exit 1")
+    assert prepare.model("s3://b/x")["error"] == (
+        "s3://b/x/config.json can't be read: fatal error: An error occurred (403)"
+    )
+
+
+def test_packages_that_are_there_are_left_alone_and_nixl_keeps_its_version(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prepare, "ROOT", str(tmp_path))
+    versions = {"vllm": "0.32.0+cpu", "nixl": "1.5.0", "nixl-cu13": "1.5.0"}
+    monkeypatch.setattr(prepare, "found", lambda name: versions.get(name, ""))
+    asked: list[tuple[str, ...]] = []
+
+    def run(*words: str, **_: int) -> tuple[str, str]:
+        asked.append(words)
+        return "", ""
+
+    monkeypatch.setattr(prepare, "run", run)
+    assert prepare.install(["vllm==0.32.0"]) == ""
+    assert asked == []
+    assert prepare.install(["vllm==0.33.0", "vllm-router==0.1.17"]) == ""
+    assert asked[0][-2:] == ("vllm==0.33.0", "vllm-router==0.1.17")
+    constraints = (tmp_path / "var/lib/nixl-efa/service-constraints.txt").read_text(encoding="ascii")
+    assert constraints == "nixl==1.5.0\nnixl-cu13==1.5.0\n"
+
+
+def test_a_port_that_somebody_has_is_found() -> None:
+    with Server([]) as url:
+        port = int(url.rpartition(":")[2])
+        assert set(prepare.taken([port, 1])) == {str(port)}
+
+
+def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    shown = "LoadState=loaded\\nActiveState=active\\nNRestarts=2\\nInvocationID=abc"
+    command(tmp_path, "systemctl", f"printf '{shown}\\n'")
+    command(tmp_path, "journalctl", 'case $* in *=abc*) printf "one\\nERROR two\\nthree\\n" ;; esac')
+    with Server([]) as url:
+        found = look_at_units.unit("x.service", f"{url}/health", "ERROR", 2)
+    assert found == {
+        "state": "active",
+        "restarts": 2,
+        "invocation": "abc",
+        "healthy": True,
+        "log": "ERROR two",
+        "end": "ERROR two\nthree",
+        "metrics": "",
+    }
+    command(tmp_path, "systemctl", "printf 'LoadState=not-found\\nActiveState=inactive\\nInvocationID=\\n'")
+    gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", 2)
+    assert (gone["state"], gone["healthy"], gone["log"]) == ("", False, "")

@@ -1,0 +1,197 @@
+"""`nixl-efa serve` as a user runs it, against the local AWS: what a node says is handed to its Run Command."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import boto3
+import pytest
+
+from local_aws import LocalAws
+from nixl_efa.service.model import Service
+from nixl_efa.settings.model import STACK_TAG
+from tests.nodes.conftest import aws, project, run
+from tests.nodes.local_pair import REGION, Project, Run
+from tests.policies import denied, under
+from tests.printed import ROOT
+from tests.records import answer
+
+__all__ = ["aws", "project", "run"]
+
+SERVICE = Service("vllm", "/models/x", "0.32.0", ("--max-model-len", "4096"))
+METRICS = "\n".join(answer("vllm/metrics-0.32-decode")["after"])
+
+
+def unit(started: str, **changes: Any) -> dict[str, Any]:
+    return {
+        "state": "active",
+        "restarts": 0,
+        "invocation": started,
+        "healthy": True,
+        "log": "",
+        "end": "the last line",
+        "metrics": "",
+        **changes,
+    }
+
+
+def section(name: str, text: str) -> str:
+    return f"@@ begin {name}\n{text}\n@@ end {name} 0\n"
+
+
+@pytest.fixture
+def service(project: Project, aws: LocalAws) -> Any:
+    """Lets both nodes say what runs on them: with changes of the producer's engine."""
+
+    def say(**changes: Any) -> None:
+        proven = json.dumps({"engines": {"producer": "p1", "consumer": "c1"}, "at": "2026-12-01T09:00:00Z"})
+        units = {
+            "producer": [unit("p1", **changes)],
+            "consumer": [unit("c1", metrics=METRICS), unit("r1")],
+        }
+        for (name, several), instance_id in zip(units.items(), project.ids, strict=True):
+            told = {"units": several, "service": SERVICE.text, "proven": proven if name == "consumer" else ""}
+            log = section("log", f"{name}: a line")
+            stdout = section("program", json.dumps(told)) + section("stopped", "") + log
+            aws.command_output(instance_id, stdout=stdout)
+
+    say()
+    return say
+
+
+def test_a_service_that_is_what_was_proven(service: Any, run: Run) -> None:
+    code, out, _ = run("serve", "status", "prod")
+    assert code == 0
+    *lines, last = out.splitlines()
+    assert lines == [
+        "PASS engine (producer): vLLM answers",
+        "PASS engine (consumer): vLLM answers",
+        "PASS KV transfer (consumer): 4 MiB by NIXL, 1000 prompt tokens by KV transfer, none failed",
+        "PASS router: it answers",
+        "PASS proof: of 2026-12-01T09:00:00Z",
+    ]
+    assert re.fullmatch(r"Ready: http://172\.31\.[\d.]+:8000/v1 answers for /models/x\.", last)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"invocation": "p2"}, "WARN proof: producer started again since the proof"),
+        ({"healthy": False}, "FAIL engine (producer): it does not answer: the last line"),
+        (
+            {"state": "failed", "end": "CUDA out of memory"},
+            "FAIL engine (producer): the engine ended: CUDA out of memory",
+        ),
+        ({"state": ""}, "SKIP engine (producer): no engine runs."),
+    ],
+)
+def test_what_is_not_ready_ends_with_1(service: Any, run: Run, changes: dict[str, Any], said: str) -> None:
+    service(**changes)
+    code, out, _ = run("serve", "status", "prod")
+    assert code == 1
+    assert said in out
+    assert out.splitlines()[-1].startswith("Not ready: ")
+
+
+def test_the_document_has_the_members_of_the_page(service: Any, run: Run) -> None:
+    code, out, _ = run("serve", "status", "prod", "--json")
+    document = json.loads(out)
+    assert (code, document["schema"], document["ready"]) == (0, "nixl-efa/serve/1", True)
+    page = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^\| `nixl-efa/serve/1` \|(.*)$", page, re.MULTILINE)
+    documented = set(re.findall(r"`(\w+)`", line))
+    assert documented == set(document) - {"schema"} | set(document["findings"][0])
+
+
+def test_logs_are_printed_as_they_are(service: Any, run: Run) -> None:
+    assert run("serve", "logs", "prod")[:2] == (
+        0,
+        "==> producer\nproducer: a line\n==> consumer\nconsumer: a line\n",
+    )
+    assert run("serve", "logs", "prod", "producer")[:2] == (0, "==> producer\nproducer: a line\n")
+    assert run("serve", "logs", "prod", "--router")[:2] == (0, "==> consumer\nconsumer: a line\n")
+    code, _, err = run("serve", "logs", "prod", "third")
+    assert (code, "node 'third' is none of prod: give producer, consumer." in err) == (2, True)
+
+
+def test_stop_says_that_nothing_runs(service: Any, run: Run) -> None:
+    assert run("serve", "stop", "prod")[:2] == (0, "No service runs on prod.\n")
+
+
+def test_nixl_that_does_not_go_as_planned_ends_a_start_before_anything_is_installed(
+    project: Project, aws: LocalAws, run: Run
+) -> None:
+    for instance_id in project.ids:
+        probe = "nixl 1.5.1 LIBFABRIC failed: libfabric.so.1: version `FABRIC_1.10' not found"
+        aws.command_output(
+            instance_id, stdout=section("nixl", probe) + section("libfabric", "libfabric: 2.6.0amzn1.0")
+        )
+    code, out, err = run("serve", "start", "prod", "--model", "/models/x")
+    assert code == 1
+    assert err == "Asking both nodes through Run Command ...\n"
+    assert (
+        "FAIL NIXL (producer): 1.5.1 makes no LIBFABRIC: libfabric.so.1: version `FABRIC_1.10' not found."
+        in out
+    )
+    assert "install-nixl 1.5.0 on the node" in out
+    assert out.splitlines()[-1] == "Not ready: 2 steps of 2 did not pass."
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("start", "prdo", "--model", "a/b"), 'There is no environment "prdo". Did you mean prod?'),
+        (("start", "prod", "--model", "a b"), "--model 'a b' is neither"),
+        (
+            ("start", "prod", "--model", "a/b", "--engine", "sglang"),
+            "--engine 'sglang' is none that can be served: give vllm.",
+        ),
+        (("start", "prod", "--model", "a/b", "--", "--port", "1"), "--port can't be given to vllm here"),
+    ],
+)
+def test_bad_input_ends_with_2(project: Project, run: Run, words: tuple[str, ...], said: str) -> None:
+    code, _, err = run("serve", *words)
+    assert (code, said in err) == (2, True)
+
+
+def test_a_restart_without_a_service_says_how_to_start_one(project: Project, aws: LocalAws, run: Run) -> None:
+    told = {"units": [unit("", state="")], "service": "", "proven": ""}
+    for instance_id in project.ids:
+        aws.command_output(instance_id, stdout=section("program", json.dumps(told)))
+    code, _, err = run("serve", "restart", "prod")
+    assert (code, "no service was started on prod: `nixl-efa serve start prod --model MODEL`" in err) == (
+        1,
+        True,
+    )
+
+
+def test_a_node_that_does_not_run_is_told_before_anything_is_asked(
+    service: Any, project: Project, run: Run
+) -> None:
+    boto3.client("ec2", REGION).terminate_instances(InstanceIds=project.ids[:1])
+    code, _, err = run("serve", "start", "prod", "--model", "/models/x")
+    assert code == 1
+    assert "prod can serve nothing: the producer" in err
+
+
+def test_ctrl_c_says_that_nothing_is_proven(service: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nixl_efa.nodes.run_command._look", interrupt)
+    code, out, err = run("serve", "start", "prod", "--model", "/models/x")
+    assert (code, out) == (130, "")
+    assert "nothing is proven by it. `nixl-efa serve status prod` tells what runs." in err.splitlines()[-1]
+
+
+def test_the_policy_of_verify_is_enough(service: Any, project: Project, aws: LocalAws, run: Run) -> None:
+    tag: Any = [{"Key": STACK_TAG, "Value": "nixl-efa-prod local"}]
+    boto3.client("ec2", REGION).create_tags(Resources=project.ids, Tags=tag)
+    _, printed, _ = run("policy", "verify", "--env", "prod")
+    under(aws, printed)
+    for words in (("status", "prod"), ("logs", "prod"), ("stop", "prod")):
+        code, out, err = run("serve", *words)
+        assert code == 0, out + err
+    assert denied(aws) == []

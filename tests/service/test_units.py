@@ -1,0 +1,81 @@
+"""The units as systemd reads them, and the command lines in them."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.service import units, vllm
+from nixl_efa.service.model import Service
+from nixl_efa.service.units import Variable, engine_unit, router_command, word
+
+PAIR = PairOutputs(
+    "prod",
+    tuple(
+        Node(f"{role}{tail}", role, f"i-{role}{tail}", f"10.0.0.{number}", "")
+        for number, (role, tail) in enumerate(
+            [("producer", ""), ("producer", "-2"), ("consumer", ""), ("consumer", "-2")], 11
+        )
+    ),
+)
+
+
+def test_the_router_knows_every_engine_and_looks_at_it_as_it_should() -> None:
+    command = " ".join(router_command(PAIR))
+    for number, option, port in (
+        (11, "prefill", 8100),
+        (12, "prefill", 8100),
+        (13, "decode", 8200),
+        (14, "decode", 8200),
+    ):
+        assert f"--{option} http://10.0.0.{number}:{port}" in command
+    assert "--health-failure-threshold 3 " in command
+    assert "--health-check-timeout-secs 5 " in command
+    assert command.startswith("/opt/nixl-efa/venv/bin/vllm-router --vllm-pd-disaggregation ")
+
+
+def test_the_engine_is_told_its_role_by_the_nodes_environment() -> None:
+    service = Service("vllm", "s3://b/x", "0.32.0", ("--hf-overrides", '{"a": "50 %"}'))
+    command = vllm.command(service, "/opt/dlami/nvme/models/b/x", "consumer")
+    unit = engine_unit("vLLM", "prod", "consumer", command, vllm.VARIABLES)
+    (line,) = [one for one in unit.splitlines() if one.startswith("ExecStart=")]
+    assert '"serve" "/opt/dlami/nvme/models/b/x" "--served-model-name" "s3://b/x"' in line
+    assert '"--port" "8200" "--kv-transfer-config" ${PAIR_KV_TRANSFER_CONFIG}' in line
+    assert r'"{\"a\": \"50 %%\"}"' in line
+    # The user's own file comes last: systemd.exec, EnvironmentFile=, "will be overridden".
+    files = [one for one in unit.splitlines() if one.startswith("EnvironmentFile=")]
+    assert files == ["EnvironmentFile=/etc/nixl-efa/env", "EnvironmentFile=-/etc/nixl-efa/service.env"]
+    assert 'Environment="NIXL_LOG_LEVEL=INFO"' in unit
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [("a b", '"a b"'), ('$HOME %n \\ "', r'"$$HOME %%n \\ \""'), (Variable("X"), "${X}")],
+)
+def test_a_word_comes_through_systemd_as_it_is(given: str | Variable, told: str) -> None:
+    assert word(given) == told
+
+
+def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
+    analyze = shutil.which("systemd-analyze")
+    if analyze is None:
+        pytest.skip(
+            "systemd-analyze is not on PATH; tests/service/test_stand_in.py starts the units for real"
+        )
+    command: list[str | Variable] = ["/bin/true", "a b", Variable("X")]
+    (tmp_path / "one.service").write_text(
+        engine_unit("vLLM", "prod", "producer", command, ()), encoding="utf-8"
+    )
+    done = subprocess.run(
+        [analyze, "verify", tmp_path / "one.service"], capture_output=True, text=True, check=False
+    )
+    assert "one.service" not in done.stderr
+
+
+def test_the_routers_version_is_the_one_of_the_tests() -> None:
+    wanted = (Path(__file__).parent / "router-requirements.txt").read_text(encoding="utf-8").splitlines()
+    assert f"{units.ROUTER}=={units.ROUTER_VERSION}" in wanted
