@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.settings import SETTING_NAMES
+from nixl_efa.settings.cdk_options import without_effect
 from nixl_efa.settings.context import OTHER_KEYS, setting_called
 from tests.synthesis import settings_of, synthesize_settings
 
@@ -90,3 +91,10 @@ def test_every_output_has_a_row_and_what_it_became_is_an_output_of_the_stack() -
 @pytest.mark.parametrize("heading", ["Context keys", "Properties", "Commands", "Scripts"])
 def test_every_row_says_what_is_here(heading: str) -> None:
     assert [row for row in rows(heading) if len(row) < 2 or not row[1]] == []
+
+
+def test_the_warning_that_the_page_shows_is_the_one_that_is_printed() -> None:
+    typed = ("deploy", "nixl-efa-dev", "-c", "instanceType=g7e.12xlarge")
+    found = without_effect("cdktf", typed, ["dev", "prod"], ["dev", "prod"])
+    assert found is not None
+    assert f"WARN [nixl-efa-dev]: {found.line()}\n" in PAGE
