@@ -39,7 +39,9 @@ def cost(
     nodes have cost, and will have cost by their end. Prices come from AWS: one that it does not tell is unknown. Reads
     only.
     """
+    from nixl_efa.account import caller
     from nixl_efa.aws import clients_of
+    from nixl_efa.capacity.buyer import own_endpoint
     from nixl_efa.cli.nodes import require_account
     from nixl_efa.clock import clock_of
     from nixl_efa.cost import gather, rendering
@@ -54,12 +56,16 @@ def cost(
     settings = settings_of(environment, profile)
     clients = clients_of(settings, profile)
     require_account(settings, clients)
+    # One fault of the credentials or the network is an error; all that follows would be unknown for it.
+    account = caller(clients.sts()).id
+    if endpoint := own_endpoint(clients.ec2(settings.region).meta.endpoint_url):
+        output.say(f"Examples, not AWS's prices: they come from {endpoint}.")
     launch, clock = launch_of(settings, profile=profile or ""), clock_of(os.environ)
-    found = gather.find(launch, clients, clock, hours)
+    found = gather.find(launch, clients, clock, account, hours)
     compared = hours_to_compare(hours, found.blocks)
     comparisons = [
-        compare(request, found.rates[request.instance_type], block, compared)
-        for request, block in zip(launch.requests, found.blocks, strict=True)
+        compare(request, found.rates[request.instance_type], block, compared, following)
+        for request, block, following in zip(launch.requests, found.blocks, found.next_blocks, strict=True)
     ]
     now = clock.now()
     nodes = found.nodes

@@ -76,10 +76,9 @@ class Block:
 
 
 def of_reservation(
-    reservation: Reservation, extensions: Iterable[Extension], account: str = ""
+    reservation: Reservation, extensions: Iterable[Extension], account: str
 ) -> Block | Unknown:
-    """A block that was bought. account: who asks; empty where that is not known. Unknown for what is no block, or has
-    no time."""
+    """A block that was bought. account: who asks. Unknown for what is no block, or has no time."""
     if not reservation.is_block or reservation.start is None or reservation.end is None:
         return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
     if not reservation.size:
@@ -123,7 +122,7 @@ def of_offering(offering: Offering) -> Block:
 
 
 def _not_told(reservation: Reservation, account: str) -> Unknown:
-    if account and reservation.owner and reservation.owner != account:
+    if reservation.owner not in ("", account):
         return Unknown(
             f"{reservation.id} was bought by account {reservation.owner}, which alone knows its fee"
         )

@@ -57,6 +57,7 @@ class Comparison:
     hours: asked for. block: bought, or the cheapest on offer; Unknown without one, with the reason.
     block_hours: of these, those that the block covers. used, idle: of its instance-hours, in the block's whole time.
     in_block:  the nodes of the environment that run in the block; others can share it with those of the request.
+    next_block: bought to follow the block, and counted nowhere here; None without.
     volumes, addresses: for the hours, on each market alike; None where there are none.
     """
 
@@ -72,6 +73,7 @@ class Comparison:
     spot: Price
     volumes: Sum
     addresses: Price | None
+    next_block: Block | Unknown | None = None
 
     @property
     def block_price(self) -> Price:
@@ -108,7 +110,13 @@ class Comparison:
         return tuple(found)
 
 
-def compare(request: Launch, rates: Rates, block: Block | Unknown, hours: Decimal) -> Comparison:
+def compare(
+    request: Launch,
+    rates: Rates,
+    block: Block | Unknown,
+    hours: Decimal,
+    next_block: Block | Unknown | None = None,
+) -> Comparison:
     """The three for the same hours."""
     covered, used, idle, in_block = Decimal(0), Decimal(0), Decimal(0), request.count
     if isinstance(block, Block):
@@ -129,6 +137,7 @@ def compare(request: Launch, rates: Rates, block: Block | Unknown, hours: Decima
         spot=times(rates.spot, request.count * hours),
         volumes=volume_hours(request.volume, rates, request.count * hours),
         addresses=times(rates.address, request.count * hours) if request.elastic_ip else None,
+        next_block=next_block,
     )
 
 

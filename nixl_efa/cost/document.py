@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from nixl_efa.cost.billed import Billed
+from nixl_efa.cost.blocks import Block
 from nixl_efa.cost.compare import MONTH_HOURS, Comparison, whole
 from nixl_efa.cost.money import Amount, Price, Sum, Unknown, times, written
 from nixl_efa.cost.rendering import MARKETS, NOTES
@@ -61,6 +62,7 @@ def _request(one: Comparison) -> dict[str, Any]:
         "accelerators": accelerators,
         "market": request.market,
         "block": _block(one, accelerators),
+        "next_block": _next_block(one.next_block),
         "on_demand": {"instance_hour": price(rates.on_demand), "total": price(one.on_demand)},
         "spot": {
             "instance_hour": price(rates.spot),
@@ -105,6 +107,14 @@ def _block(one: Comparison, accelerators: int) -> dict[str, Any]:
         "used_instance_hours": _number(one.used),
         "idle_instance_hours": _number(one.idle),
     }
+
+
+def _next_block(block: Block | Unknown | None) -> dict[str, Any] | None:
+    if block is None:
+        return None
+    if isinstance(block, Unknown):
+        return {"id": None, "unknown": block.reason}
+    return {"id": block.id, "start": block.start, "end": block.end, "fee": price(block.price)}
 
 
 def _running(found: tuple[Sequence[Node], Sequence[Spent]] | Unknown | None) -> dict[str, Any] | None:

@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.account import caller
 from nixl_efa.aws_calls import all_items
 from nixl_efa.capacity.extension import Extension, extensions_of
 from nixl_efa.capacity.judge import is_well_formed
@@ -39,22 +38,26 @@ class Found:
     """What AWS told of an environment.
 
     rates:   by instance type. blocks: of each request, in order: bought, or the cheapest on offer.
+    next_blocks: of each request, the one that follows the bought one; None without.
     nodes, disks: what runs. running_blocks: those that they run in, by id. history: Spot's, by instance type.
     """
 
     rates: Mapping[str, Rates]
     blocks: tuple[Block | Unknown, ...]
+    next_blocks: tuple[Block | Unknown | None, ...]
     nodes: tuple[Node, ...] | Unknown
     disks: tuple[Disk, ...] | Unknown
     running_blocks: Mapping[str, Block | Unknown]
     history: Mapping[str, History]
 
 
-def find(launch: Launch, clients: Clients, clock: Clock, hours: int | None) -> Found:
-    """Everything of an environment, as far as it may be looked at. hours: the length of a block to look for."""
+def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: int | None) -> Found:
+    """Everything of an environment, as far as it may be looked at. account: who asks. hours: the length of a block to
+    look for."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cost") as pool:
         prices = Prices(launch, clients, clock, pool)
-        asked = _Asking(launch, clients, clock, pool)
+        asked = _Asking(launch, clients, clock, account)
+        following = [pool.submit(asked.next_of, one) for one in launch.requests]
         chosen = [pool.submit(asked.block_of, one, hours) for one in launch.requests]
         running = asked.nodes()
         nodes = () if isinstance(running, Unknown) else running
@@ -69,6 +72,7 @@ def find(launch: Launch, clients: Clients, clock: Clock, hours: int | None) -> F
         return Found(
             rates={name: prices.rates(name, history[name]) for name in types},
             blocks=tuple(one.result() for one in chosen),
+            next_blocks=tuple(one.result() for one in following),
             nodes=running,
             disks=disks.result(),
             running_blocks=in_use.result(),
@@ -79,25 +83,35 @@ def find(launch: Launch, clients: Clients, clock: Clock, hours: int | None) -> F
 class _Asking:
     """Questions about one environment. Each method gives its answer, or Unknown."""
 
-    def __init__(self, launch: Launch, clients: Clients, clock: Clock, pool: ThreadPoolExecutor) -> None:
-        self._launch, self._clients, self._clock = launch, clients, clock
+    def __init__(self, launch: Launch, clients: Clients, clock: Clock, account: str) -> None:
+        self._launch, self._clients, self._clock, self._account = launch, clients, clock, account
         self._region = launch.region
-        self._account = pool.submit(ask, "sts:GetCallerIdentity", lambda: caller(clients.sts()).id)
 
     def block_of(self, request: Launch, hours: int | None) -> Block | Unknown:
         """The block that a request is launched into; where none is named, the cheapest on offer."""
         source = request.reservation
         if request.market == "capacity-block" and source.is_named:
-            ssm = self._clients.ssm(source.region)
-            name = ask(
-                "ssm:GetParameter", lambda: source.id or named.parameter(ssm, source.id_parameter) or ""
-            )
+            name = source.id or self._stored(source.id_parameter)
             if isinstance(name, Unknown):
                 return name
             if is_well_formed(name):
                 found = self._block(name)
                 return found or Unknown(f"{name} is an On-Demand reservation, no Capacity Block")
         return self._offered(request, hours)
+
+    def next_of(self, request: Launch) -> Block | Unknown | None:
+        """The block that is kept as the next one; None without."""
+        if request.market != "capacity-block":
+            return None
+        name = self._stored(request.reservation.next_id_parameter)
+        if isinstance(name, Unknown):
+            return name
+        return self._block(name) if is_well_formed(name) else None
+
+    def _stored(self, parameter: str) -> str | Unknown:
+        """What a parameter holds; empty without one."""
+        ssm = self._clients.ssm(self._region)
+        return ask("ssm:GetParameter", lambda: named.parameter(ssm, parameter) or "")
 
     def blocks_of(self, ids: Sequence[str]) -> dict[str, Block | Unknown]:
         """The blocks among these reservations, by id."""
@@ -122,11 +136,9 @@ class _Asking:
         if not seen.is_block:
             return None
         extensions = ask("ec2:DescribeCapacityBlockExtensionHistory", extended)
-        account = self._account.result()
-        account = "" if isinstance(account, Unknown) else account
         if not isinstance(extensions, Unknown):
-            return blocks.of_reservation(seen, extensions, account)
-        found = blocks.of_reservation(seen, (), account)
+            return blocks.of_reservation(seen, extensions, self._account)
+        found = blocks.of_reservation(seen, (), self._account)
         # Its end can be an extension's, whose fee would be missing.
         missing = Unknown(f"its extensions are not known ({extensions.reason})")
         return found if isinstance(found, Unknown) else replace(found, fee=missing)

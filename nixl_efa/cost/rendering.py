@@ -38,6 +38,7 @@ def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterato
         called = f"{one.request.called}: " if one.request.called else ""
         yield f"{called}{one.request.count} x {one.request.instance_type}"
         yield from _block(one)
+        yield from _next_block(one)
         yield ""
         yield from _table(one)
         yield ""
@@ -149,6 +150,15 @@ def _block(one: Comparison) -> Iterator[str]:
         )
 
 
+def _next_block(one: Comparison) -> Iterator[str]:
+    block = one.next_block
+    if isinstance(block, Unknown):
+        yield from _wrapped(f"Whether a next block is bought is unknown: {block.reason}.", "  ")
+    elif block is not None:
+        yield f"  next block {block.id}, bought, from {moment(block.start)}"
+        yield f"  {'fee, not counted here':30}{shown(block.price):>17}"
+
+
 def _table(one: Comparison) -> Iterator[str]:
     rates: dict[Market, Price] = {
         "capacity-block": one.block if isinstance(one.block, Unknown) else one.block.instance_hour,
@@ -207,6 +217,8 @@ def _market_notes(one: Comparison) -> Iterator[str]:
             yield from _wrapped(f"{name}: unknown: {reason}.")
     if isinstance(rates.on_demand, Amount):
         yield from _wrapped("On-Demand is the Price List's price, and no promise that EC2 has the instances.")
+    if one.request.market == "on-demand" and one.request.reservation.is_named:
+        yield from _wrapped("An On-Demand reservation's unused instances cost the On-Demand price, too.")
     if isinstance(rates.spot, Amount):
         span = ""
         if rates.spot_span is not None:

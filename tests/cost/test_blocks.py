@@ -86,4 +86,4 @@ def test_of_ultra_servers_the_fee_is_for_all_reservations_of_the_purchase() -> N
     "reservation", [ON_DEMAND_RESERVATION, replace(BOUGHT, start=None), replace(BOUGHT, size=0)]
 )
 def test_what_is_no_block_with_a_time_and_a_size_is_unknown(reservation: Any) -> None:
-    assert isinstance(of_reservation(reservation, ()), Unknown)
+    assert isinstance(of_reservation(reservation, (), ACCOUNT), Unknown)

@@ -13,7 +13,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.cost import price_list
-from tests.cli.conftest import BLOCK, REGION, Cli, actions, aws, cli, running, write_environment
+from tests.cli.conftest import BLOCK, REGION, Cli, actions, aws, cli, running, usable, write_environment
 from tests.cli.test_money_next import IMAGE
 from tests.clients import clients_are_made_once
 from tests.policies import denied, in_policy, under, used
@@ -153,6 +153,31 @@ def test_nodes_by_the_hour_have_no_end(cli: Cli, aws: LocalAws, cost: Cost) -> N
     assert "EACH FURTHER HOUR" in cli("cost", "dev").out
 
 
+def test_a_next_block_stands_by_itself(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    bought(cli, aws)
+    later = [one for one in usable(cli) if one["starts_in_seconds"] > 24 * 3600]
+    assert cli.buy(later[0]).code == 0
+    (request,) = cost("prod")["requests"]
+    assert request["next_block"]["fee"]["amount"] == later[0]["fee"]
+    assert request["together"]["capacity-block"]["amount"].startswith("1651.")
+    assert "fee, not counted here" in cli("cost", "prod").out
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])
+def test_without_an_answer_to_who_asks_there_is_one_error_and_no_table(
+    cli: Cli, aws: LocalAws, variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "another")  # clients are kept by key and endpoint
+    ran = cli("cost", "prod")
+    assert (ran.code, ran.out) == (1, "")
+    assert "http://127.0.0.1:9" in ran.err
+
+
+def test_prices_that_are_not_awss_are_said_to_be_examples(cli: Cli, aws: LocalAws) -> None:
+    assert f"Examples, not AWS's prices: they come from {aws.endpoint}" in cli("cost", "prod").err
+
+
 REFUSED = {
     "GetProducts": ("on-demand", "pricing:GetProducts"),
     "DescribeSpotPriceHistory": ("spot", "ec2:DescribeSpotPriceHistory"),
@@ -261,11 +286,13 @@ def test_the_form_has_the_members_that_are_documented_and_no_others(
     cli: Cli, aws: LocalAws, cost: Cost
 ) -> None:
     launched("prod", bought(cli, aws))
+    later = [one for one in usable(cli) if one["starts_in_seconds"] > 24 * 3600]
+    assert cli.buy(later[0]).code == 0
     document, told = cost("prod", "--billed"), members()
     (request,) = document["requests"]
     assert set(document) == told["the document"]
     assert set(request) == told["one of `requests`"]
-    for name in ("block", "on_demand", "spot"):
+    for name in ("block", "next_block", "on_demand", "spot"):
         assert set(request[name]) == told[f"`{name}`"]
     assert set(request["break_even"][0]) == told["one of `break_even`"]
     assert set(document["running"]) == told["`running`"]
