@@ -59,7 +59,7 @@ def cost(
     # One fault of the credentials or the network is an error; all that follows would be unknown for it.
     account = caller(clients.sts()).id
     if endpoint := own_endpoint(clients.ec2(settings.region).meta.endpoint_url):
-        output.say(f"Examples, not AWS's prices: they come from {endpoint}.")
+        output.say(f"Prices, offers and nodes are those of {endpoint}, which is not AWS.")
     launch, clock = launch_of(settings, profile=profile or ""), clock_of(os.environ)
     found = gather.find(launch, clients, clock, account, hours)
     compared = hours_to_compare(hours, found.blocks)

@@ -129,6 +129,8 @@ def parts(*reservations: str) -> list[Launch]:
 def test_a_block_that_two_requests_share_is_paid_for_once() -> None:
     shared = [compare(one, RATES, BOUGHT, Decimal(20)) for one in parts("cr-1", "cr-1")]
     assert [(one.in_block, str(one.used)) for one in shared] == [(2, "40"), (2, "40")]
+    # 1,440 USD against two nodes at 55 and at 20 an hour: of both requests together.
+    assert [round(one.hours, 2) for one in shared[0].break_even] == [Decimal("13.09"), Decimal(36)]
     assert whole(shared, "capacity-block").known["USD"] == Decimal(1440) + Decimal("3.2") + Decimal("0.2")
     other = replace(BOUGHT, id="cr-2")
     own = [

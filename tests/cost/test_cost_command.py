@@ -174,8 +174,8 @@ def test_without_an_answer_to_who_asks_there_is_one_error_and_no_table(
     assert "http://127.0.0.1:9" in ran.err
 
 
-def test_prices_that_are_not_awss_are_said_to_be_examples(cli: Cli, aws: LocalAws) -> None:
-    assert f"Examples, not AWS's prices: they come from {aws.endpoint}" in cli("cost", "prod").err
+def test_prices_that_are_not_awss_are_said_to_be_so(cli: Cli, aws: LocalAws) -> None:
+    assert f"those of {aws.endpoint}, which is not AWS." in cli("cost", "prod").err
 
 
 REFUSED = {
