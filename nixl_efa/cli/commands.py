@@ -32,6 +32,7 @@ TAKE_PROFILE = frozenset(
         "mend",
         "nodes",
         "run",
+        "serve",
         "ssh-config",
         "status",
         "verify",
