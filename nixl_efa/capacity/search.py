@@ -40,6 +40,8 @@ ALLOWED_HOURS_TEXT = (
     f"{DAY_HOURS}-hour steps from {DAY_HOURS} to {LONGEST_BY_DAYS_HOURS}, then {WEEK_HOURS}-hour steps "
     f"to {LONGEST_HOURS}"
 )
+# Searches have a rate of their own for an account and region (docs/facts.md): all lengths at once would be throttled.
+LENGTHS_AT_ONCE = 8
 
 _AHEAD = re.compile(r"\+(\d{1,4})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
@@ -154,30 +156,34 @@ def search_in_turn(
     sleep: Sleep,
     done: Callable[[int], None] = lambda _: None,
 ) -> Found:
-    """The same for many lengths: the first one everywhere, the others where the type is sold and the region answers.
+    """The same for many lengths: the first one everywhere, the others where the type is sold, some at a time.
 
-    done: called after each answer with how many questions are left as far as that is known.
+    A region that does not answer is asked no more. done: called after each answer with how many questions are left as
+    far as that is known.
     """
-    first, *others = request.hours
-    begun = replace(request, hours=(first,))
-    left = len(questions(regions, begun))
+    asking, hours = list(regions), request.hours
+    parts = [hours[:1], *(hours[at : at + LENGTHS_AT_ONCE] for at in range(1, len(hours), LENGTHS_AT_ONCE))]
+    found = Found((), {}, answered=False)
+    left = 0
 
     def count(_: object) -> None:
         nonlocal left
         left -= 1
         done(left)
 
-    found = search(ec2_of, regions, begun, sleep, count)
-    selling = [one for one in regions if one not in found.not_sold and one not in found.failed]
-    rest = replace(request, hours=tuple(others))
-    left = len(questions(selling, rest))
-    more = search(ec2_of, selling, rest, sleep, count)
-    return Found(
-        _unique([*found.offerings, *more.offerings]),
-        {**found.failed, **more.failed},
-        found.answered,
-        found.not_sold,
-    )
+    for number, part in enumerate(parts):
+        left = len(
+            questions(asking, replace(request, hours=tuple(one for each in parts[number:] for one in each)))
+        )
+        more = search(ec2_of, asking, replace(request, hours=part), sleep, count)
+        found = Found(
+            _unique([*found.offerings, *more.offerings]),
+            {**found.failed, **more.failed},
+            found.answered or more.answered,
+            (*found.not_sold, *more.not_sold),
+        )
+        asking = [one for one in asking if one not in found.not_sold and one not in found.failed]
+    return found
 
 
 def _unique(found: Iterable[Offering]) -> tuple[Offering, ...]:

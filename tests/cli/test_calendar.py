@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -184,6 +185,22 @@ def test_ctrl_c_ends_it_and_leaves_no_page(cli: Cli, aws: LocalAws, tmp_path: Pa
     assert (process.returncode, out) == (130, "")
     assert "Traceback" not in err
     assert [one.name for one in tmp_path.iterdir() if "calendar" in one.name] == []
+
+
+def test_where_this_machines_time_is_not_utc_the_local_time_stands_beside_a_blocks_times(
+    cli: Cli, aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli.buy(cli.offer())
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", "Asia/Tokyo")
+        time.tzset()
+        text = cli(*HERE).out
+        cli(*HERE, "--html", str(tmp_path / "page.html"))
+    time.tzset()
+    assert "ends 2026-12-02 11:30 UTC (Wed 20:30 JST)" in words(text)
+    assert max(map(len, text.splitlines())) <= 80
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert '<time datetime="2026-12-02T11:30Z">2026-12-02 11:30 UTC (Wed 20:30 JST)</time>' in page
 
 
 def test_the_line_ends_where_it_is_said_and_only_lengths_that_fit_are_asked_for(

@@ -49,6 +49,24 @@ def test_a_search_by_the_pair_s_type_finds_every_ultra_server_of_it(cli: Cli) ->
     assert "yes, 18 instances (1 x u-p6e-gb200x72)" in shown.out
 
 
+@pytest.mark.usefixtures("opted_in")
+def test_a_calendar_says_what_an_ultra_server_holds_and_that_its_instances_end_an_hour_before(
+    aws: LocalAws, cli: Cli
+) -> None:
+    bought = cli.buy(offer(cli, "u-p6e-gb200x36"))
+    assert bought.code == 0, bought.err
+    shown = cli("capacity", "calendar", "--env", "prod", "--hours", "24")
+    assert shown.code == 0, shown.err
+    text = " ".join(shown.out.split())
+    assert "OFFERS: 2 x p6e-gb200.36xlarge, USD for an instance-hour" in text
+    assert "18 instances (1 x u-p6e-gb200x72)" in text
+    assert "9 instances (1 x u-p6e-gb200x36)" in text
+    assert "for prod (same purchase)" in text
+    assert "EC2 terminates its instances from 10:30 UTC on" in text
+    assert "no environment uses it" not in text
+    assert max(map(len, shown.out.splitlines())) <= 80
+
+
 def test_without_opt_in_nothing_is_shown_and_why_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     shown = cli("capacity", "search", "u-p6e-gb200x72")

@@ -16,7 +16,7 @@ from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import Reservation
 from nixl_efa.capacity.search import Found, Request
 from nixl_efa.capacity.users import NOT_SAVED
-from nixl_efa.findings import Finding, warned
+from nixl_efa.findings import Finding, counted, warned
 from nixl_efa.times import moment, span
 
 # As late as a block can start (EC2 user guide, capacity-blocks-purchase), and a week of it: the ends of half a year are
@@ -244,6 +244,14 @@ def offer_lanes(wanted: Wanted) -> list[Lane]:
         drawn = Span(kind, longest.start, longest.end)
         lanes.append(Lane(longest.zone, rates_text(offers), (drawn,), offers))
     return lanes
+
+
+def holds(offering: Offering) -> str:
+    """What an offer of UltraServers holds: 18 instances (1 x u-p6e-gb200x72); empty for instances one by one, which are
+    as many as were searched for."""
+    if not offering.ultra_server:
+        return ""
+    return f"{counted(offering.count, 'instance')} ({offering.ultra_servers})"
 
 
 def rates_text(offers: Sequence[Offering]) -> str:

@@ -9,9 +9,10 @@ from html import escape
 
 from nixl_efa.capacity.agreement import money
 from nixl_efa.capacity.calendar.markup import folded, table
-from nixl_efa.capacity.calendar.model import Calendar, Wanted, movement, offer_lanes, searches
+from nixl_efa.capacity.calendar.model import Calendar, Wanted, holds, movement, offer_lanes, searches
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.history import Point, rates, tracks
+from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.search import ORDERS
 from nixl_efa.findings import counted
 from nixl_efa.times import moment, span
@@ -26,7 +27,7 @@ def offers(wanted: Wanted, calendar: Calendar) -> str:
     empty = [one for one in calendar.regions if one not in {*sold, *silent, *found.not_sold}]
     words = [f"On offer in {', '.join(sold)}." if sold else "Nothing is on offer."]
     words += [f"Sold, but nothing on offer: {', '.join(empty)}."] if empty else []
-    words += [f"Not asked: {', '.join(silent)}."] if silent else []
+    words += [f"No answer, or not a whole one, from {', '.join(silent)}."] if silent else []
     words += [f"Not sold in {', '.join(found.not_sold)}."] if found.not_sold else []
     intro = f"<p>{where}{escape(' '.join(words))}</p>\n"
     if not found.offerings:
@@ -58,7 +59,7 @@ def _starts(name: str, wanted: Wanted) -> str:
             f"{_range(span(first.length), span(last.length))} ({len(offered)})",
             f"{_range(money(fees[0]), money(fees[-1]))} {escape(first.currency)}",
             lane.note,
-            escape(f"no: {last.unusable}" if last.unusable else "yes"),
+            escape(_for_a_pair(last, "yes")),
         ]
         rows.append(("dim" if last.unusable else "", cells))
     caption = f"What is on offer of {wanted.what}: each zone and start, with how many lengths."
@@ -67,6 +68,10 @@ def _starts(name: str, wanted: Wanted) -> str:
 
 def _range(first: str, last: str) -> str:
     return first if first == last else f"{first} to {last}"
+
+
+def _for_a_pair(one: Offering, whether: str) -> str:
+    return f"no: {one.unusable}" if one.unusable else ", ".join(filter(None, (whether, holds(one))))
 
 
 def _each(name: str, wanted: Wanted, calendar: Calendar) -> str:
@@ -100,7 +105,7 @@ def _each(name: str, wanted: Wanted, calendar: Calendar) -> str:
             f"{money(one.fee)} {escape(one.currency)}",
             f"{one.fee_per_instance_hour:.2f}",
             "-" if accelerator is None else f"{accelerator:.2f}",
-            escape(f"no: {one.unusable}" if one.unusable else short),
+            escape(_for_a_pair(one, short)),
             escape(since),
             _before(one.fee, before),
         ]

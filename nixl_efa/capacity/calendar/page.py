@@ -9,7 +9,7 @@ from html import escape
 
 from nixl_efa import __version__
 from nixl_efa.capacity.calendar.markup import When, table, time_of, with_code
-from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, Owned, block_lanes, offer_lanes
+from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, Owned, block_lanes, holds, offer_lanes
 from nixl_efa.capacity.calendar.offers import fees, offers
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.calendar.style import STYLE
@@ -172,7 +172,9 @@ def _row(lane: Lane, scale: Scale) -> str:
         for end in lane.marks
         if end < scale.end
     )
-    note = f"{lane.note} {lane.offers[0].currency}" if lane.offers else lane.note
+    note = lane.note
+    if lane.offers:
+        note = ", ".join(filter(None, (f"{lane.note} {lane.offers[0].currency}", holds(lane.offers[0]))))
     label = f'<div class="label"><b>{escape(lane.label)}</b> <span>{escape(note)}</span></div>'
     return f'<div class="row">{label}<div class="track">{bars}{marks}</div></div>\n'
 

@@ -15,6 +15,7 @@ from nixl_efa.capacity.calendar.model import (
     Owned,
     Wanted,
     block_lanes,
+    holds,
     movement,
     offer_lanes,
     searches,
@@ -51,7 +52,7 @@ def lines(calendar: Calendar, when: Callable[[datetime], str] = moment) -> list[
         "",
     ]
     found += _legend(calendar)
-    found += ["", f"{'BLOCKS':<{LABEL}}{ruler}"]
+    found += [f"{'BLOCKS':<{LABEL}}{ruler}"]
     found += [_drawn(lane, scale) for lane in block_lanes(calendar)] or ["  none"]
     for one in calendar.owned:
         found += _details(one, calendar, when)
@@ -71,7 +72,7 @@ def _legend(calendar: Calendar) -> list[str]:
     kinds = {one.kind for lane in lanes for one in lane.spans}
     words = [f"{MARKS[kind]} {kind.value}" for kind in Kind if kind in kinds]
     words += [f"{SHORTER_END} a shorter one ends"] if any(lane.marks for lane in lanes) else []
-    return _wrapped(", ".join(words), "") if words else []
+    return [*_wrapped(", ".join(words), ""), ""] if words else []
 
 
 def _ruler(scale: Scale) -> str:
@@ -161,11 +162,12 @@ def _cheapest(wanted: Wanted, calendar: Calendar) -> list[str]:
     found = [f"  the cheapest for an hour{where}:"] if usable else []
     for one in usable[:MOST_CHEAPEST]:
         since, before = movement(one, known, calendar.now)
+        size = f", {holds(one)}" if holds(one) else ""
         told = f", {since}" if since == "new" else f", known since {since}"
         was = f", was {money(before)}" if before is not None else ""
         found += _wrapped(
             f"{one.id} {one.zone} {one.start:%m-%d %H:%M} to {one.end:%m-%d %H:%M} ({span(one.length)}): "
-            f"{money(one.fee)} {one.currency}, {one.fee_per_instance_hour:.2f} an hour"
+            f"{money(one.fee)} {one.currency}, {one.fee_per_instance_hour:.2f} an hour{size}"
             f"{told if len(wanted.looks) > 1 else ''}{was}",
             "  ",
         )

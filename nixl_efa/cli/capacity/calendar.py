@@ -133,7 +133,7 @@ def _requests(
     """What is searched for, with the environments it would be for: the type that is given, else each that an
     environment's nodes have and that is sold as a block."""
     from nixl_efa.capacity.search import ALLOWED_HOURS, Request, checked
-    from nixl_efa.instance_types import capacity_block_types
+    from nixl_efa.instance_types import find
     from nixl_efa.ultra_servers import ULTRA_SERVERS, is_ultra_server
 
     now = run.clock.now()
@@ -148,8 +148,9 @@ def _requests(
     for name, one in launches.items():
         if environment is not None and name != environment:
             continue
+        facts = find(one.instance_type)
         reserves = one.reservation.is_named or one.market == "capacity-block"
-        if one.instance_type in capacity_block_types() and (reserves or environment is not None):
+        if facts is not None and facts.supports_capacity_block and (reserves or environment is not None):
             number = one.count if not is_ultra_server(one.instance_type) else DEFAULT_COUNT
             chosen.setdefault((one.instance_type, count or number), []).append(name)
     if not chosen:
