@@ -37,10 +37,11 @@ BOTH = [path for path in PAGES if japanese(path).exists()]
 # A small number, or a month, may be a word in English and a figure in Japanese.
 _NUMBER_WORDS = re.compile(
     r"\b(zero|one|once|first|single|two|twice|second|both|pair|three|third|four|fourth|five|fifth"
-    r"|six|sixth|seven|eight|nine|ten|eleven|twelve|half|quarter"
+    r"|six|sixth|seven|eight|nine|ten|eleven|twelve|twenty|thirty|thousand|half|quarter"
     r"|(?-i:January|February|March|April|May|June|July|August|September|October|November|December))\b",
     re.IGNORECASE,
 )
+_WORDS_FIGURES = {*map(str, range(13)), "20", "30", "1,000"}
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u3000]")
 
@@ -116,7 +117,7 @@ def _figures(ours: str, theirs: str) -> list[str]:
     lacking = Counter(figures(ours)) - Counter(figures(theirs))
     more = Counter(figures(theirs)) - Counter(figures(ours))
     free = len(_NUMBER_WORDS.findall(ours))
-    small = [one for one in more.elements() if one.isdigit() and int(one) <= 12]
+    small = [one for one in more.elements() if one in _WORDS_FIGURES]
     if not lacking and len(small) == more.total() <= free:
         return []
     return [f"figures: {[*lacking.elements()]} here, {[*more.elements()]} there"]
