@@ -96,7 +96,9 @@ def on_node(action: str, region: str, bucket: str, prefix: str, name: str, path:
     text = Path(pieces.__file__).read_text(encoding="utf-8")
     packed = b64encode(zlib.compress(text.encode(), 9)).decode()
     program = f"import zlib,base64;exec(zlib.decompress(base64.b64decode('{packed}')))"
-    return shlex.join(["python3", "-c", program, action, region, bucket, prefix, name, path])
+    # As in read-members.sh: the libibverbs of the login's environment is none of the AWS CLI's.
+    without = ["env", "-u", "LD_PRELOAD"]
+    return shlex.join([*without, "python3", "-c", program, action, region, bucket, prefix, name, path])
 
 
 class Progress:
