@@ -73,7 +73,8 @@ def wait_for_offer(
             good = fitting(found.offerings, watch.max_rate)
             if good:
                 return request, replace(found, offerings=tuple(good))
-            text = _state(found.offerings, watch.max_rate)
+            silent = f"; no answer from {', '.join(sorted(found.failed))}" if found.failed else ""
+            text = _state(found.offerings, watch.max_rate) + silent
         else:
             _check_passing(found)
             pause = min(pause * 2, max(LONGEST_POLL_SECONDS, watch.poll_seconds))

@@ -124,6 +124,12 @@ def test_a_region_that_fails_does_not_keep_it_from_the_others() -> None:
     assert watched.run().offerings == (GOOD,)
 
 
+def test_a_region_that_does_not_answer_is_named_while_it_waits() -> None:
+    watched = Watched(Found((DEAR,), {"us-west-2": DENIED, "eu-north-1": AWAY}, answered=True), answer(GOOD))
+    watched.run()
+    assert "more than 25.00; no answer from eu-north-1, us-west-2. Looking again" in watched.said[0]
+
+
 def test_it_gives_up_when_its_time_is_over_and_looks_last_at_the_end() -> None:
     watched = Watched(answer(DEAR), timeout_seconds=700.0)
     with pytest.raises(TimedOut, match="700 seconds"):

@@ -41,7 +41,6 @@ def _starts(name: str, wanted: Wanted) -> str:
     heads = [
         ("Zone", "time"),
         ("Start", "time"),
-        ("Ends", "time"),
         ("Lengths", "time"),
         ("Fee", "number"),
         ("Instance-hour", "number"),
@@ -55,14 +54,13 @@ def _starts(name: str, wanted: Wanted) -> str:
         cells = [
             escape(lane.label),
             f"{first.start:%Y-%m-%d %H:%M}",
-            _range(f"{first.end:%Y-%m-%d %H:%M}", f"{last.end:%Y-%m-%d %H:%M}"),
             f"{_range(span(first.length), span(last.length))} ({len(offered)})",
-            f"{_range(money(fees[0]), money(fees[-1]))} {escape(first.currency)}",
+            f"{_range(f'{fees[0]:,.2f}', f'{fees[-1]:,.2f}')} {escape(first.currency)}",
             lane.note,
             escape(_for_a_pair(last, "yes")),
         ]
         rows.append(("dim" if last.unusable else "", cells))
-    caption = f"What is on offer of {wanted.what}: each zone and start, with how many lengths."
+    caption = f"What is on offer of {wanted.what}: each zone and start, with its lengths (and how many)."
     return table(name, caption, heads, rows)
 
 
