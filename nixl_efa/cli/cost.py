@@ -64,8 +64,10 @@ def cost(
     found = gather.find(launch, clients, clock, account, hours)
     compared = hours_to_compare(hours, found.blocks)
     comparisons = [
-        compare(request, found.rates[request.instance_type], block, compared, following)
-        for request, block, following in zip(launch.requests, found.blocks, found.next_blocks, strict=True)
+        compare(request, found.rates[request.instance_type], block, length, following)
+        for request, block, length, following in zip(
+            launch.requests, found.blocks, compared, found.next_blocks, strict=True
+        )
     ]
     now = clock.now()
     nodes = found.nodes

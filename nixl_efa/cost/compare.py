@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -80,6 +80,11 @@ class Comparison:
         """The whole fee: it is paid whatever is used."""
         return self.block if isinstance(self.block, Unknown) else self.block.price
 
+    @property
+    def is_covered(self) -> bool:
+        """Whether the block, where there is one, is usable for all the hours."""
+        return isinstance(self.block, Unknown) or self.block_hours == self.hours
+
     def total(self, market: Market) -> Sum:
         """All together on a market."""
         prices: dict[Market, Price] = {
@@ -154,14 +159,14 @@ def volume_hours(volume: Volume, rates: Rates, hours: Decimal) -> Sum:
     )
 
 
-def hours_to_compare(asked: int | None, blocks: Iterable[Block | Unknown]) -> Decimal:
-    """The hours that were asked for, else the longest time for which one of the bought blocks is usable, else a day."""
+def hours_to_compare(asked: int | None, blocks: Sequence[Block | Unknown]) -> list[Decimal]:
+    """The hours for each request, by its block: those that were asked for, else the time for which its own bought block
+    is usable; without one that of the longest of the others, else a day."""
     if asked is not None:
-        return Decimal(asked)
-    return max(
-        (hours_of(one.usable) for one in blocks if isinstance(one, Block) and one.bought),
-        default=DEFAULT_HOURS,
-    )
+        return [Decimal(asked)] * len(blocks)
+    own = [hours_of(one.usable) if isinstance(one, Block) and one.bought else None for one in blocks]
+    otherwise = max((one for one in own if one is not None), default=DEFAULT_HOURS)
+    return [otherwise if one is None else one for one in own]
 
 
 def whole(comparisons: Sequence[Comparison], market: Market) -> Sum:

@@ -26,7 +26,6 @@ def document(
     return {
         "environment": launch.environment,
         "region": launch.region,
-        "hours": _number(comparisons[0].hours),
         "hours_a_month": MONTH_HOURS,
         "requests": [_request(one) for one in comparisons],
         "together": {market: price(whole(comparisons, market)) for market in MARKETS},
@@ -61,6 +60,7 @@ def _request(one: Comparison) -> dict[str, Any]:
         "instance_type": request.instance_type,
         "accelerators": accelerators,
         "market": request.market,
+        "hours": _number(one.hours),
         "block": _block(one, accelerators),
         "next_block": _next_block(one.next_block),
         "on_demand": {"instance_hour": price(rates.on_demand), "total": price(one.on_demand)},

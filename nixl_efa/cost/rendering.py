@@ -12,6 +12,7 @@ from nixl_efa.cost.compare import MONTH_HOURS, BreakEven, Comparison, whole
 from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, shown, times
 from nixl_efa.cost.running import Node, Spent, together
 from nixl_efa.cost.spot import LOOKED_BACK
+from nixl_efa.findings import counted
 from nixl_efa.launch import Launch, Market
 from nixl_efa.times import moment
 
@@ -30,9 +31,11 @@ NOTES = (
 
 def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterator[str]:
     """The markets side by side: for each request, then for all of them together."""
-    first = comparisons[0]
     nodes = sum(one.request.count for one in comparisons)
-    yield f"{stack} in {region}: {nodes} nodes for {hours(first.hours)}"
+    alike = len({one.hours for one in comparisons}) == 1
+    length = hours(comparisons[0].hours) if alike else "the time of their blocks"
+    yield f"{stack} in {region}: {counted(nodes, 'node')} for {length}"
+    types = set()
     for one in comparisons:
         yield ""
         called = f"{one.request.called}: " if one.request.called else ""
@@ -43,11 +46,17 @@ def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterato
         yield from _table(one)
         yield ""
         yield from _break_even(one)
-        yield from _market_notes(one)
+        if one.request.instance_type not in types:
+            yield from _market_notes(one)
+        types.add(one.request.instance_type)
     if len(comparisons) > 1:
         yield ""
         yield _row("all nodes", *(_WORDS[market].upper() for market in MARKETS))
         yield _row("together", *(_in_column(whole(comparisons, market)) for market in MARKETS))
+        if not all(one.is_covered for one in comparisons):
+            yield from _wrapped(
+                "The column of the blocks is for less: one of them does not cover all the hours."
+            )
     yield ""
     for note in NOTES:
         yield from _wrapped(note)
@@ -124,7 +133,7 @@ def _block(one: Comparison) -> Iterator[str]:
         return
     what = f"bought, {block.state}" if block.bought else "on offer, the cheapest"
     yield f"  Capacity Block {block.id} ({what})"
-    yield f"  {block.instances} instances in {block.zone}, {moment(block.start)} to {moment(block.end)}"
+    yield f"  {counted(block.instances, 'instance')} in {block.zone}, {moment(block.start)} to {moment(block.end)}"
     usable = Decimal(int(block.usable.total_seconds())) / 3600
     yield f"  {'fee':30}{shown(block.price):>17}  whole time, used or not"
     if isinstance(block.price, Unknown):
@@ -143,7 +152,7 @@ def _block(one: Comparison) -> Iterator[str]:
         f"({part} %)"
     )
     yield f"  {'idle':30}{plain(one.idle):>13} of them"
-    if one.hours > usable:
+    if not one.is_covered:
         yield from _wrapped(
             f"It covers {plain(one.block_hours)} of the {plain(one.hours)} hours: its column is for these alone.",
             "  ",
@@ -178,7 +187,7 @@ def _table(one: Comparison) -> Iterator[str]:
             if count
             else []
         ),
-        (f"{one.request.count} instances", lambda market: whole_time[market]),
+        (counted(one.request.count, "instance"), lambda market: whole_time[market]),
         ("volumes", lambda _: one.volumes),
         ("public addresses", lambda _: one.addresses),
         ("together", lambda market: _of_market(whole_time[market], one.total(market))),
@@ -214,7 +223,7 @@ def _market_notes(one: Comparison) -> Iterator[str]:
     rates = one.rates
     for name, reason in unknowns(one):
         if name != "Capacity Block":
-            yield from _wrapped(f"{name}: unknown: {reason}.")
+            yield from _wrapped(f"{name[0].upper()}{name[1:]}: unknown: {reason}.")
     if isinstance(rates.on_demand, Amount):
         yield from _wrapped("On-Demand is the Price List's price, and no promise that EC2 has the instances.")
     if one.request.market == "on-demand" and one.request.reservation.is_named:

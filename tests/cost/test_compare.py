@@ -25,6 +25,7 @@ RATES = Rates(
 )
 # 2 instances of which EC2 takes 1,440 USD for 24 h.
 BOUGHT = block()
+LONGER = replace(BOUGHT, end=BOUGHT.end + (BOUGHT.end - BOUGHT.start))
 LAUNCH = replace(BLOCK_LAUNCH, volume=Volume(720))
 
 
@@ -35,6 +36,7 @@ LAUNCH = replace(BLOCK_LAUNCH, volume=Volume(720))
 def test_what_is_used_of_a_block_and_what_idles(hours: int, covered: str, used: str, idle: str) -> None:
     found = compare(LAUNCH, RATES, BOUGHT, Decimal(hours))
     assert (str(found.block_hours), str(found.used), str(found.idle)) == (covered, used, idle)
+    assert found.is_covered == (hours < 100)
     # The whole fee, whatever is used.
     assert found.block_price == usd("1440.00")
 
@@ -107,14 +109,15 @@ def test_without_addresses_nothing_is_paid_for_them() -> None:
 @pytest.mark.parametrize(
     ("asked", "blocks", "hours"),
     [
-        (10, [BOUGHT], "10"),
-        (None, [BOUGHT, replace(BOUGHT, end=BOUGHT.end + (BOUGHT.end - BOUGHT.start))], "47.5"),
-        (None, [replace(BOUGHT, bought=False)], "24"),
-        (None, [NONE], "24"),
+        (10, [BOUGHT, NONE], ["10", "10"]),
+        (None, [BOUGHT, LONGER, NONE], ["23.5", "47.5", "47.5"]),
+        (None, [replace(BOUGHT, bought=False), NONE], ["24", "24"]),
     ],
 )
-def test_the_hours_that_are_compared(asked: int | None, blocks: list[Block | Unknown], hours: str) -> None:
-    assert hours_to_compare(asked, blocks) == Decimal(hours)
+def test_the_hours_that_are_compared(
+    asked: int | None, blocks: list[Block | Unknown], hours: list[str]
+) -> None:
+    assert [str(one) for one in hours_to_compare(asked, blocks)] == hours
 
 
 def parts(*reservations: str) -> list[Launch]:

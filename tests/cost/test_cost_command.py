@@ -110,7 +110,7 @@ def test_a_block_that_was_bought_is_taken_with_its_extension(cli: Cli, aws: Loca
     assert (found["id"], found["bought"], found["payment_pending"]["amount"]) == (block, True, "0")
     assert (found["fee"]["amount"], found["extension_fees"][0]["amount"]) == ("3155.3043", "1510.272")
     # 26 h 49 min and 24 h, but for the last half hour.
-    assert document["hours"] == "50.45"
+    assert document["requests"][0]["hours"] == "50.45"
 
 
 def test_a_block_that_was_bought_elsewhere_has_no_fee_and_no_break_even(
@@ -234,6 +234,38 @@ def test_each_of_several_requests_has_its_own_block(cli: Cli, aws: LocalAws, cos
     shown = cli("cost", "dev").out
     assert "consumer: 1 x p5.48xlarge" in shown
     assert "all nodes" in shown
+
+
+def test_blocks_of_different_ends_are_compared_each_for_its_own_time(cli: Cli, aws: LocalAws) -> None:
+    ec2, ids = boto3.client("ec2", REGION), []
+    for hours in (24, 48):
+        offered = ec2.describe_capacity_block_offerings(
+            InstanceType="p5.48xlarge", InstanceCount=1, CapacityDurationHours=hours, MaxResults=100
+        )["CapacityBlockOfferings"]
+        whole = [one for one in offered if "CapacityBlockOfferingSegments" not in one]
+        (soonest,) = [
+            one
+            for one in whole
+            if one["StartDate"].minute == 41 and one["CapacityBlockDurationHours"] >= hours
+        ]
+        found = ec2.purchase_capacity_block(
+            CapacityBlockOfferingId=soonest["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+        )["CapacityReservation"]
+        ids.append(found["CapacityReservationId"])
+        tag: Any = {"Key": "nixl-efa:upfront-fee", "Value": f"{soonest['UpfrontFee']} USD"}
+        ec2.create_tags(Resources=ids[-1:], Tags=[tag])
+    text = 'region = "us-east-2"\ninstance_type = "p5.48xlarge"\nuse_capacity_block = true\n'
+    for role, name in zip(("producers", "consumers"), ids, strict=True):
+        text += f'[[capacity]]\ncapacity_reservation_id = "{name}"\n{role} = 1\n'
+    write_environment(Path(), "dev", f'availability_zone = "us-east-2b"\n{text}')
+    aws.advance(timedelta(hours=1))
+    asked = cli("cost", "dev", "--json").json
+    first, second = asked["requests"]
+    assert (first["hours"], second["hours"]) == ("26.316667", "50.316667")
+    assert (first["block"]["idle_instance_hours"], first["block"]["covered_hours"]) == ("0.5", "26.316667")
+    longer = cli("cost", "dev", "--hours", "50")
+    assert "It covers 26.3 of the 50 hours: its column is for these alone." in longer.out
+    assert "The column of the blocks is for less" in longer.out
 
 
 def test_cost_explorer_is_asked_by_the_option_alone(cli: Cli, aws: LocalAws, cost: Cost) -> None:
