@@ -78,7 +78,7 @@ def result(answer: Mapping[str, Any], key: str) -> Any:
     """What stands under `key` in an answer. NoResultError without it: AWS sends an empty list as an empty list."""
     if key not in answer:
         raise NoResultError(
-            f"AWS's answer has no {key}, so it says nothing. Something on the way (a proxy, a login page) seems to have answered in its place."  # noqa: E501
+            f"AWS's answer has no {key}, so it says nothing. Something on the way (a proxy, a login page) seems to have answered instead."  # noqa: E501
         )
     return answer[key]
 
@@ -101,7 +101,7 @@ def all_items(
         if token == body.get("NextToken"):
             break
         body["NextToken"] = token
-    raise NoResultError(f"AWS's list of {key} does not end: it says nothing. Try again later.")
+    raise NoResultError(f"AWS's list of {key} does not end. Try again later.")
 
 
 def ask_all(

@@ -82,7 +82,7 @@ class Launch:
     nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
     nixl_pinned:     the settings name that version; else a node takes what its libfabric loads.
     nixl_wheels:     folder or index that has NIXL's wheels; empty: what pip takes by itself.
-    service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs in its place.
+    service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs instead.
     min_hours:       hours that a reservation must still last.
     must_be_active:  the launch follows this look, so capacity that starts later is no use.
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.

@@ -44,8 +44,8 @@ def _abandoned(name: str, path: Path, old: State) -> Finding:
     return warned(
         "environments",
         f"{STATE_FOLDER}/{path.name} still holds {_contents(old)}, but environments/{name}.toml is gone:"
-        " no command reaches them, and what runs is billed.",
-        f"Put environments/{name}.toml back, by this very name{least}, and run"
+        " no command can reach them, and what runs is billed.",
+        f"Put environments/{name}.toml back, with exactly this name{least}, and run"
         f" `{program()} destroy {STACK_PREFIX}{name}`.",
     )
 
@@ -162,7 +162,7 @@ def _moving(settings: Settings, was: str) -> str:
     init = f"terraform -chdir=cdktf.out/stacks/{name} init"
     if was != "local" and not was.startswith("s3://"):
         return (
-            "Terraform moves no state out of Terraform Cloud: set backend back, or write the state to a file there"
+            "Terraform can't move a state out of Terraform Cloud: set backend back, or write the state to a file there"
             " (`terraform state pull`) and give that to the new backend (`terraform state push`)."
         )
     if isinstance(settings.backend, CloudBackend):

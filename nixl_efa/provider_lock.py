@@ -109,7 +109,7 @@ def contradiction(settings: Settings, where: Places) -> Finding | None:
         return failed(
             CHECK,
             f"{settings.name}: {shown(where.team)} holds no lock of the AWS provider that can be read.",
-            f"Put it back as it was committed; or let each machine choose for itself: `rm {shown(where.team)}`.",
+            f"Restore it from version control; or let each machine choose for itself: `rm {shown(where.team)}`.",
         )
     lock = in_force(where)
     if lock is None or provider_version.takes(settings.provider_version, lock.version):
@@ -118,7 +118,7 @@ def contradiction(settings: Settings, where: Places) -> Finding | None:
     return failed(
         CHECK,
         f"{settings.name}: {shown(lock.path)} locks the AWS provider {lock.version}, and provider_version ="
-        f' "{settings.provider_version}" ({settings.source("provider_version").label}) leaves it out.',
+        f' "{settings.provider_version}" ({settings.source("provider_version").label}) excludes it.',
         f"Set provider_version so that it takes {lock.version}; or let the next run choose anew: `rm {there}`.",
     )
 

@@ -70,12 +70,12 @@ def parse(constraint: str) -> tuple[Term, ...]:
             f' stacks don\'t know: write "{DEFAULT}", or what lies within it, such as "~> 6.20"'
         )
     if lowest >= highest:
-        raise ValueError("takes no version at all")
+        raise ValueError("matches no version")
     # cdktf (cli-core, checkNeedsUpgrade) holds the first version in it against the lock's constraints, which are these.
     if not all(one.takes(terms[0].version) for one in terms):
         raise ValueError(
             f'must begin with a version that it takes, as "{DEFAULT}" does; {_written(terms[0].version)} is none, and '
-            "the cdktf command line would pass over the lock and take the newest provider at each deployment"
+            "the cdktf command line would ignore the lock and take the newest provider at each deployment"
         )
     return tuple(terms)
 

@@ -102,8 +102,9 @@ TAGGED = {
             PAIR,
             ["dev"],
             "state/nixl-efa-prod.tfstate still holds 2 resources, the nodes i-1, i-2 among them, but "
-            "environments/prod.toml is gone: no command reaches them, and what runs is billed. Put "
-            'environments/prod.toml back, by this very name (region = "us-west-2" and any instance_type are enough), '
+            "environments/prod.toml is gone: no command can reach them, and what runs is billed. Put "
+            'environments/prod.toml back, with exactly this name (region = "us-west-2" and any '
+            "instance_type are enough), "
             "and run `cdktf destroy nixl-efa-prod`.",
         ),
         (NONE, ["dev"], ""),

@@ -169,7 +169,7 @@ def test_a_lock_that_the_setting_leaves_out_refuses_the_synthesis_and_says_what_
     assert run.returncode == 1
     assert run.stderr == (
         "Error: dev: cdktf.out/stacks/nixl-efa-dev/.terraform.lock.hcl locks the AWS provider 5.100.0, and "
-        'provider_version = "~> 6.20" (variable NIXL_EFA_DEV_PROVIDER_VERSION) leaves it out. Set provider_version so '
+        'provider_version = "~> 6.20" (variable NIXL_EFA_DEV_PROVIDER_VERSION) excludes it. Set provider_version so '
         "that it takes 5.100.0; or let the next run choose anew: "
         "`rm cdktf.out/stacks/nixl-efa-dev/.terraform.lock.hcl state/nixl-efa-dev.lock.hcl`.\n"
     )

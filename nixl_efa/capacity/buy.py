@@ -109,7 +109,7 @@ def choose_environment(request: BuyRequest, buyer: Buyer) -> str:
         reasons = "; ".join(f"{name}: {found[0].message}" for name, found in faults.items())
         raise Failure(
             f"{offering.id} fits no environment, so nothing was bought ({reasons}). "
-            "--env ENV shows all that speaks against one; --unbound buys it for none."
+            "--env ENV shows every reason; --unbound buys it for none."
         )
     if request.agreed.yes:
         raise BadInput(f"{offering.id} fits {' and '.join(fitting)}: give --env")
@@ -133,7 +133,7 @@ def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome |
     if others:
         order, ids = others[0].order, ", ".join(others[0].reservation_ids)
         raise Failure(
-            f"an earlier purchase for {order.whom} was made after all: {ids} ({order.offering.text()}). "
+            f"an earlier purchase for {order.whom} was made: {ids} ({order.offering.text()}). "
             "Nothing was bought now. Run the command again if you want another one."
         )
     done = [
@@ -239,7 +239,7 @@ def offering_findings(offering: Offering, agreed: Agreement) -> list[Finding]:
                 Level.FAIL,
                 "offering",
                 f"A pair can't use it: {offering.unusable}.",
-                "Choose one of one piece.",
+                "Choose one with a single segment.",
             )
         )
     if offering.is_short:
@@ -285,8 +285,8 @@ def holdings_findings(
         Finding(
             Level.WARN,
             "regions",
-            f"{region} was not looked into: {why}",
-            "A living block there would not be seen.",
+            f"{region} could not be checked: {why}",
+            "A block of the environment there would not be seen.",
         )
         for region, why in held.not_asked.items()
     ]
@@ -297,7 +297,7 @@ def holdings_findings(
                 # What is fixed is changed with one word; a stack that reads none can't use the block at all.
                 Level.WARN if source.id else Level.FAIL,
                 "environment",
-                f"{source.environment} {reads}, so what is saved is not used.",
+                f"{source.environment} {reads}, so a saved reservation is not used.",
                 f"Set capacity_reservation_parameter = {source.id_parameter!r} and availability_zone_parameter = {source.zone_parameter!r}, or buy it for none (--unbound).",  # noqa: E501
             )
         )
@@ -306,7 +306,7 @@ def holdings_findings(
         findings.append(Finding(Level.WARN, "instances", message, "The others are paid for, too."))
     if held.living_instances + offering.count > MOST_INSTANCES:
         message = (
-            f"The account's living blocks hold {held.living_instances} instances; with this one more than the "
+            f"The account's blocks hold {held.living_instances} instances; with this one more than the "
             f"{MOST_INSTANCES} that AWS allows across blocks on one day."
         )
         findings.append(Finding(Level.WARN, "instances", message, "AWS may refuse it."))
@@ -314,7 +314,7 @@ def holdings_findings(
         Finding(
             Level.WARN,
             "environment",
-            f"{one.id} lives and was bought for {owner!r}, which is no environment here.",
+            f"{one.id} is in use and was bought for {owner!r}, which is no environment here.",
             f"If that was renamed: `nixl-efa capacity save {one.id} --env {source.environment}`.",
         )
         for one in held.owned

@@ -158,7 +158,7 @@ def reservations_everywhere(buyer: Buyer, regions: Sequence[str]) -> tuple[list[
         if region not in denied:
             raise Failure(
                 f"{region} could not be asked for reservations ({explain(error)}), so nothing was bought. "
-                "A living block there would be paid for twice. Try again."
+                "If the environment has a block there, you would pay for two. Try again."
             ) from error
     return [one for found in answers.values() for one in found], denied
 
@@ -173,7 +173,8 @@ def slot_for(
     name, living = held.source.environment, held.living(now)
     if not living or replace:
         return Slot.CURRENT, [
-            _warn(f"{_named(one)} lives and is put aside for {name}.", "") for one in living
+            _warn(f"{_named(one)} is replaced as the environment's current block by {name}.", "")
+            for one in living
         ]
     current = held.current
     if held.others:
@@ -196,17 +197,17 @@ def slot_for(
         return Slot.NEXT, [
             _fail(
                 f"{name} has {current.id!r} stored, which EC2 does not show. It may have been bought just now.",
-                "Try again in some minutes; if it is long gone or no reservation, give --replace.",
+                "Try again in some minutes; if it ended long ago or is not a reservation, give --replace.",
             )
         ]
     if not current.is_block or current.end is None:
         return Slot.NEXT, [
-            _fail(f"{name} uses {_named(current)}.", "Give --replace to put the block in its place.")
+            _fail(f"{name} uses {_named(current)}.", "Give --replace to use this block instead.")
         ]
     if offering.end <= current.end:
         return Slot.NEXT, [
             _fail(
-                f"{name} has {_named(current)}, and this block ends no later.",
+                f"{name} has {_named(current)}, and this block does not end later.",
                 "Choose one that ends later, or give --replace.",
             )
         ]
@@ -218,7 +219,7 @@ def not_saved_findings(held: Holdings, now: datetime) -> list[Finding]:
     return [
         _fail(
             f"{held.source.environment} has {_named(one)} already, and --no-save keeps the new block nowhere.",
-            "Leave --no-save away to keep it as the next block, or buy it for no environment (--unbound).",
+            "Leave out --no-save to keep it as the next block, or buy it for no environment (--unbound).",
         )
         for one in held.living(now)
     ]
@@ -234,7 +235,9 @@ def next_finding(
         message = f"{name}'s next block {_named(following)} does not fit: {faults[0].message}"
         return Finding(Level.WARN, check, message, faults[0].remedy)
     if current is not None and current.end and following.end and following.end <= current.end:
-        message = f"{name}'s next block {_named(following)} ends no later than the current {_named(current)}."
+        message = (
+            f"{name}'s next block {_named(following)} does not end later than the current {_named(current)}."
+        )
         return Finding(Level.WARN, check, message, "It adds no time; another environment may use it.")
     if following.state == "active":
         remedy = f"`nixl-efa capacity switch {name}` makes it the current one."
@@ -268,7 +271,7 @@ def overlap_of_extension(
     found = [
         _warn(
             f"{held.source.environment} has {_named(one)}, too: both are paid for at once for {span(length)}.",
-            "Extend by less, or not at all.",
+            "Extend by fewer hours, or not at all.",
         )
         for one, length in both
     ]

@@ -43,7 +43,7 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
     tagged, lock = request.block.tags.get(ENVIRONMENT_TAG, ""), _lock(request.block)
     name = request.environment or tagged
     if tagged and name != tagged:
-        raise BadInput(f"--env {name}: {request.block.id} is {tagged}'s. Leave --env away.")
+        raise BadInput(f"--env {name}: {request.block.id} is {tagged}'s. Leave out --env.")
     if request.dry_run:
         proposal = propose(request, name, buyer)
         show(proposal, buyer)

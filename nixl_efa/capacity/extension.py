@@ -181,14 +181,14 @@ def check_extendable(block: Reservation, extensions: Sequence[Extension], hours:
     last = newest(extensions, block.id)
     if last is not None and last.status == PENDING:
         raise Failure(
-            f"an extension of {block.id} to {moment(last.end)} is bought and not yet paid: AWS sells no second one before. "  # noqa: E501
+            f"an extension of {block.id} to {moment(last.end)} is bought and not yet paid: AWS sells no other one before that. "  # noqa: E501
             f"`nixl-efa capacity wait {block.id} --extension` waits for its payment."
         )
     if block.start is not None and block.end + timedelta(hours=hours) - block.start > timedelta(
         hours=LONGEST_HOURS
     ):
         raise Failure(
-            f"{block.id} would last longer than {LONGEST_HOURS // 24} days with {hours} hours more: AWS sells no such block"  # noqa: E501
+            f"{block.id} would last longer than {LONGEST_HOURS // 24} days with {hours} more hours: AWS does not sell that"  # noqa: E501
         )
 
 

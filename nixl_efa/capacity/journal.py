@@ -52,7 +52,7 @@ class JournalFull(Failure):
     def __init__(self, path: Path, error: OSError) -> None:
         super().__init__(
             f"the journal of purchases can't be written ({path.parent}: {error.strerror or error}). "
-            "Make room, or set XDG_STATE_HOME to a directory of yours on a disk that stays."
+            "Make room, or set XDG_STATE_HOME to a directory of yours on a disk that is kept."
         )
 
 
@@ -189,7 +189,7 @@ class SharedJournal:
             # Somebody has closed it at the same moment. As not bought, that is not the last word.
             self._sleep(_WRITE_PAUSE_SECONDS)
         raise Failure(
-            f"{self.path} in {self.region} was written by somebody else at the same moment, again and again"
+            f"{self.path} in {self.region} was changed by somebody else at the same moment, several times"
         )
 
     def check_free(self, own: Callable[[str], Entry | None]) -> int:
@@ -262,7 +262,7 @@ class SharedJournal:
         what = f"an extension of {block}" if block else f"a purchase for {whom}"
         return (
             f"{what} was begun by {holder.text()}: nothing was bought here. "
-            f"Wait for it to end. If its command has ended, run {recover}: it finds out what became of it."
+            f"Wait for it to end. If its command has ended, run {recover}: it finds out whether it was bought."
         )
 
 

@@ -331,7 +331,7 @@ def _placement(found: Reservation, launch: Launch) -> Finding:
 
 def _room(found: Reservation, launch: Launch, use: Use | None, now: datetime) -> list[Finding]:
     if is_at_end(found, now):
-        return [skipped("reservation room", f"Not looked at: {found.id} is at its end.")]
+        return [skipped("reservation room", f"Not checked: {found.id} is at its end.")]
     return room_findings(found, launch, use)
 
 

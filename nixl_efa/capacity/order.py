@@ -138,10 +138,8 @@ class Entry:
         """What an open entry is about, as a sentence."""
         if self.reservation_ids:
             bought = ", ".join(self.reservation_ids)
-            return (
-                f"{bought} was bought for {self.order.whom} by {self.text()}, and is not told and saved yet."
-            )
-        return f"What became of a purchase for {self.order.whom} by {self.text()} is not known yet."
+            return f"{bought} was bought for {self.order.whom} by {self.text()}, but the environment was not saved yet."
+        return f"The outcome of a purchase for {self.order.whom} by {self.text()} is not known yet."
 
     def recover_text(self) -> str:
         """What to do about an open entry, as a sentence."""

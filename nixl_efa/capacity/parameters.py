@@ -237,7 +237,7 @@ def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> 
         # They wrote once more before theirs was back: that stands then.
         _keep_theirs(ssm, restored, restored_version, sleep)
     raise Changed(
-        f"{name}: {user} wrote {value!r} at the same moment. That was put back; {change.new!r} was not kept. "
+        f"{name}: {user} wrote {value!r} at the same moment. Their value was restored; {change.new!r} was not kept. "
         "Run the command again if yours is the right one."
     )
 

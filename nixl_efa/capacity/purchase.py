@@ -127,7 +127,7 @@ def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
         if extensions_bought(ec2, offering.extends, buyer.clock.sleep) - proposal.extended:
             raise Failure(
                 f"{offering.extends} was extended by somebody else just now: nothing was bought here. "
-                "Run the command again if you want still more time."
+                "Run the command again if you want more time in addition."
             )
 
 
@@ -180,8 +180,8 @@ def find_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = Fal
             part = find_purchase(ec2, entry, buyer.clock.sleep, partly=True) if ultra else ()
             if part:
                 buyer.talk.tell(
-                    f"WARN: EC2 shows a part of the purchase alone, {', '.join(part)}. The rest is bought, too; "
-                    "`nixl-efa capacity list` shows it when EC2 does."
+                    f"WARN: EC2 shows only a part of the purchase, {', '.join(part)}. The rest was bought, too; "
+                    "`nixl-efa capacity list` shows it as soon as EC2 does."
                 )
             return () if whole else part
         buyer.clock.sleep(buyer.rule.pause_seconds)

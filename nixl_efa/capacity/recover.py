@@ -120,7 +120,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     settled_at = buyer.rule.settled_at(latest) + CLOCKS_DIFFER
     if buyer.clock.now() < settled_at:
         raise Failure(
-            f"the purchase of {order.by} is not to be found, but it may still be going on. "
+            f"the purchase of {order.by} can't be found, but it may still be in progress. "
             f"Try again after {settled_at:%H:%M:%S} UTC."
         )
     question = (
@@ -128,7 +128,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
         "Ask them whether their command has ended. Close it?"
     )
     if not agree(question):
-        raise Failure(f"{shared.path} in {shared.region} was left as it is")
+        raise Failure(f"{shared.path} in {shared.region} was not changed")
     closed = buyer.journal.moved(latest, State.NOT_BOUGHT, note="not found by its tag, on another machine")
     shared.write(closed)
     return closed

@@ -215,7 +215,7 @@ def find_reservation(ec2: EC2Client, region: str, reservation_id: str, sleep: Sl
         raise
     if not found:
         raise NoResultError(
-            f"EC2 was asked for {reservation_id} and answered with nothing: that says nothing."
+            f"EC2 was asked for {reservation_id} and answered without any: nothing can be concluded from that."
         )
     return from_api(found[0], region)
 

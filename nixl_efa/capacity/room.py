@@ -67,18 +67,16 @@ def _room(found: Reservation, launch: Launch, use: Use | None) -> Finding:
         when = "free" if active else "in it once it is active"
         held = f", {own} of them held by this stack" if active and own else ""
         return passed(check, f"{free} of {size} {when}{held}.")
-    message = f"{free} of {size} in {found.id} can be had; the launch takes {wanted}."
+    message = f"{free} of {size} in {found.id} are free; the launch needs {wanted}."
     too_small = "End other instances in it, or take a larger one."
     if use is None:
         if found.size < wanted:
             return failed(check, message, too_small)
-        remedy = "In order if this environment's own nodes hold the others: they go before new ones come."
+        remedy = "This is in order if the others are used by this environment's own nodes, which end before new ones start."  # noqa: E501
         return warned(check, message, remedy)
     if back := coming_back(found, use):
         ending = f" ({listed(use.ending)} is ending)" if use.ending else ""
-        message += (
-            f" {counted(back, 'place')} more can be had some minutes after the instance there ended{ending}."
-        )
+        message += f" {counted(back, 'place')} more will be free some minutes after the instance there ended{ending}."
     if awaits_places(found, launch, use):
         deploy = f"`nixl-efa deploy {environment_of(launch.environment)}`"
         remedy = f"Wait some minutes and check again; {deploy} waits for it."

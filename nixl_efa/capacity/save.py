@@ -56,18 +56,18 @@ def save(
         buyer.talk.tell(f"{finding.level.value}: {finding.check}: {finding.line()}")
     if faults := failures(found):
         reasons = " ".join(fault.line() for fault in faults)
-        raise Failure(f"{reservation.id} is of no use for {name}, so it was not saved. {reasons}")
+        raise Failure(f"{reservation.id} does not fit {name}, so it was not saved. {reasons}")
     source = launch.reservation
     if not source.is_named:
         buyer.talk.tell(
-            f"WARN: {name} reads no reservation, so what is saved is not used. "
+            f"WARN: {name} reads no reservation, so a saved reservation is not used. "
             f"Set capacity_reservation_parameter = {source.id_parameter!r} and availability_zone_parameter = {source.zone_parameter!r}."  # noqa: E501
         )
     slot = _agreed_slot(reservation, held, names, buyer, replace=replace)
     owner = reservation.tags.get(ENVIRONMENT_TAG, name)
     if owner != name:
         buyer.talk.tell(
-            f"WARN: {reservation.id} was {owner}'s until now. Where {owner} still reads it, both launch into it."
+            f"WARN: {reservation.id} was {owner}'s until now. If {owner} still reads it, both launch into it."
         )
     _tag(reservation, name, buyer)
     written = environment.save(buyer, held, slot, reservation.id, reservation.zone)
@@ -84,7 +84,7 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
     if following is None:
         raise Failure(f"{name} has no next block: there is nothing to switch to")
     if faults := failures(judge(following, launch, now, account=buyer.account.id)):
-        raise Failure(f"{following.id} is of no use for {name}: {' '.join(fault.line() for fault in faults)}")
+        raise Failure(f"{following.id} does not fit {name}: {' '.join(fault.line() for fault in faults)}")
     if following.state != "active":
         starts = f" It starts at {moment(following.start)}." if following.start else ""
         raise Failure(
@@ -93,7 +93,7 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
         )
     if held.source.id:
         raise Failure(
-            f"{name} is set to {held.source.id} ({held.source.set_by}), which no command changes. "
+            f"{name} is set to {held.source.id} ({held.source.set_by}), which commands do not change. "
             f"Set it to {following.id}."
         )
     ask_for_nodes(len(nodes_running(buyer, held.current, names)), held.current, buyer.talk)

@@ -242,7 +242,7 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
             found = replace(same, id=question.offering_id, fee=max(same.fee, shown.fee))
     if found is None and shown is None:
         raise Failure(
-            f"{question.offering_id} is not in AWS's answer. It is gone, or stands there under another id, since each search gets new ones: nothing was bought. "  # noqa: E501
+            f"{question.offering_id} is not in AWS's answer. It is gone, or has another id now, since each search gets new ids: nothing was bought. "  # noqa: E501
             "Search here with `nixl-efa capacity search`, and buy what it shows."
         )
     if found is None:
@@ -283,7 +283,7 @@ def checked_question(
         return recalled
     if instance_type is None or count is None or hours is None or region is None:
         raise BadInput(
-            f"OFFERING {offering_id!r} was shown by no search on this machine in the last days. "
+            f"OFFERING {offering_id!r} was not shown by a search on this machine in the last days. "
             "Search again, or give --type, --count, --hours and --region."
         )
     return Question(offering_id, region, checked(Request(instance_type, count, (hours,), now)))

@@ -37,7 +37,7 @@ def wait_for(
     """Looks until the reservation is in the state `wanted`, or past it on the way of a block, and returns it.
 
     Failure at once for a state from which there is no way to the wanted one (payment-failed, expired, cancelled), and
-    when it is not to be seen for two minutes; TimedOut after `timeout_seconds`.
+    when it is not visible for two minutes; TimedOut after `timeout_seconds`.
     """
     began = clock.now()
 
@@ -51,7 +51,7 @@ def wait_for(
                 raise Failure(f"{found.id} is {found.state}: it will never be {wanted}")
         elif clock.now() - began >= timedelta(seconds=UNSEEN_SECONDS):
             raise Failure("there is no such reservation here: look at its id and --region")
-        return None, f"still {found.state if found else 'not to be seen'}"
+        return None, f"still {found.state if found else 'not visible'}"
 
     return _repeat(check, clock, wanted, timeout_seconds, poll_seconds)
 

@@ -50,6 +50,6 @@ def check_ultra_servers(name: str, count: int) -> None:
     most = MOST_INSTANCES // known.instances
     if not 1 <= count <= most:
         raise BadInput(
-            f"COUNT {count}: of {name}, which is {known.instances} instances, 1 to {most} can be had; "
+            f"COUNT {count}: of {name}, which is {known.instances} instances, 1 to {most} are possible; "
             f"all blocks of an account together have at most {MOST_INSTANCES} instances"
         )

@@ -18,7 +18,7 @@ NOT_BEFORE_THE_STACK: Mapping[str, str] = {
     "Placement": "the stack makes the placement group",
     "NetworkInterfaces[0]": "the stack makes the primary interface: one of its kind is asked for in its subnet",
     "NetworkInterfaces[].Groups": "the stack makes the security group, unless the settings name one",
-    "UserData": "the stack makes the nodes' addresses and the bucket: the longest ones stand for them",
+    "UserData": "the stack makes the nodes' addresses and the bucket: the longest possible ones are used instead",
     "MinCount, MaxCount": "one request asks for every node at once, with the first one's tags and user data",
 }
 

@@ -41,12 +41,12 @@ COMMANDS: dict[str, Target] = {
     "status": Target(
         "nixl_efa.cli.nodes", "status", "Show an environment's nodes and the time that is left."
     ),
-    "mend": Target("nixl_efa.cli.mend", "mend", "Mend what an interrupted deployment left behind."),
+    "mend": Target("nixl_efa.cli.mend", "mend", "Repair the state after an interrupted deployment."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
     "run": Target("nixl_efa.cli.work", "run_app", "Run a command on all nodes side by side, or on some."),
     "logs": Target("nixl_efa.cli.work", "logs", "Print the nodes' logs: boot report, cloud-init, NIXL."),
     "copy": Target("nixl_efa.cli.copy", "copy", "Copy files and folders to nodes or from them."),
-    "forward": Target("nixl_efa.cli.reach", "forward", "Make a node's port one of this machine's."),
+    "forward": Target("nixl_efa.cli.reach", "forward", "Forward a node's port to this machine."),
     "ssh-config": Target(
         "nixl_efa.cli.reach", "ssh_config", "Let ssh, scp, rsync and editors reach the nodes."
     ),

@@ -36,7 +36,7 @@ def check(
     min_hours: MinHours = None,
     strict: Strict = False,
     replace_nodes: Annotated[
-        bool, typer.Option("--replace-nodes", help="Nodes that the next deployment replaces are in order.")
+        bool, typer.Option("--replace-nodes", help="Accept that the next deployment replaces nodes.")
     ] = False,
     brief: Annotated[bool, typer.Option("--brief", help="Leave out what is in order.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -60,7 +60,7 @@ def deploy(
         bool, typer.Option("--auto-approve", help="Agree to any plan that destroys no running node.")
     ] = False,
     replace_nodes: Annotated[
-        bool, typer.Option("--replace-nodes", help="Agree to the nodes' being destroyed or replaced.")
+        bool, typer.Option("--replace-nodes", help="Agree that running nodes are destroyed or replaced.")
     ] = False,
     verify: Annotated[
         bool, typer.Option("--verify/--no-verify", help="Verify the pair when it has booted.")
@@ -70,7 +70,8 @@ def deploy(
     ] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
     _skip_provider_lock: Annotated[
-        bool, typer.Option("--skip-provider-lock", help="Accepted, as cdktf has it; it changes nothing.")
+        bool,
+        typer.Option("--skip-provider-lock", help="Accepted for compatibility with cdktf; it has no effect."),
     ] = False,
     profile: Profile = None,
 ) -> None:
@@ -86,8 +87,8 @@ def deploy(
         meant = f"Did you mean {near}? " if near else ""
         raise BadInput(
             f"deploy takes no {context.args[0]!r}. {meant}`nixl-efa deploy --help` shows what it takes. "
-            f"An option of cdktf's goes to `{program()} deploy {STACK_PREFIX}{environment}`, which asks nothing about "
-            "the nodes that it replaces"
+            f"For options of cdktf, use `{program()} deploy {STACK_PREFIX}{environment}`, which does not ask about the "
+            "nodes that it replaces"
         )
     _fill(environment, profile)
     course = _Course(settings_of(environment, profile))
@@ -139,9 +140,7 @@ def _check(
                 output.data(one.message)
     if rendering.stops(course.findings, strict=strict):
         found = dict.fromkeys(one.check for one in course.findings if rendering.stops([one], strict=strict))
-        raise Failure(
-            f"{settings.stack_name} was not deployed: the check found what would stop it ({listed(found)})"
-        )
+        raise Failure(f"{settings.stack_name} was not deployed: the check found problems ({listed(found)})")
 
 
 def _fill(environment: str, profile: str | None) -> None:
@@ -213,7 +212,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     pair = nodes.deployed(settings, profile)
     limit = timedelta(minutes=boot_minutes)
     if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
-        output.say(f"A node has not booted within {boot_minutes} minutes; what can be seen of it follows.")
+        output.say(f"A node has not booted within {boot_minutes} minutes; this is what can be seen of it:")
     report = look.verify(
         clients.ec2(settings.region),
         ssm,
@@ -228,7 +227,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     if not as_json:
         nodes_view.show(report, "verify", as_json=False)
     if rendering.stops(report.all_findings, strict=strict):
-        raise Failure("verify found what is not in order")
+        raise Failure("verify found problems")
 
 
 def _what_is_left(course: _Course) -> str:
@@ -243,6 +242,6 @@ def _what_is_left(course: _Course) -> str:
     if course.applied:
         return f"The pair is built: it runs and is billed. `nixl-efa verify {name}` looks again."
     return (
-        f"{deployment.what_runs()} `nixl-efa mend {name}` shows what Terraform's state lacks and mends it; "
-        f"`nixl-efa deploy {name}` goes on from here."
+        f"{deployment.what_runs()} `nixl-efa mend {name}` shows and repairs what Terraform's state lacks; "
+        f"`nixl-efa deploy {name}` continues."
     )

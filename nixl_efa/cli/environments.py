@@ -100,7 +100,7 @@ def launches(
     try:
         context = _context(environ, project)
     except BadInput as fault:
-        tell(f"the project's environments are left out of account: {fault.message}")
+        tell(f"the project's environments are ignored: {fault.message}")
         return found
     everyone = load(directory, environ, context, only=names)
     for name in names:
@@ -108,5 +108,5 @@ def launches(
             settings = _settings_of(name, environ, project, context, everyone, filled=False)
             found[name] = launch_of(settings, profile=profile)
         except BadInput as fault:
-            tell(f"the settings of {name} are left out of account: {fault.message}")
+            tell(f"the settings of {name} are ignored: {fault.message}")
     return found

@@ -59,7 +59,7 @@ def _write(path: Path, written: Sequence[Document]) -> None:
 
     if not path.is_dir() and len(written) > 1:
         raise output.BadInput(
-            f"--output {path}: dstack reads one fleet from a file, and here are {len(written)}. Name a folder."
+            f"--output {path}: dstack reads one fleet from a file, but there are {len(written)}. Name a folder."
         )
     for one in written:
         file = path / one.name if path.is_dir() else path

@@ -23,7 +23,7 @@ def init(
         typer.Option("--instance-type", help="The nodes' instance type, for example g7e.12xlarge."),
     ] = None,
     region: Annotated[str | None, typer.Option(help="Where they are, for example us-east-2.")] = None,
-    market: Annotated[Market | None, typer.Option(help="How they are had. [default: on-demand]")] = None,
+    market: Annotated[Market | None, typer.Option(help="How to buy them. [default: on-demand]")] = None,
 ) -> None:
     """Write an environment's first file, and say what to run next.
 
@@ -45,10 +45,12 @@ def init(
         instance_type = instance_type or _asked("Instance type, such as g7e.12xlarge or p5.48xlarge")
         region = region or _asked("Region", os.environ.get("AWS_REGION") or "us-east-2")
         if market is None:
-            answer = _asked(f"How to have them: {', '.join(get_args(Market))}", "on-demand")
+            answer = _asked(f"How to buy them: {', '.join(get_args(Market))}", "on-demand")
             market = next((one for one in get_args(Market) if one == answer), None)
             if market is None:
-                raise output.BadInput(f"{answer!r} is none of them. {did_you_mean(answer, get_args(Market))}")
+                raise output.BadInput(
+                    f"{answer!r} is none of these. {did_you_mean(answer, get_args(Market))}"
+                )
     made = make(Wish(name, region, instance_type, market or "on-demand"), project_folder().absolute())
     for warning in made.warnings:
         output.say(f"WARN: {warning.line()}")

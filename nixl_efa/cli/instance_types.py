@@ -159,7 +159,7 @@ def _own_regions(default: str | None) -> list[str]:
 def _known(option: str, value: str | None, values: Set[str]) -> None:
     if value is not None and value not in values:
         like = ", ".join(get_close_matches(value, sorted(values), 5, cutoff=0))
-        raise output.BadInput(f"{option} {value!r} is none that the data knows. The nearest are {like}.")
+        raise output.BadInput(f"{option} {value!r} is not in the data. The nearest are {like}.")
 
 
 def _date(day: str | None) -> str:

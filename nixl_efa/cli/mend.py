@@ -28,7 +28,8 @@ def mend(
     take_over: Annotated[
         bool,
         typer.Option(
-            "--take-over", help="Take nodes that another state may hold. No other state must hold them."
+            "--take-over",
+            help="Take over nodes that another state may contain. No other state may contain them.",
         ),
     ] = False,
     profile: Annotated[str | None, typer.Option(help="The AWS profile.")] = None,
@@ -86,11 +87,13 @@ def _agree(plan: Plan, region: str, *, yes: bool, take_over: bool) -> None:
     """Failure when the user does not agree."""
     if plan.is_taken_over and not take_over:
         warning = (
-            f"Nothing in the state shows that what runs in {region} is its own: it may be another working copy's, "
-            "whose state is elsewhere. If one holds it, stop here: two states over one pair destroy it."
+            f"Nothing in the state shows that what runs in {region} is its own: it may belong to another working copy, "
+            "whose state is elsewhere. If it does, stop here: two states for one pair destroy it."
         )
         if yes:
-            raise output.Failure(f"nothing was done. {warning} If none does: --take-over beside --yes.")
+            raise output.Failure(
+                f"nothing was done. {warning} If it does not: --take-over together with --yes."
+            )
         output.say(warning)
     if not yes and output.ask("Type yes to do these steps:") != "yes":
         raise output.Failure("nothing was done: the answer was not yes")

@@ -62,7 +62,7 @@ def sync(
         )
     except KeyboardInterrupt:
         raise output.Failure(
-            "interrupted: what was sent goes on, and each node has its old files or its new ones. "
+            "interrupted: commands that were already sent continue, and each node has its old files or its new ones. "
             f"`nixl-efa nodes sync {environment} --check` tells which.",
             exit_code=130,
         ) from None

@@ -70,7 +70,7 @@ def _local_port(port: int, wanted: int | None) -> int:
                 return int(server.getsockname()[1])
         except OSError as error:
             why = error.strerror
-    raise output.BadInput(f"--local-port {wanted}: it can't be had ({why}). Leave it out to get a free one.")
+    raise output.BadInput(f"--local-port {wanted}: it can't be used ({why}). Leave it out to get a free one.")
 
 
 def ssh_config(

@@ -86,7 +86,7 @@ def logs(
         typer.Option(help=f"Which log, may be given again: {', '.join(sources.NAMES)}."),
     ] = list(sources.DEFAULT),  # noqa: B006  (typer takes it once)
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with what comes, until Ctrl-C.")
+        bool, typer.Option("--follow", "-f", help="Continue with new lines, until Ctrl-C.")
     ] = False,
     lines: Annotated[int, typer.Option(min=1, help="How many of the last lines of each.")] = 100,
     profile: Profile = None,

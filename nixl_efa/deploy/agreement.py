@@ -30,11 +30,12 @@ def question(plan: Plan, environment: str, *, auto_approve: bool, replace_nodes:
     if alive and not replace_nodes:
         nodes = ", ".join(f"{node.name} {node.instance_id}" for node in alive)
         return Question(
-            text=f"{counted(len(alive), 'running node')} and what is on {'it' if len(alive) == 1 else 'them'} "
+            text=f"{counted(len(alive), 'running node')} and the data on {'it' if len(alive) == 1 else 'them'} "
             f"will be destroyed. Type {len(alive)} to agree:",
             agrees=str(len(alive)),
-            unasked=f"the plan destroys {counted(len(alive), 'running node')} ({nodes}), and that was not agreed. "
-            f"Put the setting back, or run {command} --replace-nodes`",
+            unasked=f"the plan destroys {counted(len(alive), 'running node')} ({nodes}), and you did not "
+            "agree to that. "
+            f"Set the setting back, or run {command} --replace-nodes`",
         )
     if auto_approve:
         return None

@@ -76,10 +76,10 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
     reason = change.get("action_reason", "")
     if reason == "replace_because_tainted":
         note = (
-            "an apply was cut off while it was being built, and it may run all the same; "
+            "an apply was interrupted while it was being built, and it may still run; "
             f"`nixl-efa mend {settings.name}` keeps it"
         )
-        return [Cause("Terraform holds it for half-built (tainted)", note=note)]
+        return [Cause("Terraform considers it incomplete (tainted)", note=note)]
     if reason.startswith("delete_"):
         number = {PRODUCER: "producers", CONSUMER: "consumers"}.get(change["name"].partition("_")[0], "")
         if not number:

@@ -101,7 +101,7 @@ class Deployment:
             if asked is not None:
                 self._agree(asked)
             if site.settings.protect_nodes and plan.ending():
-                site.say("protect_nodes is set, and left aside for what was agreed.")
+                site.say("protect_nodes is set, and is ignored for what you agreed to.")
             if not plan.is_empty:
                 # The question may have stood for hours.
                 reservations = self._reservations(plan)
@@ -158,7 +158,7 @@ class Deployment:
             else:
                 continue
             raise Failure(
-                f"{why}: the running nodes would be destroyed, and their successors would not be let in. "
+                f"{why}: the running nodes would be destroyed, and the new ones could not start there. "
                 "Name a reservation that is active"
             )
 
@@ -174,7 +174,7 @@ class Deployment:
         now = self._terraform.state()
         if any(before.get(member) != now.get(member) for member in ("lineage", "serial")):
             raise Failure(
-                "another run has changed the state while the question stood, so the plan no longer holds. "
+                "another run has changed the state after the question was asked, so the plan is no longer valid. "
                 f"Run `nixl-efa deploy {self._site.settings.name}` to see the one that does"
             )
 
@@ -209,14 +209,14 @@ class Deployment:
                 others = (
                     listed(sorted(found.ended - addresses)) if found.ended - addresses else "other changes"
                 )
-                raise Failure(f"destroying the nodes by themselves would bring {others} with it")
+                raise Failure(f"destroying only the nodes would also cause {others}")
             if {node.instance_id for node in found.ending()} != {node.instance_id for node in nodes}:
                 raise Failure(
-                    "the nodes are not those any more whose end was agreed: somebody has replaced them meanwhile. "
+                    "the nodes are no longer those that you agreed to destroy: somebody has replaced them. "
                     f"Run `nixl-efa deploy {self._site.settings.name}` to see the plan for these"
                 )
             self._site.say(
-                f"Destroying {listed(node.name for node in nodes)} first: their slots are then waited for."
+                f"Destroying {listed(node.name for node in nodes)} first, then waiting for their slots."
             )
             self._apply_file(file)
 

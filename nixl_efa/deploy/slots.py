@@ -37,7 +37,7 @@ def wait_for_slots(
         if found is None or found.state != "active":
             raise Failure(f"the reservation is {found.state if found else 'not known to EC2'}, not active")
         if is_at_end(found, now):
-            raise Failure(f"{found.id} is at its end: EC2 terminates what runs in it, and lets nothing in")
+            raise Failure(f"{found.id} is at its end: EC2 terminates what runs in it, and accepts no launch")
         if found.free >= needed:
             return
         waited = now - began
@@ -47,7 +47,7 @@ def wait_for_slots(
             )
         line = (
             f"Waiting for the slots of {found.id}: {found.free} of {needed} are free after {span(waited)}. AWS needs "
-            f"several minutes; at most {span(limit)} are waited. Ctrl-C leaves it, the same command goes on."
+            f"several minutes; the limit is {span(limit)}. After Ctrl-C, the same command continues."
         )
         if line != told:
             say(line)

@@ -16,7 +16,7 @@ from nixl_efa.times import moment, span
 _HAPPENS = {
     Action.BUILD: "is built",
     Action.CHANGE: "is changed in place",
-    Action.REPLACE: "is REPLACED: destroyed, then built anew",
+    Action.REPLACE: "is REPLACED: destroyed, then built again",
     Action.DESTROY: "is DESTROYED",
     Action.KEEP: "stays as it is",
 }
@@ -31,7 +31,7 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
     reservations: those that the nodes run in or are launched into, by id.
     """
     if plan.is_empty:
-        return ["Nothing is to be done: the pair is as the settings say."]
+        return ["There is nothing to do: the pair is as the settings say."]
     return [*(line for node in plan.nodes for line in _node(node, reservations, now)), *_rest(plan)]
 
 
@@ -50,7 +50,7 @@ def not_anew(plan: Plan, environment: str) -> str:
     if not nodes:
         return ""
     return (
-        f"{listed(nodes)} would get another instance type or reservation and not be launched anew for it, since "
+        f"{listed(nodes)} would get another instance type or reservation without being launched again, since "
         f"{environment} was last deployed by an earlier version. Deploy it once without that change, then with it"
     )
 
@@ -74,7 +74,7 @@ def _node(node: NodeChange, reservations: Mapping[str, Reservation], now: dateti
     name = " ".join(word for word in (node.name, node.instance_id) if word)
     happens, where = _HAPPENS[node.action], _where(node, reservations, now)
     if node.action is Action.BUILD and node.instance_id:
-        yield f"{node.name} is built anew{where}: {node.instance_id} is gone."
+        yield f"{node.name} is built again{where}: {node.instance_id} is gone."
     else:
         yield f"{name} {happens}{where}."
     reason = "in place" if node.action is Action.CHANGE else "because"

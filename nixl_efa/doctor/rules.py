@@ -57,7 +57,7 @@ def _python(facts: Facts) -> Finding:
         return passed("python", f"{told}.")
     return warned(
         "python",
-        f"{told}; cdktf.json's app runs {facts.other_python}, which may lack the package.",
+        f"{told}; cdktf.json's app runs {facts.other_python}, where the package may be missing.",
         "Activate the virtual environment of this one before cdktf and nixl-efa are run.",
     )
 
@@ -69,7 +69,7 @@ def _packages(facts: Facts) -> Finding:
         return passed("packages", f"{told}.")
     return warned(
         "packages",
-        f"{told}; {name} is not installed for this Python, so that of cdktf.json's app must have it.",
+        f"{told}; {name} is not installed for this Python, so the Python of cdktf.json's app must have it.",
         f"Run `make install` in a checkout, or install the package with its extra {name} (docs/package.md).",
     )
 
@@ -157,7 +157,7 @@ def _identity(facts: Facts, now: datetime) -> Iterator[Finding]:
     if isinstance(account, NoAnswer):
         yield no_answer("account", account)
         return
-    at = f", asked at {account.endpoint} in place of AWS" if account.endpoint else ""
+    at = f", asked at {account.endpoint} instead of AWS" if account.endpoint else ""
     yield passed("account", f"{account.text()}{at}.", "aws sts get-caller-identity")
     if facts.launch is not None and (found := account_finding(facts.launch, account)) is not None:
         yield found
@@ -166,7 +166,7 @@ def _identity(facts: Facts, now: datetime) -> Iterator[Finding]:
     if facts.launch is None or facts.permissions is None:
         yield skipped(
             "permissions",
-            "Not looked at: what a deployment does depends on its environment.",
+            "Not checked: what a deployment does depends on its environment.",
             "Run `nixl-efa doctor ENV`." if facts.project.environments else "",
         )
     else:
@@ -180,13 +180,13 @@ def _credentials(found: Credentials, now: datetime) -> Finding:
         return passed("credentials", f"{told}.")
     until = f"{told}, until {found.expires:%Y-%m-%d %H:%M} UTC"
     if found.source not in _NOT_RENEWED:
-        return passed("credentials", f"{until}; renewed then, as long as the login holds.")
+        return passed("credentials", f"{until}; renewed automatically while the login is valid.")
     if found.expires - now < LEAST_HOUR:
         minutes = max(0, int((found.expires - now).total_seconds() // 60))
         return warned(
             "credentials",
             f"{until}, in {minutes} min: a deployment may take longer.",
-            "Fetch new ones before it begins.",
+            "Renew them before you begin.",
         )
     return passed("credentials", f"{until}.")
 

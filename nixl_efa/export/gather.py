@@ -26,7 +26,7 @@ def find(requests: tuple[Launch, ...], clients: Clients, clock: Clock) -> list[F
     whole = requests[0]
     if not any(one.reservation.is_named for one in requests):
         raise Failure(
-            f"{whole.environment} names no reservation, and nothing else in it is worth handing over: "
+            f"{whole.environment} names no reservation, and there is nothing else to export: "
             "set capacity_reservation_id, or capacity_reservation_parameter to the parameter that holds it."
         )
     reservations = [_reservation(one, clients, clock.sleep) for one in requests]

@@ -204,7 +204,7 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
     match difference.kind:
         case Kind.TAINTED:
             message = f"{what} {ids} is there and tainted in the state: a deploy would destroy it and build another."
-            return failed(CHECK, message, f"{mend} keeps it: it takes the mark away.", by_hand)
+            return failed(CHECK, message, f"{mend} keeps it: it removes that mark.", by_hand)
         case Kind.UNKNOWN:
             message = (
                 f"{what} {ids} is {difference.text}, and the state does not know it: a deploy would fail."
@@ -219,9 +219,9 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
         case Kind.GONE:
             message = f"{what} {ids} of the state is gone ({difference.text})."
             if launch.must_be_active:
-                return warned(CHECK, message, "This deployment builds it anew.", by_hand)
+                return warned(CHECK, message, "This deployment builds it again.", by_hand)
             name = launch.environment
-            remedy = f"`nixl-efa status {name}` says why; `nixl-efa deploy {name}` builds it anew."
+            remedy = f"`nixl-efa status {name}` says why; `nixl-efa deploy {name}` builds it again."
             return failed(CHECK, message, remedy, by_hand)
         case Kind.STOPPED:
             start = aws_call(
@@ -241,7 +241,8 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
                 " this state."
             )
             remedy = (
-                "Nothing is wrong if another working copy has it; ask before you end it. If project_prefix, producers"
+                "Nothing is wrong if another working copy has it; ask before you terminate it. If "
+                "project_prefix, producers"
                 f" or consumers was changed here since: set it back, and {mend} puts it into the state."
             )
             return warned(CHECK, message, remedy, by_hand)
@@ -258,7 +259,9 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
                 region=launch.region,
                 profile=launch.profile,
             )
-            return failed(CHECK, message, f"Each is billed. End what you don't want: `{end}`.", by_hand)
+            return failed(
+                CHECK, message, f"Each is billed. Terminate the one that you don't want: `{end}`.", by_hand
+            )
         case _:
             belongs = f"belongs to {difference.stack!r}" if difference.stack else "has no tag of a stack"
             message = (

@@ -187,7 +187,7 @@ def _lock(settings: Settings, clients: Clients, project: Path) -> Lock | None:
 
 
 def lock_of(text: str, settings: Settings, project: Path) -> Lock:
-    """A lock from the JSON that Terraform writes (statemgr.LockInfo). Failure for anything else in its place."""
+    """A lock from the JSON that Terraform writes (statemgr.LockInfo). Failure for anything else instead."""
     try:
         info = json.loads(text)
         _ = [info[name] for name in ("ID", "Who", "Operation", "Created")]

@@ -86,20 +86,18 @@ def plan_steps(
             what = f"Keep {one.address} ({one.ids[0]}): it is there, and tainted since its creation was interrupted."
             steps.append(Step(what, ("untaint", one.address)))
         elif one.kind is Kind.UNKNOWN and one.known:
-            what = f"Forget {one.known}, which is gone: {one.ids[0]} runs in its place."
+            what = f"Forget {one.known}, which is gone: {one.ids[0]} runs instead."
             steps.append(Step(what, ("state", "rm", one.address)))
     replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
     for part in parts:
         held = known.resources.get(part.address)
         has = import_ids(part, there) if replaced and held and part.type in OF_NODES else []
         if held and len(has) == 1 and has[0] != held.id:
-            what = f"Forget {held.id} as {part.address}: a deployment without the nodes made it. They have {has[0]}."
+            what = f"Forget {held.id} as {part.address}: it was made by a deployment without the nodes. They have {has[0]}."  # noqa: E501
             forgotten = [part.address, *(one for one in made_for(part, parts) if one in known.resources)]
             steps.append(Step(what, ("state", "rm", *forgotten)))
             replaced.add(part.address)
-            notes.append(
-                f"{held.id} is left over then, and no state knows it: delete it when the pair is mended."
-            )
+            notes.append(f"{held.id} is then left over, and in no state: delete it after the repair.")
     imported: list[str] = []
     first = len(steps)
     # While a node is missing in the state, every look FAILs and names mend. A mend that is killed must not leave both
@@ -120,12 +118,12 @@ def plan_steps(
             )
     unused = frozen.unused(parts, known, imported)
     for part in unused:
-        what = f"Forget {part.address}, which was chosen anew without the nodes: none was made with it."
+        what = f"Forget {part.address}, which was chosen again without the nodes: no node uses it."
         steps.insert(first, Step(what, ("state", "rm", part.address)))
     lost = [*unused, *frozen.lost(parts, known, {*known.resources, *imported})]
     if lost:
         names = listed(part.address for part in lost)
-        what = f"Keep what was chosen when the nodes were made, as they have it: {names}."
+        what = f"Keep the values with which the nodes were made: {names}."
         others = known.nodes.keys() - {one.partition(".")[2] for one in replaced}
         coming = [one for one in imported if one.startswith(f"{NODE}.")]
         # The values are read from a node in the state: one that is alone comes first.
@@ -178,8 +176,9 @@ class Mender:
         """Looks, synthesizes and decides; changes nothing in AWS nor in the state. Failure for what can't be mended."""
         if processes := at_work(self._settings, self._project):
             raise Failure(
-                f"Terraform is still at work on {self._settings.stack_name} (process {listed(map(str, processes))}): "
-                "wait until it has ended, then mend."
+                f"Terraform is still working on {self._settings.stack_name} (process "
+                f"{listed(map(str, processes))}): wait "
+                "until it has ended, then run mend."
             )
         seen = look.look(self._settings, self._launch, self._clients, self._project, self._environ, self._run)
         found = compare(seen.state, seen.seen, self._launch, seen.lock, take_over=take_over)
@@ -207,7 +206,7 @@ class Mender:
         there = surroundings(self._parts, living, self._clients, self._launch.region, identity)
         if theirs := foreign(there, {one.id for one in seen.state.resources.values()}):
             raise Failure(
-                f"{listed(theirs)} carry this stack's names and not its tag ({self._launch.stack_identity!r}). "
+                f"{listed(theirs)} have this stack's names but not its tag ({self._launch.stack_identity!r}). "
                 f"Change this environment's name or project_prefix; when no other state holds them: "
                 f"`nixl-efa mend {self._launch.environment} --take-over`."
             )

@@ -73,7 +73,7 @@ class Beside:
         if self.named not in ("", ended):
             first = f"The settings name {self.named} for {self.target} already: "
         others = " The other nodes run on." if self.others_run else ""
-        return f"{first}`nixl-efa deploy {self.environment}` builds {listed(self.nodes, 16)} anew.{others}"
+        return f"{first}`nixl-efa deploy {self.environment}` builds {listed(self.nodes, 16)} again.{others}"
 
 
 def read(ec2: EC2Client, ids: Sequence[str], region: str) -> Mapping[str, Reservation | Finding]:
@@ -175,7 +175,7 @@ def findings(
             " (on the node: spot/instance-action of the instance metadata).",
         )
     elif reservation is None:
-        found = passed(CHECK, "no reservation: nothing ends by itself.")
+        found = passed(CHECK, "no reservation: the nodes have no end time.")
     elif isinstance(reservation, Finding):
         found = reservation
     else:
@@ -200,7 +200,7 @@ def _of_reservation(
         )
     state = state_finding(reservation, now, must_be_active=True)
     if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
-        remedy = "A stopped node may not come back: make another reservation."
+        remedy = "A stopped node may not start again: create another reservation."
         who = "The pair goes" if beside is None else "The nodes go"
         return warned(CHECK, f"{state.message} {who} on without reserved capacity.", remedy)
     if beside is not None and reservation.is_block and (reservation.is_dead or is_at_end(reservation, now)):
@@ -211,7 +211,7 @@ def _of_reservation(
         return replace(state, remedy=another) if beside is not None and reservation.is_dead else state
     until = stops_at(reservation)
     if not reservation.is_block:
-        ends = f"ends at {moment(until)}; its instances go on after that" if until else "has no end"
+        ends = f"ends at {moment(until)}; its instances keep running after that" if until else "has no end"
         return passed(CHECK, f"On-Demand reservation {reservation.id} is active and {ends}.")
     name = f"Capacity Block {reservation.id}"
     if until is None or reservation.end is None:

@@ -35,13 +35,13 @@ class Cause:
 # troubleshooting-launch.
 REASONS = {
     "Server.InsufficientInstanceCapacity": "EC2 had no capacity for it",
-    "Server.InternalError": "EC2 ended it, by a fault of EC2's own",
-    "Server.ScheduledStop": "EC2 stopped it, since its host is retired",
+    "Server.InternalError": "EC2 ended it because of an EC2 error",
+    "Server.ScheduledStop": "EC2 stopped it, because its host is retired",
     "Server.SpotInstanceShutdown": "EC2 took the Spot Instance's capacity back and stopped it",
     "Server.SpotInstanceTermination": "EC2 took the Spot Instance's capacity back",
     "Client.InstanceInitiatedShutdown": "its own operating system shut down",
-    "Client.InstanceTerminated": "it was ended or rebooted while an image was made of it",
-    "Client.InternalError": "its launch failed, as a rule since the key of its encrypted volume may not be used",
+    "Client.InstanceTerminated": "it was terminated or rebooted while an image was created from it",
+    "Client.InternalError": "its launch failed, usually because the key of its encrypted volume can't be used",
     "Client.InvalidSnapshot.NotFound": "a snapshot of its image was not found",
     "Client.UserInitiatedHibernate": "somebody hibernated it through the EC2 API",
     BY_USER: "somebody shut it down through the EC2 API",
@@ -85,7 +85,7 @@ def cause(
     # A user's call is known to the second. Anything else may have happened at any time until now.
     happened = ended if ended is not None and code == BY_USER else now
     if end is not None and reservation is not None and happened >= end:
-        unseen = "EC2 shows it no more; " if state == UNKNOWN else ""
+        unseen = "EC2 no longer shows it; " if state == UNKNOWN else ""
         why = f"{unseen}{reservation.id} is at its end, and EC2 terminates what runs in it from {moment(end)} on"
         why = _inferred(why, code)
     elif state == UNKNOWN:
@@ -105,8 +105,8 @@ def cause(
     if end is not None and now >= end:
         search = f"`nixl-efa capacity search --env {target}`" if target else "`nixl-efa capacity search`"
         remedy = (
-            f"Its block takes no node any more: {search} finds another one,"
-            f" and `nixl-efa deploy {environment}` then builds {'it' if target else 'the nodes'} anew."
+            f"Its block accepts no more launches: {search} finds another one,"
+            f" and `nixl-efa deploy {environment}` then builds {'it' if target else 'the nodes'} again."
         )
         return Cause(why, remedy)
     if state in STOPPED and code != "Server.SpotInstanceShutdown":
@@ -116,7 +116,7 @@ def cause(
 
 def _building(environment: str, code: str, reservation: Reservation | None) -> str:
     """How a node is built anew."""
-    deploy = f"`nixl-efa deploy {environment}` builds it anew, at the same address."
+    deploy = f"`nixl-efa deploy {environment}` builds it again, at the same address."
     if code == "Server.SpotInstanceShutdown":
         return f"EC2 starts it again when it has capacity; or terminate it, and {deploy}"
     slot = ""
@@ -126,7 +126,7 @@ def _building(environment: str, code: str, reservation: Reservation | None) -> s
     if advice := _advice(code, reservation):
         first = f"{advice.remedy} "
     elif code == "Server.SpotInstanceTermination":
-        first = "Set spot = false where that must not happen again. "
+        first = "Set spot = false if that must not happen again. "
     return f"{first}{deploy}{slot}"
 
 

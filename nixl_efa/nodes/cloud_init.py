@@ -123,13 +123,11 @@ def finding(seen: CloudInit, *, last_stage_ended: bool, failed_units: Sequence[s
     if seen.status == "error":
         return _error(seen, failed_units)
     if seen.status == "running" and last_stage_ended:
-        message = (
-            "says running although its last stage has ended: it will stay so (canonical/cloud-init#5304)."
-        )
+        message = "says running although its last stage has ended: this will not change (canonical/cloud-init#5304)."
         remedy = "The boot report below tells whether the node is as planned."
         return Finding(Level.WARN, CHECK, message, remedy, COMMAND)
     if seen.status == "running":
-        remedy = "Wait some minutes and verify again; NIXL's installation takes the longest."
+        remedy = "Wait some minutes and verify again; installing NIXL takes the longest."
         return Finding(Level.FAIL, CHECK, "not finished: running.", remedy, COMMAND)
     if seen.status == "disabled":
         remedy = "It writes this pair's files: take an image (ami_id) on which it is enabled."

@@ -132,7 +132,7 @@ def after_writing(written: Iterable[str], launch: Launch, types: Mapping[str, st
     found = []
     if _INSTALLING.intersection(written) and launch.nixl_version:
         command = shlex.join([_INSTALLER, *([launch.nixl_version] if launch.nixl_pinned else [])])
-        found.append(f"NIXL itself is as it was: `{command}` on a node installs it anew.")
+        found.append(f"NIXL itself is as it was: `{command}` on a node reinstalls it.")
     wanted = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
     differing = {(wanted[name], there) for name, there in types.items() if wanted.get(name, there) != there}
     for setting, there in sorted(differing):

@@ -33,7 +33,7 @@ _REMEDIES = (
     ),
     (
         r"fi_getinfo|No network devices|network providers|NIXL_ERR_BACKEND",
-        "NIXL is whole, and libfabric finds no EFA for it: see the rows EFA devices and fi_info.",
+        "NIXL is complete, but libfabric finds no EFA for it: see the rows EFA devices and fi_info.",
     ),
 )
 _ELSE = "Run it with NIXL_LOG_LEVEL=DEBUG on the node; /var/lib/nixl-efa/install.json tells how NIXL was installed."
@@ -46,7 +46,7 @@ def nixl(facts: NodeFacts, planned: Planned) -> Finding:
     if seen.provider and seen.backend == wanted.name:
         return _made(seen, planned, command)
     if not planned.nixl_version:
-        return Finding(Level.SKIP, "NIXL", "install_nixl is false: an own installation is not looked at.")
+        return Finding(Level.SKIP, "NIXL", "install_nixl is false: your own installation is not checked.")
     if seen.provider:
         # A node keeps the environment of its first boot, which an earlier version may have written.
         return Finding(
@@ -66,7 +66,7 @@ def _made(seen: Nixl, planned: Planned, command: str) -> Finding:
         return Finding(
             Level.WARN,
             "NIXL",
-            f"{seen.version} loads {seen.backend}, and what it goes over is not told.",
+            f"{seen.version} loads {seen.backend}, but does not say which provider it uses.",
             "Run `nixl-efa nodes sync`: the node's nixl-probe is of an earlier version.",
             command,
         )
@@ -74,7 +74,7 @@ def _made(seen: Nixl, planned: Planned, command: str) -> Finding:
         return Finding(
             Level.FAIL,
             "NIXL",
-            f"{seen.version} with {seen.backend} goes over {seen.provider}, not over {wanted.fabric}.",
+            f"{seen.version} with {seen.backend} uses {seen.provider}, not {wanted.fabric}.",
             "Set FI_PROVIDER=efa, as /etc/nixl-efa/env does, for whatever uses NIXL; look at `fi_info -p efa`.",
             command,
         )
@@ -96,7 +96,7 @@ def _remedy(facts: NodeFacts, planned: Planned) -> str:
     if "version `FABRIC_" in said:
         if nixl_releases.loads(facts.nixl.version, facts.libfabric):
             return (
-                f"EFA's own libfabric {facts.libfabric} would do, and the loader takes another one before it: put "
+                f"EFA's own libfabric {facts.libfabric} would do, but the loader finds another one first: put "
                 "/opt/amazon/efa/lib into /etc/ld.so.conf.d/000_efa.conf on the node, and run `ldconfig`."
             )
         fitting = nixl_releases.newest_for(facts.libfabric)
@@ -109,7 +109,7 @@ def _remedy(facts: NodeFacts, planned: Planned) -> str:
     if "libcuda.so" in said:
         if planned.accelerator_kind == "nvidia":
             return "NVIDIA's driver is not there, or not on the loader's path: take the deep-learning image."
-        return f"Run {_INSTALL} on the node: it makes a stub of libcuda.so.1, which is never called there."
+        return f"Run {_INSTALL} on the node: it creates a stub of libcuda.so.1, which is never called there."
     for pattern, remedy in _REMEDIES:
         if found := re.search(pattern, said):
             return remedy.format(*found.groups())

@@ -91,7 +91,7 @@ def parse(environment: str, values: Mapping[str, Any]) -> PairOutputs:
     ]
     if missing:
         raise Failure(
-            f"environment {environment!r} is half-built: its stack has no {', no '.join(missing)}. "
+            f"environment {environment!r} is incomplete: its stack has no {', no '.join(missing)}. "
             f"`nixl-efa mend {environment}` keeps what runs, `nixl-efa deploy {environment}` then builds the rest."
         )
     return PairOutputs(

@@ -48,7 +48,7 @@ def _is_are(names: Sequence[str]) -> str:
 def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
     """pair.json on all nodes says the same, and what the outputs say. facts: by node name."""
     check, command = "pair.json", "cat /etc/nixl-efa/pair.json"
-    remedy = f"`nixl-efa nodes sync {pair.environment}` writes it anew on the nodes."
+    remedy = f"`nixl-efa nodes sync {pair.environment}` writes it again on the nodes."
     documents = {name: one.pair for name, one in facts.items()}
     if absent := [name for name, document in documents.items() if document is None]:
         return Finding(
@@ -79,7 +79,7 @@ def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
         message = f"on the {mistaken[0]} says that it is the {(documents[mistaken[0]] or {}).get('node')}."
         remedy = "The nodes were not launched by the same deploy: replace the one that is wrong."
         return Finding(Level.FAIL, check, message, remedy, command)
-    return Finding(Level.PASS, check, f"equal on {_who(pair, facts)}, and as in the outputs")
+    return Finding(Level.PASS, check, f"equal on {_who(pair, facts)}, and the same as in the outputs")
 
 
 def _known(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -51,7 +51,9 @@ def cloud_init(facts: NodeFacts, planned: Planned) -> Finding:
         return found
     if boot_report(facts, planned).level is Level.FAIL:
         return replace(found, remedy="It is the boot report that failed: see its row.")
-    return Finding(Level.PASS, found.check, "ended; the boot report failed it then, and is in order now")
+    return Finding(
+        Level.PASS, found.check, "ended; it failed because of the boot report, which is in order now"
+    )
 
 
 def boot_report(facts: NodeFacts, planned: Planned) -> Finding:
@@ -71,8 +73,8 @@ def boot_report(facts: NodeFacts, planned: Planned) -> Finding:
     if not faults:
         return Finding(Level.FAIL, check, "it can't be read.", "Look at the file on the node.", command)
     if all(_counts_others(one, facts, planned) for one in failed):
-        message = f"counts RDMA devices that are no EFA, as an earlier version did: {faults}."
-        remedy = "`nixl-efa nodes sync` brings the boot report of this version."
+        message = f"counts RDMA devices that are not EFA, like an earlier version: {faults}."
+        remedy = "`nixl-efa nodes sync` installs the boot report of this version."
         return Finding(Level.WARN, check, message, remedy, command)
     remedy = "`systemctl restart nixl-efa-boot-report` on the node looks again."
     return Finding(Level.FAIL, check, f"not as planned: {faults}.", remedy, command)
@@ -127,12 +129,14 @@ def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
         message += f": libfabric could not open an RDMA device, and then lists no EFA at all{blamed}"
         remedy = (
             "Look at `ls -l /dev/infiniband`, and run fi_info as root. A libfabric newer than 2.6 (EFA installer 1.51) "
-            "passes by what is no EFA and can't be opened."
+            "ignores a device that is not EFA and can't be opened."
         )
         command = f"FI_LOG_LEVEL=warn {command}"
     elif not facts.efa_devices and planned.efa_interfaces:
-        remedy = "The node has no EFA device for it to list: see the row EFA devices."
-    return Finding(Level.FAIL, check, f"{message}: NIXL would fall back to TCP in silence.", remedy, command)
+        remedy = "The node has no EFA device that it could list: see the row EFA devices."
+    return Finding(
+        Level.FAIL, check, f"{message}: NIXL would fall back to TCP without an error.", remedy, command
+    )
 
 
 def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
@@ -147,7 +151,7 @@ def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
             Level.FAIL,
             "EFA driver",
             f"not loaded: the kernel {facts.efa_module} has no module efa, as after an upgrade of the kernel.",
-            "Run the EFA installer again on the node (`dkms status` lists what is built), or boot the kernel before.",
+            "Run the EFA installer again on the node (`dkms status` lists what is built), or boot the previous kernel.",
             "modinfo efa",
         )
     return Finding(
@@ -181,13 +185,13 @@ def accelerators(facts: NodeFacts, planned: Planned) -> Finding:
                 Level.WARN,
                 check,
                 f"{message}; {facts.accelerator_error.rstrip('.')}.",
-                "The GPUs can be used; where one fails, have AWS replace the host: stop and start the node.",
+                "The GPUs can be used. If one fails, stop and start the node, so that it gets another host.",
                 command,
             )
         return Finding(Level.PASS, check, message)
     remedy = "Look at `dmesg` for the driver; a lost device needs a stop and start, or a new node."
     if "version mismatch" in facts.accelerator_error:
-        remedy = "The driver's packages were renewed under the loaded module: reboot the node."
+        remedy = "The driver's packages were upgraded while the module was loaded: reboot the node."
     why = f" can be read: {facts.accelerator_error}" if facts.accelerator_error else ""
     if not facts.accelerators and not why and planned.accelerator_kind == "nvidia":
         why, remedy = ": the node has no nvidia-smi", "Take an image with NVIDIA's driver."
@@ -252,7 +256,8 @@ def memlock(facts: NodeFacts, _planned: Planned) -> Finding:
         Level.FAIL,
         "memlock",
         f"{shell}.",
-        "Restart the SSM agent (it hands its limit on) and look at /etc/systemd/system.conf.d/99-nixl-efa.conf.",
+        "Restart the SSM agent (its sessions inherit its limit) and look at "
+        "/etc/systemd/system.conf.d/99-nixl-efa.conf.",
         "ulimit -l",
     )
 

@@ -35,7 +35,7 @@ _ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 # Statuses that are not the last one (Systems Manager user guide, monitor-commands).
 UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 NOT_REGISTERED = (
-    "it is not registered with Systems Manager: is it still booting, has it a way out to ssm and ssmmessages, and "
+    "it is not registered with Systems Manager: is it still booting, can it reach ssm and ssmmessages, and "
     "does its role allow ssm:UpdateInstanceInformation and ssmmessages?"
 )
 
@@ -155,8 +155,9 @@ def _whole(bucket: Bucket, instance_id: str, command_id: str, outcome: Outcome, 
         text, code = _read(bucket, f"{folder}/stdout", clock)
         problem = (
             f"{instance_id}: its output is longer than the {OUTPUT_LIMIT_CHARACTERS} characters of Run Command, and "
-            f"s3://{bucket.name}/{folder}/stdout can't be read ({code}): the nodes' role needs s3:PutObject there, and "
-            "you s3:GetObject and s3:DeleteObject (`nixl-efa policy verify`)."
+            f"s3://{bucket.name}/{folder}/stdout can't be read ({code}): the nodes' role needs "
+            "s3:PutObject there, and you "
+            "need s3:GetObject and s3:DeleteObject (`nixl-efa policy verify`)."
         )
         outcome = Outcome(text, problem if code else "")
     for name in ("stdout", "stderr"):

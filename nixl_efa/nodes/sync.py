@@ -76,14 +76,14 @@ def sync(
     """
     if not pair.scripts_bucket:
         raise Failure(
-            f"environment {pair.environment!r}: the stack's outputs have no scripts_bucket, which stands in the nodes' "
-            f"files. Run `nixl-efa deploy {pair.environment}` first."
+            f"environment {pair.environment!r}: the stack's outputs have no scripts_bucket, which is in "
+            f"the nodes' files. Run `nixl-efa deploy {pair.environment}` first."
         )
     report = verify.status(ec2, ssm, pair, launch, clock)
     types = {one.node.name: one.instance.instance_type for one in report.nodes}
     stopped = {one.node.name: one.findings[0].line() for one in report.nodes if one.cause is not None}
     if stopped:
-        beside = "was not looked at, since another node does not run."
+        beside = "was not checked, because another node does not run."
         nodes = tuple(NodeSync(node, problem=stopped.get(node.name, beside)) for node in pair.nodes)
         return SyncReport(pair.environment, nodes)
     wanted = files.wanted(pair, launch, types)

@@ -265,7 +265,7 @@ def _cause(failures: Mapping[str, tuple[str, str] | None]) -> tuple[str, str]:
     another. Both names stand before words that both say."""
     known = {name: failure for name, failure in failures.items() if failure}
     if not known:
-        return ENDED, "neither end tells of it"
+        return ENDED, "neither end reported it"
     step, words = min(known.values(), key=lambda failure: _KNOWN_LEAST.get(failure[0], 0))
     names = " and ".join(name for name, failure in known.items() if failure[1] == words)
     return step, f"{names}: {words}"
@@ -302,7 +302,7 @@ def _why(log: str, end: Section) -> str:
     """What a tool that failed says: NIXL's error, else its last line."""
     said = _said(log) or end.last_line or Section(log, 0).last_line
     if end.code == TIMED_OUT:
-        return "it did not end in its time" + (f" ({said})" if said else "")
+        return "it did not finish in time" + (f" ({said})" if said else "")
     return said or f"exit code {end.code}"
 
 

@@ -73,7 +73,7 @@ def _of_link(
         return [fabric(result, planned, others), rate(result, planned, others, near), small_writes(result)]
     message = f"{result.attempt.title} failed: {result.error}."
     if diagnosis:
-        message += " So the fault is not EFA's alone."
+        message += " So EFA is not the only fault."
     if _GPU_IS_FULL.search(result.error):
         level = Level.WARN
     return [Finding(level, "transfer", message, _remedy(result, planned), _command(result))]
@@ -123,7 +123,7 @@ def _remedy(result: Result, planned: Planned) -> str:
     if not result.step:
         return "A node gave no answer: look whether it runs and its SSM agent works, and verify again."
     if result.step == TRANSFER:
-        return "Do not serve with this pair: verify it again, then with another nixl_version, then on other nodes."
+        return "Do not use this pair for serving. Verify it again, then with another nixl_version, then on other nodes."
     if result.step in (HANDSHAKE, CONNECT) or result.attempt.tool != NIXL:
         return (
             "Look at the security group (both directions, all protocols, to itself) and run the tool by hand."
@@ -154,7 +154,10 @@ def without_efa(result: Result) -> Finding:
         "NIXL and the network between the nodes work; EFA does not."
     )
     return Finding(
-        Level.WARN, "transfer", message, "Mend EFA: this was to find the fault, and proves no EFA."
+        Level.WARN,
+        "transfer",
+        message,
+        "Fix EFA first. This transfer was made to find the fault; it does not prove EFA.",
     )
 
 
@@ -199,7 +202,7 @@ def fabric(result: Result, planned: Planned, others: Sequence[Result] = ()) -> F
             "Read the counters on both nodes before and after a transfer by hand: does the driver have them?"
         )
         return Finding(Level.FAIL, check, f"no proof that it went over EFA: {seen}", remedy, command)
-    return Finding(Level.FAIL, check, f"silent fall-back to TCP: {seen}", _efa_remedy(planned), command)
+    return Finding(Level.FAIL, check, f"silent fallback to TCP: {seen}", _efa_remedy(planned), command)
 
 
 def _is_unseen(result: Result, others: Sequence[Result]) -> bool:
@@ -243,7 +246,9 @@ def rate(result: Result, planned: Planned, others: Sequence[Result] = (), near: 
     if max(row.size_bytes for row in result.rows) < LEAST_MESSAGE_FOR_A_RATE:
         largest = _size(max(row.size_bytes for row in result.rows))
         return Finding(
-            Level.PASS, check, f"{result.attempt.title}: {latency}. {largest} at most: that tells no rate."
+            Level.PASS,
+            check,
+            f"{result.attempt.title}: {latency}. {largest} at most: no rate can be told from that.",
         )
     message = f"{result.attempt.title}: {best.gbps:.1f} Gbps at {_size(best.size_bytes)}"
     if planned.network_gbps:
@@ -282,10 +287,8 @@ def small_writes(result: Result) -> Finding:
     if not seen.error:
         took = f"{seen.writes} of {_size(seen.size_bytes)} in {seen.seconds:.2g} s, each byte as it was sent"
         return Finding(Level.PASS, check, f"{result.attempt.title}: {took}")
-    message = f"{result.attempt.title}: not complete, though the large ones were: {seen.error}."
-    remedy = (
-        "Take a NIXL with the repair (1.3 hangs so: ai-dynamo/nixl#1862 and #1921), or another nixl_version."
-    )
+    message = f"{result.attempt.title}: not complete, although the large ones were: {seen.error}."
+    remedy = "Use a NIXL that has the fix (1.3 hangs like this: ai-dynamo/nixl#1862 and #1921), or another nixl_version."  # noqa: E501
     return Finding(Level.FAIL, check, message, remedy)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nixl_efa.refusals.model import THROTTLING, Advice
 
 _WHO = "`aws sts get-caller-identity` shows who you are."
-_AGAIN = "Try again in some minutes; https://health.aws.amazon.com tells of outages."
+_AGAIN = "Try again in some minutes; https://health.aws.amazon.com shows outages."
 
 ACCOUNT = (
     # EC2 user guide, service-linked-roles-spot-instance-requests. An account that never had Spot has no such role.
@@ -29,7 +29,7 @@ ACCOUNT = (
     Advice(
         ("AuthFailure*",),
         "AWS does not accept the credentials for this",
-        f"Log in anew. {_WHO} A region that the account has not enabled answers like this, too.",
+        f"Log in again. {_WHO} A region that the account has not enabled answers like this, too.",
     ),
     Advice(
         (
@@ -39,8 +39,8 @@ ACCOUNT = (
             "ExpiredTokenException",
             "InvalidSecurity.RequestHasExpired",
         ),
-        "the credentials have ended, or this machine's clock is wrong",
-        f"Log in anew, and look at the clock (`date -u`). {_WHO}",
+        "the credentials have expired, or this machine's clock is wrong",
+        f"Log in again, and check the clock (`date -u`). {_WHO}",
     ),
     # "Signature expired: 20261126T000000Z is now earlier than ..."; "Signature not yet current: ...".
     *(
@@ -87,7 +87,7 @@ ACCOUNT = (
     # Accounts on AWS's free plan: splunk/attack_range 1302, bitnami/vms 1838 (an image).
     Advice(
         ("InvalidParameterCombination",),
-        "the account is on AWS's free plan, on which EC2 starts a few small types alone",
+        "the account is on AWS's free plan, on which EC2 starts only a few small types",
         "No setting changes that: upgrade the account to the paid plan (console, Billing and Cost Management).",
         "eligible for free tier",
     ),
@@ -104,12 +104,12 @@ ACCOUNT = (
     ),
     Advice(
         ("TagPolicyViolation",),
-        "a tag policy of the organization does not take the tags",
+        "a tag policy of the organization does not accept the tags",
         "Set tags as the policy wants them; AWS's words name the key.",
     ),
     Advice(
         THROTTLING,
-        "AWS throttles the account's calls, which says nothing of capacity or permissions",
+        "AWS throttles the account's calls, which says nothing about capacity or permissions",
         "Try again in a minute; it helps to run fewer programs that call AWS at the same time.",
     ),
     Advice(
@@ -127,7 +127,7 @@ ACCOUNT = (
             "Unavailable",
             "RetryableError",
         ),
-        "AWS had a fault of its own",
+        "AWS had an internal error",
         _AGAIN,
     ),
 )

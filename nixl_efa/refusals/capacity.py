@@ -10,7 +10,7 @@ from __future__ import annotations
 from nixl_efa.refusals.model import Advice, Asked
 
 # terraform-provider-aws 43193, 49863.
-_REPEATED = "Terraform's provider repeats such a launch for up to 50 minutes before it fails, which helps nothing: Ctrl-C ends it."
+_REPEATED = "Terraform's provider repeats such a launch for up to 50 minutes before it fails, which does not help: Ctrl-C ends it."
 
 
 def _reserved(asked: Asked) -> bool:
@@ -28,7 +28,7 @@ def _sold_as_block(asked: Asked) -> bool:
 CAPACITY = (
     Advice(
         ("InvalidParameterValue",),
-        "the way of buying does not fit the reservation",
+        "the market type does not fit the reservation",
         "A Capacity Block needs use_capacity_block = true and its reservation's id, both; an On-Demand reservation needs use_capacity_block = false; an interruptible one can't be used.",
         "market type",
     ),
@@ -47,7 +47,7 @@ CAPACITY = (
     Advice(
         ("InvalidCapacityReservationState.Unavailable",),
         "the owner of the interruptible reservation takes its capacity back",
-        "Name another reservation, one that is not interruptible; this one lets nothing in while its owner needs it.",
+        "Name another reservation, one that is not interruptible; this one accepts no launch while its owner needs it.",
     ),
     Advice(
         ("InvalidCapacityReservationState*",),
@@ -77,8 +77,8 @@ CAPACITY = (
     # A placement group that the reservation was not made in, for one: terraform-aws-eks 3730, eksctl 7949.
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
-        "EC2 finds no place in the reservation that the launch names, which is paid for",
-        f'Buy nothing. Look at what the launch asks for and the reservation is not: a placement group that it was not made in (set placement_group = "auto"), its zone, tenancy or platform; `nixl-efa capacity list` shows its state and room. If all of it fits, open a case with AWS Support and name the reservation. {_REPEATED}',
+        "EC2 finds no capacity in the reservation that the launch names, which is paid for",
+        f'Buy nothing. Check where the launch and the reservation differ: a placement group that it was not made in (set placement_group = "auto"), its zone, tenancy or platform; `nixl-efa capacity list` shows its state and room. If all of it fits, open a case with AWS Support and name the reservation. {_REPEATED}',
         when=_reserved,
     ),
     Advice(
@@ -102,7 +102,7 @@ CAPACITY = (
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 has no free instance of this type in the zone now",
-        f"Try another zone, or later; an On-Demand Capacity Reservation keeps the room once it is had. {_REPEATED}",
+        f"Try another zone, or later; an On-Demand Capacity Reservation keeps the capacity once you have it. {_REPEATED}",
     ),
     Advice(
         ("SpotMaxPriceTooLow", "MaxSpotPriceTooLow"),
@@ -111,7 +111,7 @@ CAPACITY = (
     ),
     Advice(
         ("InsufficientVolumeCapacity",),
-        "EC2 has no room for the volumes in the zone now",
+        "EC2 has no capacity for the volumes in the zone now",
         "Try another zone, or later.",
     ),
     Advice(
@@ -127,7 +127,7 @@ CAPACITY = (
     # EC2 user guide, capacity-blocks-purchase: 64 instances a block, 256 across all blocks at one time.
     Advice(
         ("InstanceLimitExceeded",),
-        "the account has as many instances in Capacity Blocks as AWS allows at one time",
+        "the account has reached AWS's limit of instances in Capacity Blocks at one time",
         "Take fewer instances, or a time at which another block has ended.",
         "capacity block",
     ),
@@ -166,7 +166,7 @@ CAPACITY = (
     ),
     Advice(
         ("PlacementGroupLimitExceeded",),
-        "the account has as many placement groups as it may",
+        "the account has reached its limit of placement groups",
         'Delete some, ask for more in Service Quotas, or set placement_group = "off".',
     ),
     Advice(

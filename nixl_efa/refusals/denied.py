@@ -40,7 +40,7 @@ _TYPES = {
     ),
     "permissions boundary": (
         "the permissions boundary of your role or user",
-        "No permission added to its policies helps: have the Deny taken out of the boundary.",
+        "No permission added to its policies helps: have the Deny removed from the boundary.",
         "No permission added to its policies helps while the boundary lacks it: have it added to the boundary.",
     ),
     "session policy": (
@@ -55,12 +55,12 @@ _TYPES = {
     ),
     "resource-based policy": (
         "the policy of the resource itself",
-        "No permission added to your role helps: have the Deny taken out of the resource's own policy.",
+        "No permission added to your role helps: have the Deny removed from the resource's own policy.",
         "Have it added to the resource's own policy, which another account may own.",
     ),
     "role trust policy": (
         "the trust policy of the role",
-        "No permission added to you helps: have the Deny taken out of the role's trust policy.",
+        "No permission added to you helps: have the Deny removed from the role's trust policy.",
         "Have yourself added to the role's trust policy.",
     ),
 }
@@ -111,13 +111,13 @@ def denial(refusal: Refusal, service: str = "") -> Advice | None:
         return _advice(
             refusal,
             f"{action} is denied by a policy of your role, user or its group",
-            "No permission added helps while that Deny is there: have it taken out, or choose another with --profile.",
+            "No permission added helps while that Deny is there: have it removed, or choose another with --profile.",
         )
     if explicit:
         return _advice(
             refusal,
             f"{action} is denied by {explicit.group(0)[len('explicit deny in ') :]}",
-            "No permission added to your role helps while that Deny is there: have it taken out.",
+            "No permission added to your role helps while that Deny is there: have it removed.",
         )
     if implicit:
         return _advice(

@@ -15,7 +15,7 @@ _TAKEN = "Another stack, or an earlier deployment whose state is elsewhere, has 
 # karpenter-provider-aws 1407: RunInstances succeeds and the instance dies.
 DIED_OF_ITS_KEY = Advice(
     ("Client.InternalError",),
-    "the instance died at its launch, as a rule since the key that encrypts its volume may not be used",
+    "the instance died at its launch, usually because the key that encrypts its volume can't be used",
     f"{_KEY}: it must be enabled, and its key policy must let your role make grants (kms:CreateGrant).",
 )
 
@@ -69,7 +69,7 @@ NETWORK = (
     ),
     Advice(
         ("AddressLimitExceeded",),
-        "the account has as many Elastic IPs as it may in the region",
+        "the account has reached its limit of Elastic IPs in the region",
         "Release some, ask for more in Service Quotas, or set elastic_ip = false where the nodes have another way out.",
     ),
     Advice(
@@ -140,13 +140,13 @@ NETWORK = (
     ),
     Advice(
         ("InvalidParameterCombination",),
-        "security groups, subnet or address stand beside the network interfaces, and belong into them",
+        "security groups, subnet or address stand beside the network interfaces, and must be inside them",
         _OURS,
         "network interfaces and an instance-level",
     ),
     Advice(
         ("InvalidParameterCombination",),
-        "the launch names a reservation and a preference, and EC2 takes one of the two",
+        "the launch names a reservation and a preference, and EC2 accepts only one of them",
         _OURS,
         "capacityreservationpreference",
     ),
@@ -154,7 +154,7 @@ NETWORK = (
     Advice(
         ("InvalidPermission.Duplicate",),
         "the security group has the rule already, and the state does not know it",
-        "Run `nixl-efa mend`, then deploy again: an apply that was cut off had made it.",
+        "Run `nixl-efa mend`, then deploy again: an interrupted apply had created it.",
     ),
     Advice(
         ("RulesPerSecurityGroupLimitExceeded",),
@@ -238,7 +238,7 @@ IMAGE_AND_VOLUMES = (
     Advice(
         ("InvalidParameterValue",),
         "EC2 does not know the nodes' instance profile, or not yet",
-        "Deploy again in a minute: IAM's news take a while. One of your own (the setting instance_profile) must be in this account.",
+        "Deploy again in a minute: IAM changes take a while. One of your own (the setting instance_profile) must be in this account.",
         "iam instance profile",
     ),
     Advice(
@@ -264,13 +264,13 @@ NAMES_AND_TAGS = (
     # EC2 user guide, work-with-tags-in-IMDS.
     Advice(
         ("InvalidParameterValue",),
-        "a tag's key is not one that EC2 takes while tags are in the instance metadata",
-        "Rename it in the setting tags: letters, digits and + - = . , _ : @ alone, no blank and no slash.",
+        "a tag's key is not allowed by EC2 while tags are in the instance metadata",
+        "Rename it in the setting tags: letters, digits and + - = . , _ : @ alone, no space and no slash.",
         "tag key",
     ),
     Advice(
         ("InvalidTagKey*", "TagLimitExceeded"),
-        "EC2 does not take the tags",
+        "EC2 does not accept the tags",
         "Set fewer tags (50 at most), with keys that don't begin with aws:.",
     ),
     Advice(
@@ -291,19 +291,19 @@ NAMES_AND_TAGS = (
     Advice(
         ("PreconditionFailed", "ConditionalCheckFailedException"),
         "somebody else's Terraform works on the state and holds its lock",
-        "Wait until it has ended, and deploy again; a lock that a killed run of yours on this machine left behind, `nixl-efa mend` takes away.",
+        "Wait until it has ended, and deploy again; `nixl-efa mend` removes a lock that a killed run of yours left on this machine.",
     ),
     # aws-cli 2593, terraform-provider-aws 7628: within a minute as a rule, up to an hour.
     Advice(
         ("OperationAborted",),
-        "S3 still works on the bucket, or on the end of one that had its name",
+        "S3 is still working on the bucket, or on deleting one with the same name",
         "Deploy again in some minutes; a bucket's name is free an hour after its end at the latest.",
     ),
     # Systems Manager refuses a name under /aws that is none of its public ones.
     Advice(
         ("ValidationException", "InvalidParameterValue", "ParameterNotFound"),
         "no public parameter has this name, and names that begin with aws or ssm are AWS's own",
-        "Look at the parameter's name in the settings: public ones are listed by `aws ssm get-parameters-by-path --path /aws/service/...`, and one of your own begins otherwise, with a slash.",
+        "Look at the parameter's name in the settings: public ones are listed by `aws ssm get-parameters-by-path --path /aws/service/...`, and your own parameters begin with a slash and another word.",
         "namespace",
     ),
     Advice(
@@ -347,7 +347,7 @@ BY_THE_LOOK_OF_THE_CODE = (
     Advice(
         ("OperationNotPermitted",),
         "AWS does not allow this of what is there",
-        "Read AWS's words: something protects it, or it is not made for that.",
+        "Read AWS's words: something protects it, or does not support it.",
     ),
     Advice(
         ("*LimitExceeded", "*LimitExceededException", "*CountExceeded", "LimitExceeded", "TooManyBuckets"),
@@ -356,13 +356,13 @@ BY_THE_LOOK_OF_THE_CODE = (
     ),
     Advice(
         ("Insufficient*Capacity",),
-        "AWS has no room for it now",
+        "AWS has no capacity for it now",
         "Try another zone, or later.",
     ),
     Advice(
         ("*.NotFound", "*.NotFoundException", "*.Unknown", "NoSuchEntity"),
         "what the request names is not there in this region and account",
-        "Compare what AWS's words name with the settings; after a deployment that was cut off, `nixl-efa mend` shows what is gone.",
+        "Compare what AWS's words name with the settings; after an interrupted deployment, `nixl-efa mend` shows what is gone.",
     ),
     Advice(
         ("*.Malformed", "*.MalformedException"),

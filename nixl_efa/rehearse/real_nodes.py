@@ -134,7 +134,7 @@ def judge(report: Mapping[str, Any], booted: Sequence[Booted], lacking: Sequence
             unexpected.append(line)
     if not any(transfer["rows"] for transfer in report["transfers"]):
         # Without EFA the wire is there all the same: NIXL over tcp has to move its bytes.
-        unexpected.append("transfer: nothing was moved between the nodes, over tcp neither")
+        unexpected.append("transfer: nothing was moved between the nodes, not even over tcp")
     return Judgement(tuple(expected), tuple(unexpected))
 
 

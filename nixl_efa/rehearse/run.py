@@ -174,7 +174,7 @@ class _Rehearsal:
     def _tell_inferred(self) -> None:
         leaned_on = self._control.inferred()
         if leaned_on:
-            self._step("What this run believed of AWS and nobody has documented (docs/facts.md)")
+            self._step("What this run assumed about AWS and nobody has documented (docs/facts.md)")
         for line in facts.told(leaned_on, facts.read(facts.page())):
             self._tell(f"  {line}")
 
@@ -196,7 +196,7 @@ class _Rehearsal:
         if given := many_nodes.variables(self._settings, changed):
             shown = ", ".join(f"{name}={value}" for name, value in given.items())
             self._tell(
-                f"  what the settings name is of your account, or is to be bought: it is rehearsed with {shown}"
+                f"  what the settings name belongs to your account, or must be bought: it is rehearsed with {shown}"
             )
             self._use(changed, given)
 
@@ -257,7 +257,7 @@ class _Rehearsal:
         block = min(self._blocks, key=lambda one: one.end)
         launch = many_nodes.reserved(launch_of(self._settings))[block.target]
         lost = [node.name for node in launch.nodes]
-        self._step(f"The block of {block.target} ends: {listed(lost, 64)} with it, the others live")
+        self._step(f"The block of {block.target} ends: {listed(lost, 64)} with it, the others run")
         market.end_of(block)
         running = running_nodes(self._client("ec2"), name)
         living = [node.name for node in launch_of(self._settings).nodes if node.name not in lost]
@@ -277,7 +277,7 @@ class _Rehearsal:
         after = running_nodes(self._client("ec2"), name)
         if any(after.get(one) != instance for one, instance in running.items()):
             raise Failure(f"the nodes that lived were {running}, and are {after}")
-        self._tell(f"  run: {listed(after, 64)}; the {len(running)} that lived are the same instances")
+        self._tell(f"  run: {listed(after, 64)}; the {len(running)} that kept running are the same instances")
 
     def _deploy_again(self, built: Collection[str]) -> None:
         """`nixl-efa deploy`, which must build these nodes and do nothing to the others."""

@@ -53,7 +53,7 @@ def _one_state(settings: Settings, other: Settings, place: Place) -> Finding:
     return fault(
         "backend",
         f"{settings.name}: the Terraform state would lie in one place with that of {other.name}: "
-        f"{' '.join(place)} ({sources}). Each would destroy what the other made.",
+        f"{' '.join(place)} ({sources}). Each would destroy the other's resources.",
         f"Give each environment a backend.{own} of its own.",
     )
 

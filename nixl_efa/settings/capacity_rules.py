@@ -80,7 +80,7 @@ def _block_type(facts: Facts) -> Iterator[Finding]:
     if known is not None and not known.supports_capacity_block:
         yield facts.fault(
             "use_capacity_block",
-            f"{both} exclude each other: {name} can't be had as a Capacity Block.",
+            f"{both} exclude each other: {name} is not sold as a Capacity Block.",
             types,
         )
     elif known is None and instance_types.is_well_formed(name):
@@ -118,7 +118,7 @@ def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
     if on is not None and off.source.layer < source.layer:
         yield facts.warning(
             reservation,
-            f"{facts.shown(reservation)} stays the launch's target though "
+            f"{facts.shown(reservation)} stays the launch's target although "
             f"{facts.shown('use_capacity_block')} overrides {given('use_capacity_block', True, on.source)}; "
             "AWS refuses the launch if that reservation is a Capacity Block.",
             f"To launch without it {facts.set_to(reservation, 'none')}.",
@@ -132,8 +132,8 @@ def _one_parameter(facts: Facts) -> Iterator[Finding]:
     if block and zone and (block == zone or f"{block}-next" == zone or f"{zone}-next" == block):
         yield facts.fault(
             first,
-            f"{facts.shown(first)} and {facts.shown(second)} exclude each other: the next block's id and zone are "
-            "kept in the same names with -next behind, and each needs a parameter of its own.",
+            f"{facts.shown(first)} and {facts.shown(second)} exclude each other: the next block's id and zone are kept "
+            "in parameters with the same names and the suffix -next, and each needs a parameter of its own.",
             "Change one of them.",
         )
 

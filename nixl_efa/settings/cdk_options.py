@@ -1,4 +1,4 @@
-"""`-c KEY=VALUE` of the AWS CDK's command line, which cdktf hands to nobody: what to write in its place. Pure.
+"""`-c KEY=VALUE` of the AWS CDK's command line, which cdktf hands to nobody: what to write instead. Pure.
 
 cdktf-cli 0.21 and cdktn-cli 0.24 know no such option, refuse none that they don't know, and start the app without their
 own arguments. So the app looks at the command line that it was started by (nixl_efa.processes).

@@ -162,7 +162,7 @@ def _filled(
         return entries, [
             warning(
                 "capacity",
-                f"{label} is passed over: {why}.",
+                f"{label} is ignored: {why}.",
                 f"`nixl-efa capacity fill {environment}` writes it.",
             )
         ]

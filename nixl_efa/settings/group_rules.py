@@ -135,7 +135,7 @@ def _one_reservation(facts: Facts) -> Iterator[Finding]:
             yield facts.fault(
                 "use_capacity_block",
                 f"nodes are to be launched into {named} as into a Capacity Block, and others as into an On-Demand "
-                f"reservation (use_capacity_block: {', '.join(sources)}). It is one of both.",
+                f"reservation (use_capacity_block: {', '.join(sources)}). It can only be one of the two.",
                 "Name it in the table of the role that runs in it alone, with use_capacity_block.",
             )
         elif len({part.reservation for part, _ in found}) > 1 and not all(part.entry for part, _ in found):
@@ -143,7 +143,7 @@ def _one_reservation(facts: Facts) -> Iterator[Finding]:
             yield facts.fault(
                 "capacity_reservation_id",
                 f"{named} is named more than once ({', '.join(places)}).",
-                "Name it once: outside of the tables for all nodes, or in an entry of capacity.",
+                "Name it once: outside the tables for all nodes, or in an entry of capacity.",
             )
 
 
@@ -175,7 +175,8 @@ def _families(facts: Facts) -> Iterator[Finding]:
     if alone and len(families) > 1:
         yield facts.fault(
             "instance_type",
-            f"{listed(types)} can't talk EFA to each other: {alone[0].partition('.')[0]} does so to its own kind alone "
+            f"{listed(types)} can't use EFA with each other: {alone[0].partition('.')[0]} can do so only "
+            "with its own kind "
             f"({', '.join(facts.source(one).label for one in given)}).",
             "Take one of these families for producers and consumers.",
         )

@@ -12,7 +12,7 @@ OTHER_VARIABLES: dict[str, str] = {
     "NIXL_EFA_CDK": "names the library of the constructs: cdktf or cdktn",
     ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names",
     "NIXL_EFA_LOCK_REGION": "is the region of the journal of purchases that all machines share",
-    "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an error that it does not know",
+    "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an unknown error",
 }
 
 # How alike two names must be (difflib's ratio, 0 to 1) to be offered, and to be taken for a slip.

@@ -76,7 +76,7 @@ def _drop_zone_of_another_reservation(result: Resolved, environment: str) -> Non
         why = "it belongs to another reservation than that of"
         remedy = "Set availability_zone to that reservation's zone."
     else:
-        why = "its reservation is taken back by"
+        why = "its reservation is unset by"
         remedy = "Set availability_zone if the zone matters."
-    message = f"{environment}: {zone_shown} is passed over: {why} {decisive.source.label}."
+    message = f"{environment}: {zone_shown} is ignored: {why} {decisive.source.label}."
     result.findings.append(warning("availability_zone_parameter", message, remedy))

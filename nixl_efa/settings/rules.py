@@ -57,7 +57,7 @@ def _node_count(facts: Facts) -> Iterator[Finding]:
             "consumers",
             f"{facts.shown('producers')} and {facts.shown('consumers')} make {count} nodes: an environment has at most "
             f"{MAX_NODES}.",
-            "Make a second environment, or go on to an engine for clusters.",
+            "Make a second environment, or use an engine for clusters (docs/scale.md).",
         )
 
 
@@ -140,7 +140,7 @@ def _services(facts: Facts) -> Iterator[Finding]:
         yield facts.warning(
             "service_cidrs",
             f"{facts.shown('service_cidrs')} opens the service ports to addresses of the internet: {listed(public)}.",
-            "A model server asks nobody who they are: name private blocks, or those of your own network alone.",
+            "A model server does not authenticate clients: use private blocks, or only those of your own network.",
         )
 
 
@@ -152,9 +152,9 @@ def _own_role(facts: Facts) -> Iterator[Finding]:
         if getattr(facts.settings, setting) is not None:
             yield facts.fault(
                 setting,
-                f"{facts.shown(setting)} is for the role that the stack makes, and with "
-                f"{facts.shown('instance_profile')} it makes none.",
-                f"Leave one of them out; what {setting} stands for belongs into the profile's role.",
+                f"{facts.shown(setting)} applies to the role that the stack creates, and with "
+                f"{facts.shown('instance_profile')} it creates none.",
+                f"Leave one of them out; what {setting} stands for belongs to the profile's role.",
             )
 
 
@@ -164,8 +164,8 @@ def _project_prefix(facts: Facts) -> Iterator[Finding]:
         if f"{prefix}-".startswith(forbidden):
             yield facts.fault(
                 "project_prefix",
-                f"{facts.shown('project_prefix')} begins with {forbidden}, which AWS does "
-                "not allow for the names made of it.",
+                f"{facts.shown('project_prefix')} begins with {forbidden}, which AWS does not "
+                "allow for the names made from it.",
             )
     most = PREFIX_AND_ENVIRONMENT - len(facts.environment)
     if len(prefix) > most:
@@ -187,8 +187,8 @@ def _tags(facts: Facts) -> Iterator[Finding]:
         own = stack not in facts.settings.tags
         yield facts.fault(
             "tags",
-            f"the tags {mine} and {stack} differ in case alone ({facts.source('tags').label}). "
-            "IAM takes such keys for one and refuses to make the nodes' role.",
+            f"the tags {mine} and {stack} differ only in case ({facts.source('tags').label}). "
+            "IAM treats such keys as the same and refuses to create the nodes' role.",
             f"Rename {mine}: the stack itself sets {stack}." if own else "Keep one of them.",
         )
 

@@ -88,7 +88,7 @@ def _cidr_block(text: str) -> str:
     except ValueError:
         raise ValueError("must be an IPv4 block, such as 10.20.0.0/16") from None
     if str(network) != text:
-        raise ValueError(f"has bits set behind its prefix: write {network}")
+        raise ValueError(f"has bits set after its prefix: write {network}")
     return text
 
 
@@ -111,7 +111,7 @@ def _no_arn(name: object) -> object:
 
 def _not_of_aws(key: str) -> str:
     if key.casefold().startswith("aws:"):
-        raise ValueError('may not begin with "aws:", which AWS keeps to itself')
+        raise ValueError('must not begin with "aws:", which AWS reserves')
     return key
 
 
@@ -199,7 +199,7 @@ VolumeIops = Annotated[
     int,
     Strict(),
     Field(ge=VOLUME_IOPS[0], le=VOLUME_IOPS[1]),
-    Allowed(f"a whole number of I/O operations a second from {VOLUME_IOPS[0]} to {VOLUME_IOPS[1]}"),
+    Allowed(f"a whole number of I/O operations per second from {VOLUME_IOPS[0]} to {VOLUME_IOPS[1]}"),
 ]
 VolumeThroughput = Annotated[
     int,
@@ -211,7 +211,7 @@ VolumeThroughput = Annotated[
 Hours = Annotated[int, Strict(), Field(ge=0, le=4368), Allowed("a whole number of hours from 0 to 4368")]
 Port = Annotated[int, Strict(), Field(ge=1, le=65535), Allowed("a port from 1 to 65535")]
 Ports = Annotated[
-    tuple[Port, ...], _no_repeat("port"), Allowed("a list of ports, in a variable divided by commas")
+    tuple[Port, ...], _no_repeat("port"), Allowed("a list of ports, in a variable separated by commas")
 ]
 CidrBlock = Annotated[
     str,
@@ -222,7 +222,7 @@ CidrBlock = Annotated[
 CidrBlocks = Annotated[
     tuple[CidrBlock, ...],
     _no_repeat("block"),
-    Allowed("a list of IPv4 blocks, in a variable divided by commas"),
+    Allowed("a list of IPv4 blocks, in a variable separated by commas"),
 ]
 
 # aws_instance wants the ARN: what EC2 answers is one, and another text would replace the nodes at every plan.

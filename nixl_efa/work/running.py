@@ -217,7 +217,7 @@ def _look(ssm: SSMClient, bucket: Bucket | None, one: _Running) -> _Look:
             continue
         data.append((stream, each.direct))
         if each.why:
-            problems.append(f"the rest of its output is lost, the node can't send it: {each.why}")
+            problems.append(f"the rest of its output is lost, because the node can't send it: {each.why}")
         elif one.read[stream] < each.parts and bucket is not None:
             problems.append(
                 f"{each.parts - one.read[stream]} of {each.parts} parts of its output can't be read from "

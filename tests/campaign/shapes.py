@@ -27,7 +27,7 @@ _PYTHON = {
     "double": float,
     "blob": bytes,
 }
-# What a proxy answers in place of AWS: one that XML parsers take, one that they don't, and nothing at all.
+# What a proxy answers instead of AWS: one that XML parsers take, one that they don't, and nothing at all.
 PAGES = (
     b"<html><body>Please log in</body></html>",
     b"<!DOCTYPE html><html><body>Please log in<br></body></html>",

@@ -31,7 +31,7 @@ from tests.capacity.fake_aws import refusal
         (exceptions.ReadTimeoutError(endpoint_url="https://e"), "Check the network"),
         (
             refusal("ExpiredToken", "Op"),
-            "the credentials have ended, or this machine's clock is wrong. Log in",
+            "the credentials have expired, or this machine's clock is wrong. Log in",
         ),
         (
             refusal(

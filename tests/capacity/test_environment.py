@@ -160,7 +160,10 @@ def test_a_next_block_that_adds_no_time_is_said_to_be_useless() -> None:
     )
     following = block(id="cr-00000002", state="scheduled", start=NOW + DAY)
     said = next_finding(following, launch, NOW, block(id="cr-00000001"))
-    assert (said.level, "ends no later than the current cr-00000001" in said.message) == (Level.WARN, True)
+    assert (said.level, "does not end later than the current cr-00000001" in said.message) == (
+        Level.WARN,
+        True,
+    )
     longer = next_finding(replace(following, end=NOW + 5 * DAY), launch, NOW, block(id="cr-00000001"))
     assert longer.level is Level.PASS
 

@@ -192,7 +192,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
             "lets in the market type interruptible-capacity-reservation alone",
         ),
         ({"tenancy": "dedicated"}, {}, {}, "tenancy", FAIL, "tenancy dedicated"),
-        # All that is launched into a VPC of dedicated tenancy has it: no block is for that.
+        # Everything that is launched into a VPC of dedicated tenancy has it: no block is for that.
         (
             {},
             {},

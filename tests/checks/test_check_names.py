@@ -102,7 +102,7 @@ WHOLE = state(
         (
             {"state": EMPTY, "iam_names": (ROLE,)},
             FAIL,
-            "its state, which lies in this working copy, has nothing",
+            "its state, in this working copy, has nothing",
         ),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "change project_prefix or the environment's name"),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "`nixl-efa mend prod`"),

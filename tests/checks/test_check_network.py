@@ -302,7 +302,12 @@ OPEN = group((ALL_TO_SELF,), (ALL_TO_SELF, ANYWHERE))
         ({"security_group": None}, "security group", FAIL, "sg-1 (security_group_id) is not in us-east-2"),
         ({"security_group": DENIED}, "security group", SKIP, "ec2:Something"),
         (OPEN, "security group egress", PASS, "port 443"),
-        (group((ALL_TO_SELF,), (ALL_TO_SELF,)), "security group egress", FAIL, "lets nobody out to port 443"),
+        (
+            group((ALL_TO_SELF,), (ALL_TO_SELF,)),
+            "security group egress",
+            FAIL,
+            "allows no outgoing connections to port 443",
+        ),
         (group((ALL_TO_SELF,), (ALL_TO_SELF, HTTPS)), "security group egress", PASS, "port 443"),
         (
             group((ALL_TO_SELF,), (ALL_TO_SELF, replace(HTTPS, from_port=80, to_port=80))),

@@ -18,7 +18,7 @@ from tests.checks.in_order import BLOCK_FACTS, BLOCK_LAUNCH, MACHINE, NOW
 from tests.checks.judging import FAIL, PASS, WARN, assert_says, finding
 from tests.test_provider_lock import DEV, places, put
 
-FAULT = failed("provider", "A lock leaves it out.", "Set it.")
+FAULT = failed("provider", "A lock excludes it.", "Set it.")
 
 
 def held(schema: int | None = None, terraform: str = "1.11.4") -> State:

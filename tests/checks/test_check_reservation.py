@@ -126,7 +126,7 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
             {**block(free=0), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
             "reservation room",
             WARN,
-            "2 places more can be had some minutes after the instance there ended (i-9 is ending). Wait some minutes",
+            "2 places more will be free some minutes after the instance there ended (i-9 is ending). Wait some minutes",
         ),
         (
             {},

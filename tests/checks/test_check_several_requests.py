@@ -147,7 +147,7 @@ def test_another_block_is_searched_for_the_nodes_whose_block_is_over() -> None:
         (
             {"size": 1, "free": 1},
             "reservation room",
-            f"1 of 1 instance in {SECOND_ID} can be had; the launch takes 2.",
+            f"1 of 1 instance in {SECOND_ID} are free; the launch needs 2.",
         ),
         ({"instance_type": "p5e.48xlarge"}, "reservation type", f"{SECOND_ID} is for p5e.48xlarge, but"),
         ({"kind": "on-demand"}, "reservation kind", f"{SECOND_ID} is an On-Demand Capacity Reservation, but"),

@@ -112,7 +112,9 @@ def test_a_dedicated_vpc_fits_no_reservation_of_default_tenancy(project: Project
     found = checked(project, "reservation tenancy", "vpc tenancy", "dry run")
     assert found["reservation tenancy"].startswith("FAIL")
     assert "all that is launched into the VPC has tenancy dedicated" in found["reservation tenancy"]
-    assert found["vpc tenancy"].startswith(f"WARN All that is launched into {vpc} runs on dedicated hardware")
+    assert found["vpc tenancy"].startswith(
+        f"WARN Everything that is launched into {vpc} runs on dedicated hardware"
+    )
     assert "Attribute: Tenancy" in found["dry run"]
     ec2.modify_vpc_tenancy(VpcId=vpc, InstanceTenancy="default")
     found = checked(project, "reservation tenancy", "vpc tenancy", "dry run")

@@ -99,10 +99,10 @@ UNSEEN_DHCP: dict[str, Any] = {"dhcp_options": ()}
             "internet gateway",
             {**SHARED, "internet_gateway": None, **through("tgw-1")},
             SKIP,
-            "can't be seen from here",
+            "can't be seen from this account",
         ),
         ("public access", {**SHARED, "public_access": PublicAccess("block-ingress")}, SKIP, "999999999999"),
-        ("vpc DNS", {**SHARED, **UNSEEN_DHCP}, SKIP, "can't be seen from here"),
+        ("vpc DNS", {**SHARED, **UNSEEN_DHCP}, SKIP, "can't be seen from this account"),
     ],
 )
 def test_of_a_shared_subnet_what_its_owner_alone_sees_is_not_looked_at(

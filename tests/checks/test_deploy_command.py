@@ -173,7 +173,7 @@ def test_the_plan_is_told_in_words(deploying: Deploying) -> None:
     ran = deploying.project.run("deploy", "dev")
     lines = ran.out.splitlines()
     producer = next(number for number, line in enumerate(lines) if line.startswith("producer i-"))
-    assert lines[producer].endswith("is REPLACED: destroyed, then built anew.")
+    assert lines[producer].endswith("is REPLACED: destroyed, then built again.")
     assert lines[producer + 1].startswith("    because: instance_type went from g7e.8xlarge to g7e.12xlarge")
     assert any(line.startswith("Beside the nodes: ") for line in lines)
 
@@ -195,7 +195,7 @@ def test_protect_nodes_is_left_aside_for_what_is_agreed_and_put_back(deploying: 
     deploying.plans("key")
     ran = deploying.project.run("deploy", "dev", "--no-verify", "--auto-approve", "--replace-nodes")
     assert ran.code == 0, ran
-    assert "protect_nodes is set, and left aside for what was agreed." in ran.err
+    assert "protect_nodes is set, and is ignored for what you agreed to." in ran.err
     assert deploying.cdktf() == ["synth", "synth"]
     environ = (deploying.project.folder / "cdktf.env").read_text(encoding="utf-8").splitlines()
     assert [line for line in environ if "PROTECT_NODES" in line] == ["NIXL_EFA_DEV_PROTECT_NODES=false"]
@@ -206,7 +206,7 @@ def test_a_failed_check_stops_before_cdktf(deploying: Deploying, aws: LocalAws) 
     ran = deploying.project.run("deploy", "dev", "--auto-approve")
     assert ran.code == 1
     assert "FAIL  dry run" in ran.out
-    assert "nixl-efa-dev was not deployed: the check found what would stop it (dry run)" in ran.err
+    assert "nixl-efa-dev was not deployed: the check found problems (dry run)" in ran.err
     assert (deploying.cdktf(), deploying.terraform()) == ([], [])
 
 

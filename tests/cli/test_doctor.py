@@ -39,7 +39,7 @@ def test_the_only_environment_is_the_one_that_is_looked_at(aws: LocalAws, projec
     assert found["region"]["message"] == "us-east-2 (environments/prod.toml: region)."
     assert "IAM's simulation allows the " in found["permissions"]["message"]
     assert found["project"]["message"] == f"{project}: prod."
-    assert "in place of AWS" in found["account"]["message"]
+    assert "instead of AWS" in found["account"]["message"]
     assert found["node"]["level"] == found["terraform"]["level"] == found["cdktf"]["level"] == "PASS"
     assert list(rows(cli, "prod")[1]) == list(found)
 

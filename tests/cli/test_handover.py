@@ -64,7 +64,7 @@ def test_a_block_that_another_environment_reads_is_not_taken_over_without_a_word
     dev = (Path("environments") / "dev.toml").read_text(encoding="utf-8")
     write_environment(Path(), "trial", dev.replace("/dev", "/trial"))
     saved = cli("capacity", "save", block, "--env", "trial")
-    assert f"WARN: {block} was dev's until now. Where dev still reads it, both launch into it." in saved.err
+    assert f"WARN: {block} was dev's until now. If dev still reads it, both launch into it." in saved.err
 
 
 def test_a_reservation_that_has_ended_is_not_saved(cli: Cli, aws: LocalAws, block: str) -> None:

@@ -64,7 +64,7 @@ def test_an_answer_that_is_none_is_no_proof_that_nothing_was_bought(
 
 
 # What a user would act on.
-NONE = ("no reservations", "there is no", "does not exist", "no block of", "not to be seen", "no purchase is")
+NONE = ("no reservations", "there is no", "does not exist", "no block of", "not visible", "no purchase is")
 
 
 @pytest.mark.parametrize(

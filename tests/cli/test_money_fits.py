@@ -318,7 +318,7 @@ def test_a_living_block_of_an_environment_that_was_renamed_is_named_before_the_f
     (Path("environments") / "dev.toml").unlink()
     shown = cli("capacity", "buy", search(cli)[1]["offering_id"], "--env", "trial", "--dry-run")
     assert (
-        f"WARN: environment: {block} lives and was bought for 'dev', which is no environment here."
+        f"WARN: environment: {block} is in use and was bought for 'dev', which is no environment here."
         in shown.err
     )
 

@@ -144,7 +144,7 @@ def test_a_part_of_the_purchase_that_ec2_does_not_show_yet_is_waited_for(
     with patch.object(Ec2, "add_reservation", late):
         unclear = cli.buy(chosen, "--look-seconds", "1")
     assert (unclear.code, locked()) == (1, True)
-    assert f"EC2 shows a part of the purchase alone, {added[0]}." in unclear.err
+    assert f"EC2 shows only a part of the purchase, {added[0]}." in unclear.err
     ec2_backends["123456789012"]["us-east-1"].capacity_reservations[added[1]].hidden_reads = 0
     bought = cli.buy(chosen)
     assert (bought.code, bought.out.split()) == (0, added)

@@ -121,7 +121,7 @@ def test_nodes_that_have_ended_need_no_number() -> None:
 def test_a_plan_says_where_a_node_runs_and_for_how_long() -> None:
     told = lines(AGREED, {BLOCK_ID: BLOCK}, NOW)
     assert told == [
-        f"producer i-1 is REPLACED: destroyed, then built anew, in Capacity Block {BLOCK_ID} with 1 d 3 h left "
+        f"producer i-1 is REPLACED: destroyed, then built again, in Capacity Block {BLOCK_ID} with 1 d 3 h left "
         "(EC2 terminates from 2026-12-02 11:00 UTC).",
         "    because: key_name went from none to ann (variable K)",
         "consumer i-2 stays as it is.",

@@ -161,7 +161,7 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
             "account",
             {"account": replace(ACCOUNT, endpoint="http://127.0.0.1:5000")},
             "PASS",
-            "asked at http://127.0.0.1:5000 in place of AWS.",
+            "asked at http://127.0.0.1:5000 instead of AWS.",
         ),
         (
             "account",

@@ -79,7 +79,7 @@ def test_a_rehearsal_deploys_shows_destroys_and_leaves_nothing_running(project: 
         "No changes. Your infrastructure matches the configuration.",
         "1 x interface on card 0, 1 x efa-only on card 0",
         "Destroy complete! Resources: 30 destroyed.",
-        "What this run believed of AWS and nobody has documented (docs/facts.md)",
+        "What this run assumed about AWS and nobody has documented (docs/facts.md)",
         "  quota-values-made-up: The values of the quotas are made up",
         "rehearsed, destroyed, and nothing left running",
     ):
@@ -178,7 +178,7 @@ def test_many_nodes_over_two_blocks_grow_by_one_and_outlive_the_earlier_block(tm
         "run: consumer-2, consumer-3, consumer-4, consumer-5; EC2 has terminated producer, producer-2, consumer",
         "`nixl-efa deploy many` builds producer, producer-2, consumer anew. The other nodes run on.",
         "nodes: 3 added, 0 changed, 0 destroyed",
-        "the 4 that lived are the same instances",
+        "the 4 that kept running are the same instances",
         "rehearsed, destroyed, and nothing left running",
     ):
         assert any(shown in line for line in said), shown

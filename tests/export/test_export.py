@@ -251,7 +251,7 @@ def test_each_reservation_is_a_queue_or_a_fleet_of_its_own_in_the_one_subnet(
     one_file = project.run("export", "prod", "--to", "dstack", "--output", "fleet.yml")
     assert (one_file.code, one_file.err) == (
         2,
-        "nixl-efa: --output fleet.yml: dstack reads one fleet from a file, and here are 3. Name a folder.\n",
+        "nixl-efa: --output fleet.yml: dstack reads one fleet from a file, but there are 3. Name a folder.\n",
     )
     project.run("export", "prod", "--to", "dstack", "--output", ".")
     files = [f"nixl-efa-prod-{name}.dstack.yml" for name in ("producers", "consumers", "consumers-2")]

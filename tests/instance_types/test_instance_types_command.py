@@ -78,12 +78,12 @@ def test_list_prints_a_table_whose_source_goes_to_stderr(capsys: pytest.CaptureF
     [
         (
             ["list", "--family", "p9"],
-            "--family 'p9' is none that the data knows. The nearest are p5, r9g, p5e, p4d, m9g.",
+            "--family 'p9' is not in the data. The nearest are p5, r9g, p5e, p4d, m9g.",
         ),
         (
             ["list", "--accelerator", "nvidea"],
-            "--accelerator 'nvidea' is none that the data knows. "
-            "The nearest are nvidia, none, neuron, xilinx, qualcomm.",
+            "--accelerator 'nvidea' is not in the data. The "
+            "nearest are nvidia, none, neuron, xilinx, qualcomm.",
         ),
         (
             ["show", "p5"],

@@ -115,9 +115,9 @@ STOPPED = [runs("i-p", state="stopped"), PAIR[1]]
         (LAUNCH, stored("producer", **WHOLE), PAIR, Level.FAIL, "`nixl-efa mend prod` keeps it"),
         (LAUNCH, stored(consumer="i-c"), PAIR, Level.FAIL, "running, launched 2026-12-01 08:30 UTC"),
         (LAUNCH, stored(consumer="i-c"), PAIR, Level.FAIL, "`nixl-efa mend prod` puts it into the state"),
-        (LAUNCH, stored(**WHOLE), PAIR[1:], Level.FAIL, "`nixl-efa deploy prod` builds it anew"),
-        # A deployment is what builds it anew, so it must not be stopped by this.
-        (replace(LAUNCH, must_be_active=True), stored(**WHOLE), PAIR[1:], Level.WARN, "builds it anew"),
+        (LAUNCH, stored(**WHOLE), PAIR[1:], Level.FAIL, "`nixl-efa deploy prod` builds it again"),
+        # A deployment is what builds it again, so it must not be stopped by this.
+        (replace(LAUNCH, must_be_active=True), stored(**WHOLE), PAIR[1:], Level.WARN, "builds it again"),
         (LAUNCH, stored(**WHOLE), STOPPED, Level.FAIL, "producer i-p is stopped, and no deployment starts it"),
         (LAUNCH, stored(**WHOLE), STOPPED, Level.FAIL, "`aws ec2 start-instances --region us-east-2"),
         # One that is to be replaced need not run before.

@@ -101,9 +101,7 @@ def test_a_bucket_of_a_deployment_without_the_nodes_gives_way_to_theirs() -> Non
     found = steps(state, PAIR, **there)
     assert words(found)[0] == f"state rm {bucket.address} {policy}"
     assert f"import -input=false -no-color {bucket.address} {theirs}" in words(found)
-    assert found.notes == (
-        f"{other} is left over then, and no state knows it: delete it when the pair is mended.",
-    )
+    assert found.notes == (f"{other} is then left over, and in no state: delete it after the repair.",)
 
     # Theirs already, or no node that the state does not know: nothing is forgotten.
     assert "state rm" not in " ".join(

@@ -64,7 +64,7 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
 ) -> None:
     found = of(code=code, market=market, reservation=block() if market == "capacity-block" else None)
     assert found.why == f"{REASONS[code]} ({code})"
-    assert "`nixl-efa deploy prod` builds it anew, at the same address." in found.remedy
+    assert "`nixl-efa deploy prod` builds it again, at the same address." in found.remedy
     assert "capacity search" not in found.remedy
     if code == "Server.InsufficientInstanceCapacity":
         # A block is paid for: no capacity is to be bought beside it.
@@ -88,13 +88,13 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         (
             {"code": NO_CODE_OF_AWS, "now": STOPS},
             "cr-1 is at its end, and EC2 terminates what runs in it from 2026-12-02 11:00 UTC on (inferred",
-            "Its block takes no node any more: `nixl-efa capacity search` finds another one",
+            "Its block accepts no more launches: `nixl-efa capacity search` finds another one",
         ),
         ({"code": "", "now": STOPS}, "is at its end", "finds another one"),
         ({"code": "Server.InternalError", "now": STOPS}, "its reason is Server.InternalError", "another one"),
         (
             {"state": UNKNOWN, "code": "", "now": END},
-            "EC2 shows it no more; cr-1 is at its end",
+            "EC2 no longer shows it; cr-1 is at its end",
             "finds another one",
         ),
         (
@@ -112,16 +112,16 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         (
             {"code": NO_CODE_OF_AWS, "now": STOPS - timedelta(minutes=1)},
             f"EC2 gives the reason '{NO_CODE_OF_AWS}', which AWS does not document",
-            "builds it anew",
+            "builds it again",
         ),
-        ({"code": ""}, "EC2 gives no reason", "builds it anew"),
+        ({"code": ""}, "EC2 gives no reason", "builds it again"),
         # Where the block could not be looked at, nothing is inferred.
-        ({"code": "", "now": END, "reservation": None}, "EC2 gives no reason", "builds it anew"),
+        ({"code": "", "now": END, "reservation": None}, "EC2 gives no reason", "builds it again"),
         # The end of an On-Demand reservation terminates nothing.
         (
             {"market": "on-demand", "reservation": block(ReservationType="default"), "now": END, "code": ""},
             "EC2 gives no reason",
-            "builds it anew",
+            "builds it again",
         ),
         # An interruptible reservation's owner takes it back.
         (
@@ -139,7 +139,7 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         (
             {"state": UNKNOWN, "code": ""},
             "EC2 shows it no more, which as a rule is an hour",
-            "builds it anew",
+            "builds it again",
         ),
         # What must be mended before the next try.
         ({"code": "Client.VolumeLimitExceeded"}, "limit of EBS volumes", "Service Quotas. `nixl-efa deploy"),

@@ -77,7 +77,7 @@ def test_connect_to_a_node_whose_agent_does_not_report_says_what_to_look_at(
             "stop_instances",
             "is stopped: somebody shut it down through the EC2 API (Client.UserInitiatedShutdown",
         ),
-        ("terminate_instances", "`nixl-efa deploy prod` builds it anew, at the same address."),
+        ("terminate_instances", "`nixl-efa deploy prod` builds it again, at the same address."),
     ],
 )
 def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reached(

@@ -194,7 +194,7 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
     assert gone["cause"].startswith("somebody shut it down through the EC2 API (Client.UserInitiatedShutdown")
     (finding,) = gone["findings"]
     assert finding["remedy"].startswith(
-        "`nixl-efa deploy prod` builds it anew, at the same address. Its slot"
+        "`nixl-efa deploy prod` builds it again, at the same address. Its slot"
     )
     assert (other["state"], other["cause"], other["findings"][0]["level"]) == ("running", "", "PASS")
     capacity = document["findings"][0]
@@ -203,7 +203,7 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
     # For people, and by the other two commands.
     code, out, err = run("status", "prod")
     assert (code, err) == (1, "")
-    assert "FAIL instance (producer): `nixl-efa deploy prod` builds it anew" in out
+    assert "FAIL instance (producer): `nixl-efa deploy prod` builds it again" in out
     assert run("verify", "prod")[0] == 1
 
 

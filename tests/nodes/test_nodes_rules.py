@@ -61,7 +61,7 @@ BROKEN_REPORT = {
         ({"disk_used": 100}, "root volume", FAIL, "100 % of / is used"),
         ({"nixl": Nixl("", "LIBFABRIC", "", "no libhwloc.so.15")}, "NIXL", FAIL, "no libhwloc.so.15"),
         ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, "NIXL", FAIL, "the node uses UCX"),
-        ({"nixl": Nixl("1.5.0", "LIBFABRIC", "tcp", "")}, "NIXL", FAIL, "goes over tcp, not over EFA"),
+        ({"nixl": Nixl("1.5.0", "LIBFABRIC", "tcp", "")}, "NIXL", FAIL, "uses tcp, not EFA"),
         (
             {"nixl": Nixl("1.5.0", "LIBFABRIC", UNKNOWN, "")},
             "NIXL",
@@ -97,7 +97,9 @@ def test_a_first_boot_that_the_boot_report_failed_points_to_it(p5_facts: NodeFac
         assert (found.level, words in found.remedy) == (FAIL, True)
     # Mended since, and looked at again; cloud-init says the same until the next boot.
     found = by_check(replace(p5_facts, cloud_init=runcmd), p5_plan)["cloud-init"]
-    assert found == Finding(PASS, "cloud-init", "ended; the boot report failed it then, and is in order now")
+    assert found == Finding(
+        PASS, "cloud-init", "ended; it failed because of the boot report, which is in order now"
+    )
     others = CloudInit(
         "error", ("('scripts_user', RuntimeError('Runparts: 2 failures (part-001, runcmd)'))",)
     )

@@ -53,7 +53,7 @@ REASON: Any = {"StateReason": {"Code": "Client.UserInitiatedShutdown", "Message"
                 )
             ],
             "terminated",
-            "EC2 API (Client.UserInitiatedShutdown, at 2026-12-01 07:02 UTC). `nixl-efa deploy prod` builds it anew",
+            "EC2 API (Client.UserInitiatedShutdown, at 2026-12-01 07:02 UTC). `nixl-efa deploy prod` builds it again",
         ),
         (
             # Another VPC with the same addresses.
@@ -157,7 +157,7 @@ def test_other_errors_of_aws_are_not_swallowed() -> None:
 @pytest.mark.parametrize(
     ("payload", "markets", "level", "words"),
     [
-        (None, {"on-demand"}, Level.PASS, "no reservation: nothing ends by itself."),
+        (None, {"on-demand"}, Level.PASS, "no reservation: the nodes have no end time."),
         (None, {"spot"}, Level.PASS, "EC2 can take them back at any time, with two minutes' notice"),
         (
             reservation(None, Interruptible=True, **ON_DEMAND),

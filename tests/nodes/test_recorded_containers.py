@@ -245,7 +245,7 @@ def test_libfabric_that_gives_up_on_a_device_that_is_no_efa_is_named(
     assert (found.level, found.message) == (
         FAIL,
         f"0 of 8 domains ({error}): libfabric could not open an RDMA device, and then lists no EFA at all; "
-        "ibp115s0f0 and ibp116s0f0 are no EFA: NIXL would fall back to TCP in silence.",
+        "ibp115s0f0 and ibp116s0f0 are no EFA: NIXL would fall back to TCP without an error.",
     )
     assert "newer than 2.6" in found.remedy
 

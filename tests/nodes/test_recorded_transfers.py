@@ -161,7 +161,7 @@ def test_small_writes_that_hang_where_large_ones_went_fail(p5_plan: Planned) -> 
     found = by_nixl(p5_plan, small={"writes": 1546, "size_bytes": 8192, "seconds": 0.0, "error": error})
     assert (found["fabric"].level, found["transfer"].level, found["small writes"].level) == (PASS, PASS, FAIL)
     assert found["small writes"].message == (
-        f"NIXL (LIBFABRIC, DRAM): not complete, though the large ones were: {error}."
+        f"NIXL (LIBFABRIC, DRAM): not complete, although the large ones were: {error}."
     )
     assert "ai-dynamo/nixl#1862" in found["small writes"].remedy
 
@@ -231,7 +231,7 @@ def test_messages_that_end_at_4_kib_tell_no_rate(p5_plan: Planned) -> None:
     assert found["transfer"] == Finding(
         PASS,
         "transfer",
-        "fi_pingpong (efa, one device): 2049.7 us at 64 B. 4 KiB at most: that tells no rate.",
+        "fi_pingpong (efa, one device): 2049.7 us at 64 B. 4 KiB at most: no rate can be told from that.",
     )
     assert found["fabric"].level is PASS
 
@@ -261,7 +261,7 @@ HANGS = Section("", 124)
             "producer: no memory",
         ),
         (HANGS, fails("handshake", "no notification", "producer"), "handshake", "consumer: no notification"),
-        (HANGS, fails("connect", "timed out", "producer"), "ended", "producer: it did not end in its time"),
+        (HANGS, fails("connect", "timed out", "producer"), "ended", "producer: it did not finish in time"),
         (
             fails("connect", "no consumer at 10.0.0.12 port 18600 within 60 s", "consumer"),
             fails("connect", "no producer came to port 18600 within 60 s"),

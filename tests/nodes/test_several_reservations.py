@@ -127,7 +127,7 @@ def test_nodes_whose_block_ended_are_told_with_what_to_do_and_the_others_as_they
     for one in lost.values():
         assert f"{SECOND} is at its end" in one.why
         assert "`nixl-efa capacity search --env prod/2` finds another one" in one.remedy
-        assert one.remedy.endswith("`nixl-efa deploy prod` then builds it anew.")
+        assert one.remedy.endswith("`nixl-efa deploy prod` then builds it again.")
 
 
 def test_the_block_that_follows_is_that_of_its_own_entry(seen: Seen) -> None:

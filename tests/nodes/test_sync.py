@@ -200,7 +200,7 @@ def test_a_node_that_is_stopped_is_told_and_nothing_is_asked(synced: Any, ec2: F
     ec2.instances[0]["State"]["Name"] = "stopped"
     report = synced()
     assert "stopped" in report.nodes[0].problem
-    assert report.nodes[1].problem == "was not looked at, since another node does not run."
+    assert report.nodes[1].problem == "was not checked, because another node does not run."
     assert not report.is_done
     assert ssm.sent == []
 
@@ -309,10 +309,10 @@ def test_nixl_is_not_installed_and_the_command_is_told(synced: Any, nodes: Nodes
     change(nodes["producer"], INSTALLER, "set -euo pipefail", "set -e")
     report = synced()
     assert report.nodes[0].differing == (INSTALLER,)
-    assert report.to_do == (f"NIXL itself is as it was: `{INSTALLER}` on a node installs it anew.",)
+    assert report.to_do == (f"NIXL itself is as it was: `{INSTALLER}` on a node reinstalls it.",)
     pinned = synced(nixl_version="1.4.0")
     assert [one.differing for one in pinned.nodes] == [("/opt/nixl-efa/releases.txt",)] * 2
-    assert pinned.to_do == (f"NIXL itself is as it was: `{INSTALLER} 1.4.0` on a node installs it anew.",)
+    assert pinned.to_do == (f"NIXL itself is as it was: `{INSTALLER} 1.4.0` on a node reinstalls it.",)
     left_out = synced(install_nixl=False)
     assert [one.differing for one in left_out.nodes] == [(ENV,), (ENV,)]
     assert left_out.to_do == ()

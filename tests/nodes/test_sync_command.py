@@ -122,7 +122,8 @@ def test_ctrl_c_says_what_is_left_and_how_to_see_it(
     code, out, err = run("nodes", "sync", "prod")
     assert (code, out) == (130, "")
     assert err.splitlines()[-1] == (
-        "nixl-efa: interrupted: what was sent goes on, and each node has its old files or its new ones. "
+        "nixl-efa: interrupted: commands that were already sent continue, and each node has its old "
+        "files or its new ones. "
         "`nixl-efa nodes sync prod --check` tells which."
     )
 

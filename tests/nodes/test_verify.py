@@ -82,7 +82,7 @@ def test_a_silent_fall_back_to_tcp_fails_and_says_so(verify: Any, nodes: Nodes) 
     proof, _ = of(verify(), "fabric")
     assert proof.level is Level.FAIL
     assert proof.message == (
-        "silent fall-back to TCP: of 1.0 GiB by NIXL (LIBFABRIC, DRAM), EFA's counters saw 0 B leave and 0 B arrive; "
+        "silent fallback to TCP: of 1.0 GiB by NIXL (LIBFABRIC, DRAM), EFA's counters saw 0 B leave and 0 B arrive; "
         "1.0 GiB went by IP."
     )
 
@@ -139,7 +139,7 @@ def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
         ("start", "NIXL_ERR_NOT_FOUND", "the row NIXL"),
         ("handshake", "NIXL's first notification did not arrive", "the security group"),
         ("connect", "no consumer at 10.0.0.12 port 18600 within 60 s", "the security group"),
-        ("ended", "it did not end in its time", "the row NIXL"),
+        ("ended", "it did not finish in time", "the row NIXL"),
         ("transfer", "1 of 64 writes of 64 KiB are not as they were sent", "Do not serve with this pair"),
     ],
 )

@@ -104,7 +104,7 @@ def test_bytes_are_moved_without_efa_too_and_the_provider_is_told() -> None:
     moved = {**failed, "provider": "tcp", "rows": [{"gbps": 8.94}, {"gbps": 1.0}], "error": ""}
     seen = report(of_the_pair=(("transfer", "failed"),))
     nothing = judge(seen | {"transfers": [failed]}, booted(), ALL)
-    assert nothing.unexpected == ("transfer: nothing was moved between the nodes, over tcp neither",)
+    assert nothing.unexpected == ("transfer: nothing was moved between the nodes, not even over tcp",)
     both = seen | {"transfers": [failed, moved]}
     assert judge(both, booted(), ALL).unexpected == ()
     told: list[str] = []

@@ -90,7 +90,8 @@ def test_an_id_and_its_zone_need_parameters_of_their_own(said: Said, block: str,
     assert said({"dev": P5 + KEPT_IN.format(block, zone)}) == [
         f'FAIL dev: capacity_reservation_parameter = "{block}" ({DEV}: capacity_reservation_parameter) and '
         f'availability_zone_parameter = "{zone}" ({DEV}: availability_zone_parameter) exclude each other: the next '
-        "block's id and zone are kept in the same names with -next behind, and each needs a parameter of its own. "
+        "block's id and zone are kept in parameters with the same names and the suffix -next, and each "
+        "needs a parameter of its own. "
         "Change one of them."
     ]
 
@@ -101,10 +102,10 @@ def test_two_environments_may_not_share_a_state(load_texts: Load) -> None:
     loaded = load_texts({"a": s3, "b": cloud, "c": s3, "d": cloud})
     assert lines(loaded) == [
         "FAIL c: the Terraform state would lie in one place with that of a: s3 states one (environments/c.toml: "
-        "backend and environments/a.toml: backend). Each would destroy what the other made. Give each environment a "
+        "backend and environments/a.toml: backend). Each would destroy the other's resources. Give each environment a "
         "backend.key of its own.",
         "FAIL d: the Terraform state would lie in one place with that of b: cloud app.terraform.io acme one "
-        "(environments/d.toml: backend and environments/b.toml: backend). Each would destroy what the other made. "
+        "(environments/d.toml: backend and environments/b.toml: backend). Each would destroy the other's resources. "
         "Give each environment a backend.workspace of its own.",
     ]
     assert [one.name for one in loaded.environments] == ["a", "b"]

@@ -198,7 +198,7 @@ FAULTS: list[tuple[str, list[str]]] = [
     (
         P5 + '[producer]\ninstance_type = "p4d.24xlarge"',
         [
-            "FAIL dev: p4d.24xlarge, p5.48xlarge can't talk EFA to each other: p4d does so to its own kind alone "
+            "FAIL dev: p4d.24xlarge, p5.48xlarge can't use EFA with each other: p4d can do so only with its own kind "
             f"({DEV}: instance_type, {DEV}: producer). Take one of these families for producers and consumers."
         ],
     ),
@@ -239,7 +239,8 @@ FAULTS: list[tuple[str, list[str]]] = [
         [
             "FAIL dev: nodes are to be launched into cr-00000001 as into a Capacity Block, and others as into an "
             f"On-Demand reservation (use_capacity_block: {DEV}: producer.use_capacity_block, {DEV}: "
-            "use_capacity_block). It is one of both. Name it in the table of the role that runs in it alone, with "
+            "use_capacity_block). It can only be one of the two. Name it in the table of the role that "
+            "runs in it alone, with "
             "use_capacity_block."
         ],
     ),
@@ -249,7 +250,7 @@ FAULTS: list[tuple[str, list[str]]] = [
         + '[producer]\ncapacity_reservation_id = "cr-00000001"\n[consumer]\ncapacity_reservation_id = "cr-00000001"',
         [
             f"FAIL dev: cr-00000001 is named more than once ({DEV}: producer.capacity_reservation_id, {DEV}: "
-            "consumer.capacity_reservation_id). Name it once: outside of the tables for all nodes, or in an entry of "
+            "consumer.capacity_reservation_id). Name it once: outside the tables for all nodes, or in an entry of "
             "capacity."
         ],
     ),

@@ -60,7 +60,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
         G7E + "producers = 2\nconsumers = 63",
         [
             f"FAIL dev: producers = 2 ({DEV}: producers) and consumers = 63 ({DEV}: consumers) make 65 nodes: an "
-            "environment has at most 64. Make a second environment, or go on to an engine for clusters."
+            "environment has at most 64. Make a second environment, or use an engine for clusters (docs/scale.md)."
         ],
     ),
     (
@@ -162,7 +162,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
         [
             f'FAIL dev: permissions_boundary = "arn:aws:iam::123456789012:policy/b" ({DEV}: permissions_boundary) is '
             f'for the role that the stack makes, and with instance_profile = "mine" ({DEV}: instance_profile) it '
-            "makes none. Leave one of them out; what permissions_boundary stands for belongs into the profile's role."
+            "makes none. Leave one of them out; what permissions_boundary stands for belongs to the profile's role."
         ],
     ),
     (P5 + 'instance_profile = "mine"', []),
@@ -173,7 +173,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
             excluded(
                 "use_capacity_block = true",
                 'instance_type = "g7e.12xlarge"',
-                ": g7e.12xlarge can't be had as a Capacity Block.",
+                ": g7e.12xlarge is not sold as a Capacity Block.",
                 BLOCK_TYPES,
             )
         ],
@@ -189,15 +189,15 @@ TOGETHER: list[tuple[str, list[str]]] = [
     (
         P5 + 'project_prefix = "sg"',
         [
-            f'FAIL dev: project_prefix = "sg" ({DEV}: project_prefix) begins with sg-, which AWS does not allow '
-            "for the names made of it."
+            f'FAIL dev: project_prefix = "sg" ({DEV}: project_prefix) begins with sg-, which AWS does not allow for '
+            "the names made from it."
         ],
     ),
     (
         P5 + 'project_prefix = "sthree-x"',
         [
-            f'FAIL dev: project_prefix = "sthree-x" ({DEV}: project_prefix) begins with sthree-, which AWS does '
-            "not allow for the names made of it."
+            f'FAIL dev: project_prefix = "sthree-x" ({DEV}: project_prefix) begins with sthree-, which AWS does not '
+            "allow for the names made from it."
         ],
     ),
     (
@@ -313,8 +313,8 @@ def test_a_type_without_efa_is_warned_about_and_goes_on(load_texts: Load) -> Non
 def test_a_tag_may_not_differ_in_case_alone_from_one_of_the_stack(said: Said, key: str, own: str) -> None:
     owner = 'owner = "ann"\n'
     assert said({"dev": f'{P5}{owner}tags = {{ {key} = "kv" }}'}) == [
-        f"FAIL dev: the tags {key} and {own} differ in case alone ({DEV}: tags). IAM takes such keys for one and "
-        f"refuses to make the nodes' role. Rename {key}: the stack itself sets {own}."
+        f"FAIL dev: the tags {key} and {own} differ only in case ({DEV}: tags). IAM treats such keys as the same and "
+        f"refuses to create the nodes' role. Rename {key}: the stack itself sets {own}."
     ]
     assert said({"dev": f'{P5}{owner}tags = {{ {own} = "kv" }}'}) == []
 

@@ -81,7 +81,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
         {"NIXL_EFA_CAPACITY_RESERVATION_PARAMETER": "/b"},
         {},
         [
-            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is passed over: '
+            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is ignored: '
             "it belongs to another reservation than that of variable NIXL_EFA_CAPACITY_RESERVATION_PARAMETER. "
             "Set availability_zone to that reservation's zone."
         ],
@@ -99,8 +99,8 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
         {},
         {"capacityReservationId": None},
         [
-            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is passed over: '
-            "its reservation is taken back by cdktf context: capacityReservationId. Set availability_zone if the "
+            f'WARN dev: availability_zone_parameter = "/z" ({DEV}: availability_zone_parameter) is ignored: '
+            "its reservation is unset by cdktf context: capacityReservationId. Set availability_zone if the "
             "zone matters."
         ],
     ),
@@ -194,10 +194,10 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
             "branch": "x",
         },
         [
-            "WARN instanceTyp is no setting and no environment (cdktf context: instanceTyp); it is passed over. "
+            "WARN instanceTyp is no setting and no environment (cdktf context: instanceTyp); it is ignored. "
             "Did you mean instanceType?",
-            "WARN Dev is no setting and no environment (cdktf context: Dev); it is passed over. Did you mean dev?",
-            "WARN branch is no setting (cdktf context: branch); it is passed over. From the AWS CDK: an environment "
+            "WARN Dev is no setting and no environment (cdktf context: Dev); it is ignored. Did you mean dev?",
+            "WARN branch is no setting (cdktf context: branch); it is ignored. From the AWS CDK: an environment "
             "is a file environments/NAME.toml, and its stack is called nixl-efa-NAME.",
             "FAIL region = null (cdktf context: region) must be the name of an AWS region, such as us-east-2.",
         ],

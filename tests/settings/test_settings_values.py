@@ -64,9 +64,9 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("volume_size", "7", "a whole number of GiB from 8 to 65536."),
     ("volume_size", "65537", "a whole number of GiB from 8 to 65536."),
     ("volume_size", "true", "a whole number of GiB from 8 to 65536."),
-    ("volume_iops", "3000.5", "a whole number of I/O operations a second from 3000 to 80000."),
-    ("volume_iops", "2999", "a whole number of I/O operations a second from 3000 to 80000."),
-    ("volume_iops", "80001", "a whole number of I/O operations a second from 3000 to 80000."),
+    ("volume_iops", "3000.5", "a whole number of I/O operations per second from 3000 to 80000."),
+    ("volume_iops", "2999", "a whole number of I/O operations per second from 3000 to 80000."),
+    ("volume_iops", "80001", "a whole number of I/O operations per second from 3000 to 80000."),
     ("volume_throughput", "124", "a whole number of MiB/s from 125 to 2000."),
     ("volume_throughput", "2001", "a whole number of MiB/s from 125 to 2000."),
     ("kms_key_id", '"alias/mine"', f"{KEY}."),
@@ -104,8 +104,8 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("elastic_ip", '"no"', "true or false."),
     ("protect_nodes", '"on"', "true or false."),
     ("empty_scripts_bucket", "1", "true or false."),
-    ("service_ports", "8000", "a list of ports, in a variable divided by commas."),
-    ("service_cidrs", '"10.20.0.0/16"', "a list of IPv4 blocks, in a variable divided by commas."),
+    ("service_ports", "8000", "a list of ports, in a variable separated by commas."),
+    ("service_cidrs", '"10.20.0.0/16"', "a list of IPv4 blocks, in a variable separated by commas."),
     ("install_nixl", "0", "true or false."),
     ("nixl_version", "1.5", 'a version of NIXL, such as "1.5.0".'),
     ("nixl_wheels", '"https://me:secret@wheels.example/simple/"', f"{WHEELS}."),
@@ -199,8 +199,9 @@ FILES: list[tuple[str, list[str]]] = [
             "10.20.0.0/16.",
             'FAIL service_cidrs[1] = "fd00::/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
             "10.20.0.0/16.",
-            'FAIL service_cidrs[2] = "10.20.0.1/16" (environments/dev.toml: service_cidrs) has bits set behind its '
-            "prefix: write 10.20.0.0/16.",
+            'FAIL service_cidrs[2] = "10.20.0.1/16" (environments/dev.toml: service_cidrs) has bits set '
+            "after its prefix: "
+            "write 10.20.0.0/16.",
             'FAIL service_cidrs[3] = "010.0.0.0/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such '
             "as 10.20.0.0/16.",
         ],
@@ -236,8 +237,9 @@ FILES: list[tuple[str, list[str]]] = [
     (
         P5 + 'provider_version = ">= 6.0"',
         [
-            'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must leave out the versions '
-            "before 5.100.0 and those from 7.0.0 on, which these stacks don't know: write "
+            'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must exclude the '
+            "versions before "
+            "5.100.0 and those from 7.0.0 on, which these stacks don't support: write "
             '">= 5.100.0, < 7.0.0", or what lies within it, such as "~> 6.20".'
         ],
     ),
@@ -246,8 +248,8 @@ FILES: list[tuple[str, list[str]]] = [
         [
             "FAIL tags.Cost = 5 (environments/dev.toml: tags.Cost) must be a tag's value as text: up to 256 "
             f"{TAG_CHARACTERS}.",
-            'FAIL tags has the key "aws:x" (environments/dev.toml: tags): it may not begin with "aws:", which '
-            "AWS keeps to itself.",
+            'FAIL tags has the key "aws:x" (environments/dev.toml: tags): it must not begin with "aws:", which '
+            "AWS reserves.",
             'FAIL tags has the key "a$" (environments/dev.toml: tags): it must be a tag\'s key: up to 128 '
             f"{TAG_CHARACTERS}.",
         ],
@@ -255,8 +257,8 @@ FILES: list[tuple[str, list[str]]] = [
     (
         P5 + 'tags = { Team = "a", team = "b" }',
         [
-            "FAIL dev: the tags Team and team differ in case alone (environments/dev.toml: tags). IAM takes such "
-            "keys for one and refuses to make the nodes' role. Keep one of them."
+            "FAIL dev: the tags Team and team differ only in case (environments/dev.toml: tags). IAM treats such keys "
+            "as the same and refuses to create the nodes' role. Keep one of them."
         ],
     ),
     (

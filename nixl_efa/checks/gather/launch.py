@@ -144,6 +144,6 @@ def role_refused(refusal: Refusal) -> NoAnswer:
     at."""
     return NoAnswer(
         "sts:AssumeRole",
-        f"the role of the setting assume_role is refused ({refusal.code}: {refusal.message}); its trust policy "
-        "must let these credentials in, with the external_id that it asks for",
+        f"the role of the setting assume_role can't be assumed ({refusal.code}: {refusal.message}); its trust policy "
+        "must allow these credentials, with the external_id that it requires",
     )

@@ -109,7 +109,7 @@ def cli_fails(cli: CommandLine, path: str, node: Tool, environ: Mapping[str, str
         )
     except (OSError, subprocess.SubprocessError):
         return ""
-    return done.stdout.strip() or "its module of machine code does not load" if done.returncode else ""
+    return done.stdout.strip() or "its native module does not load" if done.returncode else ""
 
 
 def _terraform(name: str, search: str, environ: Mapping[str, str]) -> Tool:

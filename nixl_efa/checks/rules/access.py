@@ -59,8 +59,8 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
     if _room_is_own(launch, facts, answer):
         return passed(
             _CHECK,
-            f"This stack's own nodes take up the room that a second pair would need ({answer.code}); their "
-            "successors get it when they have ended.",
+            f"This stack's own nodes use the capacity that a second pair would need ({answer.code}). The new "
+            "nodes get it when these have ended.",
             by_hand,
         )
     found = reservation.of(facts)
@@ -70,16 +70,14 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
         )
     message = f"EC2 would refuse the launch: {advice.meaning}. {said}"
     if answer.code == "ReservationCapacityExceeded" and reservation.awaits_slots(launch, facts):
-        remedy = f"A slot is free again some minutes after its instance ended: wait, or `nixl-efa deploy {launch.environment}` waits for it."  # noqa: E501
+        remedy = f"A slot is free again some minutes after its instance ended. Wait; `nixl-efa deploy {launch.environment}` also waits for it."  # noqa: E501
         return warned(
-            _CHECK, f"EC2 would refuse the launch now: a slot is still coming back. {said}", remedy, by_hand
+            _CHECK, f"EC2 would refuse the launch now: a slot is not free yet. {said}", remedy, by_hand
         )
     if answer.code.startswith("InvalidCapacityReservation") and reservation.runs_without(
         launch, facts, found
     ):
-        remedy = (
-            f"Nothing is launched while all nodes run; a node that is replaced would fail. {advice.remedy}"
-        )
+        remedy = f"Nothing is launched while all nodes run. Replacing a node would fail. {advice.remedy}"
         return warned(_CHECK, message, remedy, by_hand)
     if _expected_to_wait(launch, facts, answer, now):
         return warned(_CHECK, message, advice.remedy, by_hand)

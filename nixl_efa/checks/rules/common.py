@@ -14,13 +14,14 @@ def no_answer(check: str, answer: NoAnswer, command: str = "") -> Finding:
         return skipped(
             check,
             f"No permission to look: {answer.cause or f'{answer.permission} is not allowed'}.",
-            answer.remedy or f"Have {answer.permission} added to your role, or check with another profile.",
+            answer.remedy
+            or f"Ask for {answer.permission} to be added to your role, or check with another profile.",
             command,
         )
     if answer.told_elsewhere:
-        return skipped(check, f"Not looked at: {answer.reason}.", "", command)
+        return skipped(check, f"Not checked: {answer.reason}.", "", command)
     return failed(
-        check, f"The look failed: {answer.reason.rstrip('.')}.", "Mend that and check again.", command
+        check, f"The check failed: {answer.reason.rstrip('.')}.", "Fix that and check again.", command
     )
 
 

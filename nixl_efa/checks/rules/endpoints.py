@@ -108,7 +108,7 @@ def _groups(
         failed(
             _CHECK,
             f"The security groups of {each.id} ({each.service}) don't let {subnet.cidr} in to port 443: the nodes "
-            f"would not reach {each.serves}, whose name the endpoint has taken over.",
+            f"could not reach {each.serves}, whose name resolves to the endpoint.",
             f"Allow TCP 443 from {subnet.cidr} in {listed(each.group_ids)}.",
             by_hand,
         )

@@ -122,7 +122,7 @@ def _usable(launch: Launch, image: Image, now: datetime, by_hand: str) -> Findin
         return warned(
             "image",
             f"{name} is deprecated since {moment(image.deprecated_at)}.",
-            "Take a newer one: it may lack security updates, and vanish.",
+            "Take a newer one: it may lack security updates, and may be removed.",
             by_hand,
         )
     source = f", from {launch.image_parameter}" if not launch.image_id else ""
@@ -147,9 +147,9 @@ def _architecture(launch: Launch, facts: Facts, image: Image, by_hand: str) -> F
     if image.boot_mode in ("uefi", "legacy-bios") and boot_modes and image.boot_mode not in boot_modes:
         return failed(
             check,
-            f"{image.id} boots by {image.boot_mode} alone, but {launch.instance_type} by "
+            f"{image.id} boots only with {image.boot_mode}, but {launch.instance_type} with "
             f"{listed(boot_modes)}.",
-            "Take an image that boots that way.",
+            "Take an image with that boot mode.",
             by_hand,
         )
     return passed(check, f"{image.architecture}, as {launch.instance_type} runs.", by_hand)

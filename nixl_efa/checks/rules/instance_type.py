@@ -74,7 +74,7 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
         return no_answer(check, facts.zone, by_hand)
     zone = facts.zone or (facts.subnet.zone if facts.subnet is not None else None)
     if zone is not None and zone not in zones:
-        message = f"{launch.instance_type} is not offered in {zone}; it is in {listed(zones)}."
+        message = f"{launch.instance_type} is not offered in {zone}; it is offered in {listed(zones)}."
         if len(launch.instance_types) > 1:
             both = " and ".join(launch.instance_types)
             message = f"{zone} does not offer {both}, and all nodes are in one zone; {listed(zones)} does."
@@ -106,7 +106,8 @@ def _efa(launch: Launch, seen: TypeInEc2) -> Finding:
         return passed(
             check,
             f"{launch.instance_type} gets {counted(planned, 'EFA interface')}, on network cards "
-            f"{', '.join(map(str, cards))}: its other cards share their NICs or GPUs.",
+            f"{', '.join(map(str, cards))}: "
+            "its other cards share NICs or GPUs with these.",
             command(launch),
         )
     if planned != seen.efa_interfaces:
@@ -150,7 +151,7 @@ def _usage(launch: Launch, seen: TypeInEc2) -> Finding:
         return warned(
             check,
             f"EC2 does not say how {launch.instance_type} is sold, so {wanted} may not work.",
-            "Rely on the dry run below.",
+            "The dry run below tells.",
             command(launch),
         )
     if wanted not in seen.usage_classes:
@@ -158,8 +159,8 @@ def _usage(launch: Launch, seen: TypeInEc2) -> Finding:
         remedy = f"Set {setting}, or another instance_type." if setting else "Set use_capacity_block = true."
         return failed(
             check,
-            f"{launch.instance_type} can't be had as {wanted}; EC2 sells it as {listed(seen.usage_classes)}.",
+            f"{launch.instance_type} is not sold as {wanted}; EC2 sells it as {listed(seen.usage_classes)}.",
             remedy,
             command(launch),
         )
-    return passed(check, f"{launch.instance_type} can be had as {wanted}.", command(launch))
+    return passed(check, f"{launch.instance_type} is sold as {wanted}.", command(launch))

@@ -59,7 +59,7 @@ def _cdk(machine: Machine) -> Finding:
     if machine.no_app:
         return failed(
             name,
-            f"cdktf.json's app begins with {machine.no_app}, which {name} would not find.",
+            f"cdktf.json's app begins with {machine.no_app}, which {name} does not find on PATH.",
             "Activate the virtual environment that has it, or name it by its path.",
             f"command -v {machine.no_app}",
         )
@@ -118,7 +118,7 @@ def _present(check: str, tool: Tool, by_hand: str) -> Finding:
     if not tool.version:
         return warned(
             check,
-            f"{tool.path} is there, but does not say which version it is.",
+            f"{tool.path} is installed, but does not print its version.",
             f"Run `{by_hand}` to see why.",
             by_hand,
         )

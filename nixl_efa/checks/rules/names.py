@@ -28,13 +28,13 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if facts.state is None:
         return []
     if isinstance(facts.state, NoAnswer):
-        message = "Not looked at: the state, which says what is this stack's own, could not be read."
+        message = "Not checked: the state, which tells what belongs to this stack, could not be read."
         return [skipped(_CHECK, message)]
     # A node is made after all that it needs, so a state that has one made them.
     known, found = facts.state.resources, []
     if facts.state.nodes:
         return [
-            passed(_CHECK, "This stack's state has its nodes, so its names are its own.", _in_ec2(launch))
+            passed(_CHECK, "This stack's state has its nodes, so the names belong to it.", _in_ec2(launch))
         ]
     for answer, by_hand in ((facts.ec2_names, _in_ec2(launch)), (facts.iam_names, _in_iam(launch))):
         if isinstance(answer, NoAnswer):
@@ -43,7 +43,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if taken := [one for one in _seen(facts) if _takes(one, missing, facts)]:
         return [*found, _taken(launch, taken)]
     return found or [
-        passed(_CHECK, "No name of the stack is taken by what its state does not have.", _in_ec2(launch))
+        passed(_CHECK, "None of the stack's names is used by a resource outside its state.", _in_ec2(launch))
     ]
 
 
@@ -63,11 +63,11 @@ def _takes(one: Named, missing: dict[str, str], facts: Facts) -> bool:
 def _taken(launch: Launch, taken: list[Named]) -> Finding:
     names = listed(f"{_WORDS[one.kind]} {one.name}" for one in taken)
     _, _, place = launch.stack_identity.partition(" ")
-    state = "its state, which lies in this working copy," if place == "local" else f"its state ({place})"
+    state = "its state, in this working copy," if place == "local" else f"its state ({place})"
     only_iam = all(one.kind.startswith("aws_iam") for one in taken)
     return failed(
         _CHECK,
-        f"These names are taken, and {state} has nothing of them: {names}. A deployment would fail at them.",
+        f"These names are taken by resources that {state} does not have: {names}. A deployment would fail.",
         "If another working copy or backend has this environment: deploy from there, have both read one state"
         " (backend), or change project_prefix or the environment's name. If an interrupted deployment of your own left"
         f" them: `nixl-efa mend {launch.environment}`.",

@@ -91,7 +91,7 @@ def _no_zone_name(launch: Launch, zone: str) -> Finding:
         "zone",
         f"The parameter {name} (availability_zone_parameter) holds {zone!r}, which is no zone's name.",
         f"`nixl-efa capacity save ID --env {launch.reservation.target}` writes a reservation's zone. A zone's id, "
-        "such as use2-az1, is another thing than its name.",
+        "such as use2-az1, is not its name.",
         parameter_call(launch, name),
     )
 
@@ -162,7 +162,7 @@ def _subnet(launch: Launch, facts: Facts) -> Finding:
     if subnet.ipv6_only:
         return failed(
             "subnet",
-            f"The subnet {subnet.id} has IPv6 alone; the nodes know each other by their IPv4 addresses.",
+            f"The subnet {subnet.id} has only IPv6; the nodes use IPv4 addresses.",
             "Set subnet_id to a subnet with IPv4.",
             by_hand,
         )
@@ -207,7 +207,7 @@ def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     )
     seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; {takes(launch)} {needed}"
     if own:
-        seen += f", and {own} of its {count} nodes have theirs"
+        seen += f", and {own} of its {count} nodes already have one"
     # What runs gives its address to its successor.
     if subnet.free_addresses < needed * (count - min(own, count)) / count:
         remedy = "Free some, or set subnet_id to a larger subnet of the zone."
@@ -220,9 +220,10 @@ def _dedicated(launch: Launch, vpc_id: str) -> Finding:
     # ec2/pricing/dedicated-instances.
     return warned(
         "vpc tenancy",
-        f"All that is launched into {vpc_id} runs on dedicated hardware: at the price of Dedicated Instances, with a"
+        f"Everything that is launched into {vpc_id} runs on dedicated hardware: at the price of "
+        "Dedicated Instances, with a"
         " fee for the region an hour, and not for every instance type.",
-        "Take a VPC with default tenancy, or change this one's for what is launched from then on: "
+        "Take a VPC with default tenancy, or change this one's, which applies to later launches: "
         f"`{aws(launch, 'ec2', 'modify-vpc-tenancy', '--vpc-id', vpc_id, '--instance-tenancy', 'default')}`.",
         aws(launch, "ec2", "describe-vpcs", "--vpc-ids", vpc_id),
     )
@@ -242,7 +243,7 @@ def _dns(launch: Launch, facts: Facts) -> list[Finding]:
         return [
             failed(
                 "vpc DNS",
-                f"{vpc} does not resolve names (enableDnsSupport is off): no node would find AWS's services.",
+                f"{vpc} does not resolve names (enableDnsSupport is off): nodes could not find AWS's services.",
                 f"{switch_on} --enable-dns-support`.",
                 by_hand,
             )
@@ -251,7 +252,7 @@ def _dns(launch: Launch, facts: Facts) -> list[Finding]:
         return [
             warned(
                 "vpc DNS",
-                f"{vpc} gives no names (enableDnsHostnames is off); interface endpoints are found by names.",
+                f"{vpc} assigns no names (enableDnsHostnames is off), which interface endpoints need.",
                 f"{switch_on} --enable-dns-hostnames`.",
                 by_hand,
             )
@@ -269,22 +270,24 @@ def _name_servers(launch: Launch, facts: Facts, vpc: str, by_hand: str) -> Findi
     if facts.own_vpc is None or (
         chosen not in ("", "default") and all(each.id != chosen for each in facts.dhcp_options)
     ):
-        message = f"{vpc} resolves names; whom its DHCP options name can't be seen from here."
+        message = f"{vpc} resolves names. The name servers in its DHCP options can't be read."
         return skipped("vpc DNS", message, "", shown)
     servers = next((each.name_servers for each in facts.dhcp_options if each.id == chosen), (AMAZON_DNS,))
     if AMAZON_DNS in servers:
-        return passed("vpc DNS", f"{vpc} resolves names and gives them.", by_hand)
+        return passed("vpc DNS", f"{vpc} has DNS resolution and DNS hostnames enabled.", by_hand)
     if not servers:
         return failed(
             "vpc DNS",
-            f"The DHCP options of {vpc} ({chosen}) name no name server: no node would find AWS's services.",
+            f"The DHCP options of {vpc} ({chosen}) name no name server: nodes could not find AWS's services.",
             "Associate DHCP options whose domain-name-servers is AmazonProvidedDNS.",
             shown,
         )
     return warned(
         "vpc DNS",
-        f"The DHCP options of {vpc} ({chosen}) name {listed(servers)} in place of Amazon's resolver; whether the nodes "
-        "would find Systems Manager by them can't be seen, nor interface endpoints, whose names only Amazon's knows.",
+        f"The DHCP options of {vpc} ({chosen}) name {listed(servers)} instead of Amazon's resolver. "
+        "Whether they resolve "
+        "the names of Systems Manager and of interface endpoints, which only Amazon's resolver knows, "
+        "can't be checked.",
         "Make sure that they forward AWS's names to the VPC's resolver (its second address, or 169.254.169.253).",
         shown,
     )

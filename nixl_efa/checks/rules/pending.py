@@ -63,7 +63,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 def _put_back(launch: Launch) -> str:
     return (
-        "Put that back; a variable of another shell may be missing here. If you mean it, save what is on the "
+        "Set that back: a variable that another shell has may be missing here. If you mean it, save what is on the "
         f"nodes and run `nixl-efa deploy {launch.environment} --replace-nodes`."
     )
 

@@ -12,7 +12,7 @@ from nixl_efa.findings import Finding, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
 _CHECK, _PROFILE, _SPOT = "permissions", "instance profile", "spot role"
-_NOBODY = "Not looked at: it is not known whose the credentials are."
+_NOBODY = "Not checked: it is not known to whom the credentials belong."
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
@@ -47,7 +47,7 @@ def _profile(launch: Launch, facts: Facts) -> list[Finding]:
         return [failed(_PROFILE, message, remedy, by_hand)]
     if isinstance(answer, NoAnswer):
         found = no_answer(_PROFILE, answer, by_hand)
-        more = f"Whether {profile.role_arn} allows what the nodes need was not looked at: docs/settings.md, the nodes' role."  # noqa: E501
+        more = f"Whether {profile.role_arn} allows what the nodes need was not checked: see docs/settings.md, the nodes' role."  # noqa: E501
         return [replace(found, remedy=f"{found.remedy} {more}".strip())]
     if not answer:
         return [skipped(_PROFILE, _NOBODY, "", by_hand)]
@@ -55,8 +55,8 @@ def _profile(launch: Launch, facts: Facts) -> list[Finding]:
     if lacks:
         keys = sorted({key for each in lacks for key in each.missing})
         given = f" (as far as that does not depend on {listed(keys)})" if keys else ""
-        message = f"{profile.role_arn}, the role of {name} (instance_profile), does not allow {listed((each.action for each in lacks), limit=12)}, by IAM's simulation{given}: the nodes would not be reached, or not get their scripts."  # noqa: E501
-        remedy = f"Allow the role what docs/settings.md says of the nodes' role: Session Manager, and the bucket that is named {launch.name_of('')} with digits."  # noqa: E501
+        message = f"{profile.role_arn}, the role of {name} (instance_profile), does not allow {listed((each.action for each in lacks), limit=12)}, by IAM's simulation{given}: the nodes could not be reached, or would not get their scripts."  # noqa: E501
+        remedy = f"Allow the role what docs/settings.md says of the nodes' role: Session Manager, and the bucket whose name begins with {launch.name_of('')}."  # noqa: E501
         return [warned(_PROFILE, message, remedy, _shown_by(launch, profile.role_arn, lacks))]
     message = f"{profile.role_arn}, the role of {name} (instance_profile), allows what the nodes need, by IAM's simulation."  # noqa: E501
     return [passed(_PROFILE, message, by_hand)]
@@ -77,7 +77,7 @@ def permissions(launch: Launch, facts: Facts) -> Finding:
         return skipped(_CHECK, _NOBODY)
     if not answer:
         return skipped(
-            _CHECK, "Not looked at: IAM simulates users and roles alone, and these credentials are neither."
+            _CHECK, "Not checked: IAM simulates only users and roles, and these credentials are neither."
         )
     asked = [each for each in answer if each.action != CREATE_SPOT_ROLE]
     refused = [each for each in asked if each.decision != "allowed" and not each.missing]
@@ -103,13 +103,11 @@ def permissions(launch: Launch, facts: Facts) -> Finding:
 
 def _refused(facts: Facts, names: str, explicit: bool, by_hand: str) -> Finding:
     running = () if isinstance(facts.running, NoAnswer) else facts.running
-    remedy = "Have them added to your role, on what the stack makes, or deploy with another profile."
+    remedy = "Have them added to your role for the resources that the stack creates, or deploy with another profile."
     if explicit:
-        remedy = (
-            "Some are denied in so many words: have that statement changed, or deploy with another profile."
-        )
+        remedy = "A policy denies some of them explicitly: have that statement changed, or deploy with another profile."
     if any(each.own for each in running):
-        message = f"These credentials may not do {names}, by IAM's simulation; the pair stands already, so that a deployment may not need it."  # noqa: E501
+        message = f"These credentials may not do {names}, by IAM's simulation; the pair already exists, so a deployment may not need them."  # noqa: E501
         return warned(_CHECK, message, remedy, by_hand)
     return failed(_CHECK, f"These credentials may not do {names}, by IAM's simulation.", remedy, by_hand)
 
@@ -158,5 +156,5 @@ def _spot_role(launch: Launch, facts: Facts) -> list[Finding]:
     if decision:
         message = "AWSServiceRoleForEC2Spot is not there, and these credentials may not make it (iam:CreateServiceLinkedRole): EC2 would refuse Spot Instances."  # noqa: E501
         return [failed(_SPOT, message, remedy, by_hand)]
-    message = "AWSServiceRoleForEC2Spot is not there; EC2 makes it at the first request if these credentials may (iam:CreateServiceLinkedRole), which was not looked at."  # noqa: E501
+    message = "AWSServiceRoleForEC2Spot is not there; EC2 makes it at the first request if these credentials may (iam:CreateServiceLinkedRole), which was not checked."  # noqa: E501
     return [warned(_SPOT, message, remedy, by_hand)]

@@ -25,7 +25,7 @@ def _reservations(launch: Launch, facts: Facts) -> list[Finding]:
     if isinstance(told, NoAnswer):
         if told.denied:
             return [no_answer(_CHECK, told)]
-        return [skipped(_CHECK, f"How near the reservations are is not known: {told.reason}.")]
+        return [skipped(_CHECK, f"How close the reservations are is not known: {told.reason}.")]
     # Of some reservations EC2 tells the top node alone: that says nothing of those below it.
     known = sorted(name for name, found in told.items() if len(found) > 1)
     far = [pair for pair in combinations(known, 2) if len({told[name][:2] for name in pair}) > 1]
@@ -37,7 +37,8 @@ def _reservations(launch: Launch, facts: Facts) -> list[Finding]:
                 _CHECK,
                 f"{', '.join(' and '.join(pair) for pair in far)} share no network node below the top one: their nodes "
                 "are far apart.",
-                "Let nodes that exchange most be in one of them (`capacity`); `nixl-efa verify` measures the links.",
+                "Put the nodes that exchange most data into one of them (`capacity`); `nixl-efa verify` "
+                "measures the links.",
                 by_hand,
             )
         ]

@@ -50,10 +50,11 @@ def _against_state(environment: str, seen: Seen, held: State) -> Iterator[Findin
     if seen.lock is None:
         yield warned(
             CHECK,
-            f"The state holds a pair, and no lock says which AWS provider it was deployed with: the next run takes the "
-            f"newest of {seen.constraint}.",
+            "The state holds a pair, and no lock says with which AWS provider it was deployed: the next "
+            "run uses the newest "
+            f"of {seen.constraint}.",
             f"Copy the lock of whoever deployed it to environments/{environment}.lock.hcl, or set provider_version to "
-            "the version that they have.",
+            "the version that they use.",
         )
         return
     taken, by = seen.lock.version, shown(seen.lock.path)
@@ -85,7 +86,7 @@ def _terraform(held: State, version: str) -> Iterator[Finding]:
         yield warned(
             CHECK,
             f"The state was written by Terraform (or OpenTofu) {wrote}, and the one here is {version}.",
-            f"Install {wrote} or newer: what the newer one wrote may not be understood.",
+            f"Install {wrote} or newer: an older one may not understand this state.",
         )
 
 

@@ -57,8 +57,8 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
         ids, types = listed(one.id for one in unknown), listed(sorted({one.instance_type for one in unknown}))
         return skipped(
             _CHECK,
-            f"{name}: {limit} vCPUs, {used} in use, {takes(launch)} {needed}; beside them count those of {ids}, and "
-            f"how many vCPUs a {types} has is not known here.",
+            f"{name}: {limit} vCPUs, {used} in use, {takes(launch)} {needed}; those of {ids} count as well, and the "
+            f"number of vCPUs of {types} is not known here.",
             "Add them by hand.",
             by_hand,
         )
@@ -178,7 +178,7 @@ def _held_by_reservation(facts: Facts) -> str:
         return ""
     if found.owner != _account(facts):
         return f"{found.id} counts against the quota of its owner, account {found.owner}, and so does a launch into it."
-    return f"{found.id} counts against the quota already; a launch into it takes nothing more."
+    return f"{found.id} already counts against the quota; a launch into it adds nothing."
 
 
 def _account(facts: Facts) -> str:

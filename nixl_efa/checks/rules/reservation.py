@@ -162,7 +162,10 @@ def _use_not_seen(launch: Launch, reservation_id: str, why: NoAnswer) -> Finding
     # What it shows stops no launch, and for a block that has not started nobody has seen it answered.
     reason = why.reason.rstrip(".")
     return skipped(
-        check, f"Not seen whether other accounts run instances in {reservation_id}: {reason}.", "", by_hand
+        check,
+        f"Whether other accounts run instances in {reservation_id} is not known: {reason}.",
+        "",
+        by_hand,
     )
 
 

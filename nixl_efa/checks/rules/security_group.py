@@ -84,11 +84,11 @@ def _itself(launch: Launch, group: SecurityGroup, by_hand: str) -> Finding:
     has_efa = any(each.interface_type != "interface" for each in launch.interfaces)
     if has_efa:
         return failed(
-            _CHECK, f"{message} EFA would not work; 0.0.0.0/0 does not cover it.", f"Run: {mend}", by_hand
+            _CHECK, f"{message} EFA would not work: 0.0.0.0/0 does not cover it.", f"Run: {mend}", by_hand
         )
     return warned(
         _CHECK,
-        f"{message} The nodes reach each other only as its other rules allow.",
+        f"{message} The nodes can reach each other only as its other rules allow.",
         f"Run: {mend}",
         by_hand,
     )
@@ -99,11 +99,14 @@ def _https(_launch: Launch, group: SecurityGroup, by_hand: str) -> Finding:
     for rule in group.egress:
         elsewhere = rule.cidrs or rule.prefix_lists or any(other != group.id for other in rule.group_ids)
         if elsewhere and covers_https(rule):
-            return passed(check, f"{group.id} lets its members out to port {_HTTPS}.", by_hand)
+            return passed(
+                check, f"{group.id} allows its members outgoing connections to port {_HTTPS}.", by_hand
+            )
     return failed(
         check,
-        f"{group.id} lets nobody out to port {_HTTPS}: the nodes could not reach Systems Manager, and you "
-        "not them.",
+        f"{group.id} allows no outgoing connections to port {_HTTPS}: the nodes could not reach Systems "
+        "Manager, and you could not reach "
+        "the nodes.",
         f"Add egress for TCP {_HTTPS}, to 0.0.0.0/0 or to the endpoints' group.",
         by_hand,
     )

@@ -38,7 +38,7 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
         return []
     remotes = _remotes(facts, subnet, way)
     if remotes is None:
-        message = "Not looked at: the endpoints are in other subnets, and the VPC's blocks could not be seen."
+        message = "Not checked: the endpoints are in other subnets, and the VPC's blocks could not be seen."
         return [skipped(_ACL, message, "", by_hand)]
     if not remotes:
         return [passed(_ACL, f"{acl.id}: the endpoints are in {subnet.id} itself.", by_hand)]
@@ -53,28 +53,26 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
         )
     change = "Allow it in the network ACL, by a rule with a lower number; or set subnet_id to another subnet."
     if out == "closed":
-        message = (
-            f"{acl.id} lets nothing of {subnet.id} out to port 443 of {where}: nobody would reach the nodes."
-        )
+        message = f"{acl.id} blocks {subnet.id} from port 443 of {where}: the nodes could not be reached."
         return [failed(_ACL, message, change, by_hand)]
     if answers == "closed":
         message = (
-            f"{acl.id} lets no answers from {where} into {subnet.id} (TCP {_text(ANSWERS)}, where Linux awaits them): "
-            "nobody would reach the nodes."
+            f"{acl.id} blocks the answers of {where} to {subnet.id} (TCP {_text(ANSWERS)}, Linux's ephemeral ports): "
+            "the nodes could not be reached."
         )
         return [failed(_ACL, message, change, by_hand)]
     if out == "partly":
-        message = f"{acl.id} lets {subnet.id} out to port 443 of some addresses alone; whether Systems Manager's are among them can't be seen."  # noqa: E501
+        message = f"{acl.id} lets {subnet.id} reach port 443 of some addresses only; whether Systems Manager's are among them can't be checked."  # noqa: E501
         return [warned(_ACL, message, change, by_hand)]
     if answers == "partly":
-        message = f"{acl.id} lets some answers from {where} into {subnet.id}, but not all of TCP {_text(ANSWERS)}, where Linux awaits them: connections would fail now and then."  # noqa: E501
+        message = f"{acl.id} lets only some answers from {where} into {subnet.id}, not all of TCP {_text(ANSWERS)} (Linux's ephemeral ports): connections would sometimes fail."  # noqa: E501
         return [warned(_ACL, message, change, by_hand)]
     if (
         launch.nixl_version
         and remotes == (ANYWHERE,)
         and _best(acl, remotes, egress=True, ports=HTTP) != "open"
     ):
-        message = f"{acl.id} does not let {subnet.id} out to port 80, at which Ubuntu's package archive is: NIXL would not be installed (install_nixl)."  # noqa: E501
+        message = f"{acl.id} does not let {subnet.id} out to port 80, which Ubuntu's package archive uses: NIXL would not be installed (install_nixl)."  # noqa: E501
         return [warned(_ACL, message, change, by_hand)]
     return [passed(_ACL, f"{acl.id} lets {subnet.id} out to port 443, and the answers in.", by_hand)]
 
@@ -108,9 +106,7 @@ def _public_access(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None
         return []
     by_hand = aws(launch, "ec2", "describe-vpc-block-public-access-options")
     if owner := shared_by(facts):
-        message = (
-            f"Not looked at: {subnet.vpc_id} is of account {owner}, whose VPC Block Public Access counts."
-        )
+        message = f"Not checked: {subnet.vpc_id} is of account {owner}, whose VPC Block Public Access counts."
         return [skipped(_PUBLIC, message)]
     access = facts.public_access
     if isinstance(access, NoAnswer):
@@ -129,7 +125,7 @@ def _public_access(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None
             passed(_PUBLIC, f"VPC Block Public Access ({access.mode}) leaves {subnet.vpc_id} out.", listed_by)
         ]
     if way == "NAT gateway" and any(each.startswith("subnet-") for each in modes):
-        message = f"VPC Block Public Access ({access.mode}) leaves subnets out; whether that of the NAT gateway is among them can't be seen."  # noqa: E501
+        message = f"VPC Block Public Access ({access.mode}) excludes some subnets; whether that of the NAT gateway is among them can't be checked."  # noqa: E501
         remedy = "Compare the exclusions with the NAT gateway's subnet."
         return [warned(_PUBLIC, message, remedy, listed_by)]
     return [_blocked(launch, subnet, way, access, listed_by)]
@@ -150,7 +146,7 @@ def _blocked(launch: Launch, subnet: Subnet, way: Way, access: PublicAccess, by_
     return failed(
         _PUBLIC,
         f"VPC Block Public Access is {access.mode} in {launch.region}{by_whom}, and neither {subnet.vpc_id} nor "
-        f"{subnet.id} is excluded: nothing gets out {through}, and nobody would reach the nodes.",
+        f"{subnet.id} is excluded: nothing can get out {through}, and the nodes could not be reached.",
         f"Exclude the VPC (`{exclude}`), or set elastic_ip = false with interface endpoints or a transit gateway as "
         "the way out.",
         by_hand,

@@ -47,8 +47,8 @@ def _key(launch: Launch, facts: Facts) -> list[Finding]:
         return [
             warned(
                 _KEY,
-                f"{_named(launch, key)} is of account {key.owner}: if its policy does not let whoever "
-                "deploys make grants, EC2 takes the launch, and its instances end at once (Client.InternalError).",
+                f"{_named(launch, key)} is of account {key.owner}: if its policy does not let you "
+                "create grants, EC2 accepts the launch, and its instances end at once (Client.InternalError).",
                 "Have kms:CreateGrant, kms:Decrypt, kms:DescribeKey, kms:GenerateDataKeyWithoutPlaintext and "
                 f"kms:ReEncrypt* allowed to account {own} in that key's policy; or {_another(launch)}.",
                 by_hand,
@@ -65,7 +65,7 @@ def _unusable(launch: Launch, key: VolumeKey, by_hand: str) -> Finding:
         remedy = f"`{aws(launch, 'kms', mend, '--key-id', key.id)}`, or {remedy}"
     return failed(
         _KEY,
-        f"{_named(launch, key)} {state}: EC2 takes the launch, and its instances end at once (Client.InternalError).",
+        f"{_named(launch, key)} {state}: EC2 accepts the launch, and its instances end at once (Client.InternalError).",
         f"{remedy[0].upper()}{remedy[1:]}.",
         by_hand,
     )
@@ -111,7 +111,7 @@ def _quota(launch: Launch, facts: Facts) -> list[Finding]:
         return [
             failed(
                 _QUOTA,
-                f"{seen}. EC2 takes the launch, and its instances end at once (Client.VolumeLimitExceeded).",
+                f"{seen}. EC2 accepts the launch, and its instances end at once (Client.VolumeLimitExceeded).",
                 f"Ask for more in Service Quotas ({launch.region}), delete volumes that nothing uses, or lower "
                 "volume_size.",
                 volumes,

@@ -72,13 +72,13 @@ def _unseen(facts: Facts, subnet: Subnet, table: RouteTable | None) -> str:
     few words, "" for nothing. Endpoints may stand in another VPC, their names in private hosted zones (VPC user guide,
     privatelink, manage-dns-names; whitepaper Building a Scalable and Secure Multi-VPC AWS Network Infrastructure)."""
     if owner := shared_by(facts):
-        return f"the endpoints of account {owner}, which shares {subnet.id} and alone sees them"
+        return f"the endpoints of account {owner}, which shares {subnet.id}; only that account can see them"
     beyond = next((each for each in (table.routes if table is not None else ()) if _leads_out(each)), None)
     return f"{beyond.target}, to which {beyond.destination} is routed" if beyond is not None else ""
 
 
 def _leads_out(route: Route) -> bool:
-    """Whether a route leads to what can't be seen from here; that of a gateway endpoint leads to its service alone."""
+    """Whether a route leads to what can't be seen from this account; that of a gateway endpoint leads to its service alone."""  # noqa: E501
     return (
         route.state == "active"
         and bool(route.target)
@@ -111,12 +111,12 @@ def _way_out(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
         found = _endpoints(launch, facts, subnet, table)
         if found.level is not Level.WARN:
             return _useless_address(subnet, table, by_hand)
-        return replace(found, remedy=f"Set elastic_ip = false: the Elastic IPs lead nowhere. {found.remedy}")
+        return replace(found, remedy=f"Set elastic_ip = false: the Elastic IPs are useless. {found.remedy}")
     if route is not None and launch.elastic_ip:
         return warned(
             _CHECK,
-            f"{subnet.id} goes out through {route.target}, so the Elastic IPs are of no use; they need an "
-            "internet gateway in the VPC to be made at all.",
+            f"{subnet.id} goes out through {route.target}, so the Elastic IPs are useless, and can be created "
+            "only with an internet gateway in the VPC.",
             "Set elastic_ip = false.",
             by_hand,
         )
@@ -125,9 +125,8 @@ def _way_out(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     if route is not None:
         return warned(
             _CHECK,
-            f"{subnet.id} goes out through {route.target}; whether that leads to Systems Manager can't be "
-            "seen "
-            "from here.",
+            f"{subnet.id} goes out through {route.target}; whether that leads to Systems Manager can't "
+            "be checked.",
             "Make sure that it does, or make interface endpoints for ssm and ssmmessages.",
             by_hand,
         )
@@ -155,9 +154,8 @@ def _internet_gateway(launch: Launch, facts: Facts, subnet: Subnet, route: Route
     )
     return failed(
         _CHECK,
-        f"{subnet.id} goes out through {route.target}, but elastic_ip is false and {why}: nobody would "
-        "reach the "
-        "nodes.",
+        f"{subnet.id} goes out through {route.target}, but elastic_ip is false and {why}: the nodes could "
+        "not be reached.",
         "Set elastic_ip = true, or take a subnet behind a NAT gateway.",
         by_hand,
     )
@@ -170,7 +168,7 @@ def _useless_address(subnet: Subnet, table: RouteTable | None, by_hand: str) -> 
         for each in (table.routes if table is not None else ())
         if each.destination == _EVERYWHERE and each.state != "active"
     ]
-    message = f"{subnet.id} has no route to the internet ({name}), so the Elastic IPs lead nowhere."
+    message = f"{subnet.id} has no route to the internet ({name}), so the Elastic IPs are useless."
     if dead:
         message = f"The route of {subnet.id} to the internet leads to {listed(dead)}, which is gone ({name})."
     return failed(
@@ -191,8 +189,9 @@ def _endpoints(launch: Launch, facts: Facts, subnet: Subnet, table: RouteTable |
         return warned(
             _CHECK,
             f"{subnet.id} has no route to the internet that its nodes could use, and {subnet.vpc_id} no interface "
-            f"endpoint with private DNS for {listed(missing)} that can be seen; whether the nodes reach Systems "
-            f"Manager by {unseen}, can't be seen.",
+            f"endpoint with private DNS for {listed(missing)} that can be seen; whether the nodes reach "
+            "Systems Manager "
+            f"through {unseen} can't be checked.",
             "Make sure that they do, or make interface endpoints for ssm and ssmmessages in the VPC.",
             by_hand,
         )
@@ -201,7 +200,7 @@ def _endpoints(launch: Launch, facts: Facts, subnet: Subnet, table: RouteTable |
             _CHECK,
             f"{subnet.id} has no route to the internet, and {subnet.vpc_id} has no interface endpoint "
             "with private "
-            f"DNS for {listed(missing)}: nobody would reach the nodes.",
+            f"DNS for {listed(missing)}: the nodes could not be reached.",
             "Take a subnet with an internet gateway and elastic_ip = true, one behind a NAT gateway, or "
             "make those "
             "endpoints.",
@@ -231,7 +230,7 @@ def _gateway(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
     if owner := shared_by(facts):
         if route is not None and route.target.startswith("igw-"):
             return [passed(_GATEWAY, f"{route.target} of account {owner} is the subnet's way out.", by_hand)]
-        message = f"Not looked at: {subnet.vpc_id} is of account {owner}, and its internet gateway can't be seen from here."  # noqa: E501
+        message = f"Not checked: {subnet.vpc_id} is of account {owner}, and its internet gateway can't be seen from this account."  # noqa: E501
         return [skipped(_GATEWAY, message, "Set elastic_ip = false if it has none.", by_hand)]
     remedy = (
         f"Set elastic_ip = false: {subnet.id} goes out through {route.target}."
@@ -261,7 +260,7 @@ def _installation(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]
         return [
             failed(
                 _INSTALLATION,
-                f"{subnet.id} goes out through endpoints alone, and install_nixl is true: a node would find neither "
+                f"{subnet.id} goes out only through endpoints, and install_nixl is true: a node could reach neither "
                 "PyPI nor its package archive, and would boot without NIXL.",
                 "Set install_nixl = false and ami_id to an image that has NIXL, or nixl_wheels to a folder of one that "
                 "has its wheels and libhwloc15; or take a subnet behind a NAT gateway.",

@@ -39,11 +39,13 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[a-z][a-z0-9-]*(/[a-z0-9]+)?")
 OfferingType = Annotated[str | None, typer.Option("--type", help="Its type, if no search here has shown it.")]
 OfferingCount = Annotated[int | None, typer.Option("--count", help="Its instances, likewise.")]
-OfferingHours = Annotated[int | None, typer.Option("--hours", help="The length asked for, likewise.")]
+OfferingHours = Annotated[
+    int | None, typer.Option("--hours", help="The length that was asked for, if no search here has shown it.")
+]
 Save = Annotated[bool, typer.Option("--save/--no-save", help="Write it to the environment's parameters.")]
 MinHours = Annotated[
     float | None,
-    typer.Option(metavar="N", help="Take a block that is shorter than asked, if it lasts so long."),
+    typer.Option(metavar="N", help="Accept a block that is shorter than asked, if it lasts this many hours."),
 ]
 
 
@@ -110,7 +112,7 @@ def buy(
 
 def extend(
     reservation_id: ReservationId,
-    hours: Annotated[int, typer.Option(metavar="N", help="How many hours more, in AWS's steps.")],
+    hours: Annotated[int, typer.Option(metavar="N", help="How many more hours, in AWS's steps.")],
     environment: Annotated[
         str | None,
         typer.Option(
@@ -184,7 +186,7 @@ def recover(
     from nixl_efa.settings.names import did_you_mean
 
     if not_bought is not None and environment is not None:
-        raise BadInput("--not-bought names a purchase: leave --env away")
+        raise BadInput("--not-bought names a purchase: leave out --env")
     if environment is not None and not _NAME.fullmatch(environment):
         raise BadInput(f"--env {environment!r}: a name has small letters, digits and hyphens, a letter first")
     rule = checked_rule(LOOK_SECONDS, settle_seconds)

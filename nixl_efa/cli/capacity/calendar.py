@@ -49,7 +49,7 @@ def calendar(
     ] = None,
     html: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", dir_okay=False, help="Write a page in one file in place of the text."),
+        typer.Option(metavar="FILE", dir_okay=False, help="Write a page in one file instead of the text."),
     ] = None,
     profile: Profile = None,
 ) -> None:
@@ -110,7 +110,7 @@ def calendar(
 def _of_these_credentials(
     run: Session, launches: Mapping[str, Launch], environment: str | None
 ) -> dict[str, Launch]:
-    """The launches whose Terraform calls AWS as this session does: the reservations of the others are not to be seen
+    """The launches whose Terraform calls AWS as this session does: the reservations of the others are not visible
     from here."""
     acting = {(one.profile, one.assume_role) for one in launches.values()}
     if environment is not None:

@@ -353,7 +353,7 @@ def cancel(
     if found.is_block:
         end = f" and ends by itself at {both_times(found.end)}" if found.end else ""
         raise Failure(
-            f"{found.id} is a Capacity Block: AWS does not allow to cancel one. It is paid for{end}."
+            f"{found.id} is a Capacity Block: AWS does not allow cancelling one. It is paid for{end}."
         )
     if found.is_dead:
         raise Failure(f"{found.id} is {found.state} already")

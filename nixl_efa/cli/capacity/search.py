@@ -79,14 +79,14 @@ def search(
         str | None, typer.Option("--from", metavar="WHEN", help="Earliest start: a date, a time or +7d.")
     ] = None,
     latest: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Latest end; as late as AWS sells without it.")
+        str | None, typer.Option("--to", metavar="WHEN", help="Latest end. [default: as late as AWS sells]")
     ] = None,
     sort: Annotated[str, typer.Option(metavar="|".join(SORTS), help="Order of the table.")] = "fee",
     watching: Annotated[
         bool, typer.Option("--watch", help="Search again and again until one fits; buys nothing.")
     ] = False,
     max_rate: Annotated[
-        str | None, typer.Option(metavar="USD", help="With --watch: the most for an instance and an hour.")
+        str | None, typer.Option(metavar="USD", help="With --watch: the highest price for an instance-hour.")
     ] = None,
     poll: Annotated[
         float | None,
@@ -248,7 +248,7 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
         say(
             f"no block of {request.count} x {request.instance_type} for {lengths} hours is on offer. "
             "Try --region all, other hours, fewer instances or a wider --from and --to. "
-            "What is sold in a Local Zone is shown to accounts that opted in to it alone."
+            "Offers in a Local Zone are shown only to accounts that have opted in to it."
         )
 
 

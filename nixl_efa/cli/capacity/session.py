@@ -47,17 +47,17 @@ Yes = Annotated[bool, typer.Option("--yes", help="Don't ask; only with --max-fee
 MaxFee = Annotated[str | None, typer.Option(metavar="USD", help="Stop when the total fee is higher.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Ask EC2 whether it would be allowed; buy nothing.")]
 Replace = Annotated[
-    bool, typer.Option("--replace", help="Put the environment's living reservation aside for this one.")
+    bool, typer.Option("--replace", help="Replace the environment's current reservation by this one.")
 ]
 LookSeconds = Annotated[
     float, typer.Option(metavar="N", help="How long to look for a purchase whose answer was lost.")
 ]
 Timeout = Annotated[
-    str | None, typer.Option(metavar="TIME", help="Give up after 30m, 12h or 2d; never without it.")
+    str | None, typer.Option(metavar="TIME", help="Give up after 30m, 12h or 2d. [default: never]")
 ]
 SettleSeconds = Annotated[
     float,
-    typer.Option(metavar="N", help="How old a purchase must be before not finding it means none was made."),
+    typer.Option(metavar="N", help="After how long a purchase that is not found counts as not made."),
 ]
 LOOK_SECONDS = 60.0
 SETTLE_SECONDS = 600.0
