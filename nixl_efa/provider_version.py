@@ -66,8 +66,8 @@ def parse(constraint: str) -> tuple[Term, ...]:
     )
     if lowest < LEAST or highest > BEFORE:
         raise ValueError(
-            f"must leave out the versions before {_written(LEAST)} and those from {_written(BEFORE)} on, which these"
-            f' stacks don\'t know: write "{DEFAULT}", or what lies within it, such as "~> 6.20"'
+            f"must exclude the versions before {_written(LEAST)} and those from {_written(BEFORE)} on, which these"
+            f' stacks don\'t support: write "{DEFAULT}", or what lies within it, such as "~> 6.20"'
         )
     if lowest >= highest:
         raise ValueError("matches no version")

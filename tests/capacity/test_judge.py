@@ -247,21 +247,28 @@ def ends_in(minutes: int) -> dict[str, Any]:
         # Room: an instance of ours frees its place before its successor takes it.
         ({"size": 1, "free": 1}, {}, {}, "room", FAIL, "1 of 1 instance in"),
         ({"free": 1}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "End other instances in it"),
-        ({"free": 1}, {}, {}, "room", WARN, "In order if this environment's own nodes hold the others"),
+        (
+            {"free": 1},
+            {},
+            {},
+            "room",
+            WARN,
+            "This is in order if the others are used by this environment's own nodes",
+        ),
         ({"free": 0}, {}, {"use": Use(own=2)}, "room", PASS, "2 of them held by this stack"),
         # A slot is free again only some minutes after its instance ended, whether EC2 still shows that or not.
         ({"free": 0}, {}, {"use": Use(ending=("i-8", "i-9"))}, "room", WARN, "(i-8, i-9 is ending)"),
-        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "1 place more can be had some minutes after"),
+        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "1 place more will be free some minutes after"),
         ({"free": 1}, {}, {"use": Use()}, "room", WARN, "`nixl-efa deploy prod` waits for it"),
         ({"free": 0}, {}, {"use": Use(own=1)}, "room", WARN, "1 of 2 instances in"),
-        ({"free": 0}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "1 place more can be had"),
+        ({"free": 0}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "1 place more will be free"),
         (
             {"free": 2, "size": 4},
             {"nodes": nodes_of("p", 1, 2)},
             {"use": Use(others=("i-1", "i-2"))},
             "room",
             FAIL,
-            "the launch takes 3",
+            "the launch needs 3",
         ),
         # A place that another account uses does not come back by waiting.
         ({"free": 0}, {}, {"use": Use(accounts=(("999999999999", 2),))}, "room", FAIL, "End other instances"),

@@ -71,7 +71,9 @@ def test_a_change_at_the_very_moment_of_ours_is_put_back(aws: FakeAws, ssm: Any)
     before = read(ssm, NAME)
     aws.script.meanwhile = lambda: aws.parameters[NAME].append("cr-theirs")
     aws.script.begin({1: "other-buyer"})  # between the second look and the write
-    with pytest.raises(Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. That was put back"):
+    with pytest.raises(
+        Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. Their value was restored"
+    ):
         write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == ["cr-old", "cr-theirs", "cr-ours", "cr-theirs"]
 
@@ -86,7 +88,9 @@ def test_a_parameter_made_anew_at_the_very_moment_of_ours_is_put_back(aws: FakeA
 
     aws.script.meanwhile = make_anew
     aws.script.begin({1: "other-buyer"})
-    with pytest.raises(Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. That was put back"):
+    with pytest.raises(
+        Changed, match=r"somebody wrote 'cr-theirs' at the same moment\. Their value was restored"
+    ):
         write(ssm, Change(before, "cr-ours"), aws.clock.sleep)
     assert aws.parameters[NAME] == ["cr-theirs", "cr-ours", "cr-theirs"]
 

@@ -299,8 +299,8 @@ def test_ultra_servers_are_asked_for_by_their_name_and_never_by_an_instance_type
             1,
             "no such UltraServer is known here. Known are: u-p6e-gb200x36 (9 x p6e-gb200.36xlarge)",
         ),
-        (NAME, 0, "1 to 14 can be had"),
-        (NAME, 15, "1 to 14 can be had"),
+        (NAME, 0, "1 to 14 are possible"),
+        (NAME, 15, "1 to 14 are possible"),
         (TYPE, 65, "1 to 64 instances"),
     ],
 )

@@ -67,7 +67,7 @@ def test_list_prints_a_table_whose_source_goes_to_stderr(capsys: pytest.CaptureF
 
     assert code == 0
     assert [" ".join(line.split()) for line in out.splitlines()] == [
-        "Type Accelerators EFA Gbps vCPU Memory GiB Volume GiB Capacity Block",
+        "TYPE ACCELERATORS EFA GBPS VCPU MEMORY GIB VOLUME GIB CAPACITY BLOCK",
         "p6-b200.48xlarge 8 x B200 (179.1 GiB) 8 3200 192 2048 1000 yes",
     ]
     assert err == f"1 types. {RECORDED}, {instance_types.data_source().date}.\n"
@@ -131,7 +131,7 @@ def test_show_warns_on_stderr_of_a_type_without_efa_and_goes_on(capsys: pytest.C
 
     assert code == 0
     assert err.startswith("WARN Instance type g7e.2xlarge may not support EFA")
-    assert "interface on network card 0 " in out
+    assert "interface on network card 0\n" in out
 
 
 def test_show_says_what_nixl_goes_over(capsys: pytest.CaptureFixture[str]) -> None:

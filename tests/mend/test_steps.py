@@ -183,8 +183,8 @@ def done(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         (Plan((STEP,)), [], "y\n", 1, "nothing was done: the answer was not yes"),
         (Plan((STEP,)), [], "", 1, "stdin has ended"),
         (Plan((STEP,)), ["--yes"], "", 0, "terraform untaint aws_instance.producer"),
-        (Plan((STEP,), is_taken_over=True), [], "yes\n", 0, "another working copy's"),
-        (Plan((STEP,), is_taken_over=True), ["--yes"], "", 1, "--take-over beside --yes"),
+        (Plan((STEP,), is_taken_over=True), [], "yes\n", 0, "another working copy"),
+        (Plan((STEP,), is_taken_over=True), ["--yes"], "", 1, "--take-over together with --yes"),
         (Plan((STEP,), is_taken_over=True), ["--yes", "--take-over"], "", 0, "Next: `nixl-efa deploy prod`"),
     ],
 )
@@ -226,5 +226,5 @@ def test_nothing_is_mended_while_terraform_is_at_work(
     monkeypatch.setattr(mend_run, "at_work", lambda *_: [4711])
     clients: Any = None
     mender = Mender(settings_of("dev"), replace(LAUNCH), clients, tmp_path, {}, print)
-    with pytest.raises(Failure, match=r"still at work on nixl-efa-dev \(process 4711\)"):
+    with pytest.raises(Failure, match=r"still working on nixl-efa-dev \(process 4711\)"):
         mender.prepare(take_over=False)

@@ -105,7 +105,7 @@ def test_no_row_stands_in_front_of_another(row: Advice) -> None:
         ("SecurityGroupLimitExceeded", "", "a quota of the account", "Service Quotas"),
         ("InvalidRouteTableID.NotFound", "gone", "is not there", "mend"),
         ("InvalidRouteTableId.Malformed", "odd", "not well formed", "Copy"),
-        ("InsufficientHostCapacity", "", "no room for it now", "later"),
+        ("InsufficientHostCapacity", "", "no capacity for it now", "later"),
         (
             "OptInRequired",
             "In order to use this AWS Marketplace product you need to accept terms",
@@ -141,7 +141,7 @@ def test_no_row_stands_in_front_of_another(row: Advice) -> None:
         (
             "OperationAborted",
             "A conflicting conditional operation is currently in progress against this resource. Please try again.",
-            "still works on the bucket",
+            "still working on the bucket",
             "again in some minutes",
         ),
         ("CapacityBlockDescribeLimitExceeded", "", "may ask for no more", "later"),
@@ -154,7 +154,7 @@ def test_no_row_stands_in_front_of_another(row: Advice) -> None:
         ),
         ("Unsupported", "The requested configuration is currently not supported.", "in this way", "zone"),
         ("ThrottlingException", "Rate exceeded", "throttles", "minute"),
-        ("ServiceUnavailable", "", "a fault of its own", "health"),
+        ("ServiceUnavailable", "", "an internal error", "health"),
     ],
 )
 def test_what_a_refusal_means(code: str, message: str, meaning: str, remedy: str) -> None:
@@ -198,7 +198,7 @@ SCP_ARN = "arn:aws:organizations::123456789012:policy/o-1/service_control_policy
             "run the",
         ),
         (f"{BY} a resource control policy", "a resource control policy", "run the organization"),
-        (f"{BY} a permissions boundary", "permissions boundary of your role", "out of the boundary"),
+        (f"{BY} a permissions boundary", "permissions boundary of your role", "removed from the boundary"),
         (
             "because no permissions boundary allows the ec2:RunInstances action",
             "boundary",
@@ -222,7 +222,7 @@ SCP_ARN = "arn:aws:organizations::123456789012:policy/o-1/service_control_policy
             "resource itself",
             "added to the res",
         ),
-        (f"{BY} an identity-based policy", "denied by a policy of your role", "have it taken out"),
+        (f"{BY} an identity-based policy", "denied by a policy of your role", "have it removed"),
         (f"{BY} the role trust policy", "trust policy", "trust policy"),
         (
             f"{BY} a policy of another type policy",

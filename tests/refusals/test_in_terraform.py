@@ -87,7 +87,7 @@ def test_each_refusal_is_told_once_and_other_errors_are_left_alone() -> None:
 
 def test_a_deployment_gives_the_same_advice_as_the_check() -> None:
     (told,) = words.refused(CAPACITY, Asked(reserved=True, sold_as_block=True))
-    assert told.startswith("AWS refused RunInstances, since EC2 finds no place in the reservation")
+    assert told.startswith("AWS refused RunInstances, since EC2 finds no capacity in the reservation")
     assert "We currently do not have sufficient p5.48xlarge capacity" in told
     assert "Buy nothing" in told
     (told,) = words.refused("Error: operation error EC2: X, RequestID: 1, api error Odd: It is odd.", Asked())

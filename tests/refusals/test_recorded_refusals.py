@@ -34,13 +34,13 @@ REFUSALS: dict[str, tuple[Asked, str, str, str]] = {
     ),
     "run_instances_errors/interfaces-and-groups-on-one-request": (
         DEMAND,
-        "belong into them",
+        "must be inside them",
         "No setting leads to this",
         "",
     ),
     "run_instances_errors/market-type-missing": (
         BLOCK,
-        "way of buying does not fit",
+        "market type does not fit",
         "use_capacity_block = true",
         "role",
     ),

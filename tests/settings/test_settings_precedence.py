@@ -264,7 +264,7 @@ def test_from_a_higher_source_one_alternative_replaces_the_other(
 def test_a_zone_stored_beside_a_reservation_goes_with_it(load_texts: Load, above: dict[str, str]) -> None:
     loaded = load_texts({"prod": BLOCK}, above)
     assert loaded.environments[0].availability_zone_parameter is None
-    assert [one.check for one in loaded.findings if "is passed over" in one.message] == [
+    assert [one.check for one in loaded.findings if "is ignored" in one.message] == [
         "availability_zone_parameter"
     ]
 

@@ -46,7 +46,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
         {},
         [
             f'WARN dev: capacity_reservation_id = "cr-01234567" ({DEV}: capacity_reservation_id) stays the '
-            "launch's target though use_capacity_block = false (variable NIXL_EFA_DEV_USE_CAPACITY_BLOCK) "
+            "launch's target although use_capacity_block = false (variable NIXL_EFA_DEV_USE_CAPACITY_BLOCK) "
             f"overrides use_capacity_block = true ({DEV}: use_capacity_block); AWS refuses the launch if that "
             "reservation is a Capacity Block. To launch without it set "
             "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none."
@@ -58,7 +58,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
         {"useCapacityBlock": True},
         [
             'WARN dev: capacity_reservation_id = "cr-76543210" (variable NIXL_EFA_CAPACITY_RESERVATION_ID) stays '
-            "the launch's target though use_capacity_block = false (variable NIXL_EFA_DEV_USE_CAPACITY_BLOCK) "
+            "the launch's target although use_capacity_block = false (variable NIXL_EFA_DEV_USE_CAPACITY_BLOCK) "
             "overrides use_capacity_block = true (cdktf context: useCapacityBlock); AWS refuses the launch if "
             "that reservation is a Capacity Block. To launch without it set "
             "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none."
