@@ -58,7 +58,7 @@ PAIR = (NODE, replace(NODE, id="i-2", name="nixl-efa-prod-consumer"))
         ({}, {"running": (replace(NODE, own=False, instance_type="g7e.8xlarge"),)}, PASS, "No node"),
         ({}, {"running": (replace(NODE, state="shutting-down", key_name=""),)}, PASS, "No node"),
         ({}, {"running": DENIED}, SKIP, "No permission"),
-        ({}, {"running": BROKEN}, FAIL, "The look failed"),
+        ({}, {"running": BROKEN}, FAIL, "The check failed"),
         ({"instance_type": "g7e.8xlarge"}, {}, FAIL, "instance_type is g7e.8xlarge, and p5.48xlarge runs"),
         ({"instance_type": "g7e.8xlarge"}, {}, FAIL, "nixl-efa-prod-producer, nixl-efa-prod-consumer"),
         ({"instance_type": "g7e.8xlarge"}, {}, FAIL, "`nixl-efa deploy prod --replace-nodes`"),

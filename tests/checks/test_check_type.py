@@ -37,7 +37,7 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     ({}, {"offered_zones": ()}, "type offered", FAIL, "No zone of us-east-2 offers g7e.8xlarge"),
     ({}, {"offered_zones": DENIED}, "type offered", SKIP, "No permission"),
     ({}, {"type_in_ec2": None}, "instance type", FAIL, "EC2 has no instance type g7e.8xlarge in us-east-2"),
-    ({}, {"type_in_ec2": BROKEN}, "instance type", FAIL, "The look failed"),
+    ({}, {"type_in_ec2": BROKEN}, "instance type", FAIL, "The check failed"),
     ({}, {"type_in_ec2": replace(G7E, efa_interfaces=0)}, "type EFA", WARN, "NIXL will use TCP"),
     (
         {},

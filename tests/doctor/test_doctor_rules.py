@@ -167,7 +167,7 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
             "account",
             {"account": NoAnswer("sts:GetCallerIdentity", "expired")},
             "FAIL",
-            "The look failed: expired.",
+            "The check failed: expired.",
         ),
         (
             "region",

@@ -162,7 +162,8 @@ TOGETHER: list[tuple[str, list[str]]] = [
         [
             f'FAIL dev: permissions_boundary = "arn:aws:iam::123456789012:policy/b" ({DEV}: permissions_boundary) '
             f'applies to the role that the stack creates, and with instance_profile = "mine" ({DEV}: '
-            "instance_profile) it creates none. Leave one of them out; what permissions_boundary stands for belongs to the profile's role."
+            "instance_profile) it creates none. Leave one of them out; what permissions_boundary stands "
+            "for belongs to the profile's role."
         ],
     ),
     (P5 + 'instance_profile = "mine"', []),
