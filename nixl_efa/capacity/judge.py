@@ -196,7 +196,7 @@ def _place(found: Reservation, launch: Launch, account: str) -> Finding:
         owner = f", owner {found.owner}" if found.owner else ""
         return failed(
             "reservation",
-            f"{found.id} is not in {launch.region}; it is offered in {found.region}"
+            f"{found.id} is not in {launch.region}; it is in {found.region}"
             f" ({found.instance_type}, zone {found.zone}, {found.state}{owner}).",
             f"Set region = {found.region!r} and its zone and subnet, or take one of {launch.region}.",
         )

@@ -37,7 +37,7 @@ FOREIGN = "arn:aws:kms:us-east-2:999999999999:key/1"
         (
             VolumeKey(KEY, ACCOUNT, "Disabled"),
             FAIL,
-            "is Disabled: EC2 takes the launch, and its instances end",
+            "is Disabled: EC2 accepts the launch, and its instances end",
         ),
         (VolumeKey(KEY, ACCOUNT, "Disabled"), FAIL, "aws kms enable-key"),
         (VolumeKey(KEY, ACCOUNT, "PendingDeletion"), FAIL, "aws kms cancel-key-deletion"),
@@ -129,11 +129,11 @@ def simulated(decision: str, *missing: str, action: str = "iam:PassRole") -> dic
         (simulated("allowed"), PASS, "allows the 2 further actions"),
         (simulated("allowed"), PASS, "service control policies and session policies may still deny"),
         (simulated("implicitDeny"), FAIL, "may not do iam:PassRole"),
-        (simulated("explicitDeny"), FAIL, "denied in so many words"),
+        (simulated("explicitDeny"), FAIL, "denies some of them explicitly"),
         (simulated("implicitDeny", "aws:SourceIp"), WARN, "depends on aws:SourceIp"),
-        ({**simulated("implicitDeny"), "running": OWN}, WARN, "stands already"),
+        ({**simulated("implicitDeny"), "running": OWN}, WARN, "already exists"),
         ({"permissions": ()}, SKIP, "these credentials are neither"),
-        ({"permissions": (), "account": BROKEN}, SKIP, "it is not known whose the credentials are"),
+        ({"permissions": (), "account": BROKEN}, SKIP, "it is not known to whom the credentials belong"),
         ({"permissions": replace(DENIED, permission="iam:GetRole")}, SKIP, "iam:GetRole is not allowed"),
         (
             {"permissions": DENIED},
@@ -160,9 +160,9 @@ TEAMS = Profile("team", ROLE)
         (Profile("team"), "", FAIL, "has no role"),
         (replace(TEAMS, for_ec2=False), "allowed", FAIL, "which EC2 may not assume"),
         (DENIED, "", SKIP, "ec2:Something"),
-        (TEAMS, DENIED, SKIP, "was not looked at: docs/settings.md"),
+        (TEAMS, DENIED, SKIP, "was not checked: see docs/settings.md"),
         # Where it is not known whose the credentials are, nothing is simulated.
-        (TEAMS, None, SKIP, "it is not known whose"),
+        (TEAMS, None, SKIP, "it is not known to whom"),
     ],
 )
 def test_the_role_of_a_profile_of_the_users(profile: Any, allowed: Any, level: Level, words: str) -> None:
@@ -206,7 +206,7 @@ def test_with_a_profile_of_the_users_nobody_needs_to_make_a_role() -> None:
             FAIL,
             "spot.amazonaws.com",
         ),
-        ({"spot_role": False, "permissions": DENIED}, WARN, "which was not looked at"),
+        ({"spot_role": False, "permissions": DENIED}, WARN, "which was not checked"),
         ({"spot_role": DENIED}, SKIP, "ec2:Something"),
     ],
 )

@@ -92,7 +92,7 @@ UEFI_ONLY = replace(type_in_ec2("p5.48xlarge"), boot_modes=("uefi",))
             {**image(boot_mode="legacy-bios"), "type_in_ec2": UEFI_ONLY},
             "image architecture",
             FAIL,
-            "by uefi",
+            "with uefi",
         ),
         (
             {},
@@ -169,13 +169,13 @@ def room(free: int) -> dict[str, Any]:
         ),
         ({}, {"dry_run": DryRun("InvalidAMIID.NotFound", "gone")}, FAIL, "the image is not there"),
         ({}, {"dry_run": FULL}, FAIL, "no room for the pair"),
-        ({}, {"dry_run": FULL, "running": OWN, **room(0)}, PASS, "This stack's own nodes take up the room"),
+        ({}, {"dry_run": FULL, "running": OWN, **room(0)}, PASS, "This stack's own nodes use the capacity"),
         # One is gone, and its slot is back: the dry run asks for both.
         (
             {},
             {"dry_run": FULL, "running": OWN[:1], **room(1)},
             PASS,
-            "This stack's own nodes take up the room",
+            "This stack's own nodes use the capacity",
         ),
         ({}, {"dry_run": FULL, "running": (*ELSEWHERE, *STRANGERS), **room(0)}, FAIL, "no room for the pair"),
         ({}, {"dry_run": FULL, "running": STRANGERS, **room(0)}, FAIL, "no room for the pair"),
@@ -252,7 +252,7 @@ CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
             "is 0.20.11, but the Python package",
         ),
         ({"cdk": Tool("cdktf", "0.21.3", "/bin/cdktf")}, "cdktf", PASS, "0.21.3"),
-        ({"cdk": Tool("cdktf", "", "/bin/cdktf")}, "cdktf", WARN, "does not say which version"),
+        ({"cdk": Tool("cdktf", "", "/bin/cdktf")}, "cdktf", WARN, "does not print its version"),
         ({"node": Tool("node", "", "")}, "node", FAIL, "Install Node.js 20.9 or newer"),
         ({"node": Tool("node", "18.20.0", "/bin/node")}, "node", FAIL, "18.20.0 (/bin/node) is too old"),
         ({"terraform": Tool("terraform", "", "")}, "terraform", FAIL, "TERRAFORM_BINARY_NAME=tofu"),
@@ -268,7 +268,7 @@ CDKTN = Tool("cdktn", "0.24.0", "/bin/cdktn")
             FAIL,
             "every Node.js from 22.19 on: run `make install CDK=cdktn`",
         ),
-        ({"no_app": "python"}, "cdktf", FAIL, "app begins with python, which cdktf would not find"),
+        ({"no_app": "python"}, "cdktf", FAIL, "app begins with python, which cdktf does not find"),
         (
             {"cdk": Tool("cdktn", "", ""), "install": "npm install cdktn-cli@0.24"},
             "cdktn",

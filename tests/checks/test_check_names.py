@@ -92,7 +92,7 @@ WHOLE = state(
 @pytest.mark.parametrize(
     ("facts", "level", "words"),
     [
-        ({"state": EMPTY}, PASS, "No name of the stack is taken"),
+        ({"state": EMPTY}, PASS, "None of the stack's names is used"),
         ({"state": EMPTY, "ec2_names": (GROUP,)}, FAIL, "security group nixl-efa-prod-pair"),
         (
             {"state": EMPTY, "ec2_names": (PLACEMENT, TEMPLATE), "iam_names": (ROLE,)},
@@ -102,23 +102,31 @@ WHOLE = state(
         (
             {"state": EMPTY, "iam_names": (ROLE,)},
             FAIL,
-            "its state, in this working copy, has nothing",
+            "its state, in this working copy, does not have",
         ),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "change project_prefix or the environment's name"),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "`nixl-efa mend prod`"),
         # A security group's name is unique in a VPC alone.
-        ({"state": EMPTY, "ec2_names": (replace(GROUP, vpc_id="vpc-2"),)}, PASS, "No name"),
-        ({"state": WHOLE, "ec2_names": (GROUP, PLACEMENT, TEMPLATE), "iam_names": (ROLE,)}, PASS, "No name"),
+        ({"state": EMPTY, "ec2_names": (replace(GROUP, vpc_id="vpc-2"),)}, PASS, "None of the stack's names"),
+        (
+            {"state": WHOLE, "ec2_names": (GROUP, PLACEMENT, TEMPLATE), "iam_names": (ROLE,)},
+            PASS,
+            "None of the stack's names",
+        ),
         # A deployment that failed at another copy's role leaves its own bucket; a node is made after all of them.
         (
             {"state": state(aws_s3_bucket__scripts="b"), "iam_names": (ROLE,)},
             FAIL,
             "role nixl-efa-prod-us-east-2",
         ),
-        ({"state": state(aws_instance__producer="i-1"), "iam_names": (ROLE,)}, PASS, "its names are its own"),
+        (
+            {"state": state(aws_instance__producer="i-1"), "iam_names": (ROLE,)},
+            PASS,
+            "the names belong to it",
+        ),
         ({"state": EMPTY, "iam_names": DENIED}, SKIP, "No permission"),
         ({"state": EMPTY, "iam_names": DENIED, "ec2_names": (GROUP,)}, FAIL, "security group"),
-        ({"state": DENIED}, SKIP, "the state, which says what is this stack's own, could not be read"),
+        ({"state": DENIED}, SKIP, "the state, which tells what belongs to this stack, could not be read"),
     ],
 )
 def test_names_that_the_state_has_not_are_taken(facts: dict[str, Any], level: Level, words: str) -> None:

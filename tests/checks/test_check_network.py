@@ -178,10 +178,10 @@ PRIVATE: dict[str, Any] = {"elastic_ip": False}
     [
         ({}, {}, PASS, "igw-1, each node with an Elastic IP"),
         ({}, {"route_tables": DENIED}, SKIP, "ec2:Something"),
-        ({}, through(), FAIL, "no route to the internet (rtb-1), so the Elastic IPs lead nowhere"),
+        ({}, through(), FAIL, "no route to the internet (rtb-1), so the Elastic IPs are useless"),
         ({}, through(Route("0.0.0.0/0", "igw-1", "blackhole")), FAIL, "leads to igw-1, which is gone"),
         ({}, through(Route("10.0.0.0/8", "igw-1")), FAIL, "no route to the internet"),
-        ({}, through(Route("0.0.0.0/0", "nat-1")), WARN, "the Elastic IPs are of no use"),
+        ({}, through(Route("0.0.0.0/0", "nat-1")), WARN, "the Elastic IPs are useless"),
         (PRIVATE, through(Route("0.0.0.0/0", "nat-1")), PASS, "through the NAT gateway nat-1"),
         (PRIVATE, through(Route("0.0.0.0/0", "tgw-1")), WARN, "through tgw-1; whether that leads"),
         (PRIVATE, {}, FAIL, "elastic_ip is false and the subnet gives no public addresses"),
@@ -313,7 +313,7 @@ OPEN = group((ALL_TO_SELF,), (ALL_TO_SELF, ANYWHERE))
             group((ALL_TO_SELF,), (ALL_TO_SELF, replace(HTTPS, from_port=80, to_port=80))),
             "security group egress",
             FAIL,
-            "lets nobody out",
+            "allows no outgoing connections",
         ),
     ],
 )

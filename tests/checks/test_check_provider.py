@@ -40,13 +40,13 @@ def taking(version: str, last: str = "", path: str = "environments/dev.lock.hcl"
         (taking("5.100.0"), held(), PASS, "AWS provider 5.100.0, by environments/dev.lock.hcl."),
         (taking("5.100.0"), held(1), PASS, "5.100.0"),
         (taking("6.20.0"), held(2), PASS, "6.20.0"),
-        (Seen(DEFAULT), held(1), WARN, "no lock says which AWS provider it was deployed with"),
+        (Seen(DEFAULT), held(1), WARN, "no lock says with which AWS provider it was deployed"),
         (taking("6.20.0", "6.19.0"), held(2), WARN, "last ran here with the AWS provider 6.19.0, and the next run"),
         (taking("6.19.0", "6.20.0"), held(2), WARN, "an older provider may not read"),
         (taking("6.20.0"), held(1), WARN, "written by an AWS provider before 6.0.0 (aws_instance has the schema 1)"),
         (taking("5.100.0"), held(2), FAIL, "environments/dev.lock.hcl locks 5.100.0, which can't read it"),
         (taking("6.20.0", "6.19.0"), held(), PASS, "6.20.0"),
-        (replace(taking("5.100.0"), fault=FAULT), held(1), FAIL, "leaves it out"),
+        (replace(taking("5.100.0"), fault=FAULT), held(1), FAIL, "excludes it"),
         (taking("5.100.0"), held(1, "1.12.0"), WARN, "by Terraform (or OpenTofu) 1.12.0, and the one here is 1.11.4"),
     ],
 )  # fmt: skip
@@ -73,4 +73,4 @@ def test_the_locks_are_looked_for_where_a_synthesis_looks(tmp_path: Path) -> Non
     assert seen.lock is not None
     assert (seen.lock.version, seen.last) == ("6.20.0", "5.100.0")
     assert seen.fault is not None
-    assert "leaves it out" in seen.fault.message
+    assert "excludes it" in seen.fault.message

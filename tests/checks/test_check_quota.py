@@ -187,7 +187,7 @@ def test_the_quota(launch: dict[str, Any], facts: dict[str, Any], level: Level, 
         ({"free": 1}, of(96), PASS, "32 in use (32 of them held by reservations)"),
         ({"free": 1}, of(95), FAIL, "of which 32 are in use"),
         # How many vCPUs an older type has, the data of EFA's types does not say.
-        ({"instance_type": "g4ad.16xlarge"}, of(640), SKIP, f"beside them count those of {BLOCK_ID}"),
+        ({"instance_type": "g4ad.16xlarge"}, of(640), SKIP, f"those of {BLOCK_ID} count as well"),
         ({"instance_type": "g4ad.16xlarge"}, of(63), FAIL, "the pair takes 64"),
         ({"instance_type": "p3.16xlarge"}, of(64), PASS, "0 in use"),
         # What does not count: blocks, what is over, another account's, another class.
@@ -225,7 +225,7 @@ def test_what_runs_in_a_reservation_counts_with_it(facts: dict[str, Any], level:
 @pytest.mark.parametrize(
     ("reservation", "words"),
     [
-        (ON_DEMAND_RESERVATION, f"{BLOCK_ID} counts against the quota already"),
+        (ON_DEMAND_RESERVATION, f"{BLOCK_ID} already counts against the quota"),
         (OTHERS, f"{BLOCK_ID} counts against the quota of its owner, account 999999999999"),
     ],
 )

@@ -66,7 +66,7 @@ def test_four_unused_places_hold_the_whole_quota(
         "dev", instance_type="g7e.8xlarge", availability_zone=ZONE, capacity_reservation_id=made
     )
     found = checked(project, "quota", "dry run")
-    assert found["quota"].startswith(f"PASS {made} counts against the quota already")
+    assert found["quota"].startswith(f"PASS {made} already counts against the quota")
     assert found["dry run"].startswith("PASS")
 
 

@@ -70,14 +70,14 @@ SHARED = {"subnet": replace(SUBNET, owner="999999999999")}
     ("launch", "facts", "level", "words"),
     [
         (PRIVATE, routed(*HALVES), PASS, "through the NAT gateway nat-1"),
-        (PRIVATE, routed(HALVES[0]), WARN, "by nat-1, to which 0.0.0.0/1 is routed, can't be seen"),
+        (PRIVATE, routed(HALVES[0]), WARN, "through nat-1, to which 0.0.0.0/1 is routed"),
         # Endpoints of a VPC that a whole organization uses, and a prefix list, which may hold everything.
         (PRIVATE, routed(Route("10.0.0.0/8", "tgw-1")), WARN, "by tgw-1, to which 10.0.0.0/8 is routed"),
         (PRIVATE, routed(Route("pl-1", "pcx-1")), WARN, "by pcx-1, to which pl-1 is routed"),
         ({}, routed(Route("10.0.0.0/8", "tgw-1")), WARN, "Set elastic_ip = false"),
         # Neither the route of a gateway endpoint nor one that is dead leads anywhere else.
-        (PRIVATE, routed(Route("pl-s3", "vpce-1")), FAIL, "nobody would reach the nodes"),
-        (PRIVATE, routed(Route("10.0.0.0/8", "tgw-1", "blackhole")), FAIL, "nobody would reach the nodes"),
+        (PRIVATE, routed(Route("pl-s3", "vpce-1")), FAIL, "the nodes could not be reached"),
+        (PRIVATE, routed(Route("10.0.0.0/8", "tgw-1", "blackhole")), FAIL, "the nodes could not be reached"),
         (PRIVATE, {**routed(), **SHARED}, WARN, "account 999999999999, which shares subnet-1"),
         (PRIVATE, {**routed(), "subnet": replace(SUBNET, owner=ACCOUNT)}, FAIL, "nobody would reach"),
     ],
@@ -198,10 +198,10 @@ SAME_SUBNET = {
     [
         ({}, {}, PASS, "lets subnet-1 out to port 443, and the answers in"),
         ({}, {"network_acl": DENIED}, SKIP, "ec2:Something"),
-        ({}, acl(entry(100, "deny"), OPEN), FAIL, "acl-1 lets nothing of subnet-1 out to port 443"),
+        ({}, acl(entry(100, "deny"), OPEN), FAIL, "acl-1 blocks subnet-1 from port 443"),
         ({}, acl(OPEN, entry(100, "deny")), FAIL, "no answers from the internet into subnet-1 (TCP 32768 to"),
         ({}, acl(OPEN, entry(100, "allow", ports=range(49152, 65536))), WARN, "now and then"),
-        ({}, acl(entry(100, "allow", "52.0.0.0/8"), OPEN), WARN, "some addresses alone"),
+        ({}, acl(entry(100, "allow", "52.0.0.0/8"), OPEN), WARN, "some addresses only"),
         (INSTALLS, acl(entry(100, "allow", ports=HTTPS), OPEN), WARN, "port 80"),
         (INSTALLS, acl(OPEN, OPEN), PASS, "port 443"),
         (PRIVATE, {**BY_ENDPOINTS, **acl(IN_VPC, IN_VPC)}, PASS, "port 443"),
@@ -231,7 +231,7 @@ NAT = {**through("nat-1")}
         ({}, {}, PASS, "is off"),
         ({}, {"public_access": DENIED}, SKIP, "ec2:Something"),
         ({}, {**blocked("bidirectional"), "exclusions": DENIED}, SKIP, "ec2:Something"),
-        ({}, blocked("bidirectional"), FAIL, "neither vpc-1 nor subnet-1 is excluded: nothing gets out"),
+        ({}, blocked("bidirectional"), FAIL, "neither vpc-1 nor subnet-1 is excluded: nothing can get out"),
         ({}, blocked("ingress"), FAIL, "block-ingress"),
         ({}, blocked("ingress", ("vpc-1", "allow-egress")), FAIL, "block-ingress"),
         ({}, blocked("ingress", ("vpc-1", "allow-bidirectional")), PASS, "leaves vpc-1 out"),
@@ -360,9 +360,9 @@ def test_with_endpoints_alone_nixl_can_t_be_installed() -> None:
 @pytest.mark.parametrize(
     ("servers", "level", "words"),
     [
-        (("AmazonProvidedDNS",), PASS, "resolves names"),
-        (("10.0.0.2", "AmazonProvidedDNS"), PASS, "resolves names"),
-        (("10.0.0.2",), WARN, "name 10.0.0.2 in place of Amazon's resolver"),
+        (("AmazonProvidedDNS",), PASS, "has DNS resolution and DNS hostnames enabled"),
+        (("10.0.0.2", "AmazonProvidedDNS"), PASS, "has DNS resolution and DNS hostnames enabled"),
+        (("10.0.0.2",), WARN, "name 10.0.0.2 instead of Amazon's resolver"),
         ((), FAIL, "name no name server"),
     ],
 )

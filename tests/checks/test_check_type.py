@@ -31,7 +31,7 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         {"offered_zones": ("us-east-2c",)},
         "type offered",
         FAIL,
-        "not offered in us-east-2a; it is in us-east-2c",
+        "not offered in us-east-2a; it is offered in us-east-2c",
     ),
     ({}, {"zone": "us-east-2b"}, "type offered", FAIL, "not offered in us-east-2b"),
     ({}, {"offered_zones": ()}, "type offered", FAIL, "No zone of us-east-2 offers g7e.8xlarge"),
@@ -78,7 +78,7 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
         "LIBFABRIC over EFA: the EFA of g7e.12xlarge has",
     ),
     ({"instance_type": "g7.8xlarge"}, {}, "NIXL backend", WARN, "GPUDirect RDMA is not known here"),
-    ({"market": "capacity-block"}, {}, "type market", FAIL, "can't be had as capacity-block"),
+    ({"market": "capacity-block"}, {}, "type market", FAIL, "is not sold as capacity-block"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "Set use_capacity_block = false"),
     (
         {},

@@ -41,7 +41,7 @@ def test_a_failed_apply_says_what_runs_and_what_comes_next(deploying: Deploying)
     assert "terraform apply ended with exit code 1. nixl-efa-dev-producer i-" in ran.err
     assert "run and are billed" in ran.err
     assert "`nixl-efa mend dev`" in ran.err
-    assert "`nixl-efa deploy dev` goes on from here" in ran.err
+    assert "`nixl-efa deploy dev` continues" in ran.err
 
 
 def test_what_aws_refused_in_the_apply_is_told_with_its_words_and_what_to_do(deploying: Deploying) -> None:

@@ -66,7 +66,7 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
             "python",
             {"other_python": "/usr/bin/python"},
             "WARN",
-            "cdktf.json's app runs /usr/bin/python, which",
+            "cdktf.json's app runs /usr/bin/python, where",
         ),
         ("packages", {"packages": {"nixl-efa": "1.0.0"}}, "WARN", "cdktf is not installed for this Python"),
         ("node", {"machine": replace(MACHINE, node=ABSENT)}, "FAIL", "20.9 or newer. https://nodejs.org/"),

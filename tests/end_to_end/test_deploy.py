@@ -240,7 +240,7 @@ def test_a_wait_that_is_interrupted_goes_on_with_the_same_command(
     rest, _ = process.communicate()
     assert process.returncode == 130, said + rest
     assert "No node runs." in rest
-    assert "`nixl-efa deploy prod` goes on from here" in rest
+    assert "`nixl-efa deploy prod` continues" in rest
     assert ids(ec2, "prod") == {}
 
     aws.clock.run(60)
