@@ -270,7 +270,9 @@ def _name_servers(launch: Launch, facts: Facts, vpc: str, by_hand: str) -> Findi
     if facts.own_vpc is None or (
         chosen not in ("", "default") and all(each.id != chosen for each in facts.dhcp_options)
     ):
-        message = f"{vpc} resolves names. The name servers in its DHCP options can't be read."
+        message = (
+            f"{vpc} resolves names. The name servers in its DHCP options can't be seen from this account."
+        )
         return skipped("vpc DNS", message, "", shown)
     servers = next((each.name_servers for each in facts.dhcp_options if each.id == chosen), (AMAZON_DNS,))
     if AMAZON_DNS in servers:
