@@ -202,7 +202,7 @@ def test_where_terraform_remembers_the_old_place_it_is_said_how_to_move(
     ("backend", "was", "words"),
     [
         (IN_CLOUD, LOCAL, "`terraform -chdir=cdktf.out/stacks/nixl-efa-prod init` at a terminal asks"),
-        ("local", CLOUD, "Terraform moves no state out of Terraform Cloud"),
+        ("local", CLOUD, "Terraform can't move a state out of Terraform Cloud"),
     ],
 )
 def test_terraform_cloud_has_ways_of_its_own_and_takes_no_migrate_state(

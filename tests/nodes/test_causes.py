@@ -127,9 +127,9 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         (
             {"market": "on-demand", "reservation": LENT, "code": ""},
             "took the capacity back (inferred",
-            "anew",
+            "again",
         ),
-        ({"market": "on-demand", "reservation": LENT}, "somebody shut it down through the EC2 API", "anew"),
+        ({"market": "on-demand", "reservation": LENT}, "somebody shut it down through the EC2 API", "again"),
         (
             {"market": "interruptible-capacity-reservation", "reservation": None, "code": ""},
             "the owner of its interruptible reservation",

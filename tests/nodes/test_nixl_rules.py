@@ -37,7 +37,7 @@ MISSING = "cannot open shared object file: No such file or directory"
         (
             "/lib/x86_64-linux-gnu/libfabric.so.1: version `FABRIC_1.7' not found",
             "2.7.0amzn2.0",
-            "the loader takes another one before it",
+            "the loader finds another one first",
         ),
         (f"libfabric.so.1: {MISSING}", "", "Install the EFA software"),
         (f"libhwloc.so.15: {MISSING}", "2.6.0", "apt-get install libhwloc15"),
@@ -69,4 +69,4 @@ def test_without_nvidia_gpus_the_missing_driver_is_a_missing_stub(
     p5_facts: NodeFacts, p5_plan: Planned
 ) -> None:
     facts = replace(p5_facts, nixl=Nixl("1.5.0", "LIBFABRIC", "", f"libcuda.so.1: {MISSING}"))
-    assert "it makes a stub" in nixl(facts, replace(p5_plan, accelerator_kind="neuron")).remedy
+    assert "it creates a stub" in nixl(facts, replace(p5_plan, accelerator_kind="neuron")).remedy

@@ -74,7 +74,7 @@ def test_verify_ends_with_1_and_says_what_to_do_when_it_went_over_tcp(
         answer(aws, instance_id, node)
     code, out, _ = run("verify", "prod")
     assert code == 1
-    assert "FAIL silent fall-back to TCP" in out
+    assert "FAIL silent fallback to TCP" in out
     assert "FAIL fabric: Use LIBFABRIC over EFA" in out
 
 
@@ -97,7 +97,7 @@ def test_status_shows_the_pair_without_asking_the_nodes(project: Project, aws: L
     code, out, _ = run("status", "prod")
     assert code == 0, out
     assert all(instance_id in out for instance_id in project.ids)
-    assert "no reservation: nothing ends by itself" in out
+    assert "no reservation: the nodes have no end time" in out
     assert "SendCommand" not in aws.calls.actions()
 
 
@@ -215,7 +215,7 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
         (
             "volume-key",
             "terminated",
-            "the key of its encrypted volume may not be used (Client.InternalError)",
+            "the key of its encrypted volume can't be used (Client.InternalError)",
         ),
     ],
 )
@@ -278,7 +278,7 @@ def test_verify_asks_no_node_when_one_of_them_is_gone(project: Project, aws: Loc
             ["verify", "prod"],
             {"consumer_instance_id": None},
             1,
-            "is half-built: its stack has no consumer_instance_id",
+            "is incomplete: its stack has no consumer_instance_id",
         ),
         (
             ["connect", "prod", "proxy"],

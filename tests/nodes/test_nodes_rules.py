@@ -48,7 +48,7 @@ BROKEN_REPORT = {
         ({"boot_report": BROKEN_REPORT}, "boot report", FAIL, "memlock (planned unlimited, seen 64)"),
         ({"rdma_devices": {"rdmap0s0": "0x1d0f"}}, "EFA devices", FAIL, "1 of 32"),
         ({"domains": (), "fi_info_error": "fi_getinfo: -61"}, "fi_info", FAIL, "fi_getinfo: -61"),
-        ({"domains": ()}, "fi_info", FAIL, "fall back to TCP in silence"),
+        ({"domains": ()}, "fi_info", FAIL, "fall back to TCP without an error"),
         ({"efa_driver": ""}, "EFA driver", FAIL, "not loaded"),
         ({"libfabric": ""}, "libfabric", FAIL, "not installed"),
         ({"efa_installer": ""}, "libfabric", PASS, "2.1.0amzn3.0"),
@@ -66,7 +66,7 @@ BROKEN_REPORT = {
             {"nixl": Nixl("1.5.0", "LIBFABRIC", UNKNOWN, "")},
             "NIXL",
             WARN,
-            "what it goes over is not told",
+            "does not say which provider it uses",
         ),
     ],
 )

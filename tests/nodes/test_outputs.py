@@ -55,7 +55,7 @@ def test_what_only_some_pairs_have_may_be_absent() -> None:
     [
         (
             {name: value for name, value in WHOLE.items() if not name.startswith("consumer")},
-            "half-built: its stack has no consumer_instance_id, no consumer_private_ip.",
+            "incomplete: its stack has no consumer_instance_id, no consumer_private_ip.",
         ),
         ({**WHOLE, "producer_instance_id": None}, "no producer_instance_id. `nixl-efa mend prod` keeps"),
     ],
@@ -103,7 +103,7 @@ def test_resources_without_any_output_are_half_a_pair(tmp_path: Path) -> None:
         "instances": [{"attributes": {"id": "r"}}],
     }
     document = json.dumps({"version": 4, "outputs": {}, "resources": [role]})
-    with pytest.raises(Failure, match="is half-built: its stack has no producer_instance_id"):
+    with pytest.raises(Failure, match="is incomplete: its stack has no producer_instance_id"):
         outputs.read(LOCAL, tmp_path, {}, lambda command, folder, environ: (0, document, ""))
 
 

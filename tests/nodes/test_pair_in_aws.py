@@ -115,7 +115,7 @@ ON_DEMAND = {"ReservationType": "default"}
         (reservation(-1, "expired"), Level.FAIL, "cr-1 is expired: its time is over."),
         (reservation(30, "scheduled"), Level.FAIL, "is scheduled: it has not started yet."),
         (reservation(None, **ON_DEMAND), Level.PASS, "On-Demand reservation cr-1 is active and has no end."),
-        (reservation(1, **ON_DEMAND), Level.PASS, "ends at 2026-12-01 10:00 UTC; its instances go on"),
+        (reservation(1, **ON_DEMAND), Level.PASS, "ends at 2026-12-01 10:00 UTC; its instances keep running"),
         (
             reservation(-1, "expired", **ON_DEMAND),
             Level.WARN,

@@ -40,7 +40,7 @@ FAIL, WARN, PASS = Level.FAIL, Level.WARN, Level.PASS
             "ended with an error: ('scripts-user', RuntimeError('Runparts: 1 failures (part-002) in 1 attempted",
         ),
         ("cloud_init/error-told-as-a-warning", FAIL, "Failed to apply network config names"),
-        ("cloud_init/running-for-ever", WARN, "although its last stage has ended: it will stay so"),
+        ("cloud_init/running-for-ever", WARN, "although its last stage has ended: this will not change"),
         ("cloud_init/wait-dots-on-the-status-line", FAIL, "ended with an error: ('scripts."),
         ("cloud_init/not-started", FAIL, "not finished: not started."),
         ("cloud_init/disabled", FAIL, "Cloud-init disabled by /etc/cloud/cloud-init.disabled"),

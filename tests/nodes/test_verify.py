@@ -140,7 +140,11 @@ def test_where_vram_fails_and_host_memory_does_not_that_is_a_failure_of_its_own(
         ("handshake", "NIXL's first notification did not arrive", "the security group"),
         ("connect", "no consumer at 10.0.0.12 port 18600 within 60 s", "the security group"),
         ("ended", "it did not finish in time", "the row NIXL"),
-        ("transfer", "1 of 64 writes of 64 KiB are not as they were sent", "Do not serve with this pair"),
+        (
+            "transfer",
+            "1 of 64 writes of 64 KiB are not as they were sent",
+            "Do not use this pair for serving",
+        ),
     ],
 )
 def test_what_to_do_about_a_failed_transfer_follows_from_where_it_failed(
@@ -187,7 +191,7 @@ def test_when_nothing_moves_every_reason_is_told(verify: Any, nodes: Nodes) -> N
     failed = of(verify(), "transfer")
     assert [finding.level for finding in failed] == [Level.FAIL, Level.WARN, Level.WARN, Level.WARN]
     for finding, words in zip(
-        failed, ("Segmentation fault", "ASIO", "No route to host", "EFA's alone"), strict=True
+        failed, ("Segmentation fault", "ASIO", "No route to host", "EFA is not the only fault"), strict=True
     ):
         assert words in finding.message
     assert "security group" in failed[2].remedy
@@ -316,7 +320,7 @@ def test_a_type_that_the_data_does_not_know_has_no_figure_to_fall_short_of(p5_pl
         # Neither EFA's counters nor IP's saw the payload: nothing is proved, TCP neither.
         (GIB // 2, GIB, (0, 0), Level.FAIL, "no proof"),
         (GIB, GIB // 2, (0, 0), Level.FAIL, "no proof"),
-        (0, 0, (GIB, GIB), Level.FAIL, "silent fall-back to TCP"),
+        (0, 0, (GIB, GIB), Level.FAIL, "silent fallback to TCP"),
         # A node downloads a model meanwhile, or both do: that was not this transfer.
         (GIB, GIB, (9 * GIB, 1000), Level.PASS, "NIXL (LIBFABRIC, VRAM) went over EFA"),
         (GIB, GIB, (5 * GIB // 2, 5 * GIB // 2), Level.PASS, "NIXL (LIBFABRIC, VRAM) went over EFA"),

@@ -70,7 +70,7 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
         )
     message = f"EC2 would refuse the launch: {advice.meaning}. {said}"
     if answer.code == "ReservationCapacityExceeded" and reservation.awaits_slots(launch, facts):
-        remedy = f"A slot is free again some minutes after its instance ended. Wait; `nixl-efa deploy {launch.environment}` also waits for it."  # noqa: E501
+        remedy = f"A slot is free again some minutes after its instance ended. Wait a few minutes, or run `nixl-efa deploy {launch.environment}`, which waits for it."  # noqa: E501
         return warned(
             _CHECK, f"EC2 would refuse the launch now: a slot is not free yet. {said}", remedy, by_hand
         )
