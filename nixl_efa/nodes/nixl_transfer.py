@@ -297,9 +297,7 @@ def _checked(nixl: Nixl, line: Line, step: Step, at_once: bool) -> float:
     line.say(sent=True)
     line.hear()
     if open_requests:
-        text = (
-            f"every byte arrived, but NIXL reports {open_requests} of {step.requests} requests as incomplete"
-        )
+        text = f"all bytes arrived, but NIXL calls {open_requests} of {step.requests} requests incomplete"
         raise TransferError(text, TRANSFER)
     return seconds
 
