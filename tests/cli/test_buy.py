@@ -181,7 +181,7 @@ def test_an_offering_of_another_machine_can_not_be_looked_up_since_each_search_g
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "other"))
     options = ("--type", "p5.48xlarge", "--count", "2", "--hours", "24", "--region", REGION)
     refused = cli.buy(offering, *options)
-    assert (refused.code, "stands there under another id" in refused.err) == (1, True)
+    assert (refused.code, "has another id now" in refused.err) == (1, True)
     assert cli.reservations() == []
     # What a search here shows can be bought.
     assert cli.buy(cli.offer()).code == 0

@@ -223,7 +223,7 @@ def test_an_on_demand_reservation_is_cancelled_when_agreed(cli: Cli, aws: LocalA
 
 def test_a_block_is_not_cancelled_because_aws_does_not_allow_it(cli: Cli, aws: LocalAws, block: str) -> None:
     refused = cli("capacity", "cancel", block, "--yes")
-    assert (refused.code, "AWS does not allow to cancel one" in refused.err) == (1, True)
+    assert (refused.code, "AWS does not allow cancelling one" in refused.err) == (1, True)
     assert actions(aws, "CancelCapacityReservation") == 0
 
 

@@ -213,7 +213,7 @@ class Project:
         """`nixl-efa mend`, told to take over only where it says that nothing else can know whose the pair is."""
         text, until = self.cli("mend", ENVIRONMENT, "--yes", code=None), time.monotonic() + 120
         # As it says: another run on this machine, whose folder is removed by now, can't be told from this stack's.
-        while "is still at work" in text and time.monotonic() < until:
+        while "is still working" in text and time.monotonic() < until:
             time.sleep(1)
             text = self.cli("mend", ENVIRONMENT, "--yes", code=None)
         return self.cli("mend", ENVIRONMENT, "--yes", "--take-over") if "--take-over" in text else text

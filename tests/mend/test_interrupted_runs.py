@@ -111,8 +111,8 @@ def test_what_is_whole_is_left_alone_and_the_pair_of_a_lost_machine_is_taken_ove
         assert "These names are taken" in one.cli("deploy", ENVIRONMENT, "--auto-approve", code=1)
         assert (one.inventory(), state.exists()) == (made, False)
         said = one.cli("mend", ENVIRONMENT, "--yes", code=1)
-        assert "may be another working copy's" in said
-        assert "If one holds it, stop here" in said
+        assert "may belong to another working copy" in said
+        assert "If it does, stop here" in said
         assert not state.exists()
         assert "0 to destroy" in one.cli("mend", ENVIRONMENT, "--yes", "--take-over"), one.story()
         one.run(CDKTF)
@@ -136,7 +136,7 @@ def test_the_pair_of_a_lost_state_is_kept_although_a_deployment_was_tried_withou
         [first, second] = sorted(one.buckets())
         said = one.mend()
         assert "0 to destroy" in said, one.story()
-        assert f"{second} is left over then, and no state knows it" in said
+        assert f"{second} is then left over, and in no state" in said
         one.client("s3").delete_bucket(Bucket=second)
         one.run(CDKTF)
         assert_whole(one, ran)
