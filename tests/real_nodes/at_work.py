@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,12 +62,16 @@ class Desk:
         out, err = process.communicate(timeout=120)
         return process.returncode, out.decode(), err.decode()
 
-    def allow(self, command: str) -> None:
-        """From here on nothing more than what `nixl-efa policy COMMAND` prints."""
+    def allow(self, command: str, never_put: Sequence[str] = ()) -> None:
+        """From here on nothing more than what `nixl-efa policy COMMAND` prints, less the writing of these objects."""
         self.account.aws.allow_only(None)
         code, printed, said = self.call("policy", "--env", "trial", command)
         assert code == 0, said
-        under(self.account.aws, printed)
+        policy = json.loads(printed)
+        resources = [f"arn:aws:s3:::{BUCKET}/{key}" for key in never_put]
+        if resources:
+            policy["Statement"].append({"Effect": "Deny", "Action": ["s3:PutObject"], "Resource": resources})
+        under(self.account.aws, json.dumps(policy))
 
     def in_bucket(self) -> list[str]:
         """What lies in the scripts bucket."""

@@ -220,11 +220,9 @@ def test_a_copy_that_was_interrupted_goes_on_and_leaves_nothing_behind(work: Des
     kept = [key for key in work.in_bucket() if key.startswith("nixl-efa-copy/") and not key.endswith(".json")]
     assert len(kept) >= 2
     assert work.account.run(work.ids["producer"], "test -e /srv/big")["ResponseCode"] == 1
-    work.account.aws.calls.clear()
+    # What is there is not sent again: that would be denied.
+    work.allow("copy", never_put=kept)
     assert work.call(*words)[0] == 0
-    stored = [call for call in work.account.aws.calls.all() if call.action == "PutObject"]
-    # The list of files, and the pieces that were missing: one was on its way, maybe.
-    assert 1 <= len(stored) <= 1 + 3 - len(kept)
     told = work.account.out(work.ids["producer"], "sha256sum /srv/big; ls -A /srv")
     assert told.split()[0] == hashlib.sha256((tmp_path / "big").read_bytes()).hexdigest()
     assert ".nixl-efa-copy-" not in told
