@@ -139,7 +139,7 @@ def connect(
         command = ["aws", "ssm", "start-session", "--region", settings.region, "--target", wanted.instance_id]
         command += ["--profile", chosen] if chosen else []
         if settings.assume_role:
-            output.say(f"Command to run: {settings.assume_role.arn}.")
+            output.say(f"Run this command as {settings.assume_role.arn}.")
         output.data(shlex.join(command))
         return
     version = plugin_version()

@@ -135,7 +135,7 @@ def test_a_port_of_a_node_is_reached_at_this_machine_until_ctrl_c(work: Desk) ->
         told = re.fullmatch(
             r"127\.0\.0\.1:(\d+) is port 8123 of consumer, until Ctrl-C\.\n", line(process.stderr)
         )
-    assert (refused[0], "--local-port 8123: it can't be had" in refused[2]) == (2, True)
+    assert (refused[0], "--local-port 8123: it can't be used" in refused[2]) == (2, True)
     assert told is not None
     assert line(process.stdout).startswith(f"Port {told[1]} opened for sessionId local-")
     for _ in range(2):
