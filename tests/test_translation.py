@@ -21,10 +21,7 @@ ENGLISH_ALONE = {
         [
             "README.md",
             "docs/capacity.md",
-            "docs/check.md",
             "docs/cost.md",
-            "docs/deploy.md",
-            "docs/design.md",
             "docs/from-cdk.md",
             "docs/serve.md",
             "docs/work.md",
