@@ -20,7 +20,6 @@ ENGLISH_ALONE = {
     **dict.fromkeys(
         [
             "README.md",
-            "docs/capacity.md",
             "docs/cost.md",
             "docs/from-cdk.md",
             "docs/serve.md",
