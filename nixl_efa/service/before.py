@@ -92,6 +92,17 @@ def nixl_finding(facts: NodeFacts, planned: Planned, way: Way) -> Finding:
     return nixl_rules.nixl(facts, planned)
 
 
+def type_finding(planned: Planned) -> Finding | None:
+    """What keeps a type from running the engine; None where nothing does."""
+    if planned.accelerator_kind != "neuron":
+        return None
+    return failed(
+        "engine",
+        f"the package {vllm.PACKAGE} has no build for the Neuron devices of {planned.instance_type}.",
+        "Take a type with NVIDIA GPUs; vLLM Neuron has settings of its own (docs/nodes.md).",
+    )
+
+
 def node_findings(
     environment: str, node: Node, found: Prepared, service: Service, way: Way
 ) -> tuple[Finding, ...]:

@@ -24,6 +24,8 @@ ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID")
 METRICS = re.compile(r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{")
 WIDTH, MOST = 250, 20
+# A proxy of the environment is for the hub.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def run(*command: str) -> str:
@@ -37,7 +39,7 @@ def run(*command: str) -> str:
 def get(url: str) -> str | None:
     """What answers there with 200; None when nothing does."""
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:
+        with _DIRECTLY.open(url, timeout=5) as answer:
             return str(answer.read().decode("utf-8", "replace"))
     except (OSError, ValueError):
         return None

@@ -206,9 +206,18 @@ class OnNodes:
         text = base64.b64encode(json.dumps(proof).encode()).decode()
         write = (
             'root=${NIXL_EFA_ROOT:-}\nmkdir -p "$root/run/nixl-efa" && '
-            'printf %s "$1" | base64 -d >"$root/run/nixl-efa/proven.json" && echo "@@ begin proven\n@@ end proven 0"\n'
+            'printf %s "$1" | base64 -d >"$root/run/nixl-efa/proven.json"\n'
+            "printf '@@ begin proven\\n@@ end proven %s\\n' $?\n"
         )
-        return self.run({self.router_node.name: Script(write, (text,))}, SECONDS, "proof")[1]
+        name = self.router_node.name
+        found, problems = self.run({name: Script(write, (text,))}, SECONDS, "proof")
+        if name in found and found[name].get("proven", MISSING).code:
+            return {
+                name: failed(
+                    "proof", "/run/nixl-efa/proven.json can't be written.", "Is the disk full (`df -h`)?"
+                )
+            }
+        return problems
 
     def logs(
         self, nodes: Iterable[Node], unit: str, lines: int

@@ -97,6 +97,11 @@ def _before(
     nodes: OnNodes, service: Service, planned: Mapping[str, Planned], way: Way, report: Report, say: Say
 ) -> Mapping[str, Prepared]:
     """What the nodes have, and what they must have, installed."""
+    for name, wanted in planned.items():
+        if unfit := before.type_finding(wanted):
+            report.add(name, unfit)
+    if report.is_stopped:
+        return {}
     say(f"Asking {nodes.pair.every_node} through Run Command ...")
     facts, problems = nodes.run(
         {node.name: Script(script("node-facts.sh")) for node in nodes.pair.nodes},

@@ -41,6 +41,8 @@ WARM_UPS = 3
 ANSWER_SECONDS, COUNT_SECONDS = 300.0, 5.0
 _METRICS = ("vllm:prompt_tokens_by_source_total", "vllm:nixl_")
 _SIOCGIFADDR = 0x8915
+# A proxy of the environment is for the hub.
+_DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 # What a producer is asked to keep for somebody else (vLLM, NixlConnector usage guide; the router sends the same).
 _REMOTE_DECODE = {
     "do_remote_decode": True,
@@ -65,7 +67,7 @@ def ask(step: str, url: str, body: dict[str, Any] | None = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
     try:
-        with urllib.request.urlopen(request, timeout=ANSWER_SECONDS) as answer:
+        with _DIRECTLY.open(request, timeout=ANSWER_SECONDS) as answer:
             return json.load(answer)
     except urllib.error.HTTPError as error:
         said = " ".join(error.read().decode("utf-8", "replace").split())
@@ -79,7 +81,7 @@ def metrics(urls: list[str]) -> str:
     found = []
     for url in urls:
         try:
-            with urllib.request.urlopen(f"{url}/metrics", timeout=10) as answer:
+            with _DIRECTLY.open(f"{url}/metrics", timeout=10) as answer:
                 lines = answer.read().decode("utf-8", "replace").splitlines()
         except OSError as error:
             raise ProofError("metrics", f"no metrics from {url}: {error}") from None

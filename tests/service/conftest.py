@@ -19,7 +19,7 @@ from nixl_efa.nodes import run_command
 from nixl_efa.nodes.facts import Planned, planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
-from nixl_efa.service.model import Way, way_of
+from nixl_efa.service.model import IP, Way, way_of
 from nixl_efa.service.on_nodes import OnNodes
 from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
 from tests.told_at_boot import P5
@@ -28,9 +28,12 @@ __all__ = ["account", "tree"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ROUTER = ROOT / ".tools" / "router"
-# What the machines can have: no EFA and no GPU, so NIXL goes by UCX over their IP interface.
+# What the machines can have: no EFA and no GPU. The real engine goes by UCX over their IP interface; the stand-in by
+# LIBFABRIC, as on AWS, but over tcp, which the settings of a rehearsal ask for.
 PLANNED: Planned = planned("g7e.8xlarge", None, 0, "1.5.0")
 WAY: Way = way_of(PLANNED)
+OVER_EFA: Planned = planned("g7e.12xlarge", None, 1, "1.5.0")
+OVER_TCP = Way("LIBFABRIC", "tcp", IP)
 MODEL = "/models/stand-in"
 
 
@@ -90,11 +93,15 @@ def aws(tree: Path, layer: Path) -> Iterator[LocalAws]:
         yield running
 
 
+def with_efa(own: PeerNode) -> Bootstrap:
+    """What the product tells a node of a type with one EFA interface, by which LIBFABRIC goes."""
+    return replace(first_boot(own), instance_type="g7e.12xlarge", efa_interfaces=1)
+
+
 @pytest.fixture(scope="module")
 def nodes(account: Account) -> OnNodes:
-    """A pair after its first boot, NIXL installed."""
-    pair = PairOutputs("trial", tuple(boot(account, first_boot, "producer", "consumer")), BUCKET)
-    return on(account, pair)
+    """A pair after its first boot, NIXL installed; it was told of EFA, which the machines don't have."""
+    return on(account, PairOutputs("trial", tuple(boot(account, with_efa, "producer", "consumer")), BUCKET))
 
 
 def on(account: Account, pair: PairOutputs) -> OnNodes:

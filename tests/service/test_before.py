@@ -154,6 +154,13 @@ def test_our_own_units_have_their_ports() -> None:
     assert found["ports"].level is Level.PASS
 
 
+def test_a_type_for_which_the_package_has_no_build_is_refused() -> None:
+    assert before.type_finding(P5) is None
+    found = before.type_finding(replace(P5, instance_type="trn2.48xlarge", accelerator_kind="neuron"))
+    assert found is not None
+    assert "no build for the Neuron devices of trn2.48xlarge" in found.message
+
+
 def test_the_flag_decides_the_dtype_unless_it_is_auto() -> None:
     config: dict[str, object] = {"torch_dtype": "bfloat16"}
     told = [vllm.dtype(flags, config) for flags in (("--dtype", "half"), ("--dtype=auto",), ())]

@@ -94,6 +94,13 @@ def test_a_pair_is_asked_as_the_router_asks_it() -> None:
     assert all(256 <= one < 1024 for one in alone["prompt"])
 
 
+def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with Server([]) as url:
+        assert vllm_prove.metrics([url])
+        assert look_at_units.get(f"{url}/health")
+
+
 def test_a_first_answer_that_fails_is_asked_for_again() -> None:
     with (
         Server([text("own", kv_transfer_params=PARAMS)]) as producer,

@@ -13,11 +13,12 @@ from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.service import run
-from nixl_efa.service.model import Service, engine_url
+from nixl_efa.service.model import Service, Way, engine_url, way_of
 from nixl_efa.service.on_nodes import OnNodes
 from tests.real_nodes.conftest import Account, wait_until
-from tests.service.conftest import MODEL, PLANNED, WAY
+from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP
 
+ENV = "/etc/nixl-efa/env"
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
 
 
@@ -30,11 +31,11 @@ def at_once() -> Iterator[None]:
         yield
 
 
-def started(nodes: OnNodes, *flags: str, told: list[str] | None = None, anew: bool = False) -> run.Report:
+def started(nodes: OnNodes, *flags: str, told: list[str] | None = None, way: Way = OVER_TCP) -> run.Report:
     service = Service("vllm", MODEL, "0.32.0", flags)
-    planned = {node.name: PLANNED for node in nodes.pair.nodes}
+    planned = {node.name: OVER_EFA for node in nodes.pair.nodes}
     say = (told if told is not None else []).append
-    return run.start(nodes, service, planned, WAY, clock=SystemClock(), say=say, anew=anew)
+    return run.start(nodes, service, planned, way, clock=SystemClock(), say=say)
 
 
 def failed(report: run.Report) -> list[tuple[str, str]]:
@@ -47,10 +48,44 @@ def engines(account: Account, nodes: OnNodes) -> dict[str, str]:
     return {node.name: account.out(node.instance_id, show).strip() for node in nodes.pair.nodes}
 
 
+def provider(account: Account, nodes: OnNodes, value: str) -> None:
+    """What the nodes' environment says of libfabric's provider; empty: nothing."""
+    line = f"FI_PROVIDER={value}" if value else ""
+    for node in nodes.pair.nodes:
+        account.out(
+            node.instance_id,
+            f"sed -i 's/^FI_PROVIDER=.*/{line}/' {ENV}; grep -q FI_ {ENV} || echo {line} >>{ENV}",
+        )
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("efa", "1.5.0 makes no LIBFABRIC: fi_getinfo failed No data available."),
+        ("", "1.5.0 with LIBFABRIC goes over tcp, not over EFA."),
+    ],
+)
+def test_without_efa_nothing_is_installed_and_nothing_started(
+    nodes: OnNodes, account: Account, value: str, said: str
+) -> None:
+    provider(account, nodes, value)
+    told: list[str] = []
+    report = started(nodes, told=told, way=way_of(OVER_EFA))
+    assert [(where, one.check, one.message) for where, one in report.found] == [
+        ("producer", "NIXL", said),
+        ("consumer", "NIXL", said),
+    ]
+    assert told == ["Asking both nodes through Run Command ..."]
+
+
 def test_a_service_is_ready_when_it_is_proven(nodes: OnNodes, account: Account) -> None:
+    provider(account, nodes, "tcp")
     told: list[str] = []
     report = started(nodes, told=told)
     assert failed(report) == []
+    rails = [one.message for _, one in report.found if one.check == "provider"]
+    assert len(rails) == 2
+    assert all("rails using provider=tcp" in one for one in rails)
     assert report.ready
     checks = [(where, one.check) for where, one in report.found]
     assert checks[-5:] == [
@@ -99,13 +134,12 @@ def test_what_is_wrong_is_refused_before_an_engine_is_started(nodes: OnNodes, ac
     """The other backend in the consumer's environment, and somebody on the router's port."""
     consumer = nodes.router_node.instance_id
     before = engines(account, nodes)
-    env = "/etc/nixl-efa/env"
-    account.out(consumer, f"cp {env} /run/env; sed -i '/^PAIR_KV/s/UCX/LIBFABRIC/' {env}")
+    account.out(consumer, f"cp {ENV} /run/env; sed -i '/^PAIR_KV/s/LIBFABRIC/UCX/' {ENV}")
     account.out(
         consumer, "systemctl stop nixl-efa-router; systemd-run --unit=other python3 -m http.server 8000"
     )
-    report = started(nodes, anew=True)
-    account.out(consumer, f"cp /run/env {env}; systemctl stop other")
+    report = started(nodes)
+    account.out(consumer, f"cp /run/env {ENV}; systemctl stop other")
     assert failed(report) == [("consumer", "settings"), ("consumer", "ports")]
     assert engines(account, nodes) == before
 
@@ -142,4 +176,4 @@ def test_a_service_that_is_stopped_leaves_nothing_that_runs(nodes: OnNodes, acco
     assert {one.check for _, one in run.status(nodes).found} == {"engine", "router"}
     log, problems = nodes.logs(nodes.pair.nodes, "nixl-efa-engine.service", 50)
     assert problems == {}
-    assert all("Backend UCX was instantiated" in one["log"].text for one in log.values())
+    assert all("Backend LIBFABRIC was instantiated" in one["log"].text for one in log.values())
