@@ -2,7 +2,7 @@
 
 A node runs it with the standard library. Argument: a JSON document:
   units     name and url (that answers with 200 while it is well) of each
-  pattern   of the lines of a log that are read; lines: how many of its last ones are told
+  pattern   of the lines that are read of a log's beginning; lines: how many of its last ones are told
 stdout is one JSON document:
   units     of each: state (systemd's ActiveState; empty: no such unit), restarts (since somebody started it),
             invocation (systemd's id of this start), healthy, log (the lines that are read), end (its last lines),
@@ -18,12 +18,15 @@ import re
 import subprocess
 import sys
 import urllib.request
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID")
 METRICS = re.compile(r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{")
-WIDTH, MOST = 250, 20
+# Of a log: how much of a line, how many lines, and among how many of its first they are looked for.
+WIDTH, MOST, BEGINNING = 250, 40, 20_000
 # A proxy of the environment is for the hub.
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -54,27 +57,47 @@ def read(path: str) -> str:
         return ""
 
 
-def journal(invocation: str) -> list[str]:
-    """What one start of a unit has said, what systemd says of it included."""
-    if not invocation:
-        return []
-    matches = (f"_SYSTEMD_INVOCATION_ID={invocation}", "+", f"INVOCATION_ID={invocation}")
-    return run("journalctl", "--no-pager", "--output=cat", *matches).splitlines()
+def journal(invocation: str, *options: str) -> list[str]:
+    """The command that prints what one start of a unit has said, what systemd says of it included."""
+    return [
+        "journalctl",
+        "--no-pager",
+        "--output=cat",
+        *options,
+        f"_SYSTEMD_INVOCATION_ID={invocation}",
+        "+",
+        f"INVOCATION_ID={invocation}",
+    ]
+
+
+def beginning(invocation: str, pattern: str) -> str:
+    """The lines of a start that fit the pattern. NIXL says something of each transfer: all of it may be gigabytes."""
+    found: list[str] = []
+    with (
+        suppress(OSError),
+        subprocess.Popen(journal(invocation), stdout=subprocess.PIPE, text=True, errors="replace") as process,
+    ):
+        for line in islice(process.stdout or (), BEGINNING):
+            if re.search(pattern, line) and len(found) < MOST:
+                found.append(line.rstrip()[:WIDTH])
+        process.kill()
+    return "\n".join(found)
 
 
 def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
     """One unit."""
     told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
     shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
-    said = [line[:WIDTH] for line in journal(shown.get("InvocationID", ""))]
+    invocation = shown.get("InvocationID", "")
+    end = run(*journal(invocation, f"--lines={lines}")).splitlines() if invocation else []
     metrics = get(f"{url.rpartition('/')[0]}/metrics") or ""
     return {
         "state": shown.get("ActiveState", "") if shown.get("LoadState") == "loaded" else "",
         "restarts": int(shown.get("NRestarts") or 0),
-        "invocation": shown.get("InvocationID", ""),
+        "invocation": invocation,
         "healthy": get(url) is not None,
-        "log": "\n".join([line for line in said if re.search(pattern, line)][-MOST:]),
-        "end": "\n".join(said[-lines:]),
+        "log": beginning(invocation, pattern) if invocation else "",
+        "end": "\n".join(line[:WIDTH] for line in end),
         "metrics": "\n".join(line for line in metrics.splitlines() if METRICS.match(line)),
     }
 

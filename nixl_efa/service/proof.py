@@ -48,6 +48,12 @@ _REMEDIES = (
         "CUDA does not start on the node: see the rows CUDA and accelerators of `nixl-efa verify`.",
     ),
     (
+        # vllm-project/vllm#27083, and its pull request 41863.
+        r"engine ID mismatch|[Hh]andshake failed|handshake_setup_failed",
+        "The consumer reached another engine than the producer, or none: VLLM_NIXL_SIDE_CHANNEL_HOST in "
+        "/etc/nixl-efa/env must be each node's own address (`nixl-efa nodes sync` writes it).",
+    ),
+    (
         r"unrecognized arguments|error: argument",
         "A flag after the two dashes is none of this engine's version.",
     ),
@@ -59,17 +65,17 @@ def not_started(end: str) -> Finding:
     """An engine that ended at its start, by the last lines of its log."""
     lines = [one.strip() for one in end.splitlines() if one.strip()]
     line, remedy = _cause(lines)
-    told = line or "it says nothing"
+    told = line or "".join(lines[-1:]) or "it says nothing"
     return failed("start", f"the engine ended: {told}", remedy)
 
 
 def _cause(lines: list[str]) -> tuple[str, str]:
-    """The line that tells why, and what to do: a cause that is known, else the last error, else the last line."""
+    """The line that tells why, and what to do: a cause that is known, else the last error; empty without any."""
     for pattern, remedy in _REMEDIES:
         if found := next((one for one in lines if re.search(pattern, one)), ""):
             return found, remedy
     errors = [one for one in lines if re.search(r"\b\w*(Error|Exception)\b.*:", one)]
-    return next(iter(errors[-1:] or lines[-1:]), ""), _ELSE
+    return "".join(errors[-1:]), _ELSE
 
 
 def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
@@ -80,7 +86,7 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
         return (
             failed(
                 "backend",
-                "the log names no backend of NIXL: the engine has no KV transfer, or NIXL_LOG_LEVEL hides it.",
+                "the log names no backend of NIXL: the engine has no KV transfer, or the journal has lost its start.",
                 f"Take NIXL_LOG_LEVEL out of /etc/nixl-efa/service.env, {again}.",
             ),
         )
@@ -111,23 +117,27 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def pair_findings(environment: str, consumer: str, one: Mapping[str, Any], way: Way) -> tuple[Finding, ...]:
-    """A producer and a consumer, by vllm_prove.py's part on them."""
+def pair_findings(
+    environment: str, consumer: str, one: Mapping[str, Any], way: Way, end: str = ""
+) -> tuple[Finding, ...]:
+    """A producer and a consumer, by vllm_prove.py's part on them. end: of the log of the engine that gave no answer."""
     link = f"{one['name']} -> {consumer}"
     if one["error"]:
-        return (_no_answer(environment, link, one),)
+        return (_no_answer(environment, link, one, end),)
     answered = _answer(environment, link, one)
     tokens = _tokens(environment, link, one)
     return (answered, tokens, _bytes(environment, link, one, way))
 
 
-def router_findings(environment: str, one: Mapping[str, Any]) -> tuple[Finding, ...]:
-    """An answer through the router."""
+def router_findings(environment: str, one: Mapping[str, Any], end: str = "") -> tuple[Finding, ...]:
+    """An answer through the router. end: of its log."""
     if one["error"]:
-        return (_no_answer(environment, "router", one),)
+        return (_no_answer(environment, "router", one, end),)
     return (_answer(environment, "router", one), _tokens(environment, "router", one))
 
 
+# Steps of which the producer's engine knows the cause; of the others it is the consumer's.
+OF_PRODUCER = ("alone", "prefill")
 _STEPS = {
     "models": "the engine does not name its model",
     "alone": "the producer does not answer by itself",
@@ -138,17 +148,18 @@ _STEPS = {
 }
 
 
-def _no_answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
-    remedy = f"`nixl-efa serve logs {environment}` shows the engines' logs."
-    if one["step"] == "decode":
-        # A handshake that fails: vllm-project/vllm#27083, its pull request 41863.
+def _no_answer(environment: str, who: str, one: Mapping[str, Any], end: str) -> Finding:
+    line, remedy = _cause([each.strip() for each in end.splitlines() if each.strip()])
+    message = f"{who}: {_STEPS.get(one['step'], one['step'])}: {one['error']}"
+    if line:
+        message = f"{message.rstrip('.')}. Its log: {line}"
+    if remedy == _ELSE:
+        router = " --router" if one["step"] == "router" else ""
         remedy = (
-            f"`nixl-efa serve logs {environment}` on the consumer names the handshake or the transfer that failed; "
-            f"`nixl-efa verify {environment}` measures NIXL between the nodes without an engine."
+            f"`nixl-efa serve logs {environment}{router}` has more; `nixl-efa verify {environment}` measures NIXL "
+            "between the nodes without an engine."
         )
-    if one["step"] == "router":
-        remedy = f"`nixl-efa serve logs {environment} --router` shows which worker it finds unhealthy."
-    return failed("answer", f"{who}: {_STEPS.get(one['step'], one['step'])}: {one['error']}", remedy)
+    return failed("answer", message, remedy)
 
 
 def _answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:

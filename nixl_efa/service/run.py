@@ -224,9 +224,14 @@ def _prove(
     say("Warming up and proving each producer with each consumer ...")
     documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
     report.add_all(problems)
+    every = [one for document in documents.values() for one in document["proofs"]]
+    # Why a request has no answer stands in the log of the engine that gave none.
+    now = nodes.look()[0] if any(one["error"] for one in every) else {}
     for name, document in documents.items():
         for one in document["proofs"]:
-            report.add(name, *proof.pair_findings(report.environment, name, one, way))
+            engine = one["name"] if one["step"] in proof.OF_PRODUCER else name
+            end = now[engine].engine.end if engine in now else ""
+            report.add(name, *proof.pair_findings(report.environment, name, one, way, end))
     if report.is_stopped:
         return
     router = nodes.router_node.name
@@ -238,7 +243,9 @@ def _prove(
     report.add_all(problems)
     for document in documents.values():
         for one in document["proofs"]:
-            report.add("", *proof.router_findings(report.environment, one))
+            now = nodes.look()[0] if one["error"] else {}
+            unit = now[router].router if router in now else None
+            report.add("", *proof.router_findings(report.environment, one, unit.end if unit else ""))
     if not report.is_stopped:
         engines = {name: one.engine.invocation for name, one in seen.items()}
         report.add_all(

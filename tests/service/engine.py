@@ -1,9 +1,8 @@
 """A stand-in of vLLM: its command, its HTTP interface, its metrics; the KV caches go by the real NIXL.
 
 A prompt's "KV cache" is 4 KiB a token that follow from the tokens; an answer follows from those bytes. So the
-consumer's answer is the producer's only if each byte has arrived. Faults, a flag: --fault recompute (the consumer
-computes the cache itself), corrupt (a byte of what arrived is another), crash (the engine ends at its start). A program
-of its own, for any Python.
+consumer's answer is the producer's only if each byte has arrived. Faults, a flag: --fault corrupt (a byte of
+what arrived is another), crash (the engine ends at its start). A program of its own, for any Python.
 """
 
 # mypy: ignore-errors
@@ -97,7 +96,7 @@ class Engine:
     def complete(self, request):
         prompt, params = request["prompt"], request.get("kv_transfer_params") or {}
         fault = option("--fault")
-        if params.get("do_remote_prefill") and fault != "recompute":
+        if params.get("do_remote_prefill"):
             held = self.fetch(params)
             COUNTS["external_kv_transfer"] += len(prompt)
             if fault == "corrupt":

@@ -238,7 +238,11 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     shown = "LoadState=loaded\\nActiveState=active\\nNRestarts=2\\nInvocationID=abc"
     command(tmp_path, "systemctl", f"printf '{shown}\\n'")
-    command(tmp_path, "journalctl", 'case $* in *=abc*) printf "one\\nERROR two\\nthree\\n" ;; esac')
+    command(
+        tmp_path,
+        "journalctl",
+        'case $* in *--lines=2*=abc*) printf "ERROR two\\nthree\\n" ;; *=abc*) echo one; yes "ERROR two" ;; esac',
+    )
     with Server([]) as url:
         found = look_at_units.unit("x.service", f"{url}/health", "ERROR", 2)
     assert found == {
@@ -246,7 +250,7 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         "restarts": 2,
         "invocation": "abc",
         "healthy": True,
-        "log": "ERROR two",
+        "log": "\n".join(["ERROR two"] * look_at_units.MOST),
         "end": "ERROR two\nthree",
         "metrics": "",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,9 @@ from tests.records import answer
 OVER_EFA, OVER_UCX = Way("LIBFABRIC", "efa", EFA), Way("UCX", "", IP)
 UCX_LOG = "\n".join(answer("vllm/engine-start-0.32-ucx"))
 INSTANTIATED = "2026-11-26 19:30:05 NIXL INFO    _api.py:405 Backend LIBFABRIC was instantiated"
-# NIXL 1.5.0's words of its rails (tests/recorded/nixl has those before 1.0, which name no provider).
-RAILS = (
-    "I1126 19:30:05.1   28690 libfabric_rail_manager.cpp:369] Created {count} rails using provider={provider}"
-)
+LIBFABRIC_LOG = answer("nixl/backend-starts-1.5-tcp")
+# Its words of the rails (those before 1.0, in tests/recorded/nixl, name no provider).
+RAILS = "I1126 20:37:31.895855     465 libfabric_rail_manager.cpp:232] Created {count} rails using provider={provider}"
 # libplugin_LIBFABRIC.so of NIXL 1.5.0 ends a line of its topology so, where it has found no EFA.
 FALLBACK = "I1126 19:30:05.0   28690 libfabric_topology.cpp:90] Discovered 1 tcp devices (TCP fallback)"
 BEFORE, AFTER = ("\n".join(answer("vllm/metrics-0.32-decode")[when]) for when in ("before", "after"))
@@ -67,8 +67,11 @@ def test_a_log_that_does_not_prove_what_is_planned_is_refused_with_its_line(text
 
 
 def test_a_rehearsal_over_tcp_asks_for_tcp() -> None:
-    text = log(FALLBACK, RAILS.format(count=1, provider="tcp"), INSTANTIATED)
-    assert levels(proof.log_findings("dev", text, Way("LIBFABRIC", "tcp", IP)))["provider"] is Level.PASS
+    assert RAILS.format(count=1, provider="tcp") in LIBFABRIC_LOG
+    for more in ((), (FALLBACK,)):
+        found = proof.log_findings("dev", log(*more, *LIBFABRIC_LOG), Way("LIBFABRIC", "tcp", IP))
+        assert levels(found)["provider"] is Level.PASS
+    assert levels(proof.log_findings("dev", log(*LIBFABRIC_LOG), OVER_EFA))["provider"] is Level.FAIL
 
 
 def test_what_a_real_decode_counted_is_read() -> None:
@@ -162,11 +165,7 @@ def test_what_is_not_proven_fails_and_says_what_was_seen(
 @pytest.mark.parametrize(
     ("step", "said", "remedy"),
     [
-        (
-            "decode",
-            "the consumer does not answer with the producer's KV cache: HTTP 500",
-            "names the handshake",
-        ),
+        ("decode", "the consumer does not answer with the producer's KV cache: HTTP 500", "serve logs prod"),
         ("prefill", "the producer computes no KV cache for another: HTTP 500", "serve logs prod"),
         ("router", "the router does not answer: HTTP 500", "--router"),
     ],
@@ -180,6 +179,21 @@ def test_a_request_without_an_answer_names_its_step(step: str, said: str, remedy
         assert [one.level for one in found] == [Level.FAIL]
         assert said in found[0].message
         assert remedy in found[0].remedy
+
+
+def test_a_request_without_an_answer_has_the_line_of_the_log_that_tells_why() -> None:
+    part = {"name": "producer", "step": "decode", "error": "HTTP 500 from http://10.0.0.12:8200: no"}
+    end = "\n".join(answer("vllm/handshake-without-a-host"))
+    (found,) = proof.pair_findings("prod", "consumer", part, OVER_EFA, end)
+    assert (
+        "HTTP 500 from http://10.0.0.12:8200: no. Its log: (Worker_DP0_EP0 pid=2823482) ERROR 10-16"
+        in found.message
+    )
+    assert "VLLM_NIXL_SIDE_CHANNEL_HOST" in found.remedy
+    # A log without an error tells nothing of it.
+    assert (
+        "Its log" not in proof.pair_findings("prod", "consumer", part, OVER_EFA, "GET /health 200")[0].message
+    )
 
 
 def test_the_router_is_held_to_the_same_answer_and_the_same_tokens() -> None:
@@ -232,17 +246,10 @@ def test_an_engine_that_ended_is_told_by_its_line(lines: list[str], said: str, r
     assert remedy in found.remedy
 
 
-def test_a_failed_handshake_is_among_the_lines_that_are_read_of_a_log() -> None:
-    import re
-
-    for line in (
-        *answer("vllm/handshake-without-a-host"),
-        INSTANTIATED,
-        FALLBACK,
-        RAILS.format(count=1, provider="x"),
-    ):
-        assert re.search(vllm.LOG_LINES, line)
-    assert not re.search(vllm.LOG_LINES, "INFO:     127.0.0.1:55 - POST /v1/completions HTTP/1.1 200 OK")
+def test_of_a_log_the_lines_are_read_that_prove_something() -> None:
+    read = [one for one in (*LIBFABRIC_LOG, FALLBACK) if re.search(vllm.LOG_LINES, one)]
+    assert len(read) == 3
+    assert vllm.read_log("\n".join(read)) == vllm.read_log("\n".join((*LIBFABRIC_LOG, FALLBACK)))
 
 
 def test_several_engines_of_a_node_are_counted_together() -> None:
