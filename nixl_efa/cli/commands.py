@@ -31,6 +31,7 @@ TAKE_PROFILE = frozenset(
         "logs",
         "mend",
         "nodes",
+        "serve",
         "run",
         "serve",
         "ssh-config",
@@ -43,6 +44,7 @@ TAKE_REGION = frozenset({"search", "list", "show", "wait", "extend", "cancel", "
 OF_AN_ENVIRONMENT: dict[tuple[str, ...], str] = {
     **{(name,): "" for name in ("check", "cost", "deploy", "mend", "status", "verify")},
     ("nodes", "sync"): "",
+    ("serve", "logs"): "",
     ("capacity", "search"): "--env ",
 }
 ABOUT_A_PROJECT = TAKE_PROFILE | {"policy", "rehearse"}

@@ -150,7 +150,7 @@ def logs(
         if one.name in sections:
             output.data(f"==> {one.name}")
             # As it is: nothing in a log is a command of ours.
-            output.data(sections[one.name]["log"].text)
+            print(sections[one.name]["log"].text)
     for name, problem in problems.items():
         output.say(f"FAIL {name}: {problem.line()}")
     if problems:

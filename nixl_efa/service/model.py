@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -38,6 +39,12 @@ class Service:
     def text(self) -> str:
         """The file's content."""
         return json.dumps(asdict(self), indent=1) + "\n"
+
+    def command(self, environment: str) -> str:
+        """The command that asks for it."""
+        flags = ("--", *self.flags) if self.flags else ()
+        words = ("--model", self.model, "--engine-version", self.version, *flags)
+        return shlex.join(["nixl-efa", "serve", "start", environment, *words])
 
 
 def service_of(document: dict[str, Any]) -> Service | None:

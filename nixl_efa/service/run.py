@@ -296,7 +296,7 @@ def status(nodes: OnNodes) -> Report:
     router = seen.get(nodes.router_node.name)
     if router is not None and router.router is not None and report.service is not None:
         report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"
-        report.add("", *_proven(report.environment, router, seen))
+        report.add("", *_proven(report.environment, report.service, router, seen))
     report.ready = bool(report.service) and not any(one.level is not Level.PASS for _, one in report.found)
     return report
 
@@ -329,10 +329,10 @@ def _engine_findings(environment: str, one: Seen) -> tuple[Finding, ...]:
     return tuple(findings)
 
 
-def _proven(environment: str, one: Seen, seen: Mapping[str, Seen]) -> tuple[Finding, ...]:
+def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Seen]) -> tuple[Finding, ...]:
     """The router, and whether the engines that run are those of the proof."""
     unit = one.router
-    restart = f"`nixl-efa serve restart {environment}` proves it anew."
+    restart = f"`{service.command(environment)}` proves it anew; engines that run go on."
     if unit is None or not unit.is_up:
         return (failed("router", "it does not run: nothing answers requests.", restart),)
     if not unit.is_healthy:
