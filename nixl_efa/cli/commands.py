@@ -31,7 +31,6 @@ TAKE_PROFILE = frozenset(
         "logs",
         "mend",
         "nodes",
-        "serve",
         "run",
         "serve",
         "ssh-config",

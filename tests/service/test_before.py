@@ -199,7 +199,7 @@ def test_nodes_that_differ_are_named(changes: dict[str, Any], check: str, said: 
             Nixl("1.5.1", "LIBFABRIC", "", "libfabric.so.1: version `FABRIC_1.10' not found"),
             "1.5.1 makes no LIBFABRIC: libfabric.so.1: version `FABRIC_1.10' not found.",
         ),
-        (Nixl("1.5.0", "LIBFABRIC", "tcp", ""), "1.5.0 with LIBFABRIC goes over tcp, not over EFA."),
+        (Nixl("1.5.0", "LIBFABRIC", "tcp", ""), "1.5.0 with LIBFABRIC uses tcp, not EFA."),
         (Nixl("1.5.0", "UCX", "ucx", ""), "the node uses UCX in place of LIBFABRIC over EFA"),
     ],
 )

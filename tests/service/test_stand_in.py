@@ -62,7 +62,7 @@ def provider(account: Account, nodes: OnNodes, value: str) -> None:
     ("value", "said"),
     [
         ("efa", "1.5.0 makes no LIBFABRIC: fi_getinfo failed No data available."),
-        ("", "1.5.0 with LIBFABRIC goes over tcp, not over EFA."),
+        ("", "1.5.0 with LIBFABRIC uses tcp, not EFA."),
     ],
 )
 def test_without_efa_nothing_is_installed_and_nothing_started(
