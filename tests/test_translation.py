@@ -19,7 +19,6 @@ ENGLISH_ALONE = {
     "docs/facts.md": "a table for contributors, which quotes the words of AWS and of other projects",
     **dict.fromkeys(
         [
-            "docs/cost.md",
             "docs/from-cdk.md",
             "docs/serve.md",
             "docs/work.md",
