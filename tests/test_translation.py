@@ -19,9 +19,7 @@ ENGLISH_ALONE = {
     "docs/facts.md": "a table for contributors, which quotes the words of AWS and of other projects",
     **dict.fromkeys(
         [
-            "docs/from-cdk.md",
             "docs/serve.md",
-            "docs/work.md",
         ],
         "its translation is being written",
     ),
