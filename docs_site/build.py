@@ -81,7 +81,9 @@ def with_anchors(text: str, english: str) -> str:
         if not anchor or anchor in known:
             return match[0]
         known.add(anchor)
-        return f'<div id="{anchor}"></div>\n\n{match[0]}'
+        place = f'<div id="{anchor}"></div>'
+        # MkDocs takes a page's title from its heading only when nothing stands before that.
+        return f"{match[0]}\n\n{place}" if match[0].startswith("# ") else f"{place}\n\n{match[0]}"
 
     return "".join(part if number % 2 else _HEADING.sub(heading, part) for number, part in enumerate(parts))
 

@@ -37,11 +37,14 @@ def test_links_lead_to_pages_of_the_site(page: str, text: str, there: str) -> No
 
 
 def test_a_japanese_page_has_the_anchors_of_the_english_one_once() -> None:
-    """SECURITY.md, in English alone, links to a heading of a page that is in both languages."""
+    """SECURITY.md, in English alone, links to a heading of a page that is in both languages.
+
+    MkDocs takes a page's title from a heading that the page begins with.
+    """
     english = "# Settings\n\n```sh\n# a comment\n```\n\n## EFA\n\n## The nodes' role\n\n## EFA\n"
     text = "# 設定\n\n```sh\n# 注釈\n```\n\n## EFA\n\n## ノードのロール\n\n## EFA\n"
     assert with_anchors(text, english) == text.replace(
-        "# 設定", '<div id="settings"></div>\n\n# 設定'
+        "# 設定", '# 設定\n\n<div id="settings"></div>'
     ).replace("## ノード", '<div id="the-nodes-role"></div>\n\n## ノード')
 
 
