@@ -63,6 +63,8 @@ def on_site(text: str, path: Path, known: dict[Path, Path]) -> str:
         if there is None:
             # A file of the repository has no place on the site. What is nowhere is left for MkDocs to find.
             return label if found.exists() else match[0]
+        if there != known[path] and there.name == known[path].name:
+            return label  # the same page in the other language: the site's own switch leads there
         # Both languages have all pages: MkDocs takes the English one where there is no Japanese one.
         return f"[{label}]({there.name}{'#' if anchor else ''}{anchor})"
 

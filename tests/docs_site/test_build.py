@@ -21,6 +21,8 @@ KNOWN = pages(ROOT)
         ("docs/verify.md", "[a](mend.md) and [b](../README.md)", "[a](mend.md) and [b](index.md)"),
         ("docs/verify.md", "[a](#status)", "[a](#status)"),
         ("docs/verify.md", "[a](https://example.com/x.md)", "[a](https://example.com/x.md)"),
+        # Where the site has its own switch.
+        ("README.md", "[ja](README.ja.md), [b](docs/verify.md)", "ja, [b](verify.md)"),
         # A file that is no page has no place on the site.
         ("docs/verify.md", "[`tests/recorded`](../tests/recorded)", "`tests/recorded`"),
         # What is nowhere is left for MkDocs to find.
@@ -32,7 +34,11 @@ KNOWN = pages(ROOT)
     ],
 )
 def test_links_lead_to_pages_of_the_site(page: str, text: str, there: str) -> None:
-    known = {**KNOWN, ROOT / "docs/ja/mend.md": Path("ja/mend.md")}
+    known = {
+        **KNOWN,
+        **{ROOT / f"docs/ja/{name}.md": Path(f"ja/{name}.md") for name in ("mend", "verify")},
+        ROOT / "README.ja.md": Path("ja/index.md"),
+    }
     assert on_site(text, ROOT / page, known) == there
 
 
