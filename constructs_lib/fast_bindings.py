@@ -93,7 +93,7 @@ def _warn(why: str) -> None:
 def skip_type_checks() -> None:
     """Let the bindings that are loaded by now take arguments as they are: half of Python's time for a stack.
 
-    Each of their constructors evaluates its own type hints anew and checks every argument against them, and each
+    Each of their constructors evaluates its own type hints again and checks every argument against them, and each
     property of a struct evaluates a hint to cast to. Ours were checked by mypy, and jsii's process checks what
     reaches it. Modules that are built otherwise are left alone.
     """

@@ -1,8 +1,8 @@
 """jsii's end of its Node.js process: takes the one that runs already, and loads the AWS bindings late and in part.
 
 They are loaded when the first of their types is used, with the modules alone that Python has imported by then. When one
-that was imported later is used, they are loaded anew, with it: jsii's kernel loads a package whose folder it does not
-find, and goes on with the objects that it has.
+that was imported later is used, they are loaded again, with it: jsii's kernel loads a package whose folder it does not
+find, and continues with the objects that it has.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
             return
         try:
             self._greet(self.node)
-        except RuntimeError:  # another user's cache, or a full disk: jsii says each that it can't go on
+        except RuntimeError:  # another user's cache, or a full disk: jsii says each that it can't continue
             NodeProcess.node = jsii_node.start_uncached(os.environ)
             if self.node is None:
                 raise

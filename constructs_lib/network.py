@@ -1,4 +1,4 @@
-"""The VPC and the one subnet, in one zone, that both nodes stand in.
+"""The VPC and the one subnet, in one zone, that both nodes are in.
 
 EFA does not cross zones, and both ends belong in one subnet (EC2 user guide, efa-start-nccl).
 
@@ -122,7 +122,7 @@ class Network(Construct):
         other region, forgets it, and builds a second one, or says that it has destroyed it.
 
         The one thing of the pair that every region shows is its role, and its name ends in the region; without an own
-        role the state alone remembers it. A condition that is false would let a destroy go on; one that can't be
+        role the state alone remembers it. A condition that is false would let a destroy continue; one that can't be
         evaluated does not.
         """
         region = self._launch.region

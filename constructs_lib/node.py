@@ -84,7 +84,7 @@ class Shared:
 class Node(Construct):
     """A producer or a consumer. Interfaces come from the launch template, everything else stands here.
 
-    launched_anew_by: addresses of the resources whose change launches it anew (see NodePair).
+    launched_anew_by: addresses of the resources whose change launches it again (see NodePair).
     """
 
     def __init__(
@@ -141,7 +141,7 @@ class Node(Construct):
                 # launch_template, user_data: a new version for a changed tag, or a newer text of the boot scripts,
                 # is no reason to replace a node, nor to stop and start it, which in a block can lose its slot.
                 # Of the volume, what is our default and not the user's choice: it changes no volume that is there.
-                # What must replace a node stands in `launched_anew_by`. Fixed capacity is never created before it is
+                # What must replace a node is in `launched_anew_by`. Fixed capacity is never created before it is
                 # destroyed: a slot is free again only some minutes after its old node is gone (EC2 user guide,
                 # capacity-blocks-launch).
                 ignore_changes=[

@@ -106,7 +106,7 @@ class NodePair(Construct):
         The provider plans nothing when the market changes (hashicorp/terraform-provider-aws, issue 38141), would
         stop and start a node for another type, and a node ignores its template and user data (see Node).
 
-        The conditions are checked here, before the nodes are destroyed that are to be launched anew.
+        The conditions are checked here, before the nodes are destroyed that are to be launched again.
         """
         # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
         return terraform_data(
@@ -124,7 +124,7 @@ class NodePair(Construct):
                 "security_group_id": self.security_group.security_group_id,
                 "subnet_id": self.network.subnet_id,
             },
-            # The interfaces follow from the type. A newer layout of ours is no reason to launch a node anew, and
+            # The interfaces follow from the type. A newer layout of ours is no reason to launch a node again, and
             # NIXL can be installed on a running one. They stay members, for a member that goes is a change, too.
             ignore_changes=["input.interfaces", "input.nixl_version"],
             preconditions=conditions,

@@ -88,7 +88,7 @@ class ScriptsBucket(Construct):
 
     def members(self, text: str) -> S3Object:
         """The list of who is in the environment, which the nodes read at each boot. Another text in the bucket than
-        this one is written anew by the next deployment."""
+        this one is written again by the next deployment."""
         named(TerraformLocal(self, "members_text", text), "members")
         return named(
             S3Object(

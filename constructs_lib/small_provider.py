@@ -1,4 +1,4 @@
-"""The provider's jsii package with the modules alone that a program uses: 0.1 MB in place of 37.
+"""The provider's jsii package with the modules alone that a program uses: 0.1 MB instead of 37.
 
 In every run jsii takes the digest of a package's tarball and reads the descriptions of all of its types, 35 MB. A copy
 has those of a few modules, with their JavaScript. It is made once, in seconds, and kept in the user's cache under a

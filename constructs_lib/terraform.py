@@ -33,7 +33,7 @@ def reference(kind: str, name: str, attribute: str) -> str:
 
 
 def token(kind: str, name: str, attribute: str) -> str:
-    """The same as text that may stand in any argument.
+    """The same as text that may be in any argument.
 
     Equal to the element's own property, without the question to jsii's process that each such property is.
     """
@@ -97,14 +97,14 @@ def frozen(
     kept: Collection[str] = (),
     preconditions: Sequence[Precondition] = (),
 ) -> str:
-    """A token for `value` as it was at creation; it is taken anew when an entry of `until` changes.
+    """A token for `value` as it was at creation; it is taken again when an entry of `until` changes.
 
-    For what moves by itself (a newest image, a first zone), which Terraform reads anew at each plan. Without this, a
+    For what moves by itself (a newest image, a first zone), which Terraform reads again at each plan. Without this, a
     newer image would replace both running nodes: in a Capacity Block that cost tens of thousands of dollars, on a plan
     that was meant to change a tag.
 
     until: what the value follows from.
-    kept:  the entries of `until` that are no reason to take it anew: they stay as they were for as long as it does.
+    kept:  the entries of `until` that are no reason to take it again: they stay as they were for as long as it does.
     preconditions: checked at every plan, before the value is used.
     """
     address = terraform_data(

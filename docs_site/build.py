@@ -2,7 +2,7 @@
 
 The pages are README.md, docs/*.md and a few files beside them, in Japanese README.ja.md and docs/ja/*.md. They are
 written for GitHub, where links lead through the repository. Here each is copied into a folder of its language, with its
-links to other pages made to fit; a link to a file that is no page leaves its text. A page in English alone is shown in
+links to other pages made to fit; a link to any other file leaves its text. A page in English alone is shown in
 Japanese too, so the Japanese pages have the anchors of the English ones beside their own. MkDocs then builds strictly:
 it ends with 1 at a link or an anchor that leads nowhere. What it has built is read once more: no page may load anything
 from another server.

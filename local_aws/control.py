@@ -41,7 +41,7 @@ class Control:
         return found
 
     def allow_only(self, policy: dict[str, Any] | None) -> None:
-        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is no policy."""
+        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is not a policy."""
         self.request("DELETE" if policy is None else "POST", "policy", policy)
 
     def permissions(self) -> list[str]:

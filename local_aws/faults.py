@@ -23,7 +23,7 @@ class Fault:
     throttle:    the service's own throttling error is answered and the action is not carried out.
     delay:       seconds to wait before the action is carried out.
     late:        seconds to wait after it, before the answer.
-    simulated:   delay and late move the local clock in place of waiting.
+    simulated:   delay and late move the local clock instead of waiting.
     lose_answer: the action is carried out, then the connection is closed without an answer.
     answer:      the action is carried out, and its answer is another one with the status 200:
                  "html", a page as a proxy sends it; "empty", an answer without its result element;
@@ -63,7 +63,7 @@ class Fault:
 
     @property
     def only_slow(self) -> bool:
-        """Whether the action is carried out and answered as ever, if later."""
+        """Whether the action is carried out and answered as before, if later."""
         return not (self.code or self.throttle or self.lose_answer or self.answer)
 
     def matches(self, service: str, action: str) -> bool:

@@ -171,7 +171,7 @@ def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:
 def empty() -> None:
     """Forget moto's state and ours.
 
-    moto's own reset makes every backend anew before it throws it away, which takes seconds with many regions;
+    moto's own reset makes every backend again before it throws it away, which takes seconds with many regions;
     they are made when they are next asked for. Those that reset more than themselves still do.
     """
     with backend_lock:

@@ -62,7 +62,7 @@ def application() -> Gate:
     ec2_models.ec2_backends.backend = Backend
     ec2_urls.url_paths = {"{0}/": Ec2.dispatch}
     ssm_models.Parameter = Parameter
-    # The interfaces of NAT gateways and endpoints take an address of their subnet, in place of a random one.
+    # The interfaces of NAT gateways and endpoints take an address of their subnet, instead of a random one.
     nat_gateways.random_private_ip = vpcs.random_private_ip = lambda: None
     iam_models.SERVICE_NAME_CONVERSION["spot"] = "EC2Spot"
     iam_urls.url_paths = dict.fromkeys(iam_urls.url_paths, Iam.dispatch)

@@ -132,7 +132,7 @@ _NEXT_TOKEN = re.compile(rb"<nextToken>[^<]*</nextToken>|<nextToken ?/>")
 
 
 def replaced_answer(request: Request, answer: str) -> tuple[str, str]:
-    """What comes with the status 200 in place of an answer: content type and body. `answer` is "html" or "empty"."""
+    """What comes with the status 200 instead of an answer: content type and body. `answer` is "html" or "empty"."""
     if answer == "html":
         return "text/html; charset=utf-8", _PAGE
     if request.service in _JSON_SERVICES:

@@ -134,7 +134,7 @@ class LocalAws:
         world().command_outputs[instance_id] = CommandOutput(stdout, stderr, code, status)
 
     def allow_only(self, policy: Mapping[str, Any] | None) -> None:
-        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is no policy."""
+        """Answer only what this IAM policy allows; None: everything. ValueError for a document that is not a policy."""
         world().policy = None if policy is None else read_policy(policy)
         world().permissions.clear()
 

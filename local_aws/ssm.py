@@ -250,7 +250,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         answer: Any = super().get_command_invocation()
         result = dict(answer.result)
         output, details = self._output(result)
-        # moto keeps a Python list representation in place of the enum's words.
+        # moto keeps a Python list representation instead of the enum's words.
         result.update(
             StandardOutputContent=_cut(output.stdout, _MOST_OUTPUT, "---Output truncated---"),
             StandardErrorContent=_cut(output.stderr, _MOST_ERROR, "---Error truncated----"),

@@ -66,7 +66,7 @@ class World:
     command_outputs:  Run Command's answers by instance id; "*" is for every other instance.
     invocation_outputs: what machines printed, by command and instance id, once a command has ended.
     quotas:           Service Quotas values that differ from the defaults, by quota code.
-    one_spot_p_quota: Service Quotas has one quota for every P on Spot, in place of P5's own.
+    one_spot_p_quota: Service Quotas has one quota for every P on Spot, instead of P5's own.
     pending_seconds:  how long on this machine's clock a launched instance is pending.
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches:         what every RunInstances asked for, in order.
@@ -118,7 +118,7 @@ def world() -> World:
 
 
 def reset() -> World:
-    """Begin anew: real time, no faults, no calls, default knobs. Callers' references stay good."""
+    """Begin again: real time, no faults, no calls, default knobs. Callers' references stay good."""
     fresh = World()
     for name in World.__slots__:
         if name not in ("clock", "faults", "calls", "emptied", "machines"):

@@ -61,7 +61,7 @@ class Clients:
         self._kept_session: boto3.session.Session | None = None
 
     def acting_for(self, whose: Settings | Launch, region: str | None = None) -> Clients:
-        """Clients that call AWS as an environment's Terraform does. region: the default one, in place of this one's."""
+        """Clients that call AWS as an environment's Terraform does. region: the default one, instead of this one's."""
         return Clients(whose.profile, region or self._region, role=whose.assume_role)
 
     @property
@@ -178,7 +178,7 @@ class Clients:
 
 
 def clients_of(settings: Settings, profile: str | None = None) -> Clients:
-    """The clients of an environment, which call AWS as its Terraform does. profile: in place of the settings'."""
+    """The clients of an environment, which call AWS as its Terraform does. profile: instead of the settings'."""
     return Clients(profile or settings.profile, settings.region, role=settings.assume_role)
 
 

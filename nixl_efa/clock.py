@@ -41,7 +41,7 @@ class SystemClock:
 
 
 class EndpointClock(SystemClock):
-    """The clock of a server that stands in for AWS, by the Date header of its first answer; it then runs on evenly.
+    """The clock of a server that stands for AWS, by the Date header of its first answer; it then runs on evenly.
 
     What such a server says of a block's start and end goes by its own clock, which a rehearsal moves.
     """
@@ -60,7 +60,7 @@ class EndpointClock(SystemClock):
 
 
 def clock_of(environ: Mapping[str, str]) -> Clock:
-    """The clock that AWS's answers go by: this machine's for AWS, the server's own where another stands in for it."""
+    """The clock that AWS's answers go by: this machine's for AWS, the server's own where another stands for it."""
     endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")
     ignored = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
     if not endpoint or ignored or _AWS.match(endpoint):

@@ -41,7 +41,7 @@ class Interface:
 # The cards of a family that get an EFA interface, where that is not every card that can have one. p6e-gb200: cards 1
 # and 2 are one NIC, 3 and 4 the next, and so on; 1 and 3 are one GPU's, 5 and 7, 9 and 11, 13 and 15 the others'. One
 # EFA interface for each GPU has all of its 400 Gbps (EC2 user guide, efa-acc-inst-types, "EFA configuration for a
-# P6e-GB200 instances": its example; likewise 4 EFA devices a node in the EKS user guide, ml-eks-nvidia-ultraserver).
+# P6e-GB200 instances": its example; also 4 EFA devices a node in the EKS user guide, ml-eks-nvidia-ultraserver).
 EFA_CARDS = {"p6e-gb200": (1, 5, 9, 13)}
 
 PRIMARY = Interface(network_card_index=0, device_index=0, interface_type="interface")

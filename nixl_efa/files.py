@@ -20,7 +20,7 @@ def state_directory(environ: Mapping[str, str]) -> Path:
 
 
 def cache_directory(environ: Mapping[str, str]) -> Path:
-    """Where this user's copies of packages are: XDG_CACHE_HOME/nixl-efa, ~/.cache/nixl-efa without it; likewise."""
+    """Where this user's copies of packages are: XDG_CACHE_HOME/nixl-efa, ~/.cache/nixl-efa without it."""
     return _base_directory(environ, "XDG_CACHE_HOME", ".cache")
 
 

@@ -29,7 +29,7 @@ class Level(StrEnum):
 class Finding:
     """One thing that a check saw.
 
-    level:   FAIL stops, WARN is shown and goes on, SKIP could not be looked at, PASS is in order.
+    level:   FAIL stops, WARN is shown, and the run continues, SKIP could not be looked at, PASS is in order.
     check:   what was looked at, in one or two words: a setting ("volume_size") or a subject ("quota").
     message: what was seen, as a sentence, with the value.
     remedy:  what to do about it, as a sentence; empty when there is nothing to do.
@@ -58,7 +58,7 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def warnings(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that are shown and go on."""
+    """The findings that are shown and continue."""
     return [finding for finding in findings if finding.level is Level.WARN]
 
 

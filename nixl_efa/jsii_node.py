@@ -66,7 +66,7 @@ class Node:
     def stop(self) -> None:
         """When nobody can ask any more it ends by itself, with its temporary files. It may answer until then.
 
-        A process that was forked off leaves it to the one that goes on asking.
+        A process that was forked off leaves it to the one that continues asking.
         """
         if os.getpid() != self.owner:
             return
@@ -140,7 +140,7 @@ def _start(environ: Mapping[str, str]) -> Node | None:
             env={
                 **environ,
                 "JSII_AGENT": f"Python/{platform.python_version()}",
-                # A TMPDIR that is not there, or takes no file, is passed over by Python alone.
+                # A TMPDIR that is not there, or takes no file, is ignored by Python alone.
                 "TMPDIR": tempfile.gettempdir(),
             },
         )

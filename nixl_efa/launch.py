@@ -182,7 +182,7 @@ class Launch:
         return tuple(dict.fromkeys(one.instance_type for one in self.beside))
 
     def is_of_another(self, tag_name: str) -> bool:
-        """Whether it is the Name tag of a node of the environment that is no part of this request."""
+        """Whether it is the Name tag of a node of the environment that is not a part of this request."""
         return tag_name not in self.node_names and any(node.tag_name == tag_name for node in self.every_node)
 
     @property
@@ -284,7 +284,7 @@ def launch_of(
 ) -> Launch:
     """The launch that an environment's settings describe.
 
-    min_hours, profile: in place of the settings; must_be_active: see Launch.
+    min_hours, profile: instead of the settings; must_be_active: see Launch.
     """
     parts = settings.parts
     alone = len(parts) == 1

@@ -93,7 +93,7 @@ def settle_changed_backend(
 ) -> Finding | None:
     """What is to be said, and done, about an environment whose backend was changed; None for any other.
 
-    WARN: Terraform still remembers the old backend in the stack's folder, and refuses to go on before the state is
+    WARN: Terraform still remembers the old backend in the stack's folder, and refuses to continue before the state is
     moved. FAIL: nothing keeps a deploy from an empty state. PASS: the state was moved; the old file is put aside here,
     so that it is never used again unnoticed.
 

@@ -152,7 +152,7 @@ def at_backend(
         (folder / SELECTED_WORKSPACE).parent.mkdir()
         shutil.copyfile(selected, folder / SELECTED_WORKSPACE)
     # Terraform readies the backend first, then looks for the providers of the resources in the state. Those commands
-    # need none: an empty folder in place of the registry ends the search at once.
+    # need none: an empty folder instead of the registry ends the search at once.
     providers = folder / "providers"
     providers.mkdir()
     try:

@@ -28,7 +28,7 @@ class UltraServer:
         return f"{self.name} ({self.instances} x {self.instance_type})"
 
 
-# EKS user guide, ml-eks-nvidia-ultraserver (9 and 18 instances, likewise ParallelCluster's pull request 6928); Neuron
+# EKS user guide, ml-eks-nvidia-ultraserver (9 and 18 instances, also ParallelCluster's pull request 6928); Neuron
 # documentation, trn2-arch (four trn2u.48xlarge).
 ULTRA_SERVERS = {
     one.name: one

@@ -18,7 +18,7 @@ def keep_state(stack: TerraformStack, settings: Settings) -> None:
     block = backend_block(settings, local_path=f"../../../{STATE_FOLDER}/{settings.stack_name}.tfstate")
     if "cloud" in block:
         # cdktf's CloudBackend runs Terraform to ask for its version, and fails without one; its own default, a local
-        # backend, stands in no stack that has a cloud block.
+        # backend, is in no stack that has a cloud block.
         stack.add_override("terraform.cloud", block["cloud"])
         stack.add_override("terraform.backend", None)
         return

@@ -1,4 +1,4 @@
-"""A page as a list of blocks, so that its two languages can be held against each other."""
+"""A page as a list of blocks, so that its two languages can be compared with each other."""
 
 from __future__ import annotations
 

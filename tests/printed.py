@@ -80,7 +80,7 @@ def sessions(page: str) -> list[str]:
 
 
 def mentioned(page: str) -> list[str]:
-    """What stands in the text between backticks, and in indented lines."""
+    """What is in the text between backticks, and in indented lines."""
     text = _FENCE.sub("", page)
     return [*_SPAN.findall(text), *re.findall(r"^ {4}(?:\$ )?(\S.*)$", text, re.MULTILINE)]
 
@@ -114,7 +114,7 @@ def _message(node: ast.AST) -> str:
 
 
 def _example(expression: str) -> str:
-    """What may stand in the place of an expression in a message."""
+    """What may be in the place of an expression in a message."""
     return next((value for part, value in _EXAMPLES.items() if part in expression), "prod")
 
 

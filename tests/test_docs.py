@@ -74,7 +74,7 @@ def user(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> User:
 
 @pytest.mark.parametrize("page", ["docs/capacity.md", "docs/cost.md"])
 def test_a_session_goes_as_it_is_printed(page: str, user: User, pytestconfig: pytest.Config) -> None:
-    """`--snapshot-update` writes the page anew."""
+    """`--snapshot-update` writes the page again."""
     path = ROOT / page
     before = after = path.read_text(encoding="utf-8")
     for block in blocks(before, "console"):

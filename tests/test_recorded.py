@@ -1,4 +1,4 @@
-"""No recorded answer is forgotten: each is named by a test that reads it, and stands in the table of its README."""
+"""No recorded answer is forgotten: each is named by a test that reads it, and is in the table of its README."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def _figures(ours: str, theirs: str) -> list[str]:
 
 
 def _words(text: str) -> list[str]:
-    """The English words of a text that is no name, code or link."""
+    """The English words of a text that is not a name, code or link."""
     return re.findall(r"\b[a-z]{3,}\b", re.sub(r"`[^`]*`|\]\([^)]*\)", " ", text))
 
 

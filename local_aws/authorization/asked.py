@@ -294,7 +294,7 @@ def _of_s3(request: Request, path: str, query: str) -> Iterator[Asked]:
         name = "DeleteObjectVersion"
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     start = f"arn:{get_partition(request.region)}:s3:::"
-    # A key for DeleteObjects stands in its body, and which keys is not looked at: any.
+    # A key for DeleteObjects is in its body, and which keys is not looked at: any.
     named = [_Named("object", f"{start}{bucket}/{key or '*'}", {})]
     if bucket:
         named.append(_Named("bucket", f"{start}{bucket}", {}))

@@ -80,7 +80,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         return super().associate_address(instance, eni, *args, **kwargs)
 
     def create_network_interface(self, *args: Any, **kwargs: Any) -> NetworkInterface:
-        """An interface of ours in place of moto's."""
+        """An interface of ours instead of moto's."""
         interface = NetworkInterface(self, *args, **kwargs)
         self.enis[interface.id] = interface
         return interface
@@ -195,7 +195,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     def describe_launch_templates(
         self, template_names: Any = None, template_ids: Any = None, filters: Any = None
     ) -> list[Any]:
-        """moto's, which passes over an id that is not there."""
+        """moto's, which ignores an id that is not there."""
         for identifier in template_ids or []:
             if identifier not in self.launch_templates:
                 raise refuse(

@@ -171,7 +171,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return super().private_dns_name if 0 in self.nics else ""
 
     def start(self) -> Any:
-        """Start, which is a launch anew."""
+        """Start, which is a launch again."""
         if self.state == "stopped":
             self.launch_time = world().clock.now()
             self.boots += 1

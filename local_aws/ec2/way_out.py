@@ -18,7 +18,7 @@ from local_aws.permissions import decide
 _SERVICE = "52.94.8.1"
 _ANSWERED_AT = 45000
 _HTTPS = 443
-# By the service, a call that is of no use to a node when its endpoint does not let it through.
+# By the service, a call that is useless to a node when its endpoint does not let it through.
 _CALLS = {"ssm": "ssm:UpdateInstanceInformation", "ssmmessages": "ssmmessages:CreateControlChannel"}
 
 

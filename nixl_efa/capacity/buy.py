@@ -178,7 +178,7 @@ def _is_usable(entry: Entry, buyer: Buyer) -> bool:
 
 
 def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
-    """The purchase with all that speaks for and against it; everything is asked anew. Failure when the offering is
+    """The purchase with all that speaks for and against it; everything is asked again. Failure when the offering is
     gone, when somebody else is buying for the environment, and when a region does not answer.
 
     chosen: an environment, or UNBOUND.

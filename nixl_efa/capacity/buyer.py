@@ -112,7 +112,7 @@ class WaitingRule:
 
 
 def checked_rule(look_seconds: float, settle_seconds: float) -> WaitingRule:
-    """The rule of these figures. BadInput for one that is no length of time up to a day."""
+    """The rule of these figures. BadInput for one that is not a length of time up to a day."""
     for option, seconds in (("--look-seconds", look_seconds), ("--settle-seconds", settle_seconds)):
         if not 0 <= seconds <= LONGEST_WAIT_SECONDS:
             raise BadInput(

@@ -183,7 +183,7 @@ def fee_of(text: object, offering_id: str) -> Decimal:
 
 def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offering:
     """An offering from its payload, the region that sent it and the hours that were asked for. Failure for one
-    without an id or with a fee that is no amount."""
+    without an id or with a fee that is not an amount."""
     offering_id = _checked_id(payload.get("CapacityBlockOfferingId"))
     segments = tuple(_segment(part, payload) for part in payload.get("CapacityBlockOfferingSegments") or ())
     start = payload.get("StartDate") or min((segment.start for segment in segments), default=None)
@@ -223,7 +223,7 @@ def extension_from_api(
     payload: Mapping[str, Any], region: str, reservation_id: str, hours: int, block_id: str = ""
 ) -> Offering:
     """An offering of DescribeCapacityBlockExtensionOfferings, and the reservation and hours that were asked for, with
-    its block where that has several reservations. Failure for a fee that is no amount."""
+    its block where that has several reservations. Failure for a fee that is not an amount."""
     offering_id = _checked_id(payload.get("CapacityBlockExtensionOfferingId"))
     return Offering(
         id=offering_id,

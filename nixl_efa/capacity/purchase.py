@@ -7,7 +7,7 @@ may have bought. Hence the order of things here:
 2. it takes the next number of the environment's shared journal, which locks the environment;
 3. the machine's journal says CALLING;
 4. the call is sent once, without retries, and carries the tag;
-5. both journals say what became of it: NOT_BOUGHT, or BOUGHT;
+5. both journals say the outcome of it: NOT_BOUGHT, or BOUGHT;
 6. what is bought is saved, the user is told, and both journals say DONE.
 
 Wherever this stops, the next command finds the entry: PREPARED is not bought, CALLING is looked for by its tag, BOUGHT
@@ -293,7 +293,7 @@ def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
 
 
 def settle(buyer: Buyer, entry: Entry) -> Entry:
-    """Finds out what became of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
+    """Finds out the outcome of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
     another machine has told and saved it.
 
     Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.

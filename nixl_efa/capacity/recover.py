@@ -31,7 +31,7 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """What became of the open purchases, and what is still to be done, with how."""
+    """The outcome of the open purchases, and what is still to be done, with how."""
 
     entries: tuple[Entry, ...]
     problems: tuple[str, ...]

@@ -187,7 +187,7 @@ def search_in_turn(
 
 
 def _unique(found: Iterable[Offering]) -> tuple[Offering, ...]:
-    """Each block at each fee once. One that answers several questions is held against the longest that it covers. Each
+    """Each block at each fee once. One that answers several questions is compared with the longest that it covers. Each
     answer shows it under another id (recorded: offerings/terraform-test-remarks)."""
     unique: dict[tuple[Any, ...], Offering] = {}
     for one in found:

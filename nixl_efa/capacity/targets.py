@@ -19,7 +19,7 @@ Span = Offering | Reservation
 def targets(launch: Launch) -> dict[str, Launch]:
     """The launch into each reservation of an environment by what the command line calls it ("prod", "prod/2").
 
-    The name stands in the place of the environment's, in tags, locks and journals too: each is bought for, and has a
+    The name is in the place of the environment's, in tags, locks and journals too: each is bought for, and has a
     current and a next block, by itself. Nodes that are launched into none are no target, unless all are.
     """
     found: dict[str, Launch] = {}

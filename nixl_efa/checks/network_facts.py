@@ -1,4 +1,4 @@
-"""What stands in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options, a Local Zone.
+"""What is in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options, a Local Zone.
 
 Plain values."""
 
@@ -112,7 +112,7 @@ AMAZON_DNS = "AmazonProvidedDNS"
 
 @dataclass(frozen=True, slots=True)
 class LocalZone:
-    """A Local Zone that the pair is to stand in. group: what the account opts in to."""
+    """A Local Zone that the pair is to be in. group: what the account opts in to."""
 
     name: str
     group: str

@@ -38,7 +38,7 @@ def own_instances(running: Iterable[Running], launch: Launch, state: State | Non
 
 
 def of_another(launch: Launch, own: Running) -> bool:
-    """Whether one of the stack's own is a node of the environment that is no part of this request: by the state, else
+    """Whether one of the stack's own is a node of the environment outside this request: by the state, else
     by its Name tag, which changes with project_prefix."""
     if own.node:
         names = {node.name for node in launch.every_node}

@@ -49,7 +49,7 @@ def counts(findings: Iterable[Finding]) -> dict[str, int]:
 
 
 def stops(findings: Iterable[Finding], *, strict: bool) -> bool:
-    """Whether a deployment must not go on: on a FAIL, and with `strict` on a WARN."""
+    """Whether a deployment must not continue: on a FAIL, and with `strict` on a WARN."""
     bad = {Level.FAIL, Level.WARN} if strict else {Level.FAIL}
     return any(finding.level in bad for finding in findings)
 

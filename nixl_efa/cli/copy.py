@@ -46,7 +46,7 @@ def copy(
 
     NODE is a node's name, several with commas, or `all`: what goes to several nodes is sent once. A DEST that ends with
     / is a folder to put into, any other the copy's name. From several nodes each gets a folder of its name in DEST.
-    Files take their names when all of them are there and their SHA-256 are right. The same command goes on with a copy
+    Files get their names when all are there and their SHA-256 are right. The same command continues with a copy
     that was interrupted.
     """
     asked = copying.parse([*sources, destination])

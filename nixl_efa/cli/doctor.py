@@ -49,7 +49,7 @@ def doctor(
     if as_json:
         output.print_json("doctor", rendering.plain(findings, strict=False))
     else:
-        # On one screen: what shows a row by hand stands in the document.
+        # On one screen: what shows a row by hand is in the document.
         show_findings([replace(finding, command="") for finding in findings], brief=False)
     if rendering.stops(findings, strict=False):
         raise typer.Exit(1)

@@ -21,7 +21,7 @@ def environment_settings(
     the nearest name) or has a fault.
 
     project: the folder with environments/ and cdktf.json.
-    profile: in place of one that the settings name, as the option --profile says. Where they name none, Terraform is
+    profile: instead of one that the settings name, as the option --profile says. Where they name none, Terraform is
              told it by AWS_PROFILE: what is synthesized stays as it is for `cdktf deploy`.
     filled:  with the nodes in the entries of `capacity`; else these may be left to `nixl-efa capacity fill`, as they
              are where capacity is bought.

@@ -32,7 +32,7 @@ def export(
 
     With what is known here: each reservation's id, zone, type, count, network and volume. AWS ParallelCluster gets a
     cluster with a queue for each reservation, dstack a fleet for each, which it reads from a file of its own. What an
-    engine's file can't hold stands in comments at its head. Reads only.
+    engine's file can't hold is in comments at its head. Reads only.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings

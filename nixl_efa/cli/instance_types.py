@@ -1,4 +1,4 @@
-"""`nixl-efa instance-types`: what EC2 says about instance types, and reading it from EC2 anew."""
+"""`nixl-efa instance-types`: what EC2 says about instance types, and reading it from EC2 again."""
 
 from __future__ import annotations
 

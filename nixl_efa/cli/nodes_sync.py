@@ -38,7 +38,7 @@ def sync(
     """Write what /etc/nixl-efa and our scripts hold by today's settings to the nodes.
 
     Only files that differ are written, whole or not at all; the old ones stay beside them as .previous. Then the boot
-    report is made anew. Services take the new environment when they are started again. What only a new node can have
+    report is made again. Services take the new environment when they are started again. What only a new node can have
     (its type, image, volume, network) is left to `nixl-efa deploy`. Exits with 1 when a node is not in order.
     """
     from nixl_efa.aws import clients_of

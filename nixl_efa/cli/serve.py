@@ -80,7 +80,7 @@ def start(
 
 @app.command("restart")
 def restart(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
-    """Start the engines of the service anew, and prove it. Requests in flight are lost."""
+    """Start the engines of the service again, and prove it. Requests in flight are lost."""
 
     def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
         from nixl_efa.clock import clock_of

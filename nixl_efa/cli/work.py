@@ -201,7 +201,7 @@ def carry_out(
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, or the terminal was closed, in place of what these do else.
+    """Whether Ctrl-C was pressed, or the terminal was closed, instead of what these do else.
 
     Again after a second, Ctrl-C is KeyboardInterrupt: there may be no network.
     """

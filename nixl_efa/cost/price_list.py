@@ -1,6 +1,6 @@
 """Prices from AWS's Price List: what to ask GetProducts for, and what its documents say. Pure.
 
-A document, of which PriceList holds each as a text (tests/recorded/prices; what else stands in it is left out):
+A document, of which PriceList holds each as a text (tests/recorded/prices; what else is in it is left out):
 
     {"product": {"attributes": {"regionCode": "us-east-1", "usagetype": "EBS:VolumeUsage.gp3", ...}, "sku": "JG3K"},
      "terms": {"OnDemand": {"JG3K.JRTC": {"priceDimensions": {"JG3K.JRTC.6YS6": {

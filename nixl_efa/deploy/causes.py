@@ -92,10 +92,10 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
 
 
 def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resources, Settings]:
-    """What decides of one node, by its name in Terraform: not what launches another one anew, its role's own image in
+    """What decides of one node, by its name in Terraform: not what launches another one again, its role's own image in
     the place of the environment's; and its own settings.
 
-    Where the nodes are not all launched alike, or were not before, nothing is there that launches all of them anew.
+    Where the nodes are not all launched alike, or were not before, nothing is there that launches all of them again.
     """
     prefix = "terraform_data.launch_"
     mine = {at: one for at, one in resources.items() if not at.startswith(prefix) or at == f"{prefix}{name}"}
@@ -137,7 +137,7 @@ def _of_image(before: Any, after: Any, resources: Resources, settings: Settings)
 
 
 def _of_triggers(resources: Resources, settings: Settings) -> Iterator[Cause]:
-    """By the terraform_data that launch the nodes anew (constructs_lib.node_pair)."""
+    """By the terraform_data that launch the nodes again (constructs_lib.node_pair)."""
     for one in resources.values():
         actions = set(one["change"]["actions"])
         if (
@@ -198,7 +198,7 @@ def _capacity_changes(resources: Resources) -> bool:
 
 
 def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> list[Cause]:
-    """What the user chose otherwise, so that a frozen value is taken anew; not what follows from that."""
+    """What the user chose otherwise, so that a frozen value is taken again; not what follows from that."""
     before = frozen["change"].get("before") or {}
     after = frozen["change"].get("after") or {}
     was, becomes = before.get("triggers_replace"), after.get("triggers_replace")

@@ -129,7 +129,7 @@ class Deployment:
 
     def _must_run(self, plan: Plan) -> None:
         """Failure where a node stays that is stopped, for which Terraform plans nothing, and where one would not be
-        launched anew that must be."""
+        launched again that must be."""
         if stopped := plan.left_stopped():
             ids = " ".join(node.instance_id for node in stopped)
             raise Failure(

@@ -36,7 +36,7 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
 
 
 def not_anew(plan: Plan, environment: str) -> str:
-    """Why a plan is not applied that gives running nodes another type or reservation and does not launch them anew;
+    """Why a plan is not applied that gives running nodes another type or reservation and does not launch them again;
     empty where it does.
 
     What replaces a node then (terraform_data.launch_NODE) is made by the first deployment of a version that knows it,

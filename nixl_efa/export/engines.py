@@ -3,7 +3,7 @@
 Sources: AWS ParallelCluster user guide, cluster-configuration-file-v3 and launch-instances-capacity-blocks, and the
 validators of aws-parallelcluster 3.16.1; dstack documentation, concepts/fleets, and the models of dstack 0.22.5.
 
-What an engine's file can't hold stands in comments at its head.
+What an engine's file can't hold is in comments at its head.
 """
 
 from __future__ import annotations

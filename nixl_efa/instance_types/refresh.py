@@ -1,4 +1,4 @@
-"""Reading the types from EC2 anew: `nixl-efa instance-types refresh`. The clients are handed in."""
+"""Reading the types from EC2 again: `nixl-efa instance-types refresh`. The clients are handed in."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Difference:
 
     @property
     def can_be_mended(self) -> bool:
-        """Whether `nixl-efa mend` has a step for it, or it needs none: a deployment builds anew what is GONE, the state
+        """Whether `nixl-efa mend` has a step for it, or it needs none: a deployment builds what is GONE, the state
         knows what is STOPPED, and what is ELSEWHERE is somebody else's."""
         if self.lock is not None:
             return self.lock.own

@@ -32,7 +32,7 @@ def lost(parts: Sequence[Part], state: State, present: Collection[str]) -> list[
 
 def unused(parts: Sequence[Part], state: State, imported: Collection[str]) -> list[Part]:
     """The frozen values of the state with which nothing in it was made, though something that is imported will take
-    them: a deployment without the nodes' state chose them anew, and failed before it made anything."""
+    them: a deployment without the nodes' state chose them again, and failed before it made anything."""
     return [
         part
         for part in _frozen(parts)
@@ -56,7 +56,7 @@ def _is_used(part: Part, parts: Sequence[Part], present: Collection[str]) -> boo
 
 def in_use(part: Part, parts: Sequence[Part], state: State) -> dict[str, Json]:
     """The members of the frozen value as the resources that were made with them have them; a member that they don't
-    agree on, or that stands in no argument by itself, is left out."""
+    agree on, or that is in no argument by itself, is left out."""
     found: dict[str, list[Json]] = {}
     for other in parts:
         resource = state.resources.get(other.address)

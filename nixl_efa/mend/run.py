@@ -213,7 +213,7 @@ class Mender:
         return there
 
     def do(self, plan: Plan) -> None:
-        """Does the steps in their order. TerraformError at the first that fails: the next run goes on from there."""
+        """Does the steps in their order. TerraformError at the first that fails: the next run continues from there."""
         for number, step in enumerate(plan.steps, 1):
             self._say(f"Step {number} of {len(plan.steps)} ...")
             if step.freezes:

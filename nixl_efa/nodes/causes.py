@@ -115,7 +115,7 @@ def cause(
 
 
 def _building(environment: str, code: str, reservation: Reservation | None) -> str:
-    """How a node is built anew."""
+    """How a node is built again."""
     deploy = f"`nixl-efa deploy {environment}` builds it again, at the same address."
     if code == "Server.SpotInstanceShutdown":
         return f"EC2 starts it again when it has capacity; or terminate it, and {deploy}"

@@ -13,7 +13,7 @@ from typing import Any
 
 from nixl_efa.findings import Finding, Level
 
-# The keys of the long form. A value may go on over lines of any kind, so that only these begin a new one.
+# The keys of the long form. A value may continue over lines of any kind, so that only these begin a new one.
 _KEY = re.compile(
     r"(status|extended_status|boot_status_code|last_update|time|detail|errors|recoverable_errors):\s*(.*)"
 )
@@ -32,7 +32,7 @@ class CloudInit:
 
     status:   "done", "running", "error", "disabled", "not started" ("not run" until 24.1).
     extended: the same since 23.4, with "degraded" before it or, after an error, how far it is ("error - running").
-    errors:   what stands in errors, or, until 22.4 or so, in the place of the data source.
+    errors:   what is in errors, or, until 22.4 or so, in the place of the data source.
     warnings: of recoverable_errors, "LEVEL: text" each.
     detail:   the data source, or why cloud-init is enabled or disabled.
     unread:   the first line of an output that has no status in it.
@@ -106,7 +106,7 @@ def _of_lines(lines: Sequence[str]) -> CloudInit:
 
 
 def _items(lines: Sequence[str]) -> list[str]:
-    """The items of a list: "- " begins one, a level such as "WARNING:" is one, other lines go on with the last."""
+    """The items of a list: "- " begins one, a level such as "WARNING:" is one, other lines continue with the last."""
     items: list[str] = []
     for line in (line.strip() for line in lines):
         if line.startswith("- ") or _LEVEL.fullmatch(line) or not items:
@@ -152,7 +152,7 @@ def _done(seen: CloudInit) -> Finding:
 
 
 def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
-    """Its text stands in its errors, else in its warnings (canonical/cloud-init#5836), else in no word of cloud-init's:
+    """Its text is in its errors, else in its warnings (canonical/cloud-init#5836), else in no word of cloud-init's:
     then a unit of systemd failed (#5903). A warning that healthy nodes have is no cause."""
     how = "still runs, with an error" if seen.extended.endswith("running") else "ended with an error"
     if told := seen.errors or _telling(seen):

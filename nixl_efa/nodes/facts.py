@@ -89,7 +89,7 @@ class NodeFacts:
     rdma_devices:      PCI vendor by the name of each device in /sys/class/infiniband.
     fi_info_unopened:  libfabric could not open an RDMA device.
     efa_module:        the kernel that runs, where it has no module efa; empty where it has one, or could not be asked.
-    accelerator_error: what the tool said in place of a list, or beside it.
+    accelerator_error: what the tool said instead of a list, or beside it.
     cuda:              what CUDA's cuInit returned, 0 when it starts; None: not known, and cuda_error says why.
     gpu_fabric:        state and status of each GPU's NVLink fabric.
     fabric_manager:    the last word of NVIDIA's Fabric Manager in this boot's journal.
@@ -182,7 +182,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
 
 
 def _accelerator_error(sections: Mapping[str, Section]) -> str:
-    """The first line that is no accelerator's, of a tool that the node has."""
+    """The first line that is not an accelerator's, of a tool that the node has."""
     nvidia, neuron = (sections.get(name, MISSING) for name in ("nvidia", "neuron"))
     if nvidia.code != MISSING.code:
         return parse.besides_gpus(nvidia.text) or (nvidia.error if nvidia.code == TIMED_OUT else "")

@@ -26,7 +26,7 @@ class NixlLog:
 
 
 def read(text: str) -> NixlLog:
-    """What stands in a log of any level."""
+    """What is in a log of any level."""
     rails, provider = 0, ""
     for count, named in _RAILS.findall(text):
         rails, provider = max(rails, int(count)), named or provider

@@ -79,7 +79,7 @@ def _made(seen: Nixl, planned: Planned, command: str) -> Finding:
             command,
         )
     if planned.nixl_pinned and seen.version[:1].isdigit() and seen.version != planned.nixl_version:
-        # A node is never launched anew for it: the version is read at a node's first boot alone.
+        # A node is never launched again for it: the version is read at a node's first boot alone.
         return Finding(
             Level.WARN,
             "NIXL",

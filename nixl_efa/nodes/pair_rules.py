@@ -12,7 +12,7 @@ from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import objects
 
-# Where the nodes' pair.json differ by right: in what each of them is. Whom it knows is held against the outputs.
+# Where the nodes' pair.json differ by right: in what each of them is. Whom it knows is compared with the outputs.
 _OWN = frozenset(
     {
         *("node", "role", "nodes"),

@@ -136,7 +136,7 @@ def gpus(text: str) -> tuple[Gpu, ...]:
 
 
 def besides_gpus(text: str) -> str:
-    """The first line that is no GPU's: an error, of one GPU or of all."""
+    """The first line that is not a GPU's: an error, of one GPU or of all."""
     lines = (line.strip() for line in text.splitlines())
     return next((line for line in lines if line and not gpus(line)), "")
 

@@ -40,7 +40,7 @@ def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
 def cloud_init(facts: NodeFacts, planned: Planned) -> Finding:
     """cloud-init has finished, without an error but that of the boot report, the last of its commands.
 
-    They run at the first boot alone, and until the next one cloud-init says what became of them: what has been mended
+    They run at the first boot alone, and until the next one cloud-init says the outcome of them: what has been mended
     since is seen in the boot report that was made since.
     """
     found = first_boot.finding(

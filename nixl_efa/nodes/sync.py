@@ -72,7 +72,7 @@ def sync(
     """Looks at the nodes, and unless `check`, writes what differs. Nothing is written while one of them can't be.
 
     Failure where the outputs don't tell what the files hold. KeyboardInterrupt leaves each node with its old files or
-    its new ones, and a command that was sent goes on there.
+    its new ones, and a command that was sent continues there.
     """
     if not pair.scripts_bucket:
         raise Failure(

@@ -102,7 +102,7 @@ class Result:
     sent, received:    what the counters of the producer and the consumer saw go over EFA and by IP, of all their links.
     to_send, to_receive: the least bytes that the tool must have moved on all links of the producer, of the consumer.
     provider:          of libfabric, as NIXL's log names it; empty when it does not.
-    handshake_seconds: until NIXL's first notification had gone to and fro; None when it was not measured.
+    handshake_seconds: until NIXL's first notification had gone both ways; None when it was not measured.
     small:             what came of small writes; None when none were made.
     """
 
@@ -237,7 +237,7 @@ def _of_nixl(
     sent: Moved,
     received: Moved,
 ) -> Result:
-    """The result of nixl_transfer.py: its documents stand in "transfer", NIXL's log in "log"."""
+    """The result of nixl_transfer.py: its documents are in "transfer", NIXL's log in "log"."""
     provider = nixl_log.read(producer.get("log", MISSING).text).provider
     peer = _peer(producer, link.consumer)
     if peer is None or peer["error"]:
@@ -248,7 +248,7 @@ def _of_nixl(
             }
         )
         return Result(attempt, link, (), error, sent, received, provider, step)
-    # What became of small writes stands in the peer's part, whatever the consumer's document says of them.
+    # The outcome of small writes is in the peer's part, whatever the consumer's document says of them.
     rows = tuple(bench.Row(**row) for row in objects(peer, "rows"))
     handshake, small = peer["handshake_seconds"], Small(**peer["small"])
     return Result(attempt, link, rows, "", sent, received, provider, TRANSFER, handshake, small)

@@ -20,7 +20,7 @@ _EXPLICIT = re.compile(
     r"explicit deny in (?:an?|the) ((?:[\w-]+ )+?(?:policy|boundary))(?!\w)", re.IGNORECASE
 )
 _IMPLICIT = re.compile(r"because no ((?:[\w-]+ )+?(?:policy|boundary)) allows", re.IGNORECASE)
-# A cause that is no policy's type: a setting of S3, a key that is elsewhere, a one-time password.
+# A cause that is not a policy's type: a setting of S3, a key that is elsewhere, a one-time password.
 _OTHER_CAUSE = re.compile(
     r"\bbecause (?!no identity-based policy allows)|does not exist|authentication failed", re.IGNORECASE
 )

@@ -293,7 +293,7 @@ NAMES_AND_TAGS = (
         "somebody else's Terraform works on the state and holds its lock",
         "Wait until it has ended, and deploy again; `nixl-efa mend` removes a lock that a killed run of yours left on this machine.",
     ),
-    # aws-cli 2593, terraform-provider-aws 7628: within a minute as a rule, up to an hour.
+    # aws-cli 2593, terraform-provider-aws 7628: within a minute usually, up to an hour.
     Advice(
         ("OperationAborted",),
         "S3 is still working on the bucket, or on deleting one with the same name",

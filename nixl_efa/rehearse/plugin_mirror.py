@@ -79,7 +79,7 @@ def terraform_environ(environ: Mapping[str, str]) -> Iterator[dict[str, str]]:
 
 
 def _installation(mirror: Path) -> str:
-    """Terraform's configuration: what the mirror has by its folder of a host comes from there, all else as ever.
+    """Terraform's configuration: what the mirror has by its folder of a host comes from there, all else as before.
 
     Another host is another registry: OpenTofu takes "hashicorp/aws" to be of registry.opentofu.org. Source: Terraform
     CLI documentation, "Provider Installation", include and exclude; OpenTofu's has the same.

@@ -86,7 +86,7 @@ def wait_for_boot(
 
 
 def booted_of(node: Node, outcome: run_command.Outcome) -> Booted:
-    """What the node printed of its boot; Failure when that is no end of cloud-init."""
+    """What the node printed of its boot; Failure when that is not an end of cloud-init."""
     if outcome.problem:
         raise Failure(f"cloud-init of the {node.name}: {outcome.problem}")
     try:
@@ -118,7 +118,7 @@ class Judgement:
 
 
 def judge(report: Mapping[str, Any], booted: Sequence[Booted], lacking: Sequence[str]) -> Judgement:
-    """verify's JSON document held against what the machines lack."""
+    """verify's JSON document compared with what the machines lack."""
     by_check = {check: lack for lack in lacking for check in _VERIFY[lack]}
     by_boot = {check: lack for lack in lacking for check in _BOOT_REPORT[lack]}
     failed = {check for one in booted for check in one.failed}

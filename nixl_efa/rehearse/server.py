@@ -34,7 +34,7 @@ def start(
 ) -> Server:
     """Start it and wait until it listens. Failure with its own words when it does not.
 
-    It stands in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
+    It is in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
     """
     port_file, log = folder / PORT_FILE, folder / "local-aws.log"
     port_file.unlink(missing_ok=True)

@@ -205,7 +205,7 @@ def _power(count: int) -> int:
 
 
 def _ports(environment: str, found: Prepared) -> Finding:
-    """Ports that others have. Those of our own units are freed when they are started anew."""
+    """Ports that others have. Those of our own units are freed when they are started again."""
     ours = {str(ROUTER_PORT)} if ROUTER_UNIT in found.running else set()
     if ENGINE_UNIT in found.running:
         ours |= set(found.taken) - {str(ROUTER_PORT)}

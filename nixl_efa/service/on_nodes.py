@@ -79,7 +79,7 @@ class OnNodes:
     def run(
         self, scripts: Mapping[str, Script], seconds: int, what: str
     ) -> tuple[Mapping[str, Sections], Mapping[str, Finding]]:
-        """Scripts by a node's name: the sections of those that answered, and what became of the others."""
+        """Scripts by a node's name: the sections of those that answered, and the outcome of the others."""
         nodes = {node.name: node for node in self.pair.nodes if node.name in scripts}
         outcomes: Mapping[str, Outcome] = self.ask(
             {node.instance_id: scripts[name] for name, node in nodes.items()}, seconds, what
@@ -134,7 +134,7 @@ class OnNodes:
     def start(
         self, unit: str, texts: Mapping[str, str], service: Service | None, folders: Mapping[str, str]
     ) -> Mapping[str, Finding]:
-        """Starts a unit anew, by its text on each node; what could not be. folders: where a model in S3 goes."""
+        """Starts a unit again, by its text on each node; what could not be. folders: where a model in S3 goes."""
         told = base64.b64encode(service.text.encode()).decode() if service else ""
         copied = service.model if service and service.model.startswith("s3://") else ""
         scripts = {

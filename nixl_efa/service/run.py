@@ -69,7 +69,7 @@ def start(
     say: Say,
     anew: bool = False,
 ) -> Report:
-    """Starts the service and proves it. planned: by node. anew: engines that run are started again.
+    """Starts the service and proves it. planned: by node. again: engines that run are started again.
 
     Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
     what runs as it is.
@@ -146,7 +146,7 @@ def _engines(
     *,
     anew: bool,
 ) -> frozenset[str]:
-    """Engines that run for this service already stay, unless anew; all others are started: the names of their nodes."""
+    """Engines that already run for this service stay, unless again; others are started: the names of their nodes."""
     running = {
         name: ENGINE_UNIT in one.running and one.service == service.text and not anew
         for name, one in found.items()
@@ -225,7 +225,7 @@ def _prove(
     documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
     report.add_all(problems)
     every = [one for document in documents.values() for one in document["proofs"]]
-    # Why a request has no answer stands in the log of the engine that gave none.
+    # Why a request has no answer is in the log of the engine that gave none.
     now = nodes.look()[0] if any(one["error"] for one in every) else {}
     for name, document in documents.items():
         for one in document["proofs"]:

@@ -23,7 +23,7 @@ _PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A word of a command that stands in the unit's environment: one word, whatever it holds."""
+    """A word of a command that is in the unit's environment: one word, whatever it holds."""
 
     name: str
 
@@ -41,7 +41,7 @@ def engine_unit(
 ) -> str:
     """An engine's unit. what: the engine in words. variables: NAME=VALUE.
 
-    A variable of the user's own stands in /etc/nixl-efa/service.env, which wins.
+    A variable of the user's own is in /etc/nixl-efa/service.env, which wins.
     """
     given = "".join(f"Environment={word(one)}\n" for one in variables)
     return f"""\

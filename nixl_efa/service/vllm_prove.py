@@ -204,7 +204,7 @@ def proof(
 
 
 def _settled(urls: list[str], before: str) -> str:
-    """The metrics once the transfer stands in them: an engine writes them with its next step."""
+    """The metrics once the transfer is in them: an engine writes them with its next step."""
     end = time.monotonic() + COUNT_SECONDS
     while True:
         found = metrics(urls)

@@ -67,7 +67,7 @@ class Context:
 def read_context(context: Mapping[str, object], known: Iterable[str], chosen: Iterable[str]) -> Context:
     """The settings in the context.
 
-    The top level also holds keys of cdktf and of others: one that is no setting is passed over, with a
+    The top level also holds keys of cdktf and of others: one that is not a setting is ignored, with a
     warning when it looks like a slip or is of the AWS CDK design. Under an environment's name every key must be a
     setting.
     """

@@ -140,7 +140,7 @@ def takes_none(entries: object) -> bool:
 
 
 def reservation_of(entry: Mapping[str, object]) -> str:
-    """What an entry of `capacity` names: an id or a parameter. It is the same entry wherever it stands in the list."""
+    """What an entry of `capacity` names: an id or a parameter. It is the same entry wherever it is in the list."""
     return str(next((entry[name] for name in RESERVATION if entry.get(name)), ""))
 
 

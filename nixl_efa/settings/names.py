@@ -27,7 +27,7 @@ def camel_case(name: str) -> str:
 
 
 def variable_part(name: str) -> str:
-    """The form in which an environment or a setting stands in a variable: prod-eu -> PROD_EU."""
+    """The form in which an environment or a setting is in a variable: prod-eu -> PROD_EU."""
     return name.upper().replace("-", "_")
 
 

@@ -1,5 +1,5 @@
 """Which nodes are launched with which settings: those of one role, or those of one entry of `capacity`, may have values
-of their own in place of the environment's.
+of their own instead of the environment's.
 
     instance_type = "p5en.48xlarge"          [producer]                          [[capacity]]
     consumers = 4                            instance_type = "g6e.12xlarge"      capacity_reservation_id = "cr-..."

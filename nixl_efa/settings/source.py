@@ -51,7 +51,7 @@ def fault(check: str, message: str, remedy: str = "") -> Finding:
 
 
 def warning(check: str, message: str, remedy: str = "") -> Finding:
-    """A warning: shown, and the run goes on."""
+    """A warning: shown, and the run continues."""
     return Finding(Level.WARN, _printable(check), _printable(message), _printable(remedy))
 
 

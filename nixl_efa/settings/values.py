@@ -82,7 +82,7 @@ def _no_repeat(what: str) -> AfterValidator:
 
 
 def _cidr_block(text: str) -> str:
-    """EC2 writes a block of another form anew, and Terraform would then change the rule at every plan."""
+    """EC2 writes a block of another form again, and Terraform would then change the rule at every plan."""
     try:
         network = IPv4Network(text, strict=False)
     except ValueError:
@@ -252,7 +252,7 @@ ProviderVersion = Annotated[
     ),
 ]
 NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.0"')]
-# Credentials in the address would stand in the user data, which any process of a node can read.
+# Credentials in the address would be in the user data, which any process of a node can read.
 NixlWheels = Annotated[
     str,
     StringConstraints(pattern=r"^(/|https://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),

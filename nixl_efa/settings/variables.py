@@ -13,7 +13,7 @@ from nixl_efa.settings.source import Given, Layer, Source, fault, shown
 
 @dataclass(slots=True)
 class Variables:
-    """of_all: for every environment; of_environment: by its name; the findings likewise."""
+    """of_all: for every environment; of_environment: by its name; the findings in the same way."""
 
     of_all: dict[str, Given] = field(default_factory=dict)
     of_environment: dict[str, dict[str, Given]] = field(default_factory=dict)
@@ -24,7 +24,7 @@ class Variables:
 def read_variables(environ: Mapping[str, str], known: Collection[str], chosen: Collection[str]) -> Variables:
     """The settings in the variables. An empty variable counts as one that is not set.
 
-    A variable for an environment that is known but not chosen is passed over, whatever it holds.
+    A variable for an environment that is known but not chosen is ignored, whatever it holds.
     """
     targets = _targets(known)
     result = Variables()

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PREFIX = "nixl-efa-copy"
 ALL = "all"
-# What nobody went on with is deleted by the next copy.
+# What nobody continued with is deleted by the next copy.
 KEPT = timedelta(days=1)
 # Pieces that this machine sends or fetches at once, each in memory.
 AT_ONCE = 4

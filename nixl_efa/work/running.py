@@ -120,7 +120,7 @@ def worst(ended: Mapping[Node, Ended]) -> int:
 
 
 def _script(one: _Running, region: str, bucket: Bucket | None, command: str) -> str:
-    """The line for Run Command. The command stands in it in base64: Run Command reads {{ }} as names of parameters."""
+    """The line for Run Command. The command is in it in base64: Run Command reads {{ }} as names of parameters."""
     runner = Path(__file__).with_name("runner.py").read_text(encoding="utf-8")
     told = base64.b64encode(command.encode(errors="surrogateescape")).decode()
     given = [one.token, region, bucket.name if bucket is not None else "", f"{PREFIX}/{one.token}", told]

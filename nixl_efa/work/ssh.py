@@ -76,7 +76,7 @@ def host(name: str, instance_id: str, printed: str) -> Host | None:
 
 
 def known_hosts(before: str, hosts: Sequence[Host]) -> str:
-    """The file of host keys with those of these nodes in place of what it had of them: other lines stay."""
+    """The file of host keys with those of these nodes instead of what it had of them: other lines stay."""
     anew = {one.instance_id for one in hosts}
     kept = [line for line in before.splitlines() if line.partition(" ")[0] not in anew]
     lines = [f"{one.instance_id} {key}" for one in hosts for key in one.host_keys]

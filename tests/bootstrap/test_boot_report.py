@@ -37,7 +37,7 @@ def as_planned(node: Node) -> Node:
 
 
 def report(node: Node, memlock: str = "unlimited") -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Run the report; `ulimit` is a shell builtin, so a function of that name stands in for it."""
+    """Run the report; `ulimit` is a shell builtin, so a function of that name stands for it."""
     ran = node.run(
         "/opt/nixl-efa/bin/boot-report",
         str(node.root),

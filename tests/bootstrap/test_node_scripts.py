@@ -50,7 +50,7 @@ def test_configure_preloads_nothing_that_is_not_there(make_node: Callable[..., N
 
 
 def test_configure_lifts_the_limit_of_engines_and_agents_that_run(make_node: Callable[..., Node]) -> None:
-    """Without a restart, which would end containers and commands. A machine where that is not allowed goes on."""
+    """Without a restart, which would end containers and commands. A machine where that is not allowed continues."""
     node = make_node()
     node.command("systemctl", 'test "$*" = daemon-reexec')
     node.command(

@@ -70,7 +70,7 @@ def a_purchase_is_sent_under_its_own_lock(facts: Facts) -> Iterator[str]:
 
 
 def what_changes_while_the_user_thinks_stops_the_purchase(facts: Facts) -> Iterator[str]:
-    """What stands in the environment's parameter when the lock is taken has been read by who then buys."""
+    """What is in the environment's parameter when the lock is taken has been read by who then buys."""
     for purchase in facts.history.purchases:
         command = facts.history.commands[purchase.by]
         home = facts.scenario.environments.get(command.environment)

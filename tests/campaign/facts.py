@@ -45,7 +45,7 @@ class Facts:
 
 
 def is_open(entry: str) -> bool:
-    """Whether an entry of a journal, as it stands in its file or parameter, is open."""
+    """Whether an entry of a journal, as it is in its file or parameter, is open."""
     return json.loads(entry)["state"] not in _CLOSED
 
 

@@ -38,7 +38,7 @@ class Ssm:
         self.on_write: Callable[[str, str, str | None, str | None, str], None] = lambda *_: None
 
     def value(self, region: str, name: str) -> str | None:
-        """What stands in a parameter now."""
+        """What is in a parameter now."""
         versions = self._kept.get((region, name))
         return versions[-1].value if versions else None
 

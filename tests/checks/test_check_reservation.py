@@ -331,7 +331,7 @@ GONE = {"elsewhere": Elsewhere((), ())}
         ),
         ({"reservation": BY_PARAMETER}, {**IN_OLD, "running": OWN[:1]}, FAIL, "1 node runs in"),
         ({}, IN_OLD, FAIL, f"Set capacity_reservation_id = {OLD!r} until {NEW} is active."),
-        # Whatever is stored: one that is over, that EC2 does not know, that is no id; or nothing.
+        # Whatever is stored: one that is over, that EC2 does not know, that is not an id; or nothing.
         ({}, {**IN_OLD, "reservations": (CURRENT, replace(NEXT, state="expired"))}, FAIL, "is expired"),
         ({}, {**IN_OLD, "reservations": (CURRENT,), **GONE}, FAIL, f"{NEW} is not known to EC2"),
         ({}, {**IN_OLD, "reservation_id": "cr-xyz"}, FAIL, "cr-xyz is not known to EC2"),

@@ -1,4 +1,4 @@
-"""What stands in the way out although a route leads there: gateway, network ACL, Block Public Access, endpoints."""
+"""What is in the way out although a route leads there: gateway, network ACL, Block Public Access, endpoints."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ def documented(form: str) -> set[str]:
     """The members of a form by docs/deploy.md."""
     page = (Path(__file__).parents[2] / "docs" / "deploy.md").read_text(encoding="utf-8")
     (row,) = [line for line in page.splitlines() if line.startswith(f"| {form} |")]
-    # What stands in brackets tells of a member.
+    # What is in brackets tells of a member.
     return set(re.findall(r"`(\w+)`", re.sub(r"\([^)]*\)", "", row.split("|")[2])))
 
 

@@ -244,7 +244,7 @@ def test_there_is_one_next_block(
 
 
 def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, script: str) -> None:
-    """A program that stands in for the real one."""
+    """A program that stands for the real one."""
     path = tmp_path / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")

@@ -61,7 +61,7 @@ def test_the_nearest_project_is_taken_and_the_option_goes_before_it(
     monkeypatch.chdir(inner)
     assert region_seen(cli) == "eu-north-1"
     assert region_seen(cli, "--project", "..") == "us-east-2"
-    # The next run chooses anew.
+    # The next run chooses again.
     assert region_seen(cli) == "eu-north-1"
     monkeypatch.chdir(tmp_path)
     assert region_seen(cli, "--project", str(inner)) == "eu-north-1"

@@ -20,7 +20,7 @@ SEARCH = ("capacity", "search", "p5.48xlarge", "2", "24", "--region", REGION)
 
 @pytest.fixture
 def waits(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long commands waited: the local AWS's time passes in place of ours."""
+    """How long commands waited: the local AWS's time passes instead of ours."""
     slept: list[float] = []
 
     def sleep(_: EndpointClock, seconds: float) -> None:

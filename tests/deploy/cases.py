@@ -1,7 +1,7 @@
 """Settings changed under a running pair, and what a deployment must say of each.
 
 The plans in plans/ are what the real Terraform and its provider made of them on the local AWS, cut down to what is read
-(test_against_terraform.py makes them, and writes them anew with --snapshot-update).
+(test_against_terraform.py makes them, and writes them again with --snapshot-update).
 """
 
 from __future__ import annotations

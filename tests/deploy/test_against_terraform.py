@@ -1,4 +1,4 @@
-"""What is said of a plan, held against plans that the real Terraform makes of a pair that it deployed."""
+"""What is said of a plan, compared with plans that the real Terraform makes of a pair that it deployed."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ KNOWN = pages(ROOT)
         ("docs/verify.md", "[a](https://example.com/x.md)", "[a](https://example.com/x.md)"),
         # Where the site has its own switch.
         ("README.md", "[ja](README.ja.md), [b](docs/verify.md)", "ja, [b](verify.md)"),
-        # A file that is no page has no place on the site.
+        # A file that is not a page has no place on the site.
         ("docs/verify.md", "[`tests/recorded`](../tests/recorded)", "`tests/recorded`"),
         # What is nowhere is left for MkDocs to find.
         ("docs/verify.md", "[a](nothing.md)", "[a](nothing.md)"),

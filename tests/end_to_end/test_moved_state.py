@@ -82,7 +82,7 @@ def test_a_state_is_moved_and_a_lost_environment_destroyed_as_the_messages_say(
     assert "0 destroyed" in done.text
     assert local.exists()
 
-    # What was moved is put aside, and never used again unnoticed; also where cdktf.out is made anew.
+    # What was moved is put aside, and never used again unnoticed; also where cdktf.out is made again.
     shutil.rmtree(project.folder / "cdktf.out")
     assert "kept as state/nixl-efa-dev.tfstate.moved" in one_line(project.cdktf("synth").text)
     assert (local.exists(), moved.exists()) == (False, True)

@@ -1,7 +1,7 @@
 """TERRAFORM_BINARY_NAME is honoured everywhere: Terraform itself is not on the PATH.
 
 OpenTofu is not among the packages that tests install: a program of its name hands on to Terraform and tells another
-version. What the stacks ask of the language is held against OpenTofu's in tests/stacks/test_opentofu.py.
+version. What the stacks ask of the language is compared with OpenTofu's in tests/stacks/test_opentofu.py.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""One local AWS for a module, emptied before each test, and clients whose every answer is held against the model."""
+"""One local AWS for a module, emptied before each test, and clients whose every answer is compared with the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every action that was added is called, and its answer held against botocore's model (see shapes.py)."""
+"""Every action that was added is called, and its answer compared with botocore's model (see shapes.py)."""
 
 from __future__ import annotations
 

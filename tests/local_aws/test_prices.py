@@ -1,4 +1,4 @@
-"""The Price List, Spot's prices and scores of the local AWS, held against what AWS was recorded with."""
+"""The Price List, Spot's prices and scores of the local AWS, compared with what AWS was recorded with."""
 
 from __future__ import annotations
 

@@ -110,6 +110,6 @@ def test_protection_holds_off_no_end_of_a_block(
     )["InstanceId"]
     aws.clock.set(bought["EndDate"] - timedelta(minutes=29))
     assert state_of(ec2, instance) == "terminated"
-    ec2.terminate_instances(InstanceIds=[instance])  # as ever, of what is terminated
+    ec2.terminate_instances(InstanceIds=[instance])  # as before, of what is terminated
     found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
     assert found["StateReason"]["Code"] == "Server.CapacityBlockExpiration"

@@ -185,7 +185,7 @@ def account() -> Iterator[dict[str, str]]:
 def test_a_pair_that_cdktf_built_is_taken_over_by_cdk_terrain_and_back_with_empty_plans(
     make_project: Any, account: dict[str, str]
 ) -> None:
-    """The commands of docs/successor.md, with dev in place of prod."""
+    """The commands of docs/successor.md, with dev instead of prod."""
     folder = make_project("moved")
     by_cdktf = {**account, "NIXL_EFA_ENVIRONMENTS": "dev"}
     options = ["nixl-efa-dev", "--auto-approve", "--skip-provider-lock"]

@@ -123,7 +123,7 @@ class Project:
         while not self._is_at(moment):
             assert process.poll() is None, self._deploy_log()
             assert time.monotonic() < until, self._deploy_log()
-            # From the apply on: the launch that a check tries before it is answered as ever.
+            # From the apply on: the launch that a check tries before it is answered as before.
             if not slow and "CreateRole" in control.calls.actions():
                 control.faults.add(moment.action, late=60.0, times=None)
                 slow = True

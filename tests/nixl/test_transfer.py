@@ -84,7 +84,7 @@ class Wire:
     libraries: str
 
     def environment(self, **more: str) -> None:
-        """What stands in /etc/nixl-efa/env of both."""
+        """What is in /etc/nixl-efa/env of both."""
         given = {"FI_PROVIDER": "efa", "LD_LIBRARY_PATH": self.libraries, **more}
         for root in self.roots.values():
             text = "".join(f"{name}={shlex.quote(value)}\n" for name, value in given.items())

@@ -43,7 +43,7 @@ def test_connect_opens_a_session_and_becomes_the_plugin(project: Project, versio
     in_environment, given, *rest = ran.stdout.splitlines()
     target = json.dumps({"Target": project.ids[0]})
     assert rest == [REGION, "StartSession", "", target, os.environ["AWS_ENDPOINT_URL"]]
-    # The token stands in the process list for the old plugin alone.
+    # The token is in the process list for the old plugin alone.
     opened, other = (given, in_environment) if version == "1.2.497.0" else (in_environment, given)
     assert set(json.loads(opened)) == {"SessionId", "TokenValue", "StreamUrl"}
     assert other == ("" if version == "1.2.497.0" else "AWS_SSM_START_SESSION_RESPONSE")

@@ -56,7 +56,7 @@ def test_the_remedy_fits_the_words(
     found = nixl(facts, p5_plan)
     assert (found.level, said.split(":")[0] in found.message) == (Level.FAIL, True)
     assert remedy in found.remedy
-    # NIXL is installed anew only where that helps.
+    # NIXL is installed again only where that helps.
     assert ("install-nixl" in found.remedy) is (
         "No module named 'nixl'" in said
         or "FABRIC_1.10" in said

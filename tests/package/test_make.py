@@ -97,7 +97,7 @@ def test_synth_needs_no_terraform_and_goes_on_to_install(checkout: Path) -> None
 
 
 def test_the_cdktf_command_line_says_what_is_wrong_with_python(checkout: Path) -> None:
-    """It starts scripts/app, also from a folder that is no checkout."""
+    """It starts scripts/app, also from a folder that is not a checkout."""
     (checkout / "scripts").mkdir()
     shutil.copy(ROOT / "scripts" / "app", checkout / "scripts")
     programs = checkout.parent / "bin"

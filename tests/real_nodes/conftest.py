@@ -127,11 +127,11 @@ class Account:
         return str(answer["Command"]["CommandId"])
 
     def invocation(self, command: str, instance: str) -> Any:
-        """What became of it until now."""
+        """The outcome of it until now."""
         return self.ssm.get_command_invocation(CommandId=command, InstanceId=instance)
 
     def run(self, instance: str, *lines: str, **parameters: list[str]) -> Any:
-        """A command, and what became of it."""
+        """A command, and the outcome of it."""
         command = self.send(instance, *lines, **parameters)
         wait_until(lambda: self.invocation(command, instance)["Status"] not in UNDER_WAY, "the command's end")
         return self.invocation(command, instance)

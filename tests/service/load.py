@@ -1,7 +1,7 @@
 """Requests to a router for some seconds, one after the other in each of several threads, on a node of a test.
 
 Arguments: SECONDS THREADS ROUTER PRODUCER (URLs) MODEL VOCABULARY TOKENS
-Each answer is held against the producer's own, asked for afterwards. stdout: JSON:
+Each answer is compared with the producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
   late        failed requests that were begun after the producer was healthy again
   back        seconds from its health to the first right answer; null where it was never away

@@ -89,7 +89,7 @@ def test_64_nodes_are_synthesized_and_each_ones_user_data_is_as_long_as_in_a_pai
 
 
 def launched(**settings: object) -> dict[str, tuple[str, str, str, list[str]]]:
-    """Of each instance its type, market, reservation and what launches it anew."""
+    """Of each instance its type, market, reservation and what launches it again."""
     return {
         name: (
             one["instance_type"],

@@ -121,7 +121,7 @@ def functions(text: str) -> list[str]:
         while depth:
             depth += {"{": 1, "}": -1}.get(text[end], 0)
             end += 1
-        # What stands in quotes within an expression is a text.
+        # What is in quotes within an expression is a text.
         expression = re.sub(r'"[^"$]*"', '""', text[begin.end() : end])
         found += re.findall(r"(?<![\w.-])((?:provider::)?[a-z][a-z0-9_:]*)\(", expression)
     return found

@@ -1,4 +1,4 @@
-"""What changing a setting does to a running pair: planned by Terraform, and held against docs/settings.md."""
+"""What changing a setting does to a running pair: planned by Terraform, and compared with docs/settings.md."""
 
 from __future__ import annotations
 

@@ -114,7 +114,7 @@ def changed(change: Mapping[str, Any]) -> frozenset[str]:
     if change["actions"] != ["update"]:
         return frozenset()
     before, after = change["before"], change["after"]
-    # A value that is known only after the apply stands in no "after".
+    # A value that is known only after the apply is in no "after".
     differing = {name for name in before if before[name] != after.get(name)}
     return frozenset(differing - {"tags_all"})
 

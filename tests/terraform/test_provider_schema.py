@@ -1,4 +1,4 @@
-"""What the stacks ask of the AWS provider, held against the schema of the newest one, which needn't be here.
+"""What the stacks ask of the AWS provider, compared with the schema of the newest one, which needn't be here.
 
 provider_schema.json is a record of it, written by scripts/provider_schema.py.
 """

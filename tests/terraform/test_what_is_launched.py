@@ -1,4 +1,4 @@
-"""What the real provider asks EC2 for, held against the reading of the JSON that the tests of every setting rest on,
+"""What the real provider asks EC2 for, compared with the reading of the JSON that the tests of every setting rest on,
 and against the check's own dry run.
 
 A few environments, which together change every setting, are applied at once, each as a module of one configuration.
@@ -201,7 +201,7 @@ def applied(
 
 def test_the_environments_together_change_every_setting(chosen: tuple[Settings, ...]) -> None:
     changed = {name for name in SETTING_NAMES for one in chosen if getattr(one, name) != default_of(name)}
-    # A profile stands in a file of the shell, of which this Terraform has none (tests/cli/test_as_whom.py).
+    # A profile is in a file of the shell, of which this Terraform has none (tests/cli/test_as_whom.py).
     # How many nodes there are changes none of them (test_many_nodes.py); those that differ are requests of their own
     # (tests/checks/test_dry_run_is_the_launch.py).
     divided = {"producers", "consumers", "producer", "consumer", "capacity"}

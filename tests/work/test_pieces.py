@@ -1,4 +1,4 @@
-"""Files as pieces and back: what arrives is what was sent, whole or not at all, and goes on where it ended."""
+"""Files as pieces and back: what arrives is what was sent, whole or not at all, and continues where it ended."""
 
 from __future__ import annotations
 

@@ -290,7 +290,7 @@ def ends_findings(calendar: Calendar) -> list[Finding]:
         block = one.reservation
         if block.is_block and all(kept in LOOSE for _, kept in one.users):
             until = f" until {moment(block.end)}" if block.end else ""
-            # A tag is what anybody wrote: it stands in a command only when it names an environment of the project.
+            # A tag is what anybody wrote: it is in a command only when it names an environment of the project.
             owner = next((name for name, _ in one.users if name in calendar.targets), "ENV")
             message = f"{block.id} is paid for{until}, and no environment uses it."
             remedy = (

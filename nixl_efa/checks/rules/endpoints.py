@@ -21,7 +21,7 @@ from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "endpoints"
-# By the service: a call without which it is of no use to a node (SSM Agent; the scripts bucket).
+# By the service: a call without which it is useless to a node (SSM Agent; the scripts bucket).
 _CALLS = {
     "ssm": "ssm:UpdateInstanceInformation",
     "ssmmessages": "ssmmessages:CreateControlChannel",

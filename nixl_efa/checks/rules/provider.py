@@ -1,7 +1,7 @@
 """Terraform and its AWS provider against what wrote the state.
 
 A state does not name the provider's version. It names that of Terraform, and the schema of each resource, which a new
-major version may raise; the version itself stands in the lock of the machine that deployed, if that is kept.
+major version may raise; the version itself is in the lock of the machine that deployed, if that is kept.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What stands in the way out although a route leads there: the subnet's network ACL, and VPC Block Public Access."""
+"""What is in the way out although a route leads there: the subnet's network ACL, and VPC Block Public Access."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ def default_route(table: RouteTable | None) -> Route | None:
 
 def _unseen(facts: Facts, subnet: Subnet, table: RouteTable | None) -> str:
     """By what a VPC without a route to everywhere, and without endpoints for all, may yet reach Systems Manager: in a
-    few words, "" for nothing. Endpoints may stand in another VPC, their names in private hosted zones (VPC user guide,
+    few words, "" for nothing. Endpoints may be in another VPC, their names in private hosted zones (VPC user guide,
     privatelink, manage-dns-names; whitepaper Building a Scalable and Secure Multi-VPC AWS Network Infrastructure)."""
     if owner := shared_by(facts):
         return f"the endpoints of account {owner}, which shares {subnet.id}; only that account can see them"

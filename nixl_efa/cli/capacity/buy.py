@@ -171,7 +171,7 @@ def recover(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Find out what became of purchases that are open, tell them and save them.
+    """Find out the outcome of purchases that are open, tell them and save them.
 
     Looks for each by its tag. Nothing is ever bought by this command.
     """
