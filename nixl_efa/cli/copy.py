@@ -8,12 +8,13 @@ import platform
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nixl_efa.aws_errors import explain
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import Profile
 from nixl_efa.cli.work import At, carry_out, interrupts, nodes_at
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from nixl_efa.nodes.outputs import Node
 
 _SAY_SECONDS = 15.0
+# Notes that are told of a copy.
+_NOTES = 10
 
 
 class _Interrupted(Exception):  # noqa: N818  (not an error)
@@ -59,18 +62,23 @@ def copy(
     try:
         with interrupts() as is_stopped:
             (_to_nodes if asked.to_nodes else _from_nodes)(at, asked, kept, is_stopped)
-    except pieces.CopyError as error:
-        raise output.Failure(" ".join(filter(None, (f"{error}.", _goes_on(kept))))) from error
     except (_Interrupted, KeyboardInterrupt):
         output.say(" ".join(filter(None, ("nixl-efa: interrupted.", _goes_on(kept)))))
         # Pieces that are on their way would hold the end up; none of them counts before it is whole.
         os._exit(running.CANCELLED)
+    except output.Failure:
+        raise
+    except Exception as error:
+        told = pieces.why(error) if isinstance(error, pieces.CopyError | OSError) else explain(error)
+        raise output.Failure(" ".join(filter(None, (f"{told.rstrip('.')}.", _goes_on(kept))))) from error
     kept.forget()
 
 
 def _goes_on(kept: Kept) -> str:
-    if kept.is_empty:
-        return ""
+    # Where nobody answers, something may be there.
+    with suppress(Exception):
+        if kept.is_empty:
+            return ""
     return (
         f"What was sent is kept for a day in {kept.place}: the same command goes on from there, "
         f"`aws s3 rm --recursive {kept.place}` deletes it."
@@ -179,6 +187,10 @@ def _bar(what: str, total: int, is_stopped: Callable[[], bool]) -> Iterator[piec
 
 def _tell(listed: pieces.Listing, where: str) -> None:
     count = len(listed["files"])
+    for note in listed["notes"][:_NOTES]:
+        output.say(f"{note}.")
+    if (more := len(listed["notes"]) - _NOTES) > 0:
+        output.say(f"And {more} more of that kind.")
     output.say(f"{count} file{'' if count == 1 else 's'}, {_size(pieces.total_of(listed))}, {where}.")
 
 

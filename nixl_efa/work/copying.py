@@ -64,6 +64,10 @@ class Copy:
 
 def parse(words: Sequence[str]) -> Copy:
     """What is meant by the paths of a command line, the last being the destination. BadInput for what can't be."""
+    if "" in words:
+        raise BadInput(
+            "one of the paths is empty: give a file or folder, ENV:NODE:PATH, or . for this folder."
+        )
     *sources, destination = [_read(word) for word in words]
     remote = [one for one in sources if isinstance(one, Remote)]
     if isinstance(destination, Remote):

@@ -1,12 +1,14 @@
 """Files as one row of bytes, cut into pieces that are named by their SHA-256; and files put together from pieces.
 
 Both ends of a copy are here, and a node's python3 runs this text as a program (below, `main`): standard library of
-Python 3.9 alone. A list of files: {"form": 1, "piece_bytes", "folders": [path], "files": [[path, bytes, mode,
-mtime in ns]], "sums": [of each piece]}; paths are relative, with "/", and begin with the name of what is copied.
+Python 3.9 alone. A list of files: {"form": 2, "piece_bytes", "folders": [[path, mode]], "files": [[path, bytes, mode,
+mtime in ns]], "sums": [of each piece], "notes": [sentence]}; paths are relative, with "/", and begin with the name of
+what is copied. Notes say what the copy does not have, or may not have.
 """
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -18,9 +20,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Any
 
-FORM = 1
+FORM = 2
 MIB = 1 << 20
 LEAST_BYTES, MOST_BYTES = 8 * MIB, 64 * MIB
 LIST = "list.json"
@@ -35,41 +38,61 @@ class CopyError(Exception):
     """Why files can't be copied, in a sentence."""
 
 
+def why(error: Exception) -> str:
+    """What stopped a copy, in a sentence."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
+
+
 def listing(sources: list[str]) -> tuple[Listing, list[str]]:
     """The list of files without sums, and where each of its files is. Links are followed, as scp does."""
-    folders: list[str] = []
+    folders: list[list[Any]] = []
     files: list[list[Any]] = []
     places: list[str] = []
+    notes, names = list[str](), set[str]()
     for source in sources:
         name = os.path.basename(os.path.abspath(source))
-        if not os.path.exists(source):
+        if not (os.path.isdir(source) or os.path.isfile(source)):
             raise CopyError(f"{source}: there is no such file or folder")
         if not name:
             raise CopyError(f"{source}: it has no name: give a folder or file below it")
-        for path, place in _found(name, source, ()):
-            about = os.stat(place)
+        if name in names:
+            raise CopyError(f"{source}: another source has the same name: copy it with a command of its own")
+        names.add(name)
+        for path, place, about in _found(name, source, (), notes):
+            mode = stat.S_IMODE(about.st_mode)
             if stat.S_ISDIR(about.st_mode):
-                folders.append(path)
-            elif stat.S_ISREG(about.st_mode):
-                files.append([path, about.st_size, stat.S_IMODE(about.st_mode), about.st_mtime_ns])
+                folders.append([path, mode])
+            else:
+                files.append([path, about.st_size, mode, about.st_mtime_ns])
                 places.append(place)
     total = sum(size for _, size, _, _ in files)
     # A thousand pieces, unless they would be very small or very large.
     piece = min(max(LEAST_BYTES, total // 1000 // MIB * MIB), MOST_BYTES)
-    return {"form": FORM, "piece_bytes": piece, "folders": folders, "files": files}, places
+    return {"form": FORM, "piece_bytes": piece, "folders": folders, "files": files, "notes": notes}, places
 
 
-def _found(path: str, place: str, above: tuple[tuple[int, int], ...]) -> Iterator[tuple[str, str]]:
-    """A file or folder and all below it, in order. A link that leads to nothing, or back up, is left out."""
-    try:
-        about = os.stat(place)
-    except FileNotFoundError:
+def _found(
+    path: str, place: str, above: tuple[tuple[int, int], ...], notes: list[str]
+) -> Iterator[tuple[str, str, os.stat_result]]:
+    """A file or folder and all below it, in order. What is left out is noted: a link that leads to nothing or back up,
+    and what is neither (a socket, a device)."""
+    if not os.path.exists(place):
+        notes.append(f"{place} is left out: it leads to nothing")
         return
-    yield path, place
+    about = os.stat(place)
     own = (about.st_dev, about.st_ino)
-    if stat.S_ISDIR(about.st_mode) and own not in above:
+    if own in above:
+        notes.append(f"{place} is left out: it leads back to a folder above it")
+    elif stat.S_ISDIR(about.st_mode):
+        yield path, place, about
         for name in sorted(os.listdir(place)):
-            yield from _found(f"{path}/{name}", os.path.join(place, name), (*above, own))
+            yield from _found(f"{path}/{name}", os.path.join(place, name), (*above, own), notes)
+    elif stat.S_ISREG(about.st_mode):
+        yield path, place, about
+    else:
+        notes.append(f"{place} is left out: it is neither a file nor a folder")
 
 
 def total_of(listed: Listing) -> int:
@@ -109,7 +132,7 @@ def read(places: list[str], parts: list[tuple[int, int, int]]) -> bytes:
 def send(
     listed: Listing, places: list[str], store: Callable[[str, bytes], None], at_once: int, done: Done
 ) -> Listing:
-    """Stores each piece under its sum; the list of files with the sums."""
+    """Stores each piece under its sum; the list of files with the sums, and with notes of the files that changed."""
     pieces = spans(listed)
     sums = [""] * len(pieces)
 
@@ -120,7 +143,12 @@ def send(
         return len(data)
 
     side_by_side(list(range(len(pieces))), one, at_once, done)
-    return {**listed, "sums": sums}
+    changed = [
+        f"{place} was written to during the copy, which may have parts of both: copy it again when it is at rest"
+        for place, (*_, mtime) in zip(places, listed["files"])  # noqa: B905  (new in Python 3.10)
+        if not os.path.exists(place) or os.stat(place).st_mtime_ns != mtime
+    ]
+    return {**listed, "sums": sums, "notes": [*listed["notes"], *changed]}
 
 
 def side_by_side(indexes: list[int], work: Callable[[int], int], at_once: int, done: Done) -> None:
@@ -139,8 +167,8 @@ def side_by_side(indexes: list[int], work: Callable[[int], int], at_once: int, d
 
 
 def targets(listed: Listing, destination: str) -> list[str]:
-    """Where each file comes to be. A destination that ends with "/", or is "." or "..", is a folder to put into; any
-    other is the name that the copy gets, but a file goes into a folder that is there."""
+    """Where each folder and then each file comes to be. A destination that ends with "/", or is "." or "..", is a
+    folder to put into; any other is the name that the copy gets, but a file goes into a folder that is there."""
     names = list(dict.fromkeys(path.partition("/")[0] for path in _paths(listed)))
     into = destination.endswith("/") or os.path.basename(destination) in (".", "..")
     is_file = names == [path for path, *_ in listed["files"]]
@@ -148,9 +176,19 @@ def targets(listed: Listing, destination: str) -> list[str]:
         if not os.path.isdir(destination):
             raise CopyError(f"{destination}: there is no such folder to put {len(names)} things into")
         into = True
-    if into:
-        return [os.path.join(destination, path) for path, *_ in listed["files"]]
-    return [os.path.join(destination, *path.split("/")[1:]) for path, *_ in listed["files"]]
+    return [os.path.join(destination, *path.split("/")[0 if into else 1 :]) for path in _paths(listed)]
+
+
+def _check_places(folders: list[str], files: list[str]) -> None:
+    """Refuses a file where a folder is, and a folder where a file is."""
+    for end in filter(os.path.isdir, files):
+        raise CopyError(f"{end}: it is a folder, and a file of that name is to be put there")
+    for folder in sorted({*folders, *(os.path.dirname(os.path.abspath(end)) for end in files)}):
+        there = os.path.abspath(folder)
+        while not os.path.lexists(there):
+            there = os.path.dirname(there)
+        if not os.path.isdir(there):
+            raise CopyError(f"{there}: it is no folder, and a folder of that name is to be put there")
 
 
 def receive(
@@ -167,10 +205,18 @@ def receive(
     """
     _check(listed)
     ends = targets(listed, destination)
-    for end in ends:
-        if os.path.isdir(end):
-            raise CopyError(f"{end}: it is a folder, and a file of that name is to be put there")
+    folders, ends = ends[: len(listed["folders"])], ends[len(listed["folders"]) :]
+    _check_places(folders, ends)
     part = _part(destination, f"{PART}{name}")
+    with _alone(part):
+        _fetch(listed, destination, part, fetch, at_once, done)
+        _put(listed, folders, ends, part)
+
+
+def _fetch(
+    listed: Listing, destination: str, part: str, fetch: Callable[[str], bytes], at_once: int, done: Done
+) -> None:
+    """All pieces that are not in `part` yet."""
     had = _had(part, listed)
     pieces = spans(listed)
     wanted = [index for index in range(len(pieces)) if f"{index} {listed['sums'][index]}" not in had]
@@ -193,7 +239,6 @@ def receive(
         return sizes[index]
 
     side_by_side(wanted, one, at_once, done)
-    _put(listed, destination, ends, part)
 
 
 def _part(destination: str, name: str) -> str:
@@ -206,6 +251,23 @@ def _part(destination: str, name: str) -> str:
         return begun[0]
     os.makedirs(beside, exist_ok=True)
     return found[1] if os.path.isdir(destination) else found[0]
+
+
+@contextmanager
+def _alone(part: str) -> Iterator[None]:
+    """Makes the folder, and keeps a second copy of the same out of it."""
+    os.makedirs(part, 0o700, exist_ok=True)
+    descriptor = os.open(part, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise CopyError(f"{part}: the same copy is under way already: wait for its end") from None
+        except OSError:
+            pass  # a file system without locks
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _check(listed: Listing) -> None:
@@ -221,12 +283,11 @@ def _had(part: str, listed: Listing) -> set[str]:
     """What an earlier try has fetched; the folder is there then, for this list of files."""
     layout = json.dumps([listed["piece_bytes"], listed["files"]])
     at = os.path.join(part, "layout")
-    if os.path.isdir(part):
-        if os.path.exists(at) and _text(at) == layout:
-            done = os.path.join(part, "done")
-            return set(_text(done).splitlines()) if os.path.exists(done) else set()
-        shutil.rmtree(part)
-    os.mkdir(part, 0o700)
+    if os.path.exists(at) and _text(at) == layout:
+        done = os.path.join(part, "done")
+        return set(_text(done).splitlines()) if os.path.exists(done) else set()
+    for entry in os.listdir(part):
+        os.unlink(os.path.join(part, entry))
     with open(at, "w", encoding="utf-8") as file:
         file.write(layout)
     return set()
@@ -248,10 +309,13 @@ def _write(path: str, offset: int, data: bytes) -> None:
         os.close(descriptor)
 
 
-def _put(listed: Listing, destination: str, ends: list[str], part: str) -> None:
-    """All is there: each file takes its name at once."""
-    for folder in _folders(listed, destination):
-        os.makedirs(folder, exist_ok=True)
+def _put(listed: Listing, folders: list[str], ends: list[str], part: str) -> None:
+    """All is there: each file takes its name at once. A folder that was there keeps its mode."""
+    made = []
+    for folder, (_, mode) in zip(folders, listed["folders"]):  # noqa: B905  (new in Python 3.10)
+        if not os.path.isdir(folder):
+            os.makedirs(folder, 0o700)
+            made.append((folder, mode))
     for number, (_, size, mode, mtime) in enumerate(listed["files"]):
         path = os.path.join(part, str(number))
         if not size:
@@ -262,19 +326,14 @@ def _put(listed: Listing, destination: str, ends: list[str], part: str) -> None:
         os.utime(path, ns=(mtime, mtime))
         os.makedirs(os.path.dirname(ends[number]) or ".", exist_ok=True)
         os.replace(path, ends[number])
+    for folder, mode in reversed(made):
+        os.chmod(folder, mode & 0o777 | 0o700)
     shutil.rmtree(part)
-
-
-def _folders(listed: Listing, destination: str) -> list[str]:
-    """Folders come as files do: an empty one, too."""
-    several = {path.partition("/")[0] for path in _paths(listed)}
-    into = destination if len(several) == 1 else os.path.join(destination, "")
-    return targets({"folders": [], "files": [[path] for path in listed["folders"]]}, into)
 
 
 def _paths(listed: Listing) -> list[str]:
     """Of folders and files."""
-    return [*listed["folders"], *(path for path, *_ in listed["files"])]
+    return [path for path, *_ in (*listed["folders"], *listed["files"])]
 
 
 class NodeBucket:
@@ -338,4 +397,4 @@ if __name__ == "__main__":
     try:
         main(*sys.argv[1:])
     except (CopyError, OSError) as error:
-        sys.exit(str(error))
+        sys.exit(why(error))

@@ -88,7 +88,6 @@ def test_a_folder_arrives_as_it_is_with_what_its_links_lead_to(source: Path, tmp
         "link": big,
         "below": None,
         "below/empty": None,
-        "below/up": None,
         **{f"below/{name}": (source / "below" / name).read_bytes() for name in ("a", "none", "exactly")},
     }
     about = (tmp_path / "new/copy/big").stat()
@@ -118,6 +117,106 @@ def test_a_destination_with_a_slash_is_a_folder_and_any_other_a_name(
     bucket = Bucket()
     received(sent(tmp_path / "file", bucket), destination, bucket)
     assert [str(path) for path in Path().rglob("*") if path.is_file()] == [wanted]
+
+
+def test_what_is_left_out_is_noted(source: Path) -> None:
+    (source / "loop").symlink_to("loop")
+    listed, _ = pieces.listing([str(source)])
+    assert listed["notes"] == [
+        f"{source}/below/up is left out: it leads back to a folder above it",
+        f"{source}/dead is left out: it leads to nothing",
+        f"{source}/loop is left out: it leads to nothing",
+        f"{source}/pipe is left out: it is neither a file nor a folder",
+    ]
+
+
+@pytest.mark.parametrize("name", ["nowhere", "pipe", "dead"])
+def test_what_is_no_file_or_folder_is_refused_as_a_source(name: str, source: Path) -> None:
+    with pytest.raises(CopyError, match=f"{name}: there is no such file or folder"):
+        pieces.listing([str(source / name)])
+
+
+def test_two_sources_of_one_name_are_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.json").write_text(folder)
+    with pytest.raises(CopyError, match=r"b/config\.json: another source has the same name"):
+        pieces.listing([str(tmp_path / folder / "config.json") for folder in ("a", "b")])
+
+
+def test_a_file_that_is_written_to_meanwhile_is_noted(source: Path) -> None:
+    listed, places = pieces.listing([str(source)])
+    (source / "big").write_bytes(os.urandom(950))
+    (source / "below/a").unlink()
+    (source / "below/a").write_bytes(b"2")
+    notes = pieces.send(listed, places, Bucket().put, COUNT, lambda _: None)["notes"]
+    assert [note.partition(" ")[0] for note in notes if "was written to" in note] == [
+        str(source / name) for name in ("below/a", "big", "link")
+    ]
+
+
+def test_a_private_folder_stays_private_and_one_that_was_there_keeps_its_mode(tmp_path: Path) -> None:
+    source, bucket = tmp_path / "keys", Bucket()
+    for folder, mode in {"keys": 0o755, "keys/private": 0o700, "keys/fixed": 0o550}.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder).chmod(mode)
+    received(sent(source, bucket), str(tmp_path / "copy"), bucket)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy").rglob("*")}
+    assert modes == {"private": 0o700, "fixed": 0o750}
+    (tmp_path / "copy/private").chmod(0o711)
+    received(sent(source, bucket), str(tmp_path / "copy"), bucket)
+    assert (tmp_path / "copy/private").stat().st_mode & 0o777 == 0o711
+
+
+@pytest.mark.parametrize("below", [(), ("deep",)])
+def test_a_folder_with_files_alone_is_copied_twice_to_the_same_place(
+    below: tuple[str, ...], tmp_path: Path
+) -> None:
+    source, bucket = tmp_path / "model", Bucket()
+    source.joinpath(*below).mkdir(parents=True)
+    source.joinpath(*below, "a").write_bytes(b"words")
+    for _ in range(2):
+        received(sent(source, bucket), str(tmp_path / "copy"), bucket)
+    assert contents(tmp_path / "copy") == contents(source)
+
+
+@pytest.mark.parametrize("destination", ["taken", "taken/", "taken/deep"])
+def test_a_folder_in_place_of_a_file_is_refused_before_anything_comes(
+    destination: str, source: Path, tmp_path: Path
+) -> None:
+    bucket = Bucket()
+    listed = sent(source, bucket)
+    (tmp_path / "taken").write_text("mine")
+    bucket.calls = 0
+    with pytest.raises(
+        CopyError, match="taken: it is no folder, and a folder of that name is to be put there"
+    ):
+        received(listed, f"{tmp_path}/{destination}", bucket)
+    assert bucket.calls == 0
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+def test_the_same_copy_twice_at_once_is_refused(source: Path, tmp_path: Path) -> None:
+    bucket = Bucket()
+    listed = sent(source, bucket)
+    refused: list[str] = []
+
+    def get(name: str) -> bytes:
+        if not refused:
+            with pytest.raises(CopyError) as error:
+                received(listed, str(tmp_path / "copy"), bucket)
+            refused.append(str(error.value))
+        return bucket.get(name)
+
+    pieces.receive(listed, str(tmp_path / "copy"), "id", get, 1, lambda _: None)
+    assert "the same copy is under way already" in refused[0]
+    assert (tmp_path / "copy/big").read_bytes() == (source / "big").read_bytes()
+
+
+def test_why_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError) as error:
+        tmp_path.read_bytes()
+    assert pieces.why(error.value) == f"{tmp_path}: Is a directory"
 
 
 def test_a_folder_is_copied_twice_to_the_same_place_and_other_files_stay(
@@ -177,7 +276,13 @@ def test_a_damaged_piece_is_refused_and_nothing_is_put(source: Path, tmp_path: P
 @pytest.mark.parametrize("path", ["../out", "/etc/passwd", "a//b", "a/../../b", "."])
 def test_a_list_that_leads_elsewhere_is_refused(path: str, tmp_path: Path) -> None:
     sums = [hashlib.sha256(b"x").hexdigest()]
-    listed = {"form": 1, "piece_bytes": 100, "folders": [], "files": [[path, 1, 0o644, 0]], "sums": sums}
+    listed = {
+        "form": pieces.FORM,
+        "piece_bytes": 100,
+        "folders": [],
+        "files": [[path, 1, 0o644, 0]],
+        "sums": sums,
+    }
     bucket = Bucket()
     bucket.held[sums[0]] = b"x"
     with pytest.raises(CopyError, match="is no path to put anything at"):
