@@ -41,7 +41,7 @@ def copy(
         list[str], typer.Argument(metavar="SOURCE...", help="Files or folders, or ENV:NODE:PATH.")
     ],
     destination: Annotated[
-        str, typer.Argument(metavar="DEST", help="Whereto: ENV:NODE:PATH, or a path here.")
+        str, typer.Argument(metavar="DEST", help="Destination: ENV:NODE:PATH, or a path here.")
     ],
     profile: Profile = None,
 ) -> None:
@@ -80,7 +80,7 @@ def _goes_on(kept: Kept) -> str:
         if kept.is_empty:
             return ""
     return (
-        f"What was sent is kept for a day in {kept.place}: the same command goes on from there, "
+        f"What was sent is kept for a day in {kept.place}: the same command continues from there, "
         f"`aws s3 rm --recursive {kept.place}` deletes it."
     )
 

@@ -27,7 +27,7 @@ def cost(
     billed: Annotated[
         bool,
         typer.Option(
-            "--billed", help="Ask Cost Explorer what was billed. AWS takes 0.01 USD for each request."
+            "--billed", help="Ask Cost Explorer what was billed. AWS charges 0.01 USD for each request."
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -128,7 +128,7 @@ def logs(
         str | None, typer.Argument(metavar="[NODE]", help="One node; all when it is not given.")
     ] = None,
     router: Annotated[
-        bool, typer.Option("--router", help="The router's log in place of the engines'.")
+        bool, typer.Option("--router", help="The router's log instead of the engines'.")
     ] = False,
     lines: Annotated[int, typer.Option(min=1, max=10_000, help="So many last lines.")] = 100,
     profile: Profile = None,
@@ -189,7 +189,7 @@ def _report(
         return act(nodes, planned, way)
     except KeyboardInterrupt:
         raise output.Failure(
-            "interrupted: what was sent goes on, and nothing is proven by it. "
+            "interrupted: commands that were already sent continue, and nothing is proven. "
             f"`nixl-efa serve status {environment}` tells what runs.",
             exit_code=130,
         ) from None

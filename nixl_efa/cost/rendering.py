@@ -21,7 +21,7 @@ MARKETS: tuple[Market, ...] = ("capacity-block", "on-demand", "spot")
 _WORDS: dict[Market, str] = {"capacity-block": "Capacity Block", "on-demand": "On-Demand", "spot": "Spot"}
 _NAME, _COLUMN = 23, 19
 NOTES = (
-    "Nothing more is paid for EFA, nor for data between the nodes: they are in one zone and use private addresses.",
+    "EFA has no extra cost, nor has data between the nodes: they are in one zone and use private addresses.",
     "Data to the internet and to other zones is not counted: what it costs depends on use.",
     "The scripts bucket holds a few KiB: less than 0.01 USD a month.",
     f"Volumes are priced by the month: of {MONTH_HOURS} hours here (30 days), as in AWS's own examples.",
@@ -83,7 +83,7 @@ def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
                 break
     yield from _wrapped(
         "Instances and addresses count from the last start on: EC2 tells no earlier one. "
-        + ("Nothing ends by itself." if by_end is None else "The end is when EC2 begins to terminate.")
+        + ("Nothing has an end time." if by_end is None else "The end is when EC2 begins to terminate.")
     )
 
 
@@ -97,7 +97,7 @@ def billed(found: Billed) -> Iterator[str]:
         yield f"  {name:50}{_in_column(price):>19}"
     yield f"  {'together':50}{_in_column(added(found.services.items())):>19}"
     yield from _wrapped(
-        "Only what has the stack's tag: a block's fee stands on its own invoice. The last day may be missing.",
+        "Only what has the stack's tag: a block's fee is on its own invoice. The last day may be missing.",
         "  ",
     )
 
@@ -213,7 +213,7 @@ def break_even_words(found: BreakEven, one: Comparison) -> str:
     """Where the block is cheaper, as a sentence."""
     market, at = _WORDS[found.market], plain(found.hours)
     if found.reached:
-        return f"The block costs less than {market} from {at} h of use of all its nodes on."
+        return f"The block costs less than {market} after {at} h of use of all its nodes."
     assert isinstance(one.block, Block)
     usable = plain(Decimal(int(one.block.usable.total_seconds())) / 3600)
     return f"The block never costs less than {market}: that takes {at} h of use, and it is usable for {usable} h."
@@ -234,14 +234,14 @@ def _market_notes(one: Comparison) -> Iterator[str]:
             low, high = (shown(Amount(one, rates.spot.currency)) for one in rates.spot_span)
             span = f", {low} to {high} in the last {LOOKED_BACK.days} days"
         yield from _wrapped(
-            f"Spot is the price of now in {rates.spot_zone}{span}. EC2 can take the instances back at any time."
+            f"Spot is the present price in {rates.spot_zone}{span}. EC2 can take the instances back at any time."
         )
     if isinstance(rates.scores, Unknown):
         yield from _wrapped(f"Spot's placement score: unknown: {rates.scores.reason}.")
     elif rates.scores:
         scored = ", ".join(f"{each.zone} {each.score}" for each in rates.scores)
         yield from _wrapped(
-            f"Spot's placement score, from 1 to 10: {scored}. EC2 gives a single type a low one always."
+            f"Spot's placement score, from 1 to 10: {scored}. EC2 always gives a single type a low one."
         )
 
 

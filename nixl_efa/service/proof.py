@@ -55,7 +55,7 @@ _REMEDIES = (
     ),
     (
         r"unrecognized arguments|error: argument",
-        "A flag after the two dashes is none of this engine's version.",
+        "This engine's version does not have one of the flags after the two dashes.",
     ),
 )
 _ELSE = "`nixl-efa serve logs` shows the whole log."
@@ -87,7 +87,7 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
             failed(
                 "backend",
                 "the log names no backend of NIXL: the engine has no KV transfer, or the journal has lost its start.",
-                f"Take NIXL_LOG_LEVEL out of /etc/nixl-efa/service.env, {again}.",
+                f"Remove NIXL_LOG_LEVEL from /etc/nixl-efa/service.env, {again}.",
             ),
         )
     if set(read.backends) != {way.backend}:
@@ -110,7 +110,7 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
         message = f"the log does not name libfabric's provider, so nothing says that it is {way.provider}."
         found.append(failed("provider", message, "Set NIXL_LOG_LEVEL=INFO, and take NIXL 1.0 or newer."))
     elif read.provider != way.provider:
-        message = f"NIXL goes over {read.provider}, not over {way.provider}: {read.provider_line}"
+        message = f"NIXL uses {read.provider}, not {way.provider}: {read.provider_line}"
         found.append(failed("provider", message, remedy))
     else:
         found.append(passed("provider", read.provider_line))
@@ -178,8 +178,9 @@ def _answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
             f"{who}: not the producer's own greedy answer, from character {place + 1} on: "
             f"{answer[place : place + 40]!r} and not {alone[place : place + 40]!r}.",
             "The KV cache arrived changed, or the engines compute differently: same type, dtype, flags and driver on "
-            f"all nodes? `nixl-efa verify {environment}` compares bytes; `nixl-efa serve restart {environment}` proves "
-            "it anew.",
+            f"all nodes? `nixl-efa verify {environment}` compares bytes; "
+            f"`nixl-efa serve restart {environment}` proves it "
+            "again.",
         )
     return passed("answer", f"{who}: equal to the producer's own, in {one['seconds']} s")
 
@@ -223,7 +224,7 @@ def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way) -> Find
         return passed("wire", told)
     if way.wire == EFA and seen < counted:
         over_tcp = abs(by_ip / counted - 1) <= 2 * TOLERANCE
-        went = f"; {gib(by_ip)} came by IP: a silent fall-back to TCP" if over_tcp else ""
+        went = f"; {gib(by_ip)} came by IP: a silent fallback to TCP" if over_tcp else ""
         return failed(
             "wire",
             f"{told}{went}.",

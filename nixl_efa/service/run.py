@@ -332,7 +332,7 @@ def _engine_findings(environment: str, one: Seen) -> tuple[Finding, ...]:
 def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Seen]) -> tuple[Finding, ...]:
     """The router, and whether the engines that run are those of the proof."""
     unit = one.router
-    restart = f"`{service.command(environment)}` proves it anew; engines that run go on."
+    restart = f"`{service.command(environment)}` proves it again; engines that run continue."
     if unit is None or not unit.is_up:
         return (failed("router", "it does not run: nothing answers requests.", restart),)
     if not unit.is_healthy:

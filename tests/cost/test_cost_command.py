@@ -93,7 +93,7 @@ def test_the_three_markets_stand_side_by_side(cli: Cli, cost: Cost) -> None:
     assert document["together"] == request["together"]
     shown = cli("cost", "prod", "--hours", "20").out
     assert "for 20 h                    CAPACITY BLOCK          ON-DEMAND               SPOT" in shown
-    assert "Nothing more is paid for EFA, nor for data between the nodes" in shown
+    assert "EFA has no extra cost, nor has data between the nodes" in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert not [line for line in shown.splitlines() if line != line.rstrip()]
 

@@ -52,7 +52,7 @@ def test_a_log_that_names_what_is_planned_is_in_order_and_its_lines_are_shown() 
         (log(), "the log names no backend of NIXL"),
         (log(INSTANTIATED), "the log does not name libfabric's provider"),
         (log(*answer("nixl/backend-starts-0.9"), INSTANTIATED), "the log does not name libfabric's provider"),
-        (log(RAILS.format(count=1, provider="tcp"), INSTANTIATED), "NIXL goes over tcp, not over efa: I1126"),
+        (log(RAILS.format(count=1, provider="tcp"), INSTANTIATED), "NIXL uses tcp, not efa: I1126"),
         (
             log(FALLBACK, RAILS.format(count=1, provider="tcp"), INSTANTIATED),
             f"fallen back to TCP: {FALLBACK}",
@@ -126,7 +126,7 @@ def _more(text: str, name: str, count: int) -> str:
     ("changes", "check", "said"),
     [
         # ai-dynamo/dynamo#4185, vllm-project/vllm#27055: the bytes went by TCP, and the answers were right.
-        ({"counters_after": counters(ip=4 * MIB)}, "wire", "came by IP: a silent fall-back to TCP"),
+        ({"counters_after": counters(ip=4 * MIB)}, "wire", "came by IP: a silent fallback to TCP"),
         ({"counters_after": counters()}, "wire", "saw 0 MiB arrive, NIXL moved 4 MiB (ratio 0.000)."),
         ({"counters_after": counters(efa=int(4.3 * MIB))}, "wire", "(ratio 1.075)."),
         ({"counters_after": counters(efa=int(3.7 * MIB))}, "wire", "(ratio 0.925)."),
@@ -227,7 +227,7 @@ def test_the_router_is_held_to_the_same_answer_and_the_same_tokens() -> None:
         (
             ["vllm: error: unrecognized arguments: --tensor-paralel-size 8"],
             "unrecognized",
-            "none of this engine's",
+            "This engine's version does not have",
         ),
         (["OSError: [Errno 98] Address already in use"], "Address already in use", "ss -ltnp"),
         (

@@ -81,7 +81,7 @@ def test_a_service_that_is_what_was_proven(service: Any, run: Run) -> None:
         (
             {"invocation": "p2"},
             "WARN proof: producer started again since the proof: what they do now is not proven. `nixl-efa serve start "
-            "prod --model /models/x --engine-version 0.32.0 -- --max-model-len 4096` proves it anew",
+            "prod --model /models/x --engine-version 0.32.0 -- --max-model-len 4096` proves it again",
         ),
         ({"healthy": False}, "FAIL engine (producer): it does not answer: the last line"),
         (
