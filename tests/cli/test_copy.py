@@ -13,7 +13,7 @@ from nixl_efa.work.pieces import CopyError
 
 _PLACE = "s3://scripts/nixl-efa-copy/0123/"
 _GOES_ON = (
-    f"What was sent is kept for a day in {_PLACE}: the same command goes on from there, "
+    f"What was sent is kept for a day in {_PLACE}: the same command continues from there, "
     f"`aws s3 rm --recursive {_PLACE}` deletes it."
 )
 

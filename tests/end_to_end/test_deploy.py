@@ -177,7 +177,7 @@ def test_a_node_that_somebody_ended_is_built_anew_beside_the_other(dev: Deployer
     done = dev("--auto-approve")
 
     after = ids(ec2, "dev")
-    assert f"consumer is built anew: {before['consumer']} is gone" in done.text
+    assert f"consumer is built again: {before['consumer']} is gone" in done.text
     assert after["producer"] == before["producer"]
     assert after["consumer"] != before["consumer"]
     assert dev.project.plan().code == 0
