@@ -1,6 +1,7 @@
 """Requests to a router for some seconds, one after the other in each of several threads, on a node of a test.
 
-Arguments: SECONDS THREADS ROUTER PRODUCER (URLs) MODEL VOCABULARY TOKENS
+Arguments: SECONDS (at most) THREADS ROUTER PRODUCER (URLs) MODEL VOCABULARY TOKENS AFTER (so many seconds after the
+producer was away and is back, the load ends; 0: whatever becomes of it)
 Each answer is compared with the producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
   late        failed requests that were begun after the producer was healthy again
@@ -16,10 +17,11 @@ import threading
 import time
 import urllib.request
 
-seconds, threads, router, producer, model, vocabulary, tokens = sys.argv[1:8]
+seconds, threads, router, producer, model, vocabulary, tokens, after = sys.argv[1:9]
 end = time.monotonic() + float(seconds)
 done = []  # (begun, ended, prompt, text or None)
 health = []  # (moment, healthy)
+ended = threading.Event()
 
 
 def post(url, prompt):
@@ -39,7 +41,7 @@ def post(url, prompt):
 
 def load(number):
     chance = random.Random(f"{time.time_ns()} {number}")
-    while time.monotonic() < end:
+    while time.monotonic() < end and not ended.is_set():
         prompt = chance.choices(range(int(vocabulary) // 8, int(vocabulary) // 2), k=int(tokens))
         begun = time.monotonic()
         try:
@@ -51,12 +53,15 @@ def load(number):
 
 
 def watch():
-    while time.monotonic() < end:
+    while time.monotonic() < end and not ended.is_set():
         try:
             with urllib.request.urlopen(f"{producer}/health", timeout=1) as told:
                 health.append((time.monotonic(), told.status == 200))
         except OSError:
             health.append((time.monotonic(), False))
+        away = [moment for moment, healthy in health if not healthy]
+        if float(after) and away and time.monotonic() > max(away) + float(after):
+            ended.set()
         time.sleep(0.05)
 
 

@@ -103,8 +103,8 @@ def shown(report: run.Report) -> None:
         told(f"{one.level.value} {one.check} {where}: {one.line()}")
 
 
-def load(account: Account, nodes: OnNodes, seconds: int, threads: int, tokens: int = 200) -> str:
-    """Requests through the router, on the consumer: the command's id."""
+def load(account: Account, nodes: OnNodes, seconds: int, threads: int, after: int = 0) -> str:
+    """Requests of 200 tokens through the router, on the consumer: the command's id."""
     words = [
         str(seconds),
         str(threads),
@@ -113,7 +113,7 @@ def load(account: Account, nodes: OnNodes, seconds: int, threads: int, tokens: i
         MODEL,
         "2048",
     ]
-    script = f"nice python3 -c {shlex.quote(LOAD)} {shlex.join([*words, str(tokens)])}"
+    script = f"nice python3 -c {shlex.quote(LOAD)} {shlex.join([*words, '200', str(after)])}"
     return account.send(nodes.router_node.instance_id, script, executionTimeout=["600"])
 
 
@@ -168,7 +168,7 @@ def test_answers_are_the_unified_engines(nodes: OnNodes, account: Account) -> No
 def test_a_killed_producer_comes_back_and_the_consumer_stays(nodes: OnNodes, account: Account) -> None:
     producer, consumer = (node.instance_id for node in nodes.pair.nodes)
     before = pid(account, consumer)
-    command = load(account, nodes, 100, 2)
+    command = load(account, nodes, 300, 2, after=10)
     account.out(producer, "sleep 5; systemctl kill --signal=KILL nixl-efa-engine")
     found = ended(account, nodes, command)
     told(f"killed under load: { ({name: one for name, one in found.items() if name != 'seconds'}) }")
