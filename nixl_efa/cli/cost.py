@@ -16,12 +16,20 @@ if TYPE_CHECKING:
     from nixl_efa.cost.gather import Found
 
 
+# Ten years: more is a slip.
+MOST_HOURS = 87_600
+
+
 def cost(
     environment: Environment,
     hours: Annotated[
         int | None,
         typer.Option(
-            "--hours", min=1, metavar="N", help="Hours to compare. [default: those of the block, else 24]"
+            "--hours",
+            min=1,
+            max=MOST_HOURS,
+            metavar="N",
+            help="Hours to compare. [default: those of the block, else 24]",
         ),
     ] = None,
     billed: Annotated[
@@ -87,7 +95,7 @@ def cost(
     bill = ask_billed(launch, clients, _since(found, now), now) if billed else None
     if as_json:
         running = nodes if isinstance(nodes, Unknown) else (nodes, parts) if nodes else None
-        output.print_json("cost", document(launch, comparisons, running, bill))
+        output.print_json("cost", document(launch, comparisons, running, found.left_addresses, bill))
         return
     for line in rendering.lines(comparisons, settings.stack_name, settings.region):
         output.data(line)
@@ -95,10 +103,13 @@ def cost(
     if isinstance(nodes, Unknown):
         output.data(f"Whether nodes run is unknown: {nodes.reason}.")
     elif not nodes:
-        output.data("No node runs: nothing but a bought block costs anything now.")
+        for line in rendering.nothing_runs(comparisons):
+            output.data(line)
     else:
         for line in rendering.running(nodes, parts):
             output.data(line)
+    for line in rendering.left(found.left_addresses, comparisons[0].rates.address):
+        output.data(line)
     if bill is not None:
         output.data("")
         for line in rendering.billed(bill):
@@ -106,7 +117,8 @@ def cost(
 
 
 def _since(found: Found, now: datetime) -> datetime:
-    """From when on to ask for the bill: the first of the nodes and of the bought blocks, else a month ago."""
+    """From when on to ask for the bill: the first of the nodes and of the bought blocks that have begun, else a month
+    ago."""
     from datetime import timedelta
 
     from nixl_efa.cost.blocks import Block
@@ -114,5 +126,7 @@ def _since(found: Found, now: datetime) -> datetime:
 
     nodes = () if isinstance(found.nodes, Unknown) else found.nodes
     moments = [one.launched for one in nodes]
-    moments += [one.start for one in found.blocks if isinstance(one, Block) and one.bought]
+    moments += [
+        one.start for one in found.blocks if isinstance(one, Block) and one.bought and one.start <= now
+    ]
     return min(moments, default=now - timedelta(days=30))

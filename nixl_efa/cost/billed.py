@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nixl_efa.aws_calls import result
 from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added
 from nixl_efa.cost.prices import ask
+from nixl_efa.failure import Failure
 from nixl_efa.launch import Launch
 from nixl_efa.policy.document import partition_of
 from nixl_efa.settings.model import STACK_TAG
@@ -61,9 +62,9 @@ def billed(launch: Launch, clients: Clients, since: datetime, now: datetime) -> 
             pages += result(answer, "ResultsByTime")
             token = answer.get("NextPageToken")
             if not token:
-                break
+                return pages
             more = {"NextPageToken": token}
-        return pages
+        raise Failure(f"Cost Explorer has more than {MOST_PAGES} pages")
 
     found = ask("ce:GetCostAndUsage", look)
     if isinstance(found, Unknown):

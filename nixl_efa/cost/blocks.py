@@ -14,7 +14,7 @@ from decimal import Decimal
 from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.extension import PAID, PENDING, Extension
 from nixl_efa.capacity.offering import Offering, hours_of
-from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation
+from nixl_efa.capacity.reservation import PAYMENT_STATES, PURCHASE_TAG, Reservation
 from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, amount_of
 from nixl_efa.ultra_servers import ULTRA_SERVERS
 
@@ -28,6 +28,7 @@ class Block:
     end:       with the paid extensions.
     fee:       of the block itself; Unknown where it was not bought by this project. extensions: those that are paid.
     pending:   what is bought and still to be paid; None without.
+    purchase:  what all reservations that one fee paid for have in common; empty for an offer.
     """
 
     id: str
@@ -42,6 +43,7 @@ class Block:
     fee: Price
     extensions: tuple[Amount, ...] = ()
     pending: Sum | None = None
+    purchase: str = ""
 
     @property
     def price(self) -> Price:
@@ -78,9 +80,11 @@ class Block:
 def of_reservation(
     reservation: Reservation, extensions: Iterable[Extension], account: str
 ) -> Block | Unknown:
-    """A block that was bought. account: who asks. Unknown for what is no block, or has no time."""
+    """A block that was bought. account: who asks. Unknown for what is no block, has no time, or was never paid for."""
     if not reservation.is_block or reservation.start is None or reservation.end is None:
         return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
+    if reservation.state == "payment-failed":
+        return Unknown(f"the payment for {reservation.id} failed: there is no block, and no fee", "none")
     if not reservation.size:
         return Unknown(f"EC2 does not tell how many instances {reservation.id} has")
     mine = [one for one in extensions if one.reservation_id == reservation.id]
@@ -102,6 +106,7 @@ def of_reservation(
         fee=fee,
         extensions=tuple(Amount(one.fee, one.currency) for one in mine if one.status == PAID),
         pending=added((reservation.id, one) for one in owed) if owed else None,
+        purchase=reservation.tags.get(PURCHASE_TAG) or reservation.block_id or reservation.id,
     )
 
 

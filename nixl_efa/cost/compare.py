@@ -82,8 +82,13 @@ class Comparison:
 
     @property
     def is_covered(self) -> bool:
-        """Whether the block, where there is one, is usable for all the hours."""
-        return isinstance(self.block, Unknown) or self.block_hours == self.hours
+        """Whether the block, where there is one, is usable for all the hours and nodes."""
+        return isinstance(self.block, Unknown) or (self.block_hours == self.hours and not self.without_place)
+
+    @property
+    def without_place(self) -> int:
+        """Nodes that are to be launched into the block and for which it has no instance."""
+        return 0 if isinstance(self.block, Unknown) else max(self.in_block - self.block.size, 0)
 
     def total(self, market: Market) -> Sum:
         """All together on a market."""
@@ -99,9 +104,9 @@ class Comparison:
     @property
     def break_even(self) -> tuple[BreakEven, ...]:
         """Against On-Demand and Spot, as far as both prices are known in one currency. Volumes and addresses are the
-        same on each market, so they change nothing."""
+        same on each market, so they change nothing. None for a block that is too small for the nodes."""
         fee = self.block_price
-        if isinstance(self.block, Unknown) or isinstance(fee, Unknown):
+        if isinstance(self.block, Unknown) or isinstance(fee, Unknown) or self.without_place:
             return ()
         found = []
         markets: tuple[tuple[Market, Price], ...] = (
@@ -170,16 +175,17 @@ def hours_to_compare(asked: int | None, blocks: Sequence[Block | Unknown]) -> li
 
 
 def whole(comparisons: Sequence[Comparison], market: Market) -> Sum:
-    """What all requests of an environment cost on a market; a block that several share is paid for once."""
+    """What all requests of an environment cost on a market; what several share, and was bought at once, is paid for
+    once."""
     parts: list[tuple[str, Price | Sum | None]] = []
     seen = set()
     for one in comparisons:
         called = f"{one.request.called} " if one.request.called else ""
         if market == "capacity-block":
-            name = "" if isinstance(one.block, Unknown) else one.block.id
-            if not name or name not in seen:
+            purchase = "" if isinstance(one.block, Unknown) else one.block.purchase
+            if not purchase or purchase not in seen:
                 parts.append((f"{called}block", one.block_price))
-            seen.add(name)
+            seen.add(purchase)
         else:
             parts.append((f"{called}{market}", one.on_demand if market == "on-demand" else one.spot))
         parts += [(f"{called}volumes", one.volumes), (f"{called}public addresses", one.addresses)]

@@ -20,6 +20,7 @@ def document(
     launch: Launch,
     comparisons: Sequence[Comparison],
     running: tuple[Sequence[Node], Sequence[Spent]] | Unknown | None,
+    left_addresses: int | Unknown,
     billed: Billed | None,
 ) -> dict[str, Any]:
     """Everything. running: None where nothing runs. billed: None where it was not asked for."""
@@ -30,6 +31,7 @@ def document(
         "requests": [_request(one) for one in comparisons],
         "together": {market: price(whole(comparisons, market)) for market in MARKETS},
         "running": _running(running),
+        "left_addresses": _left(left_addresses, comparisons[0].rates.address),
         "billed": None if billed is None else _billed(billed),
         "notes": list(NOTES),
     }
@@ -106,6 +108,7 @@ def _block(one: Comparison, accelerators: int) -> dict[str, Any]:
         "covered_hours": _number(one.block_hours),
         "used_instance_hours": _number(one.used),
         "idle_instance_hours": _number(one.idle),
+        "nodes_without_place": one.without_place,
     }
 
 
@@ -144,6 +147,12 @@ def _running(found: tuple[Sequence[Node], Sequence[Spent]] | Unknown | None) -> 
         "so_far": price(so_far),
         "by_end": None if by_end is None else price(by_end),
     }
+
+
+def _left(count: int | Unknown, rate: Price) -> dict[str, Any]:
+    if isinstance(count, Unknown):
+        return {"count": None, "unknown": count.reason}
+    return {"count": count, "each_hour": price(times(rate, count) if count else None)}
 
 
 def _billed(found: Billed) -> dict[str, Any]:

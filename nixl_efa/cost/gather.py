@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import all_items
+from nixl_efa.aws_calls import all_items, result
 from nixl_efa.capacity.extension import Extension, extensions_of
 from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.offering import Offering
@@ -40,6 +40,7 @@ class Found:
     rates:   by instance type. blocks: of each request, in order: bought, or the cheapest on offer.
     next_blocks: of each request, the one that follows the bought one; None without.
     nodes, disks: what runs. running_blocks: those that they run in, by id. history: Spot's, by instance type.
+    left_addresses: public addresses of the stack that no instance has.
     """
 
     rates: Mapping[str, Rates]
@@ -49,6 +50,7 @@ class Found:
     disks: tuple[Disk, ...] | Unknown
     running_blocks: Mapping[str, Block | Unknown]
     history: Mapping[str, History]
+    left_addresses: int | Unknown
 
 
 def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: int | None) -> Found:
@@ -62,6 +64,7 @@ def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: in
         running = asked.nodes()
         nodes = () if isinstance(running, Unknown) else running
         disks = pool.submit(asked.disks, nodes)
+        left = pool.submit(asked.left_addresses)
         ids = sorted({one.reservation_id for one in nodes if one.market == "capacity-block"})
         in_use = pool.submit(asked.blocks_of, ids)
         types = list(dict.fromkeys([*launch.instance_types, *(one.instance_type for one in nodes)]))
@@ -77,6 +80,7 @@ def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: in
             disks=disks.result(),
             running_blocks=in_use.result(),
             history=history,
+            left_addresses=left.result(),
         )
 
 
@@ -178,6 +182,17 @@ class _Asking:
 
         return ask("ec2:DescribeVolumes", look)
 
+    def left_addresses(self) -> int | Unknown:
+        """How many public addresses of the stack no instance has: they stay after their nodes, and cost on."""
+        ec2 = self._clients.ec2(self._region)
+        filters: Any = [{"Name": f"tag:{STACK_TAG}", "Values": [self._launch.stack_identity]}]
+
+        def look() -> int:
+            found = result(ec2.describe_addresses(Filters=filters), "Addresses")
+            return sum(not one.get("AssociationId") for one in found)
+
+        return ask("ec2:DescribeAddresses", look)
+
     def _offered(self, request: Launch, hours: int | None) -> Block | Unknown:
         """The cheapest block on offer that lasts as long, in the environment's region."""
         facts = request.type_facts
@@ -186,7 +201,7 @@ class _Asking:
         length = next((one for one in ALLOWED_HOURS if one >= (hours or 0)), None)
         if length is None:
             return Unknown(f"AWS sells no block of {hours} hours, but {ALLOWED_HOURS[-1]} at most", "none")
-        kind, count = request.instance_type, request.count
+        kind, count, source = request.instance_type, request.count, request.reservation
         if is_ultra_server(kind):
             smallest = made_of(kind)[0]
             kind, count = smallest.name, -(-request.count // smallest.instances)
@@ -196,13 +211,15 @@ class _Asking:
             found = search(self._clients.ec2, [self._region], wanted, self._clock.sleep)
             for error in found.failed.values():
                 raise error
-            return [one for one in found.offerings if not one.unusable and not one.is_short]
+            fit = (one for one in found.offerings if not one.unusable and not one.is_short)
+            return [one for one in fit if source.zone in ("", one.zone)]
 
         fitting = ask("ec2:DescribeCapacityBlockOfferings", look)
         if isinstance(fitting, Unknown):
             return fitting
         if not fitting:
-            return Unknown(f"no block of {length} hours is on offer in {self._region}", "none")
+            where = source.zone or self._region
+            return Unknown(f"no block of {length} hours is on offer in {where}", "none")
         return blocks.of_offering(min(fitting, key=ORDERS["fee"]))
 
 

@@ -27,14 +27,17 @@ Texts = list[str] | Unknown
 THREADS = 16
 
 
-def hourly(launch: Launch, clients: Clients, clock: Clock) -> Rates:
-    """The prices of a launch On-Demand or on Spot, for the check: no scores, and of Spot the price of now alone."""
+def hourly(launch: Launch, clients: Clients, clock: Clock, zone: Callable[[], str]) -> Rates:
+    """The prices of a launch On-Demand or on Spot, for the check: no scores, and of Spot the price of now alone.
+
+    zone: waits for the one that the launch goes into; empty where that is not known.
+    """
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cost") as pool:
         asked = Prices(launch, clients, clock, pool)
         history: History = ()
         if launch.market == "spot":
             history = asked.history(launch.instance_type, clock.now())
-        return asked.rates(launch.instance_type, history, scores=False)
+        return asked.rates(launch.instance_type, history, zone, scores=False)
 
 
 class Prices:
@@ -46,15 +49,19 @@ class Prices:
         self._volumes = self._begin(price_list.of_volumes(self._region))
         self._addresses = self._begin(price_list.of_addresses(self._region))
 
-    def rates(self, instance_type: str, history: History, *, scores: bool = True) -> Rates:
-        """The prices of a type in the region. history: of its Spot price."""
+    def rates(
+        self, instance_type: str, history: History, chosen: Callable[[], str] = str, *, scores: bool = True
+    ) -> Rates:
+        """The prices of a type in the region. history: of its Spot price. chosen: the zone, where the settings name
+        none."""
         region, zone, span = self._region, "", None
         instances = self._begin(price_list.of_instances(region, instance_type))
         scored = self._pool.submit(self._scores, instance_type) if scores else None
         of_spot: Price = history if isinstance(history, Unknown) else Unknown("")
         if not isinstance(history, Unknown):
-            of_spot, zone = spot.now_in(history, spot.currency_of(region), self._launch.reservation.zone)
-            span = spot.span_in(history, zone)
+            wanted = self._launch.reservation.zone or chosen()
+            of_spot, zone = spot.now_in(history, spot.currency_of(region), wanted)
+            span = spot.span_in(history, zone, self._clock.now() - spot.LOOKED_BACK)
         return Rates(
             on_demand=_read(instances, lambda found: price_list.instance_hour(found, instance_type, region)),
             spot=of_spot,

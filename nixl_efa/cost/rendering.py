@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from nixl_efa.cost.billed import Billed
 from nixl_efa.cost.blocks import Block
-from nixl_efa.cost.compare import MONTH_HOURS, BreakEven, Comparison, whole
-from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, shown, times
+from nixl_efa.cost.compare import INCLUDED_IOPS, INCLUDED_MIBPS, MONTH_HOURS, BreakEven, Comparison, whole
+from nixl_efa.cost.money import MILL, Amount, Price, Sum, Unknown, added, shown, times
 from nixl_efa.cost.running import Node, Spent, together
 from nixl_efa.cost.spot import LOOKED_BACK
 from nixl_efa.findings import counted
@@ -55,7 +55,7 @@ def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterato
         yield _row("together", *(_in_column(whole(comparisons, market)) for market in MARKETS))
         if not all(one.is_covered for one in comparisons):
             yield from _wrapped(
-                "The column of the blocks is for less: one of them does not cover all the hours."
+                "The column of the blocks is for less: one of them does not cover all the hours and nodes."
             )
     yield ""
     for note in NOTES:
@@ -67,11 +67,14 @@ def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
     yield f"Running: {', '.join(f'{one.name} ({one.state})' for one in nodes)}"
     so_far, by_end = together(parts)
     ends = [one.end for one in parts if one.end is not None]
+    untold = any(one.by_end is not None and one.end is None for one in parts)
     last = "EACH FURTHER HOUR" if by_end is None else f"BY {moment(max(ends))}" if ends else "BY ITS END"
     yield f"{'':38}{'SO FAR':>17}  {last:>23}"
     for one in parts:
         then = one.each_hour if by_end is None else one.by_end
         yield f"{one.what:38}{_in_column(one.so_far):>17}  {_in_column(then):>23}"
+        if one.paid_with:
+            yield f"  bought with {one.paid_with}: one fee for both"
         if one.used is not None and one.idle is not None:
             yield f"  of its instance-hours so far: {plain(one.used)} used, {plain(one.idle)} idle"
     each = _sum_of([one.each_hour for one in parts]) if by_end is None else by_end
@@ -83,8 +86,38 @@ def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
                 break
     yield from _wrapped(
         "Instances and addresses count from the last start on: EC2 tells no earlier one. "
-        + ("Nothing has an end time." if by_end is None else "The end is when EC2 begins to terminate.")
+        + (
+            "The end is when EC2 begins to terminate."
+            if by_end is not None
+            else "When the block ends is not known."
+            if untold
+            else "What is paid by the hour has no end time."
+        )
     )
+
+
+def nothing_runs(comparisons: Sequence[Comparison]) -> Iterator[str]:
+    """Without nodes: what costs all the same."""
+    reserved = [one.request for one in comparisons if one.request.market == "on-demand"]
+    if any(one.reservation.is_named for one in reserved):
+        yield from _wrapped(
+            "No node runs. An On-Demand reservation costs the On-Demand price for each of its instances all the "
+            "same, until it is cancelled."
+        )
+    else:
+        yield "No node runs: of the instances, nothing but a bought block costs anything now."
+
+
+def left(count: int | Unknown, rate: Price) -> Iterator[str]:
+    """The public addresses that cost without a node."""
+    if isinstance(count, Unknown):
+        yield from _wrapped(f"Public addresses that no node has: unknown: {count.reason}.")
+    elif count:
+        are = "address" if count == 1 else "addresses"
+        yield from _wrapped(
+            f"{count} public {are} of the stack without a node: {shown(times(rate, count), MILL)} an hour, until "
+            "nodes have them again or the stack is destroyed."
+        )
 
 
 def billed(found: Billed) -> Iterator[str]:
@@ -120,7 +153,7 @@ def unknowns(one: Comparison) -> list[tuple[str, str]]:
         ("Capacity Block", one.block_price),
         ("On-Demand", one.rates.on_demand),
         ("Spot", one.rates.spot),
-        ("volumes", one.rates.gib_month),
+        ("volumes", next((each for each in _of_volume(one) if isinstance(each, Unknown)), None)),
         ("public addresses", one.rates.address if one.request.elastic_ip else None),
     ]
     return [(name, price.reason) for name, price in prices if isinstance(price, Unknown)]
@@ -152,7 +185,13 @@ def _block(one: Comparison) -> Iterator[str]:
         f"({part} %)"
     )
     yield f"  {'idle':30}{plain(one.idle):>13} of them"
-    if not one.is_covered:
+    if one.without_place:
+        yield from _wrapped(
+            f"It has {counted(block.size, 'instance')} for {counted(one.in_block, 'node')}: its column is for these "
+            "alone, and says nothing about the others.",
+            "  ",
+        )
+    if one.block_hours != one.hours:
         yield from _wrapped(
             f"It covers {plain(one.block_hours)} of the {plain(one.hours)} hours: its column is for these alone.",
             "  ",
@@ -206,7 +245,8 @@ def _break_even(one: Comparison) -> Iterator[str]:
     for found in one.break_even:
         yield from _wrapped(break_even_words(found, one))
     if not one.break_even and isinstance(one.block, Block):
-        yield from _wrapped("Where the block breaks even can't be said without both prices.")
+        why = "for a block that is too small" if one.without_place else "without both prices"
+        yield from _wrapped(f"Where the block breaks even can't be said {why}.")
 
 
 def break_even_words(found: BreakEven, one: Comparison) -> str:
@@ -230,11 +270,12 @@ def _market_notes(one: Comparison) -> Iterator[str]:
         yield from _wrapped("An On-Demand reservation's unused instances cost the On-Demand price, too.")
     if isinstance(rates.spot, Amount):
         span = ""
+        lowest = "" if one.request.reservation.zone else ", the lowest of the region's zones"
         if rates.spot_span is not None:
             low, high = (shown(Amount(one, rates.spot.currency)) for one in rates.spot_span)
             span = f", {low} to {high} in the last {LOOKED_BACK.days} days"
         yield from _wrapped(
-            f"Spot is the present price in {rates.spot_zone}{span}. EC2 can take the instances back at any time."
+            f"Spot is the present price in {rates.spot_zone}{lowest}{span}. EC2 can take the instances back at any time."
         )
     if isinstance(rates.scores, Unknown):
         yield from _wrapped(f"Spot's placement score: unknown: {rates.scores.reason}.")
@@ -243,6 +284,16 @@ def _market_notes(one: Comparison) -> Iterator[str]:
         yield from _wrapped(
             f"Spot's placement score, from 1 to 10: {scored}. EC2 always gives a single type a low one."
         )
+
+
+def _of_volume(one: Comparison) -> list[Price]:
+    """The prices that a node's volume needs."""
+    volume, rates = one.request.volume, one.rates
+    return [
+        rates.gib_month,
+        *([rates.iops_month] if volume.iops > INCLUDED_IOPS else []),
+        *([rates.mibps_month] if volume.throughput > INCLUDED_MIBPS else []),
+    ]
 
 
 def _accelerators(request: Launch) -> int:

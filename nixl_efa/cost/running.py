@@ -55,6 +55,7 @@ class Spent:
 
     end: None where nothing ends by itself; by_end is then None. each_hour: what a further hour costs; None for nothing.
     used, idle: instance-hours of a block so far; None for anything else.
+    paid_with: of a block, that with which it was bought, where the fee of both stands; empty for any other.
     """
 
     what: str
@@ -64,6 +65,7 @@ class Spent:
     each_hour: Price | Sum | None
     used: Decimal | None = None
     idle: Decimal | None = None
+    paid_with: str = ""
 
 
 def spent(
@@ -80,14 +82,23 @@ def spent(
     blocks: by the ids of the reservations. rates: by instance type. history: Spot's, by type. currency: Spot's.
     """
     used = {one.reservation_id for one in nodes if one.reservation_id in blocks}
-    found = [_of_block(name, blocks[name], nodes, now) for name in blocks if name in used]
+    found: list[Spent] = []
+    paid: dict[str, str] = {}
+    for name in (one for one in blocks if one in used):
+        block = blocks[name]
+        purchase = name if isinstance(block, Unknown) else block.purchase
+        found.append(_of_block(name, block, nodes, now, paid.get(purchase, "")))
+        paid.setdefault(purchase, name)
     by_the_hour = [one for one in nodes if one.reservation_id not in blocks]
+    if lost := [one.name for one in by_the_hour if one.market == "capacity-block"]:
+        why = Unknown(f"EC2 does not tell the block of {', '.join(lost)}")
+        found.append(Spent("a block", why, why, None, None))
     for market in ("on-demand", "spot"):
         mine = [one for one in by_the_hour if one.market == market]
         if mine:
             found.append(_of_market(market, mine, rates, history, currency, now))
     end = end_of(nodes, blocks)
-    found.append(_of_disks(nodes, disks, rates, end, now))
+    found.append(_of_disks(nodes, disks, rates, blocks if end else {}, end, now))
     if any(one.addresses for one in nodes):
         found.append(_of_addresses(nodes, rates, end, now))
     return tuple(found)
@@ -113,7 +124,9 @@ def together(parts: Iterable[Spent]) -> tuple[Sum, Sum | None]:
     return so_far, added((one.what, one.by_end) for one in every)
 
 
-def _of_block(name: str, block: Block | Unknown, nodes: Sequence[Node], now: datetime) -> Spent:
+def _of_block(
+    name: str, block: Block | Unknown, nodes: Sequence[Node], now: datetime, paid_with: str
+) -> Spent:
     """The fee is paid, and changes no more. So far of its time: what nodes of the environment used, and what idled."""
     if isinstance(block, Unknown):
         return Spent(f"block {name}", block, block, None, None)
@@ -123,7 +136,9 @@ def _of_block(name: str, block: Block | Unknown, nodes: Sequence[Node], now: dat
         (hours_of(_since(max(one.launched, block.start), min(now, block.end))) for one in mine), Decimal(0)
     )
     passed = block.size * hours_of(_since(block.start, min(now, block.end)))
-    return Spent(f"block {name}", block.price, block.price, end, None, used, max(passed - used, Decimal(0)))
+    price: Price | Sum = Sum({}) if paid_with else block.price
+    idle = max(passed - used, Decimal(0))
+    return Spent(f"block {name}", price, price, end, None, used, idle, paid_with)
 
 
 def _of_market(
@@ -158,23 +173,32 @@ def _of_disks(
     nodes: Sequence[Node],
     disks: Sequence[Disk] | Unknown,
     rates: Mapping[str, Rates],
+    blocks: Mapping[str, Block | Unknown],
     end: datetime | None,
     now: datetime,
 ) -> Spent:
+    """A volume is gone with its node, at the end of that one's own block."""
     if isinstance(disks, Unknown):
         return Spent("volumes", disks, disks if end else None, end, disks)
     types = {node.id: node.instance_type for node in nodes}
 
-    def until(moment: datetime) -> Sum:
+    ends = {node.id: end_of([node], blocks) or now for node in nodes}
+
+    def until(moments: Mapping[str, datetime]) -> Sum:
         return added(
-            ("volumes", _disk_hours(one, rates[types[one.node_id]], _since(one.created, moment)))
+            (
+                "volumes",
+                _disk_hours(one, rates[types[one.node_id]], _since(one.created, moments[one.node_id])),
+            )
             for one in disks
         )
 
+    so_far = until(dict.fromkeys(ends, now))
+    by_end = until({name: max(now, one) for name, one in ends.items()}) if end else None
     hourly = added(
         ("volumes", _disk_hours(one, rates[types[one.node_id]], timedelta(hours=1))) for one in disks
     )
-    return Spent("volumes", until(now), until(max(now, end)) if end else None, end, hourly)
+    return Spent("volumes", so_far, by_end, end, hourly)
 
 
 def _disk_hours(disk: Disk, rates: Rates, length: timedelta) -> Price | Sum:

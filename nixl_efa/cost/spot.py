@@ -69,9 +69,11 @@ def now_in(history: Iterable[Change], currency: str, zone: str = "") -> tuple[Pr
     return Amount(last[at], currency), at
 
 
-def span_in(history: Iterable[Change], zone: str) -> tuple[Decimal, Decimal] | None:
-    """The lowest and the highest price of a zone in the history; None without one."""
-    found = [one.price for one in history if one.zone == zone]
+def span_in(history: Iterable[Change], zone: str, since: datetime) -> tuple[Decimal, Decimal] | None:
+    """The lowest and the highest price that was in force in a zone since a moment; None without one."""
+    mine = [one for one in history if one.zone == zone]
+    before = [one.price for one in mine if one.at <= since]
+    found = [*before[-1:], *(one.price for one in mine if one.at > since)]
     return (min(found), max(found)) if found else None
 
 

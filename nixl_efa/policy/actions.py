@@ -125,7 +125,10 @@ ROWS: tuple[Row, ...] = (
     _row("ec2:DescribeSpotPriceHistory", "check cost", On.ANYTHING, "Spot's price"),
     _row("ec2:GetSpotPlacementScores", "cost", On.ANYTHING, "`cost`: how likely EC2 thinks a Spot launch"),
     _row(
-        "ec2:DescribeVolumes DescribeCapacityBlockOfferings", "cost", On.ANYTHING, "`cost`: volumes, offers"
+        "ec2:DescribeVolumes DescribeCapacityBlockOfferings DescribeAddresses",
+        "cost",
+        On.ANYTHING,
+        "`cost`: volumes, offers, addresses without a node",
     ),
     _row("ce:GetCostAndUsage", "cost", On.ANYTHING, "`cost --billed`"),
     # The launch, and its dry run

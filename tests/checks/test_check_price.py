@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from decimal import Decimal
+from typing import Any
 
+import boto3
 import pytest
 
 from nixl_efa.checks.facts import NoAnswer
@@ -83,10 +85,13 @@ def test_by_hand_it_is_asked_where_the_price_list_answers(region: str) -> None:
 
 @pytest.mark.parametrize("spot", [False, True])
 def test_the_check_asks_aws(project: Project, spot: bool) -> None:
-    project.environment("dev", instance_type="g7e.8xlarge", spot=spot)
+    # Not in the cheapest zone: in that of the subnet that the nodes go into.
+    by_zone: Any = {"Name": "availability-zone", "Values": ["us-east-2b"]}
+    (subnet,) = boto3.client("ec2", "us-east-2").describe_subnets(Filters=[by_zone])["Subnets"]
+    project.environment("dev", instance_type="g7e.8xlarge", spot=spot, subnet_id=subnet["SubnetId"])
     document = json.loads(project.run("check", "dev", "--json").out)
     (found,) = [one for one in document["findings"] if one["check"] == "price"]
     assert found["level"] == "PASS"
     # On Spot it changes with the day.
-    price = "on Spot (us-east-2a, now) cost " if spot else "On-Demand cost 10.54 USD an hour, 5.27 USD each"
+    price = "on Spot (us-east-2b, now) cost " if spot else "On-Demand cost 10.54 USD an hour, 5.27 USD each"
     assert price in found["message"]

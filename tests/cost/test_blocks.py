@@ -50,6 +50,11 @@ def test_paid_extensions_are_in_the_price_and_open_ones_beside_it() -> None:
     assert found.pending == Sum({"USD": Decimal(960)})
 
 
+def test_a_block_whose_payment_failed_costs_nothing_and_is_none() -> None:
+    found = of_reservation(replace(BOUGHT, state="payment-failed"), (), ACCOUNT)
+    assert found == Unknown(f"the payment for {BOUGHT.id} failed: there is no block, and no fee", "none")
+
+
 def test_a_block_that_is_not_paid_owes_its_fee() -> None:
     assert block(state="payment-pending").pending == Sum({"USD": Decimal("1440.00")})
     assert block().pending is None
@@ -62,6 +67,8 @@ def test_a_block_that_is_not_paid_owes_its_fee() -> None:
         ({"tags": {}, "owner": "210987654321"}, "was bought by account 210987654321"),
         ({"tags": {FEE_TAG: "much"}}, "'much' is no amount"),
         ({"tags": {FEE_TAG: "NaN USD"}}, "'NaN USD' is no amount"),
+        ({"tags": {FEE_TAG: "-1440.00 USD"}}, "'-1440.00 USD' is no amount"),
+        ({"tags": {FEE_TAG: "1_440 USD"}}, "'1_440 USD' is no amount"),
     ],
 )
 def test_a_fee_that_nobody_wrote_down_is_unknown(changes: dict[str, Any], words: str) -> None:

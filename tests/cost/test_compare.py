@@ -10,6 +10,7 @@ import pytest
 from nixl_efa.cost.blocks import Block
 from nixl_efa.cost.compare import Rates, compare, hours_to_compare, volume_hours, whole
 from nixl_efa.cost.money import Amount, Sum, Unknown, shown
+from nixl_efa.cost.rendering import lines
 from nixl_efa.launch import Launch, Volume
 from tests.checks.in_order import BLOCK_LAUNCH
 from tests.cost.test_blocks import block, usd
@@ -135,13 +136,37 @@ def test_a_block_that_two_requests_share_is_paid_for_once() -> None:
     # 1,440 USD against two nodes at 55 and at 20 an hour: of both requests together.
     assert [round(one.hours, 2) for one in shared[0].break_even] == [Decimal("13.09"), Decimal(36)]
     assert whole(shared, "capacity-block").known["USD"] == Decimal(1440) + Decimal("3.2") + Decimal("0.2")
-    other = replace(BOUGHT, id="cr-2")
+    other = replace(BOUGHT, id="cr-2", purchase="cr-2")
     own = [
         compare(one, RATES, each, Decimal(20))
         for one, each in zip(parts("cr-1", "cr-2"), (BOUGHT, other), strict=True)
     ]
     assert [(one.in_block, str(one.used)) for one in own] == [(1, "20"), (1, "20")]
     assert whole(own, "capacity-block").known["USD"] == Decimal(2880) + Decimal("3.4")
+    # The reservations of one purchase have one fee; an offer is bought for each, whatever its id.
+    both = [replace(BOUGHT, id=name, purchase="p-1") for name in ("cr-1", "cr-2")]
+    paid = [
+        compare(*each, Decimal(20)) for each in zip(parts("cr-1", "cr-2"), [RATES] * 2, both, strict=True)
+    ]
+    assert whole(paid, "capacity-block").known["USD"] == Decimal(1440) + Decimal("3.4")
+    offer = replace(BOUGHT, bought=False, purchase="")
+    offered = [compare(one, RATES, offer, Decimal(20)) for one in parts("cr-1", "cr-2")]
+    assert whole(offered, "capacity-block").known["USD"] == Decimal(2880) + Decimal("3.4")
+
+
+def test_a_block_that_is_too_small_breaks_even_nowhere_and_is_said_to_be_so() -> None:
+    small = replace(BOUGHT, instances=1, size=1)
+    found = compare(LAUNCH, RATES, small, Decimal(20))
+    assert (found.without_place, found.break_even, found.is_covered) == (1, (), False)
+    shown_lines = "\n".join(lines([found], "nixl-efa-dev", "us-east-2"))
+    assert "It has 1 instance for 2 nodes: its column is for these alone" in shown_lines
+    assert "Where the block breaks even can't be said for a block that is too small." in shown_lines
+
+
+def test_what_a_volume_lacks_is_named() -> None:
+    fast = replace(LAUNCH, volume=Volume(720, iops=4000))
+    found = compare(fast, replace(RATES, iops_month=NONE), BOUGHT, Decimal(20))
+    assert "Volumes: unknown: nobody says." in lines([found], "nixl-efa-dev", "us-east-2")
 
 
 def test_all_requests_together_say_whose_part_is_missing() -> None:

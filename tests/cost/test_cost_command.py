@@ -13,7 +13,17 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.cost import price_list
-from tests.cli.conftest import BLOCK, REGION, Cli, actions, aws, cli, running, usable, write_environment
+from tests.cli.conftest import (
+    BLOCK,
+    REGION,
+    Cli,
+    actions,
+    aws,
+    cli,
+    running,
+    usable,
+    write_environment,
+)
 from tests.cli.test_money_next import IMAGE
 from tests.clients import clients_are_made_once
 from tests.policies import denied, in_policy, under, used
@@ -163,6 +173,38 @@ def test_a_next_block_stands_by_itself(cli: Cli, aws: LocalAws, cost: Cost) -> N
     assert "fee, not counted here" in cli("cost", "prod").out
 
 
+def test_public_addresses_cost_after_their_nodes(cli: Cli, aws: LocalAws, cost: Cost) -> None:
+    ec2 = boto3.client("ec2", REGION)
+    identity = "nixl-efa-dev local"
+    tags: Any = [{"Key": "nixl-efa:stack", "Value": identity}]
+    for _ in range(2):
+        ec2.allocate_address(Domain="vpc", TagSpecifications=[{"ResourceType": "elastic-ip", "Tags": tags}])
+    ec2.allocate_address(Domain="vpc")
+    left = cost("dev")["left_addresses"]
+    assert (left["count"], left["each_hour"]["amount"]) == (2, "0.01")
+    assert "2 public addresses of the stack without a node: 0.010 USD an hour" in cli("cost", "dev").out
+    aws.faults.add("DescribeAddresses", code="UnauthorizedOperation", message="no", times=None)
+    assert cost("dev")["left_addresses"] == {"count": None, "unknown": "no permission: ec2:DescribeAddresses"}
+
+
+def test_an_on_demand_reservation_costs_without_nodes(cli: Cli, cost: Cost) -> None:
+    write_environment(Path(), "dev", f'{ON_DEMAND}capacity_reservation_id = "cr-0123456789abcdef0"\n')
+    assert "An On-Demand reservation costs the On-Demand price" in cli("cost", "dev").out
+
+
+def test_an_offer_in_another_zone_than_the_environments_is_not_taken(cli: Cli, cost: Cost) -> None:
+    text = BLOCK.partition("capacity_reservation_parameter")[0]
+    for zone in ("us-east-2a", "us-east-2b"):
+        write_environment(Path(), "dev", f'{text}availability_zone = "{zone}"\n')
+        (request,) = cost("dev")["requests"]
+        assert (request["block"]["availability_zone"], request["spot"]["availability_zone"]) == (zone, zone)
+
+
+def test_hours_beyond_ten_years_are_refused(cli: Cli) -> None:
+    ran = cli("cost", "dev", "--hours", "1" + "0" * 40)
+    assert (ran.code, ran.out) == (2, "")
+
+
 @pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"])
 def test_without_an_answer_to_who_asks_there_is_one_error_and_no_table(
     cli: Cli, aws: LocalAws, variable: str, monkeypatch: pytest.MonkeyPatch
@@ -268,31 +310,6 @@ def test_blocks_of_different_ends_are_compared_each_for_its_own_time(cli: Cli, a
     assert "The column of the blocks is for less" in longer.out
 
 
-def test_cost_explorer_is_asked_by_the_option_alone(cli: Cli, aws: LocalAws, cost: Cost) -> None:
-    assert cost("dev")["billed"] is None
-    assert actions(aws, "GetCostAndUsage") == 0
-    aws.world.billed = {"Amazon Elastic Compute Cloud - Compute": "12.5", "EC2 - Other": "0.25"}
-    billed = cost("dev", "--billed")["billed"]
-    assert (billed["total"]["amount"], billed["start"], billed["end"]) == (
-        "12.75",
-        "2026-11-01",
-        "2026-12-02",
-    )
-    assert actions(aws, "GetCostAndUsage") == 1
-    assert "12.75 USD" in cli("cost", "dev", "--billed").out
-
-
-@pytest.mark.parametrize("refused", [False, True])
-def test_a_bill_without_the_tag_is_unknown(cli: Cli, aws: LocalAws, cost: Cost, refused: bool) -> None:
-    if refused:
-        aws.faults.add("GetCostAndUsage", code="AccessDeniedException", message="no", times=None)
-    total = cost("dev", "--billed")["billed"]["total"]
-    assert total["amount"] is None
-    words = "no permission: ce:GetCostAndUsage" if refused else "must be activated for cost allocation"
-    assert words in total["unknown"]
-    assert "unknown: " in cli("cost", "dev", "--billed").out
-
-
 def test_the_policy_of_cost_is_enough_and_all_of_it_is_needed(cli: Cli, aws: LocalAws, cost: Cost) -> None:
     block = bought(cli, aws)
     launched("prod", block)
@@ -330,3 +347,4 @@ def test_the_form_has_the_members_that_are_documented_and_no_others(
     assert set(document["running"]) == told["`running`"]
     assert set(document["running"]["parts"][0]) == told["one of `parts`"]
     assert set(document["billed"]) == told["`billed`"]
+    assert set(document["left_addresses"]) == told["`left_addresses`"] - {"unknown"}

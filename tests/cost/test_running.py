@@ -58,6 +58,33 @@ def test_what_runs_has_cost_so_far_and_by_its_end() -> None:
     assert (shown(so_far), shown(by_end)) == ("1,440.81 USD", "1,442.03 USD")
 
 
+def test_the_reservations_of_one_purchase_have_one_fee() -> None:
+    other = replace(BLOCK, id="cr-2")
+    nodes = (PRODUCER, replace(CONSUMER, reservation_id="cr-2"))
+    first, second, *_ = spent(nodes, (), {BLOCK.id: BLOCK, "cr-2": other}, {KIND: RATES}, {}, "USD", NOW)
+    assert (shown(first.so_far), shown(second.so_far), second.paid_with) == (
+        "1,440.00 USD",
+        "nothing",
+        BLOCK.id,
+    )
+    assert together((first, second))[1] == Sum({"USD": Decimal(1440)})
+
+
+def test_a_volume_is_gone_at_the_end_of_its_own_block() -> None:
+    later = replace(BLOCK, id="cr-2", purchase="cr-2", end=BLOCK.end + timedelta(hours=48))
+    nodes = (PRODUCER, replace(CONSUMER, reservation_id="cr-2"))
+    found = spent(nodes, (DISK,), {BLOCK.id: BLOCK, "cr-2": later}, {KIND: RATES}, {}, "USD", NOW)
+    (volumes,) = (one for one in found if one.what == "volumes")
+    # 720 GiB for 22.5 hours, not for 70.5.
+    assert (shown(volumes.by_end), volumes.end) == ("1.80 USD", datetime(2026, 12, 4, 11, tzinfo=UTC))
+
+
+def test_a_node_whose_block_ec2_does_not_tell_is_not_left_out() -> None:
+    found = told(replace(PRODUCER, reservation_id=""))
+    assert "EC2 does not tell the block of producer" in str(found["a block"].so_far)
+    assert together(found.values())[0].unknown == ("a block",)
+
+
 def test_what_runs_by_the_hour_has_no_end_but_a_price_for_each_hour() -> None:
     by_hour = replace(PRODUCER, market="on-demand", reservation_id="")
     found = told(by_hour, replace(by_hour, id="i-2", name="consumer"), disks=(DISK,))

@@ -41,8 +41,13 @@ def test_the_price_of_now_is_the_last_one_in_the_zone_or_in_the_cheapest(
 
 def test_without_a_price_it_is_unknown() -> None:
     assert now_in((), "USD", "c") == (Unknown("EC2 has no Spot price for the type in c"), "c")
-    assert span_in(HISTORY, "c") is None
-    assert span_in(HISTORY, "a") == (Decimal(10), Decimal(20))
+    assert span_in(HISTORY, "c", DAY) is None
+
+
+@pytest.mark.parametrize(("since", "span"), [(-72, (10, 20)), (-1, (10, 20)), (0, (20, 20)), (9, (20, 20))])
+def test_the_span_is_of_the_prices_that_were_in_force_since_then(since: int, span: tuple[int, int]) -> None:
+    low, high = span
+    assert span_in(HISTORY, "a", DAY + timedelta(hours=since)) == (Decimal(low), Decimal(high))
 
 
 @pytest.mark.parametrize(

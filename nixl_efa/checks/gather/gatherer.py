@@ -84,9 +84,6 @@ class Gatherer(AskingForCapacity):
         volume_quota = self.begin(lambda: self._quota(GP3_STORAGE, "ebs"), "volume quota")
         volumes_gib = self._of_ec2("ec2:DescribeVolumes", usage.gp3_gib, usage.gp3_gib)
         spot_role = self.begin(self._spot_role, ("spot role", launch.market))
-        rates = self.begin(
-            lambda: self._rates(account.result()), ("rates", launch.market, launch.instance_type)
-        )
         profile = self.begin(self._profile, "profile")
         permissions = self.begin(lambda: self._permissions(account.result(), profile.result()), "permissions")
         profile_permissions = self.begin(
@@ -144,6 +141,10 @@ class Gatherer(AskingForCapacity):
         subnets = self.begin(lambda: self._subnets(vpc.result()), "subnets")
         subnet = self.begin(
             lambda: choice.subnet(launch, subnets.result(), zone.result(), offered.result()), "subnet"
+        )
+        rates = self.begin(
+            lambda: self._rates(account.result(), lambda: chosen.zone if (chosen := subnet.result()) else ""),
+            ("rates", launch.market, launch.instance_type),
         )
         local_zone = self.begin(lambda: self._local_zone(zone.result(), subnet.result()), "local zone")
         tables = self._in_vpc("ec2:DescribeRouteTables", network.route_tables, subnet)
@@ -269,13 +270,13 @@ class Gatherer(AskingForCapacity):
             ),
         )
 
-    def _rates(self, account: Answer[Account]) -> Answer[Rates | None]:
-        """None for a launch into a block, which costs nothing more than its fee."""
+    def _rates(self, account: Answer[Account], zone: Callable[[], str]) -> Answer[Rates | None]:
+        """None for a launch into a block, which costs nothing more than its fee. zone: that of the chosen subnet."""
         if self._launch.market == "capacity-block":
             return None
         if isinstance(account, NoAnswer):
             return account
-        return hourly(self._launch, self._clients, self._clock)
+        return hourly(self._launch, self._clients, self._clock, zone)
 
     def _spot_role(self) -> Answer[bool | None]:
         if self._launch.market != "spot":
