@@ -14,17 +14,20 @@ import os
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from nixl_efa.capacity.offering import Offering, hours_of
+from nixl_efa.capacity.offering import Offering, fee_of, hours_of
 from nixl_efa.capacity.search import Found, Request
+from nixl_efa.failure import Failure
 from nixl_efa.files import make_directory, written_at_once
 
 FORM = 1
 MOST_BYTES = 8 * 1024 * 1024
+# More than anything costs: what is shown has room for less.
+_NO_FEE = Decimal(10) ** 12
 # What a look at all regions and lengths has found is some 100 KB.
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.1
@@ -151,7 +154,7 @@ def read(path: Path) -> History:
             continue
         try:
             looks.append(_from_json(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError, InvalidOperation):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError, Failure):
             lost += 1
     return History(tuple(sorted(looks, key=lambda one: one.at)), lost)
 
@@ -221,9 +224,9 @@ def _from_json(document: dict[str, Any]) -> Look:
         str(document["endpoint"]),
         str(document["type"]),
         int(document["count"]),
-        tuple(map(int, document["hours"])),
-        tuple(map(str, document["regions"])),
-        tuple(_seen(one) for one in document["offers"]),
+        tuple(map(int, _list(document["hours"]))),
+        tuple(map(str, _list(document["regions"]))),
+        tuple(_seen(one) for one in _list(document["offers"])),
     )
 
 
@@ -234,20 +237,26 @@ def _seen(document: dict[str, Any]) -> Seen:
         int(document["count"]),
         _moment(document["start"]),
         _moment(document["end"]),
-        Decimal(document["fee"]),
+        fee_of(document["fee"], "a block"),
         str(document["currency"]),
         document["usable"] is True,
     )
-    if found.count < 1 or found.end <= found.start or not found.fee.is_finite():
+    if found.count < 1 or not hours_of(found.end - found.start) > 0 or found.fee >= _NO_FEE:
         raise ValueError("a block without instances, time or fee")
     return found
+
+
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
+        raise TypeError("no list")
+    return value
 
 
 def _moment(text: str) -> datetime:
     found = datetime.fromisoformat(text)
     if found.tzinfo is None:
         raise ValueError(f"no zone: {text}")
-    return found
+    return found.astimezone(UTC)
 
 
 @dataclass(frozen=True, slots=True)

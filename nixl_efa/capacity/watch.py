@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from nixl_efa.aws_calls import is_throttling
 from nixl_efa.aws_errors import error_status, explain
@@ -18,31 +18,34 @@ from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import counted
 from nixl_efa.times import moment
 
-CURRENCY = "USD"
+CURRENCY, CENT = "USD", Decimal("0.01")
 POLL_SECONDS = 300.0
 # Searches have a rate of their own for an account and region, which others need, too (docs/facts.md).
 LEAST_POLL_SECONDS = 30.0
 LONGEST_POLL_SECONDS = 3600.0
+MOST_POLL_SECONDS = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is waited for. max_rate: for an instance and an hour in USD; None: whatever it costs. timeout_seconds None:
-    for as long as anything can still start."""
+    """What is waited for. max_rate: for an instance and an hour in USD; None: whatever it costs. zone: the only one
+    that an environment's nodes can use; empty: any. timeout_seconds None: for as long as anything can still start."""
 
     request: Request
     max_rate: Decimal | None = None
+    zone: str = ""
     poll_seconds: float = POLL_SECONDS
     timeout_seconds: float | None = None
 
 
-def fitting(offerings: Iterable[Offering], max_rate: Decimal | None) -> list[Offering]:
-    """Those that a pair can use, that are as long as asked, and that cost at most so much. Pure."""
+def fitting(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str = "") -> list[Offering]:
+    """Those that a pair can use, that are as long as asked and in the zone, and that cost at most so much. Pure."""
     return [
         one
         for one in offerings
         if not one.unusable
         and not one.is_short
+        and zone in ("", one.zone)
         and (max_rate is None or (one.currency == CURRENCY and one.fee_per_instance_hour <= max_rate))
     ]
 
@@ -70,11 +73,11 @@ def wait_for_offer(
         if found.answered:
             pause = watch.poll_seconds
             keep(request, found)
-            good = fitting(found.offerings, watch.max_rate)
+            good = fitting(found.offerings, watch.max_rate, watch.zone)
             if good:
                 return request, replace(found, offerings=tuple(good))
             silent = f"; no answer from {', '.join(sorted(found.failed))}" if found.failed else ""
-            text = _state(found.offerings, watch.max_rate) + silent
+            text = _state(found.offerings, watch.max_rate, watch.zone) + silent
         else:
             _check_passing(found)
             pause = min(pause * 2, max(LONGEST_POLL_SECONDS, watch.poll_seconds))
@@ -113,16 +116,21 @@ def _is_passing(error: Exception) -> bool:
     return error_status(error) >= 500 or not names.isdisjoint(network)
 
 
-def _state(offerings: Iterable[Offering], max_rate: Decimal | None) -> str:
+def _state(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str) -> str:
     """What is on offer that does not fit, in words."""
     every = list(offerings)
-    usable = [one for one in fitting(every, None) if one.currency == CURRENCY]
+    if not every:
+        return "no block on offer"
+    some = f"{counted(len(every), 'block')} on offer"
+    good = fitting(every, None, zone)
+    if not good:
+        return f"{some}, none for a pair and as long as asked{f', in {zone}' if zone else ''}"
+    usable = [one for one in good if one.currency == CURRENCY]
     if not usable:
-        some = f"{counted(len(every), 'block')} on offer, none" if every else "no block on offer"
-        return f"{some} for a pair and as long as asked" if every else some
+        theirs = " and ".join(sorted({one.currency for one in good}))
+        return f"{some}, in {theirs}, and --max-rate is in {CURRENCY}"
     cheapest = min(usable, key=lambda one: one.fee_per_instance_hour)
     limit = "" if max_rate is None else f", more than {money(max_rate)}"
-    return (
-        f"{counted(len(every), 'block')} on offer, the cheapest {cheapest.fee_per_instance_hour:.2f} {CURRENCY} "
-        f"for an instance-hour ({cheapest.zone}){limit}"
-    )
+    # Rounded up: given as the limit, it is enough.
+    rate = cheapest.fee_per_instance_hour.quantize(CENT, ROUND_CEILING)
+    return f"{some}, the cheapest {rate} {CURRENCY} for an instance-hour ({cheapest.zone}){limit}"

@@ -33,6 +33,17 @@ def later(hours: float, **changes: object) -> Look:
     return replace(LOOK, at=NOW + timedelta(hours=hours), **changes)  # type: ignore[arg-type]
 
 
+def altered(**members: object) -> bytes:
+    """A line of the file with other members."""
+    return json.dumps({**history._to_json(LOOK), **members}, default=list).encode()
+
+
+def with_offer(**members: object) -> bytes:
+    """The same of its offer."""
+    (offer,) = history._to_json(LOOK)["offers"]
+    return altered(offers=[{**offer, **members}])
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return history.path_in(tmp_path / "state")
@@ -55,8 +66,18 @@ def test_what_was_kept_is_read_again_the_earliest_first(path: Path) -> None:
         b'{"v": 2, "at": "2026-12-01T08:00:00+00:00"}',
         json.dumps({"v": 1, "at": "2026-12-01T08:00:00", "endpoint": "", "type": "", "count": 1, "hours": [],
                     "regions": [], "offers": []}).encode(),
+        b"[" * 200_000,
+        with_offer(count=float("inf")),
+        with_offer(fee="-100"),
+        with_offer(fee="1e30"),
+        with_offer(fee="1" + "0" * 30),
+        with_offer(fee=[1, [1], 2]),
+        with_offer(end="2026-12-03T00:00:00.5+00:00", start="2026-12-03T00:00:00+00:00"),
+        with_offer(end="9999-12-31T23:59:59-14:00"),
+        altered(regions="us-east-2"),
     ],
-    ids=["cut", "bytes", "list", "a later form", "no zone"],
+    ids=["cut", "bytes", "list", "a later form", "no zone", "deep", "infinite", "negative", "exponent", "too dear",
+         "no text", "no time", "beyond the calendar", "no list"],
 )  # fmt: skip
 def test_a_damaged_line_costs_itself_alone(path: Path, damage: bytes) -> None:
     keep(path, LOOK)

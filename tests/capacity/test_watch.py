@@ -86,6 +86,33 @@ def test_what_fits_is_usable_as_long_as_asked_and_not_too_dear() -> None:
     assert fitting([DEAR, SHORT, SPLIT, FOREIGN], None) == [DEAR, FOREIGN]
 
 
+def test_what_fits_is_in_the_environments_zone() -> None:
+    assert fitting([GOOD], LIMIT, "us-east-2a") == [GOOD]
+    watched = Watched(answer(GOOD), answer(replace(GOOD, zone="us-east-2b")), zone="us-east-2b")
+    assert watched.run().offerings == (replace(GOOD, zone="us-east-2b"),)
+    assert "1 block on offer, none for a pair and as long as asked, in us-east-2b." in watched.said[0]
+
+
+def test_offers_in_another_currency_are_said_to_be_so() -> None:
+    watched = Watched(answer(FOREIGN), answer(GOOD))
+    watched.run()
+    assert "1 block on offer, in CNY, and --max-rate is in USD." in watched.said[0]
+
+
+@pytest.mark.parametrize(("limit", "fits"), [("25", True), ("24.99", False)])
+def test_an_offer_at_just_the_rate_fits(limit: str, fits: bool) -> None:
+    assert bool(fitting([GOOD], Decimal(limit))) == fits
+
+
+def test_the_rate_that_it_says_is_enough_as_the_limit() -> None:
+    # 28.6341... for an instance-hour.
+    odd = replace(DEAR, fee=Decimal("1374.44"))
+    watched = Watched(answer(odd), answer(GOOD), max_rate=Decimal("28.63"))
+    watched.run()
+    assert "the cheapest 28.64 USD for an instance-hour (us-east-2a), more than 28.63." in watched.said[0]
+    assert fitting([odd], Decimal("28.64")) == [odd]
+
+
 def test_it_looks_again_until_one_fits_and_returns_what_fits() -> None:
     watched = Watched(answer(), answer(DEAR), answer(DEAR), answer(DEAR, GOOD))
     assert watched.run().offerings == (GOOD,)

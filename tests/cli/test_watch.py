@@ -88,6 +88,7 @@ def test_a_refusal_is_told_at_once(cli: Cli, aws: LocalAws, waits: list[float]) 
         (("--timeout", "1h"), "--timeout 1h: only with --watch"),
         (("--watch", "--poll", "5"), "--poll 5: give 30 seconds or more"),
         (("--watch", "--poll", "nan"), "--poll nan: give 30 seconds or more"),
+        (("--watch", "--poll", "inf"), "--poll inf: give 86400 seconds (a day) or less"),
         (("--watch", "--max-rate", "30,5"), "--max-rate '30,5': give an amount"),
         (("--watch", "--timeout", "soon"), "--timeout 'soon': give a time"),
     ],

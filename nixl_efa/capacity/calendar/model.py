@@ -292,7 +292,7 @@ def ends_findings(calendar: Calendar) -> list[Finding]:
             until = f" until {moment(block.end)}" if block.end else ""
             # A tag is what anybody wrote: it is in a command only when it names an environment of the project.
             owner = next((name for name, _ in one.users if name in calendar.targets), "ENV")
-            message = f"{block.id} is paid for{until}, and no environment uses it."
+            message = f"{block.id} is bought{until}, and no environment uses it."
             remedy = (
                 f"`nixl-efa capacity save {block.id} --env {owner} --region {block.region}` gives it to one."
             )

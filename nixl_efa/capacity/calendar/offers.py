@@ -156,8 +156,8 @@ def fees(wanted: Wanted, calendar: Calendar) -> str:
         return "<p>Nothing was on offer in any search.</p>\n"
     name = f"fees-{wanted.request.instance_type}-{wanted.request.count}"
     caption = (
-        f"The lowest fee for an instance-hour that a pair could have had, in {searches(wanted)} on "
-        f"this machine since {moment(first)}."
+        f"The lowest fee for an instance-hour that a pair could have had, of whatever length and start was asked for, "
+        f"in {searches(wanted)} on this machine since {moment(first)}."
     )
     return table(name, caption, heads, rows) + _gone(wanted, calendar)
 

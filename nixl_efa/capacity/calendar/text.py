@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
@@ -24,6 +23,7 @@ from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.history import rates, tracks
 from nixl_efa.capacity.search import ORDERS
 from nixl_efa.findings import counted
+from nixl_efa.lines import folded
 from nixl_efa.times import moment, span
 
 WIDTH = 80
@@ -189,7 +189,7 @@ def _moved(wanted: Wanted) -> list[str]:
             f"{currency}"
         )
     gone = len(wanted.gone(wanted.looks[-1].at)) if wanted.looks else 0
-    head = f"  the lowest fee for an instance-hour, in {searches(wanted)}:"
+    head = f"  the lowest fee for an instance-hour of any length, in {searches(wanted)}:"
     tail = [f"  {counted(gone, 'block')} of earlier searches not in AWS's answer any more"] if gone else []
     return [head, *found, *tail] if found else tail
 
@@ -206,11 +206,5 @@ def _warnings(calendar: Calendar) -> list[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        text,
-        WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+    """In lines that break between words, and never in a command."""
+    return folded(text, WIDTH, indent, len(indent) + 2)

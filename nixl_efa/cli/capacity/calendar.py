@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ import typer
 
 from nixl_efa.cli.capacity.search import DEFAULT_COUNT, lengths_of
 from nixl_efa.cli.capacity.session import Profile, Regions, Session, session
+from nixl_efa.cli.commands import shown
 from nixl_efa.cli.output import BadInput, both_times, console, data, say
 from nixl_efa.cli.project import environments
 
@@ -97,6 +99,7 @@ def calendar(
         run.keep_shown(wanted.request, wanted.found)
         if wanted.found.answered:
             run.keep_look(wanted.looks[-1])
+    found = _completed(found)
     for where, why in found.not_asked:
         say(f"not asked: {where}: {why}")
     if html is None:
@@ -105,6 +108,18 @@ def calendar(
         return
     _write(html, page(found, both_times))
     data(str(html))
+
+
+def _completed(found: Calendar) -> Calendar:
+    """With the commands in its warnings as they work in the user's shell: what is broken into lines, or stands on a
+    page, is completed before."""
+    return replace(
+        found,
+        warnings=tuple(
+            replace(one, message=shown(one.message), remedy=shown(one.remedy)) for one in found.warnings
+        ),
+        not_asked=tuple((where, shown(why)) for where, why in found.not_asked),
+    )
 
 
 def _of_these_credentials(

@@ -107,7 +107,7 @@ def search(
 
     if sort not in SORTS:
         raise BadInput(f"--sort {sort!r}: give {', '.join(SORTS)}")
-    run = session(profile)
+    run, zone = session(profile), ""
     if environment is not None:
         if instance_type is not None:
             raise BadInput(
@@ -116,6 +116,7 @@ def search(
         launch = run.launch(environment)
         run = run.acting_for(launch)
         instance_type, region = launch.instance_type, region or [launch.region]
+        zone = launch.reservation.zone
         # UltraServers are counted as a whole.
         count = count if is_ultra_server(instance_type) else launch.count
     if instance_type is None:
@@ -131,7 +132,7 @@ def search(
             latest_end(latest, now),
         )
     )
-    watch = _watch(request, max_rate, poll, timeout, watching=watching)
+    watch = _watch(request, max_rate, poll, timeout, zone, watching=watching)
     regions = chosen_regions(region or (), run.clients, run.clock.sleep)
     if watch is None:
         found = _ask(run, regions, request)
@@ -157,11 +158,17 @@ def lengths_of(hours: int | None, listed: str | None) -> tuple[int, ...]:
 
 
 def _watch(
-    request: Request, max_rate: str | None, poll: float | None, timeout: str | None, *, watching: bool
+    request: Request,
+    max_rate: str | None,
+    poll: float | None,
+    timeout: str | None,
+    zone: str,
+    *,
+    watching: bool,
 ) -> Watch | None:
     """What is waited for; None for a search that looks once. BadInput for options of the one with the other."""
     from nixl_efa.capacity.agreement import amount
-    from nixl_efa.capacity.watch import LEAST_POLL_SECONDS, POLL_SECONDS, Watch
+    from nixl_efa.capacity.watch import LEAST_POLL_SECONDS, MOST_POLL_SECONDS, POLL_SECONDS, Watch
 
     if not watching:
         options = {"--max-rate": max_rate, "--poll": poll, "--timeout": timeout}
@@ -174,9 +181,12 @@ def _watch(
         raise BadInput(
             f"--poll {seconds:g}: give {LEAST_POLL_SECONDS:g} seconds or more, since AWS limits how often it answers"
         )
+    if seconds > MOST_POLL_SECONDS:
+        raise BadInput(f"--poll {seconds:g}: give {MOST_POLL_SECONDS:g} seconds (a day) or less")
     return Watch(
         request,
         None if max_rate is None else amount(max_rate, "--max-rate"),
+        zone,
         seconds,
         None if timeout is None else timeout_seconds(timeout),
     )
