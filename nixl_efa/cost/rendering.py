@@ -275,7 +275,8 @@ def _market_notes(one: Comparison) -> Iterator[str]:
             low, high = (shown(Amount(one, rates.spot.currency)) for one in rates.spot_span)
             span = f", {low} to {high} in the last {LOOKED_BACK.days} days"
         yield from _wrapped(
-            f"Spot is the present price in {rates.spot_zone}{lowest}{span}. EC2 can take the instances back at any time."
+            f"Spot is the present price in {rates.spot_zone}{lowest}{span}. EC2 can take the instances back at any "
+            "time."
         )
     if isinstance(rates.scores, Unknown):
         yield from _wrapped(f"Spot's placement score: unknown: {rates.scores.reason}.")
