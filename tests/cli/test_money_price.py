@@ -83,7 +83,7 @@ def shorter(cli: Cli, aws: LocalAws, hour: int = 3) -> dict[str, Any]:
 
 
 # Blocks end at 11:30, so what begins in the half hour after these ends after that time (EC2 user guide).
-@pytest.mark.parametrize(("hour", "lengths"), [(3, "[78]h"), (16, "(18|19)h")])
+@pytest.mark.parametrize(("hour", "lengths"), [(3, "[78] h"), (16, "(18|19) h")])
 def test_a_shorter_block_says_how_much_of_what_was_asked(
     cli: Cli, aws: LocalAws, hour: int, lengths: str
 ) -> None:
@@ -93,7 +93,7 @@ def test_a_shorter_block_says_how_much_of_what_was_asked(
     # Each search gives new ids.
     fee = f"{float(short['fee']):,.4f}".rstrip("0")
     (line,) = [one for one in table.out.splitlines() if one.startswith("cb-") and fee in one]
-    assert re.search(rf"\b{lengths}( \d+m)? of the 24 ?h asked$", line), line
+    assert re.search(rf"\b{lengths}( \d+ min)? of the 24 h asked$", line), line
 
 
 @pytest.mark.parametrize("sort", ["fee", "start", "rate"])
