@@ -187,7 +187,7 @@ def test_ctrl_c_says_that_nothing_is_proven(service: Any, run: Run, monkeypatch:
     monkeypatch.setattr("nixl_efa.nodes.run_command._look", interrupt)
     code, out, err = run("serve", "start", "prod", "--model", "/models/x")
     assert (code, out) == (130, "")
-    assert "nothing is proven by it. `nixl-efa serve status prod` tells what runs." in err.splitlines()[-1]
+    assert "nothing is proven. `nixl-efa serve status prod` tells what runs." in err.splitlines()[-1]
 
 
 def test_the_policy_of_verify_is_enough(service: Any, project: Project, aws: LocalAws, run: Run) -> None:
