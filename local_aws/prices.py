@@ -52,6 +52,8 @@ _GP3 = (
         {"group": "EBS Throughput"},
     ),
 )
+# A Local Zone's products stand beside its region's; of one region and product here.
+_LOCAL_ZONE = {"us-west-2": ("USW2-LAX1", "EBS:VolumeUsage.gp3", "GB-Mo", "0.096", "Storage")}
 _ADDRESSES = (
     ("PublicIPv4:InUseAddress", "0.005", "VPCPublicIPv4Address"),
     ("PublicIPv4:IdleAddress", "0.005", "VPCPublicIPv4Address"),
@@ -73,6 +75,14 @@ def products(service: str, region: str) -> Iterator[dict[str, Any]]:
         for usage, unit, price, family, more in _GP3:
             attributes = {"usagetype": _usage(region, usage), "volumeApiName": "gp3", **more}
             yield _product(service, region, attributes, unit, price, family)
+        if region in _LOCAL_ZONE:
+            begin, usage, unit, price, family = _LOCAL_ZONE[region]
+            apart = {
+                "locationType": "AWS Local Zone",
+                "usagetype": f"{begin}-{usage}",
+                "volumeApiName": "gp3",
+            }
+            yield _product(service, region, apart, unit, price, family)
     elif service == "AmazonVPC":
         for usage, price, group in _ADDRESSES:
             attributes = {"usagetype": _usage(region, usage), "group": group}

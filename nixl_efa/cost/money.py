@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 CENT, MILL = Decimal("0.01"), Decimal("0.001")
@@ -37,10 +37,11 @@ Price = Amount | Unknown
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """Several prices together. known: by currency. unknown: the names of what is missing."""
+    """Several prices together. known: by currency. unknown: the names of what is missing. reasons: why it is."""
 
     known: Mapping[str, Decimal]
     unknown: tuple[str, ...] = ()
+    reasons: tuple[str, ...] = field(default=(), compare=False)
 
     @property
     def whole(self) -> Amount | None:
@@ -60,7 +61,9 @@ def added(parts: Iterable[tuple[str, Price | Sum | None]]) -> Sum:
     """Parts by their names. None is nothing to pay."""
     known: dict[str, Decimal] = {}
     unknown: list[str] = []
+    reasons: list[str] = []
     for name, part in parts:
+        reasons += reasons_of(part)
         if isinstance(part, Unknown):
             unknown.append(name)
         elif isinstance(part, Amount):
@@ -70,7 +73,14 @@ def added(parts: Iterable[tuple[str, Price | Sum | None]]) -> Sum:
                 unknown.append(name)
             for currency, value in part.known.items():
                 known[currency] = known.get(currency, Decimal(0)) + value
-    return Sum(known, tuple(dict.fromkeys(unknown)))
+    return Sum(known, tuple(dict.fromkeys(unknown)), tuple(dict.fromkeys(reasons)))
+
+
+def reasons_of(price: Price | Sum | None) -> tuple[str, ...]:
+    """Why a price, or parts of a sum, are not known; none where all is."""
+    if isinstance(price, Unknown):
+        return (price.reason,)
+    return price.reasons if isinstance(price, Sum) else ()
 
 
 def amount_of(text: str) -> Price:

@@ -6,7 +6,8 @@ A document, of which PriceList holds each as a text (tests/recorded/prices; what
      "terms": {"OnDemand": {"JG3K.JRTC": {"priceDimensions": {"JG3K.JRTC.6YS6": {
          "unit": "GB-Mo", "beginRange": "0", "endRange": "Inf", "pricePerUnit": {"USD": "0.0800000000"}}}}}}}
 
-Reserved terms can stand beside OnDemand. usagetype begins with the region, but in some regions.
+Reserved terms can stand beside OnDemand. usagetype begins with the region, but in some regions. What a region's Local
+Zones cost stands under the same regionCode, with another locationType.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ ENDPOINTS = {
     "aws-eusc": "eusc-de-east-1",
 }
 EC2, VPC = "AmazonEC2", "AmazonVPC"
+IN_REGION = "AWS Region"
 HOURS, GIB_MONTH, IOPS_MONTH = "Hrs", "GB-Mo", "IOPS-Mo"
 # Throughput is priced by the GiB/s (40.96) though its description speaks of MiB/s (0.04).
 _THROUGHPUT = {"GiBps-mo": Decimal(1024), "MiBps-mo": Decimal(1)}
@@ -125,7 +127,10 @@ def _price(documents: Iterable[str], usage: str, units: tuple[str, ...], what: s
 
 
 def _rates(document: Mapping[str, Any], usage: str, units: tuple[str, ...]) -> Iterator[tuple[str, Decimal]]:
-    if not document["product"]["attributes"].get("usagetype", "").endswith(usage):
+    attributes = document["product"]["attributes"]
+    if attributes.get("locationType", IN_REGION) != IN_REGION:
+        return
+    if not attributes.get("usagetype", "").endswith(usage):
         return
     for term in document["terms"].get("OnDemand", {}).values():
         for dimension in term["priceDimensions"].values():

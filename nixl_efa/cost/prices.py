@@ -58,17 +58,27 @@ class Prices:
         instances = self._begin(price_list.of_instances(region, instance_type))
         scored = self._pool.submit(self._scores, instance_type) if scores else None
         of_spot: Price = history if isinstance(history, Unknown) else Unknown("")
+        wanted = self._launch.reservation.zone or chosen()
         if not isinstance(history, Unknown):
-            wanted = self._launch.reservation.zone or chosen()
             of_spot, zone = spot.now_in(history, spot.currency_of(region), wanted)
             span = spot.span_in(history, zone, self._clock.now() - spot.LOOKED_BACK)
+        of_instances, of_volumes, of_addresses = (
+            one.result() for one in (instances, self._volumes, self._addresses)
+        )
+        if wanted and wanted[:-1] != region:
+            # Not those of the region, and known by the names of cities alone.
+            of_instances = of_volumes = of_addresses = Unknown(
+                f"{wanted} is a Local Zone, whose prices are not looked up"
+            )
         return Rates(
-            on_demand=_read(instances, lambda found: price_list.instance_hour(found, instance_type, region)),
+            on_demand=_read(
+                of_instances, lambda texts: price_list.instance_hour(texts, instance_type, region)
+            ),
             spot=of_spot,
-            gib_month=_read(self._volumes, lambda found: price_list.gib_month(found, region)),
-            iops_month=_read(self._volumes, lambda found: price_list.iops_month(found, region)),
-            mibps_month=_read(self._volumes, lambda found: price_list.mibps_month(found, region)),
-            address=_read(self._addresses, lambda found: price_list.address_hour(found, region)),
+            gib_month=_read(of_volumes, lambda texts: price_list.gib_month(texts, region)),
+            iops_month=_read(of_volumes, lambda texts: price_list.iops_month(texts, region)),
+            mibps_month=_read(of_volumes, lambda texts: price_list.mibps_month(texts, region)),
+            address=_read(of_addresses, lambda texts: price_list.address_hour(texts, region)),
             spot_zone=zone,
             spot_span=span,
             scores=scored.result() if scored else (),
@@ -130,6 +140,5 @@ def ask(permission: str, call: Callable[[], T]) -> T | Unknown:
     return Unknown(f"no permission: {found.permission}" if found.denied else found.reason)
 
 
-def _read(asked: Future[Texts], parse: Callable[[list[str]], Price]) -> Price:
-    texts = asked.result()
+def _read(texts: Texts, parse: Callable[[list[str]], Price]) -> Price:
     return texts if isinstance(texts, Unknown) else parse(texts)

@@ -9,7 +9,7 @@ from decimal import Decimal
 from nixl_efa.cost.billed import Billed
 from nixl_efa.cost.blocks import Block
 from nixl_efa.cost.compare import INCLUDED_IOPS, INCLUDED_MIBPS, MONTH_HOURS, BreakEven, Comparison, whole
-from nixl_efa.cost.money import MILL, Amount, Price, Sum, Unknown, added, shown, times
+from nixl_efa.cost.money import MILL, Amount, Price, Sum, Unknown, added, reasons_of, shown, times
 from nixl_efa.cost.running import Node, Spent, together
 from nixl_efa.cost.spot import LOOKED_BACK
 from nixl_efa.findings import counted
@@ -80,10 +80,11 @@ def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
     each = _sum_of([one.each_hour for one in parts]) if by_end is None else by_end
     yield f"{'together':38}{_in_column(so_far):>17}  {_in_column(each):>23}"
     for one in parts:
-        for price in (one.so_far, one.by_end):
-            if isinstance(price, Unknown):
-                yield from _wrapped(f"{one.what}: unknown: {price.reason}.")
-                break
+        reasons = (*reasons_of(one.so_far), *reasons_of(one.by_end), *reasons_of(one.each_hour))
+        for reason in dict.fromkeys(reasons):
+            yield from _wrapped(f"{one.what}: unknown: {reason.rstrip('.')}.")
+        if one.used is not None and any(node.state == "stopped" for node in nodes):
+            yield from _wrapped(f"{one.what}: hours in which stopped nodes ran before count as idle here.")
     yield from _wrapped(
         "Instances and addresses count from the last start on: EC2 tells no earlier one. "
         + (
@@ -263,7 +264,7 @@ def _market_notes(one: Comparison) -> Iterator[str]:
     rates = one.rates
     for name, reason in unknowns(one):
         if name != "Capacity Block":
-            yield from _wrapped(f"{name[0].upper()}{name[1:]}: unknown: {reason}.")
+            yield from _wrapped(f"{name[0].upper()}{name[1:]}: unknown: {reason.rstrip('.')}.")
     if isinstance(rates.on_demand, Amount):
         yield from _wrapped("On-Demand is the Price List's price, and no promise that EC2 has the instances.")
     if one.request.market == "on-demand" and one.request.reservation.is_named:

@@ -152,6 +152,9 @@ def _of_market(
     paid: list[tuple[str, Price | Sum | None]] = []
     hourly: list[tuple[str, Price | Sum | None]] = []
     for node in nodes:
+        if node.state == "stopped":
+            why = f"{node.name} is stopped, and EC2 does not tell how long it ran before"
+            paid.append((node.name, Unknown(why)))
         if node.state not in BILLED:
             continue
         changes = history.get(node.instance_type, ())

@@ -67,6 +67,12 @@ def test_a_launch_into_a_block_has_no_price_of_an_hour() -> None:
     assert check(BLOCK_LAUNCH, BLOCK_FACTS, NOW) == []
 
 
+def test_what_is_not_known_beside_them_says_why() -> None:
+    facts = replace(DEMAND_FACTS, rates=replace(RATES, address=Unknown("It is late.")))
+    (found,) = check(DEMAND_LAUNCH, facts, NOW)
+    assert found.message.endswith("Beside them: volumes 0.07 USD, public addresses unknown (It is late).")
+
+
 def test_without_public_addresses_none_are_counted() -> None:
     launch = replace(DEMAND_LAUNCH, elastic_ip=False)
     (found,) = check(launch, replace(DEMAND_FACTS, rates=replace(RATES, address=NONE)), NOW)

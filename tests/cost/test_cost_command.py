@@ -200,6 +200,19 @@ def test_an_offer_in_another_zone_than_the_environments_is_not_taken(cli: Cli, c
         assert (request["block"]["availability_zone"], request["spot"]["availability_zone"]) == (zone, zone)
 
 
+def test_where_a_local_zone_has_other_prices_the_regions_are_told_and_its_own_are_not_known(
+    cost: Cost,
+) -> None:
+    text = ON_DEMAND.replace(REGION, "us-west-2")
+    write_environment(Path(), "dev", text)
+    assert cost("dev")["requests"][0]["volumes"]["amount"] == "1.6"
+    write_environment(Path(), "dev", f'{text}availability_zone = "us-west-2-lax-1a"\n')
+    (request,) = cost("dev")["requests"]
+    for part in (request["volumes"], request["on_demand"]["total"], request["public_addresses"]):
+        assert part["amount"] is None
+    assert "us-west-2-lax-1a is a Local Zone" in request["on_demand"]["instance_hour"]["unknown"]
+
+
 def test_hours_beyond_ten_years_are_refused(cli: Cli) -> None:
     ran = cli("cost", "dev", "--hours", "1" + "0" * 40)
     assert (ran.code, ran.out) == (2, "")

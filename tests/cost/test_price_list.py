@@ -61,6 +61,18 @@ def dimension(document: Any) -> Any:
     return next(iter(term["priceDimensions"].values()))
 
 
+def test_what_a_local_zone_costs_is_not_its_regions_price() -> None:
+    """Both end with the same usagetype, and have the same regionCode."""
+    documents = texts("gp3-volumes")
+    (storage,) = (one for one in map(json.loads, documents) if "VolumeUsage" in str(one["product"]))
+    storage["product"]["attributes"] |= {
+        "locationType": "AWS Local Zone",
+        "usagetype": "USE1-BOS1-EBS:VolumeUsage.gp3",
+    }
+    dimension(storage)["pricePerUnit"] = {"USD": "0.0960000000"}
+    assert gib_month([*documents, json.dumps(storage)], REGION) == Amount(Decimal("0.08"), "USD")
+
+
 NO_PRICE: dict[str, tuple[list[str], str]] = {
     "nothing": ([], "has no price for"),
     "Reserved alone": (changed(lambda one: one["terms"].pop("OnDemand")), "has no price for"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from nixl_efa.cost.money import Sum, Unknown, shown
+from nixl_efa.cost.rendering import running
 from nixl_efa.cost.running import Disk, Node, Spent, spent, together
 from nixl_efa.cost.spot import Change
 from nixl_efa.launch import Volume
@@ -79,6 +80,18 @@ def test_a_volume_is_gone_at_the_end_of_its_own_block() -> None:
     assert (shown(volumes.by_end), volumes.end) == ("1.80 USD", datetime(2026, 12, 4, 11, tzinfo=UTC))
 
 
+def test_what_a_stopped_node_ran_by_the_hour_is_not_known_and_not_nothing() -> None:
+    by_hour = replace(PRODUCER, market="on-demand", reservation_id="")
+    stopped = replace(by_hour, id="i-2", name="consumer", state="stopped")
+    found = told(by_hour, stopped)["On-Demand instances"]
+    # A further hour is of the other one alone.
+    assert (shown(found.so_far), shown(found.each_hour)) == ("495.00 USD + unknown", "55.00 USD")
+    assert (
+        "On-Demand instances: unknown: consumer is stopped, and EC2 does not tell how long it ran before."
+        in " ".join(" ".join(running([by_hour, stopped], [found])).split())
+    )
+
+
 def test_a_node_whose_block_ec2_does_not_tell_is_not_left_out() -> None:
     found = told(replace(PRODUCER, reservation_id=""))
     assert "EC2 does not tell the block of producer" in str(found["a block"].so_far)
@@ -110,6 +123,7 @@ def test_what_is_not_known_is_missing_in_the_sum_and_not_0() -> None:
 def test_a_volume_of_another_kind_is_not_priced_as_gp3() -> None:
     found = told(PRODUCER, disks=(replace(DISK, volume=Volume(100, kind="io2")),))
     assert shown(found["volumes"].so_far) == "unknown"
+    assert "volumes: unknown: only gp3 is priced here, not io2." in running([PRODUCER], [*found.values()])
 
 
 def test_a_block_that_is_not_known_has_no_end_and_no_price() -> None:

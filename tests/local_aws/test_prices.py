@@ -57,6 +57,19 @@ def test_a_product_has_what_awss_had(client: MakeClient) -> None:
             assert price(ours[key]) == _price_of(recorded)
 
 
+def test_a_local_zones_product_passes_the_filters_of_its_region(client: MakeClient) -> None:
+    found = products(client, "AmazonEC2", "us-west-2", volumeApiName="gp3")
+    prices = {
+        one["product"]["attributes"]["locationType"]: price(one)
+        for one in found
+        if one["product"]["attributes"]["usagetype"].endswith("EBS:VolumeUsage.gp3")
+    }
+    assert prices == {
+        "AWS Region": ("USD", "0.0800000000", "GB-Mo"),
+        "AWS Local Zone": ("USD", "0.0960000000", "GB-Mo"),
+    }
+
+
 def price_key(product: Any) -> str:
     return str(product["product"]["attributes"]["usagetype"]).removeprefix("USE1-")
 

@@ -12,7 +12,7 @@ from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.cost import price_list
 from nixl_efa.cost.compare import Rates, volume_hours
-from nixl_efa.cost.money import Price, Sum, Unknown, shown, times
+from nixl_efa.cost.money import Price, Sum, Unknown, reasons_of, shown, times
 from nixl_efa.findings import Finding, aws_call, passed, skipped
 from nixl_efa.launch import Launch
 from nixl_efa.policy.document import partition_of
@@ -33,7 +33,11 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     what = f"{launch.count} x {launch.instance_type} {market}"
     more = _more(launch, rates)
     if isinstance(price, Unknown):
-        return [skipped(CHECK, f"What {what} cost an hour is unknown: {price.reason}.{more}", "", by_hand)]
+        return [
+            skipped(
+                CHECK, f"What {what} cost an hour is unknown: {price.reason.rstrip('.')}.{more}", "", by_hand
+            )
+        ]
     cost = shown(times(price, launch.count))
     return [
         passed(CHECK, f"{what} cost {cost} an hour, {shown(price)} each.{more}", by_hand),
@@ -46,7 +50,13 @@ def _more(launch: Launch, rates: Rates) -> str:
     parts: list[tuple[str, Price | Sum]] = [("volumes", volume_hours(launch.volume, rates, count))]
     if launch.elastic_ip:
         parts.append(("public addresses", times(rates.address, count)))
-    return f" Beside them: {', '.join(f'{name} {shown(found)}' for name, found in parts)}."
+    words = (f"{name} {_with_reason(found)}" for name, found in parts)
+    return f" Beside them: {', '.join(words)}."
+
+
+def _with_reason(found: Price | Sum) -> str:
+    reasons = "; ".join(one.rstrip(".") for one in reasons_of(found))
+    return f"{shown(found)} ({reasons})" if reasons else shown(found)
 
 
 def _by_hand(launch: Launch) -> str:
