@@ -93,15 +93,21 @@ class Made:
 def make(wish: Wish, project: Path) -> Made:
     """Write the environment's file, and of a project what it lacks. BadInput, and nothing is written, where the name or
     a value is none, or the file is there; Failure where it can't be written."""
+    for option, value in (("--instance-type", wish.instance_type), ("--region", wish.region)):
+        if not value.isprintable():  # no TOML can hold it
+            raise BadInput(f"{option} {value!r} has characters that can't be in a name: type it again.")
     if wrong := name_fault(wish.name):
         raise BadInput(f'"{wish.name}" can\'t be the name of an environment: {wrong}.')
     file = project / "environments" / f"{wish.name}.toml"
-    if file.exists():
-        raise BadInput(f"environments/{file.name} is there already and stays as it is: choose another name.")
+    taken = BadInput(f"environments/{file.name} is there already and stays as it is: choose another name.")
+    if os.path.lexists(file):
+        raise taken
     loaded = _loaded(wish, project)
     found = loaded.by_environment.get(wish.name, ())
-    if faults := failures([*loaded.general, *found]):
-        raise BadInput("\n".join(fault.line() for fault in faults))
+    if failures([*loaded.general, *found]):
+        # With the warnings: of a type that is unknown, they have the name that is meant.
+        said = [*failures([*loaded.general, *found]), *warnings(found)]
+        raise BadInput("\n".join(finding.line() for finding in said))
     written = []
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -110,6 +116,8 @@ def make(wish: Wish, project: Path) -> Made:
         for name, text in {**project_files, f"environments/{file.name}": wish.text()}.items():
             if _write(project / name, text):
                 written.append(name)
+            elif name.endswith(file.name):  # somebody was faster
+                raise taken
     except OSError as error:
         raise Failure(f"{file} can't be written: {error.strerror or error}.") from error
     (settings,) = (one for one in loaded.environments if one.name == wish.name)
@@ -134,7 +142,8 @@ def _loaded(wish: Wish, project: Path) -> Loaded:
         directory = Path(folder, "environments")
         directory.mkdir()
         for other in (project / "environments").glob("*"):
-            (directory / other.name).symlink_to(other.absolute())
+            if other.stem != wish.name:
+                (directory / other.name).symlink_to(other.absolute())
         (directory / f"{wish.name}.toml").write_text(wish.text(), encoding="utf-8")
         # What the file says is judged, whatever this shell's variables say beside it.
         names = [name for name in environment_names(directory) if not name_fault(name)]

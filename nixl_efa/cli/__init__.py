@@ -20,6 +20,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     from nixl_efa.cli import commands
     from nixl_efa.cli.app import command
 
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:  # its caller has closed it
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     if arguments is None:
         commands.remember(program=commands.called_as(sys.argv, os.environ))
     try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import typer
 
-from nixl_efa.failure import BadInput
+from nixl_efa.failure import BadInput, Failure
 
 # Of cdktf's project and of ours: only a folder that has both is found from below.
 MARKS = ("cdktf.json", "environments")
@@ -40,7 +40,10 @@ def project_folder() -> Path:
 
 
 def _found(chosen: Path | None) -> Path:
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise Failure("this shell's folder was deleted: change to one that exists.") from None
     if chosen is not None:
         found = Path(os.path.abspath(chosen))
     else:

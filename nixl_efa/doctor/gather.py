@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa import provider_lock
+from nixl_efa.aws_calls import ANYWHERE
 from nixl_efa.capacity.buyer import identify
 from nixl_efa.cdk import BINDINGS, command_line
 from nixl_efa.checks.facts import Answer, NoAnswer
@@ -119,13 +120,18 @@ def _ask(
     if given is None or isinstance(given, NoAnswer):
         return {**told, "credentials": given}
     told["credentials"] = Credentials(given[0], profile or environ.get("AWS_PROFILE", ""), given[1])
-    asked_in = region.name or any_region or "us-east-1"
+    asked_in = region.name or any_region or ANYWHERE
     account = answer_of("sts:GetCallerIdentity", lambda: identify(clients, asked_in, profile))
+    if isinstance(account, NoAnswer) and asked_in != ANYWHERE:
+        # A region that is not enabled accepts nobody's credentials: whether that is it, another one says.
+        elsewhere = answer_of("sts:GetCallerIdentity", lambda: identify(clients, ANYWHERE, profile))
+        if not isinstance(elsewhere, NoAnswer):
+            account, asked_in = elsewhere, ANYWHERE
     told["account"] = account
     if isinstance(account, NoAnswer):
         return told
     if region.name:
-        told["region"] = Region(region.name, region.by, _status(clients, region.name))
+        told["region"] = Region(region.name, region.by, _status(clients, asked_in, region.name))
     if settings is not None:
         launch = launch_of(settings, profile=profile)
         told["permissions"] = answer_of(
@@ -143,9 +149,9 @@ def _region(settings: Settings | None, clients: Clients, environ: Mapping[str, s
     return Region(name if isinstance(name, str) else "", by)
 
 
-def _status(clients: Clients, region: str) -> Answer[str]:
+def _status(clients: Clients, asked_in: str, region: str) -> Answer[str]:
     def ask() -> str:
-        answer: Mapping[str, Any] = clients.ec2(region).describe_regions(
+        answer: Mapping[str, Any] = clients.ec2(asked_in).describe_regions(
             AllRegions=True, RegionNames=[region]
         )
         return str(answer["Regions"][0].get("OptInStatus", ""))

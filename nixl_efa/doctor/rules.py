@@ -104,7 +104,9 @@ def _plugin(facts: Facts) -> Finding:
     if tool.path:
         return passed(check, f"{tool.name} {tool.version} ({tool.path}).")
     way = how_to_get(tool.name, facts.system)
-    return warned(check, f"{tool.name} is not installed; `nixl-efa connect` needs it.", f"Install it: {way}")
+    return warned(
+        check, f"{tool.name} is not installed; connect, forward and ssh-config need it.", f"Install it: {way}"
+    )
 
 
 def _disk(disk: Disk) -> Finding:

@@ -67,7 +67,8 @@ ACCOUNT = (
             "InvalidToken",
         ),
         "AWS does not accept the credentials",
-        f"Run `aws configure` or `aws sso login`, or give --profile. {_WHO}",
+        f"Run `aws configure` or `aws sso login`, or give --profile. {_WHO} A region that the account has not enabled "
+        "answers like this, too.",
     ),
     Advice(
         ("Blocked",),

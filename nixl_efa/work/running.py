@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from nixl_efa.aws_calls import ask_all, is_throttling, patiently
-from nixl_efa.aws_errors import error_code
+from nixl_efa.aws_errors import error_code, explain
 from nixl_efa.clock import Clock
+from nixl_efa.failure import Failure
+from nixl_efa.findings import listed
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import DOCUMENT, NOT_REGISTERED, NOT_THERE, UNDER_WAY, Bucket, error_text
 
@@ -107,11 +109,19 @@ def run(
     except OSError:
         _cancel(ssm, sent)
         raise
+    except Exception as error:
+        raise Failure(f"{explain(error).rstrip('.')}. {_still_runs(sent)}", exit_code=NOT_ASKED) from error
     finally:
         if bucket is not None:
             for one in asked:
                 _forget(bucket, one.token)
     return {node: ended[node] for node in commands}
+
+
+def _still_runs(sent: Mapping[Node, str]) -> str:
+    """What is to be known where the commands can no longer be looked at."""
+    ends = "; ".join(f"`aws ssm cancel-command --command-id {one}`" for one in sent.values())
+    return f"The command may still run on {listed(node.name for node in sent)}. To end it: {ends}."
 
 
 def worst(ended: Mapping[Node, Ended]) -> int:

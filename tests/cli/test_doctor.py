@@ -62,6 +62,25 @@ def test_a_region_that_the_account_has_not_enabled_is_a_fault(
     assert "ap-southeast-7 (variable NIXL_EFA_PROD_REGION) is not enabled" in found["region"]["message"]
 
 
+def test_a_region_that_accepts_no_credentials_is_asked_about_elsewhere(
+    aws: LocalAws, project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NIXL_EFA_PROD_REGION", "ap-southeast-7")
+    aws.faults.add("GetCallerIdentity", code="InvalidClientTokenId", status=403)
+    code, found = rows(cli)
+    assert (code, found["account"]["level"], found["region"]["level"]) == (1, "PASS", "FAIL")
+    assert "ap-southeast-7 (variable NIXL_EFA_PROD_REGION) is not enabled" in found["region"]["message"]
+    asked = [call for call in aws.calls.all() if call.action in ("GetCallerIdentity", "DescribeRegions")]
+    assert [call.region for call in asked] == ["ap-southeast-7", "us-east-1", "us-east-1"]
+
+
+def test_credentials_that_no_region_accepts_are_a_fault(aws: LocalAws, project: Path, cli: Cli) -> None:
+    aws.faults.add("GetCallerIdentity", code="InvalidClientTokenId", status=403, times=None)
+    code, found = rows(cli)
+    assert (code, found["account"]["level"]) == (1, "FAIL")
+    assert "A region that the account has not enabled answers like this, too." in found["account"]["message"]
+
+
 def test_keys_that_end_soon_are_warned_about(
     aws: LocalAws, project: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

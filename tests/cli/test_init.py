@@ -106,7 +106,16 @@ def test_what_is_there_stays_as_it_is(empty: Path, cli: Cli) -> None:
         (("spot", *ON_DEMAND), '"spot" can\'t be the name of an environment: it is the name of a setting'),
         (("dev", "--instance-type", "p5.48xlage", "--region", "us-east-2"), 'instance_type = "p5.48xlage"'),
         (("dev", "--instance-type", "p5", "--region", "us-east-2"), "Instance type 'p5' is not of the form"),
-        (("dev", "--instance-type", 'x"\ny', "--region", "us-east-2"), "instance_type"),
+        (("dev", "--instance-type", "p5.48xlage", "--region", "us-east-2"), "Did you mean p5.48xlarge"),
+        (
+            ("dev", "--instance-type", 'x"\ny', "--region", "us-east-2"),
+            "--instance-type 'x\"\\ny' has characters",
+        ),
+        (
+            ("dev", "--instance-type", "p5.48xlarge\r", "--region", "us-east-2"),
+            "'p5.48xlarge\\r' has characters",
+        ),
+        (("dev", *ON_DEMAND[:3], "us-east-2\udcff"), "--region 'us-east-2\\udcff' has characters"),
         (("dev", "--instance-type", "g7e.12xlarge", "--region", "useast2"), 'region = "useast2"'),
         (("dev", *ON_DEMAND[:2], "--region", "us-east-2", "--market", "sot"), "'sot' is not one of"),
         (
@@ -124,6 +133,39 @@ def test_what_is_wrong_is_refused_before_anything_is_written(
     assert done.code == 2
     assert words in done.err
     assert written(empty) == {}
+
+
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_link_to_nothing_and_a_file_of_another_process_stay_as_they_are(
+    meanwhile: bool, empty: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (empty / "environments").mkdir()
+    (empty / "environments/dev.toml").symlink_to(empty / "elsewhere")
+    if meanwhile:
+        monkeypatch.setattr(os.path, "lexists", lambda _: False)
+    done = cli("init", "dev", *ON_DEMAND)
+    assert (done.code, done.out) == (2, "")
+    assert "environments/dev.toml is there already" in done.err
+    assert not (empty / "elsewhere").exists()
+
+
+def test_a_folder_that_is_gone_is_said(empty: Path, cli: Cli) -> None:
+    empty.rmdir()
+    done = cli("init", "dev", *ON_DEMAND)
+    assert (done.code, done.err) == (
+        1, "nixl-efa: this shell's folder was deleted: change to one that exists.\n",
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_stream_that_is_closed_is_no_fault(closed: str, empty: Path) -> None:
+    line = f'"{sys.executable}" -m nixl_efa init dev {" ".join(ON_DEMAND)} {closed}'
+    done = subprocess.run(
+        ["sh", "-c", line], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, check=False
+    )
+    assert done.returncode == 0
+    assert (empty / "environments/dev.toml").is_file()
+    assert b"Error" not in done.stderr
 
 
 def test_a_folder_that_takes_no_file_is_one_line(empty: Path, cli: Cli) -> None:

@@ -114,7 +114,7 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
         ),
         ("provider", {"provider": Seen("", fault=failed("provider", "Left out.", "x"))}, "FAIL", "Left out."),
         ("provider", {"provider": None}, "PASS", "Each environment locks its own."),
-        ("session plugin", {"plugin": ABSENT}, "WARN", "`nixl-efa connect` needs it"),
+        ("session plugin", {"plugin": ABSENT}, "WARN", "connect, forward and ssh-config need it"),
         ("disk", {"disks": (Disk("/x", 0.4),)}, "FAIL", "0.4 GiB free in /x: Terraform's AWS provider alone"),
         ("disk", {"disks": (Disk("/x", 9, writable=False),)}, "FAIL", "/x can't be written."),
         ("project", {"project": Project()}, "WARN", "Run `nixl-efa init`"),

@@ -17,6 +17,7 @@ import pytest
 from botocore.exceptions import ClientError, EndpointConnectionError
 
 from nixl_efa.clock import SystemClock
+from nixl_efa.failure import Failure
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.work import running
@@ -184,14 +185,20 @@ def test_a_network_that_comes_back_is_waited_for_and_one_that_does_not_is_raised
     assert work.run("echo here", PRODUCER) == {PRODUCER: Ended(0)}
     monkeypatch.setattr(running, "PATIENCE_POLLS", 3)
     work.ssm.network = [away] * 9
-    with pytest.raises(EndpointConnectionError):
+    with pytest.raises(Failure, match=r'Could not connect to the endpoint URL: "https://ssm"'):
         work.run("echo here", PRODUCER)
 
 
-def test_a_denial_is_not_waited_out(work: Work) -> None:
+def test_a_denial_is_not_waited_out_and_it_is_said_what_still_runs(work: Work) -> None:
     work.ssm.network = [refused("AccessDeniedException")]
-    with pytest.raises(ClientError, match="AccessDeniedException"):
-        work.run("echo here", PRODUCER)
+    with pytest.raises(Failure, match="no permission: Action is not allowed") as error:
+        work.run("sleep 60")
+    assert error.value.exit_code == running.NOT_ASKED
+    assert error.value.message.endswith(
+        "The command may still run on producer, consumer. To end it: `aws ssm cancel-command --command-id "
+        "i-producer`; `aws ssm cancel-command --command-id i-consumer`."
+    )
+    assert not work.ssm.cancelled
 
 
 def test_a_node_that_is_not_known_is_said_and_the_other_answers(work: Work) -> None:
