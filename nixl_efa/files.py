@@ -70,6 +70,18 @@ def written_at_once(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+def put(path: Path, text: str) -> None:
+    """Writes the file that a user has named: whole or not at all (OSError), for everybody to read as one that a shell
+    writes. A link stays one, and a device (/dev/stdout) what it is."""
+    if path.exists() and not path.is_file():
+        path.write_text(text, encoding="utf-8")
+        return
+    with written_at_once(path.resolve()) as file:
+        os.umask(mask := os.umask(0))
+        os.fchmod(file.fileno(), 0o666 & ~mask)
+        file.write(text.encode())
+
+
 @contextlib.contextmanager
 def filled_at_once(folder: Path, last: str) -> Iterator[Path]:
     """An empty folder whose files take their places in `folder` when the block has ended well.

@@ -53,9 +53,8 @@ def export(
 
 
 def _write(path: Path, written: Sequence[Document]) -> None:
-    """Each file whole or not at all; a link stays one, and a device (/dev/stdout) what it is. BadInput for several into
-    one file, Failure where none can be written."""
-    from nixl_efa.files import written_at_once
+    """BadInput for several into one file, Failure where none can be written."""
+    from nixl_efa.files import put
 
     if not path.is_dir() and len(written) > 1:
         raise output.BadInput(
@@ -64,11 +63,7 @@ def _write(path: Path, written: Sequence[Document]) -> None:
     for one in written:
         file = path / one.name if path.is_dir() else path
         try:
-            if file.exists() and not file.is_file():
-                file.write_text(one.text, encoding="utf-8")
-                continue
-            with written_at_once(file.resolve()) as stream:
-                stream.write(one.text.encode())
+            put(file, one.text)
         except OSError as error:
             raise output.Failure(f"--output {path}: {error.strerror}") from error
         output.say(f"{file} is written. The comments at its head say what it can't hold.")

@@ -137,7 +137,7 @@ def ask(permission: str, call: Callable[[], T]) -> T | Unknown:
     found = answer_of(permission, call)
     if not isinstance(found, NoAnswer):
         return found
-    return Unknown(f"no permission: {found.permission}" if found.denied else found.reason)
+    return Unknown(f"no permission: {found.permission}" if found.denied else found.reason.rstrip("."))
 
 
 def _read(texts: Texts, parse: Callable[[list[str]], Price]) -> Price:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
 import time
 from collections import Counter
 from datetime import timedelta
@@ -201,6 +202,21 @@ def test_a_full_disk_leaves_the_page_that_was_there(cli: Cli, aws: LocalAws, dis
     assert (found.code, found.out) == (1, "")
     assert "can't be written: No space left on device" in found.err
     assert page.read_text() == "before"
+
+
+def test_a_link_stays_one_and_what_is_no_file_stays_what_it_is(
+    cli: Cli, aws: LocalAws, tmp_path: Path
+) -> None:
+    page, link, pipe = (tmp_path / name for name in ("page.html", "link.html", "pipe"))
+    link.symlink_to(page)
+    assert cli(*HERE, "--html", str(link)).code == 0
+    assert link.is_symlink()
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    os.mkfifo(pipe)
+    reader = subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True)
+    assert cli(*HERE, "--html", str(pipe)).code == 0
+    assert reader.communicate(timeout=60)[0].endswith("</html>\n")
+    assert pipe.is_fifo()
 
 
 def test_ctrl_c_ends_it_and_leaves_no_page(cli: Cli, aws: LocalAws, tmp_path: Path) -> None:

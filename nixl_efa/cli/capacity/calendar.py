@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -107,7 +106,8 @@ def calendar(
             data(line)
         return
     _write(html, page(found, both_times))
-    data(str(html))
+    # Not behind a page that went to stdout itself.
+    (data if html.is_file() else say)(str(html))
 
 
 def _completed(found: Calendar) -> Calendar:
@@ -195,14 +195,10 @@ def _gather(run: Session, asked: Questions) -> Calendar:
 
 
 def _write(path: Path, text: str) -> None:
-    """The page, whole or not at all, for everybody to read as a file that a shell writes."""
     from nixl_efa.failure import Failure
-    from nixl_efa.files import written_at_once
+    from nixl_efa.files import put
 
     try:
-        with written_at_once(path) as file:
-            os.umask(mask := os.umask(0))
-            os.fchmod(file.fileno(), 0o666 & ~mask)
-            file.write(text.encode())
+        put(path, text)
     except OSError as error:
         raise Failure(f"--html {path} can't be written: {error.strerror}") from error
