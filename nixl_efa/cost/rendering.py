@@ -6,6 +6,7 @@ import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 
+from nixl_efa.capacity.reservation import DEAD_STATES
 from nixl_efa.cost.billed import Billed
 from nixl_efa.cost.blocks import Block
 from nixl_efa.cost.compare import INCLUDED_IOPS, INCLUDED_MIBPS, MONTH_HOURS, BreakEven, Comparison, whole
@@ -168,6 +169,8 @@ def _block(one: Comparison) -> Iterator[str]:
     what = f"bought, {block.state}" if block.bought else "on offer, the cheapest"
     yield f"  Capacity Block {block.id} ({what})"
     yield f"  {counted(block.instances, 'instance')} in {block.zone}, {moment(block.start)} to {moment(block.end)}"
+    if block.bought and block.state in DEAD_STATES:
+        yield from _wrapped("It is over: these figures are what it was. A launch needs another one.", "  ")
     usable = Decimal(int(block.usable.total_seconds())) / 3600
     yield f"  {'fee':30}{shown(block.price):>17}  whole time, used or not"
     if isinstance(block.price, Unknown):

@@ -163,6 +163,13 @@ def test_a_block_that_is_too_small_breaks_even_nowhere_and_is_said_to_be_so() ->
     assert "Where the block breaks even can't be said for a block that is too small." in shown_lines
 
 
+def test_a_block_that_has_ended_is_said_to_be_over() -> None:
+    over = compare(LAUNCH, RATES, replace(BOUGHT, state="expired"), Decimal(20))
+    words = "  It is over: these figures are what it was. A launch needs another one."
+    assert words in lines([over], "nixl-efa-dev", "us-east-2")
+    assert words not in lines([compare(LAUNCH, RATES, BOUGHT, Decimal(20))], "nixl-efa-dev", "us-east-2")
+
+
 def test_what_a_volume_lacks_is_named() -> None:
     fast = replace(LAUNCH, volume=Volume(720, iops=4000))
     found = compare(fast, replace(RATES, iops_month=NONE), BOUGHT, Decimal(20))
