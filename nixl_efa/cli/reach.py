@@ -109,17 +109,23 @@ def _program() -> Sequence[str]:
 
 def _key(at: Places, stack_name: str) -> str:
     """The public key of a pair that is made where it is not there."""
-    from nixl_efa.files import make_directory
+    from nixl_efa.files import make_directory, write_durably
 
     if not at.key.exists() or not at.public.exists():
         if shutil.which("ssh-keygen") is None:
             raise output.Failure("ssh-keygen not found on PATH: install OpenSSH's client.")
         make_directory(at.key.parent)
         command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", stack_name, "-f", str(at.key)]
+        is_there = at.key.exists()
+        if is_there:  # it tells what is public of it
+            command = ["ssh-keygen", "-y", "-P", "", "-f", str(at.key)]
         made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if made.returncode:
             said = " ".join((made.stderr + made.stdout).split())
-            raise output.Failure(f"{at.key}: no key could be made: {said}")
+            what = "what is public of it can't be read" if is_there else "no key could be made"
+            raise output.Failure(f"{at.key}: {what}: {said}. Move the file away and run this again.")
+        if is_there:
+            write_durably(at.public, made.stdout)
     return at.public.read_text(encoding="utf-8")
 
 
