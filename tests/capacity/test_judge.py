@@ -259,7 +259,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
         # A slot is free again only some minutes after its instance ended, whether EC2 still shows that or not.
         ({"free": 0}, {}, {"use": Use(ending=("i-8", "i-9"))}, "room", WARN, "(i-8, i-9 is ending)"),
         ({"free": 1}, {}, {"use": Use()}, "room", WARN, "1 place more will be free some minutes after"),
-        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "`nixl-efa deploy prod` also waits for it"),
+        ({"free": 1}, {}, {"use": Use()}, "room", WARN, "`nixl-efa deploy prod` waits for it"),
         ({"free": 0}, {}, {"use": Use(own=1)}, "room", WARN, "1 of 2 instances in"),
         ({"free": 0}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "1 place more will be free"),
         (

@@ -273,7 +273,8 @@ def test_a_missing_terraform_is_one_line_before_anything_starts(project: Path, t
 
     assert done.returncode == 1
     assert done.stderr.strip() == (
-        "nixl-efa: terraform is not on PATH: install Terraform 1.4 or newer, or set TERRAFORM_BINARY_NAME=tofu"
+        "nixl-efa: terraform is not installed. Install Terraform 1.4 or newer, or OpenTofu with "
+        "TERRAFORM_BINARY_NAME=tofu."
     )
     assert server_pids(project) == []
 
@@ -283,7 +284,7 @@ def test_a_missing_node_is_one_line_too(project: Path, tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert (
-        "Node.js (node) is not on PATH: install version 20.9 or newer; terraform is not on PATH"
+        "Node.js is not installed; cdktf needs it. Install Node.js 20.9 or newer. terraform is not installed."
         in done.stderr
     )
     assert len(done.stderr.strip().splitlines()) == 1
