@@ -96,9 +96,9 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
         ),
         (
             "provider",
-            {"missing_config": "/root/.terraformrc"},
+            {"missing_config": "/home/me/.terraformrc"},
             "WARN",
-            "names /root/.terraformrc, which is not",
+            "names /home/me/.terraformrc, which is not",
         ),
         (
             "provider",

@@ -67,11 +67,11 @@ def test_words_are_a_program_and_its_arguments_as_they_are(work: Desk) -> None:
 def test_a_long_output_comes_whole_through_the_bucket(work: Desk, kind: str) -> None:
     made = {"text": "seq 100000", "bytes": "head -c 300000 /dev/urandom"}[kind]
     process = work.start(
-        "run", "trial", "producer", "--", f"{made} | tee /root/made; sha256sum /root/made >&2"
+        "run", "trial", "producer", "--", f"{made} | tee /var/tmp/made; sha256sum /var/tmp/made >&2"
     )
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0
-    assert err.decode() == f"{hashlib.sha256(out).hexdigest()}  /root/made\n"
+    assert err.decode() == f"{hashlib.sha256(out).hexdigest()}  /var/tmp/made\n"
     assert len(out) > 24_000
     assert "s3:GetObject" in used(work.account.aws)
 
@@ -168,8 +168,8 @@ def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tmp_path
     assert ran("ssh", *own, host, "hostname; id -un") == f"{name}root\n"
     (tmp_path / "folder/below").mkdir(parents=True)
     (tmp_path / "folder/below/file").write_bytes(os.urandom(300_000))
-    ran("scp", *own, "-q", "-r", str(tmp_path / "folder"), f"{host}:/root/by-scp")
-    ran("rsync", "-e", f"ssh -F {tmp_path / 'config'}", "-a", f"{host}:/root/by-scp/", str(tmp_path / "back"))
+    ran("scp", *own, "-q", "-r", str(tmp_path / "folder"), f"{host}:/var/tmp/by-scp")
+    ran("rsync", "-e", f"ssh -F {tmp_path / 'config'}", "-a", f"{host}:/var/tmp/by-scp/", str(tmp_path / "back"))
     assert (tmp_path / "back/below/file").read_bytes() == (tmp_path / "folder/below/file").read_bytes()
     # Twice leads to the same, and the key is on the node once, for who comes from the node.
     assert work.call("ssh-config", "trial") == (0, config, "")
