@@ -70,7 +70,9 @@ def copy(
         raise
     except Exception as error:
         told = pieces.why(error) if isinstance(error, pieces.CopyError | OSError) else explain(error)
-        raise output.Failure(" ".join(filter(None, (f"{told.rstrip('.')}.", _goes_on(kept))))) from error
+        raise output.Failure(
+            " ".join(filter(None, (told if told.endswith("?") else f"{told.rstrip('.')}.", _goes_on(kept))))
+        ) from error
     kept.forget()
 
 

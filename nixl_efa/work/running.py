@@ -110,7 +110,9 @@ def run(
         _cancel(ssm, sent)
         raise
     except Exception as error:
-        raise Failure(f"{explain(error).rstrip('.')}. {_still_runs(sent)}", exit_code=NOT_ASKED) from error
+        raise Failure(
+            f"{explain(error).rstrip('.')}. {_still_runs(bucket, asked)}", exit_code=NOT_ASKED
+        ) from error
     finally:
         if bucket is not None:
             for one in asked:
@@ -118,10 +120,14 @@ def run(
     return {node: ended[node] for node in commands}
 
 
-def _still_runs(sent: Mapping[Node, str]) -> str:
-    """What is to be known where the commands can no longer be looked at."""
-    ends = "; ".join(f"`aws ssm cancel-command --command-id {one}`" for one in sent.values())
-    return f"The command may still run on {listed(node.name for node in sent)}. To end it: {ends}."
+def _still_runs(bucket: Bucket | None, asked: Sequence[_Running]) -> str:
+    """What is to be known where the commands can no longer be looked at. What they print then is left to the user."""
+    ends = "; ".join(f"`aws ssm cancel-command --command-id {one.command_id}`" for one in asked)
+    told = f"The command may still run on {listed(one.node.name for one in asked)}. To end it: {ends}."
+    if bucket is None:
+        return told
+    places = " and ".join(f"s3://{bucket.name}/{PREFIX}/{one.token}/" for one in asked)
+    return f"{told} What it prints from now on comes to {places}: delete it before `cdktf destroy`."
 
 
 def worst(ended: Mapping[Node, Ended]) -> int:

@@ -39,6 +39,7 @@ class _Kept:
     ("error", "is_empty", "told"),
     [
         (CopyError("a/x: there is no such file"), True, "nixl-efa: a/x: there is no such file.\n"),
+        (CopyError("consumer: is it still booting?"), True, "nixl-efa: consumer: is it still booting?\n"),
         (PermissionError(13, "Permission denied", "/x"), False, f"/x: Permission denied. {_GOES_ON}\n"),
         (OSError(28, "No space left on device"), False, f": No space left on device. {_GOES_ON}\n"),
         (ConnectionError("the network is away"), ConnectionError("away"), f"is away. {_GOES_ON}\n"),

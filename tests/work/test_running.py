@@ -194,10 +194,13 @@ def test_a_denial_is_not_waited_out_and_it_is_said_what_still_runs(work: Work) -
     with pytest.raises(Failure, match="no permission: Action is not allowed") as error:
         work.run("sleep 60")
     assert error.value.exit_code == running.NOT_ASKED
-    assert error.value.message.endswith(
+    told = error.value.message
+    assert (
         "The command may still run on producer, consumer. To end it: `aws ssm cancel-command --command-id "
-        "i-producer`; `aws ssm cancel-command --command-id i-consumer`."
-    )
+        "i-producer`; `aws ssm cancel-command --command-id i-consumer`. "
+        "What it prints from now on comes to s3://"
+    ) in told
+    assert told.count("/nixl-efa-run/") == 2
     assert not work.ssm.cancelled
 
 
