@@ -146,8 +146,15 @@ def test_a_port_of_a_node_is_reached_at_this_machine_until_ctrl_c(work: Desk) ->
     assert process.wait(timeout=10) == 0
 
 
-def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tmp_path: Path) -> None:
-    missing = [name for name in ("ssh", "scp", "rsync", "ssh-keygen") if shutil.which(name) is None]
+def rsync_of(tree: Path) -> tuple[str, ...]:
+    """rsync of the machines' root, which this machine may lack: started by that root's loader, with its libraries."""
+    (loader,) = {one.resolve() for one in tree.glob("usr/lib*/ld-linux-*.so.*")}
+    (libraries,) = tree.glob("usr/lib/*-linux-gnu")
+    return str(loader), "--library-path", str(libraries), str(tree / "usr/bin/rsync")
+
+
+def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tree: Path, tmp_path: Path) -> None:
+    missing = [name for name in ("ssh", "scp", "ssh-keygen") if shutil.which(name) is None]
     if missing:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(f"not on PATH: {', '.join(missing)}")
     work.allow("ssh-config")
@@ -169,7 +176,8 @@ def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tmp_path
     (tmp_path / "folder/below").mkdir(parents=True)
     (tmp_path / "folder/below/file").write_bytes(os.urandom(300_000))
     ran("scp", *own, "-q", "-r", str(tmp_path / "folder"), f"{host}:/var/tmp/by-scp")
-    ran("rsync", "-e", f"ssh -F {tmp_path / 'config'}", "-a", f"{host}:/var/tmp/by-scp/", str(tmp_path / "back"))
+    by_ssh = ("-e", f"ssh -F {tmp_path / 'config'}")
+    ran(*rsync_of(tree), *by_ssh, "-a", f"{host}:/var/tmp/by-scp/", str(tmp_path / "back"))
     assert (tmp_path / "back/below/file").read_bytes() == (tmp_path / "folder/below/file").read_bytes()
     # Twice leads to the same, and the key is on the node once, for who comes from the node.
     assert work.call("ssh-config", "trial") == (0, config, "")
