@@ -50,9 +50,10 @@ INTERRUPTIBLE = "interruptible-capacity-reservation"
 OFFERED = "offered"
 UNKNOWN = "unknown"
 # A state that only blocks have (EC2 user guide, capacity-blocks-view): ReservationType and tags may be absent then.
-PAYMENT_STATES = frozenset({"payment-pending", "payment-failed"})
+PAYMENT_FAILED = "payment-failed"
+PAYMENT_STATES = frozenset({"payment-pending", PAYMENT_FAILED})
 # States that never become active again, or that ended (botocore, CapacityReservationState).
-DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", "payment-failed", "unsupported"})
+DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", PAYMENT_FAILED, "unsupported"})
 
 
 @dataclass(frozen=True, slots=True)

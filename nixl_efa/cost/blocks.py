@@ -14,7 +14,7 @@ from decimal import Decimal
 from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.extension import PAID, PENDING, Extension
 from nixl_efa.capacity.offering import Offering, hours_of
-from nixl_efa.capacity.reservation import PAYMENT_STATES, PURCHASE_TAG, Reservation
+from nixl_efa.capacity.reservation import PAYMENT_FAILED, PAYMENT_STATES, PURCHASE_TAG, Reservation
 from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, amount_of
 from nixl_efa.ultra_servers import ULTRA_SERVERS
 
@@ -83,7 +83,7 @@ def of_reservation(
     """A block that was bought. account: who asks. Unknown for what is no block, has no time, or was never paid for."""
     if not reservation.is_block or reservation.start is None or reservation.end is None:
         return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
-    if reservation.state == "payment-failed":
+    if reservation.state == PAYMENT_FAILED:
         return Unknown(f"the payment for {reservation.id} failed: there is no block, and no fee", "none")
     if not reservation.size:
         return Unknown(f"EC2 does not tell how many instances {reservation.id} has")
