@@ -30,7 +30,7 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}\n")
 
     def fail(self, message: str) -> NoReturn:
-        """End for a reason that is not the input's."""
+        """Exit for a reason other than bad input."""
         self.exit(1, f"{self.prog}: {message}\n")
 
 
@@ -40,8 +40,8 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     given = parser.parse_args(arguments)
     start = _start(given.now, given.speed, parser)
     run = _machines(parser) if given.machines else None
-    # Blocked before the server's threads begin, so that a signal ends the wait below and interrupts nothing else.
-    # A shell starts background jobs with SIGINT ignored, and what is ignored is never waited for.
+    # Blocked before the server's threads start, so that a signal ends only the wait below and interrupts nothing else.
+    # A shell starts background jobs with SIGINT ignored, and sigwait never returns for an ignored signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
     for number in _ENDING:
         signal.signal(number, signal.SIG_DFL)
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
         if written is not None:
             with suppress(OSError):
                 found = given.port_file.lstat()
-                # Another file in its place may have got the same inode.
+                # A new file at this path may have the same inode.
                 if os.path.samestat(written, found) and written.st_mtime_ns == found.st_mtime_ns:
                     given.port_file.unlink()
         aws.stop()
@@ -127,7 +127,7 @@ def _port(text: str) -> int:
 
 
 def _start(now: str | None, speed: float, parser: _Parser) -> datetime | None:
-    """Where the clock starts. A clock of its own tries both figures out before anything runs."""
+    """Where the clock starts. A separate clock checks both values before anything runs."""
     try:
         Clock().run(speed)
     except ValueError as error:
@@ -146,7 +146,8 @@ def _start(now: str | None, speed: float, parser: _Parser) -> datetime | None:
 
 
 def _write(path: Path, port: int, parser: _Parser) -> os.stat_result:
-    """Make the file, whole from its first moment on; one that is there is somebody else's and stays as it is."""
+    """Create the file with its whole content at once. A file that exists belongs to somebody else and is not
+    changed."""
     try:
         with NamedTemporaryFile("w", dir=path.parent, prefix=f"{path.name}.", encoding="utf-8") as beside:
             beside.write(f"{port}\n")

@@ -1,4 +1,4 @@
-"""The Price List and Cost Explorer, which moto lacks (the one) or answers without a bill (the other).
+"""The Price List, which moto lacks, and Cost Explorer, which moto answers without a bill.
 
 Sources: botocore, pricing and ce; tests/recorded/prices.
 """
@@ -15,11 +15,11 @@ from local_aws.world import world
 
 Application = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-_PAGE = 2  # pages smaller than all there is, so that a client without paging misses products
+_PAGE = 2  # a page holds less than everything, so that a client that does not read all pages misses products
 
 
 class Billing:
-    """The WSGI application in front of moto's services: what these two are asked is answered here."""
+    """The WSGI application in front of moto's services: it answers the requests to these two."""
 
     def __init__(self, application: Application) -> None:
         self._application = application
@@ -36,7 +36,7 @@ class Billing:
 
 
 def get_products(given: Mapping[str, Any]) -> dict[str, Any]:
-    """The products of one region that pass the filters, a page of them, each a document in a text."""
+    """A page of the products of one region that match the filters; each is a JSON document as a string."""
     filters = given.get("Filters", [])
     region = next((each["Value"] for each in filters if each["Field"] == "regionCode"), "us-east-1")
     found = [
@@ -52,7 +52,8 @@ def get_products(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def get_cost_and_usage(given: Mapping[str, Any]) -> dict[str, Any]:
-    """One period with what World.billed has, by service; without a bill no group, as for a tag that is not active."""
+    """One period with the amounts of World.billed by service. Without a bill it has no group, as for a tag that is not
+    active."""
     (metric,) = given["Metrics"]
     groups = [
         {"Keys": [service], "Metrics": {metric: {"Amount": amount, "Unit": "USD"}}}

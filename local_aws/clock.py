@@ -7,12 +7,12 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
-SPEED_LIMIT = 1_000_000  # simulated seconds a second: eleven days
-_YEARS = range(2000, 2200)  # what is computed from a time within them is a time as well
+SPEED_LIMIT = 1_000_000  # simulated seconds per real second: about eleven days
+_YEARS = range(2000, 2200)  # calculations from these years stay valid dates
 
 
 class Clock:
-    """Simulated UTC time. It follows the machine's clock until it is told otherwise."""
+    """Simulated UTC time. It follows the machine's clock until it is set."""
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
@@ -30,7 +30,7 @@ class Clock:
             self._restart(_known(moment), 0.0)
 
     def advance(self, delta: timedelta) -> None:
-        """Move the clock by `delta`; a stopped clock stays stopped, a running one runs on. ValueError as in `set`."""
+        """Move the clock by `delta`; a stopped clock stays stopped, a running one continues. ValueError as in `set`."""
         with self._lock:
             self._restart(_known(self._now() + delta), self._speed)
 

@@ -36,7 +36,7 @@ class Control:
         return found
 
     def inferred(self) -> list[str]:
-        """The rows of docs/facts.md that the answers since the start leaned on and that are inferred."""
+        """The inferred rows of docs/facts.md that the answers since the start depended on."""
         found: list[str] = self.request("GET", "inferred")["inferred"]
         return found
 
@@ -50,7 +50,7 @@ class Control:
         return found
 
     def end(self, instance_id: str, cause: Cause) -> None:
-        """End an instance without a call of its user, before the next call of EC2 is answered."""
+        """End an instance without an API call of its user, before the next EC2 call is answered."""
         self.request("POST", "endings", {"instance_id": instance_id, "cause": cause})
 
     def command_output(
@@ -78,7 +78,7 @@ class Control:
         self._send("POST", f"{self.endpoint}/moto-api/reset", b"")
 
     def request(self, method: str, resource: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-        """One request to the control API; ValueError with the server's words when it is refused."""
+        """One request to the control API; ValueError with the server's message if it is refused."""
         data = None if body is None else json.dumps(body).encode()
         answer: dict[str, Any] = json.loads(
             self._send(method, f"{self.endpoint}/nixl-efa-api/{resource}", data)
@@ -86,7 +86,7 @@ class Control:
         return answer
 
     def _send(self, method: str, url: str, data: bytes | None) -> bytes:
-        # The proxy variables of a user's shell must not carry these requests away from 127.0.0.1.
+        # The proxy variables of a user's shell must not send these requests anywhere but to 127.0.0.1.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         try:
             with opener.open(urllib.request.Request(url, data=data, method=method), timeout=60) as answer:
@@ -133,7 +133,7 @@ class RemoteFaults:
         self._control.request("POST", "faults", {"action": action, **fault})
 
     def clear(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         self._control.request("DELETE", "faults")
 
 
@@ -149,7 +149,7 @@ class RemoteCalls:
         return calls
 
     def actions(self) -> tuple[str, ...]:
-        """The names of the actions alone."""
+        """Only the names of the actions."""
         return tuple(call["action"] for call in self.all())
 
     def clear(self) -> None:

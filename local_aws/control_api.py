@@ -1,6 +1,6 @@
 """The control API of the local AWS: clock, faults, calls and knobs over HTTP, under /nixl-efa-api/.
 
-A request is read whole before anything is changed: a wrong one changes nothing.
+A request is read and checked completely before anything is changed: a wrong request changes nothing.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _words(error: ValidationError) -> str:
 
 
 def _read_body(kind: type[T], body: bytes) -> T:
-    """The body as `kind`; ValueError when it is no such thing."""
+    """The body as `kind`; ValueError if it does not have this form."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:

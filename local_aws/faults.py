@@ -25,10 +25,10 @@ class Fault:
     late:        seconds to wait after it, before the answer.
     simulated:   delay and late move the local clock instead of waiting.
     lose_answer: the action is carried out, then the connection is closed without an answer.
-    answer:      the action is carried out, and its answer is another one with the status 200:
+    answer: the action is carried out, but another answer with the status 200 is sent:
                  "html", a page as a proxy sends it; "empty", an answer without its result element;
                  "endless", a page that another follows, each with a new NextToken (EC2, services that speak JSON).
-    effect:      False: what loses or replaces the answer keeps the action from being carried out as well.
+    effect: False: if the answer is lost or replaced, the action is not carried out, either.
     times:       for how many calls; None is for all that follow.
 
     ValueError for one that could never happen.
@@ -63,7 +63,7 @@ class Fault:
 
     @property
     def only_slow(self) -> bool:
-        """Whether the action is carried out and answered as before, if later."""
+        """Whether the fault only delays: the action is carried out and answered normally, but later."""
         return not (self.code or self.throttle or self.lose_answer or self.answer)
 
     def matches(self, service: str, action: str) -> bool:
@@ -85,12 +85,12 @@ class Faults:
             self._faults.append((fault, fault.times))
 
     def clear(self) -> None:
-        """Take all faults back."""
+        """Remove all faults."""
         with self._lock:
             self._faults.clear()
 
     def pending(self) -> list[tuple[Fault, int | None]]:
-        """Each fault that is still due, with the calls that are left to it (None: all)."""
+        """Each fault that is still due, with its remaining calls (None: all)."""
         with self._lock:
             return list(self._faults)
 
@@ -133,7 +133,7 @@ class CallLog:
         self._calls: list[Call] = []
 
     def add(self, call: Call) -> None:
-        """Note one call."""
+        """Record one call."""
         with self._lock:
             self._calls.append(call)
 
@@ -143,7 +143,7 @@ class CallLog:
             return tuple(self._calls)
 
     def actions(self) -> tuple[str, ...]:
-        """The names of the actions alone."""
+        """Only the names of the actions."""
         return tuple(call.action for call in self.all())
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""What every request passes: the control API, faults, the call log, and one lock around moto."""
+"""The path of every request: the control API, faults, the call log, and one lock around moto."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ _UNKNOWN = "The action {} is not valid for this web service."
 class Gate:
     """The WSGI application in front of moto's.
 
-    moto's models are not safe for several threads, so one call is carried out at a time; a delay that a
-    fault asks for is waited out before the lock, so that slow calls run side by side.
+    moto's models are not thread-safe, so one call is carried out at a time. The delay of a fault is waited for before
+    the lock is taken, so that slow calls run in parallel.
     """
 
     def __init__(self, application: Application) -> None:
@@ -70,7 +70,7 @@ class Gate:
         for fault in faults:
             _wait(fault.delay, fault.simulated)
         if world().emptied != emptied:
-            # Emptied in the meantime: what was on its way belongs to what is gone.
+            # Reset in the meantime: the calls in progress belong to the old state.
             _hang_up(environ)
         for fault in faults:
             if fault.code or fault.throttle:
@@ -109,7 +109,7 @@ class Gate:
     def _carry_out(
         self, environ: dict[str, Any], request: requests.Request, body: bytes
     ) -> tuple[int, list[tuple[str, str]], bytes]:
-        """moto's answer; an action that moto lacks is the 400 at which clients give up, not a 500."""
+        """moto's answer; for an action that moto lacks, a 400, which clients do not retry, not a 500."""
         caught: dict[str, Any] = {}
 
         def start(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -140,8 +140,8 @@ class Gate:
 
 
 def _denied(environ: Mapping[str, Any], request: requests.Request, body: bytes) -> tuple[str, str] | None:
-    """Code and message where what the caller may do does not hold the request: a machine's role, else the policy
-    that is set. None where it does, or none is set."""
+    """Code and message if the caller's permissions do not allow the request: those of a machine's role, else those of
+    the policy that is set. None if they allow it, or if no policy is set."""
     policy = world().policy
     caller = environ.get(CALLER) or (None if policy is None else Caller(USER, [policy]))
     if caller is None:
@@ -153,10 +153,11 @@ def _denied(environ: Mapping[str, Any], request: requests.Request, body: bytes) 
 
 
 def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:
-    """Why a request is not answered; empty for one of a program on this machine that means this server.
+    """Why a request is not answered; empty for a request that a program on this machine meant for this server.
 
-    A web page in a browser here can send requests to 127.0.0.1 too: with its own Origin, as an image or a link with
-    Sec-Fetch-Site, and, once its own name resolves to 127.0.0.1, with a Host that is not ours. No SDK sends the two.
+    A web page in a browser on this machine can send requests to 127.0.0.1, too: with its own Origin; for an image or a
+    link, with Sec-Fetch-Site; and, if its own host name resolves to 127.0.0.1, with a Host that is not ours. No SDK
+    sends the first two headers.
     """
     host = environ.get("HTTP_HOST", "").rpartition(":")
     if host[0] not in _NAMES or host[2] != environ.get("SERVER_PORT"):
@@ -171,8 +172,8 @@ def _why_not_for_us(environ: Mapping[str, Any], path: str) -> str:
 def empty() -> None:
     """Forget moto's state and ours.
 
-    moto's own reset makes every backend again before it throws it away, which takes seconds with many regions;
-    they are made when they are next asked for. Those that reset more than themselves still do.
+    moto's own reset creates every backend again before it discards it, which takes seconds with many regions. Here,
+    backends are created when they are next needed. Backends that reset more than themselves still run their own reset.
     """
     with backend_lock:
         for backends in BackendDict._instances:
@@ -186,7 +187,7 @@ def empty() -> None:
 
 
 def _lacking(action: str, reason: str) -> tuple[str, str]:
-    """Code and message for what moto lacks: a filter of an action, or the whole action."""
+    """Code and message if moto lacks a filter of an action, or the whole action."""
     if "filter" in reason.lower():
         return (
             "InvalidParameterValue",
@@ -235,7 +236,8 @@ def _wait(seconds: float, simulated: bool) -> None:
 
 
 def _hang_up(environ: dict[str, Any]) -> None:
-    """Close the connection without an answer; werkzeug takes a ConnectionError as the client's hanging up."""
+    """Close the connection without an answer; for werkzeug, a ConnectionError means that the client has
+    disconnected."""
     connection: socket.socket = environ["werkzeug.socket"]
     connection.shutdown(socket.SHUT_RDWR)
     raise ConnectionAbortedError("the answer was lost on purpose")

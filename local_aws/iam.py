@@ -24,8 +24,8 @@ class Iam(IamResponse):  # type: ignore[misc]
     """One request to IAM."""
 
     def simulate_principal_policy(self) -> ActionResult:
-        """What the policies of a user or role say of each action on each resource; of the local key, which no user has,
-        what it may do: everything, or what the policy that is set allows."""
+        """The decision of a user's or role's policies for each action on each resource. The local key belongs to no
+        user: it may do everything, or what the policy that is set allows."""
         source = self._get_param("PolicySourceArn")
         documents = policies_of_arn(self.current_account, self.partition, source)
         if documents is None:
@@ -51,7 +51,7 @@ class Iam(IamResponse):  # type: ignore[misc]
 
 
 def make_spot_role(account: str, partition: str, access_key: str) -> None:
-    """Make the role at the first request for a Spot Instance, where whoever asks may make it."""
+    """Create the role at the first request for a Spot Instance, if the caller is allowed to create it."""
     iam: Any = iam_backends[account][partition]
     if any(role.name == _SPOT_ROLE for role in iam.roles.values()):
         return

@@ -54,7 +54,7 @@ class Image:
 
 
 def image_for(region: str, parameter: str) -> Image | None:
-    """The image that a public parameter means today; None for a name that AWS would not have."""
+    """The image that a public parameter currently names; None for a name that AWS would not have."""
     generation = world().image_generation
     digest = hashlib.sha256(f"{region}|{parameter}|{generation}".encode()).hexdigest()[:17]
     nvidia = _NVIDIA.fullmatch(parameter)
@@ -75,7 +75,7 @@ def register(backend: Any, image: Image) -> None:
 
 
 def register_listed(backend: Any) -> None:
-    """Make the images of the listed parameters exist: somebody may look for them who has asked for no parameter."""
+    """Make the images of the listed parameters exist: a client may look for them without reading a parameter first."""
     for parameter in LISTED:
         image = image_for(backend.region_name, parameter)
         if image is not None:

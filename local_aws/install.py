@@ -44,7 +44,7 @@ _PREFIXES = {
     "capacity-block": "cb",
     "elastic-ip": "eipalloc",
 }
-# AWS's managed policies, as many as a node's role may want: moto's 1,400 take a second and a half to make.
+# AWS's managed policies, only those that a node's role may need: creating all 1,400 of moto takes 1.5 seconds.
 _POLICIES = ("AmazonSSM", "AmazonS3", "AmazonEC2", "AmazonSageMaker", "CloudWatchAgent")
 
 
@@ -91,7 +91,7 @@ def _naive_now() -> datetime:
 
 
 class RequestHandler(MotoRequestHandler):  # type: ignore[misc]
-    """moto's handler without the delay that small writes on a kept connection suffer, and with our clock's Date."""
+    """moto's handler without the delay of small writes on a kept-alive connection, and with our clock's Date."""
 
     disable_nagle_algorithm = True
 
@@ -102,10 +102,10 @@ class RequestHandler(MotoRequestHandler):  # type: ignore[misc]
 
 
 class FakeBucket(s3_models.FakeBucket):  # type: ignore[misc]
-    """moto's bucket (its name too), with a policy that is judged as though every request came over TLS."""
+    """moto's bucket (and its class name), whose policy is evaluated as if every request came over TLS."""
 
     def get_permission(self, action: str, resource: str) -> Any:
-        """What the policy says. moto looks at no condition, so "deny without TLS" would deny everything."""
+        """The decision of the policy. moto ignores conditions, so "deny without TLS" would deny everything."""
         if self.policy is None:
             return PermissionResult.NEUTRAL
         policy = json.loads(self.policy)
@@ -116,10 +116,10 @@ class FakeBucket(s3_models.FakeBucket):  # type: ignore[misc]
 
 
 class FakeDeleteMarker(s3_models.FakeDeleteMarker):  # type: ignore[misc]
-    """moto's delete marker, which DeleteObjects asks to dispose of itself when a bucket is emptied."""
+    """moto's delete marker: DeleteObjects calls its `dispose` when a bucket is emptied."""
 
     def dispose(self, garbage: bool = False) -> None:
-        """There is no content to let go of."""
+        """There is no content to release."""
 
 
 def _demands_tls(statement: Mapping[str, Any]) -> bool:

@@ -1,7 +1,8 @@
-"""What machines reach at 169.254.169.254: their instance's metadata, as far as its role goes, and AWS's services.
+"""What machines reach at 169.254.169.254: their instance's metadata and AWS's services, with the permissions of the
+instance's role.
 
-EC2 user guide, instancedata-data-retrieval and instance-metadata-security-credentials. Sessions of version 2 alone: a
-request without a token is refused. Each role may do what its policies allow and no more.
+EC2 user guide, instancedata-data-retrieval and instance-metadata-security-credentials. Only version 2 (sessions): a
+request without a token is refused. Each role may do only what its policies allow.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ class Metadata:
         }
 
     def _caller(self, environ: Mapping[str, Any]) -> Caller | None:
-        """Who signed a request; None for a key that was not given out here."""
+        """Who signed a request; None for a key that this server did not issue."""
         key = environ.get("HTTP_AUTHORIZATION", "").partition("Credential=")[2].partition("/")[0]
         role = self._roles.get(key)
         if role is None:

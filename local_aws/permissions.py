@@ -1,4 +1,4 @@
-"""What identity policies say of an action: pure; and whose policies a request's key has.
+"""What identity policies decide about an action (pure), and which policies belong to a request's key.
 
 IAM user guide, reference_policies_evaluation-logic: a denial wins, then one permission is enough.
 """
@@ -20,8 +20,8 @@ Document = Mapping[str, Any]
 def decide(
     documents: Iterable[Document], action: str, resource: str, context: Mapping[str, str]
 ) -> tuple[Decision, list[str]]:
-    """The decision, and the context keys that a statement asks for and that are not known here; such a statement does
-    not apply."""
+    """The decision, and the context keys that a statement needs and that are not known here; such a statement does not
+    apply."""
     missing: set[str] = set()
     effects = set()
     for statement in (one for document in documents for one in _list(document.get("Statement", []))):
@@ -38,7 +38,7 @@ def decide(
 
 
 def policies_of_arn(account: str, partition: str, arn: str) -> list[Document] | None:
-    """The policies of a user or a role; None when there is no such one."""
+    """The policies of a user or a role; None if it does not exist."""
     iam = iam_backends[account][partition]
     for one in (*iam.users.values(), *iam.roles.values()):
         if one.arn == arn:
@@ -48,7 +48,7 @@ def policies_of_arn(account: str, partition: str, arn: str) -> list[Document] | 
 
 
 def policies_of_key(account: str, partition: str, access_key: str) -> list[Document] | None:
-    """The policies behind a request's key; None for a key that nobody has made, which may do everything here."""
+    """The policies of a request's key; None for a key that was not created here, which may do everything."""
     iam = iam_backends[account][partition]
     for user in iam.users.values():
         if any(key.access_key_id == access_key for key in user.access_keys):
@@ -81,7 +81,7 @@ def _is_about(statement: Document, action: str, resource: str) -> bool:
 
 
 def _holds(statement: Document, context: Mapping[str, str]) -> bool:
-    """Equality and likeness of text; another operator is taken as fulfilled."""
+    """Operators for equal and similar strings; any other operator counts as true."""
     for operator, wanted in statement.get("Condition", {}).items():
         for key, values in wanted.items():
             if operator.startswith(("StringEquals", "StringLike", "ArnLike", "ArnEquals")) and not _matches(

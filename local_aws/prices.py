@@ -1,4 +1,4 @@
-"""What the Price List and Spot say things cost here: example figures. Pure.
+"""The prices in the Price List and of Spot: example figures. Pure.
 
 The documents have the form in which GetProducts sends them (tests/recorded/prices). The rates are those of AWS's list
 of 2026-07 in us-east-1 (tests/recorded/prices/on-demand-rates-of-us-east-1.json) and of public tables; here they hold
@@ -40,7 +40,7 @@ _ON_DEMAND = {
 # Beside their On-Demand product the list has one of the market option CapacityBlock, at 0
 # (tests/recorded/prices/p5.48xlarge-of-two-markets.json).
 _ALSO_AS_BLOCK = ("p4d.", "p4de.", "p5.", "p5en.", "p6-", "trn1.")
-# usagetype without the region's beginning, unit, price, and what more tells the product.
+# usagetype without the region's prefix, unit, price, and what else identifies the product.
 _GP3 = (
     ("EBS:VolumeUsage.gp3", "GB-Mo", "0.08", "Storage", {"volumeType": "General Purpose"}),
     ("EBS:VolumeP-IOPS.gp3", "IOPS-Mo", "0.005", "System Operation", {"group": "EBS IOPS"}),
@@ -52,14 +52,14 @@ _GP3 = (
         {"group": "EBS Throughput"},
     ),
 )
-# A Local Zone's products stand beside its region's; of one region and product here.
+# A Local Zone's products are listed with those of its region; here, for one region and product.
 _LOCAL_ZONE = {"us-west-2": ("USW2-LAX1", "EBS:VolumeUsage.gp3", "GB-Mo", "0.096", "Storage")}
 _ADDRESSES = (
     ("PublicIPv4:InUseAddress", "0.005", "VPCPublicIPv4Address"),
     ("PublicIPv4:IdleAddress", "0.005", "VPCPublicIPv4Address"),
     ("PublicIPv4:ContiguousBlock", "0.008", "VPCIPv4ContiguousBlocks"),
 )
-# Of the On-Demand price, in the first zone and in the others; and how a price moves from one day to the next.
+# Share of the On-Demand price, in the first zone and in the others; and how a price changes from one day to the next.
 _SPOT_PART = (Decimal("0.45"), Decimal("0.52"))
 _SPOT_STEPS = (Decimal("1.00"), Decimal("1.02"), Decimal("0.97"))
 SPOT_DAYS = 90
@@ -134,7 +134,7 @@ def _instance(region: str, name: str, market: str, price: str) -> dict[str, Any]
 
 
 def _usage(region: str, usage: str) -> str:
-    """us-east-1 has no beginning of its own; the others' are made up."""
+    """us-east-1 has no prefix; those of the other regions are invented."""
     return usage if region == "us-east-1" else f"{region.upper()}-{usage}"
 
 

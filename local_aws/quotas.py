@@ -1,7 +1,7 @@
 """Service Quotas for EC2's vCPU and Elastic IP limits and EBS's gp3 storage, beside moto's VPC ones.
 
-Sources: EC2 user guide, ec2-on-demand-instances and using-spot-limits (two editions: P5 on Spot apart, or every P
-together); VPC user guide, amazon-vpc-limits.
+Sources: EC2 user guide, ec2-on-demand-instances and using-spot-limits (two versions of the page: a separate quota for
+P5 on Spot, or one for every P); VPC user guide, amazon-vpc-limits.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ GP3_STORAGE = "L-7A658B76"
 
 @dataclass(frozen=True, slots=True)
 class LocalQuota:
-    """A quota. families: the letters that begin the types' names, with a number where one generation is meant; none for
-    what is no instance. value: vCPUs of this local account, or a number of addresses."""
+    """A quota. families: the letters at the beginning of the types' names, with a number if only one generation is
+    meant; empty if the quota is not about instances. value: vCPUs of this local account, or a number of addresses."""
 
     name: str
     families: tuple[str, ...]
@@ -62,15 +62,15 @@ QUOTAS: dict[str, LocalQuota] = {
         "All Standard (A, C, D, H, I, M, R, T, Z) Spot Instance Requests", _STANDARD, True, 20000.0
     ),
     "L-0263D0A3": LocalQuota("EC2-VPC Elastic IPs", (), False, 5.0),
-    # In TiB, and of the service EBS (EBS user guide, ebs-resource-quotas).
+    # In TiB; a quota of the service EBS (EBS user guide, ebs-resource-quotas).
     GP3_STORAGE: LocalQuota("Storage for General Purpose SSD (gp3) volumes, in TiB", (), False, 50.0),
 }
-# The other edition of the page: one quota for every P on Spot.
+# The other version of the page: one quota for every P on Spot.
 _P_TOGETHER = LocalQuota("All P Spot Instance Requests", ("p",), True, 384.0)
 
 
 def in_force() -> dict[str, LocalQuota]:
-    """The quotas that there are, by code."""
+    """The quotas that exist, by code."""
     if not world().one_spot_p_quota:
         return QUOTAS
     return {code: quota for code, quota in QUOTAS.items() if code != "L-C4BD4855"} | {
@@ -89,7 +89,7 @@ def code_for(instance_type: str, spot: bool) -> str | None:
 
 
 def value(code: str) -> float:
-    """The quota in force: a test's, else the default."""
+    """The quota in force: the value that a test set, else the default."""
     return world().quotas.get(code, in_force()[code].value)
 
 

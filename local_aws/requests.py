@@ -1,4 +1,4 @@
-"""Which service and action a request is for, and how an error looks in that service's protocol."""
+"""Which service and action a request is for, and the form of an error in that service's protocol."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ _JSON_SERVICES = {
     *("ssm", "servicequotas", "kms", "logs", "events", "dynamodb", "cloudtrail", "tagging", "pricing", "ce"),
 }
 _THROTTLING = {"ec2": "RequestLimitExceeded", "s3": "SlowDown", "iam": "Throttling", "sts": "Throttling"}
-# EC2 API reference, errors-overview: its server errors, the 500-series. Of the others, what public logs show with them.
+# EC2 API reference, errors-overview: its server errors, the 500 series. The other codes have the status that public
+# logs show.
 _STATUS = {
     "InternalError": 500,
     "InternalFailure": 500,
@@ -53,7 +54,7 @@ class JsonError(ServiceException):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a request is for. `action` is empty when it can't be told (a plain page, a REST path)."""
+    """What a request is for. `action` is empty if it can't be determined (a plain page, a REST path)."""
 
     service: str
     region: str
@@ -83,7 +84,7 @@ def _s3_action(environ: dict[str, Any]) -> str:
 
     try:
         operation, _ = get_service_router("s3").match(MotoRequest(environ.copy()))
-    except Exception:  # moto has its own routing for S3: a name for the log is all that is lost
+    except Exception:  # moto has its own routing for S3: only the name in the log is lost
         return str(environ.get("REQUEST_METHOD", ""))
     return str(operation.name)
 
@@ -94,7 +95,7 @@ def throttling_code(service: str) -> str:
 
 
 def error_status(code: str) -> int:
-    """The HTTP status that belongs to an error code: 500 where capacity lacks, 400 for what a client does wrong."""
+    """The HTTP status that belongs to an error code: 500 if capacity is missing, 400 for a client's mistake."""
     return 500 if _NO_CAPACITY.fullmatch(code) else _STATUS.get(code, 400)
 
 
@@ -126,13 +127,13 @@ def error_code(body: bytes) -> str:
         return ""
 
 
-# Well-formed, as XML too: a client that looks at no more than that finds an answer without a result in it.
+# Also well-formed XML: a client that checks only that gets an answer without a result.
 _PAGE = "<!DOCTYPE html><html><head><title>Sign in</title></head><body><p>Sign in to go on.</p></body></html>"
 _NEXT_TOKEN = re.compile(rb"<nextToken>[^<]*</nextToken>|<nextToken ?/>")
 
 
 def replaced_answer(request: Request, answer: str) -> tuple[str, str]:
-    """What comes with the status 200 instead of an answer: content type and body. `answer` is "html" or "empty"."""
+    """What is sent with the status 200 instead of the answer: content type and body. `answer` is "html" or "empty"."""
     if answer == "html":
         return "text/html; charset=utf-8", _PAGE
     if request.service in _JSON_SERVICES:

@@ -1,4 +1,5 @@
-"""Run Command on a machine: the script as the agent of Systems Manager runs it, and what GetCommandInvocation tells.
+"""Run Command on a machine: runs the script as the agent of Systems Manager does, and gives what GetCommandInvocation
+returns.
 
 Sources: Systems Manager user guide, documents-command-ssm-plugin-reference (aws:runShellScript) and monitor-commands;
 amazon-ssm-agent for the script's file, its shell and its folder.
@@ -19,7 +20,7 @@ _DEFAULT_SECONDS, _DEFAULT_FOLDER = 3600.0, "/usr/bin"
 _FOLDER = (
     "/var/lib/amazon/ssm/{instance}/document/orchestration/{command}/awsrunShellScript/0.awsrunShellScript"
 )
-# systemd ends the service after its time; then everything that has stayed is killed.
+# systemd ends the service when its time is over, then kills every process that is left.
 _GRACE_SECONDS = 5.0
 _STOPPED = 137  # amazon-ssm-agent, CommandStoppedPreemptivelyExitCode
 _DETAILS = {"InProgress": "In Progress", "TimedOut": "Execution Timed Out"}
@@ -27,9 +28,9 @@ _CANCELLING = "Cancelling"
 
 
 def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
-    """Run a command's script on a machine, beside; `invocation`, moto's, is told how it goes.
+    """Run a command's script on a machine, in the background, and keep its status in moto's `invocation`.
 
-    An error of the machine (it went down meanwhile) is a failed command.
+    If the machine fails meanwhile (it was powered off), the command has failed.
     """
     times = dict.fromkeys(("ExecutionStartDateTime", "ExecutionEndDateTime", "ExecutionElapsedTime"), "")
     invocation.update(times, Status="InProgress", StatusDetails=_DETAILS["InProgress"], ResponseCode=-1)
@@ -40,11 +41,11 @@ def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str,
 
 
 def cancel(machine: Machine, invocation: dict[str, Any]) -> None:
-    """End a command that is under way: its whole service is killed."""
+    """End a running command: its whole service is killed."""
     if invocation["Status"] != "InProgress":
         return
     invocation.update(Status=_CANCELLING, StatusDetails=_CANCELLING)
-    # Its service may not be there yet.
+    # Its service may not exist yet.
     for _ in range(20):
         if invocation["Status"] != _CANCELLING or _kill(machine, _unit(invocation)):
             return
@@ -86,7 +87,7 @@ def _run(
     try:
         out, err = process.communicate(timeout=seconds + _GRACE_SECONDS)
     except subprocess.TimeoutExpired:
-        # The client goes by itself when its service is gone.
+        # The client ends by itself when its service is gone.
         _kill(machine, unit)
         out, err = process.communicate()
     stdout, stderr = (text.decode(errors="replace") for text in (out, err))
@@ -104,6 +105,6 @@ def _unit(invocation: Mapping[str, Any]) -> str:
 
 
 def _kill(machine: Machine, unit: str) -> bool:
-    """Whether there was such a service."""
+    """Kill the service; whether it existed."""
     command = machine.enter(["systemctl", "kill", "--signal=KILL", unit])
     return subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0

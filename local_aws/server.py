@@ -27,16 +27,16 @@ DEFAULT_REGION = "us-east-1"
 
 
 class PortInUseError(OSError):
-    """The port that was asked for is taken."""
+    """The requested port is already in use."""
 
 
 class LocalAws:
-    """A local AWS while the `with` block lasts. One process can have one at a time: moto's state is global."""
+    """A local AWS for the time of the `with` block. A process can have only one at a time: moto's state is global."""
 
     _running = threading.Lock()
 
     def __init__(self, port: int = 0, run: Run | None = None) -> None:
-        """`port` 0 takes a free one. `run`: instances run on machines in it; it ends with this."""
+        """`port` 0 chooses a free one. `run`: the instances run on machines in it; it ends together with the server."""
         self._run = run
         self._port = port
         self._servers: list[tuple[BaseWSGIServer, threading.Thread]] = []
@@ -89,7 +89,7 @@ class LocalAws:
         self._running.release()
 
     def reset(self) -> None:
-        """Empty it: moto's state, the clock, faults and knobs."""
+        """Reset moto's state, the clock, faults and knobs."""
         from local_aws.gate import empty
 
         empty()
@@ -113,7 +113,7 @@ class LocalAws:
 
     @property
     def faults(self) -> Faults:
-        """What goes wrong with the next calls."""
+        """The faults of the next calls."""
         return world().faults
 
     @property
@@ -139,7 +139,7 @@ class LocalAws:
         world().permissions.clear()
 
     def end(self, instance_id: str, cause: Cause) -> None:
-        """End an instance without a call of its user, before the next call of EC2 is answered."""
+        """End an instance without an API call of its user, before the next EC2 call is answered."""
         world().endings[instance_id] = cause
 
     def advance(self, delta: timedelta) -> None:
@@ -147,13 +147,13 @@ class LocalAws:
         self.clock.advance(delta)
 
     def environ(self, region: str = DEFAULT_REGION) -> dict[str, str]:
-        """This process's environment with what a child needs to reach this AWS and no other."""
+        """This process's environment, with the variables with which a child process reaches only this AWS."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
         return {**kept, **client_environ(self.endpoint, region)}
 
 
 def client_environ(endpoint: str, region: str = DEFAULT_REGION) -> dict[str, str]:
-    """The variables that turn the AWS CLI, boto3 and Terraform to `endpoint`, with keys that open nothing."""
+    """The variables that send the AWS CLI, boto3 and Terraform to `endpoint`, with keys that are valid nowhere else."""
     return {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "local",
@@ -195,7 +195,7 @@ def _server(listener: socket.socket, application: Any) -> BaseWSGIServer:
 
 
 def _listen(port: int) -> socket.socket:
-    """A listening socket. werkzeug's own would end the process when the port is taken."""
+    """A listening socket. werkzeug's own code would end the process if the port is in use."""
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

@@ -36,7 +36,7 @@ _PUBLISHERS = (
     "marketplace",
     "neuron",
 )
-# The account's own document of a shell, and AWS's of other sessions.
+# The account's own document for a shell, and AWS's documents for other sessions.
 _SHELL = "SSM-SessionManagerRunShell"
 _SESSION_DOCUMENTS = (
     "AWS-StartInteractiveCommand",
@@ -45,12 +45,12 @@ _SESSION_DOCUMENTS = (
     "AWS-StartPortForwardingSessionToRemoteHost",
     "AWS-StartSSHSession",
 )
-# How the text of what KMS has encrypted begins (Systems Manager user guide, secure-string-parameter-kms-encryption).
+# The beginning of a value that KMS has encrypted (Systems Manager user guide, secure-string-parameter-kms-encryption).
 _ENCRYPTED = b"\x01\x02\x02\x00"
 
 
 class Parameter(moto_models.Parameter):  # type: ignore[misc]
-    """moto's parameter; without decryption a SecureString shows nothing of what is in it."""
+    """moto's parameter; without decryption, a SecureString shows nothing of its value."""
 
     def encrypt(self, value: str) -> str:
         return base64.b64encode(_ENCRYPTED + bytes(byte ^ 0xFF for byte in value.encode())).decode()
@@ -71,7 +71,7 @@ def _cut(text: str, most: int, mark: str) -> str:
 
 
 class PublicParameters(ParameterDict):  # type: ignore[misc]
-    """moto's parameters, and AWS's public ones for Deep Learning AMIs, made when they are asked for."""
+    """moto's parameters, and AWS's public ones for Deep Learning AMIs, which are created when they are read."""
 
     def _check_loading_status(self, key: str) -> None:
         super()._check_loading_status(key)
@@ -83,7 +83,8 @@ class PublicParameters(ParameterDict):  # type: ignore[misc]
                 self._publish(listed)
 
     def get_keys_beginning_with(self, path: str, recursive: bool) -> Iterator[str]:
-        """The names below a path: public ones only below their own, as an account's own are listed without them."""
+        """The names below a path. Public parameters appear only below a public path: the account's own are listed
+        without them."""
         for name in super().get_keys_beginning_with(path, recursive):
             if path.startswith(_PUBLIC) or not name.startswith(_PUBLIC):
                 yield name
@@ -116,8 +117,8 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
     """One request to Systems Manager."""
 
     def get_parameters_by_path(self) -> ActionResult:
-        """The parameters below a path, which begins with a slash; a path without any has an empty list, but for a
-        public one that no service publishes in."""
+        """The parameters below a path, which begins with a slash. The list is empty for a path without parameters; a
+        public path in which no service publishes is refused."""
         path = self._get_param("Path")
         self._check_namespace(path)
         if not path.startswith("/"):
@@ -136,7 +137,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         return answer
 
     def put_parameter(self) -> ActionResult:
-        """A parameter, written; its type stays (botocore's model, HierarchyTypeMismatchException)."""
+        """Write a parameter; its type can't change (botocore's model, HierarchyTypeMismatchException)."""
         name, kind = self._get_param("Name"), self._get_param("Type")
         there = self.ssm_backend.get_parameters([name]).get(name)
         if there is not None and kind and kind != there.parameter_type:
@@ -189,7 +190,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         )
 
     def send_command(self) -> ActionResult:
-        """Run Command on running instances alone, as AWS does."""
+        """Run Command, only on running instances, as on AWS."""
         managed = {instance.id for instance in self._managed()}
         wanted = list(self._get_param("InstanceIds", []))
         for identifier in wanted:
@@ -215,7 +216,8 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         return answer
 
     def cancel_command(self) -> ActionResult:
-        """The end of a command on the instances that are named, or on all of its own; one that has ended stays."""
+        """End a command on the named instances, or on all of its instances; a command that has ended does not
+        change."""
         command_id, wanted = self._get_param("CommandId"), self._get_param("InstanceIds") or []
         command = next((one for one in self.ssm_backend._commands if one.command_id == command_id), None)
         if command is None:
@@ -229,7 +231,7 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         return ActionResult({})
 
     def start_session(self) -> ActionResult:
-        """What Session Manager's plugin connects with; no channel is behind it."""
+        """What Session Manager's plugin connects with; there is no real channel behind it."""
         target, document = self._get_param("Target"), self._get_param("DocumentName") or _SHELL
         if document not in (_SHELL, *_SESSION_DOCUMENTS):
             raise JsonError("InvalidDocument", f"Document with name {document} does not exist.")
@@ -250,14 +252,14 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
         answer: Any = super().get_command_invocation()
         result = dict(answer.result)
         output, details = self._output(result)
-        # moto keeps a Python list representation instead of the enum's words.
+        # moto keeps the repr of a Python list instead of the enum value.
         result.update(
             StandardOutputContent=_cut(output.stdout, _MOST_OUTPUT, "---Output truncated---"),
             StandardErrorContent=_cut(output.stderr, _MOST_ERROR, "---Error truncated----"),
             ResponseCode=output.response_code,
             Status=output.status,
             StatusDetails=details,
-            # What AWS shows where nothing was asked for (AWS CLI examples, get-command-invocation).
+            # What AWS shows if nothing was requested (AWS CLI examples, get-command-invocation).
             DocumentVersion=result.get("DocumentVersion") or "",
             StandardOutputUrl="",
             StandardErrorUrl="",
@@ -290,6 +292,6 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
             if instance.state == "running"
             and instance.iam_instance_profile
             and is_managed(backend, instance)
-            # An agent reports once its machine is up; without machines every agent has.
+            # An agent reports as soon as its machine is up; without machines, every agent counts as reported.
             and (fleet is None or fleet.machine(instance.id) is not None)
         ]

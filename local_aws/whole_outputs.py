@@ -1,6 +1,6 @@
-"""The whole output of a command of Run Command, in the bucket that the command names: the node's agent writes it there.
+"""The complete output of a Run Command command, in the bucket that the command names: the node's agent writes it there.
 
-GetCommandInvocation gives its beginning alone. A bucket that is not there fails no command.
+GetCommandInvocation returns only its beginning. If the bucket does not exist, the command does not fail.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ _WRITTEN = "written"
 
 
 def write(account: str, region: str, command: Any, invocation: dict[str, Any], output: CommandOutput) -> Any:
-    """Writes both of a command's texts once it has ended, and once alone; the members of GetCommandInvocation that say
-    where they are. invocation: moto's, of one instance."""
+    """Write stdout and stderr of a command, only once, after it has ended. Returns the members of GetCommandInvocation
+    that say where they are. invocation: moto's, of one instance."""
     bucket = command.output_s3_bucket_name or ""
     if not bucket:
         return {"StandardOutputUrl": "", "StandardErrorUrl": ""}

@@ -1,6 +1,6 @@
-"""What the local AWS knows beside moto's own state: clock, faults, calls and the knobs that tests turn.
+"""What the local AWS holds in addition to moto's state: clock, faults, calls and the knobs that tests set.
 
-moto makes its backends itself and hands them nothing, so they find this at `world()`; one process has one.
+moto creates its backends itself, without arguments, so they get this object from `world()`; a process has one.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class CommandOutput:
 
 @dataclass(frozen=True, slots=True)
 class AskedLaunch:
-    """What one RunInstances asked for, refused ones among them.
+    """What one RunInstances call requested, also if it was refused.
 
     request: the members of RunInstances by name, with the launch template's merged in, as EC2 merges them; without
              LaunchTemplate, MinCount, MaxCount, DryRun and ClientToken. User data is base64.
@@ -69,14 +69,14 @@ class World:
     one_spot_p_quota: Service Quotas has one quota for every P on Spot, instead of P5's own.
     pending_seconds:  how long on this machine's clock a launched instance is pending.
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
-    launches:         what every RunInstances asked for, in order.
-    inferred:         the rows of docs/facts.md that answers leaned on and that are inferred.
+    launches: what every RunInstances call requested, in order.
+    inferred: the inferred rows of docs/facts.md that answers depended on.
     policy:           what the caller may do; None: everything.
     permissions:      while a policy is set, each action that a request needed, in order.
     billed:           what Cost Explorer has in USD, by service.
     machines:         the machines that instances run on; None: there are none, and Run Command answers as told.
     machines_lack:    what those machines can't have on this machine, whatever their instances' type has.
-    emptied:          how often all was set back: a call that was on its way then belongs to what is gone.
+    emptied: how often everything was reset: a call in progress at that time belongs to the old state.
     """
 
     clock: Clock = field(default_factory=Clock)
@@ -118,7 +118,7 @@ def world() -> World:
 
 
 def reset() -> World:
-    """Begin again: real time, no faults, no calls, default knobs. Callers' references stay good."""
+    """Start again: real time, no faults, no calls, default knobs. References that callers hold stay valid."""
     fresh = World()
     for name in World.__slots__:
         if name not in ("clock", "faults", "calls", "emptied", "machines"):

@@ -1,7 +1,7 @@
 """Which permissions a request needs: actions, resources and condition keys.
 
-What an action's resources and keys are, and which of them a request must have, is AWS's Service Authorization
-Reference, an extract of which is reference.json. What a request names is found by the form of its ids.
+The resources and keys of an action, and those that a request must have, come from AWS's Service Authorization
+Reference; reference.json is an extract of it. The ids in a request show by their form what they name.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Named:
-    """A resource of a request. tags: what it has. new: what it is made with, None for one that is there."""
+    """A resource of a request. tags: its tags. new: the tags that it is created with; None for one that exists."""
 
     kind: str
     arn: str
@@ -91,14 +91,15 @@ class _Named:
 
 @cache
 def reference() -> Mapping[str, Mapping[str, Mapping[str, Any]]]:
-    """Of each action, by resource type ("*": the action has none): required, and the condition keys about tags."""
+    """For each action, by resource type ("*": the action has none): whether it is required, and the condition keys
+    about tags."""
     document = json.loads(Path(__file__).with_name("reference.json").read_text(encoding="utf-8"))
     actions: Mapping[str, Mapping[str, Mapping[str, Any]]] = document["actions"]
     return actions
 
 
 def asked(request: Request, path: str, query: str, body: bytes) -> tuple[Asked, ...]:
-    """The permissions that a request needs; none for one that everybody may make."""
+    """The permissions that a request needs; none for a request that everybody may make."""
     if request.service == "sts" or not request.action:
         return ()  # STS API reference, GetCallerIdentity: no permissions are required
     if request.service == "ec2":
@@ -117,7 +118,7 @@ def _form(body: bytes) -> dict[str, str]:
 def _by_reference(
     action: str, named: Iterable[_Named], keys: Mapping[str, str] | None = None
 ) -> Iterator[Asked]:
-    """One permission for each resource that the action has by the reference, and that the request names."""
+    """One permission for each resource that the request names and that the reference lists for the action."""
     types = reference().get(action, {"*": {"keys": []}})
     there = [one for one in named if one.kind in types]
     if not there:
@@ -159,7 +160,7 @@ def _of_ec2(request: Request, form: Mapping[str, str]) -> Iterator[Asked]:
     named = {one.arn: one for one in _ids(request, backend, pairs, plain or None)}
     if (
         request.action == "RunInstances"
-    ):  # an interface, its subnet and groups by their ids; no tags of theirs
+    ):  # an interface, its subnet and groups by their ids; without their tags
         named = {arn: one for arn, one in named.items() if one.kind != "vpc"}
     for kind, facts in types.items():
         made = facts.get("required") or kind in specified
@@ -179,7 +180,7 @@ def _of_ec2(request: Request, form: Mapping[str, str]) -> Iterator[Asked]:
 
 
 def _specified(form: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """The tags that a request gives to what it makes, by resource type."""
+    """The tags that a request gives to the resources that it creates, by resource type."""
     found: dict[str, dict[str, str]] = {}
     for number in _numbers(form, "TagSpecification"):
         start = f"TagSpecification.{number}"
@@ -272,7 +273,7 @@ def _of_iam(request: Request, form: Mapping[str, str]) -> Iterator[Asked]:
         form[f"Tags.member.{number}.Key"]: form.get(f"Tags.member.{number}.Value", "")
         for number in _numbers(form, "Tags.member")
     }
-    # IAM is global: its ARNs have no region. That of a role which is there has its path (reference_identifiers).
+    # IAM is global: its ARNs have no region. The ARN of an existing role contains its path (reference_identifiers).
     start = f"arn:{get_partition(request.region)}:iam::{ACCOUNT}:"
     roles = {one.name: one.arn for one in iam_backends[ACCOUNT][get_partition(request.region)].roles.values()}
     named = []
@@ -294,7 +295,7 @@ def _of_s3(request: Request, path: str, query: str) -> Iterator[Asked]:
         name = "DeleteObjectVersion"
     bucket, _, key = unquote(path).lstrip("/").partition("/")
     start = f"arn:{get_partition(request.region)}:s3:::"
-    # A key for DeleteObjects is in its body, and which keys is not looked at: any.
+    # The keys of DeleteObjects are in its body, which is not read here: any key.
     named = [_Named("object", f"{start}{bucket}/{key or '*'}", {})]
     if bucket:
         named.append(_Named("bucket", f"{start}{bucket}", {}))
@@ -307,7 +308,7 @@ def _of_json(request: Request, given: Mapping[str, Any]) -> Iterator[Asked]:
 
 
 def _of_members(request: Request, given: Mapping[str, Any]) -> Iterator[_Named]:
-    """What a request of a service that speaks JSON names."""
+    """The resources that a request names, for services with a JSON protocol."""
     tags = {tag["Key"]: tag["Value"] for tag in given.get("Tags", ()) if isinstance(tag, Mapping)}
     names = [given[member] for member in ("Name", "Path") if isinstance(given.get(member), str)]
     for name in [*names, *given.get("Names", ())]:
@@ -325,7 +326,8 @@ def _of_members(request: Request, given: Mapping[str, Any]) -> Iterator[_Named]:
 
 
 def _ssm_arn(request: Request, kind: str, name: str) -> str:
-    # What AWS publishes is of no account (Systems Manager user guide, parameter-store-public-parameters).
+    # The ARN of a parameter that AWS publishes has no account (Systems Manager user guide,
+    # parameter-store-public-parameters).
     account = "" if name.startswith(("aws/", "AWS-")) else ACCOUNT
     return f"arn:{get_partition(request.region)}:ssm:{request.region}:{account}:{kind}/{name}"
 

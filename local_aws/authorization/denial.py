@@ -15,7 +15,7 @@ _JSON = {"ssm", "servicequotas", "kms", "logs", "dynamodb", "pricing", "ce"}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks: an ARN, and what it may do."""
+    """Who makes the request: an ARN, and what it may do."""
 
     arn: str
     policies: Sequence[Document]
@@ -50,6 +50,6 @@ def _words(asked: Asked, service: str, who: str, *, explicit: bool) -> str:
     words = f"User: {who} is not authorized to perform: {asked.action}{where} {why}"
     if service != "ec2":
         return words
-    # Only for what has a resource does EC2 add what `aws sts decode-authorization-message` reads.
+    # EC2 adds the text that `aws sts decode-authorization-message` reads only for actions that have a resource.
     encoded = ". Encoded authorization failure message: local" if where else ""
     return f"You are not authorized to perform this operation. {words}{encoded}"

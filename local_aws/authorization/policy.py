@@ -1,4 +1,5 @@
-"""A policy that is set for every caller: its form is looked at when it is set, so that nothing of it is guessed at."""
+"""A policy that is set for every caller. Its form is checked when it is set, so that nothing has to be guessed
+later."""
 
 from __future__ import annotations
 
@@ -13,8 +14,8 @@ Document = Mapping[str, Any]
 
 
 def read(document: Document) -> Document:
-    """The document as it is. ValueError, with the reason, for one that IAM does not take (IAM user guide,
-    reference_policies_grammar), or of which `local_aws.permissions` knows no answer."""
+    """The document, unchanged. ValueError, with the reason, if IAM does not accept it (IAM user guide,
+    reference_policies_grammar), or if `local_aws.permissions` can't evaluate it."""
     if document.get("Version") != VERSION:
         raise ValueError(f"policy: Version must be {VERSION}, not {document.get('Version')!r}")
     statements = document.get("Statement")

@@ -1,1 +1,1 @@
-"""What the local EC2 does beside moto's: interfaces on cards, launch templates, reservations, Capacity Blocks."""
+"""What the local EC2 adds to moto's: interfaces on cards, launch templates, reservations, Capacity Blocks."""

@@ -31,7 +31,7 @@ class AccountSettings:
     exclusions: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def allows(self, image: Any, account: str) -> bool:
-        """Whether one of the criteria fits an image; the account's own fit always."""
+        """Whether an image fits one of the criteria; the account's own images always do."""
         if image.owner_id == account or not self.criteria:
             return True
         return any(_fits(criterion, image) for criterion in self.criteria)
@@ -72,7 +72,7 @@ class AccountSettingsActions:
         return ActionResult({"KmsKeyId": self._settings.key or AWS_KEY})
 
     def modify_ebs_default_kms_key_id(self) -> ActionResult:
-        """Another key, which is looked at only when it is used (EC2 API reference: asynchronously)."""
+        """Set another key. It is checked only when it is used (EC2 API reference: asynchronously)."""
         self._settings.key = str(self._get_param("KmsKeyId"))
         return ActionResult({"KmsKeyId": self._settings.key})
 
@@ -99,7 +99,7 @@ class AccountSettingsActions:
         return ActionResult({"AllowedImagesSettingsState": "disabled"})
 
     def replace_image_criteria_in_allowed_images_settings(self) -> ActionResult:
-        """Other criteria; an image that fits one of them is allowed."""
+        """Replace the criteria; an image that fits one of them is allowed."""
         self._settings.criteria = list(self._get_param("ImageCriteria", []))
         return ActionResult({"ReturnValue": True})
 
@@ -108,12 +108,12 @@ class AccountSettingsActions:
         return self._options(self._settings)
 
     def modify_vpc_block_public_access_options(self) -> ActionResult:
-        """Block them otherwise, which is done at once here."""
+        """Change how they are blocked; here, the change takes effect at once."""
         self._settings.block_mode = self._get_param("InternetGatewayBlockMode")
         return self._options(self._settings)
 
     def describe_vpc_block_public_access_exclusions(self) -> ActionResult:
-        """VPCs and subnets that are left out, in pages."""
+        """VPCs and subnets that are excluded, in pages."""
         wanted = self._get_param("ExclusionIds", [])
         found = [
             one for one in self._settings.exclusions.values() if not wanted or one["ExclusionId"] in wanted
@@ -122,7 +122,7 @@ class AccountSettingsActions:
         return ActionResult({"VpcBlockPublicAccessExclusions": shown, "NextToken": token})
 
     def create_vpc_block_public_access_exclusion(self) -> ActionResult:
-        """Leave a VPC or a subnet out."""
+        """Exclude a VPC or a subnet."""
         vpc, subnet = self._get_param("VpcId"), self._get_param("SubnetId")
         if bool(vpc) == bool(subnet):
             raise refuse(
@@ -148,7 +148,7 @@ class AccountSettingsActions:
         return ActionResult({"VpcBlockPublicAccessExclusion": made})
 
     def delete_vpc_block_public_access_exclusion(self) -> ActionResult:
-        """Leave it out no more."""
+        """Remove an exclusion."""
         gone = self._settings.exclusions.pop(self._get_param("ExclusionId"), None)
         if gone is None:
             raise refuse(

@@ -19,7 +19,7 @@ Values = Mapping[str, Callable[[Any], str]]
 def refuse(code: str, message: str, *, inferred: str = "") -> Exception:
     """An error with EC2's code and message, to be raised.
 
-    inferred: the row of docs/facts.md, where nobody has seen EC2 refuse this with this code in these words.
+    inferred: the row of docs/facts.md, if nobody has seen EC2 refuse this with this code and these words.
     """
     if inferred:
         lean_on(inferred)
@@ -39,7 +39,7 @@ def dry_run() -> Exception:
 
 
 def idempotent(action: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """An action that a repeated ClientToken does not carry out again: a client that lost the answer gets it.
+    """An action that runs only once for the same ClientToken: a client that lost the answer gets it again.
 
     Source: EC2 API reference, "Ensuring idempotency in Amazon EC2 API requests", with its error.
     """

@@ -1,4 +1,4 @@
-"""moto's EC2 backend with what it lacks. One for each region."""
+"""moto's EC2 backend, extended with what it lacks. One for each region."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     # interfaces
 
     def associate_address(self, instance: Any = None, eni: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """Only where the VPC has an internet gateway (hashicorp/terraform-provider-aws, pull request 2181)."""
+        """Allowed only if the VPC has an internet gateway (hashicorp/terraform-provider-aws, pull request 2181)."""
         interface = eni or (instance.nics[0] if instance else None)
         if interface is not None:
             vpc = interface.subnet.vpc_id
@@ -104,7 +104,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     def attach_network_interface(
         self, eni_id: str, instance_id: str, device_index: int, card: int = 0
     ) -> Any:
-        """Attach after the launch; from now on the interface outlives its instance, unless that is changed."""
+        """Attach after the launch; the interface then stays when its instance is terminated, unless that is changed."""
         interface = self.get_network_interface(eni_id)
         instance = self.get_instance(instance_id)
         check_attachment(known_type(instance.instance_type), instance, interface, device_index, card)
@@ -131,15 +131,15 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         super().detach_network_interface(attachment_id)
 
     def modify_security_group_rules(self, group_id: str, rules: dict[str, dict[str, Any]]) -> None:
-        """Ports belong to TCP and UDP alone (EC2 API, SecurityGroupRuleRequest); moto wants them of all protocols."""
+        """Only TCP and UDP have ports (EC2 API, SecurityGroupRuleRequest); moto requires them for all protocols."""
         for rule in rules.values():
             if rule.get("IpProtocol") == "-1":
                 rule.update(FromPort=-1, ToPort=-1)
         super().modify_security_group_rules(group_id, rules)
 
     def check_groups(self, groups: Iterable[str], subnet: Any) -> None:
-        """Refuse a security group that is not there, which moto makes up, or is in another VPC than the subnet (EC2
-        API reference, errors-overview, InvalidParameter)."""
+        """Refuse a security group that does not exist (moto would invent one) or that is in another VPC than the subnet
+        (EC2 API reference, errors-overview, InvalidParameter)."""
         for group in groups:
             found = self.get_security_group_from_id(group)
             if found is None:
@@ -153,21 +153,21 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     # instances and templates
 
     def start_instances(self, instance_ids: list[str]) -> Any:
-        """Start, where a stopped instance's reservation still has room for it."""
+        """Start instances, if the reservation of a stopped instance still has room for it."""
         instances = self.get_multi_instances_by_id(instance_ids)
         _refuse_ended(instances, "started")
         take_up_again(self, [instance for instance in instances if instance.state == "stopped"])
         return super().start_instances(instance_ids)
 
     def stop_instances(self, instance_ids: list[str]) -> Any:
-        """Stop; what has been terminated stays so."""
+        """Stop instances; a terminated instance stays terminated."""
         _refuse_ended(self.get_multi_instances_by_id(instance_ids), "stopped")
         return super().stop_instances(instance_ids)
 
     def terminate_instances(self, instance_ids: list[str]) -> list[Any]:
-        """Terminate, save the instances of each zone in which one that was named is protected.
+        """Terminate instances, except in a zone in which one of the named instances is protected.
 
-        EC2 API reference, TerminateInstances: the call fails, and what is in other zones is terminated all the same.
+        EC2 API reference, TerminateInstances: the call fails, but the instances in other zones are terminated.
         """
         instances = self.get_multi_instances_by_id(instance_ids)
         held = {one.placement.zone: one for one in instances if one.is_protected}
@@ -181,7 +181,8 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         return ended
 
     def modify_instance_attribute(self, instance_id: str, key: str, value: Any) -> Any:
-        """moto's, with a truth that came as a word; a Spot Instance's protection can't be modified."""
+        """moto's, which also needs a boolean converted from its text. A Spot Instance's protection can't be
+        modified."""
         if key == "disable_api_termination":
             if self.get_instance(instance_id).lifecycle == "spot":
                 raise refuse(
@@ -195,7 +196,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     def describe_launch_templates(
         self, template_names: Any = None, template_ids: Any = None, filters: Any = None
     ) -> list[Any]:
-        """moto's, which ignores an id that is not there."""
+        """As moto, but an unknown id is an error; moto ignores it."""
         for identifier in template_ids or []:
             if identifier not in self.launch_templates:
                 raise refuse(
@@ -208,12 +209,12 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     # images and volumes
 
     def describe_images(self, *args: Any, **kwargs: Any) -> list[Any]:
-        """moto's, AWS's own among them from the start, as Allowed AMIs let them be seen."""
+        """moto's images, with AWS's own images from the start, filtered by Allowed AMIs."""
         images.register_listed(self)
         return marked(super().describe_images(*args, **kwargs), self.settings, self.account_id)
 
     def modify_volume(self, volume_id: str, target_size: int | None = None, *others: Any) -> Any:
-        """Modify; EC2 knows the most recent modification alone (EC2 API, DescribeVolumesModifications).
+        """Modify a volume; EC2 keeps only the most recent modification (EC2 API, DescribeVolumesModifications).
 
         Four within 24 hours: EC2 API, ModifyVolume. (The code: errors-overview; its words were not seen.)
         """
@@ -249,7 +250,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         self.create_tags([reservation.id], tags)
 
     def assign(self, instance: Any, reservation: Reservation) -> None:
-        """Let an instance take a slot of a reservation."""
+        """Give an instance a slot of a reservation."""
         instance.capacity_reservation_id = reservation.id
         self._assigned.setdefault(reservation.id, {})[instance.id] = instance
 
@@ -262,7 +263,7 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         return sum(instance.state in _RUNNING for instance in self._of(reservation_id))
 
     def instances_in(self, reservation_id: str) -> int:
-        """How many instances run in a reservation, whosever they are."""
+        """How many instances run in a reservation, in any account."""
         return sum(each.instances_of(reservation_id) for each in sharing.accounts(self.region_name))
 
     def free_in(self, reservation: Reservation) -> int:
@@ -274,7 +275,8 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         return [instance for instance in assigned if instance.capacity_reservation_id == reservation_id]
 
     def settle(self) -> None:
-        """Carry out what time and tests brought: instances come up, end with their block or as asked, are forgotten."""
+        """Apply what is due by the clock or was requested by tests: instances start, end with their block or on
+        request, and disappear."""
         now = world().clock.now()
         for instance in self.all_instances():
             instance.come_up()
@@ -317,7 +319,8 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
     # tags
 
     def describe_tags(self, filters: Any = None) -> list[dict[str, str]]:
-        """moto looks through every tag of the region for each resource it shows; most ask for one id."""
+        """A faster search: moto scans every tag of the region for each resource that it shows, but most calls ask for
+        one id."""
         wanted = (filters or {}).get("resource-id", [])
         if (
             not filters
@@ -356,10 +359,11 @@ def _refuse_ended(instances: Iterable[Any], what: str) -> None:
 
 
 class SecurityGroupRule(MotoRule):  # type: ignore[misc]
-    """moto reads back the description of a rule for addresses; ours also that of one for another group."""
+    """moto returns the description of a rule for addresses only; this class also returns it for a rule that names
+    another group."""
 
     @property
     def description(self) -> str | None:
-        """What was given with the peer, whichever kind of peer it is."""
+        """The description that was given with the peer, for any kind of peer."""
         found: str | None = self.ip_range.get("Description") or self.source_group.get("Description")
         return found

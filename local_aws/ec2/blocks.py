@@ -21,7 +21,7 @@ from local_aws.ec2.ultra_servers import PARTS, ULTRA_SERVERS, UltraServer
 from local_aws.inferred import lean_on
 from local_aws.world import world
 
-_PAGE = 4  # pages smaller than all there is, so that a client without paging misses offerings
+_PAGE = 4  # a page holds less than everything, so that a client that does not read all pages misses offerings
 _OFFERING_ID = re.compile(r"cb-[0-9a-f]{17}")
 
 
@@ -41,7 +41,7 @@ class BlockActions:
     _get_param: Callable[..., Any]
 
     def describe_capacity_block_offerings(self) -> ActionResult:
-        """What can be bought. A region that sells no blocks of the type refuses."""
+        """What can be bought. A region that sells no blocks of the type refuses the call."""
         preferred = self._get_param("InstanceTypePreferences", [])
         instance_type = self._get_param("InstanceType") or (preferred[0]["InstanceType"] if preferred else "")
         name, number = self._get_param("UltraserverType"), int(self._get_param("UltraserverCount") or 1)
@@ -134,7 +134,7 @@ class BlockActions:
         )
 
     def _check_sold(self, instance_type: str) -> None:
-        """Refuse a type that the region sells no blocks of, and one that is sold as a part of UltraServers alone."""
+        """Refuse a type of which the region sells no blocks, and a type that is sold only as part of UltraServers."""
         known_type(instance_type)
         if instance_type in PARTS or not catalogue.sells(self.region, instance_type):
             raise refuse(
@@ -145,7 +145,7 @@ class BlockActions:
 
     def _check_opted_in(self, offering: Offering) -> None:
         if self.ec2_backend.get_zone_by_name(offering.zone) is None:
-            # EC2 user guide, capacity-blocks-purchase: only who has opted in may buy in a Local Zone.
+            # EC2 user guide, capacity-blocks-purchase: only an account that has opted in may buy in a Local Zone.
             raise refuse(
                 "OptInRequired",
                 f"You are not opted in to the Local Zone {offering.zone}.",
@@ -153,7 +153,7 @@ class BlockActions:
             )
 
     def _check_instances(self, offering: Offering) -> None:
-        """Refuse what goes beyond the instances that an account may have in blocks at one time, in all regions."""
+        """Refuse more instances than an account may have in blocks at one time, in all regions together."""
         backends = ec2_backends[self.ec2_backend.account_id].values()
         blocks = [block for backend in backends for block in backend.capacity_reservations.values()]
         there = most_at_once(blocks, offering.start, offering.end, world().clock.now())
@@ -193,7 +193,8 @@ class BlockActions:
         if self._get_param("CapacityBlockIds", []) and any(
             block[0].state(now) != "active" for block in chosen
         ):
-            # Seen of a block that had not started (ParallelCluster, pull request 6928). (Code and words were not.)
+            # Seen with a block that had not started (ParallelCluster, pull request 6928). (Its code and message were
+            # not seen.)
             raise refuse(
                 "IncorrectState",
                 f"The Capacity Block '{chosen[0][0].block_id}' is not active.",
@@ -209,7 +210,7 @@ class BlockActions:
         return ActionResult({"CapacityBlockStatuses": answer, "NextToken": token})
 
     def _blocks(self, now: datetime) -> list[list[Reservation]]:
-        """The reservations of each block that is asked for, else of every one."""
+        """The reservations of each block that is asked for; without ids, of every block."""
         blocks: dict[str, list[Reservation]] = {}
         for reservation in self.ec2_backend.capacity_reservations.values():
             if reservation.is_block and not (reservation.hidden_until and now < reservation.hidden_until):

@@ -1,7 +1,7 @@
 """EC2's limits for the network interfaces of an instance type: pure, from DescribeInstanceTypes' data.
 
 Sources: EC2 user guide, "Elastic Fabric Adapter" (efa.html, efa-acc-inst-types) and "Elastic network interfaces"
-(using-eni.html). AWS does not publish every message; those that could not be found are worded after the guide.
+(using-eni.html). AWS does not publish every message; where none was found, the text follows the guide.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def place_of(spec: Spec) -> tuple[int, int]:
 
 
 def type_of(spec: Spec) -> str:
-    """The interface's type; a request leaves it out for a plain one."""
+    """The interface's type; a request can leave it out for a plain interface."""
     return str(spec.get("InterfaceType") or "interface")
 
 
 def check_interfaces(instance_type: Mapping[str, Any], specs: Sequence[Spec]) -> None:
-    """Refuse interfaces that the instance type can't have, in the order in which EC2 would complain."""
+    """Refuse interfaces that the instance type can't have, in the order in which EC2 checks them."""
     name = instance_type["InstanceType"]
     network = instance_type["NetworkInfo"]
     _check_places(specs)
@@ -53,7 +53,8 @@ def check_interfaces(instance_type: Mapping[str, Any], specs: Sequence[Spec]) ->
 def check_attachment(
     instance_type: Mapping[str, Any], instance: Any, interface: Any, device: int, card: int
 ) -> None:
-    """Refuse what can't be attached after the launch: an EFA at a running instance, places taken, limits."""
+    """Refuse what can't be attached after the launch: an EFA to a running instance, a place that is in use, an
+    interface beyond a limit."""
     if interface.interface_type in EFA_TYPES and instance.state == "running":
         raise refuse(
             "IncorrectInstanceState",

@@ -15,9 +15,9 @@ from local_aws.world import Cause
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """StateReason's code, the words after it, and what StateTransitionReason begins with; empty: the code.
+    """StateReason's code, the words after it, and the beginning of StateTransitionReason (empty: the code).
 
-    inferred: the row of docs/facts.md, where nobody has seen an instance end with this code.
+    inferred: the row of docs/facts.md, if nobody has seen an instance end with this code.
     """
 
     code: str

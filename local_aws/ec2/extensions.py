@@ -61,7 +61,7 @@ class ExtensionActions:
         return ActionResult({"CapacityBlockExtensionOfferings": [offering]})
 
     def purchase_capacity_block_extension(self) -> ActionResult:
-        """Buy an extension; the block ends later once its payment is through. The reservation id stays."""
+        """Buy an extension; the block ends later as soon as the payment has succeeded. The reservation id stays."""
         identifier = self._get_param("CapacityBlockExtensionOfferingId")
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
         hours = _find(self.ec2_backend, identifier, reservation)
@@ -111,7 +111,7 @@ class ExtensionActions:
 
 
 def _extendable(reservation: Reservation, hours: int) -> datetime:
-    """The end from which a block is made longer by `hours`, or the refusal. (AWS does not publish these codes.)"""
+    """The end of the block, to which `hours` are added, or the refusal. (AWS does not publish these codes.)"""
     now = world().clock.now()
     end = reservation.end(now)
     if not reservation.is_block or end is None:
@@ -169,7 +169,8 @@ def _find(backend: Any, identifier: str, reservation: Reservation) -> int:
 
 
 def _extended_with(backend: Any, reservation: Reservation) -> list[Reservation]:
-    """All that an extension makes longer, the reservation first: with one of UltraServers all of its block."""
+    """The reservations that an extension makes longer, this one first; for UltraServers, all reservations of the
+    block."""
     if not reservation.ultra_server:
         return [reservation]
     lean_on("extension-of-an-ultra-server")

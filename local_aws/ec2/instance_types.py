@@ -1,4 +1,4 @@
-"""What EC2 says of instance types: moto's data, each region its own."""
+"""What EC2 says about instance types: moto's data, separately for each region."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class InstanceTypeActions:
     _filters_from_querystring: Callable[..., Any]
 
     def describe_instance_types(self) -> ActionResult:
-        """The types of this region; those of others, too, for IncludeUnsupportedInRegion."""
+        """The types of this region; with IncludeUnsupportedInRegion, also those of other regions."""
         self.error_on_dryrun()
         names = self._get_param("InstanceTypes", [])
         here = types_in(self.region).union(filter(self.ec2_backend.zones_of, MORE_OFFERED))

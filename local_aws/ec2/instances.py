@@ -38,7 +38,7 @@ def key_of(card: int, device: int) -> int:
 
 
 class Instance(MotoInstance):  # type: ignore[misc]
-    """moto's instance, with what was asked for at launch kept and shown."""
+    """moto's instance, which also keeps and shows what was requested at launch."""
 
     def __init__(self, ec2_backend: Any, *args: Any, **kwargs: Any) -> None:
         self.capacity_reservation_id: str | None = None
@@ -73,7 +73,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
 
     @property
     def state_reason(self) -> Any:
-        """Why it ended; an answer that shows a reason which nobody has seen says so."""
+        """Why it ended. If nobody has seen this reason on AWS, the answer is marked as inferred."""
         if self._ending is not None and self._ending.inferred:
             lean_on(self._ending.inferred)
         return self._state_reason
@@ -84,7 +84,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self._ending: Ending | None = None
 
     def prep_nics(self, nic_spec: list[dict[str, Any]], **_kwargs: Any) -> None:
-        """Attach the interfaces of a launch, which are complete: the launch has filled them in."""
+        """Attach the interfaces of a launch; the launch has already filled in all their values."""
         self.nics = {}
         for spec in nic_spec:
             card, device = place_of(spec)
@@ -117,14 +117,14 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return str(eni.attachment_id)
 
     def detach_eni(self, eni: Any) -> None:
-        """Detach an interface; it is there to be used again."""
+        """Detach an interface; it can be used again."""
         self.nics = {key: other for key, other in self.nics.items() if other is not eni}
         eni.instance = eni.attachment_id = eni.attach_time = eni.device_index = None
         eni.network_card_index = 0
         eni.status = "available"
 
     def setup_defaults(self) -> None:
-        """Make the volumes of the launch, with the figures that plain moto drops."""
+        """Create the volumes of the launch, with the values that plain moto drops."""
         for device in self.block_devices:
             ebs = device["Ebs"]
             volume = self.ec2_backend.create_volume(
@@ -178,7 +178,7 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return super().start()
 
     def reboot(self) -> None:
-        """Reboot; one that does not run stays as it is."""
+        """Reboot; an instance that does not run is not changed."""
         if self.state == "running":
             self.boots += 1
             super().reboot()
@@ -191,9 +191,9 @@ class Instance(MotoInstance):  # type: ignore[misc]
         return previous
 
     def terminate(self) -> Any:
-        """Terminate: interfaces with delete_on_termination go, the others are detached and stay.
+        """Terminate: interfaces with delete_on_termination are deleted, the others are detached and stay.
 
-        What is terminated already stays as it ended (EC2 API reference: the call is idempotent).
+        An instance that is already terminated does not change (EC2 API reference: the call is idempotent).
         """
         if self.state == "terminated":
             return copy.copy(self._state)
@@ -219,7 +219,8 @@ class Instance(MotoInstance):  # type: ignore[misc]
         self._tell(ending, moment)
 
     def end_as_asked(self, cause: Cause) -> None:
-        """End it for a cause that a test has asked for; a shutdown stops it where it was launched to stop then."""
+        """End it for a cause that a test has requested. A shutdown only stops it, if it was launched with that
+        behavior."""
         now = world().clock.now()
         if cause == "shutdown" and self.instance_initiated_shutdown_behavior == "stop":
             if self.state != "terminated":
@@ -229,12 +230,12 @@ class Instance(MotoInstance):  # type: ignore[misc]
             self.end(ASKED_FOR[cause], now)
 
     def come_up(self) -> None:
-        """Run, once a launch has been pending for as long as was asked for."""
+        """Set it to running, after the launch was pending for the requested time."""
         if self.state == "pending" and monotonic() >= self._runs_at:
             self._state = InstanceState("running", 16)
 
     def is_forgotten(self, now: datetime) -> bool:
-        """Whether EC2 shows it no more."""
+        """Whether EC2 no longer shows it."""
         return self.ended is not None and now >= self.ended + _STAYS_VISIBLE
 
     def _tell(self, ending: Ending, moment: datetime) -> None:

@@ -17,7 +17,8 @@ _NO_ADDRESS = "0.0.0.0"
 
 
 class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
-    """An interface with InterfaceType and network card; its address comes from its subnet, none for efa-only."""
+    """An interface with InterfaceType and network card. Its address comes from its subnet; an efa-only interface has
+    none."""
 
     def __init__(
         self,
@@ -45,12 +46,12 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
 
     @property
     def group_set(self) -> list[Any]:
-        """Its own groups alone: moto adds those of the instance, which only the primary has."""
+        """Only its own groups: moto adds those of the instance, which only the primary interface has."""
         return list(self._group_set)
 
     @property
     def attachment(self) -> dict[str, Any] | None:
-        """Where it is attached, with the network card that moto leaves at 0."""
+        """Where it is attached, with its network card; moto always says 0."""
         if not self.attachment_id or self.instance is None:
             return None
         return {
@@ -71,12 +72,12 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
 
     @property
     def association(self) -> dict[str, Any] | None:
-        """The public address, if any: an empty one reads as a public address that is there."""
+        """The public address, if any: clients take an empty element for an existing public address."""
         return super().association or None
 
     @property
     def connection_tracking_configuration(self) -> None:
-        """Not set: the provider would read a value back that nobody wrote."""
+        """Not set: otherwise the provider would read back a value that nobody wrote."""
         return None
 
     def release_addresses(self) -> None:
@@ -180,7 +181,7 @@ class InterfaceActions:
 
 
 def _address(interface: Any, subnet: Any, wanted: Any, wanted_list: list[dict[str, Any]] | None) -> str:
-    """The primary address: the one asked for if it is free, else the next of the subnet."""
+    """The primary address: the requested one if it is free, else the next of the subnet."""
     first = wanted[0] if isinstance(wanted, list) and wanted else wanted
     listed = [given["PrivateIpAddress"] for given in wanted_list or [] if given.get("Primary")]
     address = first or (listed[0] if listed else None)

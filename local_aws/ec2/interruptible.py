@@ -29,7 +29,7 @@ class InterruptibleActions:
 
     @idempotent
     def create_interruptible_capacity_reservation_allocation(self) -> ActionResult:
-        """Lend places that nothing runs in: they go over into a new, targeted reservation."""
+        """Lend unused places: they move into a new, targeted reservation."""
         backend, now = self.ec2_backend, world().clock.now()
         source = find(backend, self._get_param("CapacityReservationId"))
         count = int(self._get_param("InstanceCount"))
@@ -67,7 +67,8 @@ class InterruptibleActions:
         )
 
     def update_interruptible_capacity_reservation_allocation(self) -> ActionResult:
-        """Take places back: instances of others end two minutes later. At none, the lent reservation is cancelled."""
+        """Take places back: instances of others end two minutes later. If no place is left, the lent reservation is
+        cancelled."""
         backend, now = self.ec2_backend, world().clock.now()
         source = find(backend, self._get_param("CapacityReservationId"))
         target = int(self._get_param("TargetInstanceCount"))

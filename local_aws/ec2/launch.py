@@ -23,7 +23,7 @@ from local_aws.iam import make_spot_role
 from local_aws.inferred import lean_on
 from local_aws.world import AskedLaunch, world
 
-_SPOT_PRICE = "1.000000"  # USD an hour, made up
+_SPOT_PRICE = "1.000000"  # USD per hour, an invented value
 _GP3 = {"VolumeType": "gp3", "Iops": 3000, "Throughput": 125}
 
 
@@ -107,7 +107,7 @@ class LaunchActions:
         return ActionResult(launch)
 
     def _note(self, request: Mapping[str, Any], count: int) -> None:
-        """Keep what was asked for, to be read at the control API."""
+        """Keep the request, so that the control API can show it."""
         asked = copy.deepcopy(dict(request))
         if user_data := _user_data(request):
             asked["UserData"] = str(user_data)
@@ -115,7 +115,7 @@ class LaunchActions:
 
 
 def _count(least: int, most: int) -> int:
-    """How many to launch: all or none here, since a pair is no use by halves."""
+    """How many to launch: here always all or none, since half of a pair is useless."""
     if least < 1:
         raise refuse(
             "InvalidParameterValue",
@@ -288,7 +288,7 @@ def _check_existing(backend: Any, interfaces: list[dict[str, Any]], zone: str, c
 
 
 def _devices(request: Mapping[str, Any], image: Any) -> list[dict[str, Any]]:
-    """The volumes of the launch: the image's root as far as the request does not say otherwise, and the rest."""
+    """The volumes of the launch: the image's root volume, changed by the request, and all others."""
     root = image.block_device_mappings[0]
     given = {device["DeviceName"]: device for device in request.get("BlockDeviceMappings", [])}
     given.setdefault(root["DeviceName"], {"DeviceName": root["DeviceName"]})
@@ -312,7 +312,7 @@ def _devices(request: Mapping[str, Any], image: Any) -> list[dict[str, Any]]:
 
 
 def _user_data(request: Mapping[str, Any]) -> Any:
-    """User data as moto keeps it: a template's is so already, an empty one counts as none."""
+    """User data as moto keeps it: that of a template already has this form; empty user data counts as none."""
     given = request.get("UserData")
     if not given or isinstance(given, Base64EncodedString):
         return given or None
@@ -329,7 +329,7 @@ def _profile(given: Mapping[str, Any] | None, account: str, partition: str) -> A
             iam_instance_profile_arn=given.get("Arn"),
             iam_instance_profile_name=given.get("Name"),
         )
-    except NotFoundException as error:  # EC2's words, at which the provider waits for IAM to spread the news
+    except NotFoundException as error:  # EC2's message, at which the provider waits for IAM
         member = "name" if given.get("Name") else "arn"
         raise refuse(
             "InvalidParameterValue",

@@ -30,9 +30,9 @@ def market_of(request: Mapping[str, Any]) -> str:
 def places_for(
     backend: Any, request: Mapping[str, Any], instance_type: Mapping[str, Any], subnet: Any, count: int
 ) -> list[Reservation]:
-    """The reservation that each instance of the launch goes into, the first ones first; refused as EC2 would.
+    """The reservation for each instance of the launch, in the order of the instances; refused as EC2 would refuse it.
 
-    Those that no open reservation has a place for are launched outside of any (CapacityReservationSpecification).
+    Instances for which no open reservation has a place are launched without one (CapacityReservationSpecification).
     """
     market, tenancy = market_of(request), tenancy_of(backend, request, subnet)
     wish = request.get("CapacityReservationSpecification", {})
@@ -62,7 +62,7 @@ def places_for(
 
 
 def tenancy_of(backend: Any, request: Mapping[str, Any], subnet: Any) -> str:
-    """The tenancy of the instances: what a dedicated VPC has, all that is launched into it has (EC2 API, CreateVpc)."""
+    """The tenancy of the instances: all instances in a VPC of dedicated tenancy have it, too (EC2 API, CreateVpc)."""
     given = request.get("Placement", {}).get("Tenancy")
     if given:
         return str(given)
@@ -76,8 +76,8 @@ def check_placement(
     reservation: Reservation | None,
     zone: str,
 ) -> placement_groups.PlacementGroup | None:
-    """The placement group of the launch, if any. None of our reservations is made in one: a launch with a group finds
-    no place in them (terraform-aws-eks 3730)."""
+    """The placement group of the launch, if any. No reservation here is created in a placement group, so a launch with
+    a group gets no place in a reservation (terraform-aws-eks 3730)."""
     placement = request.get("Placement", {})
     group_name, group_id = placement.get("GroupName"), placement.get("GroupId")
     if not (group_name or group_id):
@@ -107,7 +107,8 @@ def check_placement(
 
 
 def take_up_again(backend: Any, stopped: Sequence[Any]) -> None:
-    """Stopped instances start where they were launched into; without room in a target, none does."""
+    """Stopped instances start in the reservation that they were launched into. If a targeted reservation has no room,
+    none of them starts."""
     wanted: Counter[str] = Counter()
     for instance in stopped:
         target = instance.capacity_reservation_specification.get("CapacityReservationTarget", {})

@@ -1,7 +1,8 @@
-"""What counts against a quota of vCPUs, and the refusal of a launch beyond it.
+"""What counts against a quota of vCPUs, and the refusal of a launch that exceeds it.
 
 EC2 user guide, ec2-on-demand-instances: Capacity Reservations count, even if they are unused; capacity-reservation-
-sharing, "Instance limits": whoever uses one, it counts against its owner's quota; ec2-capacity-blocks: a block doesn't.
+sharing, "Instance limits": a reservation counts against its owner's quota, whoever uses it; ec2-capacity-blocks: a
+block doesn't count.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _RUNNING = ("pending", "running")
 
 
 def check_quota(backend: Any, instance_type: str, market: str, count: int) -> None:
-    """Refuse what goes beyond the quota. count: the instances that have no place in a reservation."""
+    """Refuse a launch that exceeds the quota. count: the instances that have no place in a reservation."""
     spot = market == "spot"
     code = quotas.code_for(instance_type, spot=spot)
     if code is None or not count:

@@ -13,8 +13,8 @@ from typing import Any
 from local_aws.ec2.api import refuse
 
 _NOT_FOR_INSTANCES = {"LaunchTemplate", "MinCount", "MaxCount", "DryRun", "ClientToken"}
-# What the template has as a structure and the request as a plain value, and the other way round, does not occur
-# in what is merged here; members that only a template has are dropped by name.
+# No member that is merged here is a structure in one of the two and a plain value in the other. Members that only a
+# template has are dropped by name.
 _TEMPLATE_ONLY = {"InstanceRequirements", "RamDiskId"}
 
 Request = dict[str, Any]
@@ -39,7 +39,8 @@ def merged(template: Mapping[str, Any], request: Mapping[str, Any]) -> Request:
 
 
 def check_combinations(request: Mapping[str, Any]) -> None:
-    """Refuse what EC2 does not take together: interfaces beside instance-level subnet, groups or address."""
+    """Refuse combinations that EC2 does not accept: interfaces together with instance-level subnet, groups or
+    address."""
     if not request.get("NetworkInterfaces"):
         return
     for names, what in (

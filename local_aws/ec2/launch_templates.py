@@ -1,6 +1,6 @@
-"""Launch templates that come back as they were written: moto adds the template's own tags and an empty UserData.
+"""Launch templates that are returned as they were written: moto adds the template's own tags and an empty UserData.
 
-Their own tags are those of today: moto keeps the first ones for ever.
+The tags of the template itself are the current ones: moto always returns the first ones.
 """
 
 from __future__ import annotations

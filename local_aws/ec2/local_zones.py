@@ -1,4 +1,4 @@
-"""Local Zones: a region's zones elsewhere, in which an account can do nothing before it opts in.
+"""Local Zones: zones of a region in other places. An account can use them only after it opts in.
 
 Sources: EC2 user guide, using-regions-availability-zones (opt-in; no default subnet) and elastic-ip-addresses (network
 border groups); botocore, DescribeAvailabilityZones; EC2 user guide, ec2-capacity-blocks (the zones that sell blocks).
@@ -50,14 +50,14 @@ class Zones(EC2Backend):  # type: ignore[misc]
 
     @property
     def instance_types(self) -> list[Any]:
-        """moto's, and those that it lacks where a zone of the account offers them."""
+        """moto's types, and the types that moto lacks if a zone of the account offers them."""
         more = [InstanceType(described) for name, described in MORE_TYPES.items() if self.zones_of(name)]
         return [*EC2Backend.instance_types, *more]
 
     def describe_instance_type_offerings(
         self, location_type: str | None = None, filters: dict[str, Any] | None = None
     ) -> list[Any]:
-        """moto's, and what is offered beside that."""
+        """moto's offerings, and those that moto lacks."""
         offered: list[Any] = super().describe_instance_type_offerings(location_type, filters)
         return offered + [
             one
@@ -66,7 +66,7 @@ class Zones(EC2Backend):  # type: ignore[misc]
         ]
 
     def _more_offered(self, location_type: str) -> list[dict[str, str]]:
-        """Where types are offered beside what moto knows, as DescribeInstanceTypeOfferings writes it."""
+        """The offerings that moto does not know, in the form of DescribeInstanceTypeOfferings."""
         zones = {zone.name: zone for zone in self.describe_availability_zones()}
         place = {"availability-zone": "name", "availability-zone-id": "zone_id"}.get(
             location_type, "region_name"
@@ -106,7 +106,8 @@ class Zones(EC2Backend):  # type: ignore[misc]
         *args: Any,
         **kwargs: Any,
     ) -> Any:
-        """moto's, which knows no Local Zones: one for such a zone is made in another and moved, and is no default."""
+        """moto's, which knows no Local Zones: a subnet for such a zone is created in another zone and then moved. It is
+        no default subnet."""
         there = {zone.name: zone for zone in self.describe_availability_zones() if zone.zone_type == LOCAL}
         local = there.get(availability_zone or "")
         at = f"{self.region_name}a" if local else availability_zone
@@ -123,7 +124,7 @@ class Zones(EC2Backend):  # type: ignore[misc]
     def associate_address(
         self, instance: Any = None, eni: Any = None, address: str | None = None, *args: Any, **kwargs: Any
     ) -> Any:
-        """moto's, for an address that can be advertised where the interface is."""
+        """moto's, only for an address that can be advertised where the interface is."""
         allocation_id = kwargs.get("allocation_id")
         found = (
             self.address_by_allocation([allocation_id]) if allocation_id else self.address_by_ip([address])
@@ -181,7 +182,7 @@ class ZoneActions:
         return ActionResult({"AvailabilityZones": found})
 
     def modify_availability_zone_group(self) -> ActionResult:
-        """Opt in to a Local Zone. Nobody but AWS Support opts out (EC2 API, ModifyAvailabilityZoneGroup)."""
+        """Opt in to a Local Zone. Only AWS Support can opt out (EC2 API, ModifyAvailabilityZoneGroup)."""
         name, status = self._get_param("GroupName"), self._get_param("OptInStatus")
         if name not in map(group_of, LOCAL_ZONES.get(self.region, ())):
             raise refuse(

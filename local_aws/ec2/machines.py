@@ -1,4 +1,4 @@
-"""What the machines of the local AWS are to become, read from the instances as EC2 holds them."""
+"""What state the machines of the local AWS should have, derived from the instances in EC2."""
 
 from __future__ import annotations
 
@@ -46,6 +46,6 @@ def _identity(instance: Any) -> Identity:
 
 
 def user_data(instance: Any) -> bytes:
-    """What the instance's metadata service would give, unpacked: cloud-init takes both."""
+    """User data as the instance's metadata service would return it, but uncompressed: cloud-init accepts both."""
     given = base64.b64decode(str(instance.user_data or ""))
     return gzip.decompress(given) if given.startswith(_GZIP) else given

@@ -1,10 +1,11 @@
 """Which Capacity Blocks are on offer: the same for the same region, date, type, count and length. Pure.
 
 The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's DescribeCapacityBlockOfferings): starts at any
-minute from half an hour to eight weeks ahead, every end at 11:30 UTC, so that a block is shorter or longer than asked
-by up to a day; the fee a string for all instances and the whole time; up to six offerings, in no order. A public log of
+minute from half an hour to eight weeks ahead, every end at 11:30 UTC, so that a block is up to a day shorter or longer
+than requested; the fee is a string, for all instances and the whole time; up to six offerings, in no order. A public
+log of
 AWS, asked for 24 h, shows blocks of 24 h from 11:30, and of 19 h 17 min and 43 h 17 min from 16:13 on. Which regions
-sell, and every fee, are made up. The id of an offering here is its own; an answer shows it under a new one.
+sell, and every fee, are invented. An offering has a fixed id here; each answer shows it under a new id.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ LATEST = timedelta(weeks=8)
 MOST_INSTANCES = 64
 MOST_INSTANCES_IN_BLOCKS = 256
 MOST_OFFERINGS = 6
-_ZONES = 2  # zones of a region that have blocks of a type to sell
+_ZONES = 2  # zones of a region that sell blocks of a type
 _SHORTEST = timedelta(hours=2)
 
 # USD an instance-hour, near AWS's list of 2026 (aws.amazon.com/ec2/capacityblocks/pricing).
@@ -152,7 +153,8 @@ def _soon(
 def _cut_short(
     region: str, zones: Sequence[str], instance_type: str, first: datetime, length: timedelta
 ) -> Iterator[_Span]:
-    """The same a day shorter: in the first zone, and by chance in the second one. Nobody sells less than two hours."""
+    """The same block a day shorter: always in the first zone, in the second one by a pseudo-random choice. No block is
+    shorter than two hours."""
     for zone, start, end in _soon(region, zones, instance_type, first, length):
         by_chance = _number(region, zone, instance_type, first.date()) % 2
         end -= timedelta(days=1)

@@ -16,8 +16,8 @@ INTERRUPTIBLE = "interruptible-capacity-reservation"  # a market type (botocore,
 # EC2 begins to terminate a block's instances this long before its end (capacity-blocks-monitor).
 TERMINATION_LEAD = timedelta(minutes=30)
 ULTRASERVER_TERMINATION_LEAD = timedelta(minutes=60)
-# A payment that takes longer has failed (capacity-blocks-view); that of an extension also this long before the block
-# ends without it (capacity-blocks-extend).
+# A payment that takes longer has failed (capacity-blocks-view). The payment of an extension has also failed if it is
+# not complete this long before the current end of the block (capacity-blocks-extend).
 LONGEST_PAYMENT = timedelta(hours=12)
 EXTENSION_PAYMENT_LEAD = timedelta(minutes=35)
 LONGEST_BLOCK = timedelta(days=182)  # with all its extensions
@@ -27,7 +27,8 @@ TYPE_TAG = "aws:ec2capacityreservation:capacityReservationType"
 
 @dataclass(slots=True)
 class Extension:
-    """A purchased extension of a block, from its end so far, `start`; `paid` is when its payment would be through."""
+    """A purchased extension of a block. `start` is the block's end before the extension; `paid` is when its payment
+    would be complete."""
 
     offering_id: str
     hours: int
@@ -48,12 +49,12 @@ class Extension:
 
 @dataclass(slots=True)
 class Reservation:
-    """`kind` is BLOCK or ON_DEMAND; `returning` holds when slots of ended instances are free again.
+    """`kind` is BLOCK or ON_DEMAND; `returning` holds the times at which slots of ended instances are free again.
 
     owner: the account that it belongs to.
     source_id: of an interruptible one, the reservation that its places were taken from; empty for others.
     taken_back: of an interruptible one, when EC2 ends what runs in places that its owner takes back.
-    hidden_reads, hidden_until: EC2 does not show it yet, for so many more reads, and before that moment.
+    hidden_reads, hidden_until: EC2 does not show it for that many more reads, nor before that moment.
     """
 
     id: str
@@ -127,7 +128,7 @@ class Reservation:
         return end - (ULTRASERVER_TERMINATION_LEAD if ultraserver else TERMINATION_LEAD)
 
     def launch_status(self, now: datetime, interconnect: str) -> str:
-        """LaunchStatus, which only UltraServers have: nothing is launched before it is active, nor, as we believe, into
+        """LaunchStatus, which only UltraServers have: nothing is launched before it is active, nor (an assumption) into
         an impaired one."""
         able = self.state(now) == "active" and interconnect != "impaired"
         return "launchable" if able else "unlaunchable"
@@ -142,7 +143,7 @@ class Reservation:
         return max(0, self.total(now) - used - len(self.returning))
 
     def is_hidden(self, now: datetime) -> bool:
-        """Whether EC2 does not show it yet to the one who asks now: each question counts."""
+        """Whether EC2 does not show it yet in this call: each call counts."""
         if self.hidden_reads > 0:
             self.hidden_reads -= 1
             return True

@@ -55,7 +55,7 @@ class Ec2(
         return ActionResult({"Regions": shown})
 
     def call_action(self) -> Any:
-        """Let the clock's doings happen, then carry the action out, if all its words are the API's."""
+        """Apply what is due by the clock, then run the action, if all its enum values are known to the API."""
         self.ec2_backend.settle()
         operation = get_service_model("ec2").operation_model(self._get_action())
         try:
@@ -70,7 +70,8 @@ _CHECKED_ELSEWHERE = {"InstanceType"}
 
 
 def _check_enums(shape: Shape | None, value: Any, name: str = "") -> None:
-    """Refuse a request in which a member holds a word that its enum lacks: botocore sends any string, moto keeps it."""
+    """Refuse a request in which a member has a value that is not in its enum: botocore sends any string, and moto keeps
+    it."""
     if isinstance(shape, StructureShape):
         for member, given in value.items():
             if member in shape.members:

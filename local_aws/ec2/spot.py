@@ -15,7 +15,7 @@ from local_aws.ec2.reservations import utc
 from local_aws.inferred import lean_on
 from local_aws.world import world
 
-_PAGE = 4  # pages smaller than all there is, so that a client without paging misses prices
+_PAGE = 4  # a page holds less than everything, so that a client that does not read all pages misses prices
 _SCORES = (3, 1)  # of the first zone and of the others: of one type alone a score is always low
 
 

@@ -2,8 +2,9 @@
 
 Sources: EC2 user guide, ec2-instance-topology-prerequisites (regions, instance types and how many network nodes of
 each, states) and how-ec2-instance-topology-works (from top to bottom; fewer of a reservation); botocore's model (what
-is asked for with what). Who is near to whom is made up: a Capacity Block, and a cluster placement group, share all
-network nodes; the first two blocks of a zone the upper layers, as the third and the fourth do; all of a zone the top.
+is asked for with what). The distances here are invented: instances of a Capacity Block, or of a cluster placement
+group, share all network nodes; the first and second block of a zone share the upper layers, and so do the third and
+fourth; all instances of a zone share the top layer.
 """
 
 from __future__ import annotations

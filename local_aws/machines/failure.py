@@ -1,4 +1,4 @@
-"""Why no machine can boot here, and running a program of which that may be learnt."""
+"""The error for "no machine can boot here", and a function that runs a program and raises it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class CannotBootError(Exception):
-    """No machine can boot here, or not now; the message is one sentence that says why."""
+    """No machine can boot here, or not now; the message says why, in one sentence."""
 
 
 def run(
@@ -21,7 +21,7 @@ def run(
 ) -> str:
     """Run a program and return what it printed; CannotBootError with its last line when it fails.
 
-    what: the beginning of the message, "the root can't be built". log: a file that takes all that it says.
+    what: the beginning of the message, "the root can't be built". log: a file for its whole output.
     """
     try:
         done = subprocess.run(

@@ -1,4 +1,5 @@
-"""Machines follow instances: each state of the local EC2 is carried out beside, so that no call waits for a boot."""
+"""Machines follow instances: each state of the local EC2 is applied in the background, so that no call waits for a
+boot."""
 
 from __future__ import annotations
 
@@ -15,7 +16,8 @@ _LOOK_SECONDS = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An instance as EC2 holds it. boots: how often it was launched, started or rebooted: a change boots it anew."""
+    """An instance as EC2 holds it. boots: how often it was launched, started or rebooted: if it changes, the machine
+    boots again."""
 
     identity: Identity
     is_running: bool
@@ -31,7 +33,8 @@ class Fleet:
         self._keepers: dict[str, _Keeper] = {}
 
     def follow(self, wanted: Mapping[str, Wanted]) -> None:
-        """Let the machines become what `wanted` says, by instance id: one that is not in it goes. Returns at once."""
+        """Bring the machines to the state in `wanted`, by instance id: a machine that is not in it is removed. Returns
+        at once."""
         for instance_id in self._keepers.keys() - wanted.keys():
             self._keepers.pop(instance_id).want(None)
         for instance_id, one in wanted.items():
@@ -60,7 +63,7 @@ class Fleet:
 
 
 class _Keeper(threading.Thread):
-    """Carries out what is wanted of one machine, one thing after the other."""
+    """Applies the wanted states of one machine, one after the other."""
 
     def __init__(self, machine: Machine, wanted: Wanted, shut_down: Callable[[str], None]) -> None:
         super().__init__(name=f"machine {wanted.identity.instance_id}", daemon=True)
@@ -74,13 +77,13 @@ class _Keeper(threading.Thread):
         self.start()
 
     def want(self, wanted: Wanted | None) -> None:
-        """What it is to become; None: it is removed, and this ends."""
+        """The state that it should have; None: it is removed, and this thread ends."""
         if wanted != self._wanted:
             self._wanted = wanted
             self._changed.set()
 
     def leave(self) -> None:
-        """Touch the machine no more."""
+        """Do nothing more with the machine."""
         self._over = True
         self._changed.set()
 

@@ -1,7 +1,7 @@
-"""The first process in the namespaces of a run, which go with it: `python holder.py`, started by run.py.
+"""The first process in the namespaces of a run, which end with it: `python holder.py`, started by run.py.
 
-It ends when its standard input does, so also when the local AWS was killed. As the first of its process namespace it
-takes every machine with it, and with them their mounts and networks.
+It ends when its standard input ends, so also when the local AWS was killed. As the first process of its namespace, its
+end also ends every machine, with their mounts and networks.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main() -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/run"], check=True)
     with open("/proc/sys/net/ipv4/ip_forward", "w", encoding="utf-8") as file:
         file.write("1")
-    # From here on the kernel buries the children of machines that ended.
+    # From here on, the kernel reaps the children of machines that ended.
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     sys.stdout.write("ready\n")
     sys.stdout.flush()

@@ -10,8 +10,8 @@ _CAP_SYS_RESOURCE = 24  # capabilities(7): needed to raise a hard limit
 
 
 def lacking(status: Path = Path("/proc/self/status")) -> list[Device]:
-    """No EFA and no accelerator is handed into a machine; memory without a lock limit needs CAP_SYS_RESOURCE, which a
-    container may not have."""
+    """No EFA device and no accelerator is passed into a machine. Unlimited locked memory needs CAP_SYS_RESOURCE, which
+    a container may not have."""
     return ["efa", "gpu"] if _may_raise_limits(status) else ["efa", "gpu", "memlock"]
 
 

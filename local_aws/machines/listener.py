@@ -1,6 +1,7 @@
-"""Begins to listen in the network of a run: `python listener.py FD ADDRESS PORT`, started by run.py.
+"""Listens in the network namespace of a run: `python listener.py FD ADDRESS PORT`, started by run.py.
 
-A socket belongs to the network in which it was made, whoever holds it: it is sent through the socket FD.
+A socket stays in the network namespace in which it was created, whichever process holds it: it is sent through the
+socket FD.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ class Identity:
 
 
 class Machine:
-    """A machine that can be started and powered off many times; what it wrote stays until it is removed."""
+    """A machine that can be started and powered off many times; its files stay until it is removed."""
 
     def __init__(self, run: Run, instance_id: str) -> None:
         self._run = run
@@ -50,7 +50,7 @@ class Machine:
         self.leader: int | None = None
 
     def start(self, identity: Identity) -> None:
-        """Power on. What it says goes to console.log in its folder."""
+        """Power on. Its console output goes to console.log in its folder."""
         if not self._folder.exists():
             self._run.overlay(self._folder)
         _write_seed(self._folder / "seed", identity)
@@ -65,14 +65,14 @@ class Machine:
                 stdout=console,
                 stderr=console,
                 start_new_session=True,
-                # Also where this machine itself uses version 1 of control groups (run.py says why).
+                # Also if this host itself uses version 1 of control groups (run.py says why).
                 env={**_ENVIRON, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             )
 
     def look(self) -> int | None:
         """The exit code of systemd-nspawn, once, when the machine has ended by itself; None while it runs or is off.
 
-        Finds the machine's first process when it is there.
+        Also finds the machine's first process, once it exists.
         """
         if self._process is None:
             return None
@@ -85,7 +85,7 @@ class Machine:
 
     @property
     def console(self) -> Path:
-        """The file with what it says."""
+        """The file with its console output."""
         return self._folder / "console.log"
 
     @property
@@ -124,7 +124,7 @@ class Machine:
         )
 
     def power_off(self) -> None:
-        """Shut down in order; what does not end is killed."""
+        """Shut down cleanly; what does not end in time is killed."""
         process, nspawn = self._process, self._nspawn()
         if process is None:
             return
@@ -136,7 +136,7 @@ class Machine:
         self.kill()
 
     def kill(self) -> None:
-        """Pull the plug."""
+        """Kill it, as when a power plug is pulled."""
         process, nspawn = self._process, self._nspawn()
         if process is None:
             return
@@ -148,7 +148,7 @@ class Machine:
         self._process = self.leader = None
 
     def remove(self) -> None:
-        """Power off at once and forget what it wrote."""
+        """Power off at once and delete its files."""
         self.kill()
         if self._folder.exists():
             self._run.remove_overlay(self._folder)
@@ -163,8 +163,8 @@ class Machine:
         return next((pid for pid in children if processes.is_init(pid)), None)
 
     def _script(self, hostname: str, cgroup: Path) -> str:
-        """A shell's words: join the control group and become systemd-nspawn, which is the root's own with its own
-        libraries, so that this machine needs no systemd."""
+        """A shell script that joins the control group and becomes systemd-nspawn. That program and its libraries come
+        from the root, so that this host needs no systemd."""
         libraries = self._run.tree / f"usr/lib/{platform.machine()}-linux-gnu"
         loader = next(
             path for path in (*libraries.glob("ld-linux-*"), *self._run.tree.glob("usr/lib*/ld-linux-*"))
@@ -177,7 +177,7 @@ class Machine:
                 "--boot",
                 f"--directory={self._folder / 'merged'}",
             ),
-            # Registered nowhere: machinectl of this machine does not see it.
+            # Not registered: machinectl on this host does not see it.
             *("--register=no", "--keep-unit", f"--machine={self._name}", f"--hostname={hostname}"),
             f"--uuid={uuid.uuid5(uuid.NAMESPACE_DNS, self._name)}",
             *(
@@ -191,7 +191,7 @@ class Machine:
 
 
 def _write_seed(folder: Path, identity: Identity) -> None:
-    """What cloud-init's NoCloud reads: the instance's own user data, under the instance's own id."""
+    """The files for cloud-init's NoCloud: the instance's user data, with the instance's id."""
     folder.mkdir(exist_ok=True)
     (folder / "user-data").write_bytes(identity.user_data)
     names = {"instance-id": identity.instance_id, "local-hostname": identity.hostname}
@@ -199,7 +199,8 @@ def _write_seed(folder: Path, identity: Identity) -> None:
 
 
 def _write_network(file: Path, identity: Identity) -> None:
-    """The interface as systemd-networkd sets it up. There is no name server: nothing outside can be reached."""
+    """The configuration of the interface for systemd-networkd. There is no name server: nothing outside can be
+    reached."""
     file.write_text(
         f"[Match]\nName=host0\n\n[Link]\nMACAddress={identity.mac}\n\n[Network]\nAddress={identity.address}\nGateway={identity.gateway}\n"
         "LinkLocalAddressing=no\nIPv6AcceptRA=no\n",

@@ -1,4 +1,4 @@
-"""Processes by pid and start time: a pid alone may by now belong to another program."""
+"""Processes by pid and start time: a pid alone may meanwhile belong to another program."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ os.execvp(sys.argv[1], sys.argv[1:])"""
 
 
 def unblocked(command: Sequence[str]) -> list[str]:
-    """The command line that runs `command` with no signal blocked: what waits for its signals in sigwait, as the local
-    AWS does, hands its mask to every child, and a machine would then wait in vain for its processes to end."""
+    """The command line that runs `command` with no signal blocked. A process that waits in sigwait, as the local AWS
+    does, passes its signal mask to every child; a machine would then wait forever for its processes to end."""
     return [sys.executable, "-I", "-S", "-c", _UNBLOCK, *command]
 
 
 def identity(pid: int) -> str:
-    """ "PID-START" of a process that runs; empty for none, or one that has ended and is only not waited for."""
+    """ "PID-START" of a running process; empty if there is none, or if it is a zombie."""
     fields = _stat(pid)
     if not fields or fields[_STATE_FIELD - 3] in "ZX":
         return ""
@@ -34,13 +34,13 @@ def identity(pid: int) -> str:
 
 
 def is_alive(identity_of: str) -> bool:
-    """Whether the very process of `identity` still runs."""
+    """Whether exactly the process of `identity` still runs."""
     pid = identity_of.partition("-")[0]
     return pid.isdecimal() and identity(int(pid)) == identity_of
 
 
 def kill(identity_of: str, seconds: float = 10.0) -> None:
-    """Kill the very process of `identity`, and wait until it is gone. TimeoutError when it stays."""
+    """Kill exactly the process of `identity`, and wait until it is gone. TimeoutError if it stays."""
     deadline = time.monotonic() + seconds
     while is_alive(identity_of):
         try:

@@ -1,7 +1,7 @@
 """The root that machines boot from: built once by mmdebstrap and pip, and kept in the user's cache.
 
-It is whole or not there: built under a lock in a folder beside and renamed. Nothing is installed on this machine: of
-mmdebstrap's package the program alone is unpacked, and apt's lists lie in that folder too.
+It is complete or does not exist: it is built under a lock in a neighbouring folder, then renamed. Nothing is installed
+on this machine: only the program is unpacked from mmdebstrap's package, and apt's lists are in that folder, too.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def home(environ: Mapping[str, str]) -> Path:
 
 
 def prepare(environ: Mapping[str, str], tell: Tell) -> Path:
-    """The root, built when it is not there yet (some minutes); CannotBootError when it can't be."""
+    """The root, built if it does not exist (takes some minutes); CannotBootError if it can't be built."""
     require(environ)
     folder = home(environ)
     root = folder / recipe.name()
@@ -61,7 +61,7 @@ def _remove_unused(folder: Path) -> None:
 
 
 def require(environ: Mapping[str, str]) -> None:
-    """CannotBootError where a machine can't boot for a reason that is known at once."""
+    """CannotBootError if a machine can't boot for a reason that can be found at once."""
     if sys.platform != "linux" or os.geteuid() != 0:
         raise CannotBootError("machines need Linux and root")
     missing = [name for name in _NEEDED if shutil.which(name, path=environ.get("PATH")) is None]
@@ -99,7 +99,7 @@ def _build(root: Path, environ: Mapping[str, str]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Build:
-    """The steps of a build in `part`; `tree` is the root, all else is thrown away."""
+    """The steps of a build in `part`; `tree` is the root, everything else is deleted."""
 
     part: Path
     log: Path
@@ -115,7 +115,7 @@ class _Build:
         for folder in ("state/lists/partial", "cache/archives/partial", "empty"):
             (apt / folder).mkdir(parents=True)
         own = [f"Dir::State={apt}/state", "Dir::State::status=/dev/null", f"Dir::Cache={apt}/cache"]
-        # A hook of the host's apt tells its desktop; nothing of the host has changed.
+        # A hook of the host's apt notifies its desktop; here, nothing on the host has changed.
         own += ["APT::Update::Post-Invoke=", "APT::Update::Post-Invoke-Success=", "APT::Sandbox::User=root"]
         options = [part for option in own for part in ("-o", option)]
         self._run(["apt-get", *options, "-q", "update"])
@@ -133,7 +133,7 @@ class _Build:
         path = f"{self.environ.get('PATH', '')}:{tools}/usr/bin"
         self._run(
             [
-                # The mounts of a build that is killed go with it.
+                # If the build is killed, its mounts are removed with it.
                 *("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"),
                 *(
                     "perl",
@@ -157,7 +157,7 @@ class _Build:
 
     @staticmethod
     def _unpack(package: str, folder: Path) -> str:
-        """A hook of mmdebstrap that takes a package of the suite apart, with the apt that it has set up."""
+        """A hook of mmdebstrap that unpacks a package of the suite, with the apt that mmdebstrap has set up."""
         beside = shlex.quote(f"{folder}.deb")
         return (
             f"mkdir {beside} && cd {beside} && APT_CONFIG=$MMDEBSTRAP_APT_CONFIG apt-get -q download {package} && "
@@ -196,7 +196,7 @@ class _Build:
             target = self.tree / path.lstrip("/")
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
-        # mmdebstrap copies these from this machine; a machine's name is its instance's.
+        # mmdebstrap copies these from this host; the name of a machine is that of its instance.
         for path in ("etc/hostname", "etc/resolv.conf"):
             (self.tree / path).unlink(missing_ok=True)
         for found in self.tree.glob(recipe.REMOVED.lstrip("/")):
@@ -209,7 +209,7 @@ class _Build:
         self._run([*inside, "systemctl", "--quiet", "enable", *recipe.ENABLED], environ=clean)
 
     def clean(self) -> None:
-        """Leave the tree alone."""
+        """Delete everything but the tree."""
         for beside in ("tools", "apt", "fabric", "fabric.deb", "wheels"):
             shutil.rmtree(self.part / beside)
 
@@ -220,7 +220,7 @@ class _Build:
 
 
 def _sources() -> list[str]:
-    """This machine's own package sources where they are of the root's suite; else none: mmdebstrap knows Debian's."""
+    """This machine's package sources, if they are for the root's suite; else none: mmdebstrap knows those of Debian."""
     release = Path("/etc/os-release").read_text(encoding="utf-8")
     if f"VERSION_CODENAME={recipe.SUITE}" not in release.split():
         return []

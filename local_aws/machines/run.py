@@ -1,7 +1,8 @@
-"""What one local AWS makes for its machines: namespaces, a bridge, control groups and a folder, all gone with it.
+"""What one local AWS creates for its machines: namespaces, a bridge, control groups and a folder, all removed with it.
 
-The namespaces belong to a process (holder.py) that ends with the local AWS, however that ends; only folders and empty
-cgroups can then be left. They carry pid and start time of their owner, by which the next run knows and removes them.
+The namespaces belong to a process (holder.py) that ends with the local AWS, also if that is killed. Then only folders
+and empty cgroups can be left. Their names have the pid and start time of their owner, so that the next run finds and
+removes them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Run:
     `layers` are folders that lie over it, each with files at their places."""
 
     def __init__(self, home: Path, tree: Path, layers: Sequence[Path] = ()) -> None:
-        """Clean up after runs that were killed, and begin one. CannotBootError where no namespace can be had."""
+        """Clean up after runs that were killed, and start one. CannotBootError if no namespace can be created."""
         _tree_of_cgroups()
         clean_up(home)
         self.tree = tree
@@ -58,7 +59,7 @@ class Run:
             raise
 
     def overlay(self, folder: Path) -> Path:
-        """A writable copy of the root in `folder`, mounted for the run alone; its path there."""
+        """A writable copy of the root in `folder`, mounted only for the run; returns its path there."""
         upper, work, merged = (folder / name for name in ("upper", "work", "merged"))
         for each in (upper, work, merged):
             each.mkdir(parents=True, exist_ok=True)
@@ -83,7 +84,7 @@ class Run:
         return run(self.command(command), _WHAT)
 
     def listen(self) -> socket.socket:
-        """A socket that listens where machines look for their instance's metadata, and this machine nothing."""
+        """A socket that listens where machines look for their instance's metadata; this host can't reach it."""
         ours, theirs = socket.socketpair()
         with ours, theirs:
             program = [sys.executable, "-I", str(Path(__file__).with_name("listener.py"))]
@@ -97,13 +98,13 @@ class Run:
         return socket.socket(fileno=listener)
 
     def cgroup(self, name: str) -> Path:
-        """A control group for a machine, which its systemd takes for the root of all."""
+        """A control group for a machine; the machine's systemd sees it as the root group."""
         folder = _tree_of_cgroups() / f"nixl-efa-{self.name}" / name
         folder.mkdir(parents=True, exist_ok=True)
         return folder
 
     def close(self) -> None:
-        """End every machine, and remove what they wrote."""
+        """End every machine, and delete their files."""
         process = getattr(self, "_process", None)
         if process is not None:
             with suppress(OSError):
@@ -116,7 +117,7 @@ class Run:
 
 
 def clean_up(home: Path) -> list[str]:
-    """Remove what killed runs have left; the names of those runs."""
+    """Remove what killed runs have left; returns the names of those runs."""
     left = []
     for folder in (home / _RUNS).glob("*"):
         if not processes.is_alive(folder.name):
@@ -144,7 +145,7 @@ def _start_holder() -> subprocess.Popen[bytes]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        # Ctrl-C in the terminal is for the local AWS, which then ends this.
+        # Ctrl-C in the terminal is for the local AWS, which then ends this process.
         start_new_session=True,
     )
     if process.stdout is None or process.stdout.readline() != b"ready\n":
@@ -154,8 +155,8 @@ def _start_holder() -> subprocess.Popen[bytes]:
 
 
 def _tree_of_cgroups() -> Path:
-    """The control groups of version 2, alone or beside those of version 1. Version 1 is no use: a systemd in a
-    container is not told when a group of it is empty, and waits for services that have long ended."""
+    """The control groups of version 2, alone or beside those of version 1. Version 1 does not work: a systemd in a
+    container gets no notice when one of its groups is empty, and waits for services that have already ended."""
     found = next(
         (path for path in (_CGROUPS, _CGROUPS / "unified") if (path / "cgroup.controllers").exists()), None
     )
@@ -175,7 +176,7 @@ def _remove(folder: Path) -> None:
 
 
 def _remove_cgroup(folder: Path) -> None:
-    # Killed processes leave a group some moments later.
+    # Killed processes leave a group only after a short time.
     for _ in range(50):
         try:
             folder.rmdir()

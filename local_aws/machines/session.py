@@ -1,4 +1,5 @@
-"""A stand-in of AWS's session-manager-plugin, which enters the machine of an instance, or reaches a port of it.
+"""A replacement for AWS's session-manager-plugin, which opens a shell in the machine of an instance, or reaches a port
+of it.
 
 Usage: python -m local_aws.machines.session ARGUMENTS
 
@@ -26,8 +27,8 @@ _FORWARDING, _SSH = "AWS-StartPortForwardingSession", "AWS-StartSSHSession"
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Become a login shell in the machine, or what carries bytes to a port of it. SystemExit with a line that says why
-    not."""
+    """Become a login shell in the machine, or a program that forwards bytes to a port of it. SystemExit with a line
+    that says why not."""
     if list(arguments) == ["--version"]:
         sys.stdout.write(f"{_VERSION}\n")
         return
@@ -56,14 +57,14 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _to_port(pid: int, port: str) -> list[str]:
-    """The command that carries its input to a port of the machine, and what comes from there to its output. Our Python
-    in the machine's network alone."""
+    """The command that sends its input to a port of the machine, and what the port answers to its output. It is our
+    Python, only with the machine's network namespace."""
     program = str(Path(__file__).with_name("to_port.py"))
     return ["nsenter", f"--target={pid}", "--net", "--", sys.executable, "-I", program, port]
 
 
 def _forward(pid: int, port: str, local_port: int, session: str) -> None:
-    """Listen, and carry each connection to the port, until a signal. The words are the plugin's."""
+    """Listen, and forward each connection to the port, until a signal. The messages are those of the plugin."""
     with socket.create_server(("127.0.0.1", local_port)) as server:
         opened = server.getsockname()[1]
         sys.stdout.write(f"Port {opened} opened for sessionId {session}.\nWaiting for connections...\n")
@@ -78,7 +79,7 @@ def _forward(pid: int, port: str, local_port: int, session: str) -> None:
 
 
 def write_plugin(folder: Path) -> None:
-    """A program of the plugin's name in a folder that is put on the PATH of a rehearsal that was kept."""
+    """A program with the plugin's name, in a folder on the PATH of a kept rehearsal."""
     folder.mkdir(exist_ok=True)
     program = folder / "session-manager-plugin"
     package = Path(__file__).parents[2]

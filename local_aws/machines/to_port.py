@@ -1,6 +1,6 @@
-"""Carries its input to a port of this network's 127.0.0.1, and what comes from there to its output.
+"""Sends its input to a port on 127.0.0.1 of this network namespace, and what the port answers to its output.
 
-Usage: python to_port.py PORT. So the agent of Systems Manager connects on a node. Started by session.py.
+Usage: python to_port.py PORT. The agent of Systems Manager connects on a node in the same way. Started by session.py.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ _AT_ONCE = 1 << 16
 
 
 def main(port: str) -> None:
-    """Until the port ends the connection."""
+    """Forward until the port closes the connection."""
     try:
         connection = socket.create_connection(("127.0.0.1", int(port)))
     except OSError as error:
