@@ -1,4 +1,4 @@
-"""What is put before the user before a purchase, and their agreement: amounts of money are as people write them."""
+"""What the user sees before a purchase, and what they agree to."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import Finding, counted, failures, warnings, worst_first
 from nixl_efa.times import moment, span
 
-# A comma stands only before groups of three digits: 500,75 and 1.555,58 are amounts elsewhere, and mean other ones.
+# A comma is accepted only before groups of three digits. 500,75 and 1.555,58 are amounts in some countries, but would
+# mean other amounts here: they are refused.
 _AMOUNT = re.compile(r"(\d+|\d{1,3}(,\d{3})+)(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """What the user has agreed to beforehand.
+    """What the user has agreed to beforehand, by options.
 
-    yes:       to everything that is not asked for by itself; needs max_fee.
-    max_fee:   the highest total fee; None: not said.
-    min_hours: the shortest length of a block that is shorter than what was asked for; None: not said.
-    replace:   that the environment's living block is put aside.
+    yes:       they agree to everything that has no option of its own here; needs max_fee.
+    max_fee:   the highest total fee; None: no limit was given.
+    min_hours: the shortest length that they accept for a block shorter than asked for; None: none was given.
+    replace:   the environment's living block may be replaced.
     """
 
     yes: bool = False
@@ -37,7 +38,7 @@ class Agreement:
 
 
 def agreement(*, yes: bool, max_fee: str | None, min_hours: float | None, replace: bool) -> Agreement:
-    """The agreement in a command's options. BadInput for --yes without a limit, and for what is no amount."""
+    """The agreement in a command's options. BadInput for --yes without a limit, and for a text that is no amount."""
     if yes and max_fee is None:
         raise BadInput("--yes needs --max-fee: say what the purchase may cost at most")
     if min_hours is not None and not 0 <= min_hours < float("inf"):
@@ -57,7 +58,7 @@ def amount(text: str, option: str) -> Decimal:
 
 
 def money(value: Decimal) -> str:
-    """An amount with two decimals, or all that it has when two don't hold it: 1,888.42."""
+    """An amount with two decimals, or with all of its decimals when it has more: 1,888.42."""
     cents = value.quantize(Decimal("0.01"))
     return f"{cents:,}" if cents == value else f"{value:,}"
 
@@ -66,10 +67,13 @@ def money(value: Decimal) -> str:
 class Proposal:
     """A purchase before it is agreed to.
 
-    findings: what speaks for and against it. held, slot: what the environment has, and as what the block is kept; None
-    for one that is for no environment. number: the highest of the shared journal. running: instances in the block that
-    is put aside. both: how long it and another block of the environment are paid for at once. extended: the offerings
-    by which a block that is extended was extended before.
+    findings: what speaks for and against it.
+    held:     what the environment has. slot: as which of its blocks the new one is kept. Both are None for a block that
+              is for no environment.
+    number:   the highest number of the shared journal.
+    running:  how many instances run in the block that is replaced.
+    both:     for how long this block and another one of the environment are paid for at the same time.
+    extended: for an extension, the offerings by which the block was already extended.
     """
 
     order: Order
@@ -83,7 +87,7 @@ class Proposal:
 
 
 def show(proposal: Proposal, buyer: Buyer) -> None:
-    """Says what is bought, who pays, and what speaks against it. Failure when something makes it useless."""
+    """Shows what is bought, who pays, and what speaks against it. Failure when a finding makes the purchase useless."""
     order, offering = proposal.order, proposal.order.offering
     what = "extension" if offering.extends else "Capacity Block"
     block = f" of {offering.extends}" if offering.extends else ""
@@ -134,8 +138,8 @@ def check_limits(proposal: Proposal, agreed: Agreement) -> None:
 
 
 def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
-    """Asks the user for what was not agreed to beforehand, last of all to type the fee. Failure when they don't
-    agree."""
+    """Asks the user about everything that was not agreed to beforehand. The last question is to type the fee. Failure
+    when they don't agree."""
     check_limits(proposal, agreed)
     fee = proposal.order.offering.fee
     try:
@@ -151,8 +155,8 @@ def agree(proposal: Proposal, agreed: Agreement, buyer: Buyer) -> None:
 
 
 def ask_for_nodes(running: int, current: Reservation | None, talk: Talk) -> None:
-    """The user types how many nodes run in the block that is put aside; no option answers that. Failure when they
-    don't."""
+    """The user must type how many nodes run in the block that is replaced; no option can answer that for them. Failure
+    when they type anything else."""
     if not running or current is None:
         return
     why = f"The next deployment destroys {counted(running, 'running node')} in {current.id}."

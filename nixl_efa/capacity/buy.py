@@ -1,8 +1,8 @@
-"""Buying a Capacity Block for an environment: what fits, with everything on the table before the fee, exactly once.
+"""Buying a Capacity Block for an environment, exactly once. The user sees everything that matters before they agree.
 
-The story of `nixl-efa capacity buy`, from top to bottom: `_bought_earlier` settles what an earlier run left open,
-`propose` looks at all that matters, `show` and `agree` put it before the user, `buy_once` buys, `finish` saves it and
-tells.
+The steps of `nixl-efa capacity buy`, in order: `_bought_earlier` settles what an earlier run left open, `propose` looks
+at everything that matters, `show` and `agree` ask the user, `buy_once` buys, and `finish` saves the block and reports
+it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class BuyRequest:
     """What to buy, and for whom.
 
     launches:    of every environment of the project, by name.
-    environment: empty: the one that fits; UNBOUND: none.
+    environment: its name; empty: the one that the offering fits; UNBOUND: no environment.
     save:        whether it is written to the environment's parameters.
     """
 
@@ -81,7 +81,8 @@ def buy(request: BuyRequest, buyer: Buyer) -> Outcome:
 
 
 def _earlier_environment(request: BuyRequest, buyer: Buyer) -> str:
-    """For whom an earlier run of the command has bought this offering, or has begun to; empty when none did."""
+    """The environment for which an earlier run of the command bought this offering, or began to; empty when no run
+    did."""
     same = [
         entry
         for entry in buyer.journal.entries()
@@ -120,8 +121,8 @@ def choose_environment(request: BuyRequest, buyer: Buyer) -> str:
 
 
 def _bought_earlier(offering_id: str, lock_name: str, buyer: Buyer) -> Outcome | None:
-    """What an earlier run of this command has bought and can still be used. Failure when another one was left open
-    and turns out to be bought: whoever asks for another purchase should know of the first."""
+    """What an earlier run of this command has bought, if it can still be used. Failure when another purchase was left
+    open and was in fact bought: a user who asks for a second purchase should know of the first."""
     _check_others(offering_id, lock_name, buyer)
     bought = settle_earlier(buyer, lock_name)
     mine = [entry for entry in bought if entry.order.offering.id == offering_id]
@@ -170,7 +171,7 @@ def _check_others(offering_id: str, lock_name: str, buyer: Buyer) -> None:
 
 
 def _is_usable(entry: Entry, buyer: Buyer) -> bool:
-    """Whether what was bought can still be used. EC2 may not show it for a while; then the journal's word counts."""
+    """Whether what was bought can still be used. EC2 may not show it for a while; then the journal decides."""
     region = entry.order.offering.region
     found = find_reservation(buyer.clients.ec2(region), region, entry.reservation_ids[0], buyer.clock.sleep)
     now = buyer.clock.now()
@@ -178,8 +179,8 @@ def _is_usable(entry: Entry, buyer: Buyer) -> bool:
 
 
 def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
-    """The purchase with all that speaks for and against it; everything is asked again. Failure when the offering is
-    gone, when somebody else is buying for the environment, and when a region does not answer.
+    """The purchase with all that speaks for and against it. Everything is requested from AWS again. Failure when the
+    offering is gone, when somebody else is buying for the environment, and when a region does not answer.
 
     chosen: an environment, or UNBOUND.
     """
@@ -204,7 +205,7 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
         return Proposal(order, (*offering_findings(offering, agreed), FOR_NONE), None, None, number)
     subnet_zone, subnet_findings = environment.subnets(buyer, launch, offering.zone)
     own = [entry for entry in buyer.journal.entries() if entry.order.lock_name == name]
-    # What EC2 may not show yet.
+    # EC2 may not show these yet.
     just_bought = [
         (entry.order.environment, entry.order.offering)
         for entry in buyer.journal.entries()
@@ -231,7 +232,7 @@ def propose(request: BuyRequest, chosen: str, buyer: Buyer) -> Proposal:
 
 
 def offering_findings(offering: Offering, agreed: Agreement) -> list[Finding]:
-    """What the offering itself says against it. Pure."""
+    """What speaks against buying, by the offering alone. Pure."""
     findings = []
     if offering.unusable:
         findings.append(
@@ -276,7 +277,8 @@ def judge_purchase(
 def holdings_findings(
     offering: Offering, launch: Launch, held: Holdings, known: Container[str]
 ) -> list[Finding]:
-    """What the environment's other reservations, and where it reads them, say about the purchase. Pure.
+    """What speaks against the purchase because of the environment's other reservations, or of the parameters that it
+    reads them from. Pure.
 
     known: the names of the project's environments.
     """
@@ -294,7 +296,7 @@ def holdings_findings(
         reads = f"reads the fixed {source.id} ({source.set_by})" if source.id else "reads no reservation"
         findings.append(
             Finding(
-                # What is fixed is changed with one word; a stack that reads none can't use the block at all.
+                # A fixed id can be changed in the settings. A stack that reads no reservation can't use the block.
                 Level.WARN if source.id else Level.FAIL,
                 "environment",
                 f"{source.environment} {reads}, so a saved reservation is not used.",

@@ -1,4 +1,4 @@
-"""Who buys, and with what: the account, the clients, the clock, the journals, and how the user is talked to."""
+"""Who buys, and with what: the account, the clients, the clock, the journals, and the messages to the user."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sts import STSClient
 
 LOCK_REGION_VARIABLE = "NIXL_EFA_LOCK_REGION"
-# A region of each partition that is on in every account of it (botocore, partitions.json).
+# One region of each partition that is enabled in every account (botocore, partitions.json).
 _LOCK_REGIONS = {
     "aws": "us-east-1",
     "aws-cn": "cn-north-1",
@@ -37,7 +37,8 @@ _LOCK_REGIONS = {
     "aws-iso-f": "us-isof-south-1",
 }
 _REGION = re.compile(r"[a-z]{2,4}(-[a-z]+)+-\d{1,2}")
-# EC2 shows what was bought only after some time, and a call may take a minute: less is no proof at AWS.
+# EC2 shows a purchase only after some time, and a call may take a minute. After a shorter wait, a purchase that is not
+# found may still exist.
 LEAST_SETTLE_SECONDS = 300.0
 LONGEST_WAIT_SECONDS = 86400.0
 
@@ -71,10 +72,10 @@ class AwsClients(Protocol):
 
 
 class Talk(Protocol):
-    """How the user is talked to."""
+    """Messages and questions to the user."""
 
     def tell(self, message: str) -> None:
-        """A line beside the result."""
+        """Shows a line that is not part of the result."""
         ...
 
     def ask(self, question: str) -> str:
@@ -82,20 +83,20 @@ class Talk(Protocol):
         ...
 
     def report(self, entry: Entry, outcome: str, kept_as: str = "") -> None:
-        """What came of an order: "bought", "already-bought" or "not-bought", and as what it is kept for its environment
-        ("current", "next" or empty). When it returns, the user knows."""
+        """Reports how an order ended: "bought", "already-bought" or "not-bought", and as which block of its environment
+        it is kept ("current", "next" or empty). When this returns, the user has been told."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class WaitingRule:
-    """How long a purchase whose answer was lost is looked for, in seconds.
+    """How long to look for a purchase whose answer was lost, in seconds.
 
     EC2 is eventually consistent: what was bought can stay invisible for some time, so one look that finds nothing
     proves nothing (EC2 API reference, eventual-consistency).
 
-    look:   how long the command that lost the answer looks before it gives up for now.
-    settle: how old a call must be before not finding it means that it bought nothing.
+    look:   how long the command that lost the answer looks before it stops.
+    settle: the age of the call from which on a purchase that is not found was not made.
     """
 
     look_seconds: float = 60
@@ -103,16 +104,16 @@ class WaitingRule:
 
     @property
     def pause_seconds(self) -> float:
-        """Between two looks: 5, less when the whole wait is short."""
+        """The pause between two looks: 5 seconds, or less when the whole wait is short."""
         return min(5.0, max(self.settle_seconds / 10, 0.05))
 
     def settled_at(self, entry: Entry) -> datetime:
-        """From when on not finding the entry's purchase means that there is none."""
+        """The time from which on a purchase that is not found was not made."""
         return entry.changed_at + timedelta(seconds=self.settle_seconds)
 
 
 def checked_rule(look_seconds: float, settle_seconds: float) -> WaitingRule:
-    """The rule of these figures. BadInput for one that is not a length of time up to a day."""
+    """The rule with these two lengths. BadInput for one that is not between zero and a day."""
     for option, seconds in (("--look-seconds", look_seconds), ("--settle-seconds", settle_seconds)):
         if not 0 <= seconds <= LONGEST_WAIT_SECONDS:
             raise BadInput(
@@ -123,7 +124,7 @@ def checked_rule(look_seconds: float, settle_seconds: float) -> WaitingRule:
 
 @dataclass(frozen=True, slots=True)
 class Buyer:
-    """One buyer at one place. state: the directory of its journal and locks."""
+    """One buyer at one place (order.Place). state: the directory of its journal and locks."""
 
     clients: AwsClients
     clock: Clock
@@ -142,7 +143,7 @@ class Buyer:
 
     @property
     def by(self) -> str:
-        """The identity and the machine, so that whoever finds the lock knows whom to ask and where to look."""
+        """The identity and the machine: a person who finds the lock then knows whom to ask and where to look."""
         return f"{self.account.arn} on {os.uname().nodename}"
 
     @property
@@ -166,9 +167,10 @@ class Buyer:
         return self.shared_journal(order.lock_name, order.lock_region)
 
     def record(self, entry: Entry, before: str = "") -> bool:
-        """Writes an entry into this machine's journal, then into the shared one; whether this machine has it.
+        """Writes an entry into this machine's journal, then into the shared one. Returns whether this machine's journal
+        took it.
 
-        A failure is said, with `before` in front, and not raised.
+        A failure is not raised but shown to the user, with the text `before` in front.
         """
         try:
             self.journal.write(entry)
@@ -188,20 +190,20 @@ class Buyer:
 
 
 def identify(clients: AwsClients, region: str, profile: str) -> Account:
-    """Whose credentials these are. The alias is left out where it may not be read."""
+    """The account of these credentials. Its alias is left out where the permission to read it is missing."""
     found = caller(clients.sts(region))
     try:
         aliases = clients.iam().list_account_aliases().get("AccountAliases") or [""]
     except Exception:
-        # Only for the eyes: a missing permission or a service out of reach must not stop anything.
+        # The alias is only shown: a missing permission or an unreachable service must not stop anything.
         aliases = [""]
     endpoint = own_endpoint(clients.ec2(region).meta.endpoint_url)
     return replace(found, alias=aliases[0], profile=profile, endpoint=endpoint)
 
 
 def lock_region(account: Account, environ: Mapping[str, str]) -> str:
-    """Where the lock of an environment is: the same region from wherever it is looked for. BadInput for a variable
-    that names no region."""
+    """The region of the locks. It is the same for every caller, whatever region they use. BadInput for a variable that
+    names no region."""
     chosen = environ.get(LOCK_REGION_VARIABLE, "")
     if chosen and not _REGION.fullmatch(chosen):
         raise BadInput(
@@ -216,7 +218,7 @@ def lock_region(account: Account, environ: Mapping[str, str]) -> str:
 
 
 def own_endpoint(url: str) -> str:
-    """The endpoint when it is not AWS's own: what is bought there has nothing to do with what is bought at AWS."""
+    """The endpoint when it is not AWS's own, else empty: purchases there are separate from purchases at AWS."""
     host = urlsplit(url).hostname or ""
     aws = (".amazonaws.com", ".amazonaws.com.cn", ".api.aws", ".amazonaws.eu")
     return "" if host.endswith(aws) else url

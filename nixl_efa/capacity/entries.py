@@ -1,5 +1,5 @@
-"""The entries of `capacity` that leave open which nodes they take: filled by what EC2 shows of their reservations, and
-kept in a file beside the environment's own, which a synthesis reads."""
+"""The entries of `capacity` that don't say which nodes they take. They are filled from what EC2 shows of their
+reservations, and kept in a file beside the environment's own file; synthesis reads it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Shares = dict[str, list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Filled:
-    """One entry: its reservation with the places in it, and which nodes it takes."""
+    """One entry: its reservation, the places in it, and the nodes that it takes."""
 
     room: Room
     shares: Shares
@@ -42,10 +42,12 @@ def fill_entries(
 ) -> list[Filled]:
     """Fills the entries and writes what changed. Failure where there is not room for all nodes.
 
-    Goes over to the next block of an entry first, where nobody has to be asked.
+    First makes an entry's next block its current one, where that needs no question to the user.
 
-    settings: unfilled. acting: of each entry, by its target's name: the launch into it, who asks, and the names of the
-    nodes that may run in it (users.node_names). directory: that of the environments' files.
+    settings:  with the entries not filled.
+    acting:    for each entry, by its target's name: the launch into it, its buyer, and the names of the nodes that may
+               run in it (users.node_names).
+    directory: the folder of the environments' files.
     """
     rooms: list[Room] = []
     running: dict[str, int] = {}
@@ -83,8 +85,11 @@ def fill_entries(
 def _placed(
     settings: Settings, before: Sequence[Mapping[str, Any]], running: Mapping[str, int]
 ) -> list[dict[str, list[int]]]:
-    """Where each node is, by role: where it runs, also before the first time and where a deployment that was to move it
-    was not agreed; else where it was filled in. running: the entry by the tag Name."""
+    """The entry of each node, by role: the one that it runs in, else the one that the file gives it.
+
+    A node can run elsewhere than the file says: when there is no file yet, or when the user refused the deployment that
+    would have moved it. running: the entry of each running node, by its tag Name.
+    """
     placed: list[dict[str, list[int]]] = [{role: [] for role in COUNTS} for _ in before]
     for node in nodes_of(settings.name_prefix, settings.producers, settings.consumers):
         _, number = place(node.name)
@@ -96,7 +101,7 @@ def _placed(
 
 
 def _read(file: Path) -> dict[str, Any]:
-    """What was filled in, by reservation. Failure for a file that this command has not written."""
+    """The nodes in the file, by reservation. Failure for a file that this command did not write."""
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
         for one in found:

@@ -1,7 +1,8 @@
-"""What an environment has: the reservation that it uses, the block that follows it, and all that was bought for it.
+"""What an environment has: the reservation that it uses, the block that follows it, and everything bought for it.
 
-The current reservation's id and zone stand where `launch.ReservationSource` says; the next block's in the same
-parameters with "-next" behind. What lives is looked for in every region, since a block is paid for wherever it is.
+The current reservation's id and zone are in the parameters that `launch.ReservationSource` names. The next block's are
+in parameters of the same names with "-next" at the end. Every region is searched for living reservations, since a block
+is paid for in whichever region it is.
 """
 
 from __future__ import annotations
@@ -34,12 +35,13 @@ from nixl_efa.reservation_source import ReservationSource
 from nixl_efa.times import moment, span
 
 CHECK = "environment"
-# A successor may begin before the current block's end; longer than this, both are paid for at once for no reason.
+# The next block may begin before the current one ends. If both last longer than this at the same time, the user pays
+# twice for no reason.
 LONGEST_OVERLAP = timedelta(hours=24)
 
 
 class Slot(StrEnum):
-    """As what a reservation is kept for its environment."""
+    """As which block of its environment a reservation is kept."""
 
     CURRENT = "current"
     NEXT = "next"
@@ -49,10 +51,13 @@ class Slot(StrEnum):
 class Holdings:
     """What an environment has.
 
-    current, next: living or not; None when none is stored. others: living ones that were bought for it and are
-    neither, nor bought together with one of these. stored: its four parameters as they were read. not_asked: regions
-    that may not be looked into, with why. living_instances: the size of all living blocks of the account together.
-    owned: living ones that were bought for an environment, whichever (tag ENVIRONMENT_TAG).
+    current, next:    living or not; None when none is stored.
+    others:           living ones that were bought for it and are neither current nor next, nor bought together with one
+                      of these.
+    stored:           its four parameters as they were read.
+    not_asked:        regions that these credentials may not read, each with the reason.
+    living_instances: the size of all living blocks of the account together.
+    owned:            living ones that were bought for any environment (tag ENVIRONMENT_TAG).
     """
 
     source: ReservationSource
@@ -76,10 +81,10 @@ def holdings(
     entries: Iterable[Entry] = (),
     regions: Sequence[str] | None = None,
 ) -> Holdings:
-    """What the environment has, in every region that is enabled (or those given), asked side by side.
+    """What the environment has, in every region that is enabled (or in those given), asked in parallel.
 
-    entries: what the journals know of its purchases. Failure when a region does not answer: what is not seen could be
-    a living block.
+    entries: the journals' entries of its purchases. Failure when a region does not answer: it could have a living
+    block.
     """
     everywhere = regions or enabled_regions(buyer.clients.ec2(source.region), buyer.clock.sleep)
     stored = read_stored(buyer, source)
@@ -96,7 +101,7 @@ def holdings(
         for one, entry in bought.items()
         if one not in by_id
         and entry.state is not State.NOT_BOUGHT
-        # What may not be looked at is taken for living until its end.
+        # A block in a region that may not be read counts as living until its end.
         and (now < buyer.rule.settled_at(entry) or entry.order.offering.region in not_asked)
     ]
 
@@ -109,7 +114,7 @@ def holdings(
 
     current = named_one(current_id)
     following = named_one(next_id) if next_id != current_id else None
-    # What failed or is over speaks for none of the others of its purchase, which may live.
+    # Only a living one: where the current one failed or ended, others of the same purchase may still live unused.
     used = [one for one in (current, following) if one is not None and one.lives(now)]
     others = [
         one
@@ -117,7 +122,7 @@ def holdings(
         if one.id not in named and one.lives(now) and not any(map(one.is_bought_with, used))
     ]
     if others and source.beside:
-        # Bought for this one, and kept for another of the environment: its entries have been put in another order.
+        # Bought for this target and kept for another target of the environment: the order of the entries was changed.
         ssm = buyer.clients.ssm(source.region)
         kept = {one.value for one in parameters.read_many(ssm, source.beside).values()}
         others = [one for one in others if one.id not in kept]
@@ -145,14 +150,14 @@ def read_stored(buyer: Buyer, source: ReservationSource) -> dict[str, Stored]:
 
 
 def reservations_everywhere(buyer: Buyer, regions: Sequence[str]) -> tuple[list[Reservation], dict[str, str]]:
-    """Every reservation of the regions, and those that may not be looked into, with why. Failure when one does not
-    answer."""
+    """Every reservation of the regions, and the regions that may not be read, each with the reason. Failure when a
+    region does not answer."""
 
     def ask(region: str) -> list[Reservation]:
         return reservations_in(buyer.clients.ec2(region), region, buyer.clock.sleep)
 
     answers, errors = ask_all(regions, ask)
-    # Who may not look there may not buy there either: such regions are closed by a policy of the organization.
+    # Credentials that may not read a region can't buy in it either: a policy of the organization closes such regions.
     denied = {region: explain(error) for region, error in errors.items() if missing_permission(error)}
     for region, error in errors.items():
         if region not in denied:
@@ -166,7 +171,7 @@ def reservations_everywhere(buyer: Buyer, regions: Sequence[str]) -> tuple[list[
 def slot_for(
     offering: Offering, held: Holdings, now: datetime, *, replace: bool
 ) -> tuple[Slot, list[Finding]]:
-    """As what a purchase is kept, and what speaks against it. Pure.
+    """The slot in which a purchase is kept, and what speaks against it. Pure.
 
     An environment has one living block at a time. While its current one lives, a later one is kept as the next.
     """
@@ -228,7 +233,7 @@ def not_saved_findings(held: Holdings, now: datetime) -> list[Finding]:
 def next_finding(
     following: Reservation, launch: Launch, now: datetime, current: Reservation | None = None
 ) -> Finding:
-    """What an environment's next block is, and whether it will fit and last longer than the current one. Pure."""
+    """A finding about the environment's next block: whether it will fit and last longer than the current one. Pure."""
     check, name = "next block", launch.environment
     faults = failures(judge(following, launch, now))
     if faults:
@@ -247,7 +252,7 @@ def next_finding(
 
 
 def overlap(offering: Offering, current: Reservation | None) -> timedelta:
-    """For how long both are paid for at once."""
+    """For how long both are paid for at the same time."""
     if current is None or current.end is None:
         return timedelta(0)
     return max(current.end - offering.start, timedelta(0))
@@ -256,9 +261,9 @@ def overlap(offering: Offering, current: Reservation | None) -> timedelta:
 def overlap_of_extension(
     extension: Offering, extended: Reservation, held: Holdings, now: datetime
 ) -> tuple[timedelta, list[Finding]]:
-    """For how much of an extension another block of the environment is paid for, too, and what to say of it. Pure.
+    """For how much of an extension another block of the environment is paid for too, and the finding about it. Pure.
 
-    What was bought together with the block is extended together with it, or after it.
+    Blocks that were bought together with this one don't count: they are extended together with it, or after it.
     """
     others = [one for one in held.living(now) if one.id != extended.id and not one.is_bought_with(extended)]
     both = [
@@ -279,8 +284,8 @@ def overlap_of_extension(
 
 
 def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[Change]:
-    """What has to be written, over what was read, so that the reservation is the environment's current or next one:
-    the zone first, so that the id never stands beside an older zone for long."""
+    """The parameters to write, with the values that were read, to make the reservation the environment's current or
+    next one. The zone comes first, so that the new id is never stored beside the old zone."""
     source, stored = held.source, held.stored
     at_zone, at_id = (
         (source.zone_parameter, source.id_parameter)
@@ -291,8 +296,8 @@ def changes(held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[
 
 
 def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: str) -> list[str]:
-    """Writes the reservation as the environment's current or next one; returns the parameters that hold it. Changed
-    when somebody else has written since `held` was read."""
+    """Writes the reservation as the environment's current or next one and returns the names of the parameters that hold
+    it. Changed when somebody else has written them since `held` was read."""
     planned = changes(held, slot, reservation_id, zone)
     parameters.write_together(buyer.clients.ssm_once(held.source.region), planned, buyer.clock.sleep)
     for change in planned:
@@ -307,8 +312,8 @@ def save(buyer: Buyer, held: Holdings, slot: Slot, reservation_id: str, zone: st
 
 
 def subnets(buyer: Buyer, launch: Launch, zone: str) -> tuple[str, list[Finding]]:
-    """The zone of the subnet that the settings name (empty when they name none), and what is wrong with the subnets for
-    a block in `zone`."""
+    """The zone of the subnet that the settings name (empty when they name none), and findings about subnets for a block
+    in `zone`."""
     wanted = (
         ("subnet-id", launch.subnet_id)
         if launch.subnet_id
@@ -342,7 +347,7 @@ def subnets(buyer: Buyer, launch: Launch, zone: str) -> tuple[str, list[Finding]
 
 
 def _unknown(reservation_id: str, region: str, entry: Entry | None) -> Reservation:
-    """A reservation that EC2 does not show, with what a journal knows of it."""
+    """A reservation that EC2 does not show, with the data that a journal has about it."""
     bought = entry.order.offering if entry is not None else None
     return Reservation(
         id=reservation_id,

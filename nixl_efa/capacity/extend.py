@@ -21,9 +21,9 @@ from nixl_efa.launch import Launch
 
 @dataclass(frozen=True, slots=True)
 class ExtendRequest:
-    """How many hours more, and for which block.
+    """By how many hours to extend which block.
 
-    environment: empty takes the one in the block's tag.
+    environment: its name; empty: the one in the block's tag.
     launches:    of the environments that are known, by name.
     """
 
@@ -36,7 +36,7 @@ class ExtendRequest:
 
 
 def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
-    """Buys the cheapest extension, unless an earlier run of the command turns out to have bought one.
+    """Buys the cheapest extension, unless an earlier run of the command has bought one.
 
     Failure when nothing was bought, with the reason; Unclear when that isn't known yet.
     """
@@ -51,8 +51,8 @@ def extend(request: ExtendRequest, buyer: Buyer) -> Outcome:
         dry_run(proposal.order, buyer)
         return Outcome("dry-run", proposal.order)
     with machine_lock(buyer.locks, lock):
-        # The offerings of an extended block are new ones, so an offering does not tell that it is the same command
-        # again; that its entry is open does.
+        # A block that was extended gets new offerings, so the offering does not show that this is the same command run
+        # again. An open entry does.
         bought = settle_earlier(buyer, lock)
         if bought:
             buyer.talk.tell(f"this command has extended {request.block.id} before; nothing was bought now")

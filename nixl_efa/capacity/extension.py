@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 CHECK = "extension"
 LATEST = timedelta(hours=1)
-# When an unpaid extension fails: so long after its purchase, and so long before the block's old end.
+# An unpaid extension fails this long after its purchase, and this long before the block's old end.
 LONGEST_PAYMENT = timedelta(hours=12)
 PAID_BEFORE_END = timedelta(minutes=35)
 
@@ -38,9 +38,9 @@ PAID = "payment-succeeded"
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """One extension of a block, as DescribeCapacityBlockExtensionHistory tells it.
+    """One extension of a block, from DescribeCapacityBlockExtensionHistory.
 
-    status: "payment-pending", "payment-succeeded" or "payment-failed". start is the block's old end, end its new one.
+    status: "payment-pending", "payment-succeeded" or "payment-failed". start: the block's old end. end: its new end.
     """
 
     offering_id: str
@@ -54,13 +54,13 @@ class Extension:
 
     @property
     def paid_until(self) -> datetime:
-        """When its payment fails at the latest."""
+        """The latest time at which its payment can succeed."""
         before_end = self.start - PAID_BEFORE_END
         return before_end if self.purchased is None else min(self.purchased + LONGEST_PAYMENT, before_end)
 
 
 def extensions_of(ec2: EC2Client, reservation_ids: Sequence[str], sleep: Sleep) -> list[Extension]:
-    """Every extension of these blocks, by anybody, the oldest first."""
+    """Every extension of these blocks, whoever bought it, the oldest first."""
     if not reservation_ids:
         return []
     request = {"CapacityReservationIds": list(reservation_ids)}
@@ -73,8 +73,8 @@ def extensions_of(ec2: EC2Client, reservation_ids: Sequence[str], sleep: Sleep) 
 def extensions_everywhere(
     ec2_of: Callable[[str], EC2Client], found: Iterable[Reservation], sleep: Sleep
 ) -> tuple[dict[str, list[Extension]], dict[str, Exception]]:
-    """Every extension of those of the reservations that are blocks, by region, asked side by side, and the regions that
-    failed with their errors."""
+    """Every extension of the blocks among the reservations, by region, asked in parallel; and the regions that failed,
+    with their errors."""
     blocks: dict[str, list[str]] = {}
     for one in found:
         if one.is_block:
@@ -110,8 +110,8 @@ def newest(extensions: Iterable[Extension], reservation_id: str) -> Extension | 
 class Payments:
     """What a block costs, with its extensions. Each is an amount with its currency ("3171.5712 USD"), empty for none.
 
-    paid:       the block and its paid extensions; empty where the block's own fee is not known (bought elsewhere).
-    extensions: its paid extensions alone. pending: what is bought and not yet paid.
+    paid:       the block and its paid extensions; empty where the block's own fee is not known (bought by other means).
+    extensions: its paid extensions alone. pending: extensions that are bought and not yet paid.
     """
 
     paid: str
@@ -135,7 +135,7 @@ def payments(block: Reservation, extensions: Iterable[Extension]) -> Payments:
 
 
 def _sum(fees: Iterable[str]) -> str:
-    """Amounts ("1888.42 USD") added up, each currency by itself. What is no amount stands as it is."""
+    """The sum of amounts ("1888.42 USD"), for each currency by itself. A text that is no amount is kept as it is."""
     totals: dict[str, Decimal] = {}
     texts = []
     for fee in fees:
@@ -148,7 +148,7 @@ def _sum(fees: Iterable[str]) -> str:
 
 
 def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> list[Offering]:
-    """What AWS offers to extend the block by so many hours, the cheapest first."""
+    """AWS's offers to extend the block by `hours`, the cheapest first."""
     request = {"CapacityReservationId": block.id, "CapacityBlockExtensionDurationHours": hours}
     items = all_items(
         ec2.describe_capacity_block_extension_offerings, "CapacityBlockExtensionOfferings", sleep, request
@@ -160,15 +160,15 @@ def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> lis
 
 
 def whole_block(reservation: Reservation) -> str:
-    """The Capacity Block that is extended with a reservation of UltraServers; empty for any other reservation, which is
-    a block of its own."""
+    """The Capacity Block to which a reservation of UltraServers belongs and which is extended as a whole. Empty for any
+    other reservation, which is a block by itself."""
     return reservation.block_id if is_ultra_server(reservation.instance_type) else ""
 
 
 def check_extendable(block: Reservation, extensions: Sequence[Extension], hours: int, now: datetime) -> None:
     """Failure when AWS would not extend this reservation now, with the reason. Pure.
 
-    The earliest moment is AWS's to say: two editions of its page differ by a day about it.
+    How early a block can be extended is left to AWS's answer: two editions of its page differ about it by a day.
     """
     if not block.is_block or block.end is None:
         raise Failure(
@@ -208,7 +208,7 @@ def offer_findings(extension: Offering, now: datetime) -> list[Finding]:
 
 
 def finding(extension: Extension | None) -> Finding | None:
-    """What the last extension of a block means for its end; None without one. Pure."""
+    """The finding about what the last extension of a block means for its end; None without one. Pure."""
     if extension is None:
         return None
     block, old, new = extension.reservation_id, moment(extension.start), moment(extension.end)

@@ -1,8 +1,8 @@
 """Which node goes into which reservation, where the entries of `capacity` don't say it: `nixl-efa capacity fill`. Pure.
 
-What runs, or is placed, stays where it is for as long as its reservation lives. The others go in order into what is
-free, the reservation that ends first before the others: its time is paid for and runs out. What ends later keeps its
-free places for the nodes that then lose theirs.
+A node that runs in a reservation, or was placed in one, stays there as long as the reservation lives. The other nodes
+are placed in order into free places, first in the reservation that ends first: its time is paid for and runs out.
+Reservations that end later keep their free places for the nodes that lose theirs at that end.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _NEVER = datetime.max.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The reservation of an entry, None where none is stored or EC2 does not show it, and how many nodes of the
-    environment it can take: what is free, and what they hold already."""
+    """The reservation of an entry (None where none is stored or EC2 does not show it), and how many nodes of the
+    environment it can take: its free places and those that these nodes have already."""
 
     reservation: Reservation | None
     places: int
@@ -42,8 +42,8 @@ def fill(
 ) -> list[dict[str, list[int]]]:
     """The numbers of the nodes of each role in each entry.
 
-    counts: nodes by role. placed: the same as it is now, for as many entries as were filled. Failure where there is not
-    room for all.
+    counts: the number of nodes by role. placed: the present result, for the entries that were filled before. Failure
+    where there is not room for all.
     """
     nodes = [(role, number) for role in ROLES for number in range(1, counts[role] + 1)]
     at = {

@@ -1,8 +1,9 @@
-"""What searches have found, kept on this machine: when, of which type, in which regions, and at what fee each block.
+"""The results of searches, kept on this machine: when, which type, which regions, and the fee of each block.
 
-A file of lines, a search a line, beside the journals: offers.jsonl in the state directory. A line is written at once,
-under a lock, so that several processes may search; one that can't be read is left out, and no other one with it. It
-names its form ("v"), and members may be added to a form. The newest MOST_BYTES are kept.
+The file is offers.jsonl in the state directory, beside the journals, with one line for each search. A line is written
+in one write under a lock, so that several processes may search. A line that can't be read is left out; the others are
+still used. Each line names the version of its form ("v"); members may be added to a version. The newest MOST_BYTES are
+kept.
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from nixl_efa.files import make_directory, written_at_once
 
 FORM = 1
 MOST_BYTES = 8 * 1024 * 1024
-# More than anything costs: what is shown has room for less.
+# Above any real fee, and more than the columns have room for. A line with such a fee is counted as lost.
 _NO_FEE = Decimal(10) ** 12
-# What a look at all regions and lengths has found is some 100 KB.
+# A lock is held for one write (some 100 KB for a search of all regions and lengths), so 2 seconds of tries are enough.
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.1
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A block as a search saw it: its instances, its fee for all of them and the whole time, and whether a pair of
+    """A block as a search showed it: its instances, the fee for all of them and the whole time, and whether a pair of
     nodes can use it."""
 
     region: str
@@ -49,7 +50,7 @@ class Seen:
 
     @property
     def block(self) -> tuple[str, str, int, datetime, datetime, bool]:
-        """What tells it from other blocks: offering ids change from search to search."""
+        """What identifies the block: offering ids change from search to search."""
         return self.region, self.zone, self.count, self.start, self.end, self.usable
 
     @property
@@ -62,8 +63,8 @@ class Seen:
 class Look:
     """One search.
 
-    instance_type, count: what was searched for, or UltraServers. hours: the lengths asked for.
-    regions: those that answered. endpoint: where EC2 was asked when that is not AWS's own; else empty.
+    instance_type, count: what was searched for: instances, or UltraServers. hours: the lengths asked for.
+    regions: those that answered. endpoint: that of EC2 when it is not AWS's own; else empty.
     """
 
     at: datetime
@@ -85,13 +86,13 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What was kept, the earliest first, and how many lines could not be read."""
+    """The searches that were kept, the earliest first, and the number of lines that could not be read."""
 
     looks: tuple[Look, ...] = ()
     lost: int = 0
 
     def of(self, instance_type: str, count: int, endpoint: str) -> tuple[Look, ...]:
-        """The searches for so many of a type at one place."""
+        """The searches for this type and count at one endpoint."""
         wanted = (instance_type, count, endpoint)
         return tuple(one for one in self.looks if (one.instance_type, one.count, one.endpoint) == wanted)
 
@@ -121,7 +122,7 @@ def path_in(state: Path) -> Path:
 
 
 def keep(path: Path, look: Look) -> None:
-    """Adds a search to the file, and drops the oldest ones when it has become too long. OSError when that can't be
+    """Adds a search to the file, and drops the oldest ones when the file is too long. OSError when that can't be
     done."""
     line = (json.dumps(_to_json(look), separators=(",", ":")) + "\n").encode()
     make_directory(path.parent)
@@ -129,7 +130,7 @@ def keep(path: Path, look: Look) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
             size = os.fstat(descriptor).st_size
-            # What a process that was killed has left ends here, so that it costs its own line alone.
+            # A killed process can leave a line without its end. A newline ends it, so that only that line is lost.
             broken = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
             whole = b"\n" + line if broken else line
             if os.write(descriptor, whole) != len(whole):
@@ -142,8 +143,8 @@ def keep(path: Path, look: Look) -> None:
 
 
 def read(path: Path) -> History:
-    """What the file holds. A line that is damaged, or of a form that this version does not know, is counted as lost;
-    a file that is not there holds nothing. OSError when it can't be read."""
+    """What the file holds. A line that is damaged, or of a version that this program does not know, is counted as lost.
+    A missing file holds nothing. OSError when it can't be read."""
     try:
         lines = path.read_bytes().splitlines()
     except FileNotFoundError:
@@ -160,7 +161,7 @@ def read(path: Path) -> History:
 
 
 def _shorten(path: Path) -> None:
-    """Half of what may be kept stays, so that this is done seldom."""
+    """Keeps the newest half of MOST_BYTES, so that this is needed only now and then."""
     kept: list[bytes] = []
     size = 0
     for line in reversed(path.read_bytes().splitlines(keepends=True)):
@@ -174,8 +175,8 @@ def _shorten(path: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """Holds a lock beside the file, which is itself replaced at times. OSError when another process has it too long: a
-    search is worth more than its record."""
+    """Holds a lock in a file of its own, since offers.jsonl is sometimes replaced. OSError when another process holds
+    it too long: a search must not wait for its record."""
     descriptor = os.open(path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         for _ in range(_LOCK_TRIES):
@@ -261,9 +262,9 @@ def _moment(text: str) -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """How one block's fee has moved: when and at what fee it was first seen, and the fee before the last change.
+    """How one block's fee has changed: when and at what fee it was first seen, and the fee before the last change.
 
-    before: None where it never changed. last_at: when it was seen last.
+    before: None where the fee never changed. last_at: when the block was seen last.
     """
 
     first_at: datetime
@@ -273,7 +274,7 @@ class Track:
 
 
 def tracks(looks: Iterable[Look]) -> dict[tuple[Any, ...], Track]:
-    """How each block's fee has moved, by `Seen.block`. Pure.
+    """How each block's fee has changed, by `Seen.block`. Pure.
 
     looks: of one type and count, the earliest first.
     """
@@ -290,13 +291,14 @@ def tracks(looks: Iterable[Look]) -> dict[tuple[Any, ...], Track]:
 
 
 def is_worth_keeping(look: Look, before: Look | None, every: timedelta = timedelta(hours=1)) -> bool:
-    """Whether a look of a watch says something new: another answer than the one kept before, or an hour later. Pure."""
+    """Whether to keep this look of a watch: its answer differs from the last one kept, or that one is an hour old.
+    Pure."""
     return before is None or not look.is_alike(before) or look.at - before.at >= every
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """The lowest rate of a region at one look, with how many blocks were on offer; rate None without a usable one."""
+    """The lowest rate of a region at one look, and how many blocks were on offer; rate None when none is usable."""
 
     at: datetime
     offers: int
@@ -304,9 +306,9 @@ class Point:
 
 
 def rates(looks: Iterable[Look]) -> dict[tuple[str, str], tuple[Point, ...]]:
-    """How the lowest fee for an instance-hour has moved, by region and currency. Pure.
+    """How the lowest fee for an instance-hour has changed, by region and currency. Pure.
 
-    A look at a region without anything on offer is a point of every currency that the region was ever offered in.
+    A look that found no offer in a region adds a point for every currency in which the region ever had offers.
     """
     every = list(looks)
     currencies: dict[str, set[str]] = {}

@@ -1,11 +1,12 @@
-"""The journals of purchases: what was about to be bought is written down before it is.
+"""The journals of purchases: an order is written to them before it is sent.
 
-Each machine has one on its disk, a file an order. All machines share one for each environment in Parameter Store:
-/nixl-efa/<environment>/purchases/000001, 000002, ... It is the environment's lock, too. The environment is locked
-while the highest entry is open, so who wants to buy first makes the next one. Parameter Store makes a parameter only
-once (PutParameter without Overwrite is its one conditional write), so of two buyers one gets the number and the other
-is told who has it. An entry is closed the same way, by 000001-closed beside it, which its owner or `recover` makes.
-Nothing is ever deleted, so nobody can take away a lock that somebody else has made since, or open what is closed.
+Each machine has a journal on its disk, with one file for each order. For each environment all machines share a journal
+in Parameter Store: /nixl-efa/<environment>/purchases/000001, 000002, ... It is also the environment's lock: while the
+highest entry is open, the environment is locked. A buyer therefore first creates the next entry. Parameter Store
+creates a parameter only once (PutParameter without Overwrite is its only conditional write), so of two buyers one gets
+the number, and the other one learns who has it. An entry is closed in the same way, by a second parameter such as
+000001-closed, which its owner or `recover` creates. Nothing is ever deleted, so nobody can remove a newer lock of
+somebody else, or open a closed entry again.
 """
 
 from __future__ import annotations
@@ -57,10 +58,11 @@ class JournalFull(Failure):
 
 
 def later_of(there: Entry, entry: Entry) -> Entry:
-    """Which of two states of one order holds: bought and closed for good; else bought; else the newer word. Pure.
+    """Which of two entries of one order is valid: DONE before all others, then `there` when it is NOT_BOUGHT, then
+    BOUGHT, else the newer one. Pure.
 
-    An order that was closed as not bought, and was bought after all, is closed as bought when it is told and saved,
-    and is not opened for that.
+    An order that was closed as NOT_BOUGHT, but was in fact bought, becomes DONE after it is reported and saved. It is
+    not opened again for that.
     """
     if there.state is State.DONE:
         return there
@@ -72,7 +74,7 @@ def later_of(there: Entry, entry: Entry) -> Entry:
 
 
 class Journal:
-    """The orders of this machine at one place."""
+    """The orders of this machine at one place (order.Place)."""
 
     def __init__(self, directory: Path, place: Place, clock: Clock) -> None:
         self._directory = directory
@@ -80,7 +82,7 @@ class Journal:
         self._clock = clock
 
     def prepare(self, order: Order) -> Entry:
-        """Writes a new order with a tag of its own. JournalFull when the disk doesn't take it."""
+        """Writes a new order with a new, unique tag. JournalFull when the disk doesn't take it."""
         entry = Entry(f"nixl-efa-{uuid.uuid4().hex}", order, self._place, State.PREPARED, self._clock.now())
         return self.write(entry)
 
@@ -98,7 +100,7 @@ class Journal:
         return entry
 
     def entries(self) -> list[Entry]:
-        """Every order of this place, the oldest first. Failure when a file can't be read: it may be an order."""
+        """Every order of this place, the oldest first. Failure when a file can't be read: it may hold an order."""
         return [entry for entry in self._all() if entry.place == self._place]
 
     def _all(self) -> list[Entry]:
@@ -129,7 +131,7 @@ class Journal:
         ]
 
     def find(self, tag: str) -> Entry | None:
-        """The entry with this tag; None when it isn't of this machine."""
+        """The entry with this tag; None when this machine has none."""
         return next((entry for entry in self.entries() if entry.tag == tag), None)
 
 
@@ -143,18 +145,18 @@ class SharedJournal:
         self.path = f"/nixl-efa/{lock_name}/purchases"
 
     def entries(self) -> list[Entry]:
-        """Every order as far as it has come, the oldest first. Failure when a parameter holds something else."""
+        """The latest entry of every order, the oldest order first. Failure when a parameter holds something else."""
         found = all_items(self._ssm.get_parameters_by_path, "Parameters", self._sleep, {"Path": self.path})
         stored = {parameter["Name"]: parameter["Value"] for parameter in found}
-        # "000001" stands before "000001-closed", which counts where it is.
+        # "000001" sorts before "000001-closed", which replaces it where it exists.
         entries = [self._entry(name, stored[name]) for name in sorted(stored)]
         return list({entry.number: entry for entry in entries}.values())
 
     def take(self, entry: Entry, known: int) -> Entry:
-        """Makes the next number for this entry, which locks the environment; returns it with its number.
+        """Creates the next number for this entry, which locks the environment. Returns the entry with its number.
 
-        known: the highest number that was there when the user was asked. Busy when another order is open, or was
-        bought since.
+        known: the highest number at the time when the user was asked. Busy when another order is open, or was bought
+        since then.
         """
         number = known + 1
         while True:
@@ -170,10 +172,10 @@ class SharedJournal:
         return next((entry for entry in self.entries() if entry.tag == tag), None)
 
     def write(self, entry: Entry) -> None:
-        """Writes how far the order has come; nothing where it has no number here.
+        """Writes the order's state; does nothing when the order has no number here.
 
-        It is closed by a parameter of its own, which is made once: what is closed is never opened again, whoever
-        writes at the same moment.
+        A separate parameter closes the order. It is created only once: a closed order is never opened again, even when
+        several machines write at the same moment.
         """
         for _ in range(_WRITE_TRIES):
             there = self.find(entry.tag)
@@ -186,17 +188,17 @@ class SharedJournal:
             except Exception as error:
                 if error_code(error) != "ParameterAlreadyExists":
                     raise
-            # Somebody has closed it at the same moment. As not bought, that is not the last word.
+            # Somebody has closed it at the same moment. If they wrote NOT_BOUGHT, that can still be corrected.
             self._sleep(_WRITE_PAUSE_SECONDS)
         raise Failure(
             f"{self.path} in {self.region} was changed by somebody else at the same moment, several times"
         )
 
     def check_free(self, own: Callable[[str], Entry | None]) -> int:
-        """The highest number there is, 0 for none. Busy when an entry is open.
+        """The highest number that exists, 0 for none. Busy when an entry is open.
 
-        own: finds an entry of this machine by its tag. One that is closed there and could not be closed here is
-        closed now.
+        own: finds an entry of this machine by its tag. An entry that is closed in this machine's journal, but could not
+        be closed in this one, is closed now.
         """
         entries = self.entries()
         for entry in entries:
@@ -208,18 +210,18 @@ class SharedJournal:
         return entries[-1].number if entries else 0
 
     def _create(self, entry: Entry) -> Entry:
-        """Who has the entry's number: this entry, or the one that was quicker."""
+        """The entry that has this number: this one, or one that was created earlier."""
         try:
             self._put(entry, overwrite=False)
         except Exception as error:
             if error_code(error) != "ParameterAlreadyExists":
                 raise
-            # Also when the answer to our own write was lost and the call was repeated.
+            # It can be our own, when the answer to our write was lost and the call was repeated.
             return self._holder(entry.number)
         return entry
 
     def _holder(self, number: int) -> Entry:
-        """Who has a number that is known to be taken. Busy when Parameter Store does not show it yet."""
+        """The entry that has a number which is known to be taken. Busy when Parameter Store does not show it yet."""
         name = f"{self.path}/{number:0{_DIGITS}}"
         answer = self._ssm.get_parameters(Names=[name, name + _CLOSED])
         found = {one["Name"]: one["Value"] for one in result(answer, "Parameters")}
@@ -267,15 +269,15 @@ class SharedJournal:
 
 
 def shared_names(ssm: SSMClient, sleep: Sleep) -> set[str]:
-    """The environments (and what stands for none) that have a shared journal in this region."""
+    """The environments that have a shared journal in this region; UNBOUND and the names of extensions' locks too."""
     request = {"Path": "/nixl-efa", "Recursive": True}
     found = all_items(ssm.get_parameters_by_path, "Parameters", sleep, request)
     return {match[1] for one in found if (match := _ENTRY_NAME.fullmatch(one["Name"]))}
 
 
 def open_entries(shared: SharedJournal, own: Journal, lock_name: str) -> tuple[Entry, ...]:
-    """The open orders of an environment, of this machine and of all others; each once, as far as the journal has it
-    that knows more."""
+    """The open orders of an environment, of this machine and of all others. Each is listed once, from the journal with
+    the later state."""
     known = {entry.tag: entry for entry in shared.entries()}
     for entry in own.entries():
         if entry.order.lock_name == lock_name:
@@ -285,7 +287,7 @@ def open_entries(shared: SharedJournal, own: Journal, lock_name: str) -> tuple[E
 
 @contextlib.contextmanager
 def machine_lock(directory: Path, lock_name: str) -> Iterator[None]:
-    """Holds the environment's lock on this machine; it falls with its process, whatever ends that.
+    """Holds the environment's lock on this machine. The lock is released when its process ends, for whatever reason.
 
     Busy when another process has it; Failure when the file can't be made.
     """
@@ -307,7 +309,7 @@ def machine_lock(directory: Path, lock_name: str) -> Iterator[None]:
                 f"process {holder} on this machine is buying for {locked_for(lock_name)} right now: nothing was bought here. "  # noqa: E501
                 "Wait for it to end."
             ) from None
-        # Only a help for the reader; the lock itself is flock's.
+        # The process id only helps a person who reads the file; the lock itself is flock's.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)

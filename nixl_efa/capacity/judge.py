@@ -1,4 +1,4 @@
-"""Whether a reservation fits a launch: the one judge of buy, save, load, list, check, status and deploy. Pure.
+"""Whether a reservation fits a launch. All of buy, save, load, list, check, status and deploy use this judge. Pure.
 
 Sources, where no other is named: EC2 user guide, capacity-blocks-launch (what must match), capacity-blocks-view
 and EC2 API reference, CapacityReservation (the states).
@@ -20,17 +20,17 @@ from nixl_efa.settings.values import RESERVATION_ID
 from nixl_efa.times import moment, span
 
 LINUX = "Linux/UNIX"
-# In the ARN of a group of reservations (EC2 API, CapacityReservationTarget, CapacityReservationResourceGroupArn).
+# Part of the ARN of a group of reservations (EC2 API, CapacityReservationTarget, CapacityReservationResourceGroupArn).
 GROUP = ":resource-groups:"
 # LaunchStatus of an UltraServer's reservation (botocore, CapacityReservationLaunchStatus).
 UNLAUNCHABLE = "unlaunchable"
-# What each state of botocore's CapacityReservationState means for a launch. "active" lets instances in, those of
-# reservation.DEAD_STATES never do again, and every other one may still become active.
+# What each state of botocore's CapacityReservationState means for a launch. In "active" instances can be launched, in
+# reservation.DEAD_STATES they never can again, and every other state may still become active.
 #
-# AWS describes "unavailable" nowhere. Its nearest word is "capacity that is unavailable for use due to a system
-# status check failure" (EC2 API reference, CapacityBlockStatus): nothing can be launched now, and nothing says that
-# the block is lost. So it is one that is not usable yet, and counts as living: a block that was paid for is not
-# given up, or bought again, on a guess.
+# AWS does not describe "unavailable". The nearest description is "capacity that is unavailable for use due to a system
+# status check failure" (EC2 API reference, CapacityBlockStatus): nothing can be launched now, but nothing says that
+# the block is lost. So it counts as living and not usable yet: a block that was paid for must not be given up, or
+# bought again, because of a guess.
 MEANINGS = {
     "active": "its capacity can be used",
     "scheduled": "it has not started yet",
@@ -64,9 +64,9 @@ def judge(
 
     zone:      the zone that is stored beside the reservation's id.
     subnet_id, subnet_zone: the nodes' subnet, where it is known.
-    tenancy:   of what is launched into the nodes' VPC, where it is known.
+    tenancy:   the tenancy of instances in the nodes' VPC, where it is known.
     account:   the account of the credentials.
-    use:       what runs in it; None when that was not looked at.
+    use:       what runs in the reservation; None when that was not looked up.
     """
     offered = reservation.state == OFFERED
     if not offered and not is_well_formed(reservation.id):
@@ -88,7 +88,7 @@ def judge(
             *_time(reservation, launch, now),
         ]
     findings.append(state_finding(reservation, now, must_be_active=launch.must_be_active))
-    # EC2 shows no single offering by its id.
+    # EC2 has no call that shows an offering by its id.
     by_hand = "" if offered else command(reservation.id, reservation.region, launch.profile)
     return [each if each.command else replace(each, command=by_hand) for each in findings]
 
@@ -105,9 +105,9 @@ def command(reservation_id: str, region: str, profile: str = "") -> str:
 
 
 def id_finding(launch: Launch, reservation_id: str) -> Finding | None:
-    """What can be said before any reservation is looked up; None when there is one to look up.
+    """The finding when there is no reservation to look up; None when there is one.
 
-    reservation_id: the settings' own, or what their parameter holds; empty when it holds none.
+    reservation_id: from the settings, or from the parameter that they name; empty when that holds none.
     """
     source = launch.reservation
     if not source.is_named and launch.market == "capacity-block":
@@ -143,9 +143,9 @@ def parameter_command(launch: Launch) -> str:
 
 
 def state_finding(reservation: Reservation, now: datetime, *, must_be_active: bool) -> Finding:
-    """Whether instances are let in, by its state alone.
+    """Whether instances can be launched into it, by its state alone.
 
-    must_be_active: one that may still become active is a FAIL, else a WARN.
+    must_be_active: a state that may still become active is a FAIL if this is true, else a WARN.
     """
     check, name, state = "reservation state", reservation.id, reservation.state
     starts = ""
@@ -179,14 +179,15 @@ def state_finding(reservation: Reservation, now: datetime, *, must_be_active: bo
 
 
 def stops_at(reservation: Reservation) -> datetime | None:
-    """When EC2 begins to terminate what runs in a block. An On-Demand reservation terminates nothing: its end."""
+    """When EC2 begins to terminate the instances in a block. For an On-Demand reservation, which terminates nothing:
+    its end."""
     if reservation.end is None or not reservation.is_block:
         return reservation.end
     return terminates_at(reservation.end, reservation.instance_type)
 
 
 def is_at_end(found: Reservation, now: datetime) -> bool:
-    """Whether EC2 terminates what runs in a block, and so lets nothing in any more."""
+    """Whether EC2 has begun to terminate the instances in a block; nothing can be launched into it then."""
     stop = stops_at(found)
     return found.is_block and stop is not None and stop <= now
 
@@ -231,7 +232,7 @@ def _kind(found: Reservation, launch: Launch) -> Finding:
             "Set use_capacity_block = true.",
         )
     if found.interruptible:
-        # EC2 user guide, capacity-consumer-procedures; AWS provider 5.100 does not know that market type.
+        # EC2 user guide, capacity-consumer-procedures. AWS provider 5.100 does not support that market type.
         return failed(
             check,
             f"{found.id} is interruptible: its owner can take the capacity back at any time, and EC2 then terminates"
@@ -254,7 +255,7 @@ def _type(found: Reservation, launch: Launch) -> Finding:
 
 
 def _platform(found: Reservation, launch: Launch) -> Finding:
-    """An image of the user's own may have another platform than Linux/UNIX; only a look at it tells."""
+    """An image that the user chose can have another platform than Linux/UNIX; only its description in EC2 shows it."""
     check = "reservation platform"
     if not found.platform:
         return skipped(check, f"EC2 names no platform of {found.id}.")
@@ -269,8 +270,8 @@ def _platform(found: Reservation, launch: Launch) -> Finding:
 
 
 def _tenancy(found: Reservation, wanted: str) -> Finding:
-    """Only instances of its tenancy get in, and a VPC's tenancy is that of all that is launched there: a launch can't
-    say "default" in a dedicated one (EC2 API, CapacityReservation and CreateVpc)."""
+    """Only instances of the reservation's tenancy can be launched into it, and a dedicated VPC makes all its instances
+    dedicated: a launch can't choose "default" there (EC2 API, CapacityReservation and CreateVpc)."""
     check, has = "reservation tenancy", found.tenancy or "default"
     if has == wanted:
         return passed(check, f"Its tenancy is {has}.")
@@ -308,7 +309,7 @@ def _zone(found: Reservation, launch: Launch, stored: str, subnet_id: str, subne
 
 
 def _placement(found: Reservation, launch: Launch) -> Finding:
-    """A launch with another group than the reservation's finds no place, or only for some of its nodes
+    """A launch with another placement group than the reservation's gets no place, or places for only some of its nodes
     (terraform-aws-eks 3730; eksctl 7949)."""
     check = "reservation placement"
     if found.placement_group_arn:
@@ -336,7 +337,7 @@ def _room(found: Reservation, launch: Launch, use: Use | None, now: datetime) ->
 
 
 def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
-    """The time from now, or from its start, until EC2 begins to terminate."""
+    """Findings about the time from now, or from the reservation's start, until EC2 begins to terminate instances."""
     check, stop = "reservation time", stops_at(found)
     if found.end is None or stop is None:
         return [skipped(check, f"EC2 names no end of {found.id}.")] if found.is_block else []

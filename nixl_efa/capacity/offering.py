@@ -1,16 +1,16 @@
 """What AWS offers to sell: a Capacity Block, or more time for one.
 
-The API's oddities end in this file. A payload of DescribeCapacityBlockOfferings as EC2 sends it (botocore has
-parsed the dates):
+The special forms of the API are handled in this file only. A payload of DescribeCapacityBlockOfferings as EC2 sends it
+(botocore has parsed the dates):
 
     {"CapacityBlockOfferingId": "cb-0123456789abcdefg", "InstanceType": "p5.48xlarge",
      "AvailabilityZone": "us-east-1a", "InstanceCount": 2, "StartDate": 2026-12-01 04:55 UTC,
      "EndDate": 2026-12-02 11:30 UTC, "CapacityBlockDurationHours": 30, "CapacityBlockDurationMinutes": 35,
      "UpfrontFee": "1888.42", "CurrencyCode": "USD", "CapacityBlockOfferingSegments": [...]}
 
-UpfrontFee is a string and the total for all instances and the whole time. Blocks start at any minute and end at
-11:30 UTC, so their length is ragged and can be shorter or longer than what was asked for (EC2 user guide,
-capacity-blocks-purchase); the hours are cut down to whole ones, so the length is taken from the dates.
+UpfrontFee is a string: the total for all instances and the whole time. Blocks start at any minute and end at 11:30 UTC,
+so their length is not a whole number of days and can be shorter or longer than what was asked for (EC2 user guide,
+capacity-blocks-purchase). CapacityBlockDurationHours is rounded down, so the length is computed from the dates.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nixl_efa.ultra_servers import ULTRA_SERVERS
 
 # cb-, or cbr- and the like, then letters and digits (EC2 API reference, PurchaseCapacityBlock and its extension).
 _ID = re.compile(r"cb[a-z]*-[0-9A-Za-z]+")
-# Python's Decimal reads more than digits and a point: 1_600, 1e3, digits of other scripts.
+# Python's Decimal accepts more than digits and a point: 1_600, 1e3, digits of other scripts.
 _FEE = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -48,11 +48,13 @@ class Segment:
 class Offering:
     """A Capacity Block that can be bought, or more time for one.
 
-    count is in instances; fee is the total for all of them and the whole time, in `currency`; asked_hours is the
-    length that was asked for. extends: the reservation that gets longer; empty for a block of its own.
-    ultra_server, ultra_server_count: the kind and number of UltraServers that the instances are; empty and 0 for
-    instances that are sold one by one.
-    block_id: of an extension of UltraServers, the Capacity Block that `extends` is one reservation of.
+    count:       the number of instances.
+    fee:         the total for all of them and the whole time, in `currency`.
+    asked_hours: the length that was asked for.
+    extends:     for an extension, the reservation that becomes longer; empty for a new block.
+    ultra_server, ultra_server_count: the kind and number of UltraServers that hold the instances; empty and 0 for
+                 instances that are sold singly.
+    block_id:    for an extension of UltraServers, the Capacity Block to which the reservation `extends` belongs.
     """
 
     id: str
@@ -73,13 +75,13 @@ class Offering:
 
     @property
     def what(self) -> str:
-        """How much of what it holds, in words."""
+        """The count and the type, in words."""
         named = f" ({self.ultra_servers})" if self.ultra_server else ""
         return f"{self.count} x {self.instance_type}{named}"
 
     @property
     def ultra_servers(self) -> str:
-        """Its UltraServers, in words; empty without."""
+        """Its UltraServers, in words; empty when it has none."""
         return f"{self.ultra_server_count} x {self.ultra_server}" if self.ultra_server else ""
 
     @property
@@ -94,7 +96,7 @@ class Offering:
 
     @property
     def usable(self) -> timedelta:
-        """From its start until EC2 begins to terminate what runs in it."""
+        """The time from its start until EC2 begins to terminate its instances."""
         return terminates_at(self.end, self.instance_type) - self.start
 
     @property
@@ -124,7 +126,7 @@ class Offering:
 
     @property
     def block(self) -> tuple[object, ...]:
-        """What tells the block from others, whatever its id and fee."""
+        """What identifies the block, independent of its id and fee."""
         return (
             self.instance_type,
             self.count,
@@ -136,7 +138,7 @@ class Offering:
         )
 
     def is_same_block(self, other: Offering) -> bool:
-        """Whether both are the same instances, zones and times, in the same pieces, under whatever id."""
+        """Whether both have the same instances, zones and times, in the same segments; their ids may differ."""
         return self.block == other.block
 
     def reservation(self) -> Reservation:
@@ -173,7 +175,7 @@ def hours_of(length: timedelta) -> Decimal:
 
 
 def fee_of(text: object, offering_id: str) -> Decimal:
-    """The fee that EC2 wrote as a string. Failure when it is none or negative: a price is never guessed."""
+    """The fee that EC2 sends as a string. Failure when it is not an amount or is negative: a price is never guessed."""
     if not _FEE.fullmatch(str(text)):
         raise Failure(
             f"EC2 sent {text!r} as the fee of {offering_id}, which is no amount: nothing is bought at it."
@@ -182,8 +184,8 @@ def fee_of(text: object, offering_id: str) -> Decimal:
 
 
 def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offering:
-    """An offering from its payload, the region that sent it and the hours that were asked for. Failure for one
-    without an id or with a fee that is not an amount."""
+    """An offering from its payload, the region that sent it and the hours that were asked for. Failure when it has no
+    id, or when its fee is not an amount."""
     offering_id = _checked_id(payload.get("CapacityBlockOfferingId"))
     segments = tuple(_segment(part, payload) for part in payload.get("CapacityBlockOfferingSegments") or ())
     start = payload.get("StartDate") or min((segment.start for segment in segments), default=None)
@@ -193,9 +195,9 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
     zones = sorted({segment.zone for segment in segments})
     name, number = payload.get("UltraserverType") or "", payload.get("UltraserverCount") or 0
     known = ULTRA_SERVERS.get(name)
-    # An offering of UltraServers need not say what they are made of.
+    # An offering of UltraServers may leave out the instance type and count.
     instances = known.instances * number if known else 0
-    # Nor need one in segments, of which each says it.
+    # So may an offering in segments: each segment has them.
     types = sorted(
         {part.get("InstanceType", "") for part in payload.get("CapacityBlockOfferingSegments") or ()}
     )
@@ -222,8 +224,8 @@ def from_api(payload: Mapping[str, Any], region: str, asked_hours: int) -> Offer
 def extension_from_api(
     payload: Mapping[str, Any], region: str, reservation_id: str, hours: int, block_id: str = ""
 ) -> Offering:
-    """An offering of DescribeCapacityBlockExtensionOfferings, and the reservation and hours that were asked for, with
-    its block where that has several reservations. Failure for a fee that is not an amount."""
+    """An extension from a payload of DescribeCapacityBlockExtensionOfferings, the reservation and the hours that were
+    asked for, and the block where that has several reservations. Failure for a fee that is not an amount."""
     offering_id = _checked_id(payload.get("CapacityBlockExtensionOfferingId"))
     return Offering(
         id=offering_id,
@@ -242,7 +244,7 @@ def extension_from_api(
 
 
 def _checked(offering: Offering) -> Offering:
-    """The offering. Failure for one without instances or time, whose rate would be a division by nothing."""
+    """The offering. Failure for one without instances or time: its rate would be a division by zero."""
     if offering.count < 1 or offering.length <= timedelta(0):
         raise Failure(f"EC2 sent {offering.id} without instances or without time: nothing is bought.")
     return offering
@@ -257,7 +259,8 @@ def _checked_id(text: object) -> str:
 def to_json(offering: Offering) -> dict[str, Any]:
     """The offering as a file holds it.
 
-    What only some have is left out elsewhere: earlier versions of this project read the shared journal, too.
+    Members that only some offerings have are written only for those: earlier versions of this project read the shared
+    journal too.
     """
     document = {**asdict(offering), "fee": str(offering.fee)}
     document["segments"] = [{**one, **_written(one)} for one in document["segments"]]
@@ -268,7 +271,7 @@ def to_json(offering: Offering) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Offering:
-    """The offering in a file. KeyError, TypeError or ValueError when it is none."""
+    """The offering from a file. KeyError, TypeError or ValueError when the document is not an offering."""
     try:
         fee = Decimal(document["fee"])
     except InvalidOperation as error:

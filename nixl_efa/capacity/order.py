@@ -1,4 +1,4 @@
-"""What is bought, for whom, and how far the purchase has come: an entry of the journals."""
+"""An entry of the journals: what is bought, for whom, and the state of the purchase."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import Any
 from nixl_efa.capacity import offering as offerings
 from nixl_efa.capacity.offering import Offering
 
-# Takes the environment's place in names of locks and journals for a purchase that is for none. No environment can
-# have this name: theirs begin with a letter.
+# Used instead of an environment's name, in names of locks and journals, for a purchase that is for no environment. No
+# environment can have this name: theirs begin with a letter.
 UNBOUND = "_unbound"
 
-# An error's text can be a proxy's whole page, and a standard parameter holds 4 KB (Systems Manager user guide,
-# parameter-store-advanced-parameters): an entry that is longer could not be closed.
+# The text of an error can be the whole error page of a proxy, and a standard parameter holds 4 KB (Systems Manager user
+# guide, parameter-store-advanced-parameters): a longer entry could not be closed.
 LONGEST_NOTE = 300
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where money would be spent. Journals of different places have nothing to do with each other: the purchase of
-    one account can't be found in another, nor that of a rehearsal at AWS.
+    """Where money is spent: an account and an endpoint. Each place has journals of its own: a purchase of one account
+    can't be found in another one, and a purchase of a rehearsal can't be found at AWS.
 
-    endpoint: where EC2 is asked when that is not AWS's own; else empty.
+    endpoint: that of EC2 when it is not AWS's own; else empty.
     """
 
     account: str
@@ -36,7 +36,7 @@ class Place:
 class Order:
     """One offering to buy.
 
-    environment: empty for a block that is bought for none.
+    environment: empty for a block that is bought for no environment.
     by:          who buys, and on which machine.
     lock_region: the region of the journal that all machines share.
     id_parameter, zone_parameter: where the reservation is to be saved; empty when it is not.
@@ -51,8 +51,8 @@ class Order:
 
     @property
     def lock_name(self) -> str:
-        """The name of its lock: the environment's, or one for all that is bought for none; of an extension the block's,
-        which stays the same whoever the block is for."""
+        """The name of its lock: the environment's, or UNBOUND for a purchase that is for no environment. An extension's
+        lock is named by the block, so it is the same for whatever environment the block is."""
         if self.is_extension:
             return extension_lock(self.offering.extends, self.offering.block_id)
         return self.environment or UNBOUND
@@ -91,12 +91,12 @@ def locked_for(lock_name: str) -> str:
 
 
 class State(StrEnum):
-    """How far an order has come.
+    """The state of an order.
 
     PREPARED    nothing has been sent;
     CALLING     from just before the call: only AWS knows whether it is bought;
-    BOUGHT      bought, and not yet told and saved;
-    DONE        bought, told and saved;
+    BOUGHT      bought, and not yet reported to the user and saved;
+    DONE        bought, reported and saved;
     NOT_BOUGHT  certainly not bought.
     """
 
@@ -112,8 +112,8 @@ _CLOSED = (State.DONE, State.NOT_BOUGHT)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An order in the journals. changed_at is when `state` was written; reservation_ids what was bought; number its
-    place in the shared journal, 0 while it has none."""
+    """An order in the journals. changed_at: when `state` was written. reservation_ids: what was bought. number: its
+    number in the shared journal, 0 while it has none."""
 
     tag: str
     order: Order
@@ -126,8 +126,8 @@ class Entry:
 
     @property
     def is_open(self) -> bool:
-        """Whether something is still to be done: found out, told or saved. An environment with an open entry is
-        locked."""
+        """Whether work is left: to find out whether it was bought, to report it, or to save it. An environment with an
+        open entry is locked."""
         return self.state not in _CLOSED
 
     def text(self) -> str:
@@ -135,7 +135,7 @@ class Entry:
         return f"{self.order.by} at {self.changed_at:%Y-%m-%d %H:%M:%S} UTC ({self.order.offering.text()})"
 
     def state_text(self) -> str:
-        """What an open entry is about, as a sentence."""
+        """The state of an open entry, as a sentence."""
         if self.reservation_ids:
             bought = ", ".join(self.reservation_ids)
             return f"{bought} was bought for {self.order.whom} by {self.text()}, but the environment was not saved yet."
@@ -159,7 +159,7 @@ def to_json(entry: Entry) -> dict[str, Any]:
 
 
 def from_json(document: Mapping[str, Any]) -> Entry:
-    """The entry in a journal. KeyError, TypeError or ValueError when it is none."""
+    """The entry from a journal. KeyError, TypeError or ValueError when the document is not an entry."""
     order = document["order"]
     return Entry(
         **{

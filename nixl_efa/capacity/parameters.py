@@ -1,10 +1,10 @@
 """Handing a reservation to an environment through Parameter Store.
 
-Parameter Store has no compare-and-swap. What comes nearest, and is done here: a parameter that did not exist
-is made with Overwrite=False, which fails when somebody else has made it since; one that existed is read
-again just before it is written, and what the write replaced is looked up in the parameter's history. If that
-isn't what was read, somebody wrote in between: their value is put back and the command stops. An id and its zone
-are kept together: when the second can't be written, the first is taken back.
+Parameter Store has no compare-and-swap. This module does what is nearest to it. A parameter that did not exist is
+created with Overwrite=False, which fails when somebody else has created it since. One that existed is read again just
+before the write, and after the write the parameter's history shows which value was replaced. If that is not the value
+that was read, somebody wrote in between: their value is restored and the command stops. An id and its zone are kept
+together: when the second one can't be written, the first one is restored.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ _NAMES_A_CALL = 10
 class Stored:
     """A parameter as it was read. version counts from 1; 0 stands for a parameter that does not exist.
 
-    value: as Terraform takes it, too (constructs_lib.parameters): without white space around it, such as the newline
-    that `aws ssm put-parameter --value file://...` stores.
+    value: without white space around it, such as the newline that `aws ssm put-parameter --value file://...` stores.
+    Terraform reads it in the same way (constructs_lib.parameters).
     """
 
     name: str
@@ -39,7 +39,7 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A parameter that is to be written: what was read, and what is to stand there."""
+    """A parameter to write: the value that was read, and the new one."""
 
     old: Stored
     new: str
@@ -55,7 +55,8 @@ class Changed(Failure):
 
 
 class SecretParameter(Failure):
-    """A SecureString. Terraform's data source, and whoever reads without decryption, gets its encrypted text."""
+    """The parameter is a SecureString. Terraform's data source, and every read without decryption, gets its encrypted
+    text."""
 
 
 def read(ssm: SSMClient, name: str) -> Stored:
@@ -70,8 +71,8 @@ def read(ssm: SSMClient, name: str) -> Stored:
 
 
 def read_many(ssm: SSMClient, names: Sequence[str]) -> dict[str, Stored]:
-    """The parameters with these names as they are now, by name, those that do not exist among them. SecretParameter for
-    a SecureString."""
+    """The parameters with these names as they are now, by name; also those that do not exist. SecretParameter for a
+    SecureString."""
     found = {name: Stored(name) for name in names}
     for first in range(0, len(names), _NAMES_A_CALL):
         answer = ssm.get_parameters(Names=list(names[first : first + _NAMES_A_CALL]))
@@ -81,10 +82,10 @@ def read_many(ssm: SSMClient, names: Sequence[str]) -> dict[str, Stored]:
 
 
 def _is_absent(error: Exception) -> bool:
-    """Whether an answer says that there is no such parameter.
+    """Whether an error says that there is no such parameter.
 
-    ParameterVersionNotFound is answered for a public parameter of another region, and ValidationException, "... is not
-    a valid namespace", for one below /aws/service/ that no service publishes.
+    AWS answers ParameterVersionNotFound for a public parameter of another region, and ValidationException, "... is not
+    a valid namespace", for a name below /aws/service/ that no service publishes.
     """
     code = error_code(error)
     return code in ("ParameterNotFound", "ParameterVersionNotFound") or (
@@ -116,11 +117,11 @@ def check_unchanged(ssm: SSMClient, stored: Iterable[Stored]) -> None:
 
 
 def write_together(ssm: SSMClient, changes: Sequence[Change], sleep: Sleep) -> None:
-    """Writes parameters that belong together. `ssm` must not retry, or the version would count the retries.
+    """Writes parameters that belong together. `ssm` must not retry, since each retry could add a version.
 
-    All are written when one has to be: a value that stands there already gets a new version, so that whoever wrote it
-    does not take it back. When one can't be written, those before it are taken back. Raises Changed when somebody else
-    has written one since it was read; then theirs stands.
+    If one must be written, all are: a value that is already there gets a new version, so that the process that wrote it
+    does not restore an older one. When one can't be written, those before it are restored. Raises Changed when somebody
+    else has written one since it was read; their value is kept.
     """
     if not any(change.needed for change in changes):
         check_unchanged(ssm, [change.old for change in changes])
@@ -138,13 +139,13 @@ def write_together(ssm: SSMClient, changes: Sequence[Change], sleep: Sleep) -> N
 def write(ssm: SSMClient, change: Change, sleep: Sleep) -> int:
     """Writes one parameter and returns the version of the write, 0 when somebody else may have written the same.
 
-    Raises Changed when somebody else has written it since it was read; then theirs stands.
+    Raises Changed when somebody else has written it since it was read; their value is kept.
     """
     return _create(ssm, change) if change.old.version == 0 else _replace(ssm, change, sleep)
 
 
 def _take_back(ssm: SSMClient, change: Change, version: int, sleep: Sleep, why: Exception) -> None:
-    """Puts the old value back where our write of that version still stands. Changed, with why, when that fails."""
+    """Restores the old value if our write (that version) is still the newest. Changed, with `why`, when that fails."""
     if change.old.version == 0 or not change.needed:
         return
     try:
@@ -180,7 +181,7 @@ def _replace(ssm: SSMClient, change: Change, sleep: Sleep) -> int:
 
 
 def _version_written(ssm: SSMClient, change: Change, error: Exception) -> int:
-    """The version of our write, whose answer was lost. Raises `error` when nothing was written."""
+    """The version of our write when its answer was lost. Raises `error` when nothing was written."""
     name = change.old.name
     try:
         now = read(ssm, name)
@@ -195,17 +196,17 @@ def _version_written(ssm: SSMClient, change: Change, error: Exception) -> int:
 
 
 def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> int:
-    """Restores what somebody else wrote between our reading and our writing, and tells of it: Changed.
+    """Restores what somebody else wrote between our read and our write, and raises Changed.
 
-    `version` is that of our write; it is returned, or 0 when somebody else has written the same. The history tells
-    what it replaced: the number alone would not, because a parameter that was deleted and made again counts from 1
-    again.
+    version: that of our write. Returns it, or 0 when somebody else has written the same value. The parameter's history
+    shows what our write replaced. The version number alone does not: a parameter that was deleted and created again
+    counts from 1 again.
     """
     name = change.old.name
     try:
         history = list(all_items(ssm.get_parameter_history, "Parameters", sleep, {"Name": name}))
     except Exception:
-        # The user must hear that a value was overwritten, whatever keeps us from reading which.
+        # Even if the history can't be read, the user must be told that a value was overwritten.
         history = []
     replaced = [one for one in history if one["Version"] == version - 1]
     if not replaced:
@@ -234,7 +235,7 @@ def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> 
             f"Putting it back failed ({error}). Look at `aws ssm get-parameter-history --name {name}`."
         ) from error
     if restored_version != version + 1:
-        # They wrote once more before theirs was back: that stands then.
+        # They wrote once more before we restored their value: the newer value is kept.
         _keep_theirs(ssm, restored, restored_version, sleep)
     raise Changed(
         f"{name}: {user} wrote {value!r} at the same moment. Their value was restored; {change.new!r} was not kept. "
@@ -243,7 +244,7 @@ def _keep_theirs(ssm: SSMClient, change: Change, version: int, sleep: Sleep) -> 
 
 
 def _put(ssm: SSMClient, change: Change, *, overwrite: bool) -> int:
-    """The new version. NoResultError for an answer without it: whether anything was written is not known then."""
+    """The new version. NoResultError for an answer without one: it is not known then whether anything was written."""
     answer = ssm.put_parameter(Name=change.old.name, Value=change.new, Type="String", Overwrite=overwrite)
     return int(result(answer, "Version"))
 

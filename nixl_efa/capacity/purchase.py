@@ -1,17 +1,17 @@
 """Buying exactly once.
 
 EC2's purchase calls take no client token, so a call that is repeated may buy twice, and a call whose answer is lost
-may have bought. Hence the order of things here:
+may have bought. Therefore a purchase has these steps:
 
-1. the order is in this machine's journal on disk, PREPARED, with a tag that no other order has;
+1. the order is written to this machine's journal on disk as PREPARED, with a tag that no other order has;
 2. it takes the next number of the environment's shared journal, which locks the environment;
-3. the machine's journal says CALLING;
+3. the machine's journal is set to CALLING;
 4. the call is sent once, without retries, and carries the tag;
-5. both journals say the outcome of it: NOT_BOUGHT, or BOUGHT;
-6. what is bought is saved, the user is told, and both journals say DONE.
+5. both journals are set to the outcome: NOT_BOUGHT or BOUGHT;
+6. what was bought is saved and reported to the user, and both journals are set to DONE.
 
-Wherever this stops, the next command finds the entry: PREPARED is not bought, CALLING is looked for by its tag, BOUGHT
-is told and saved. Until it is closed nothing is bought for the environment, by anybody.
+If this stops at any step, the next command finds the entry. PREPARED was not bought; a CALLING order is searched for by
+its tag; a BOUGHT one is saved and reported. Until the entry is closed, nobody can buy for the environment.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from nixl_efa.capacity.reservation import PURCHASE_TAG, UNKNOWN, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.reservation_source import ReservationSource
 
-# Looks that must find nothing before a purchase counts as not made.
+# A purchase counts as not made only after this many looks that found nothing.
 TRIES = 3
-# A process that slept before the call (a closed laptop, a disk that hangs) must not wake up and buy: by then
-# somebody may have decided that its purchase was never made. One that sleeps after this was looked at has signed its
-# request, and AWS refuses a signature older than 5 minutes (IAM user guide, signing elements).
+# A process that was suspended before the call (a closed laptop, a disk that hangs) must not buy when it continues: by
+# then somebody may have decided that its purchase was not made. If it is suspended after this limit was checked, its
+# request is already signed, and AWS refuses a signature older than 5 minutes (IAM user guide, signing elements).
 LONGEST_PREPARATION_SECONDS = 60.0
 
 
@@ -69,9 +69,9 @@ class Outcome:
     """How a purchase ended.
 
     kind:    "bought", "already-bought" or "dry-run".
-    entry:   of what is bought. It is open still where there is a problem.
-    slot:    as what it is kept; None when it is not.
-    problem: why it could not be saved, with what to do; empty when all is well.
+    entry:   the entry of the purchase. It is still open when there is a problem.
+    slot:    as which block of the environment it is kept; None when it is not kept.
+    problem: why it could not be saved, and what to do; empty when it was saved or need not be.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Outcome:
 
 
 def buy_once(proposal: Proposal, buyer: Buyer) -> Entry:
-    """Buys what was agreed to and returns its entry, which is BOUGHT: what is left is to save it and to tell.
+    """Buys what was agreed to and returns its entry, which is BOUGHT. The caller must then save and report it.
 
     The caller holds this machine's lock of the environment and has settled its open entries. Failure when nothing was
     bought, Unclear when that isn't known.
@@ -117,7 +117,7 @@ def buy_once(proposal: Proposal, buyer: Buyer) -> Entry:
 
 
 def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
-    """Failure when something has changed, beside the shared journal, since the user was asked."""
+    """Failure when something has changed since the user was asked. The shared journal is checked elsewhere (take)."""
     offering = proposal.order.offering
     if proposal.held is not None:
         ssm = buyer.clients.ssm(proposal.held.source.region)
@@ -132,7 +132,7 @@ def _check_unchanged(proposal: Proposal, buyer: Buyer) -> None:
 
 
 def _send_and_find(buyer: Buyer, entry: Entry) -> tuple[str, ...]:
-    """Sends the purchase and returns the ids of its reservations, looking for them where the answer names none."""
+    """Sends the purchase and returns the ids of its reservations. Searches for them when the answer names none."""
     try:
         ids = send(buyer.clients.ec2_once(entry.order.offering.region), entry)
         if ids:
@@ -160,22 +160,23 @@ def _look_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = Fa
 
 
 def find_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = False) -> tuple[str, ...]:
-    """Looks again and again until all of the purchase is found, or `until` has passed and it was looked for TRIES
-    times.
+    """Looks repeatedly until the whole purchase is found, or until the time `until` has passed and at least TRIES looks
+    were made.
 
-    whole: what is found in part is said and counts as not found yet, so that what EC2 shows later is not left out.
+    whole: a purchase that is found only in part is reported and counts as not found, so that reservations that EC2
+    shows later are not left out.
     """
     ec2 = buyer.clients.ec2(entry.order.offering.region)
     tries = 0
     while True:
-        # Before the question: an answer that comes late tells of the time at which it was asked for.
+        # Taken before the call: a late answer shows the state at the time of the question.
         asked_at = buyer.clock.now()
         found = find_purchase(ec2, entry, buyer.clock.sleep)
         tries += 1
         if found:
             return found
         if tries >= TRIES and asked_at >= until:
-            # What is bought in part is bought.
+            # A purchase of which a part is found was made.
             ultra = entry.order.offering.ultra_server
             part = find_purchase(ec2, entry, buyer.clock.sleep, partly=True) if ultra else ()
             if part:
@@ -188,15 +189,15 @@ def find_until(buyer: Buyer, entry: Entry, until: datetime, *, whole: bool = Fal
 
 
 def record_bought(buyer: Buyer, entry: Entry, ids: tuple[str, ...]) -> Entry:
-    """Writes into both journals that the order is bought. What can't be written is said: it is bought all the same,
-    and the next command finds the purchase by its tag."""
+    """Writes into both journals that the order is bought. A failure to write is shown to the user and not raised: the
+    order is bought anyway, and the next command finds the purchase by its tag."""
     bought = buyer.journal.moved(entry, State.BOUGHT, reservation_ids=ids)
     buyer.record(bought, f"{', '.join(ids)} was bought, but ")
     return bought
 
 
 def close_unbought(buyer: Buyer, entry: Entry, why: str) -> Entry:
-    """Writes that nothing was bought. Where the disk does not take it, the environment stays locked."""
+    """Writes that nothing was bought. If the disk does not take it, the environment stays locked."""
     closed = buyer.journal.moved(entry, State.NOT_BOUGHT, note=why)
     return closed if buyer.record(closed) else entry
 
@@ -210,11 +211,11 @@ def finish(
     slot: Slot | None = None,
     replace_living: bool = False,
 ) -> Outcome:
-    """Saves a BOUGHT entry's reservation, tells the user and closes it. Whatever stops this leaves the entry BOUGHT, so
-    that the next command on this machine, or `recover` on any, does it.
+    """Saves a BOUGHT entry's reservation, reports it to the user and closes the entry. If this is stopped, the entry
+    stays BOUGHT, and the next command on this machine, or `recover` on any machine, finishes it.
 
-    kind: "bought" or "already-bought". held, slot: what the environment had when the user agreed, and as what it is
-    kept; looked up without. Failure, with what was bought, when it is interrupted.
+    kind: "bought" or "already-bought". held, slot: what the environment had when the user agreed, and as which block
+    the new one is kept; looked up when not given. Failure, with what was bought, when it is interrupted.
     """
     order, ids, problem = entry.order, ", ".join(entry.reservation_ids), ""
     try:
@@ -239,7 +240,7 @@ def finish(
 def _save(
     entry: Entry, buyer: Buyer, held: Holdings | None, slot: Slot | None, replace_living: bool
 ) -> tuple[Slot | None, str]:
-    """As what the reservation is kept now; else why it could not be saved, and what to do."""
+    """The slot in which the reservation is kept now; else why it could not be saved, and what to do."""
     order, reservation_id = entry.order, entry.reservation_ids[0]
     try:
         if held is None or slot is None:
@@ -265,7 +266,7 @@ def _save(
 
 
 def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replace: bool) -> Slot:
-    """As what a reservation that is already bought is kept. Failure when the environment has no place for it. Pure."""
+    """The slot for a reservation that is already bought. Failure when the environment has no place for it. Pure."""
     current, following = held.current, held.next
     if current is None or current.id == bought.id or not current.lives(now) or replace:
         return Slot.CURRENT
@@ -287,14 +288,14 @@ def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replac
 
 
 def settle_earlier(buyer: Buyer, lock_name: str) -> list[Entry]:
-    """What this machine's open orders for an environment turn out to have bought: still to be finished."""
+    """This machine's open orders for an environment that were in fact bought; they must still be finished."""
     settled = [settle(buyer, entry) for entry in buyer.journal.open_entries(lock_name)]
     return [entry for entry in settled if entry.state is State.BOUGHT]
 
 
 def settle(buyer: Buyer, entry: Entry) -> Entry:
-    """Finds out the outcome of an open entry: returns it BOUGHT (still to be told and saved), NOT_BOUGHT, or DONE when
-    another machine has told and saved it.
+    """Finds out the outcome of an open entry. Returns it as BOUGHT (still to be reported and saved), NOT_BOUGHT, or
+    DONE when another machine has reported and saved it.
 
     Looks as long as the waiting rule says. Interrupting it is safe: the entry stays as it is.
     """

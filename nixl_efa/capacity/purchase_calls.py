@@ -1,4 +1,4 @@
-"""What EC2 is asked for to buy, what its errors prove, and how a purchase is found afterwards."""
+"""The requests that buy, what EC2's errors prove, and how a purchase is found afterwards."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 PLATFORM = "Linux/UNIX"
-# No connection was made, or none was even tried, so the request never left. By the class's name: botocore is not
-# imported here. An SSLError or a closed connection can also come after the request was sent, and so can a
-# ProxyConnectionError: http.client closes a connection that breaks while the answer is read, and urllib3 then takes
-# it for one that never reached the proxy.
+# Errors after which no request was sent: no connection was made, or none was tried. They are compared by the name of
+# their class, since botocore is not imported here. SSLError and a closed connection are not among them: they can also
+# come after the request was sent. So can ProxyConnectionError: http.client closes a connection that breaks while the
+# answer is read, and urllib3 then reports it as one that never reached the proxy.
 _NEVER_SENT = frozenset(
     {
         "ParamValidationError",
@@ -45,14 +45,14 @@ _NEVER_SENT = frozenset(
         "ConnectTimeoutError",
     }
 )
-# Client errors that say nothing about the effect: something on the way gave up waiting.
+# Client errors that prove nothing about the effect: a proxy or another part on the way stopped waiting.
 _GAVE_UP_CODES = frozenset({"RequestTimeout", "RequestTimeoutException", "408", "499"})
 _GAVE_UP_STATUS = frozenset({408, 409, 425, 499})
 
 
 def block_request(order: Order, tag: str) -> dict[str, Any]:
-    """The whole request of PurchaseCapacityBlock. The tags are the only thing in it that tells two purchases apart
-    afterwards."""
+    """The whole request of PurchaseCapacityBlock. Afterwards, only the tags show which purchase a reservation is
+    from."""
     tags = {
         "Name": f"nixl-efa-{order.environment}" if order.environment else "nixl-efa",
         PURCHASE_TAG: tag,
@@ -81,7 +81,8 @@ def extension_request(order: Order) -> dict[str, Any]:
 
 
 def dry_run(order: Order, buyer: Buyer) -> None:
-    """Asks EC2 whether the purchase would be allowed, and says so; raises its refusal. Buys nothing."""
+    """Asks EC2 whether the purchase would be allowed, and tells the user if it is; raises EC2's refusal. Buys
+    nothing."""
     ec2 = buyer.clients.ec2_once(order.offering.region)
     try:
         if order.is_extension:
@@ -95,8 +96,8 @@ def dry_run(order: Order, buyer: Buyer) -> None:
 
 
 def send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
-    """Sends the purchase, once; the ids of the reservations that the answer names, the largest first. `ec2` must not
-    retry."""
+    """Sends the purchase once. Returns the ids of the reservations that the answer names, the largest first. `ec2` must
+    not retry."""
     if entry.order.is_extension:
         extended: Mapping[str, Any] = ec2.purchase_capacity_block_extension(**extension_request(entry.order))
         named = [one.get("CapacityReservationId", "") for one in extended.get("CapacityBlockExtensions", ())]
@@ -105,7 +106,7 @@ def send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
     told = [answer.get("CapacityReservation") or {}, *answer.get("CapacityReservations", ())]
     region = entry.order.offering.region
     described = [from_api(one, region) for one in told if one.get("CapacityReservationId")]
-    # What EC2 tells of the block alone counts, too: none of what was bought may be left out.
+    # Ids that are only in the answer's blocks count too: nothing that was bought may be left out.
     listed = [
         one for block in answer.get("CapacityBlocks", ()) for one in block.get("CapacityReservationIds", ())
     ]
@@ -113,8 +114,8 @@ def send(ec2: EC2Client, entry: Entry) -> tuple[str, ...]:
 
 
 def largest_first(reservations: Iterable[Reservation]) -> tuple[str, ...]:
-    """The ids of the reservations of one purchase. The first is the one that the nodes are launched into: a launch
-    names one reservation, and so must find room for all nodes in it."""
+    """The ids of the reservations of one purchase. The nodes are launched into the first one: a launch names one
+    reservation, which must have room for all nodes."""
     ordered = sorted(reservations, key=lambda one: (-one.size, one.id))
     return tuple(dict.fromkeys(one.id for one in ordered))
 
@@ -140,12 +141,12 @@ def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep, *, partly: bool = 
     """The ids of the reservations that this entry's call has bought or extended, the largest first; empty when none is
     visible.
 
-    EC2 may show one reservation of an UltraServer before another: without `partly`, none of them counts before all are
-    there.
+    EC2 may show one reservation of an UltraServer before another. Without `partly`, the result is empty until all are
+    visible.
     """
     if entry.order.is_extension:
-        # An extension takes no tags; its history names the offering that was bought, and an offering of an extension
-        # is made for one reservation.
+        # An extension takes no tags. But the history of extensions names the offering that was bought, and an offering
+        # of an extension is for one reservation only.
         block = entry.order.offering.extends
         bought = entry.order.offering.id in extensions_bought(ec2, block, sleep)
         return (block,) if bought else ()
@@ -160,7 +161,7 @@ def find_purchase(ec2: EC2Client, entry: Entry, sleep: Sleep, *, partly: bool = 
 
 
 def extensions_bought(ec2: EC2Client, block_id: str, sleep: Sleep) -> set[str]:
-    """The offerings by which this block was extended, by anybody."""
+    """The ids of the offerings by which this block was extended, whoever bought them."""
     request = {"CapacityReservationIds": [block_id]}
     history = all_items(
         ec2.describe_capacity_block_extension_history, "CapacityBlockExtensions", sleep, request

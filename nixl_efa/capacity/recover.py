@@ -1,4 +1,4 @@
-"""Settling what was left open, by this machine or by another one. Nothing is ever bought here."""
+"""Settling purchases that were left open by this machine or another one. Nothing is ever bought here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CLOCKS_DIFFER = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class Recovered:
-    """The outcome of the open purchases, and what is still to be done, with how."""
+    """The outcome of the open purchases, and messages about what the user must still do and how."""
 
     entries: tuple[Entry, ...]
     problems: tuple[str, ...]
@@ -40,10 +40,10 @@ class Recovered:
 def recover(
     names: Iterable[str], buyer: Buyer, agree: Agree, *, replace_living: bool = False, declared: str = ""
 ) -> Recovered:
-    """Settles every open purchase of these environments (and of those in this machine's journal, and of none).
+    """Settles every open purchase under these names of locks: environments, their targets, extensions, UNBOUND.
 
-    agree:    whether an order of another machine that can't be found is closed.
-    declared: the tag of an order of which a person says that nothing was bought: only this one is closed.
+    agree:    asks whether to close an order of another machine that was not found.
+    declared: the tag of an order that the user says was not bought; then only this one is closed.
     """
     if declared:
         return Recovered((_declare_unbought(buyer, declared),), ())
@@ -70,14 +70,14 @@ def recover(
 
 
 def known_names(buyer: Buyer) -> set[str]:
-    """The environments of this machine's journal and of the shared ones, and what stands for none."""
+    """The environments of this machine's journal and of the shared ones, and UNBOUND."""
     own = {entry.order.lock_name for entry in buyer.journal.entries()}
     return {UNBOUND, *own, *shared_names(buyer.clients.ssm(buyer.lock_region), buyer.clock.sleep)}
 
 
 def open_purchases(buyer: Buyer, names: Iterable[str]) -> list[Entry]:
-    """The open purchases of these environments, and of all that a journal knows, without looking for any of them.
-    Raises when a journal can't be read."""
+    """The open purchases of these environments, and of all that are in a journal. It does not find out whether they
+    were bought. Raises when a journal can't be read."""
     known = sorted({*names, *known_names(buyer)})
     found, failed = ask_all(known, lambda name: open_entries(buyer.shared_journal(name), buyer.journal, name))
     for error in failed.values():
@@ -90,7 +90,7 @@ def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:
     own = buyer.journal.entries()
     for entry in buyer.journal.open_entries(name):
         yield settle(buyer, entry)
-    # Also where orders of this machine have had their lock: the variable for its region may have been changed.
+    # Also the regions of the locks of this machine's orders: the variable that sets the region may have been changed.
     regions = {entry.order.lock_region for entry in own if entry.order.lock_name == name}
     for region in sorted({buyer.lock_region, *regions}):
         shared = buyer.shared_journal(name, region)
@@ -105,8 +105,8 @@ def _settled(name: str, buyer: Buyer, agree: Agree) -> Iterable[Entry]:
 
 
 def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Agree) -> Entry:
-    """An open order of another machine: returns it BOUGHT or NOT_BOUGHT. Failure while it may still be going on, and
-    when nobody agrees to close one that was not found."""
+    """Settles an open order of another machine: returns it BOUGHT or NOT_BOUGHT. Failure while its purchase may still
+    be running, and when the user does not agree to close one that was not found."""
     order = entry.order
     buyer.talk.tell(f"{shared.path} in {shared.region} has an open purchase of {entry.text()}")
     if entry.state is State.BOUGHT:
@@ -115,7 +115,7 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
     now = buyer.clock.now()
     found = find_until(buyer, latest, now, whole=now < buyer.rule.settled_at(latest))
     if found:
-        # The machine that bought it may be gone for good.
+        # The machine that bought it may not exist any more.
         return record_bought(buyer, latest, found)
     settled_at = buyer.rule.settled_at(latest) + CLOCKS_DIFFER
     if buyer.clock.now() < settled_at:
@@ -135,8 +135,8 @@ def _settle_foreign(buyer: Buyer, shared: SharedJournal, entry: Entry, agree: Ag
 
 
 def _as_called(entry: Entry) -> Entry:
-    """Another machine's entry as if its call had begun at the latest moment at which it may: the shared journal has it
-    from its preparation on."""
+    """Another machine's entry, with the latest time at which its call can have begun. The shared journal has only the
+    time of its preparation."""
     if entry.state is not State.PREPARED:
         return entry
     begun = entry.changed_at + timedelta(seconds=LONGEST_PREPARATION_SECONDS)
@@ -144,7 +144,7 @@ def _as_called(entry: Entry) -> Entry:
 
 
 def _declare_unbought(buyer: Buyer, tag: str) -> Entry:
-    """Closes an open entry on a person's word that nothing was bought; looks once more before it believes it.
+    """Closes an open entry because the user says that nothing was bought. Looks for the purchase once more before.
 
     Failure when there is no such open entry, or when the purchase is found after all.
     """

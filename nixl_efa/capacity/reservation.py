@@ -1,15 +1,15 @@
-"""A Capacity Reservation, bought as a Capacity Block or made On-Demand, and looking at them.
+"""A Capacity Reservation (a Capacity Block or an On-Demand one), and the calls that read them.
 
-The API's oddities end in this file. A Capacity Block while it is scheduled (EC2 user guide,
-capacity-blocks-view): the counts are 0 and the size is in a tag, the type as well when
-ReservationType is absent:
+The special forms of the API are handled in this file only. A Capacity Block while it is scheduled (EC2 user guide,
+capacity-blocks-view): the counts are 0 and the size is in a tag; when ReservationType is absent, the type is in a tag
+too:
 
     {"CapacityReservationId": "cr-0a1b", "InstanceType": "p5.48xlarge", "State": "scheduled",
      "TotalInstanceCount": 0, "AvailableInstanceCount": 0, "EndDateType": "limited", ...,
      "Tags": [{"Key": "aws:ec2capacityreservation:capacityReservationType", "Value": "capacity-block"},
               {"Key": "aws:ec2capacityreservation:incrementalRequestedQuantity", "Value": "2"}]}
 
-An On-Demand one, where ReservationType can be absent and EndDate is:
+An On-Demand one: EndDate is absent, and ReservationType can be absent:
 
     {"CapacityReservationId": "cr-0c2d", "InstanceType": "g7e.8xlarge", "State": "active",
      "TotalInstanceCount": 2, "AvailableInstanceCount": 1, "EndDateType": "unlimited", "Tags": []}
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 TYPE_TAG = "aws:ec2capacityreservation:capacityReservationType"
 SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
-# Tags that a purchase by this project puts on the reservation. EC2 tells no fee after the purchase, so it is
-# kept where everybody who sees the reservation sees it too.
+# Tags that a purchase by this project puts on the reservation. EC2 does not show the fee after the purchase, so it is
+# kept in a tag, where everybody who can see the reservation can see it too.
 PURCHASE_TAG = "nixl-efa:purchase"
 ENVIRONMENT_TAG = "nixl-efa:environment"
 FEE_TAG = "nixl-efa:upfront-fee"
@@ -49,7 +49,7 @@ INTERRUPTIBLE = "interruptible-capacity-reservation"
 # States that EC2 does not have.
 OFFERED = "offered"
 UNKNOWN = "unknown"
-# A state that only blocks have (EC2 user guide, capacity-blocks-view): ReservationType and tags may be absent then.
+# States that only blocks have (EC2 user guide, capacity-blocks-view); ReservationType and tags may be absent in them.
 PAYMENT_FAILED = "payment-failed"
 PAYMENT_STATES = frozenset({"payment-pending", PAYMENT_FAILED})
 # States that never become active again, or that ended (botocore, CapacityReservationState).
@@ -60,19 +60,19 @@ DEAD_STATES = frozenset({"expired", "cancelled", "cancelling", "failed", PAYMENT
 class Reservation:
     """A Capacity Reservation.
 
-    kind:  "capacity-block" or "on-demand"; empty when EC2 does not know it.
-    state: EC2's word; OFFERED for what could be bought, UNKNOWN for an id that EC2 does not know (yet, or any more).
-    size:  instances it is for, also before it has started; free: instances that can be launched now.
+    kind:  "capacity-block" or "on-demand"; empty when EC2 does not know the reservation.
+    state: EC2's state; OFFERED for an offering, UNKNOWN for an id that EC2 does not know (yet, or any more).
+    size:  how many instances it is for, also before it has started. free: how many can be launched now.
     start, end: None when EC2 names none (an On-Demand reservation without an end).
     owner: the account that it belongs to; another one may share it.
     fee:   what the block itself cost up front and in which currency ("1888.42 USD"), known only for purchases of this
            project; empty otherwise. Extensions are not in it (extension.payments).
-    match: "open": an instance of its type, platform, zone and tenancy goes into it by itself; "targeted": only one that
-           names it.
+    match: "open": EC2 puts every instance of its type, platform, zone and tenancy into it; "targeted": only instances
+           whose launch names it.
     interruptible: its owner can take the capacity back: its instances are then terminated, with two minutes' notice
            (EC2 user guide, interruptible-capacity-reservations).
-    block_id: the Capacity Block that it is of; an UltraServer's block can have several reservations.
-    launch_status: "launchable" or "unlaunchable"; empty for what is no UltraServer's (botocore, LaunchStatus).
+    block_id: the Capacity Block that it belongs to; a block of UltraServers can have several reservations.
+    launch_status: "launchable" or "unlaunchable"; empty when it is not of UltraServers (botocore, LaunchStatus).
     """
 
     id: str
@@ -107,16 +107,16 @@ class Reservation:
 
     @property
     def fee(self) -> str:
-        """What was paid up front, with its currency; empty when nobody wrote it down."""
+        """What was paid up front, with its currency; empty when no tag has it."""
         return self.tags.get(FEE_TAG, "")
 
     @property
     def ultra_servers(self) -> str:
-        """The UltraServers that were bought with it; empty for others, and when nobody wrote it down."""
+        """The UltraServers that were bought with it; empty for other reservations, and when no tag has them."""
         return self.tags.get(ULTRA_SERVERS_TAG, "")
 
     def is_bought_with(self, other: Reservation) -> bool:
-        """Whether both are of one purchase: one of UltraServers gives several reservations, paid for together."""
+        """Whether both are of one purchase: a purchase of UltraServers can give several reservations with one fee."""
         tag, block = self.tags.get(PURCHASE_TAG), self.block_id
         return bool((tag and tag == other.tags.get(PURCHASE_TAG)) or (block and block == other.block_id))
 
@@ -132,7 +132,7 @@ class Reservation:
 
 
 def unknown(reservation_id: str, region: str) -> Reservation:
-    """An id that EC2 does not know in a region (yet, or any more): nothing else of it is certain."""
+    """The reservation for an id that EC2 does not know in a region (yet, or any more): only the id is certain."""
     return Reservation(
         id=reservation_id,
         region=region,
@@ -199,7 +199,7 @@ def reservations_of(
     sleep: Sleep,
     done: Callable[[str], None] = lambda _: None,
 ) -> tuple[list[Reservation], dict[str, Exception]]:
-    """Every reservation of the regions, asked side by side, and the regions that failed with their errors."""
+    """Every reservation of the regions, asked in parallel, and the regions that failed, with their errors."""
     answers, errors = ask_all(regions, lambda region: reservations_in(ec2_of(region), region, sleep), done)
     return [reservation for found in answers.values() for reservation in found], errors
 

@@ -1,4 +1,4 @@
-"""The room in a reservation: who is in it, which places come back, and whether a launch finds enough. Pure.
+"""The room in a reservation: what runs in it, which places become free, and whether a launch has enough. Pure.
 
 Source: EC2 user guide, capacity-blocks-launch.
 """
@@ -17,10 +17,11 @@ from nixl_efa.reservation_source import environment_of
 class Use:
     """What was seen to run in a reservation.
 
-    own:    running nodes of this environment; they free their places before their successors take them.
+    own:    running nodes of this environment; their places become free before the nodes that replace them are launched.
     others: other running instances, in words.
-    ending: instances that are just ending. One that has ended holds its place for some minutes more.
-    accounts: the other accounts that run instances in it, and how many: it is shared with them, or by one of them.
+    ending: instances that are being terminated. After its end an instance still holds its place for some minutes.
+    accounts: the other accounts that run instances in it, and how many: it is shared with them, or owned by one of
+            them.
     """
 
     own: int = 0
@@ -35,19 +36,19 @@ class Use:
 
 
 def coming_back(found: Reservation, use: Use) -> int:
-    """The places that nothing runs in and that can't be had yet: a slot is free again only some minutes after its
-    instance has ended. Where the use by other accounts was not seen, the places may be theirs."""
+    """The places in which nothing runs, but which are not free yet: a slot is free again only some minutes after its
+    instance has ended. When the use by other accounts was not seen, their instances may be in these places."""
     return max(found.size - found.free - use.taken, 0) if found.state == "active" else 0
 
 
 def awaits_places(found: Reservation, launch: Launch, use: Use) -> bool:
-    """Whether the launch has room as soon as the places that come back are free, and not before."""
+    """Whether the launch has no room now, but will have it when the places of ended instances are free."""
     free = found.free + use.own
     return free < launch.count_in_reservation <= free + coming_back(found, use)
 
 
 def room_findings(found: Reservation, launch: Launch, use: Use | None) -> list[Finding]:
-    """Whether the launch finds room in a living reservation, and who else is in it (use None: not looked at)."""
+    """Whether the launch finds room in a living reservation, and what else runs in it. use: None when not looked up."""
     return [_room(found, launch, use), *_others(found, launch, use)]
 
 

@@ -1,7 +1,7 @@
-"""Keeping a reservation for an environment (`capacity save`), looking at what is kept (`capacity load`), and making its
+"""Storing a reservation for an environment (`capacity save`), showing what is stored (`capacity load`), and making its
 next block the current one (`capacity switch`).
 
-`names` are the Name tags of the nodes that are lost when a living reservation is put aside (users.node_names).
+`names` are the tags of the nodes that are lost when a living reservation is replaced (users.node_names).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """As what the reservation is kept, and in which parameters."""
+    """The slot in which the reservation is kept, and the parameters that hold it."""
 
     slot: Slot
     parameters: tuple[str, ...]
@@ -41,12 +41,12 @@ class Saved:
 def save(
     reservation: Reservation, launch: Launch, names: Sequence[str], buyer: Buyer, *, replace: bool
 ) -> Saved:
-    """Writes the reservation's id and zone to where the environment's stack reads them; a later block than the living
-    current one becomes the next.
+    """Writes the reservation's id and zone to the parameters that the environment's stack reads. A block that starts
+    later than the living current one becomes the next one.
 
-    Asks before a living one is put aside, and never overwrites what somebody else wrote in between. Failure for one
-    that the environment can't use, and when the user does not agree. Entries of its purchase that are open for that
-    reason alone are closed.
+    Asks before a living reservation is replaced, and never overwrites what somebody else wrote in between. Failure for
+    a reservation that the environment can't use, and when the user does not agree. Entries of its purchase that were
+    open only because it was not saved are closed.
     """
     now, name = buyer.clock.now(), launch.environment
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
@@ -76,8 +76,8 @@ def save(
 
 
 def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
-    """Makes the environment's next block its current one; returns what it has then. Failure when there is none, when it
-    can't be used yet, and when the user does not agree to lose running nodes."""
+    """Makes the environment's next block its current one; returns what the environment has then. Failure when there is
+    no next block, when it can't be used yet, and when the user does not agree to lose running nodes."""
     name, now = launch.environment, buyer.clock.now()
     held = environment.holdings(buyer, launch.reservation, regions=[launch.region])
     following = held.next
@@ -102,7 +102,7 @@ def switch(launch: Launch, names: Sequence[str], buyer: Buyer) -> Holdings:
 
 
 def load(launch: Launch, buyer: Buyer) -> tuple[Holdings, list[Finding]]:
-    """What is stored for the environment, and whether its current reservation fits, the worst first."""
+    """What is stored for the environment, and the findings about its current reservation, the worst first."""
     source = launch.reservation
     held = environment.holdings(buyer, source, regions=[launch.region])
     named = id_finding(launch, held.current.id if held.current else "")
@@ -114,8 +114,8 @@ def load(launch: Launch, buyer: Buyer) -> tuple[Holdings, list[Finding]]:
 
 
 def switch_when_free(launch: Launch, names: Sequence[str], buyer: Buyer) -> str:
-    """Makes the environment's next block its current one where nobody has to be asked: it is active and fits, and no
-    node runs in a current one that lives. Returns its id; empty when nothing was switched."""
+    """Makes the environment's next block its current one if that needs no question to the user: it is active and fits,
+    and no node runs in a current block that lives. Returns its id; empty when nothing was switched."""
     if launch.market != "capacity-block" or launch.reservation.id:
         return ""
     now = buyer.clock.now()
@@ -132,7 +132,7 @@ def switch_when_free(launch: Launch, names: Sequence[str], buyer: Buyer) -> str:
 
 
 def _tag(reservation: Reservation, name: str, buyer: Buyer) -> None:
-    """Puts the environment's name on the reservation, by which it is found in every region."""
+    """Tags the reservation with the environment's name, by which it is found in every region."""
     if reservation.tags.get(ENVIRONMENT_TAG) == name:
         return
     tags: list[TagTypeDef] = [{"Key": ENVIRONMENT_TAG, "Value": name}]
@@ -165,7 +165,7 @@ def _agreed_slot(
 
 
 def _close_entries(reservation_id: str, name: str, buyer: Buyer) -> None:
-    """Closes the open entries of this reservation's purchase: what was left to do is done."""
+    """Closes the open entries of this reservation's purchase: nothing is left to do for them."""
     shared = [one for lock in (name, UNBOUND) for one in buyer.shared_journal(lock).entries()]
     everything: dict[str, Entry] = {one.tag: one for one in (*shared, *buyer.journal.entries())}
     for entry in everything.values():

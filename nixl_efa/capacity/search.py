@@ -1,7 +1,7 @@
-"""Searching for Capacity Blocks: every region and length side by side, every page, nothing asked twice; and finding an
-offering again.
+"""Searching for Capacity Blocks in every region and for every length in parallel, with all pages of each answer and no
+question asked twice; and finding an offering again.
 
-What AWS can't sell is refused before any call.
+A request for something that AWS does not sell is refused before any call.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ALLOWED_HOURS_TEXT = (
     f"{DAY_HOURS}-hour steps from {DAY_HOURS} to {LONGEST_BY_DAYS_HOURS}, then {WEEK_HOURS}-hour steps "
     f"to {LONGEST_HOURS}"
 )
-# Searches have a rate of their own for an account and region (docs/facts.md): all lengths at once would be throttled.
+# AWS limits the rate of searches for each account and region (docs/facts.md): all lengths at once would be throttled.
 LENGTHS_AT_ONCE = 8
 
 _AHEAD = re.compile(r"\+(\d{1,4})([hdw])")
@@ -50,10 +50,10 @@ _FORMS = "a date (2026-12-01), a time (2026-12-01T09:30, with Z or +02:00 if it 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A search: how many instances of a type, for which lengths (hours), starting from and ending by when.
+    """A search: how many instances of a type, for which lengths (hours), with the earliest start and the latest end.
 
-    instance_type: or the name of an UltraServer; `count` is then of UltraServers.
-    latest_end None is as late as AWS sells: a start 8 weeks after `earliest_start` and the whole length.
+    instance_type: or the name of an UltraServer; `count` is then the number of UltraServers.
+    latest_end: None is as late as AWS sells: a start 8 weeks after `earliest_start`, plus the whole length.
     """
 
     instance_type: str
@@ -63,8 +63,8 @@ class Request:
     latest_end: datetime | None = None
 
     def end_for(self, hours: int) -> datetime:
-        """The latest end to ask for with a length of `hours`. A day more than the length, since every block
-        ends at 11:30 UTC and so may be longer than was asked for."""
+        """The latest end to ask for with a length of `hours`. It allows a day more than the length: every block ends at
+        11:30 UTC and so may be longer than was asked for."""
         if self.latest_end is not None:
             return self.latest_end
         return self.earliest_start + timedelta(days=HORIZON_DAYS + 1, hours=hours)
@@ -72,8 +72,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a search found, whether any question was answered, and the regions that could not be asked, with the error
-    of each. not_sold: the regions that sell no block of the type."""
+    """What a search found, whether any question was answered, and the regions that failed, with the error of each.
+    not_sold: the regions that sell no block of the type."""
 
     offerings: tuple[Offering, ...]
     failed: dict[str, Exception]
@@ -83,7 +83,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What to ask AWS for to see an offering again. shown: the offering as a search showed it; None when none did."""
+    """The question to AWS that shows an offering again. shown: the offering from a search; None without a search."""
 
     offering_id: str
     region: str
@@ -102,7 +102,7 @@ def offerings_in(
 def _answer(
     ec2: EC2Client, region: str, request: Request, wish: Wish, hours: int, sleep: Sleep
 ) -> list[Offering] | None:
-    """The same; None where the region refuses the question, since it sells no block of the type."""
+    """Like offerings_in, but None where the region refuses the question because it sells no block of the type."""
     body = {
         **wish.body,
         "CapacityDurationHours": hours,
@@ -125,7 +125,7 @@ def search(
     sleep: Sleep,
     done: Callable[[tuple[str, int, Wish]], None] = lambda _: None,
 ) -> Found:
-    """Asks every region for every length, side by side. A region that fails doesn't keep the others from it.
+    """Asks every region for every length, in parallel. A region that fails does not stop the others.
 
     ec2_of: the EC2 client of a region; done: called after each answer with its question.
     """
@@ -138,7 +138,7 @@ def search(
     failed: dict[str, Exception] = {}
     for (region, _, _), error in errors.items():
         failed.setdefault(region, error)
-    # Of several UltraServers that are made of a type, a region may sell one.
+    # Several kinds of UltraServers can have the same type; a region may sell only one of them.
     selling = {region for (region, _, _), found in answers.items() if found is not None}
     refusing = dict.fromkeys(region for (region, _, _), found in answers.items() if found is None)
     return Found(
@@ -156,10 +156,11 @@ def search_in_turn(
     sleep: Sleep,
     done: Callable[[int], None] = lambda _: None,
 ) -> Found:
-    """The same for many lengths: the first one everywhere, the others where the type is sold, some at a time.
+    """A search for many lengths: the first length in every region, then the others, a few at a time, in the regions
+    that sell the type.
 
-    A region that does not answer is asked no more. done: called after each answer with how many questions are left as
-    far as that is known.
+    A region that does not answer is not asked again. done: called after each answer with the number of questions that
+    are left, as far as it is known.
     """
     asking, hours = list(regions), request.hours
     parts = [hours[:1], *(hours[at : at + LENGTHS_AT_ONCE] for at in range(1, len(hours), LENGTHS_AT_ONCE))]
@@ -187,8 +188,8 @@ def search_in_turn(
 
 
 def _unique(found: Iterable[Offering]) -> tuple[Offering, ...]:
-    """Each block at each fee once. One that answers several questions is compared with the longest that it covers. Each
-    answer shows it under another id (recorded: offerings/terraform-test-remarks)."""
+    """Each block at each fee once. A block that answers several questions is kept as the answer to the longest length
+    that it covers. Each answer has another id for it (recorded: offerings/terraform-test-remarks)."""
     unique: dict[tuple[Any, ...], Offering] = {}
     for one in found:
         key = (*one.block, one.fee, one.currency)
@@ -199,7 +200,7 @@ def _unique(found: Iterable[Offering]) -> tuple[Offering, ...]:
 
 
 def questions(regions: Sequence[str], request: Request) -> list[tuple[str, int, Wish]]:
-    """What a search asks: each region, length in hours and wish."""
+    """The questions of a search: each region, length in hours and wish."""
     return [
         (region, hours, wish)
         for hours in request.hours
@@ -224,7 +225,7 @@ ORDERS: dict[str, Callable[[Offering], Any]] = {
 def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) -> Offering:
     """The offering as AWS offers it now. Failure when it is gone or has become dearer."""
     asked, shown = question.request, question.shown
-    # The same window as the search's: AWS answers with a few offerings, and which depends on the window.
+    # The same window as in the search: AWS answers with only a few offerings, and the window decides which.
     request = checked(replace(asked, earliest_start=max(asked.earliest_start, now)))
     offered = [
         one
@@ -233,9 +234,9 @@ def find_again(ec2: EC2Client, question: Question, now: datetime, sleep: Sleep) 
     ]
     found = next((one for one in offered if one.id == question.offering_id), None)
     if found is None and shown is not None:
-        # The same block under another id: the same question gets new ids. It is still bought under the id that was
-        # named: if that one is no longer valid, EC2 refuses it. A lower fee is the other id's: it is not counted on.
-        # AWS may offer a block as a whole and in pieces, at two fees: these are two blocks.
+        # The same block with another id: each answer has new ids. The purchase still uses the id that the user named;
+        # EC2 refuses it if it is no longer valid. A lower fee may be valid only for the other id, so it is not used.
+        # AWS may offer a block as a whole and in segments, at two fees: these are two blocks.
         twins = [one for one in offered if shown.is_same_block(one)]
         if twins:
             same = min(twins, key=lambda one: (one.fee != shown.fee, -one.fee))
@@ -267,7 +268,7 @@ def checked_question(
     region: str | None,
     now: datetime,
 ) -> Question:
-    """What to ask AWS for, from a search on this machine or from the options. BadInput when neither says it."""
+    """The question to AWS, from a search on this machine or from the options. BadInput when neither gives it."""
     if not offerings.is_offering_id(offering_id):
         raise BadInput(f"OFFERING {offering_id!r}: an offering's id begins with cb- and comes from a search")
     if recalled is not None:
@@ -290,7 +291,7 @@ def checked_question(
 
 
 def checked(request: Request) -> Request:
-    """The request as it is. BadInput when AWS sells nothing like it, with what it does sell."""
+    """The request, unchanged. BadInput when AWS sells nothing like it; the message says what AWS does sell."""
     if request.instance_type.startswith("u-"):
         check_ultra_servers(request.instance_type, request.count)
     else:

@@ -1,5 +1,5 @@
-"""What searches on this machine have shown, so that it can be bought: AWS can't be asked for an offering by its id, so
-each is kept in a file with the question that it answered."""
+"""The offerings that searches on this machine have shown. AWS has no call that finds an offering by its id, so each is
+kept in a file with the question that it answered; a purchase asks that question again."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.search import Question, Request
 from nixl_efa.files import write_durably
 
-# What a search has shown is kept so long; its offerings are gone long before.
+# Offerings are kept for this long; AWS stops offering them long before that.
 KEPT_DAYS = 7
 
 
@@ -33,7 +33,7 @@ def remember(path: Path, found: Iterable[Offering], request: Request, now: datet
 
 
 def recall(path: Path, offering_id: str) -> Question | None:
-    """How to find an offering again that a search on this machine has shown; None when none did."""
+    """The question that finds an offering again; None when no search on this machine has shown it."""
     try:
         one = _read(path)[offering_id]
         shown = offerings.from_json(one["offering"])
@@ -51,7 +51,7 @@ def recall(path: Path, offering_id: str) -> Question | None:
 
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The file's offerings. A file that is missing or damaged holds none: it is only a convenience."""
+    """The file's offerings. A missing or damaged file counts as empty: the user can give the options instead."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         return {name: one for name, one in document.items() if isinstance(one, dict)}

@@ -1,4 +1,4 @@
-"""For what capacity is bought and kept: an environment, or each of its reservations where it has several. Pure."""
+"""The targets for which capacity is bought: an environment, or each of its reservations if it has several. Pure."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from nixl_efa.findings import Finding, failed, listed
 from nixl_efa.launch import Launch
 from nixl_efa.reservation_source import environment_of
 
-# What is of one zone for a time.
+# Both have a zone, a start and an end.
 Span = Offering | Reservation
 
 
 def targets(launch: Launch) -> dict[str, Launch]:
-    """The launch into each reservation of an environment by what the command line calls it ("prod", "prod/2").
+    """The launch into each reservation of an environment, by its name on the command line ("prod", "prod/2").
 
-    The name is in the place of the environment's, in tags, locks and journals too: each is bought for, and has a
-    current and a next block, by itself. Nodes that are launched into none are no target, unless all are.
+    This name is used in tags, locks and journals as the environment's name: each target has purchases of its own, and a
+    current and a next block. Nodes that are launched into no reservation are not a target, unless all nodes are.
     """
     found: dict[str, Launch] = {}
     reserved = [one for one in launch.requests if one.reservation.is_named or one.market == "capacity-block"]
@@ -28,7 +28,7 @@ def targets(launch: Launch) -> dict[str, Launch]:
         name = request.reservation.target
         source = replace(request.reservation, environment=name, part="")
         unfilled = not request.nodes
-        # Any node may come into an entry that is still to be filled.
+        # Any node may be placed in an entry that is not filled yet.
         own = launch.nodes if unfilled else request.nodes
         nodes = (*(found[name].nodes if name in found else ()), *own)
         found[name] = replace(
@@ -43,15 +43,15 @@ def targets(launch: Launch) -> dict[str, Launch]:
 
 
 def targets_of_all(launches: Mapping[str, Launch]) -> dict[str, Launch]:
-    """The same of several environments."""
+    """The targets of several environments."""
     return {name: one for launch in launches.values() for name, one in targets(launch).items()}
 
 
 def zone_findings(held: Holdings, found: Span, just_bought: Iterable[tuple[str, Span]] = ()) -> list[Finding]:
-    """What speaks against a reservation beside the environment's others that live at its time: EFA does not cross zones
-    (EC2 user guide, efa-limits).
+    """What speaks against a reservation because of the environment's other reservations at the same time: EFA does not
+    cross zones (EC2 user guide, efa-limits).
 
-    just_bought: for whom what was bought that EC2 may not show yet.
+    just_bought: purchases that EC2 may not show yet, each with its target.
     """
     source = held.source
     name = environment_of(source.environment)
@@ -68,7 +68,7 @@ def zone_findings(held: Holdings, found: Span, just_bought: Iterable[tuple[str, 
 
 
 def _at_one_time(one: Span, other: Span) -> bool:
-    """Whether there is a time that both last; without an end or a start, a reservation has none."""
+    """Whether both exist at some common time. A missing start or end means that there is no limit on that side."""
     return all(
         first.start is None or second.end is None or first.start < second.end
         for first, second in ((one, other), (other, one))

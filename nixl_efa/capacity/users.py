@@ -1,4 +1,4 @@
-"""Who uses which reservation: by what each environment's settings say, and by what was bought for it."""
+"""Which environments use each reservation: by their settings, and by what was bought for them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ NOT_SAVED = "not saved"
 
 
 def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
-    """The tags Name and Environment of the nodes that leave a reservation when this environment's is replaced: its own,
-    and those of every environment that reads the same parameter. Pure.
+    """The values of the tags Name and Environment of the nodes that leave a reservation when this environment's
+    reservation is replaced: its own nodes, and those of every environment that reads the same parameter. Pure.
 
     The tag Environment stays the same when project_prefix changes.
     """
@@ -38,7 +38,7 @@ def node_names(launch: Launch, launches: Iterable[Launch]) -> tuple[str, ...]:
         if (one.reservation.region, one.reservation.id_parameter) == (source.region, source.id_parameter)
     ]
     every = (launch, *same)
-    # Of an environment with several reservations any node may run in this one, whatever the settings say today.
+    # If an environment has several reservations, any of its nodes may run in this one, whatever the settings say now.
     names = (name for one in every for name in (*one.node_names, environment_of(one.environment)))
     return tuple(dict.fromkeys(names))
 
@@ -71,9 +71,9 @@ def nodes_running(buyer: Buyer, reservation: Reservation | None, names: Sequence
 def users(
     found: Iterable[Reservation], sources: Iterable[ReservationSource], stored: Mapping[tuple[str, str], str]
 ) -> dict[str, tuple[tuple[str, str], ...]]:
-    """Which environments use each reservation, and as what, by its id: "current", "next", "same purchase" for one that
-    was bought together with one of these, or "not saved" for one that was bought for the environment and is none of
-    them. Pure.
+    """The environments that use each reservation, by its id, each with its use: "current"; "next"; "same purchase" for
+    a reservation that was bought together with one of these; or "not saved" for any other that was bought for the
+    environment. Pure.
 
     stored: the parameters' values by region and name.
     """
@@ -102,9 +102,10 @@ def misfits(
     launches: Mapping[str, Launch],
     now: datetime,
 ) -> list[tuple[str, Finding]]:
-    """What the judge finds against living reservations for the environments that use them, with the environment. Pure.
+    """The judge's findings against living reservations for the environments that use them, each with the environment.
+    Pure.
 
-    using: as `users` tells it.
+    using: the result of `users`.
     """
     return [
         (name, fault)
@@ -118,8 +119,8 @@ def misfits(
 def stored_values(
     ssm_of: Callable[[str], SSMClient], sources: Sequence[ReservationSource]
 ) -> tuple[dict[tuple[str, str], str], dict[str, Exception]]:
-    """The values of the sources' parameters by region and name, asked region by region side by side, and the regions
-    that failed."""
+    """The values of the sources' parameters by region and name, and the regions that failed. The regions are asked in
+    parallel."""
     names: dict[str, list[str]] = {}
     for source in sources:
         names.setdefault(source.region, []).extend([source.id_parameter, source.next_id_parameter])

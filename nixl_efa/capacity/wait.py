@@ -13,8 +13,8 @@ from nixl_efa.failure import Failure
 
 Result = TypeVar("Result")
 
-# The way of a block that is paid for (EC2 user guide, capacity-blocks-view). An On-Demand reservation goes from
-# pending to active.
+# The states of a block in their order, if it is paid (EC2 user guide, capacity-blocks-view). An On-Demand reservation
+# goes from pending to active.
 WAY = ("payment-pending", "scheduled", "active", "expired")
 POLL_SECONDS = 30.0
 # A reservation that was just bought may not be visible yet (EC2 API reference, eventual-consistency).
@@ -34,10 +34,10 @@ def wait_for(
     poll_seconds: float = POLL_SECONDS,
     show: Callable[[Reservation], None] = lambda _: None,
 ) -> Reservation:
-    """Looks until the reservation is in the state `wanted`, or past it on the way of a block, and returns it.
+    """Looks repeatedly until the reservation is in the state `wanted`, or in a later one of WAY, and returns it.
 
-    Failure at once for a state from which there is no way to the wanted one (payment-failed, expired, cancelled), and
-    when it is not visible for two minutes; TimedOut after `timeout_seconds`.
+    Failure at once for a state after which the wanted one can't come (payment-failed, expired, cancelled), and when the
+    reservation is not visible for two minutes; TimedOut after `timeout_seconds`.
     """
     began = clock.now()
 
@@ -63,7 +63,7 @@ def wait_for_payment(
     timeout_seconds: float | None = None,
     poll_seconds: float = POLL_SECONDS,
 ) -> Extension:
-    """Looks until the payment of a block's last extension has succeeded, and returns it.
+    """Looks repeatedly until the payment of a block's last extension has succeeded, and returns the extension.
 
     Failure when it has failed, and when there is no extension; TimedOut after `timeout_seconds`.
     """

@@ -1,4 +1,4 @@
-"""Waiting for an offer: the same search again and again until something fits. It never buys."""
+"""Waiting for an offer: repeats the same search until something fits. It never buys."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nixl_efa.times import moment
 
 CURRENCY, CENT = "USD", Decimal("0.01")
 POLL_SECONDS = 300.0
-# Searches have a rate of their own for an account and region, which others need, too (docs/facts.md).
+# AWS limits the rate of searches for each account and region, and other users need them too (docs/facts.md).
 LEAST_POLL_SECONDS = 30.0
 LONGEST_POLL_SECONDS = 3600.0
 MOST_POLL_SECONDS = 86_400.0
@@ -28,8 +28,11 @@ MOST_POLL_SECONDS = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What is waited for. max_rate: for an instance and an hour in USD; None: whatever it costs. zone: the only one
-    that an environment's nodes can use; empty: any. timeout_seconds None: for as long as anything can still start."""
+    """What to wait for.
+
+    max_rate: the highest rate for an instance and an hour in USD; None: any. zone: the only one that the environment's
+    nodes can use; empty: any. timeout_seconds: None: as long as a block can still start in the window.
+    """
 
     request: Request
     max_rate: Decimal | None = None
@@ -39,7 +42,7 @@ class Watch:
 
 
 def fitting(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str = "") -> list[Offering]:
-    """Those that a pair can use, that are as long as asked and in the zone, and that cost at most so much. Pure."""
+    """The offerings that a pair can use, as long as asked, in the zone, and at most at `max_rate`. Pure."""
     return [
         one
         for one in offerings
@@ -57,13 +60,13 @@ def wait_for_offer(
     tell: Callable[[str], None],
     keep: Callable[[Request, Found], None],
 ) -> tuple[Request, Found]:
-    """Searches until something fits; returns the request as it was asked last, and what fits of the answer.
+    """Searches until something fits; returns the last request, and the offerings of its answer that fit.
 
-    A look that nobody answers is repeated: later and later while AWS asks for that (throttling) or the network is away.
-    Failure when AWS refuses it for another reason in all regions, and when no block can start in the window any more;
-    TimedOut after timeout_seconds.
+    A search without any answer is repeated, with longer and longer pauses while AWS throttles or the network fails.
+    Failure when all regions refuse it for another reason, and when no block can start in the window any more; TimedOut
+    after timeout_seconds.
 
-    tell: says each state once; keep: called with every answer.
+    tell: called once for each state; keep: called with every answer.
     """
     began = clock.now()
     said, pause = "", watch.poll_seconds
@@ -103,21 +106,21 @@ def _from_now(request: Request, now: datetime) -> Request:
 
 
 def _check_passing(found: Found) -> None:
-    """Raises the error of a look that failed everywhere, unless some of it may pass by itself."""
+    """Raises the error of a search that failed in all regions, unless one of the errors may be temporary."""
     errors = list(found.failed.values())
     if not any(is_throttling(one) or _is_passing(one) for one in errors):
         raise errors[0]
 
 
 def _is_passing(error: Exception) -> bool:
-    """An error of the network, or of the service itself (5xx)."""
+    """Whether an error may be temporary: one of the network, or of the service itself (5xx)."""
     network = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
     names = {one.__name__ for one in type(error).__mro__}
     return error_status(error) >= 500 or not names.isdisjoint(network)
 
 
 def _state(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str) -> str:
-    """What is on offer that does not fit, in words."""
+    """The offers that do not fit, in words."""
     every = list(offerings)
     if not every:
         return "no block on offer"
@@ -131,6 +134,6 @@ def _state(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str) -
         return f"{some}, in {theirs}, and --max-rate is in {CURRENCY}"
     cheapest = min(usable, key=lambda one: one.fee_per_instance_hour)
     limit = "" if max_rate is None else f", more than {money(max_rate)}"
-    # Rounded up: given as the limit, it is enough.
+    # Rounded up, so that the user can give this figure as the limit and the offer then fits.
     rate = cheapest.fee_per_instance_hour.quantize(CENT, ROUND_CEILING)
     return f"{some}, the cheapest {rate} {CURRENCY} for an instance-hour ({cheapest.zone}){limit}"

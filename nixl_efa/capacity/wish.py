@@ -8,7 +8,7 @@ from typing import Any
 from nixl_efa.failure import BadInput
 from nixl_efa.ultra_servers import ULTRA_SERVERS, is_ultra_server, made_of
 
-# The instances of all blocks together (EC2 user guide, capacity-blocks-purchase).
+# The most instances in all blocks of an account together (EC2 user guide, capacity-blocks-purchase).
 MOST_INSTANCES = 256
 
 
@@ -29,10 +29,10 @@ class Wish:
 
 
 def wishes(name: str, count: int) -> tuple[Wish, ...]:
-    """What EC2 is asked for. name: an instance type, or an UltraServer; `count` is of these.
+    """The questions to EC2. name: an instance type, or an UltraServer; `count` is the number of these.
 
-    A type that is sold as a part of UltraServers alone is asked for as every kind that has it, so many that they hold
-    the instances.
+    A type that is sold only in UltraServers gives a question for every kind of UltraServer that has it, with enough of
+    them to hold the instances.
     """
     if name in ULTRA_SERVERS:
         return (Wish(ultra_server=name, count=count),)
@@ -42,7 +42,7 @@ def wishes(name: str, count: int) -> tuple[Wish, ...]:
 
 
 def check_ultra_servers(name: str, count: int) -> None:
-    """BadInput for an UltraServer that isn't known, and for more of them than an account may have."""
+    """BadInput for an unknown UltraServer, and for more UltraServers than an account may have."""
     known = ULTRA_SERVERS.get(name)
     if known is None:
         kinds = ", ".join(one.text for one in ULTRA_SERVERS.values())

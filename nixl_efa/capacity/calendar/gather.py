@@ -1,4 +1,4 @@
-"""Asks for all that a calendar shows. What can't be asked is named in it, and stops nothing else."""
+"""Requests everything that a calendar shows. A failed request is named in the calendar and does not stop the others."""
 
 from __future__ import annotations
 
@@ -29,11 +29,12 @@ _NOTHING_KEPT = history.History()
 class Questions:
     """What to ask for.
 
-    requests: what would be bought, with the environments it would be for.
-    launches: those whose reservations are read, by target; others: whether there are more, which these credentials
-              can't see.
-    until:    where the time line ends; None: with what is shown.
-    names:    the environments of the project, whose purchases may be open. earlier: the history.
+    requests: the searches for offers, each with the environments that it would be for.
+    launches: the launches whose reservations are read, by target. others: whether the project has more that these
+              credentials can't see.
+    until:    the end of the time line; None: the last end that is shown.
+    names:    the environments of the project, whose purchases may be open.
+    earlier:  the history of searches.
     """
 
     regions: tuple[str, ...]
@@ -50,7 +51,7 @@ def gather(
 ) -> Calendar:
     """The calendar. Failure when no region answers anything.
 
-    done: called after each answer about offers with what is asked for and how many questions are left.
+    done: called after each answer about offers, with its request and the number of questions that are left.
     """
     ec2_of, sleep, now = buyer.clients.ec2, buyer.clock.sleep, buyer.clock.now()
     not_asked: dict[str, str] = {}
@@ -63,7 +64,7 @@ def gather(
         _note(not_asked, offers.failed)
         earlier = asked.earlier.of(request.instance_type, request.count, buyer.account.endpoint)
         look = history.look(request, asked.regions, offers, now, buyer.account.endpoint)
-        # A clock that was put back must not make this search an earlier one.
+        # The clock may have been set back since an earlier search: this one must stay the last.
         looks = (*(one for one in earlier if one.at < now), look)
         home = tuple(sorted({asked.launches[name].region for name in environments}))
         wanted.append(Wanted(request, offers, environments, home, _accelerators(request), looks))
@@ -112,8 +113,8 @@ def _owned(
     now: datetime,
     not_asked: dict[str, str],
 ) -> tuple[tuple[Owned, ...], list[Finding], set[str]]:
-    """What lives: blocks and reservations of this account, and those of others that an environment uses; what is to be
-    said about them; and the regions whose parameters can't be read."""
+    """The living blocks and reservations of this account, and those of other accounts that an environment uses; the
+    findings about them; and the regions whose parameters can't be read."""
     sources = [one.reservation for one in asked.launches.values() if one.region in asked.regions]
     stored, silent = stored_values(buyer.clients.ssm, sources)
     _note(not_asked, {f"Parameter Store in {region}": error for region, error in silent.items()})
@@ -149,7 +150,7 @@ def _one(
 
 
 def _open(buyer: Buyer, names: Iterable[str]) -> list[Finding]:
-    """The purchases whose outcome nobody was told, or that are not saved."""
+    """A finding for each purchase whose outcome was not reported, or that is not saved."""
     try:
         return [
             warned("purchase", one.state_text(), one.recover_text()) for one in open_purchases(buyer, names)

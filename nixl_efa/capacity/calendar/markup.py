@@ -1,4 +1,4 @@
-"""Pieces of the calendar's page: a moment, code in a text, a table. Each escapes what it is given. Pure."""
+"""Pieces of the calendar's page: a moment, code in a text, a table. Each escapes its input. Pure."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ When = Callable[[datetime], str]
 
 
 def time_of(at: datetime, when: When) -> str:
-    """A moment, for programs too."""
+    """A moment as an HTML `time` element, which programs can read too."""
     return f'<time datetime="{at:%Y-%m-%dT%H:%MZ}">{escape(when(at))}</time>'
 
 
 def with_code(text: str) -> str:
-    """The text, with what stands between backticks as code."""
+    """The text as HTML; what is between backticks becomes code."""
     parts = escape(text).split("`")
     return "".join(f"<code>{part}</code>" if at % 2 else part for at, part in enumerate(parts))
 
@@ -43,10 +43,10 @@ def table(
 
 
 def class_of(kind: str) -> str:
-    """The attribute; none without a class."""
+    """The class attribute; empty text without a class."""
     return f' class="{kind}"' if kind else ""
 
 
 def folded(title: str, content: str) -> str:
-    """A part that the reader opens; paper doesn't have it."""
+    """A part that is closed until the reader opens it; it is not printed on paper."""
     return f"<details>\n<summary>{escape(title)}</summary>\n{content}</details>\n"

@@ -1,4 +1,4 @@
-"""What a calendar shows, and what is on its lines. Pure."""
+"""What a calendar shows: its lines and the spans on them. Pure."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from nixl_efa.capacity.users import NOT_SAVED
 from nixl_efa.findings import Finding, counted, warned
 from nixl_efa.times import moment, span
 
-# As late as a block can start (EC2 user guide, capacity-blocks-purchase), and a week of it: the ends of half a year are
-# told in words, since a day would be nothing on their line.
+# The latest start of a block is 8 weeks ahead (EC2 user guide, capacity-blocks-purchase); one week more shows what
+# follows. Later ends, up to half a year, are written in words: on such a long line a day could not be seen.
 OFFERS_SHOWN = timedelta(weeks=9)
 SHORTEST_LINE = timedelta(days=7)
-# An end without a successor is a warning so long before.
+# An end without a next block becomes a warning this long before it.
 END_IS_NEAR = timedelta(days=7)
 
-# As what a block is bought for an environment and yet not launched into; UNSURE where its parameters can't be read.
+# Uses of a block that was bought for an environment and that no node is launched into: NOT_SAVED, or UNSURE where the
+# environment's parameters can't be read.
 UNSURE = "not known as what"
 LOOSE = (NOT_SAVED, UNSURE)
 
 
 class Kind(StrEnum):
-    """What a span of a line is; its value says it in words."""
+    """The kind of a span; its value is the kind in words."""
 
     ACTIVE = "active"
     COMING = "bought, not yet active"
@@ -55,7 +56,7 @@ class Span:
 class Lane:
     """A line: a label, a few words beside it, and its spans.
 
-    offers: those that it shows, the shortest first. marks: where the shorter ones end.
+    offers: the offers on this line, the shortest first.
     """
 
     label: str
@@ -71,8 +72,8 @@ class Lane:
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """A living reservation: who uses it and as what, its last extension, and what was paid for it; the texts are empty
-    where that is not known. paid, pending: amounts with their currency."""
+    """A living reservation: who uses it and as which block, its last extension, and what was paid for it. Texts are
+    empty where this is not known. paid, pending: amounts with their currency."""
 
     reservation: Reservation
     users: tuple[tuple[str, str], ...] = ()
@@ -101,8 +102,8 @@ class Owned:
 class Wanted:
     """What was searched for, and what was found.
 
-    environments: for which it would be; home: their regions.
-    looks: what searches for the same have found, this one last.
+    environments: those that a block would be for. home: their regions.
+    looks: the results of all searches for the same, this one last.
     """
 
     request: Request
@@ -114,12 +115,12 @@ class Wanted:
 
     @property
     def what(self) -> str:
-        """So many of a type."""
+        """The count and the type, in words."""
         return f"{self.request.count} x {self.request.instance_type}"
 
     def gone(self, now: datetime) -> list[Track]:
-        """Blocks that an earlier search has shown, that would fit this one's window, and that AWS's answer has no more;
-        those of regions that did not answer this time are not among them."""
+        """Blocks that an earlier search has shown, that are within this search's window, and that are no longer in
+        AWS's answer. Regions that did not answer this time are left out."""
         there = {one.block for one in self.looks[-1].seen} if self.looks else set()
         asked = set(self.looks[-1].regions) if self.looks else set()
         first = max(now, self.request.earliest_start)
@@ -141,11 +142,13 @@ class Wanted:
 class Calendar:
     """All that is shown.
 
-    regions: those that were asked. targets: what each environment has a reservation for ("prod", "prod/2"), in these
-    regions. unknown: those of them whose reservations could not be asked for. users_known: whether all are known that
-    could use a block.
-    not_asked: what could not be asked and why: ("eu-north-1", "no permission: ...").
-    warnings: the worst first. lost: lines of the history that can't be read.
+    regions:     those that were asked.
+    targets:     the targets of each environment ("prod", "prod/2") in these regions.
+    unknown:     those targets whose reservations could not be read.
+    users_known: whether every environment that could use a block is known.
+    not_asked:   what could not be asked, and why: ("eu-north-1", "no permission: ...").
+    warnings:    the worst first.
+    lost:        the number of lines of the history that can't be read.
     """
 
     now: datetime
@@ -163,7 +166,8 @@ class Calendar:
 
     @property
     def end(self) -> datetime:
-        """Where the time line ends: with what is owned, and with the offers, but for those of months."""
+        """The end of the time line: the last end of what is owned or offered. The end of an offer counts as at most
+        OFFERS_SHOWN ahead."""
         if self.until is not None:
             return self.until
         ends = [one.reservation.end for one in self.owned if one.reservation.end]
@@ -189,7 +193,7 @@ def block_lanes(calendar: Calendar) -> list[Lane]:
 
 def _environment_lane(name: str, calendar: Calendar) -> Lane:
     mine = of_target(name, calendar.owned)
-    # Gaps first: where there is no room for both, the blocks are seen.
+    # Gaps first: where there is no room for both, the blocks are drawn over them.
     spans = [Span(Kind.GAP, start, end) for start, end in gaps(of_target(name, calendar.owned, used=True))]
     spans += [each for one in mine for each in _spans(one)]
     ids = ", ".join(one.reservation.id for one in mine)
@@ -198,7 +202,7 @@ def _environment_lane(name: str, calendar: Calendar) -> Lane:
 
 
 def of_target(name: str, owned: Iterable[Owned], *, used: bool = False) -> list[Owned]:
-    """What a target has, the earliest first. used: only what it is launched into, now or next."""
+    """The reservations of a target, the earliest first. used: only its current and its next one."""
     mine = [
         one for one in owned if any(user == name and not (used and kept in LOOSE) for user, kept in one.users)
     ]
@@ -206,7 +210,7 @@ def of_target(name: str, owned: Iterable[Owned], *, used: bool = False) -> list[
 
 
 def gaps(mine: Iterable[Owned]) -> list[tuple[datetime, datetime]]:
-    """The times between an environment's reservations in which it has none, from the end of the one to the start of the
+    """The times between an environment's reservations in which it has none: from the end of one to the start of the
     next."""
     found = []
     until: datetime | None = None
@@ -230,8 +234,8 @@ def _spans(one: Owned) -> list[Span]:
 
 
 def offer_lanes(wanted: Wanted) -> list[Lane]:
-    """A line for each zone and start: its longest offer, with marks where shorter ones end; those that a pair can't use
-    by themselves. By region, zone and start."""
+    """A line for each zone and start: its longest offer, with marks where shorter ones end. Offers that a pair can't
+    use have lines of their own. Sorted by region, zone and start."""
     groups: dict[tuple[str, str, datetime, int, bool], list[Offering]] = {}
     for one in wanted.found.offerings:
         key = (one.region, one.zone, one.start, one.count, bool(one.unusable))
@@ -247,8 +251,8 @@ def offer_lanes(wanted: Wanted) -> list[Lane]:
 
 
 def holds(offering: Offering) -> str:
-    """What an offer of UltraServers holds: 18 instances (1 x u-p6e-gb200x72); empty for instances one by one, which are
-    as many as were searched for."""
+    """What an offer of UltraServers holds: 18 instances (1 x u-p6e-gb200x72). Empty for single instances: their number
+    is the one that was searched for."""
     if not offering.ultra_server:
         return ""
     return f"{counted(offering.count, 'instance')} ({offering.ultra_servers})"
@@ -264,8 +268,8 @@ def rates_text(offers: Sequence[Offering]) -> str:
 def movement(
     offering: Offering, known: Mapping[tuple[object, ...], Track], now: datetime
 ) -> tuple[str, Decimal | None]:
-    """Since when an offer is known ("new" for one that no earlier search has shown), and its fee before the last
-    change; None where it has not moved."""
+    """When an offer was first seen ("new" when no earlier search has shown it), and its fee before the last change;
+    None where the fee has not changed."""
     block = (
         offering.region,
         offering.zone,
@@ -281,7 +285,7 @@ def movement(
 
 
 def ends_findings(calendar: Calendar) -> list[Finding]:
-    """What the times of the reservations mean: gaps, ends that nothing follows, blocks that nobody uses."""
+    """Findings about times: gaps, ends without a next block, blocks that nobody uses."""
     found = []
     for name in calendar.targets:
         if name not in calendar.unknown:
@@ -290,7 +294,7 @@ def ends_findings(calendar: Calendar) -> list[Finding]:
         block = one.reservation
         if block.is_block and all(kept in LOOSE for _, kept in one.users):
             until = f" until {moment(block.end)}" if block.end else ""
-            # A tag is what anybody wrote: it is in a command only when it names an environment of the project.
+            # Anybody can write a tag: its text goes into a command only when it names an environment of the project.
             owner = next((name for name, _ in one.users if name in calendar.targets), "ENV")
             message = f"{block.id} is bought{until}, and no environment uses it."
             remedy = (

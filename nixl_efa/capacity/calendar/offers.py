@@ -19,7 +19,7 @@ from nixl_efa.times import moment, span
 
 
 def offers(wanted: Wanted, calendar: Calendar) -> str:
-    """Where something is on offer, and each offer in a row."""
+    """The section about what can be bought now: a table of starts and a table of all offers."""
     found = wanted.found
     where = f"For {escape(', '.join(wanted.environments))}. " if wanted.environments else ""
     sold = sorted({one.region for one in found.offerings})
@@ -37,7 +37,7 @@ def offers(wanted: Wanted, calendar: Calendar) -> str:
 
 
 def _starts(name: str, wanted: Wanted) -> str:
-    """A row for each line of the picture."""
+    """The table of starts: a row for each line of the picture."""
     heads = [
         ("Zone", "time"),
         ("Start", "time"),
@@ -73,7 +73,8 @@ def _for_a_pair(one: Offering, whether: str) -> str:
 
 
 def _each(name: str, wanted: Wanted, calendar: Calendar) -> str:
-    """Each offer with what it takes to buy it; folded away, since all lengths of all regions are many hundreds."""
+    """The table of all offers, each with the command that buys it. It is folded: all lengths of all regions can be
+    hundreds of rows."""
     heads = [
         ("Offering", ""),
         ("Zone", "time"),
@@ -163,7 +164,8 @@ def fees(wanted: Wanted, calendar: Calendar) -> str:
 
 
 def _course(points: Sequence[Point], first: datetime, now: datetime) -> str:
-    """The rates as steps, from the first search of all to now; broken where nothing was on offer. One look has none."""
+    """The rates as a step line, from the very first search to now, with gaps where nothing was on offer. "-" for a
+    single search."""
     priced = [one.rate for one in points if one.rate is not None]
     if len(points) < 2 or first >= now:
         return "-"
@@ -176,7 +178,7 @@ def _course(points: Sequence[Point], first: datetime, now: datetime) -> str:
             parts.append([])
             continue
         up = 22 - float((one.rate - low) / height * 20) if height else 12.0
-        # The last search is now: it has the rest of the width.
+        # The last search is at the present time: its step takes the rest of the width.
         right = scale.at(end) * 112 if at + 1 < len(points) else 120.0
         parts[-1] += [f"{scale.at(one.at) * 112:.1f},{up:.1f}", f"{right:.1f},{up:.1f}"]
     drawn = "".join(f'<polyline points="{" ".join(part)}"/>' for part in parts if part)

@@ -1,6 +1,6 @@
-"""The calendar as a page in one file: it asks for nothing else, and runs nothing. Pure.
+"""The calendar as an HTML page in one file: it loads nothing else and runs no script. Pure.
 
-The time line is a picture for the eye; the tables below it say the same for everybody.
+The time line is a picture; the tables below it say the same in text, for screen readers too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nixl_efa.capacity.calendar.style import STYLE
 from nixl_efa.findings import counted
 from nixl_efa.times import moment, span
 
-# Names of days along the line: as many as a phone has room for.
+# The most days that are named along the line: a phone's screen has room for no more.
 MOST_DAYS = 7
 CLASSES = {
     Kind.ACTIVE: "active",
@@ -26,12 +26,12 @@ CLASSES = {
     Kind.OFFER: "offer",
     Kind.UNUSABLE: "unusable",
 }
-# Nothing is asked for, nothing runs, and no form or frame goes anywhere.
+# The page may load nothing, run no script and send no form.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(calendar: Calendar, when: When = moment) -> str:
-    """The page. when: a moment in words, perhaps with the local time beside it."""
+    """The page. when: writes a moment, with the local time beside it where the caller wants that."""
     title = f"Capacity calendar of account {calendar.account.id}, {moment(calendar.now)}"
     sections = [
         ("warnings", "Warnings", _warnings(calendar)),
@@ -209,7 +209,7 @@ def _blocks(calendar: Calendar, when: When) -> str:
 
 
 def _end(one: Owned, calendar: Calendar, when: When) -> str:
-    """The end, when EC2 begins to terminate, and what the last extension makes of it; each on a line."""
+    """The end, the time when EC2 begins to terminate, and the end after the last extension; each on its own line."""
     end, terminates = one.reservation.end, one.terminates
     if end is None:
         return "none"

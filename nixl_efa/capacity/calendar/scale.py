@@ -1,4 +1,4 @@
-"""Where a moment is on a time line, and which days are named on it. Pure."""
+"""The position of a moment on a time line, and the days that are named on it. Pure."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ class Scale:
     end: datetime
 
     def at(self, moment: datetime | None) -> float:
-        """Where a moment is, from 0 at the start to 1 at the end; what is beyond, or never, is at the nearer end."""
+        """The position of a moment, from 0 at the start to 1 at the end. A moment outside is put at the nearer end, and
+        None at the end."""
         if moment is None:
             return 1.0
         return min(max((moment - self.start) / (self.end - self.start), 0.0), 1.0)
 
     def days(self, most: int) -> list[datetime]:
-        """Midnights (UTC) along the line, evenly apart, not more than `most`."""
+        """Midnights (UTC) along the line at equal distances, at most `most` of them."""
         length = self.end - self.start
         step = timedelta(
             days=next((one for one in _STEPS if length / timedelta(days=one) <= most), _STEPS[-1])

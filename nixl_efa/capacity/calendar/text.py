@@ -28,7 +28,7 @@ from nixl_efa.times import moment, span
 
 WIDTH = 80
 LABEL = 28
-# More starts than these are told by their number; the page has all.
+# If there are more starts than this, the text says how many are left out; the page shows all.
 MOST_LANES = 16
 MOST_CHEAPEST = 5
 MARKS = {
@@ -43,7 +43,7 @@ SHORTER_END = "│"
 
 
 def lines(calendar: Calendar, when: Callable[[datetime], str] = moment) -> list[str]:
-    """The whole calendar. when: a moment in words, perhaps with the local time beside it."""
+    """The whole calendar. when: writes a moment, with the local time beside it where the caller wants that."""
     scale = Scale(calendar.now, calendar.end)
     ruler = _ruler(scale)
     found = [
@@ -76,7 +76,7 @@ def _legend(calendar: Calendar) -> list[str]:
 
 
 def _ruler(scale: Scale) -> str:
-    """The days along the line, as many as fit without touching."""
+    """The names of days along the line, as many as fit with a space between them."""
     columns = WIDTH - LABEL
     text = f"{scale.start:%m-%d}"
     for day in scale.days(columns // 8):
@@ -97,7 +97,7 @@ def _drawn(lane: Lane, scale: Scale) -> str:
         cells[first:last] = MARKS[one.kind] * (last - first)
         for end in lane.marks:
             column = int(scale.at(end) * columns)
-            # Ends that lie close together would leave nothing of the bar.
+            # Marks side by side would cover the whole bar.
             if first < column < last and cells[column - 1] != SHORTER_END:
                 cells[column] = SHORTER_END
         if one.end is None or one.end > scale.end:
@@ -106,7 +106,7 @@ def _drawn(lane: Lane, scale: Scale) -> str:
 
 
 def _label(lane: Lane) -> str:
-    """The label with the words beside it. Of offers the rates are what counts; ids are told below."""
+    """The label with the words beside it. For offers these are the rates; their ids are listed below."""
     room = LABEL - 1
     if lane.offers:
         return f"{lane.label[: room - 1 - len(lane.note)]} {lane.note}"
@@ -152,7 +152,7 @@ def _offers(wanted: Wanted, scale: Scale) -> list[str]:
 
 
 def _cheapest(wanted: Wanted, calendar: Calendar) -> list[str]:
-    """The cheapest for an hour, in words: what can be bought, and what an environment can use before all else."""
+    """The offers that are cheapest for an hour, in words; those that an environment can use come before all others."""
     usable = sorted(
         (one for one in wanted.found.offerings if not one.unusable),
         key=lambda one: (one.is_short, one.region not in wanted.home, ORDERS["rate"](one)),
@@ -206,5 +206,5 @@ def _warnings(calendar: Calendar) -> list[str]:
 
 
 def _wrapped(text: str, indent: str) -> list[str]:
-    """In lines that break between words, and never in a command."""
+    """The text in lines that break between words, and never inside a command."""
     return folded(text, WIDTH, indent, len(indent) + 2)
