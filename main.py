@@ -1,7 +1,7 @@
 """The cdktf app of a checkout: a stack for each environment in environments/ beside it.
 
-Run by the cdktf CLI (`cdktf synth`, `cdktf deploy nixl-efa-prod`) or by itself (`python main.py`). A wrong setting
-ends it with exit code 2, before anything is written.
+It is run by the cdktf CLI (`cdktf synth`, `cdktf deploy nixl-efa-prod`) or alone (`python main.py`). After a wrong
+setting it ends with exit code 2, before anything is written.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from stacks.run import main
 
 if __name__ == "__main__":
-    gc.disable()  # what a run makes it needs to its end
+    gc.disable()  # a run needs its objects until it ends: collecting would only take time
     sys.exit(
         main(Path(__file__).resolve().parent, os.environ, sys.stdout, sys.stderr, arguments=sys.argv[1:])
     )

@@ -1,6 +1,7 @@
-"""The constructs that the node pair is made of.
+"""The constructs that make up the node pair.
 
-Importing this package before `cdktf` lets jsii load only what is used of the AWS bindings (see fast_bindings).
+Import this package before `cdktf`: jsii then loads only the modules of the AWS bindings that are used (see
+fast_bindings).
 """
 
 import os

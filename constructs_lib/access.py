@@ -1,4 +1,4 @@
-"""What the nodes may do in AWS: Session Manager, their scripts bucket, session logs; MLflow when it is given."""
+"""What the nodes may do in AWS: Session Manager, their scripts bucket, session logs; MLflow when it is configured."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nixl_efa.settings import Settings
 
 
 class NodeAccess(Construct):
-    """One role and instance profile for both nodes, or the user's own profile, whose role is left as it is.
+    """One role and instance profile for all nodes, or the user's own profile; its role is not changed.
 
     `policies` must be attached before a node boots.
     """

@@ -1,7 +1,7 @@
 """Where the pair's instances come from: On-Demand, Spot, a Capacity Block, a reservation; and their placement group.
 
-A launch into a Capacity Block needs both halves, the market type and the reservation as target, and no preference
-beside the target (EC2 user guide, capacity-blocks-launch).
+A launch into a Capacity Block needs both the market type and the reservation as target, and no reservation preference
+together with the target (EC2 user guide, capacity-blocks-launch).
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from nixl_efa.settings.values import RESERVATION_ID
 
 
 def market_options(launch: Launch) -> InstanceInstanceMarketOptions | None:
-    """The argument of `aws_instance`; None On-Demand."""
+    """The argument of `aws_instance`; None for On-Demand."""
     return InstanceInstanceMarketOptions(market_type=market(launch)) if market(launch) else None
 
 
 def market(launch: Launch) -> str:
-    """The market type as EC2 names it; empty On-Demand."""
+    """The market type as EC2 names it; empty for On-Demand."""
     return "" if launch.market == "on-demand" else launch.market
 
 
 class Reservation(Construct):
     """One of the reservations that an environment's nodes are launched into.
 
-    id is an id, a token for the one that Parameter Store holds at plan time, or "". specification is the argument of
-    `aws_instance`, None without a reservation. preconditions hold when it is there.
+    id is an id, a token for the id that Parameter Store holds when Terraform plans, or "". specification is the
+    argument of `aws_instance`, None without a reservation. preconditions fail when the parameter has no reservation.
     """
 
     def __init__(self, scope: Construct, id: str, *, source: ReservationSource) -> None:
@@ -70,9 +70,9 @@ class Reservation(Construct):
 class Placement(Construct):
     """group_name is a token, or None. A Capacity Block refuses a placement group (see Settings).
 
-    launched_anew_by: address of the resource that changes when the group comes or goes; none where the nodes are not
-    all launched alike. The provider plans nothing for a node whose group goes, and EC2 keeps a group that has instances
-    (InvalidPlacementGroup.InUse).
+    launched_anew_by: address of the resource that changes when the group is added or removed, so that the nodes are
+    launched again; none where the nodes are not all launched alike. It is needed because the provider plans no change
+    for a node whose group is removed, and EC2 does not delete a group that has instances (InvalidPlacementGroup.InUse).
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:

@@ -1,8 +1,8 @@
-"""A node's network interfaces: the primary one, made beforehand, and the EFA interfaces of its launch template.
+"""A node's network interfaces: the primary one, created before the node, and the EFA interfaces of its launch template.
 
 EFA interfaces must be given at launch: they can't be attached to a running instance (EC2 user guide, efa). The
-provider's `aws_instance` can't describe them all (its `network_interface` is deprecated from 6.10 on, and what
-replaces it attaches after boot: hashicorp/terraform-provider-aws, issue 44355), a launch template can.
+provider's `aws_instance` can't describe them all: its `network_interface` is deprecated from 6.10 on, and its
+replacement attaches interfaces after boot (hashicorp/terraform-provider-aws, issue 44355). A launch template can.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from nixl_efa.efa_layout import Interface
 class EfaInterfaces(Construct):
     """address, public_address ("" without an Elastic IP), template_id and template_version are tokens.
 
-    The primary interface is a resource of its own, so that both nodes' addresses are known before either boots, and
-    stay when a node is replaced.
+    The primary interface is a resource of its own, so that all nodes' addresses are known before any node boots, and
+    stay the same when a node is replaced.
     """
 
     def __init__(
@@ -71,13 +71,13 @@ class EfaInterfaces(Construct):
             "template",
             name=tags["Name"],
             description=f"Network interfaces of {tags['Name']}",
-            # The provider's default_tags don't reach what a template makes.
+            # The provider's default_tags are not set on resources that a launch template creates.
             tag_specifications=[
                 LaunchTemplateTagSpecifications(resource_type="network-interface", tags=dict(tags))
             ],
             lifecycle=NAME_STAYS,
         )
-        # As Terraform writes them: a typed struct for each of 33 interfaces takes longer than all else in a stack.
+        # As plain values in Terraform's form: typed structs for 33 interfaces take longer than the rest of a stack.
         template.add_override(
             "network_interfaces",
             [

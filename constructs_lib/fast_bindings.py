@@ -1,11 +1,11 @@
-"""Loads only what is used of the AWS provider's bindings: the same JSON, in a tenth of the time and memory.
+"""Loads only the modules of the AWS bindings that are used: the same JSON, in a tenth of the time and memory.
 
-The bindings are one package of 2,200 modules, in Python and again in Node.js, and the documented import executes
-every one of them in both. Here Python's package is put into `sys.modules` without executing its `__init__`, which does
-no more than import every submodule: one that is imported by name then loads alone. And Node.js loads a copy of the
-package with these modules (jsii_process.py).
+The bindings are one package of 2,200 modules, in Python and also in Node.js, and the documented import executes all of
+them in both. Here Python's package is put into `sys.modules` without executing its `__init__`, which only imports every
+submodule: a submodule that is imported by name then loads alone. Node.js loads a copy of the package that has only
+these modules (jsii_process.py).
 
-Where something is not built as expected, the plain way is left to happen, with a warning: slower, never wrong.
+If something is not built as expected, the normal import runs, with a warning: it is slower, but its result is right.
 """
 
 from __future__ import annotations
@@ -23,19 +23,20 @@ from types import ModuleType
 from nixl_efa import jsii_node
 from nixl_efa.cdk import BINDINGS, library
 
-# The names by which the constructs import both, whichever library is chosen.
+# The constructs import the library and the bindings by these names, whichever library is chosen.
 CDK, PACKAGE = "cdktf", BINDINGS["cdktf"]
 
 
 class SlowImportWarning(UserWarning):
-    """More of the AWS bindings is loaded than is used: synthesis takes seconds longer, its result is the same."""
+    """More of the AWS bindings is loaded than needed: synthesis takes seconds longer, with the same result."""
 
 
 def install(environ: Mapping[str, str]) -> None:
-    """Start jsii, and put the chosen library and its bindings' package in place, the latter unexecuted.
+    """Start jsii, import the chosen library, and put its bindings' package in place without executing it.
 
-    The library that `environ` chooses (ValueError: nixl_efa.cdk; ModuleNotFoundError) is what `cdktf` names from here
-    on. Issues a SlowImportWarning where it must leave the plain way.
+    From here on the name `cdktf` means the library that `environ` chooses (ValueError: see nixl_efa.cdk;
+    ModuleNotFoundError when it is not installed). Issues a SlowImportWarning when it must leave the normal import to
+    run.
     """
     chosen = library(environ)
     if importlib.util.find_spec(chosen) is None:
@@ -63,10 +64,10 @@ def install(environ: Mapping[str, str]) -> None:
 
 
 def _unexecuted_package(installed: str) -> ModuleType | None:
-    """The installed bindings' package as a module that can find its submodules; None where it is built otherwise."""
+    """The installed bindings' package as a module that can find its submodules; None when it is built differently."""
     spec = importlib.util.find_spec(installed)
     if spec is None or not spec.submodule_search_locations:
-        return None  # the import that follows reports the missing package best
+        return None  # the import that follows reports the missing package
     root = Path(next(iter(spec.submodule_search_locations)))
     if not (root / "_jsii" / "__init__.py").is_file() or not (root / "instance" / "__init__.py").is_file():
         _warn("Python imports all of them, since their modules are not where they were")
@@ -79,7 +80,7 @@ def _unexecuted_package(installed: str) -> ModuleType | None:
 
 
 def _submodule(name: str) -> ModuleType:
-    """aws.vpc, after `import cdktf_cdktf_provider_aws as aws`."""
+    """Imports a submodule when it is used as an attribute: aws.vpc, after `import cdktf_cdktf_provider_aws as aws`."""
     try:
         return importlib.import_module(f"{PACKAGE}.{name}")
     except ModuleNotFoundError:
@@ -91,11 +92,11 @@ def _warn(why: str) -> None:
 
 
 def skip_type_checks() -> None:
-    """Let the bindings that are loaded by now take arguments as they are: half of Python's time for a stack.
+    """Switch off the type checks of the bindings that are loaded now: they take half of Python's time for a stack.
 
-    Each of their constructors evaluates its own type hints again and checks every argument against them, and each
-    property of a struct evaluates a hint to cast to. Ours were checked by mypy, and jsii's process checks what
-    reaches it. Modules that are built otherwise are left alone.
+    Each constructor evaluates its own type hints again and checks every argument against them, and each property of a
+    struct evaluates a hint to cast to. mypy has checked our arguments, and jsii's process checks its input. Modules
+    that are built differently are not changed.
     """
     for name, module in list(sys.modules.items()):
         if name.partition(".")[0] in (*BINDINGS, PACKAGE) and hasattr(module, "check_type"):
@@ -111,7 +112,7 @@ class _NoHint:
 
 
 class _NoHints(ModuleType):
-    """`typing` without the evaluation of hints, which is what takes the time."""
+    """A replacement for `typing` that does not evaluate hints, since the evaluation takes the time."""
 
     Callable = Dict = List = Mapping = Optional = Sequence = Type = Union = _NoHint()
 
@@ -128,4 +129,4 @@ class _NoHints(ModuleType):
 
 
 def _unchecked(argname: str, value: object, expected_type: object) -> None:
-    """Takes the place of the bindings' check_type, whose result nothing reads."""
+    """Replaces the bindings' check_type. Nothing reads its result."""

@@ -1,8 +1,9 @@
-"""jsii's end of its Node.js process: takes the one that runs already, and loads the AWS bindings late and in part.
+"""The Python side of jsii's Node.js process: uses a process that already runs, and loads the AWS bindings late and in
+part.
 
-They are loaded when the first of their types is used, with the modules alone that Python has imported by then. When one
-that was imported later is used, they are loaded again, with it: jsii's kernel loads a package whose folder it does not
-find, and continues with the objects that it has.
+The bindings are loaded when the first of their types is used, with only the modules that Python has imported until
+then. When a type of a module that was imported later is used, they are loaded again, with that module: jsii's kernel
+loads a package whose folder it does not know, and keeps the objects that it has.
 """
 
 from __future__ import annotations
@@ -26,19 +27,20 @@ from nixl_efa import jsii_node
 from nixl_efa.files import cache_directory
 from nixl_efa.jsii_node import Node, NodeError
 
-# The AWS bindings as jsii knows them.
+# The names of the AWS bindings' packages in jsii.
 PROVIDERS = ("@cdktf/provider-aws", "@cdktn/provider-aws")
-# Neither is public, nor typed.
+# These two are neither public nor typed.
 _NodeProcess: Any = process._NodeProcess
 _provider: Any = kernel.provider
 
 
 class NodeProcess(_NodeProcess):  # type: ignore[misc]
-    """jsii's own, but for its start and for the bindings. `node` is None where jsii starts one, or has done so."""
+    """jsii's own class, except for the start of the process and for loading the bindings. `node` is None when jsii
+    starts the process, or has started it."""
 
     node: Node | None = None
     warn: Callable[[str], None]
-    # What jsii was asked to load, until all of it is loaded; and the modules that are loaded of it.
+    # The package that jsii was asked to load, None once the whole of it is loaded; and its modules that are loaded.
     whole: Any = None
     loaded: frozenset[str] = frozenset()
 
@@ -52,7 +54,7 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
             return
         try:
             self._greet(self.node)
-        except RuntimeError:  # another user's cache, or a full disk: jsii says each that it can't continue
+        except RuntimeError:  # another user's cache, or a full disk: jsii can't continue
             NodeProcess.node = jsii_node.start_uncached(os.environ)
             if self.node is None:
                 raise
@@ -129,7 +131,7 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
 
 
 def take_over(node: Node | None, warn: Callable[[str], None]) -> None:
-    """Let jsii speak through `node`, unless it has started a process; in any case it loads the bindings late."""
+    """Let jsii use `node`, unless it has started a process already. In both cases the bindings are loaded late."""
     NodeProcess.node, NodeProcess.warn = node, staticmethod(warn)
     process._NodeProcess = NodeProcess  # type: ignore[misc]
     _provider._process.__class__ = NodeProcess

@@ -1,9 +1,9 @@
-"""The VPC and the one subnet, in one zone, that both nodes are in.
+"""The VPC and the one subnet, in one zone, for all nodes.
 
-EFA does not cross zones, and both ends belong in one subnet (EC2 user guide, efa-start-nccl).
+EFA does not cross zones, and both ends must be in one subnet (EC2 user guide, efa-start-nccl).
 
-No data source here fails when its thing is gone: `cdktf destroy` reads them all before it destroys. Conditions stop a
-plan instead.
+No data source here fails when what it reads is gone, since `cdktf destroy` reads all of them before it destroys.
+Conditions stop a plan instead.
 """
 
 from __future__ import annotations
@@ -27,29 +27,32 @@ from nixl_efa.settings.values import ZONE_NAME
 OFFERS = reference("data.aws_ec2_instance_type_offerings", "zones", "locations")
 VPCS_FOUND = reference("data.aws_vpcs", "vpcs", "ids")
 GIVEN_FOUND = reference("data.aws_subnets", "given", "ids")
-# Both are lists of none or one.
+# Lists with at most one member.
 VPC = "data.aws_vpc.vpc"
 GIVEN_SUBNET = "data.aws_subnet.subnet"
-# By zone.
+# A map by zone.
 SUBNETS = "data.aws_subnets.subnets"
 SUBNETS_FOUND = f"sort(flatten(values({SUBNETS})[*].ids))"
 ROLE = reference("aws_iam_role", "node", "name")
 PRESENT_SUBNET = "terraform_data.subnet.output.value"
-# The same, known at every plan: its output is not when another subnet is taken.
+# The same value, but known at every plan: the output is unknown in a plan that takes another subnet.
 PRESENT_SUBNET_AT_PLAN = "terraform_data.subnet.input.value"
-# us-east-1-atl-2a, and not us-east-1a (EC2 user guide, using-regions-availability-zones), but for its letter.
+# Matches us-east-1-atl-2a, and not us-east-1a (EC2 user guide, using-regions-availability-zones); the group is the name
+# without its letter.
 LOCAL_ZONE = "^([a-z]+(?:-[a-z]+)+-[0-9]+-[a-z]+-[0-9]+)[a-z]$"
 
 
 class Network(Construct):
     """Finds the VPC and the subnet, and fails the plan when they don't fit the settings.
 
-    vpc_id, vpc_cidr, subnet_id and border_group are Terraform tokens; border_group is what an Elastic IP of the pair
-    needs, null outside of a Local Zone; further_cidrs is a list as an expression. The subnet is the given one, else
-    the first (by id) of the VPC in the wanted zone, else in any zone that offers the type. It stays what it was (see
-    frozen) until the user names another subnet, zone or VPC: neither one that is left out again, nor another
-    type, moves the pair.
-    preconditions: what must hold before the nodes are launched in it.
+    vpc_id, vpc_cidr, subnet_id and border_group are Terraform tokens. border_group is the network border group for the
+    pair's Elastic IPs, null outside of a Local Zone. further_cidrs is a list as an expression.
+
+    The subnet is the given one, else the first (by id) of the VPC in the wanted zone, else in any zone that offers the
+    type. It stays the same (see frozen) until the user names another subnet, zone or VPC. The pair does not move when
+    the user removes such a name from the settings, or chooses another type.
+
+    preconditions: what must hold before nodes are launched in it.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
@@ -57,7 +60,7 @@ class Network(Construct):
         self._launch = launch
         types = launch.instance_types
         self._types = " and ".join(types)
-        # An offer is of one type in one zone.
+        # Each offer is for one type in one zone.
         self._offered: str = (
             OFFERS
             if len(types) == 1
@@ -70,13 +73,13 @@ class Network(Construct):
         self._offerings()
         self._find_vpc()
         self.vpc_id: str = f'${{try({VPC}[0].id, "")}}'
-        # Without a VPC a condition fails; the rules of the security group need some address until then.
+        # Without a VPC a condition fails; before it does, the rules of the security group need some valid address.
         self.vpc_cidr: str = f'${{try({VPC}[0].cidr_block, "127.0.0.1/32")}}'
-        # A VPC can have more blocks than its first (VPC user guide, vpc-cidr-blocks); one that is taken away stays in
-        # the list for a while.
+        # A VPC can have more blocks than its first (VPC user guide, vpc-cidr-blocks). A block that was removed stays in
+        # the list for some time.
         self.further_cidrs: str = (
             f"[for block in try({VPC}[0].cidr_block_associations, []) : block.cidr_block "
-            # Terraform looks at it, too, where there is no VPC any more, as a destroy may find.
+            # Terraform also evaluates this when the VPC does not exist any more, for example in a destroy.
             f'if block.state == "associated" && block.cidr_block != try({VPC}[0].cidr_block, "")]'
         )
         if launch.subnet_id:
@@ -89,7 +92,7 @@ class Network(Construct):
             subnet = f'${{try({SUBNETS_FOUND}[0], "")}}'
             its_zone = _zone_of(f"{SUBNETS_FOUND}[0]")
             present_zone = _zone_of(PRESENT_SUBNET_AT_PLAN)
-            # Without an offered zone there is no subnet either: the first cause is said first.
+            # Without an offered zone there is no subnet either: the first cause is reported first.
             conditions += [
                 self._type_offered(_bare(zone) if zone else None),
                 self._vpc_found(),
@@ -118,12 +121,12 @@ class Network(Construct):
         )
 
     def _same_region(self) -> Precondition:
-        """Whoever changes the region of a pair that runs would lose sight of it: Terraform finds nothing of it in the
-        other region, forgets it, and builds a second one, or says that it has destroyed it.
+        """Fails when the settings' region is not that of the running pair. Without it Terraform would find nothing of
+        the pair in the new region, forget it, and build a second pair, or report that the pair is destroyed.
 
-        The one thing of the pair that every region shows is its role, and its name ends in the region; without an own
-        role the state alone remembers it. A condition that is false would let a destroy continue; one that can't be
-        evaluated does not.
+        Only the pair's role is visible in every region, and its name ends with the region. Without a role of the stack
+        only the state knows the region. A destroy would continue when a condition is false; it stops when a condition
+        can't be evaluated.
         """
         region = self._launch.region
         where = f"the region in which the name of its role ends, ${{{ROLE}}}"
@@ -206,7 +209,7 @@ class Network(Construct):
             f'try({GIVEN_SUBNET}[0].availability_zone, "")',
             f'try({GIVEN_SUBNET}[0].vpc_id, "")',
         )
-        # What is not found is empty: another condition says so.
+        # What was not found is empty here; another condition reports that.
         conditions = []
         if zone:
             conditions.append(
@@ -227,7 +230,7 @@ class Network(Construct):
         return conditions
 
     def _type_offered(self, zone: str | None) -> Precondition:
-        """`zone` is a Terraform expression; None asks for any zone of the region."""
+        """Fails when the zone does not offer the type. zone: a Terraform expression; None: any zone of the region."""
         zones = f'${{join(", ", sort({self._offered}))}}'
         if zone is None:
             return Precondition(
@@ -259,7 +262,7 @@ class Network(Construct):
         )
 
     def _present_fits(self, zone: str | None) -> Precondition:
-        """The subnet that is kept is one that the settings could choose."""
+        """Fails when the subnet that the pair keeps is not one that the settings allow."""
         where = f"in zone {zone}" if zone else f"in a zone that offers {self._types}"
         return Precondition(
             condition=f"${{contains({SUBNETS_FOUND}, {PRESENT_SUBNET})}}",
@@ -270,15 +273,15 @@ class Network(Construct):
 
 
 def _zone_of(subnet: str) -> str:
-    """The zone of one of the subnets that are found, as a Terraform expression."""
+    """The zone of one of the subnets in SUBNETS, as a Terraform expression."""
     return f"[for zone, found in {SUBNETS} : zone if contains(found.ids, {subnet})][0]"
 
 
 def _border_group(zone: str) -> str:
-    """The network border group from which a Local Zone's addresses are advertised: the zone's name without its letter
-    (EC2 user guide, elastic-ip-addresses; us-east-1-atl-2a is of us-east-1-atl-2).
+    """The network border group that advertises a Local Zone's addresses: the zone's name without its letter
+    (EC2 user guide, elastic-ip-addresses; for us-east-1-atl-2a it is us-east-1-atl-2).
 
-    Null in every other zone: AWS then takes the region's, and an address that is there stays what it is.
+    Null in every other zone: AWS then uses the region's group, and an address that exists is not changed.
     """
     return f'${{try(regex("{LOCAL_ZONE}", {zone})[0], null)}}'
 

@@ -1,4 +1,4 @@
-"""One node of the pair: its `aws_instance`, and the machine image of both."""
+"""One node: its `aws_instance`, and the machine image that the nodes share."""
 
 from __future__ import annotations
 
@@ -22,17 +22,18 @@ from constructs_lib.terraform import frozen, named, part_name, token
 from nixl_efa.launch import Launch
 from nixl_efa.settings.values import IMAGE_ID
 
-# The members of Volume that a setting chooses, as `root_block_device` calls them.
+# The members of Volume that the settings can choose, with their names in `root_block_device`.
 VOLUME_ARGUMENTS = {"gib": "volume_size", "iops": "iops", "throughput": "throughput"}
 
 
 class Image(Construct):
     """The given image, else AWS's deep-learning image for the type's accelerator.
 
-    That one holds the accelerator's driver, the EFA installer (libfabric under /opt/amazon/efa) and the SSM agent.
+    The deep-learning image holds the accelerator's driver, EFA's software (libfabric under /opt/amazon/efa) and the SSM
+    agent.
 
-    ami_id is an id, or a token for the image that its parameter named when the pair was created. part: the role whose
-    nodes alone have it; empty for that of the environment.
+    ami_id is an id, or a token for the image that its parameter named when the pair was created. part: the role, when
+    only the nodes of that role have this image; empty for the image of the environment.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch, part: str = "") -> None:
@@ -48,7 +49,8 @@ class Image(Construct):
             form=IMAGE_ID,
             remedy="set ami_id to an image, or ami_parameter to another parameter.",
         )
-        # AWS publishes a new image every week, and we may name another parameter: neither replaces running nodes.
+        # AWS publishes a new image every week, and a newer version of this project may read another parameter. Neither
+        # may replace running nodes.
         self.ami_id = frozen(
             self,
             part_name("image", part),
@@ -59,8 +61,9 @@ class Image(Construct):
 
 
 def image_part(launch: Launch) -> str:
-    """The role whose nodes have an image of their own: of another type, or one that their own table names. Whose image
-    is the environment's, stays with it when another part of the environment changes."""
+    """The role whose nodes have an image of their own, because their type needs another image or because their own
+    table names one; empty for nodes with the environment's image. Those keep it when another part of the environment
+    changes."""
     whole = launch.whole or launch
     own = (launch.image_id, launch.image_parameter, launch.image_choice)
     return launch.role if own != (whole.image_id, whole.image_parameter, whole.image_choice) else ""
@@ -70,7 +73,7 @@ def image_part(launch: Launch) -> str:
 class Shared:
     """What the nodes of a request are made from.
 
-    before: what must stand before a node boots.
+    before: the resources that must exist before a node boots.
     """
 
     launch: Launch
@@ -82,9 +85,9 @@ class Shared:
 
 
 class Node(Construct):
-    """A producer or a consumer. Interfaces come from the launch template, everything else stands here.
+    """A producer or a consumer. The launch template sets the interfaces; everything else is set here.
 
-    launched_anew_by: addresses of the resources whose change launches it again (see NodePair).
+    launched_anew_by: addresses of the resources whose change replaces the node (see NodePair).
     """
 
     def __init__(
@@ -133,17 +136,18 @@ class Node(Construct):
             tags=dict(tags),
             depends_on=list(shared.before),
             lifecycle=TerraformResourceLifecycle(
-                # Where Terraform would replace or destroy the node, its plan fails. EC2's termination protection would
-                # not do: the provider takes it off before it terminates (aws_instance, provider 5.100).
+                # A plan that would replace or destroy the node fails. EC2's termination protection is not enough: the
+                # provider switches it off before it terminates an instance (aws_instance, provider 5.100).
                 prevent_destroy=launch.protect_nodes or None,
                 # instance_market_options: providers before 6.53 don't read "capacity-block" back and would replace
                 # the node at every plan (hashicorp/terraform-provider-aws, pull request 48701).
-                # launch_template, user_data: a new version for a changed tag, or a newer text of the boot scripts,
-                # is no reason to replace a node, nor to stop and start it, which in a block can lose its slot.
-                # Of the volume, what is our default and not the user's choice: it changes no volume that is there.
-                # What must replace a node is in `launched_anew_by`. Fixed capacity is never created before it is
-                # destroyed: a slot is free again only some minutes after its old node is gone (EC2 user guide,
-                # capacity-blocks-launch).
+                # launch_template, user_data: a new template version for a changed tag, or a newer text of the boot
+                # scripts, must not replace a node. It must not stop and start it either: in a block, a stopped node can
+                # lose its slot.
+                # Members of the volume that the user did not choose: a new default changes no existing volume.
+                # Changes that must replace a node are in `launched_anew_by`. With fixed capacity the old node is always
+                # destroyed before the new one is created: a slot is free again only some minutes after its old node has
+                # ended (EC2 user guide, capacity-blocks-launch).
                 ignore_changes=[
                     "instance_market_options",
                     "launch_template",

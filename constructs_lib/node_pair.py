@@ -1,4 +1,4 @@
-"""The NIXL/EFA node pair: a producer and a consumer of KV caches, side by side, joined by EFA."""
+"""The NIXL/EFA node pair: a producer and a consumer of KV caches, connected by EFA."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from nixl_efa.launch import Launch
 from nixl_efa.node_names import Node as NodeOfLaunch
 from nixl_efa.settings import Settings
 
-# Stacks that hold a pair, with its path in the construct tree.
+# The stacks that hold a pair, each with the pair's path in the construct tree.
 _PAIRS: WeakKeyDictionary[TerraformStack, str] = WeakKeyDictionary()
 
 
 class NodePair(Construct):
-    """Everything that one environment has in AWS. `nodes` and `interfaces` are by the launch's node names.
+    """Everything that one environment has in AWS. `nodes` and `interfaces` have the launch's node names as keys.
 
-    A stack holds one: ValueError for a second. Their resources have the same names in Terraform, so that cdktf would
-    make one instance of both.
+    A stack can hold only one pair; ValueError for a second one. Both would have the same resource names in Terraform,
+    and cdktf would merge their nodes into one.
     """
 
     def __init__(self, scope: Construct, id: str, *, settings: Settings, launch: Launch) -> None:
@@ -59,8 +59,9 @@ class NodePair(Construct):
             *self.network.preconditions,
             *self.security_group.preconditions,
         ]
-        # Where nodes are launched each in its own way, one of them is no reason for the others. Nothing then stands for
-        # all: with the value of some nodes it would replace the others when all are launched alike again.
+        # When the nodes are launched in different ways, a change of one must not replace the others. Then there is no
+        # resource for all nodes: it would hold the value of some nodes, and would replace the others as soon as all are
+        # launched alike again.
         of_all = (
             [] if launch.parts else [self._launched_anew_by(conditions), *self.placement.launched_anew_by]
         )
@@ -70,7 +71,7 @@ class NodePair(Construct):
             for node in request.nodes
         }
         addresses = {name: interfaces.address for name, interfaces in self.interfaces.items()}
-        # A node reads it at boot; one that joins later changes it in place, and none of the nodes before it.
+        # A node reads the list at boot. A node that is added later changes the list in place, and no other node.
         members = self.bucket.members(members_json(launch.environment, peers(launch, addresses)))
         self.nodes: dict[str, Node] = {}
         for request in launch.requests:
@@ -95,20 +96,21 @@ class NodePair(Construct):
                     launched_anew_by=[*of_all, own],
                     tags=request.tags_of(node),
                 )
-        # The first of each role is always there.
+        # The first node of each role always exists.
         beyond_a_pair = [node.name for node in launch.nodes if node.name != node.role]
         kept_in_number(self, "nodes_beyond_a_pair", beyond_a_pair, protected=launch.protect_nodes)
 
     def _launched_anew_by(self, conditions: Sequence[Precondition]) -> str:
-        """What the user chose that the nodes are launched from: a change replaces the nodes of an environment that are
-        all launched alike.
+        """Adds a resource with the user's choices for the launch, in an environment whose nodes are all launched alike.
+        A change of it replaces the nodes. Returns its address.
 
-        The provider plans nothing when the market changes (hashicorp/terraform-provider-aws, issue 38141), would
-        stop and start a node for another type, and a node ignores its template and user data (see Node).
+        It is needed because the provider plans nothing when the market changes (hashicorp/terraform-provider-aws,
+        issue 38141), would stop and start a node for another type, and because a node ignores its template and user
+        data (see Node).
 
-        The conditions are checked here, before the nodes are destroyed that are to be launched again.
+        The conditions are checked here, before the old nodes are destroyed.
         """
-        # An address, not a token: cdktf would write one as an expression, which Terraform refuses here.
+        # An address, not a token: cdktf would write a token as an expression, which Terraform refuses here.
         return terraform_data(
             self,
             "launch",
@@ -124,8 +126,9 @@ class NodePair(Construct):
                 "security_group_id": self.security_group.security_group_id,
                 "subnet_id": self.network.subnet_id,
             },
-            # The interfaces follow from the type. A newer layout of ours is no reason to launch a node again, and
-            # NIXL can be installed on a running one. They stay members, for a member that goes is a change, too.
+            # The interfaces follow from the type. A new layout in a newer version of this project must not replace a
+            # node, and NIXL can be installed on a running node. Both stay members, since removing a member would also
+            # be a change.
             ignore_changes=["input.interfaces", "input.nixl_version"],
             preconditions=conditions,
         )
@@ -133,8 +136,8 @@ class NodePair(Construct):
     def _launched_anew_by_its_own(
         self, request: Launch, node: NodeOfLaunch, conditions: Sequence[Precondition]
     ) -> str:
-        """The same of one node. Every node has it from its beginning, so that it follows when its own type or
-        reservation changes: Terraform replaces nothing for a resource that only comes."""
+        """Like _launched_anew_by, but for one node. Every node has this resource from its creation on, so that a change
+        of its own type or reservation replaces it: Terraform replaces nothing when such a resource is only added."""
         return terraform_data(
             self,
             f"launch_{node.name.replace('-', '_')}",

@@ -1,6 +1,6 @@
 """Parameters of Parameter Store that hold what the pair is built from: a reservation, a zone, an image.
 
-What is in one is taken without white space around it, here as in the command line (nixl_efa.capacity.parameters).
+White space around a value is removed, here and in the command line (nixl_efa.capacity.parameters).
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ KIND = "data.aws_ssm_parameters_by_path"
 
 
 class Parameter(Construct):
-    """One parameter, read when Terraform plans. `value` is a token, for "" when there is no such parameter.
+    """One parameter, read when Terraform plans. `value` is a token; its value is "" when there is no such parameter.
 
-    Read with its folder: Terraform's `aws_ssm_parameter` fails when the parameter is gone, and with it `cdktf destroy`,
-    which reads every data source first. So whoever uses the value checks `preconditions`: a condition that fails stops
-    a plan, but no destroy. The provider would end in a panic for an empty reservation, in the middle of an apply.
+    All parameters of its path are read. Terraform's `aws_ssm_parameter` would fail when the parameter is gone, and so
+    would `cdktf destroy`, which reads every data source first. Therefore a user of the value must check
+    `preconditions`: a condition that fails stops a plan, but no destroy. Without the check, an empty reservation would
+    make the provider panic in the middle of an apply.
 
-    holds: what must be in it, and the form of that as a regular expression.
+    holds: what the parameter must hold, and its form as a regular expression.
     """
 
     def __init__(
@@ -31,7 +32,7 @@ class Parameter(Construct):
         folder = parameter.rpartition("/")[0] or "/"
         named(DataAwsSsmParametersByPath(self, "folder", path=folder, with_decryption=False), name)
         names, values = f"{KIND}.{name}.names", f"{KIND}.{name}.values"
-        # Terraform takes all of them for secrets, and a plan would hide into which block it launches.
+        # Terraform treats all of these values as secret; a plan would then hide the block that it launches into.
         found = f'${{trimspace(lookup(zipmap({names}, nonsensitive({values})), "{parameter}", ""))}}'
         named(TerraformLocal(self, "value", found), name)
         self.value: str = f"${{local.{name}}}"

@@ -1,4 +1,4 @@
-"""The bucket through which an engineer hands scripts to the nodes and takes results from them."""
+"""The bucket through which an engineer copies scripts to the nodes and results from them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from nixl_efa.launch import Launch
 
 
 class ScriptsBucket(Construct):
-    """Encrypted, closed to the public, reached through TLS only. Its name is completed by AWS at creation.
+    """Encrypted, closed to the public, accessible through TLS only. AWS adds the end of its name at creation.
 
-    A bucket that still holds something stops `cdktf destroy`, unless the settings say that it is emptied: results are
-    worth more than a clean end.
+    A bucket that is not empty stops `cdktf destroy`, unless the settings say that it is emptied: results must not be
+    lost by accident.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch) -> None:
@@ -39,7 +39,7 @@ class ScriptsBucket(Construct):
             "bucket",
             bucket_prefix=launch.name_of(""),
             force_destroy=launch.empty_scripts_bucket or None,
-            # Another name would be another, empty bucket: see NAME_STAYS.
+            # A new name would create a new, empty bucket: see NAME_STAYS.
             lifecycle=TerraformResourceLifecycle(ignore_changes=["bucket_prefix"]),
         )
         named(bucket, "scripts")
@@ -74,7 +74,7 @@ class ScriptsBucket(Construct):
             ),
             "scripts",
         )
-        # S3 refuses two changes of a bucket's access at the same time: one after the other.
+        # S3 refuses two changes of a bucket's access at the same time, so they are made one after the other.
         named(
             S3BucketPolicy(
                 self,
@@ -87,8 +87,8 @@ class ScriptsBucket(Construct):
         )
 
     def members(self, text: str) -> S3Object:
-        """The list of who is in the environment, which the nodes read at each boot. Another text in the bucket than
-        this one is written again by the next deployment."""
+        """The list of the environment's nodes, which each node reads at boot. If the text in the bucket differs from
+        this one, the next deployment writes it again."""
         named(TerraformLocal(self, "members_text", text), "members")
         return named(
             S3Object(
@@ -97,10 +97,10 @@ class ScriptsBucket(Construct):
                 bucket=self.name,
                 key=MEMBERS_KEY,
                 content="${local.members}",
-                # Of an object that S3 encrypts by keys of its own, as this bucket does.
+                # The etag is the MD5 of the text when S3 encrypts with its own keys, as in this bucket.
                 etag="${md5(local.members)}",
                 content_type="application/json",
-                # S3 takes ten tags of an object, and the environment may have more.
+                # S3 allows ten tags for an object, and the environment may have more.
                 override_provider=S3ObjectOverrideProvider(
                     default_tags=S3ObjectOverrideProviderDefaultTags(tags={})
                 ),

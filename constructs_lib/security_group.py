@@ -1,4 +1,4 @@
-"""Who may talk to the nodes, and to whom they may."""
+"""The traffic that is allowed to and from the nodes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ DESCRIPTION = "NIXL/EFA node pair {}: everything between the nodes, services fro
 class PairSecurityGroup(Construct):
     """The pair's security group, or the one that the settings name.
 
-    security_group_id is a token or an id; rules must stand before a node boots. preconditions hold when the given
-    group is one that the nodes can have.
+    security_group_id is a token or an id. The resources in rules must exist before a node boots. preconditions fail
+    when the given group is not one that the nodes can have.
     """
 
     def __init__(self, scope: Construct, id: str, *, launch: Launch, network: Network) -> None:
@@ -45,7 +45,7 @@ class PairSecurityGroup(Construct):
                 description=DESCRIPTION.format(launch.environment),
                 vpc_id=network.vpc_id,
                 tags={"Name": launch.name_of("pair")},
-                # Neither can be changed: see NAME_STAYS.
+                # Neither can be changed in place: see NAME_STAYS.
                 lifecycle=TerraformResourceLifecycle(ignore_changes=["name", "description"]),
             ),
             "pair",
@@ -56,7 +56,7 @@ class PairSecurityGroup(Construct):
         self._services(launch, network)
 
     def _given(self, launch: Launch, network: Network) -> None:
-        # In the plural, which does not fail when the group is gone (see network).
+        # The plural data source, which does not fail when the group is gone (see network).
         wanted = DataAwsSecurityGroupsFilter(name="group-id", values=[launch.security_group_id])
         named(DataAwsSecurityGroups(self, "given", filter=[wanted]), "given")
         its_vpc = f'try({reference("data.aws_security_groups", "given", "vpc_ids")}[0], "no VPC")'
@@ -108,8 +108,9 @@ class PairSecurityGroup(Construct):
         )
 
     def _services(self, launch: Launch, network: Network) -> None:
-        """From the given blocks, else from all of the VPC's: of the first, a rule for each port; of further ones, a map
-        of rules beside them, so that those that stand already keep their addresses."""
+        """Lets in the services' ports from the given blocks, else from all blocks of the VPC. The first block has a
+        rule for each port. The VPC's further blocks have a separate map of rules, so that existing rules keep their
+        addresses in the state."""
         ports, given = launch.service_ports, launch.service_cidrs
         first, further_cidrs = network.vpc_cidr, network.further_cidrs
         block, further_block = "the VPC", "a further block of the VPC"

@@ -1,8 +1,8 @@
-"""The provider's jsii package with the modules alone that a program uses: 0.1 MB instead of 37.
+"""A copy of the provider's jsii package with only the modules that a program uses: 0.1 MB instead of 37 MB.
 
-In every run jsii takes the digest of a package's tarball and reads the descriptions of all of its types, 35 MB. A copy
-has those of a few modules, with their JavaScript. It is made once, in seconds, and kept in the user's cache under a
-name that says all that it was made from: the tarball, the modules, and this file.
+In every run jsii computes the digest of a package's tarball and reads the descriptions of all of its types, 35 MB. The
+copy has the descriptions and the JavaScript of a few modules. It is made once, in seconds, and kept in the user's
+cache. Its name depends on everything that it is made from: the tarball, the modules, and this file.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from pathlib import Path
 
 from nixl_efa.files import written_at_once
 
-# jsii tells where a script of a package is: so a program finds where the package was put.
+# jsii shows where a script of a package is; with it a program finds the package's folder.
 SCRIPT = "package.json"
-# Loads a module when it is asked for, so that one that a later package adds is found, too.
+# Loads a module when it is used, so that a module that a later copy adds is found too.
 _INDEX = b"module.exports = new Proxy({}, { get: (_, module) => require(`./lib/${String(module)}.js`) });"
-# How the description of a package is laid out: the types between these, each ended by a line of its own.
+# The layout of a package's description: the types are between the first two; each type ends with the third.
 _TYPES, _TYPES_END, _TYPE_END = b'\n  "types": {\n', b"\n    }\n  },\n", b"\n    },\n"
 _NAMED = re.compile(rb'"@cdkt[fn]/provider-aws\.(\w+)\.')
 _REQUIRE = re.compile(rb'require\("(\.[^"]+)"\)')
 
 
 def small_provider(whole: Path, modules: Collection[str], directory: Path) -> Path:
-    """The tarball of these modules of the whole one (launchTemplate, ...), in the directory; made if it is not there.
+    """The path of a tarball with only these modules (launchTemplate, ...) of the whole one; made if it does not exist.
 
-    ValueError where the whole package is built otherwise; OSError when nothing can be written. The file is complete
-    under its name or not there, and the same whoever makes it: a process that does so meanwhile disturbs no reader.
+    ValueError when the whole package is built differently; OSError when nothing can be written. A file with this name
+    is always complete, and every process writes the same content, so several processes may do this at the same time.
     """
     stat = whole.stat()
     made_from = [
@@ -66,7 +66,7 @@ def small_provider(whole: Path, modules: Collection[str], directory: Path) -> Pa
 
 
 def _content(whole: Path, modules: Collection[str]) -> Iterator[tuple[str, bytes]]:
-    """The files of the small package, by name. ValueError where one that they need would not be there."""
+    """The files of the small package, by name. ValueError when a file that they need would be missing."""
     yield "index.js", _INDEX
     folders: dict[str, str] = {}
     needed, there = {".jsii", SCRIPT}, set()
@@ -99,9 +99,10 @@ def _required(by: str, asked: str) -> str:
 
 
 def _description(whole: bytes, modules: Collection[str]) -> tuple[bytes, dict[str, str]]:
-    """The package's description with the types of these modules, and of those that they name; modules by their folders.
+    """The package's description with the types of these modules and of the modules that they refer to; and the modules
+    by their folders.
 
-    To parse all of it would take 3 seconds and 1 GB.
+    Parsing the whole description would take 3 seconds and 1 GB.
     """
     start, end = whole.find(_TYPES), whole.rfind(_TYPES_END)
     if start < 0 or end < 0:

@@ -1,4 +1,4 @@
-"""What checkov would ask for and the pair leaves out, each with its reason, beside the resource in the JSON."""
+"""The checks of checkov that the pair does not follow, each with its reason, written to the resource in the JSON."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ REASONS: Mapping[str, Mapping[str, str]] = {
 
 
 def suppressions(resources: Iterable[tuple[str, str]]) -> dict[str, dict[str, dict[str, object]]]:
-    """The part of a stack's `resource` that tells checkov, for resources given as (kind, name)."""
+    """The part of a stack's `resource` that checkov reads, for resources given as (kind, name)."""
     result: dict[str, dict[str, dict[str, object]]] = {}
     for kind, name in resources:
         comments = [f"checkov:skip={check}:{reason}" for check, reason in REASONS[kind].items()]

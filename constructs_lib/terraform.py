@@ -1,4 +1,4 @@
-"""What is Terraform's own: the names of elements in its state and plans, `terraform_data`, and values frozen in one."""
+"""Terraform's own parts: the names of elements in its state and plans, `terraform_data`, and values frozen in one."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from constructs import Construct
 
 Element = TypeVar("Element", bound=TerraformElement)
 
-# AWS renames nothing: another name is another thing. What has a name keeps it, or another project_prefix would
-# replace all that stands around a running pair, and the pair with it.
+# AWS can't rename these resources: a new name means a new resource. So each keeps its name. Otherwise a new
+# project_prefix would replace every resource around a running pair, and the pair too.
 NAME_STAYS = TerraformResourceLifecycle(ignore_changes=["name"])
 
 
 def named(element: Element, name: str) -> Element:
-    """Give an element a readable name in Terraform: "aws_instance.producer", not a path and a hash."""
+    """Give an element a readable name in Terraform: "aws_instance.producer" instead of a path and a hash."""
     element.override_logical_id(name.replace("-", "_"))
     return element
 
 
 def part_name(name: str, part: str) -> str:
-    """The name of what each part of an environment has of its own: bare for the first or only one."""
+    """The name of something that each part of an environment has; without a suffix for the first or only part."""
     return f"{name}_{part}" if part else name
 
 
@@ -33,9 +33,9 @@ def reference(kind: str, name: str, attribute: str) -> str:
 
 
 def token(kind: str, name: str, attribute: str) -> str:
-    """The same as text that may be in any argument.
+    """The same as a token, a text that can be part of any argument.
 
-    Equal to the element's own property, without the question to jsii's process that each such property is.
+    It equals the element's own property, but needs no call to jsii's process.
     """
     return f"${{{reference(kind, name, attribute)}}}"
 
@@ -49,7 +49,7 @@ def terraform_data(
     ignore_changes: Sequence[str] | None = None,
     preconditions: Sequence[Precondition] = (),
 ) -> str:
-    """Add the resource; its address is returned, and `<address>.output` is its value.
+    """Add the resource and return its address; `<address>.output` is its value.
 
     cdktf's own DataResource runs `terraform version` for each of them at synthesis (cdktf, validate-binary-version):
     45 ms each, and synthesis should need no Terraform. `nixl-efa check` looks at Terraform's version (1.4 or newer).
@@ -72,11 +72,11 @@ def terraform_data(
 
 
 def kept_in_number(scope: Construct, name: str, members: Iterable[str], *, protected: bool) -> None:
-    """Add a `terraform_data` for each member: where `protected`, a plan that leaves one out fails and names it.
+    """Add a `terraform_data` for each member. If `protected`, a plan that leaves a member out fails and names it.
 
-    A resource's own prevent_destroy goes with its block, so that it keeps no node that the settings leave out. This
-    block stays, with no instance where there are no members (Terraform's documentation, prevent_destroy; that it holds
-    for a member that is left out, tests/terraform/test_many_nodes.py tries).
+    A resource's own prevent_destroy is removed together with its block, so it does not protect a node that the settings
+    leave out. This block stays, and has no instances when there are no members (Terraform's documentation,
+    prevent_destroy; tests/terraform/test_many_nodes.py tests it for a member that is left out).
     """
     resource = TerraformResource(
         scope,
@@ -97,14 +97,14 @@ def frozen(
     kept: Collection[str] = (),
     preconditions: Sequence[Precondition] = (),
 ) -> str:
-    """A token for `value` as it was at creation; it is taken again when an entry of `until` changes.
+    """A token for `value` as it was at creation; the value is read again only when an entry of `until` changes.
 
-    For what moves by itself (a newest image, a first zone), which Terraform reads again at each plan. Without this, a
-    newer image would replace both running nodes: in a Capacity Block that cost tens of thousands of dollars, on a plan
-    that was meant to change a tag.
+    For values that change without the user (the newest image, the first zone) and that Terraform reads again at each
+    plan. Without this, a plan that should only change a tag would replace all running nodes because of a newer image,
+    in a Capacity Block that cost tens of thousands of dollars.
 
-    until: what the value follows from.
-    kept:  the entries of `until` that are no reason to take it again: they stay as they were for as long as it does.
+    until: what the value depends on.
+    kept:  the entries of `until` whose change does not renew the value; they stay as they were as long as the value.
     preconditions: checked at every plan, before the value is used.
     """
     address = terraform_data(

@@ -10,5 +10,5 @@ from pathlib import Path
 from stacks.run import main
 
 if __name__ == "__main__":
-    gc.disable()  # what a run makes it needs to its end
+    gc.disable()  # a run needs its objects until it ends: collecting would only take time
     sys.exit(main(Path.cwd(), os.environ, sys.stdout, sys.stderr, "python -m stacks", sys.argv[1:]))

@@ -1,6 +1,6 @@
-"""The look at the account at synthesis, for environments whose setting `check` asks for it.
+"""The check of the account during synthesis, for environments whose setting `check` asks for it.
 
-A FAIL stops through cdktf's validation where check = "error"; everything else that is found becomes a warning.
+With check = "error", a FAIL stops synthesis through cdktf's validation; every other finding becomes a warning.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nixl_efa.settings import Settings
 
 
 def look_at_accounts(environments: Iterable[Settings], project: Path) -> Mapping[str, list[Finding]]:
-    """What is found for each environment that asks for it, by name; environments side by side.
+    """The findings for each environment that asks for the check, by name. The environments are checked in parallel.
 
     project: the folder below which local states lie.
     """
@@ -35,7 +35,7 @@ def look_at_accounts(environments: Iterable[Settings], project: Path) -> Mapping
 
 
 def _look(settings: Settings, project: Path) -> list[Finding]:
-    # Where a FAIL stops, a block that has not started yet stops too: a deployment would fail in it.
+    # With "error", a block that has not started yet is also a FAIL: a deployment into it would fail.
     must_be_active = settings.check == "error"
     findings = checks.run(
         settings,
@@ -56,7 +56,7 @@ def _as_asked(finding: Finding, settings: Settings) -> Finding:
 
 
 def refuse(stack: TerraformStack, faults: Iterable[Finding]) -> None:
-    """Let cdktf's validation of the stack fail with these."""
+    """Let cdktf's validation of the stack fail with these findings."""
     stack.node.add_validation(_Refusal([fault.line() for fault in faults]))
 
 

@@ -49,7 +49,7 @@ class Synthesis:
 
 @contextmanager
 def _node_writes() -> Iterator[None]:
-    """What Node.js says of a file that it can't write (its documentation, Common system errors), as OSError."""
+    """Raises Node.js's error about a file that it can't write (its documentation, Common system errors) as OSError."""
     try:
         yield
     except RuntimeError as error:
@@ -67,11 +67,11 @@ def build_app(
 ) -> Synthesis:
     """Describe every environment's stack.
 
-    annotate: attach the warnings to the stacks, where the cdktf CLI shows them.
-    outdir:   where to synthesize to. OSError when it can't be made.
-    seen:     what a look at the account and at the states found, by environment; a FAIL refuses the stack.
+    annotate: attach the warnings to the stacks; the cdktf CLI then shows them.
+    outdir:   the folder to synthesize to. OSError when it can't be created.
+    seen:     the findings about the account and the states, by environment; a FAIL refuses the stack.
     """
-    # Stack traces would put paths of this machine beside every element.
+    # With stack traces, every element in the JSON would hold paths of this machine.
     with _node_writes():
         app = App(outdir=str(outdir), stack_traces=False)
     skip_type_checks()
@@ -87,7 +87,7 @@ def build_app(
             refuse(stack, failures(of_stack))
             refused.append(stack)
         if annotate:
-            # What belongs to no environment is said once, on the first stack.
+            # Warnings that belong to no environment are shown once, on the first stack.
             general = loaded.general if position == 0 else ()
             found = [*general, *loaded.by_environment.get(settings.name, ()), *of_stack]
             for finding in warnings(found):

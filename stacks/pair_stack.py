@@ -1,4 +1,4 @@
-"""The stack of one environment: the provider, the node pair, where its state lives, what it tells."""
+"""The stack of one environment: the provider, the node pair, the backend of its state, and the outputs."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class PairStack(TerraformStack):
             allowed_account_ids=[launch.account_id] if launch.account_id else None,
             default_tags=[AwsProviderDefaultTags(tags=dict(launch.tags))],
         )
-        # The bindings would pin the one version that they were generated from.
+        # Without this the bindings would require exactly the version that they were generated from.
         self.add_override("terraform.required_providers.aws.version", settings.provider_version)
         keep_state(self, settings)
         self.pair = NodePair(self, "pair", settings=settings, launch=launch)
-        # In one override: each is a question to jsii's process.
+        # In one override, since each override is a call to jsii's process.
         self.add_override("resource", suppressions(self._suppressed(launch)))
         self._outputs(launch)
 
@@ -88,7 +88,7 @@ class PairStack(TerraformStack):
         )
 
     def _nodes(self, launch: Launch) -> list[dict[str, str | int]]:
-        """As nixl_efa.nodes.outputs reads them."""
+        """The output with the nodes, in the form that nixl_efa.nodes.outputs reads."""
         own = {node.name: request for request in launch.requests for node in request.nodes}
         return [
             {

@@ -29,21 +29,23 @@ def main(
     program: str = "python main.py",
     arguments: Sequence[str] = (),
 ) -> int:
-    """Synthesize every chosen environment: every file of it, or none.
+    """Synthesize the chosen environments. Either all files are written or none.
 
-    root: the project's folder, with environments/ and cdktf.json. program: as a user calls it. arguments: its own. It
-    takes none; those that the AWS CDK would take are told.
-    Returns 0; 2 for a wrong setting; 1 when the check refuses, a state that a deploy would leave behind, or the disk.
+    root:      the project's folder, with environments/ and cdktf.json.
+    program:   the program's name as the user calls it.
+    arguments: its arguments. It uses none, and warns about options of the AWS CDK.
+    Returns 0; 2 for a wrong setting; 1 when the check refuses, when a deployment would lose an existing state, or when
+    the disk does not take the files.
     """
     try:
         library(environ)
-        jsii_node.start(environ)  # it works while Python reads the settings; for wrong ones it is stopped
+        jsii_node.start(environ)  # starts while Python reads the settings; a wrong setting stops it
         context = app_context(environ, root / "cdktf.json")
     except ValueError as error:
         print(f"Error: {error}", file=err)
         return 2
     directory = root / "environments"
-    # The cdktf CLI names the folder, in which Terraform keeps files of its own; beside it lie the local states.
+    # The cdktf CLI sets this variable. Terraform keeps its own files in this folder; local states are next to it.
     outdir = Path(environ.get("CDKTF_OUTDIR") or "cdktf.out")
     loaded = load(directory, environ, context)
     known = environment_names(directory)
@@ -64,13 +66,13 @@ def main(
         print(f"Error: {error}.", file=err)
         return 1
     except KeyboardInterrupt:
-        return 130  # as a shell has it for SIGINT
+        return 130  # the exit code of a shell after SIGINT
 
 
 def _options_of_the_aws_cdk(
     loaded: Loaded, known: Sequence[str], environ: Mapping[str, str], program: str, arguments: Sequence[str]
 ) -> Iterator[Finding]:
-    """What is to be said of `-c KEY=VALUE` among the app's arguments and those of the command line that runs it."""
+    """Warnings about `-c KEY=VALUE` in the arguments of the app, or in those of the command that runs the app."""
     started = started_by(BINDINGS, os.getppid()) if under_command_line(environ) else None
     chosen = list(loaded.by_environment)
     for name, given in ((program, arguments), *([started] if started else [])):
@@ -82,7 +84,7 @@ def _synthesize(
     loaded: Loaded, directory: Path, outdir: Path, environ: Mapping[str, str], out: TextIO, err: TextIO
 ) -> int:
     # directory: of the settings' files.
-    # Node.js and the AWS bindings are started for settings that are right, only.
+    # Imported here, so that Node.js and the AWS bindings are loaded only when the settings are right.
     from stacks.app import RefusedError, build_app
 
     seen = _look_at_accounts(loaded, outdir.resolve().parent)
@@ -119,7 +121,7 @@ def _synthesize(
 
 def _look_at_accounts(loaded: Loaded, project: Path) -> dict[str, list[Finding]]:
     if all(settings.check == "off" for settings in loaded.environments):
-        return {}  # boto3 is not even imported
+        return {}  # without importing boto3
     from stacks.account_check import look_at_accounts
 
     return dict(look_at_accounts(loaded.environments, project))
@@ -133,8 +135,8 @@ def _places_of_lock(settings: Settings, outdir: Path, directory: Path) -> provid
 def _look_at_states(
     loaded: Loaded, outdir: Path, locks: Mapping[str, provider_lock.Places], environ: Mapping[str, str]
 ) -> Iterator[tuple[str, Finding]]:
-    """What is to be said of the environments whose backend was changed, whose workspace is another, or whose lock is
-    of a provider that they leave out, by name."""
+    """Findings, by name, about environments whose backend was changed, whose workspace is another one, or whose lock
+    file has a provider version that their settings exclude."""
     for settings in loaded.environments:
         project, folder = outdir.resolve().parent, outdir / "stacks" / settings.stack_name
         backend = settle_changed_backend(settings, project, folder, partial(read, settings, project, environ))
@@ -145,7 +147,7 @@ def _look_at_states(
 
 
 def _as_chosen(finding: Finding, environ: Mapping[str, str]) -> Finding:
-    """With the commands of Terraform by the name of the program that the user chose."""
+    """The finding, with the name of the program that the user chose in Terraform's commands."""
     return replace(finding, remedy=as_chosen(finding.remedy, environ))
 
 
