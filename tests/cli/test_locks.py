@@ -49,7 +49,7 @@ def test_a_fresh_lock_of_another_machine_is_left_alone(
     assert cli.buy(offering, *SHORT).code == 1
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
     refused = cli("capacity", "recover", "--env", "prod", "--yes", "--settle-seconds", "5")
-    assert (refused.code, "may still be going on" in refused.err) == (1, True)
+    assert (refused.code, "may still be in progress" in refused.err) == (1, True)
     assert locked()
 
 
@@ -66,7 +66,7 @@ def test_a_lock_of_a_machine_whose_clock_is_behind_is_not_taken_for_an_old_one(
     monkeypatch.setattr(EndpointClock, "sleep", lambda *_: None)
     recovered = cli("capacity", "recover", "--env", "prod", "--yes")
     assert (recovered.code, locked()) == ((0, False) if closed else (1, True))
-    assert closed or "may still be going on" in recovered.err
+    assert closed or "may still be in progress" in recovered.err
 
 
 def test_a_lock_whose_answer_is_lost_is_held_by_who_made_it(cli: Cli, aws: LocalAws) -> None:
