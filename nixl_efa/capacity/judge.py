@@ -314,6 +314,8 @@ def _placement(found: Reservation, launch: Launch) -> Finding:
     check = "reservation placement"
     if found.placement_group_arn:
         group = found.placement_group_arn.rsplit("/", 1)[-1]
+        if launch.placement_group and group == launch.name_of("pair"):
+            return passed(check, f"It belongs to the stack's own placement group {group}.")
         return failed(
             check,
             f"{found.id} belongs to the placement group {group}; only instances of that group get into it,"

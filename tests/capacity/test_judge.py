@@ -52,6 +52,10 @@ def test_a_fitting_reservation_passes_with_one_finding_on_each_subject() -> None
     assert all(each.command.startswith("aws ec2 describe-") for each in found)
 
 
+# A reservation that was made in the group that the stack of LAUNCH makes (docs/settings.md, Placement group).
+IN_OUR_GROUP = {"placement_group_arn": f"arn:aws:ec2:us-east-2:1:placement-group/{LAUNCH.name_of('pair')}"}
+
+
 @pytest.mark.parametrize("kind", ["capacity-block", "on-demand"])
 @pytest.mark.parametrize(
     ("state", "level", "must_be_active", "words"),
@@ -244,6 +248,8 @@ def ends_in(minutes: int) -> dict[str, Any]:
             "the placement group mine",
         ),
         (ODCR, {**DEMAND, "placement_group": True}, {}, "placement", WARN, "may not agree"),
+        ({**ODCR, **IN_OUR_GROUP}, {**DEMAND, "placement_group": True}, {}, "placement", PASS, "stack's own"),
+        ({**ODCR, **IN_OUR_GROUP}, DEMAND, {}, "placement", FAIL, "the placement group"),
         # Room: an instance of ours frees its place before its successor takes it.
         ({"size": 1, "free": 1}, {}, {}, "room", FAIL, "1 of 1 instance in"),
         ({"free": 1}, {}, {"use": Use(others=("i-1",))}, "room", FAIL, "End other instances in it"),
