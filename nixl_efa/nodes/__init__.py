@@ -1,1 +1,1 @@
-"""After the launch: where the pair's nodes are, what they are like, and whether they talk over EFA."""
+"""After the launch: where the pair's nodes are, what state they are in, and whether they communicate over EFA."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-# 256 iterations, a sixteenth of them from 1 MiB on (transfer.sh): the least that a row has moved.
+# 256 iterations, and a sixteenth of that for sizes from 1 MiB (transfer.sh): each row has moved at least that much.
 NIXLBENCH_ITERATIONS = 16
 
 # A heading of nixlbench's table. Versions before 1.0 have MiB, GiB and GB columns after the latency; later ones GB/s

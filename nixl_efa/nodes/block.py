@@ -1,4 +1,4 @@
-"""The reservations that the nodes run in: their state, and in a Capacity Block the time that is left."""
+"""The reservations that the nodes run in: their state, and for a Capacity Block the time left."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ SPOT = "spot"
 class Held:
     """The nodes of one reservation, or those without one.
 
-    id, reservation: empty and None without one; a finding where it may not be looked at.
+    id, reservation: empty and None without one; a finding if there is no permission to read it.
     nodes:   the names of those that run in it, or were launched for it. markets: of those that run.
-    request: what the settings launch them from; None where the settings know none of them.
+    request: what the settings launch them from; None if the settings contain none of them.
     """
 
     id: str
@@ -45,17 +45,17 @@ class Held:
 
     @property
     def block(self) -> Reservation | None:
-        """The Capacity Block, where it is one that EC2 knows."""
+        """The Capacity Block; None if it is not one, or EC2 does not know it."""
         found = self.reservation
         return found if isinstance(found, Reservation) and found.is_block else None
 
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What a reservation's findings depend on where the environment has others beside it.
+    """What the findings of a reservation depend on if the environment has several.
 
-    target: what the commands call it ("prod/2"). nodes: its own. others_run: nodes of the others run.
-    named: the id that the settings name for these nodes now, themselves or by their parameter; empty for none.
+    target: its name in the commands ("prod/2"). nodes: its own. others_run: whether nodes of other reservations run.
+    named: the id that the settings now give for these nodes, directly or by a parameter; empty for none.
     """
 
     environment: str
@@ -65,7 +65,7 @@ class Beside:
     named: str = ""
 
     def built_anew(self, ended: str) -> str:
-        """What to do when the block `ended` takes none of its nodes any more."""
+        """What to do if the block `ended` no longer accepts any of its nodes."""
         first = (
             f"`nixl-efa capacity search --env {self.target}` finds another block,"
             f" `nixl-efa capacity buy OFFERING --env {self.target}` buys it; then "
@@ -77,7 +77,7 @@ class Beside:
 
 
 def read(ec2: EC2Client, ids: Sequence[str], region: str) -> Mapping[str, Reservation | Finding]:
-    """The reservations by id, in one call: unknown ones where EC2 does not know them; findings when looking is
+    """The reservations by id, in one call: marked as unknown if EC2 does not know them; findings if the call is
     denied."""
     if not ids:
         return {}
@@ -91,7 +91,7 @@ def read(ec2: EC2Client, ids: Sequence[str], region: str) -> Mapping[str, Reserv
             raise
         if len(ids) == 1:
             return {ids[0]: unknown(ids[0], region)}
-        # One that it does not know fails the call for all.
+        # One unknown id makes the call fail for all.
         return {one: found for each in ids for one, found in read(ec2, [each], region).items()}
     found = {
         one["CapacityReservationId"]: from_api(one, region) for one in result(answer, "CapacityReservations")
@@ -102,8 +102,8 @@ def read(ec2: EC2Client, ids: Sequence[str], region: str) -> Mapping[str, Reserv
 def read_more(
     ec2: EC2Client, ssm: SSMClient, every: Sequence[Held], clock: Clock
 ) -> Mapping[str, tuple[Finding, ...]]:
-    """What else is to be known of each Capacity Block, by its id: its extension, and the block that follows it. What
-    may not be looked at is said once."""
+    """More about each Capacity Block, by its id: its extension, and the block that follows it. A missing permission is
+    reported once."""
     blocks = {one.id: one for one in every if one.block is not None}
     more: dict[str, list[Finding]] = {one: [] for one in blocks}
     at = next(iter(blocks), "")
@@ -140,8 +140,8 @@ def _next(ec2: EC2Client, ssm: SSMClient, held: Held, clock: Clock) -> Finding |
 
 
 def named_now(ssm: SSMClient, request: Launch) -> str:
-    """The id that the settings name for a request, themselves or by their parameter; empty where none is there, or
-    where it may not be looked at."""
+    """The id that the settings give for a request, directly or by a parameter; empty if there is none, or no permission
+    to read it."""
     source = request.reservation
     if source.id or not source.reads_id:
         return source.id
@@ -162,10 +162,10 @@ def findings(
     markets: Collection[str] = (ON_DEMAND,),
     beside: Beside | None = None,
 ) -> tuple[Finding, ...]:
-    """What ends the nodes of a reservation, and when, as one finding; then what else is known of the block.
+    """What ends the nodes of a reservation, and when, as one finding; then more findings about the block.
 
     markets: of the nodes that run (InstanceLifecycle); none when no node runs.
-    beside: where the environment has other reservations, too: the message names the nodes.
+    beside: set if the environment has several reservations: the message then names the nodes.
     """
     if reservation is None and SPOT in markets:
         # EC2 user guide, spot-instance-termination-notices.
@@ -189,8 +189,8 @@ def findings(
 def _of_reservation(
     reservation: Reservation, now: datetime, markets: Collection[str], beside: Beside | None
 ) -> Finding:
-    """What the reservation means for nodes that run in it. As for a launch at once, its state must be active; but
-    the end of an On-Demand one terminates nothing (EC2 user guide, capacity-reservations-using)."""
+    """What the reservation means for nodes that run in it. Its state must be active, as for an immediate launch. The
+    end of an On-Demand reservation terminates nothing (EC2 user guide, capacity-reservations-using)."""
     if markets and any(is_interruptible(market, reservation) for market in markets):
         return warned(
             CHECK,

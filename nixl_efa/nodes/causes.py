@@ -1,8 +1,8 @@
 """Why a node does not run, and what to do about it. Pure.
 
-What is known of it: EC2's StateReason (its codes: EC2 API reference, StateReason), the time in StateTransitionReason,
-the node's reservation and the clock. AWS documents no code for instances that EC2 terminates at a Capacity Block's end,
-nor for those whose interruptible reservation is taken back: both are inferred, and said to be.
+The sources: EC2's StateReason (its codes: EC2 API reference, StateReason), the time in StateTransitionReason, the
+node's reservation and the clock. AWS documents no code for instances that EC2 terminates at the end of a Capacity
+Block, nor for those whose interruptible reservation is taken back. Both are inferred, and the message says so.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nixl_efa.instance_states import ENDED, STOPPED
 from nixl_efa.refusals import Advice, Asked, Refusal, advice_for
 from nixl_efa.times import moment
 
-# A state that EC2 does not have: the id is not among those that it shows.
+# Not a state of EC2: EC2 does not show an instance with this id.
 UNKNOWN = "unknown to EC2"
 GONE = (*ENDED, UNKNOWN)
 
@@ -31,7 +31,7 @@ class Cause:
     remedy: str
 
 
-# EC2 API reference, StateReason, in its order; what else is said of launches that end at once: EC2 user guide,
+# EC2 API reference, StateReason, in its order. More about launches that end at once: EC2 user guide,
 # troubleshooting-launch.
 REASONS = {
     "Server.InsufficientInstanceCapacity": "EC2 had no capacity for it",
@@ -47,7 +47,7 @@ REASONS = {
     BY_USER: "somebody shut it down through the EC2 API",
     "Client.VolumeLimitExceeded": "the account's limit of EBS volumes or of their storage was exceeded",
 }
-# Endings that are refusals of a launch: what comes before the next try is the advice for these.
+# Endings that are refusals of a launch: the advice for the refusal comes before the next attempt.
 _REFUSED = frozenset(
     {
         "Server.InsufficientInstanceCapacity",
@@ -74,15 +74,15 @@ def cause(
 
     state:       EC2's word, or UNKNOWN. code: StateReason's, empty where EC2 gives none.
     market:      the instance's InstanceLifecycle, "on-demand" without one.
-    reservation: the one that it ran in; None without one, or where it could not be looked at.
-    target:      what the commands call that reservation ("prod/2"), where the environment has several; else empty.
+    reservation: the one that it ran in; None without one, or if it could not be read.
+    target: that reservation's name in the commands ("prod/2"), if the environment has several; else empty.
     ended:       when a user ended it, by EC2; None where EC2 does not say.
     start_command: starts a stopped instance.
     """
     if state == "pending":
         return Cause("it is still starting", "Wait until it runs.")
     end = stops_at(reservation) if reservation is not None and reservation.is_block else None
-    # A user's call is known to the second. Anything else may have happened at any time until now.
+    # The time of a user's call is known to the second. Any other cause may have happened at any time until now.
     happened = ended if ended is not None and code == BY_USER else now
     if end is not None and reservation is not None and happened >= end:
         unseen = "EC2 no longer shows it; " if state == UNKNOWN else ""
@@ -115,7 +115,7 @@ def cause(
 
 
 def _building(environment: str, code: str, reservation: Reservation | None) -> str:
-    """How a node is built again."""
+    """How to create a node again."""
     deploy = f"`nixl-efa deploy {environment}` builds it again, at the same address."
     if code == "Server.SpotInstanceShutdown":
         return f"EC2 starts it again when it has capacity; or terminate it, and {deploy}"
@@ -131,7 +131,7 @@ def _building(environment: str, code: str, reservation: Reservation | None) -> s
 
 
 def _advice(code: str, reservation: Reservation | None) -> Advice | None:
-    """What is known of an ending that is a refusal of the launch, also of one that AWS's list of endings lacks."""
+    """The advice for an ending that is a refusal of the launch, also if it is not in AWS's list of endings."""
     if code in REASONS and code not in _REFUSED:
         return None
     return advice_for(Refusal(code, ""), Asked(reserved=reservation is not None))

@@ -1,6 +1,6 @@
 """What `cloud-init status` says of a node's first boot, and what that means. Pure.
 
-The forms are real: cloud-init 18 to 25, long and JSON (tests/recorded/cloud_init).
+The formats are from real output: cloud-init 18 to 25, long and JSON (tests/recorded/cloud_init).
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any
 
 from nixl_efa.findings import Finding, Level
 
-# The keys of the long form. A value may continue over lines of any kind, so that only these begin a new one.
+# The keys of the long form. A value can continue over any lines, so only these keys begin a new value.
 _KEY = re.compile(
     r"(status|extended_status|boot_status_code|last_update|time|detail|errors|recoverable_errors):\s*(.*)"
 )
 # With --wait, cloud-init prints dots while it waits, also before the word "status" (canonical/cloud-init#5808).
 _DOTS = re.compile(r"^\.+(?=status:)")
 _LEVEL = re.compile(r"[A-Z]+:")
-# Warnings that every healthy EC2 node may have: IMDS over IPv6 where the subnet has none, and deprecations.
+# Warnings that any healthy EC2 node may have: IMDS over IPv6 in a subnet without IPv6, and deprecations.
 _HARMLESS = re.compile(r"fd00:ec2::254|^DEPRECATED: ")
 CHECK, COMMAND = "cloud-init", "cloud-init status --long"
 _LOG = "Read /var/log/cloud-init-output.log on the node."
@@ -28,12 +28,13 @@ _LOG = "Read /var/log/cloud-init-output.log on the node."
 
 @dataclass(frozen=True, slots=True)
 class CloudInit:
-    """What cloud-init says. Empty: it said nothing of it.
+    """What cloud-init says. An empty value: it did not say.
 
     status:   "done", "running", "error", "disabled", "not started" ("not run" until 24.1).
-    extended: the same since 23.4, with "degraded" before it or, after an error, how far it is ("error - running").
-    errors:   what is in errors, or, until 22.4 or so, in the place of the data source.
-    warnings: of recoverable_errors, "LEVEL: text" each.
+    extended: since 23.4, the status with "degraded" before it or, after an error, with its progress ("error -
+    running").
+    errors: the errors; until about 22.4, they were in the place of the data source.
+    warnings: from recoverable_errors, each as "LEVEL: text".
     detail:   the data source, or why cloud-init is enabled or disabled.
     unread:   the first line of an output that has no status in it.
     """
@@ -52,7 +53,7 @@ def read(text: str) -> CloudInit:
     found = _of_json(text) or _of_lines(lines)
     if not found.status:
         return CloudInit(unread=lines[0].strip() if lines else "")
-    # A status of 23.4 on may carry the extended one's first word.
+    # From 23.4 on, the status can have the first word of the extended status.
     status = found.status.removeprefix("degraded ")
     errors, detail = found.errors, found.detail
     if status == "error" and not errors and detail and not detail.startswith(("DataSource", "Cloud-init ")):
@@ -106,7 +107,8 @@ def _of_lines(lines: Sequence[str]) -> CloudInit:
 
 
 def _items(lines: Sequence[str]) -> list[str]:
-    """The items of a list: "- " begins one, a level such as "WARNING:" is one, other lines continue with the last."""
+    """The items of a list: "- " begins an item, a level such as "WARNING:" is an item, other lines continue the last
+    item."""
     items: list[str] = []
     for line in (line.strip() for line in lines):
         if line.startswith("- ") or _LEVEL.fullmatch(line) or not items:
@@ -117,7 +119,7 @@ def _items(lines: Sequence[str]) -> list[str]:
 
 
 def finding(seen: CloudInit, *, last_stage_ended: bool, failed_units: Sequence[str]) -> Finding:
-    """What it means. last_stage_ended: cloud-final.service has; failed_units: of systemd, by name."""
+    """What it means. last_stage_ended: whether cloud-final.service has ended; failed_units: of systemd, by name."""
     if seen.status == "done":
         return _done(seen)
     if seen.status == "error":
@@ -152,8 +154,8 @@ def _done(seen: CloudInit) -> Finding:
 
 
 def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
-    """Its text is in its errors, else in its warnings (canonical/cloud-init#5836), else in no word of cloud-init's:
-    then a unit of systemd failed (#5903). A warning that healthy nodes have is no cause."""
+    """The text of the error is in its errors, else in its warnings (canonical/cloud-init#5836). If cloud-init gives
+    none, a systemd unit failed (#5903). A warning that healthy nodes also have is not the cause."""
     how = "still runs, with an error" if seen.extended.endswith("running") else "ended with an error"
     if told := seen.errors or _telling(seen):
         return Finding(Level.FAIL, CHECK, f"{how}: {_short(told)}", _LOG, COMMAND)
@@ -168,7 +170,7 @@ def _error(seen: CloudInit, failed_units: Sequence[str]) -> Finding:
 
 
 def _telling(seen: CloudInit) -> list[str]:
-    """The warnings that not every healthy node has."""
+    """The warnings that healthy nodes do not have."""
     return [one for one in seen.warnings if not _HARMLESS.search(one)]
 
 
@@ -177,6 +179,6 @@ def _why(seen: CloudInit) -> str:
 
 
 def _short(texts: Sequence[str]) -> str:
-    """The first, cut where a column would be filled by it, and how many more there are."""
+    """The first one, cut if it would fill the column, and how many more there are."""
     first = texts[0] if len(texts[0]) <= 200 else f"{texts[0][:200]} ..."
     return f"{first}." if len(texts) == 1 else f"{first} (and {len(texts) - 1} more)."

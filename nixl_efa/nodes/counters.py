@@ -1,10 +1,10 @@
-"""The EFA devices' hardware counters before and after a transfer: what went over EFA, and what over TCP. Pure.
+"""The hardware counters of the EFA devices before and after a transfer: bytes over EFA, and bytes over TCP. Pure.
 
-Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". tx_bytes and rx_bytes count every byte, RDMA's too: of a
-device's rx_bytes, rdma_read_bytes and recv_bytes are parts. So what went is the greater of them and of what went by
-RDMA, whose own counters may run ahead: their sum would count a byte twice.
+Source: EC2 user guide, "Monitor an Elastic Fabric Adapter". tx_bytes and rx_bytes count every byte, also those of RDMA:
+rdma_read_bytes and recv_bytes are parts of a device's rx_bytes. The RDMA counters can be updated earlier. So the result
+is the larger of the two: their sum would count a byte twice.
 
-EFA's traffic passes the kernel by: what the IP interfaces count beside may be a transfer that fell back to TCP.
+EFA traffic bypasses the kernel: bytes on the IP interfaces can mean that a transfer fell back to TCP.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# The counter of all bytes first, then those of RDMA: written by this end, read from it; and the other way round.
+# First the counter of all bytes, then those of RDMA. Sent: written by this end, read from it; received: the reverse.
 SENT = ("tx_bytes", "rdma_write_bytes", "rdma_read_resp_bytes")
 RECEIVED = ("rx_bytes", "rdma_write_recv_bytes", "rdma_read_bytes")
 
 # How transfer.sh names an IP interface.
 IP = "net/"
-# A device in use moves at least this share of what the busiest one does: NIXL's own messages go over any.
+# A device is in use if it moves at least this share of the busiest one's bytes: NIXL's own messages can use any device.
 IN_USE_SHARE = 0.01
 
 Counters = Mapping[str, Mapping[str, int]]
@@ -26,7 +26,7 @@ Counters = Mapping[str, Mapping[str, int]]
 
 @dataclass(frozen=True, slots=True)
 class Moved:
-    """Bytes that left and reached a node over EFA, on how many devices, and that left or reached it by IP."""
+    """Bytes that a node sent and received over EFA, on how many devices, and bytes that it sent or received over IP."""
 
     sent_bytes: int
     received_bytes: int

@@ -1,4 +1,4 @@
-"""What is known of one node and what was planned for it."""
+"""What is known about one node, and what was planned for it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ class Planned:
     accelerator_kind:    "nvidia", "neuron", others; only these two are counted.
     instance_storage_gb: 0 when the type has no local disks.
     nixl_version:        of the NIXL that a node installs by itself; empty: none.
-    nixl_pinned:         that version and no other; else what the node's libfabric loads.
-    common_nixl:         how NIXL goes between nodes of several types; None: all are of this one.
+    nixl_pinned: exactly that version; else the version that the node's libfabric loads.
+    common_nixl: NIXL's backend between nodes of several types; None: all nodes are of this type.
     """
 
     instance_type: str
@@ -41,7 +41,7 @@ class Planned:
 
     @property
     def nixl(self) -> NixlBackend:
-        """How NIXL should go between the nodes."""
+        """NIXL's planned backend between the nodes."""
         return self.common_nixl or nixl_backend(
             self.instance_type, self.accelerator_kind, self.efa_interfaces
         )
@@ -50,7 +50,7 @@ class Planned:
 def planned(
     name: str, one: InstanceType | None, efa_interfaces: int, nixl_version: str, *, nixl_pinned: bool = False
 ) -> Planned:
-    """What is planned, from the instance type's facts; zeros for a type that the data doesn't know."""
+    """The plan, from the facts of the instance type; zeros for a type that is not in the data."""
     return Planned(
         instance_type=name,
         efa_interfaces=efa_interfaces,
@@ -82,17 +82,17 @@ def planned_by_node(pair: PairOutputs, requests: Mapping[str, Launch]) -> dict[s
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeFacts:
-    """One node, as its own commands describe it. Empty values: the command is missing or said nothing.
+    """One node, as its own commands describe it. Empty values: the command is missing or printed nothing.
 
     last_stage_ended:  cloud-init's last unit has ended, whatever cloud-init says of itself.
     failed_units:      of systemd, by name.
     rdma_devices:      PCI vendor by the name of each device in /sys/class/infiniband.
     fi_info_unopened:  libfabric could not open an RDMA device.
-    efa_module:        the kernel that runs, where it has no module efa; empty where it has one, or could not be asked.
+    efa_module: the running kernel, if it has no module efa; empty if it has one, or if this is not known.
     accelerator_error: what the tool said instead of a list, or beside it.
     cuda:              what CUDA's cuInit returned, 0 when it starts; None: not known, and cuda_error says why.
     gpu_fabric:        state and status of each GPU's NVLink fabric.
-    fabric_manager:    the last word of NVIDIA's Fabric Manager in this boot's journal.
+    fabric_manager: the last line of NVIDIA's Fabric Manager in the journal of this boot.
     memlock:           `ulimit -l`: "unlimited" or KiB.
     service_memlock:   systemd's DefaultLimitMEMLOCK: "infinity" or bytes.
     engines:           the container engine and the containers that run.
@@ -131,7 +131,7 @@ class NodeFacts:
 
     @property
     def efa_devices(self) -> tuple[str, ...]:
-        """The EFA devices' names: an RDMA device of another vendor is none."""
+        """The names of the EFA devices: an RDMA device of another vendor is not one."""
         return tuple(name for name, vendor in self.rdma_devices.items() if vendor == parse.EFA_VENDOR)
 
 
@@ -144,13 +144,13 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
         return section.text if section.code == 0 else ""
 
     fi_info, cuda, nvidia = (sections.get(name, MISSING) for name in ("fi_info", "cuda", "nvidia"))
-    # nvidia-smi that fails for one GPU lists the others.
+    # If nvidia-smi fails for one GPU, it still lists the others.
     gpus = parse.gpus(nvidia.text)
     neuron = parse.neuron_devices(text("neuron"))
     journal = text("fabric_manager").strip().splitlines()
     return NodeFacts(
         pair=parse.json_object(text("pair")),
-        # cloud-init's exit code carries an answer: 1 for an error, 2 for a warning.
+        # cloud-init's exit code has a meaning: 1 for an error, 2 for a warning.
         cloud_init=cloud_init.read(sections.get("cloud_init", MISSING).text),
         last_stage_ended=text("cloud_final").strip() == "active",
         failed_units=tuple(line.split()[0] for line in text("failed_units").splitlines() if line.strip()),
@@ -182,7 +182,7 @@ def node_facts(sections: Mapping[str, Section]) -> NodeFacts:
 
 
 def _accelerator_error(sections: Mapping[str, Section]) -> str:
-    """The first line that is not an accelerator's, of a tool that the node has."""
+    """The first output line that is not about an accelerator, if the node has the tool."""
     nvidia, neuron = (sections.get(name, MISSING) for name in ("nvidia", "neuron"))
     if nvidia.code != MISSING.code:
         return parse.besides_gpus(nvidia.text) or (nvidia.error if nvidia.code == TIMED_OUT else "")

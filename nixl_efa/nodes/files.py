@@ -1,7 +1,7 @@
-"""The files of this project on a node that runs, against those that today's settings make. Pure.
+"""The files of this project on a running node, compared with those of the current settings. Pure.
 
-A node gets them at its first boot (nixl_efa.bootstrap). A later setting or release changes them on a running node by
-`nixl-efa nodes sync` alone.
+A node gets them at its first boot (nixl_efa.bootstrap). On a running node, only `nixl-efa nodes sync` changes them
+after a change of settings or release.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from nixl_efa.nodes.sections import MISSING, Section, script
 CHECK = "node files"
 _NAMES = "|".join(ENV_NAMES)
 _INSTALLER = "/opt/nixl-efa/bin/install-nixl"
-# What NIXL is installed by.
+# The files that install NIXL.
 _INSTALLING = frozenset({_INSTALLER, "/opt/nixl-efa/releases.txt"})
 
 
 def wanted(pair: PairOutputs, launch: Launch, types: Mapping[str, str]) -> Mapping[str, tuple[NodeFile, ...]]:
-    """What should stand on each node, by its name: of the settings, for the machine that runs.
+    """The files that each node should have, by its name: from the settings, for the instance that runs.
 
-    types: the instances' own, by node. Another one in the settings is a new node's, and not these nodes'.
+    types: those of the running instances, by node. Another type in the settings applies to a new node, not to these.
     """
     running = launch.of_machines(types)
     addresses = {node.name: node.private_ip for node in pair.nodes}
@@ -75,7 +75,8 @@ def sum_of(file: NodeFile) -> str:
 
 
 def form_of(sections: Mapping[str, Section]) -> int:
-    """The form of the files on a node, by its pair.json: 1 where a release did not note it, 0 without a pair.json."""
+    """The form of the files on a node, from its pair.json: 1 if the release did not record it, 0 without a
+    pair.json."""
     pair = json_object(sections.get("pair", MISSING).text)
     form = (pair or {}).get("form", 1)
     return form if pair is not None and isinstance(form, int) else 0
@@ -101,7 +102,7 @@ def refusal(environment: str, node: str, sections: Mapping[str, Section]) -> str
 
 
 def finding(environment: str, files: Sequence[NodeFile], sections: Mapping[str, Section]) -> Finding:
-    """Whether a node has the files that today's settings make."""
+    """Whether a node has the files of the current settings."""
     if form_of(sections) > FORM:
         message = f"of a newer nixl-efa (form {form_of(sections)}) than this one (form {FORM})."
         return Finding(Level.WARN, CHECK, message, "Bring this checkout up to date.")
@@ -116,7 +117,7 @@ def finding(environment: str, files: Sequence[NodeFile], sections: Mapping[str, 
 def writer(files: Iterable[NodeFile]) -> Script:
     """Writes the files on a node, all or none, and prints the sections `written`, `configure` and `boot_report`.
 
-    In base64, since Systems Manager puts a parameter in the place of "{{ssm:...}}" in a command.
+    In base64, because Systems Manager replaces "{{ssm:...}}" in a command with a parameter.
     """
     lines = (
         f"{file.path} {file.permissions} {sum_of(file)} {base64.b64encode(file.content.encode()).decode()}\n"
@@ -128,7 +129,8 @@ def writer(files: Iterable[NodeFile]) -> Script:
 
 
 def after_writing(written: Iterable[str], launch: Launch, types: Mapping[str, str]) -> tuple[str, ...]:
-    """What is still to do, a sentence each. written: the paths, of all nodes. types: the instances', by node."""
+    """What is still to do, a sentence each. written: the paths, of all nodes. types: those of the instances, by
+    node."""
     found = []
     if _INSTALLING.intersection(written) and launch.nixl_version:
         command = shlex.join([_INSTALLER, *([launch.nixl_version] if launch.nixl_pinned else [])])

@@ -1,4 +1,4 @@
-"""The pair's instances as EC2 sees them now, against what the stack's outputs say."""
+"""The pair's instances as EC2 shows them now, compared with the stack's outputs."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _USER_INITIATED = re.compile(r"^User initiated(?: shutdown)? \((\d{4}-\d\d-\d\d 
 
 @dataclass(frozen=True, slots=True)
 class Instance:
-    """One instance. What EC2 does not say of it is empty, or None.
+    """One instance. A value that EC2 does not give is empty, or None.
 
-    vpc_id, private_ip: empty when it is gone; reservation_id: empty without one.
+    vpc_id, private_ip: empty after its termination; reservation_id: empty without one.
     market: InstanceLifecycle, "on-demand" without one.
     reason_code: StateReason's code: why it is in its state. ended: when a user stopped or terminated it.
     """
@@ -49,14 +49,14 @@ class Instance:
 
 
 def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
-    """The instances with the outputs' ids or addresses, by id: those that exist, and those in their place.
+    """The instances with the ids or addresses in the outputs, by id: those that exist, and those that replaced them.
 
-    The addresses are asked for too, since a node's address stays when its instance is replaced.
+    The search includes the addresses, because a node's address stays when its instance is replaced.
     """
     ids = [node.instance_id for node in pair.nodes]
     addresses = [node.private_ip for node in pair.nodes]
     found: dict[str, Instance] = {}
-    # A filter, where InstanceIds would fail for both when one is unknown.
+    # A filter: with InstanceIds, one unknown id would make the whole call fail.
     for name, values in (("instance-id", ids), ("private-ip-address", addresses)):
         for page in ec2.get_paginator("describe_instances").paginate(
             Filters=[{"Name": name, "Values": values}]
@@ -67,13 +67,13 @@ def read(ec2: EC2Client, pair: PairOutputs) -> Mapping[str, Instance]:
 
 
 def of(node: Node, instances: Mapping[str, Instance]) -> Instance:
-    """A node's instance; one in the state UNKNOWN where EC2 shows none of its id."""
+    """A node's instance; one in the state UNKNOWN if EC2 shows no instance with its id."""
     return instances.get(node.instance_id) or Instance(id=node.instance_id, state=UNKNOWN)
 
 
 def replacement(node: Node, pair: PairOutputs, instances: Mapping[str, Instance]) -> Instance | None:
-    """The instance that took the place of a node that is gone: who has its address now, in the VPC of the other node,
-    since another VPC may use the same addresses."""
+    """The instance that replaced a terminated node: it has the node's address now, in the VPC of the other node
+    (another VPC may use the same addresses)."""
     if of(node, instances).state not in GONE:
         return None
     others = [
@@ -104,8 +104,8 @@ def cause_of(
 ) -> Cause | None:
     """Why a node does not run, and what to do; None when it runs.
 
-    reservation: the one that the node ran in; None without one, or where it could not be looked at.
-    target: what the commands call it, where the environment has several; else empty.
+    reservation: the one that the node ran in; None without one, or if it could not be read.
+    target: its name in the commands, if the environment has several; else empty.
     """
     instance, environment = of(node, instances), pair.environment
     if instance.state == RUNNING:
@@ -130,7 +130,7 @@ def cause_of(
 
 
 def state_finding(instance: Instance, why: Cause | None, region: str) -> Finding:
-    """Whether the instance runs. why: as cause_of gives it."""
+    """Whether the instance runs. why: the result of cause_of."""
     if why is None:
         return passed(CHECK, f"{instance.id} running")
     by_hand = aws_call("ec2", "describe-instances", "--instance-ids", instance.id, region=region)

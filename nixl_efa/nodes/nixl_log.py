@@ -1,7 +1,7 @@
-"""NIXL's own log, as nixlbench prints it around its figures: the provider of its rails, and its errors. Pure.
+"""NIXL's log, which nixlbench prints between its figures: the provider of its rails, and its errors. Pure.
 
-The words differ by version: data rails and control rails until 1.0, which name no provider; then rails "using
-provider=efa". A backend LIBFABRIC may run over tcp all the same, so that its name proves nothing
+The text differs by version: data rails and control rails until 1.0, which name no provider; then rails "using
+provider=efa". The backend LIBFABRIC can also run over tcp, so its name proves nothing
 (tests/recorded/nixl).
 """
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 _RAILS = re.compile(r"\b(\d+) (?:data )?rails(?: and \d+ control rails)?(?: using provider[=:] ?(\S+))?")
 # abseil's form ("E0304 13:57:19.440196   53869 libfabric_rail.cpp:455] text"), or shortened ("E file.cpp:1] text").
-# W is a warning: those that NIXL gives on healthy EFA nodes are harmless.
+# W is a warning: NIXL prints harmless ones on healthy EFA nodes.
 _ERROR = re.compile(r"^E(?:\d{4} \S+\s+\d+)? ?\S+\.cpp:\d+\] (.+)$", re.MULTILINE)
 
 
@@ -26,7 +26,7 @@ class NixlLog:
 
 
 def read(text: str) -> NixlLog:
-    """What is in a log of any level."""
+    """The result for a log of any level."""
     rails, provider = 0, ""
     for count, named in _RAILS.findall(text):
         rails, provider = max(rails, int(count)), named or provider

@@ -1,4 +1,4 @@
-"""verify's look at NIXL on a node: the backend that the probe made, and what to do where it made none. Pure."""
+"""verify's check of NIXL on a node: the backend that the probe created, and what to do if it created none. Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,8 @@ _ELSE = "Run it with NIXL_LOG_LEVEL=DEBUG on the node; /var/lib/nixl-efa/install
 
 
 def nixl(facts: NodeFacts, planned: Planned) -> Finding:
-    """The planned backend can be made, and goes over what is planned: LIBFABRIC falls back to TCP in silence."""
+    """The planned backend can be created and uses the planned provider: LIBFABRIC falls back to TCP without a
+    message."""
     seen, wanted = facts.nixl, planned.nixl
     command = f"/opt/nixl-efa/bin/nixl-probe {wanted.name}"
     if seen.provider and seen.backend == wanted.name:
@@ -79,7 +80,7 @@ def _made(seen: Nixl, planned: Planned, command: str) -> Finding:
             command,
         )
     if planned.nixl_pinned and seen.version[:1].isdigit() and seen.version != planned.nixl_version:
-        # A node is never launched again for it: the version is read at a node's first boot alone.
+        # No node is replaced for it: the version is read only at a node's first boot.
         return Finding(
             Level.WARN,
             "NIXL",
@@ -91,7 +92,7 @@ def _made(seen: Nixl, planned: Planned, command: str) -> Finding:
 
 
 def _remedy(facts: NodeFacts, planned: Planned) -> str:
-    """What fits the words of the loader, of NIXL or of install-nixl."""
+    """The advice that fits the message of the loader, of NIXL or of install-nixl."""
     said = facts.nixl.message
     if "version `FABRIC_" in said:
         if nixl_releases.loads(facts.nixl.version, facts.libfabric):

@@ -1,4 +1,4 @@
-"""The stack's outputs: which nodes Terraform's state says there are."""
+"""The stack's outputs: the nodes in Terraform's state."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Node:
 
 @dataclass(frozen=True, slots=True)
 class PairOutputs:
-    """The nodes, the producers first, and what they share. scripts_bucket is empty where a deployment ended before it
-    was there."""
+    """The nodes, the producers first, and what they share. scripts_bucket is empty if a deployment ended before it was
+    created."""
 
     environment: str
     nodes: tuple[Node, ...]
@@ -50,14 +50,14 @@ class PairOutputs:
         return tuple(node for node in self.nodes if node.role == role)
 
     def find(self, name: str) -> Node | None:
-        """The node of that name; a role's first is also called by its number ("consumer-1")."""
+        """The node of that name; the first node of a role is also found by its number ("consumer-1")."""
         return next((node for node in self.nodes if name in (node.name, f"{node.name}-1")), None)
 
 
 def read(
     settings: Settings, project: Path, environ: Mapping[str, str], run: Capture = capture
 ) -> PairOutputs:
-    """The outputs of an environment's stack. Failure, in one line, when there are none or the pair is half-built.
+    """The outputs of an environment's stack. Failure, in one line, if there are none or the pair is incomplete.
 
     Read from the state, through its backend: nothing needs to be synthesized or initialized here.
     project: the folder of cdktf.json, below which a local state lies. environ: Terraform's.
@@ -69,7 +69,7 @@ def read(
 
 
 def _nothing(settings: Settings, project: Path) -> str:
-    """Where nothing is, and what to do."""
+    """Where nothing was found, and what to do."""
     deploy = f"Run `nixl-efa deploy {settings.name}`"
     file = state.local_state(settings, project.resolve())
     if settings.backend.type != "local" or file.exists():
@@ -112,8 +112,8 @@ def parse(environment: str, values: Mapping[str, Any]) -> PairOutputs:
 
 
 def _its_own(instance_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """What nodes can have each in its own way: from the list `nodes` where that knows the instance, else from the
-    outputs of the whole, which are all that a stack of an earlier release has."""
+    """The values that can differ between nodes: from the list `nodes` if it contains the instance, else from the
+    outputs of the whole stack. A stack of an earlier release has only these."""
     listed = [one for one in values.get("nodes") or () if one.get("instance_id") == instance_id]
     found = listed[0] if listed else values
     return {
@@ -123,10 +123,10 @@ def _its_own(instance_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _by_name(values: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The nodes by the outputs that each has of its own, the producers first, each role by number.
+    """The nodes, from the outputs of each single node: the producers first, each role by number.
 
-    Not by the list `nodes`, which a stack of an earlier release lacks, and which follows from every node: where a
-    deployment ends before one of them is there, Terraform keeps the list of before, with instances that are gone.
+    Not from the list `nodes`. A stack of an earlier release lacks it. It also depends on every node: if a deployment
+    ends before one of them exists, Terraform keeps the previous list, with instances that no longer exist.
     """
     told = {
         name.removesuffix(suffix).replace("_", "-")

@@ -1,4 +1,4 @@
-"""What concerns several nodes at once: they know each other, and run the same software. Pure."""
+"""Checks of several nodes together: they know each other, and run the same software. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from nixl_efa.nodes.facts import NodeFacts
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.parse import objects
 
-# Where the nodes' pair.json differ by right: in what each of them is. Whom it knows is compared with the outputs.
+# The pair.json of the nodes may differ here: each describes its own node. The nodes that it lists are compared with the
+# outputs.
 _OWN = frozenset(
     {
         *("node", "role", "nodes"),
@@ -22,8 +23,8 @@ _OWN = frozenset(
 
 
 def as_settings(pair: PairOutputs, launch: Launch) -> Finding | None:
-    """A WARN where the settings ask for other nodes than were deployed: a deployment ended early, or a variable of
-    another shell is missing; None where they are the same."""
+    """A WARN if the settings have other nodes than were deployed (a deployment ended early, or a variable is set only
+    in another shell); None if they are the same."""
     wanted, there = {node.name for node in launch.nodes}, {node.name for node in pair.nodes}
     missing, beyond = sorted(wanted - there, key=place), sorted(there - wanted, key=place)
     if not missing and not beyond:
@@ -46,7 +47,7 @@ def _is_are(names: Sequence[str]) -> str:
 
 
 def agreement(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
-    """pair.json on all nodes says the same, and what the outputs say. facts: by node name."""
+    """pair.json is the same on all nodes, and agrees with the outputs. facts: by node name."""
     check, command = "pair.json", "cat /etc/nixl-efa/pair.json"
     remedy = f"`nixl-efa nodes sync {pair.environment}` writes it again on the nodes."
     documents = {name: one.pair for name, one in facts.items()}
@@ -88,7 +89,7 @@ def _known(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _difference(known: Mapping[str, Any], wanted: Mapping[str, str]) -> str:
-    """Where a node's list differs from the outputs."""
+    """The difference between a node's list and the outputs."""
     missing = [name for name in wanted if name not in known]
     gone = [name for name in known if name not in wanted]
     moved = [
@@ -114,7 +115,7 @@ _VERSIONS: Mapping[str, Callable[[NodeFacts], str]] = {
 
 
 def versions(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
-    """All nodes run the same versions: mixed ones work or fail in ways that are hard to find."""
+    """All nodes run the same versions: mixed versions cause failures that are hard to find."""
     differing = []
     for name, version_of in _VERSIONS.items():
         nodes: dict[str, list[str]] = {}
@@ -131,7 +132,7 @@ def versions(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> Finding:
 
 
 def _who(pair: PairOutputs, facts: Mapping[str, NodeFacts]) -> str:
-    """The nodes that answered, in words."""
+    """The nodes that answered, as text."""
     if len(facts) == len(pair.nodes):
         return pair.every_node
     return f"the {len(facts)} of {len(pair.nodes)} nodes that answered"

@@ -1,7 +1,7 @@
-"""What the commands on a node print, read into values. Pure; output that can't be read gives the empty value.
+"""Parses the output of the commands on a node into values. Pure; output that can't be parsed gives the empty value.
 
-The forms were taken from real output (tests/recorded): libfabric 1.11 to 2.4, nvidia-smi 535 to 580, neuron-ls 2.20
-to 2.34, NIXL 0.7 to 1.5. What cloud-init says is read in cloud_init.py.
+The formats are from real output (tests/recorded): libfabric 1.11 to 2.4, nvidia-smi 535 to 580, neuron-ls 2.20
+to 2.34, NIXL 0.7 to 1.5. The output of cloud-init is parsed in cloud_init.py.
 """
 
 from __future__ import annotations
@@ -12,10 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-# Of a GPU's fabric, by nvidia-smi -q; N/A also stands there while nothing is known (NVIDIA/gpu-operator#2511).
+# State of a GPU's fabric, from nvidia-smi -q; it is also N/A while the state is not yet known
+# (NVIDIA/gpu-operator#2511).
 _GOOD_HEALTH = ("Healthy", "N/A", "Not Supported")
-# PCI's number of Amazon: every EFA device has it, and no other RDMA device (ofiwg/libfabric#10990). A p6-b200 also
-# shows two of NVLink's, 0x15b3 (aws/sagemaker-hyperpod-cli#282), so the devices are never counted by name or number.
+# Amazon's PCI vendor id: every EFA device has it, and no other RDMA device (ofiwg/libfabric#10990). A p6-b200 also has
+# two RDMA devices of NVLink, 0x15b3 (aws/sagemaker-hyperpod-cli#282), so EFA devices are never counted by name or by
+# the number of devices.
 EFA_VENDOR = "0x1d0f"
 
 # A provider that no log names.
@@ -24,7 +26,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One line of nvidia-smi; memory in MiB, 0 where the GPU has none of its own ("[N/A]", "[Not Supported]")."""
+    """One line of nvidia-smi; memory in MiB, 0 if the GPU has no memory of its own ("[N/A]", "[Not Supported]")."""
 
     index: int
     name: str
@@ -36,7 +38,7 @@ class Gpu:
 class Engine:
     """The container engine, or the first process of a container.
 
-    locked:  the memory that it may lock: "unlimited", or bytes.
+    locked: how much memory it may lock: "unlimited", or bytes.
     devices: how many RDMA devices it sees in its /dev/infiniband.
     """
 
@@ -46,17 +48,18 @@ class Engine:
 
     @property
     def is_container(self) -> bool:
-        """Whether it is a container's, and not the engine itself."""
+        """Whether it is a process of a container, not the container engine itself."""
         return self.name != "containerd"
 
 
 @dataclass(frozen=True, slots=True)
 class Nixl:
-    """What nixl-probe says.
+    """The result of nixl-probe.
 
-    version:  empty where NIXL does not start.
-    provider: what the backend was made with: libfabric's ("efa", "tcp"), "ucx", or UNKNOWN; empty: none was made.
-    message:  why none was made.
+    version: empty if NIXL does not start.
+    provider: what the created backend uses: libfabric's provider ("efa", "tcp"), "ucx", or UNKNOWN; empty: no backend
+    was created.
+    message: why no backend was created.
     """
 
     version: str
@@ -72,10 +75,10 @@ def rdma_devices(text: str) -> Mapping[str, str]:
 
 
 def fabric_domains(text: str) -> tuple[str, ...]:
-    """The domains with an endpoint FI_EP_RDM that `fi_info -p efa` lists, each once.
+    """The domains with an endpoint of type FI_EP_RDM in the output of `fi_info -p efa`, each once.
 
-    From libfabric 2 on a device stands there twice, under the fabrics efa-direct and efa, and a third time with
-    FI_EP_DGRAM where no type was asked for. Only the provider efa counts: layered ones ("efa;ofi_rxd", "tcp") are none.
+    From libfabric 2 on, a device is listed twice, for the fabrics efa-direct and efa, and a third time with FI_EP_DGRAM
+    if no type was requested. Only the provider efa counts, not layered ones ("efa;ofi_rxd") or others ("tcp").
     """
     entries = [one for one in _entries(text) if one.get("provider") == "efa"]
     rdm = (one.get("domain", "") for one in entries if one.get("type", "FI_EP_RDM") == "FI_EP_RDM")
@@ -83,10 +86,10 @@ def fabric_domains(text: str) -> tuple[str, ...]:
 
 
 def has_unopened_device(text: str) -> bool:
-    """Whether libfabric's log tells of an RDMA device that can't be opened.
+    """Whether libfabric's log reports an RDMA device that can't be opened.
 
-    Until August 2026 the provider efa then lists none at all, also where the device is another vendor's
-    (ofiwg/libfabric#12708, repaired by #12744).
+    Before August 2026, the provider efa then lists no device at all, even if that device is of another vendor
+    (ofiwg/libfabric#12708, fixed by #12744).
     """
     return "ibv_open_device failed" in text
 
@@ -106,8 +109,8 @@ def _entries(text: str) -> list[dict[str, str]]:
 def libfabric_version(version: str, listing: str = "") -> str:
     """The version in `fi_info --version` ("2.1.0amzn3.0"), else the one that an entry of the provider efa has.
 
-    An entry has 100 times the first number and the second: 201.0 is 2.1, 111.20 is 1.11. Before libfabric 1.10 it was
-    the provider's own number, below 100, which tells nothing.
+    An entry has 100 times the major version plus the minor version: 201.0 is 2.1, 111.20 is 1.11. Before libfabric
+    1.10, it was the provider's own version, below 100, which is not used here.
     """
     if found := re.search(r"^libfabric: (\S+)", version, re.MULTILINE):
         return found[1]
@@ -127,7 +130,7 @@ def installer_version(text: str) -> str:
 def gpus(text: str) -> tuple[Gpu, ...]:
     """The lines of `nvidia-smi --query-gpu=index,name,driver_version,memory.total --format=csv,noheader`.
 
-    A GPU that has failed keeps its line, with an error in brackets for what can't be asked of it: "[GPU is lost]",
+    A failed GPU keeps its line, with an error in brackets for each value that can't be read: "[GPU is lost]",
     "[GPU requires reset]", "[Unknown Error]".
     """
     line = r"^(\d+), ([^\[\n].*), ([\d.]+), (?:(\d+) MiB|\[(?:N/A|Not Supported)\])$"
@@ -136,7 +139,7 @@ def gpus(text: str) -> tuple[Gpu, ...]:
 
 
 def besides_gpus(text: str) -> str:
-    """The first line that is not a GPU's: an error, of one GPU or of all."""
+    """The first line that does not describe a GPU: an error, of one GPU or of all."""
     lines = (line.strip() for line in text.splitlines())
     return next((line for line in lines if line and not gpus(line)), "")
 
@@ -145,8 +148,8 @@ def gpu_fabric(text: str) -> tuple[tuple[str, str], ...]:
     """State and status of each GPU's NVLink fabric, from the section Fabric of `nvidia-smi -q`.
 
     States: Completed, In Progress, Not Started, Not Supported, N/A. An A100 has none
-    (bottlerocket-os/bottlerocket#3873). The status also tells a health that is not good: a fabric can be Completed with
-    Success and Unhealthy (kubernetes-sigs/dra-driver-nvidia-gpu#626).
+    (bottlerocket-os/bottlerocket#3873). The status also reports bad health: a fabric can be Completed with Success, but
+    Unhealthy (kubernetes-sigs/dra-driver-nvidia-gpu#626).
     """
     found: list[tuple[str, str]] = []
     for key, value in re.findall(r"^\s*(State|Status|Summary)\s*: (.+?)\s*$", text, re.MULTILINE):
@@ -160,13 +163,14 @@ def gpu_fabric(text: str) -> tuple[tuple[str, str], ...]:
 
 
 def cuda_start(text: str) -> int | None:
-    """What the CUDA driver's cuInit returned: 0, or its error's number. None where it could not be asked."""
+    """What cuInit of the CUDA driver returned: 0, or an error number. None if it could not be called."""
     found = re.search(r"^cuInit (\d+)$", text, re.MULTILINE)
     return int(found[1]) if found else None
 
 
 def neuron_devices(text: str) -> int | None:
-    """How many devices `neuron-ls --json-output` lists, in an array with or without notices. None: can't be read."""
+    """How many devices `neuron-ls --json-output` lists, in an array, with or without notices around it. None: can't be
+    parsed."""
     start = re.search(r"^\[", text, re.MULTILINE)
     try:
         document = json.JSONDecoder().raw_decode(text, start.start())[0] if start else None
@@ -184,19 +188,19 @@ def engines(text: str) -> tuple[Engine, ...]:
 
 
 def limit(text: str) -> str:
-    """A limit of systemd, "infinity" or bytes; empty for other words, as systemctl has them where no systemd runs."""
+    """A limit of systemd, "infinity" or bytes; empty for other text, such as systemctl prints where no systemd runs."""
     found = re.fullmatch(r"infinity|\d+", text.strip())
     return found[0] if found else ""
 
 
 def disk_used(text: str) -> int | None:
-    """The used part of a file system in percent, as `df -P` rounds it up; None where it does not say (POSIX, df)."""
+    """The used part of a file system in percent, rounded up by `df -P`; None if it is not in the output (POSIX, df)."""
     found = re.search(r"^\S.* (\d+)% /", text, re.MULTILINE)
     return int(found.group(1)) if found else None
 
 
 def mount_source(text: str, path: str) -> str:
-    """The device that /proc/mounts has at a path, empty when nothing is mounted there."""
+    """The device that is mounted at a path, from /proc/mounts; empty if nothing is mounted there."""
     for line in text.splitlines():
         fields = line.split()
         if len(fields) > 2 and fields[1] == path:
@@ -205,9 +209,9 @@ def mount_source(text: str, path: str) -> str:
 
 
 def nixl(text: str) -> Nixl:
-    """The last line of nixl-probe, which NIXL's own log stands before.
+    """The last line of nixl-probe; NIXL's own log comes before it.
 
-    The probe of an earlier version of this project only loaded the plugin ("loaded", "missing") and named no provider.
+    In an earlier version of this project, the probe only loaded the plugin ("loaded", "missing") and named no provider.
     """
     made = re.findall(r"^nixl (\S+) (\w+) (provider=(\S+)|loaded)$", text, re.MULTILINE)
     if made:
@@ -233,7 +237,7 @@ def json_object(text: str) -> Mapping[str, Any] | None:
 
 
 def objects(document: Mapping[str, Any], name: str) -> tuple[Mapping[str, Any], ...]:
-    """The objects in a list of a document; none where it is no list."""
+    """The objects in a list of a document; none if it is not a list."""
     listed = document.get(name)
     return tuple(one for one in listed if isinstance(one, dict)) if isinstance(listed, list) else ()
 

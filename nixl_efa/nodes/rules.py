@@ -1,4 +1,4 @@
-"""What a node's facts mean against what was planned. Pure: facts in, findings out, one for each subject."""
+"""Compares a node's facts with the plan. Pure: facts in, findings out, one for each subject."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nixl_efa.nodes.facts import LOCAL_DISKS, NodeFacts, Planned
 
 Rule = Callable[[NodeFacts, Planned], Finding]
 
-# In percent of the root volume. An installation of NIXL takes 0.3 GB, an engine's image some 20.
+# In percent of the root volume. An installation of NIXL takes 0.3 GB, an inference engine's image about 20 GB.
 DISK_WARNS_AT = 95
 # CUresult of the CUDA driver API, cuda.h.
 _CUDA_NOT_READY = 802
@@ -33,15 +33,15 @@ _FABRIC_REMEDY = (
 
 
 def node_findings(facts: NodeFacts, planned: Planned) -> list[Finding]:
-    """A finding for every subject, in the order in which one would look."""
+    """A finding for every subject, in the order in which one would check them."""
     return [rule(facts, planned) for rule in RULES]
 
 
 def cloud_init(facts: NodeFacts, planned: Planned) -> Finding:
-    """cloud-init has finished, without an error but that of the boot report, the last of its commands.
+    """cloud-init has finished, with no error except that of the boot report, which is its last command.
 
-    They run at the first boot alone, and until the next one cloud-init says the outcome of them: what has been mended
-    since is seen in the boot report that was made since.
+    Its commands run only at the first boot, and cloud-init reports their result until the next boot. Whether a fault
+    was fixed since then is seen in a later boot report.
     """
     found = first_boot.finding(
         facts.cloud_init, last_stage_ended=facts.last_stage_ended, failed_units=facts.failed_units
@@ -81,13 +81,15 @@ def boot_report(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def _counts_others(one: Mapping[str, Any], facts: NodeFacts, planned: Planned) -> bool:
-    """Whether a check of the boot report failed only since it counted every RDMA device, with NVLink's on a p6-b200."""
+    """Whether a check of the boot report failed only because it counted every RDMA device, including those of NVLink on
+    a p6-b200."""
     counted = one.get("check") == "efa_devices" and str(one.get("seen")) == str(len(facts.rdma_devices))
     return counted and len(facts.efa_devices) == planned.efa_interfaces
 
 
 def _installed(report: Mapping[str, Any]) -> str:
-    """How long NIXL's installation took, and what it takes up, by the note of install-nixl: "... bytes:1 seconds:2"."""
+    """How long NIXL's installation took, and how much space it uses, from the note of install-nixl: "... bytes:1
+    seconds:2"."""
     noted = dict(re.findall(r"\b(bytes|seconds):(\d+)\b", str(report.get("install", ""))))
     if len(noted) < 2:
         return ""
@@ -95,7 +97,7 @@ def _installed(report: Mapping[str, Any]) -> str:
 
 
 def efa_devices(facts: NodeFacts, planned: Planned) -> Finding:
-    """As many EFA devices as the launch asked for. RDMA devices of other vendors are told and not counted."""
+    """As many EFA devices as the launch requested. RDMA devices of other vendors are named, but not counted."""
     check, seen = "EFA devices", len(facts.efa_devices)
     others = [name for name in facts.rdma_devices if name not in facts.efa_devices]
     beside = f"; no EFA: {', '.join(others)}" if others else ""
@@ -114,7 +116,7 @@ def efa_devices(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
-    """libfabric's provider efa sees every device: without it NIXL goes over TCP in silence."""
+    """libfabric's provider efa sees every device: without it, NIXL uses TCP without a message."""
     check, seen = "fi_info", len(facts.domains)
     if seen == planned.efa_interfaces:
         return Finding(Level.PASS, check, _of(seen, planned.efa_interfaces, "domains"))
@@ -124,7 +126,7 @@ def fi_info(facts: NodeFacts, planned: Planned) -> Finding:
     remedy = "Install the EFA software (EC2 user guide, efa-start-nccl) or use the deep-learning image."
     others = [name for name in facts.rdma_devices if name not in facts.efa_devices]
     if facts.fi_info_unopened:
-        # ofiwg/libfabric#12708: it happened to every container on p6-b200 that was given all of /dev/infiniband.
+        # ofiwg/libfabric#12708: it happened in every container on p6-b200 that got all of /dev/infiniband.
         blamed = f"; {' and '.join(others)} are no EFA" if others else ""
         message += f": libfabric could not open an RDMA device, and then lists no EFA at all{blamed}"
         remedy = (
@@ -146,7 +148,7 @@ def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
     if not planned.efa_interfaces:
         return Finding(Level.PASS, "EFA driver", "none needed")
     if facts.efa_module:
-        # The EFA installer builds the module for the kernel that runs at that time (amzn/amzn-drivers#175).
+        # The EFA installer builds the module for the kernel that runs during the installation (amzn/amzn-drivers#175).
         return Finding(
             Level.FAIL,
             "EFA driver",
@@ -160,7 +162,7 @@ def efa_driver(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def libfabric(facts: NodeFacts, planned: Planned) -> Finding:
-    """libfabric's version, and the EFA installer's that brought it."""
+    """libfabric's version, and the version of the EFA installer that installed it."""
     if not facts.libfabric:
         if not planned.efa_interfaces:
             return Finding(Level.PASS, "libfabric", "none needed")
@@ -205,7 +207,8 @@ def accelerators(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def cuda(facts: NodeFacts, planned: Planned) -> Finding:
-    """CUDA starts: nvidia-smi lists GPUs also where it does not. On types with NVSwitch it waits for the fabric.
+    """CUDA starts: nvidia-smi also lists GPUs if CUDA does not start. On types with NVSwitch, CUDA waits for the
+    fabric.
 
     Sources: NVIDIA/gpu-operator#2781 (all GPUs listed, state In Progress, error 802), dstackai/dstack#2348.
     """
@@ -230,15 +233,15 @@ def cuda(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def _is_waiting(state: str, status: str) -> bool:
-    """Whether a GPU waits for its fabric. One without NVSwitch, and an A100, has none to wait for."""
+    """Whether a GPU waits for its fabric. A GPU without NVSwitch, or an A100, has no fabric to wait for."""
     return state in ("In Progress", "Not Started") or (
         state == "Completed" and status not in ("Success", "N/A")
     )
 
 
 def memlock(facts: NodeFacts, _planned: Planned) -> Finding:
-    """Memory that may be locked, as Session Manager's sessions get it and as services do: EFA registers memory by
-    locking it."""
+    """The limit of locked memory, both for sessions of Session Manager and for services: EFA locks the memory that it
+    registers."""
     limit = facts.service_memlock
     services = f"{_kib(limit)} for services" if limit not in ("", "infinity") else ""
     if facts.memlock == "unlimited" and not services:
@@ -263,10 +266,10 @@ def memlock(facts: NodeFacts, _planned: Planned) -> Finding:
 
 
 def containers(facts: NodeFacts, planned: Planned) -> Finding:
-    """Containers may lock memory, and see the EFA devices alone (docs/containers.md).
+    """Containers may lock memory, and see only the EFA devices (docs/containers.md).
 
-    A container gets the engine's limit, which is that of the time when the engine was started. All of /dev/infiniband
-    made libfabric fall silent on p6-b200 (aws-samples/aws-do-eks#63, ofiwg/libfabric#12708).
+    A container gets the limit that the container engine had when it was started. With all of /dev/infiniband, libfabric
+    found no device on p6-b200 (aws-samples/aws-do-eks#63, ofiwg/libfabric#12708).
     """
     check, efa = "containers", len(facts.efa_devices)
     running = [one for one in facts.engines if one.is_container]
@@ -295,7 +298,7 @@ def containers(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def _kib(limit: str) -> str:
-    """A limit in bytes as KiB, as `ulimit -l` has it."""
+    """A limit in bytes as KiB, the unit of `ulimit -l`."""
     return f"{int(limit) // 1024} KiB" if limit.isdecimal() else limit
 
 
@@ -315,7 +318,8 @@ def local_disks(facts: NodeFacts, planned: Planned) -> Finding:
 
 
 def root_disk(facts: NodeFacts, planned: Planned) -> Finding:
-    """There is room on the root volume: without it a boot report, an installation or an engine ends half-written."""
+    """There is room on the root volume: without it, a boot report, an installation or an engine's files are
+    incomplete."""
     check, command, used = "root volume", "df -h /", facts.disk_used
     if used is None:
         return Finding(Level.SKIP, check, "df did not say how full it is.", command=command)

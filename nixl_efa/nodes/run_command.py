@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 DOCUMENT = "AWS-RunShellScript"
 POLL_SECONDS = 2.0
-# What GetCommandInvocation gives of an output before it cuts (Systems Manager API reference).
+# The length at which GetCommandInvocation cuts an output (Systems Manager API reference).
 OUTPUT_LIMIT_CHARACTERS = 24_000
-# Of the objects in the scripts bucket that hold a whole output, for as long as it takes to read it.
+# Prefix of the objects in the scripts bucket that hold a complete output until it is read.
 PREFIX = "nixl-efa-verify"
 _READING_TRIES = 5
-# Without s3:ListBucket S3 says AccessDenied of an object that is not there.
+# Without s3:ListBucket, S3 answers AccessDenied for an object that does not exist.
 NOT_THERE = ("NoSuchKey", "NoSuchBucket", "AccessDenied")
 
-# The agent's mark where it has cut an error, at the end of half a word, and the line that it puts above one
-# (amazon-ssm-agent, its output truncation). A cut output is known in sections.py.
+# The agent's mark where it has cut an error (possibly within a word), and the line that it puts above it
+# (amazon-ssm-agent, its output truncation). sections.py detects a cut output.
 _CUT_ERROR = re.compile(r"\s*-{2,}error truncated-{2,}\s*\Z", re.IGNORECASE)
 _ABOVE_ERROR = re.compile(r"\A\s*-{2,}ERROR-{2,}\s*")
 
-# Statuses that are not the last one (Systems Manager user guide, monitor-commands).
+# Statuses that are not final (Systems Manager user guide, monitor-commands).
 UNDER_WAY = frozenset({"Pending", "InProgress", "Delayed", "Cancelling"})
 NOT_REGISTERED = (
     "it is not registered with Systems Manager: is it still booting, can it reach ssm and ssmmessages, and "
@@ -49,13 +49,13 @@ class Script:
 
     @property
     def commands(self) -> list[str]:
-        """The document's parameter: the arguments are set first, since Run Command passes none."""
+        """The parameter of the document: the script sets its arguments first, because Run Command passes none."""
         return [f"set -- {shlex.join(self.arguments)}".rstrip(), self.text]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What one node printed. problem: why there is nothing to read, in one sentence; empty when there is."""
+    """What one node printed. problem: why there is no output, in one sentence; empty if there is output."""
 
     stdout: str
     problem: str = ""
@@ -63,7 +63,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """The scripts bucket, which the nodes may write to: what Run Command cuts is read from there."""
+    """The scripts bucket, to which the nodes may write: outputs that Run Command cuts are read from there."""
 
     s3: S3Client
     name: str
@@ -79,11 +79,11 @@ def run(
 ) -> Mapping[str, Outcome]:
     """Runs a script on each node (by instance id) at the same time; the outcomes by instance id.
 
-    timeout_seconds: how long a script may run; a node that does not even take it up has 60 seconds. One node's
-    trouble leaves the other's outcome alone. Errors that concern no node (credentials, permission) are raised.
+    timeout_seconds: how long a script may run; a node must start it within 60 seconds. A problem of one node does not
+    change the outcome of another. Errors that concern no node (credentials, permission) are raised.
 
-    bucket: where an output is cut, all scripts run again, with their outputs in the bucket; what is written there is
-    deleted, for a bucket that holds something stops `cdktf destroy`. Without it an output stays cut.
+    bucket: if an output was cut, all scripts run again, with their outputs in the bucket. These objects are deleted
+    afterwards, because `cdktf destroy` fails for a bucket that is not empty. Without a bucket, an output stays cut.
     """
     outcomes = _run(ssm, scripts, clock, timeout_seconds, comment, None)
     if bucket is None or not any(is_cut(outcome.stdout) for outcome in outcomes.values()):
@@ -145,7 +145,7 @@ def _run(
 
 
 def _whole(bucket: Bucket, instance_id: str, command_id: str, outcome: Outcome, clock: Clock) -> Outcome:
-    """The outcome with the whole output, where it was cut; what the agent wrote is deleted.
+    """The outcome, with the complete output if it was cut; the objects that the agent wrote are deleted.
 
     The agent writes PREFIX/COMMAND/INSTANCE/PLUGIN/STEP/stdout and stderr, the step of AWS-RunShellScript being
     0.awsrunShellScript.
@@ -170,7 +170,7 @@ def _whole(bucket: Bucket, instance_id: str, command_id: str, outcome: Outcome, 
 
 
 def _read(bucket: Bucket, key: str, clock: Clock) -> tuple[str, str]:
-    """An object's text and, where it can't be read, the code of the error."""
+    """An object's text, and the code of the error if it can't be read."""
     for attempt in range(_READING_TRIES):
         if attempt:
             clock.sleep(POLL_SECONDS)
@@ -188,7 +188,7 @@ def _look(ssm: SSMClient, instance_id: str, command_id: str) -> Outcome | None:
     try:
         found = ssm.get_command_invocation(CommandId=command_id, InstanceId=instance_id)
     except Exception as error:
-        # The command is there some moments before its invocations are.
+        # A command exists a short time before its invocations exist.
         if error_code(error) == "InvocationDoesNotExist":
             return None
         raise

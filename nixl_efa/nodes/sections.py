@@ -1,4 +1,4 @@
-"""The form in which the node scripts print: sections of a command's output, each with its exit code."""
+"""The output format of the node scripts: a section for each command, with its output and exit code."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from pathlib import Path
 
 _BEGIN = re.compile(r"@@ begin (\w+)")
 _END = re.compile(r"@@ end (\w+) (\d+)")
-# What the SSM agent puts where it cuts an output, on a line of its own (aws/amazon-ssm-agent). A cut between two
-# sections shows by nothing else.
+# The SSM agent's mark where it cuts an output, on a separate line (aws/amazon-ssm-agent). A cut between two sections
+# leaves no other sign.
 _CUT = re.compile(r"^-{2,}output truncated-{2,}$", re.IGNORECASE | re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One command on the node. code: its exit code; 127 when the node doesn't have it, 124 after a timeout."""
+    """One command on the node. code: its exit code; 127 if the node doesn't have the command, 124 after a timeout."""
 
     text: str
     code: int
@@ -34,21 +34,21 @@ class Section:
 
     @property
     def error(self) -> str:
-        """What a command that failed says: its last line, or that it was ended after its time."""
+        """The error of a command that failed: its last line, or that it timed out."""
         return self.last_line or ("no answer within 60 s" if self.code == TIMED_OUT else "")
 
 
 MISSING = Section("", 127)
-# The exit code of timeout(1) when it has ended its command; node-facts.sh gives each 60 seconds.
+# The exit code of timeout(1) if the time is over; node-facts.sh gives each command 60 seconds.
 TIMED_OUT = 124
 
 
 class IncompleteOutputError(ValueError):
-    """The output was cut: Run Command gives 24,000 characters."""
+    """The output was cut: Run Command returns 24,000 characters at most."""
 
 
 def is_cut(output: str) -> bool:
-    """Whether the agent has cut it: it says so on a line of its own."""
+    """Whether the agent has cut it: its mark is on a separate line."""
     return _CUT.search(output) is not None
 
 

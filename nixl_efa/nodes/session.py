@@ -1,4 +1,4 @@
-"""A session of Session Manager: opened with StartSession and handed to AWS's plugin, as the AWS CLI does it."""
+"""A session of Session Manager: opened with StartSession and passed to AWS's plugin, as the AWS CLI does."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 PLUGIN = "session-manager-plugin"
-# A later plugin takes the answer, which holds a token, from this variable, where other users can't read it; an earlier
-# one as its first argument (aws/aws-cli, awscli/customizations/sessionmanager.py).
+# A newer plugin reads the answer, which contains a token, from this variable, so that other users can't see it; an
+# older one gets it as its first argument (aws/aws-cli, awscli/customizations/sessionmanager.py).
 _VARIABLE = "AWS_SSM_START_SESSION_RESPONSE"
 _LAST_WITHOUT_VARIABLE = (1, 2, 497, 0)
 
 
-# AWS's documents of other sessions than a shell (Systems Manager user guide, start a session).
+# AWS's documents for sessions that are not a shell (Systems Manager user guide, start a session).
 FORWARDING, SSH = "AWS-StartPortForwardingSession", "AWS-StartSSHSession"
 
 
@@ -32,7 +32,7 @@ def plugin_command(
     document: str = "",
     parameters: Mapping[str, Sequence[str]] | None = None,
 ) -> tuple[list[str], Mapping[str, str]]:
-    """Open a session; the command that takes it up, and what is added to its environment.
+    """Open a session; returns the command that connects to it, and the variables to add to its environment.
 
     profile: where the plugin finds credentials; empty: in its environment. plugin_version: as `--version` prints it.
     document: what kind of session it is, with its parameters; empty for a shell.
@@ -63,6 +63,6 @@ def plugin_command(
 
 
 def _version(text: str) -> tuple[int, ...]:
-    """A version's numbers; none for what is no version."""
+    """The numbers of a version; none if it is not a version."""
     parts = text.strip().split(".")
     return tuple(map(int, parts)) if all(part.isdecimal() for part in parts) else ()

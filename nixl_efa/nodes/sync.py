@@ -1,4 +1,4 @@
-"""Today's files onto the nodes of a running pair, which are not replaced for them."""
+"""Writes the current files to the nodes of a running pair, without replacing the nodes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 LOOK_SECONDS = 60
-# The boot report asks each device and NIXL itself.
+# The boot report runs commands for each device, and NIXL itself.
 WRITE_SECONDS = 300
 
 AS_PLANNED = "as planned"
@@ -32,10 +32,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class NodeSync:
-    """One node. differing: paths of files that are not as the settings have them, as they were found.
+    """One node. differing: paths of files that were found to differ from the settings.
 
-    written: they have been written. boot_report: what the boot report then said; empty when it was not run.
-    problem: why it is not in order, a sentence; empty when it is.
+    written: whether they were written. boot_report: what the boot report then said; empty if it was not run.
+    problem: why the node is not in order, a sentence; empty if it is.
     """
 
     node: Node
@@ -69,10 +69,11 @@ def sync(
     clock: Clock,
     say: Say,
 ) -> SyncReport:
-    """Looks at the nodes, and unless `check`, writes what differs. Nothing is written while one of them can't be.
+    """Reads the files on the nodes and, unless `check`, writes those that differ. If one node can't be written, none is
+    written.
 
-    Failure where the outputs don't tell what the files hold. KeyboardInterrupt leaves each node with its old files or
-    its new ones, and a command that was sent continues there.
+    Failure if the outputs don't have the values for the files. After KeyboardInterrupt, each node has all its old files
+    or all its new ones; a command that was sent continues there.
     """
     if not pair.scripts_bucket:
         raise Failure(
@@ -101,7 +102,7 @@ def sync(
 def _look(
     ssm: SSMClient, pair: PairOutputs, wanted: Mapping[str, tuple[NodeFile, ...]], clock: Clock
 ) -> tuple[tuple[NodeSync, ...], Mapping[str, tuple[NodeFile, ...]]]:
-    """The nodes, and what differs on each by its name."""
+    """The nodes, and the differing files of each, by its name."""
     scripts = {node.instance_id: files.look(wanted[node.name]) for node in pair.nodes}
     answers = _ask(ssm, pair.nodes, scripts, clock, LOOK_SECONDS, "look")
     nodes, differing = [], {}
@@ -130,7 +131,7 @@ def _write(
 
 
 def _outcome(environment: str, one: NodeSync, read: Mapping[str, Section], problem: str) -> NodeSync:
-    """What the node said after its files were to be written."""
+    """The result of a node after the command that writes its files."""
     if problem:
         return replace(one, problem=f"{problem} Run it again: it writes only what differs.")
     configure = read.get("configure", MISSING)
@@ -144,7 +145,7 @@ def _outcome(environment: str, one: NodeSync, read: Mapping[str, Section], probl
 
 
 def _boot_report(section: Section) -> str:
-    """What the boot report said, in a few words. The unit's exit code: 0 when all is as planned."""
+    """The result of the boot report, in a few words. Exit code of the unit: 0 if everything is as planned."""
     if section.code == 0:
         return AS_PLANNED
     checks = objects(json_object(section.text) or {}, "checks")

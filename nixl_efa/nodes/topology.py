@@ -1,7 +1,8 @@
-"""How near the nodes are to each other in AWS's network, as EC2 tells it: what is asked, and what the answer means.
+"""How close the nodes are to each other in AWS's network, according to EC2: the call, and the meaning of its answer.
 
-An instance hangs below one network node of each layer, told from the top to the lowest: three or four, by the type.
-Who shares more of them is nearer (EC2 user guide, how-ec2-instance-topology-works). EC2 tells nothing of some types.
+An instance is below one network node of each layer, listed from the top to the bottom: three or four, depending on the
+type. Instances that share more of them are closer (EC2 user guide, how-ec2-instance-topology-works). For some types,
+EC2 gives no network nodes.
 """
 
 from __future__ import annotations
@@ -17,16 +18,16 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 CHECK = "network nodes"
-# The ids of one instance's network nodes, from the top layer to the lowest; empty where EC2 tells none.
+# The ids of one instance's network nodes, from the top layer to the bottom; empty if EC2 gives none.
 NetworkNodes = tuple[str, ...]
 
 
 def read(
     ec2: EC2Client, ids: Sequence[str], region: str, sleep: Callable[[float], None]
 ) -> Mapping[str, NetworkNodes] | Finding:
-    """The network nodes of running instances, by id, at most 100 of them; a finding that says why EC2 told nothing.
+    """The network nodes of running instances, by id, at most 100 of them; a finding that says why EC2 gave none.
 
-    Whatever EC2 answers, nobody needs it to look at the nodes: no error is raised.
+    The nodes can be checked without this answer, so no error is raised.
     """
     try:
         found = list(
@@ -44,7 +45,7 @@ def read(
 
 
 def finding(told: Mapping[str, NetworkNodes], types: Iterable[str]) -> Finding:
-    """Which nodes share a network node. told: by the node's name; types: of these nodes."""
+    """Which nodes share a network node. told: the network nodes by the node's name; types: of these nodes."""
     near = {name: found for name, found in told.items() if found}
     if not near:
         return skipped(CHECK, f"EC2 tells no topology of {', '.join(dict.fromkeys(types))}.")
@@ -67,7 +68,7 @@ def finding(told: Mapping[str, NetworkNodes], types: Iterable[str]) -> Finding:
 
 
 def how_near(several: Iterable[NetworkNodes]) -> str:
-    """What instances share, after "they"; empty where EC2 tells nothing of one of them."""
+    """What instances share, as a phrase after "they"; empty if EC2 gives nothing for one of them."""
     every = list(several)
     if not all(every):
         return ""

@@ -1,4 +1,4 @@
-"""Transfers from producers to consumers: on which links, with which tool, and what the outputs amount to. Pure."""
+"""Transfers from producers to consumers: on which links, with which tool, and the results from the outputs. Pure."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from nixl_efa.nodes.sections import MISSING, TIMED_OUT, Section, script
 
 NIXL, NIXLBENCH, FI_PINGPONG = "nixl", "nixlbench", "fi_pingpong"
 VRAM, DRAM = "VRAM", "DRAM"
-# nixl_transfer.py's steps at which an end may have failed ("connect": the other end was not there), and of ours: it
+# The steps of nixl_transfer.py at which an end can fail ("connect": the other end did not answer), and one of ours: it
 # printed nothing.
 START, HANDSHAKE, TRANSFER, CONNECT, ENDED = "start", "handshake", "transfer", "connect", "ended"
 _KNOWN_LEAST = {ENDED: 1, CONNECT: 2}
-# Of several links no more are measured, but for those that a node needs to be in one.
+# At most so many links are measured; more only if a node would otherwise be in none.
 MOST_LINKS = 16
-# How long an end waits for another one, which may be in another transfer first; what the tools' own limits and ten
-# tries of the end that connects take beside it (transfer.sh).
+# How long an end waits for another one, which may be busy with another transfer; and the additional time for the tools'
+# own limits and for ten attempts of the connecting end (transfer.sh).
 PEER_SECONDS, LINK_SECONDS, TOOL_SECONDS = 60, 20, 240
 
 
@@ -45,9 +45,9 @@ class Link:
 
 
 def links(producers: Sequence[Node], consumers: Sequence[Node]) -> tuple[Link, ...]:
-    """Each producer to each consumer, in rounds in which a node is in one link at most.
+    """From each producer to each consumer, in rounds; in a round, a node is in one link at most.
 
-    Above MOST_LINKS a part of them, in which every node is.
+    If there are more than MOST_LINKS, a part of them that contains every node.
     """
     few, many = sorted((producers, consumers), key=len)
     if not few:
@@ -65,9 +65,9 @@ def links(producers: Sequence[Node], consumers: Sequence[Node]) -> tuple[Link, .
 class Attempt:
     """One way to move bytes.
 
-    backend:  of NIXL; for fi_pingpong the provider of libfabric.
-    segment:  the memory that is sent, the accelerator's (VRAM) or the host's (DRAM).
-    provider: of libfabric in the place of the one that the nodes are set to; empty: that one.
+    backend: NIXL's backend; for fi_pingpong, the provider of libfabric.
+    segment: the memory from which bytes are sent: the accelerator's (VRAM) or the host's (DRAM).
+    provider: of libfabric, instead of the one that is set on the nodes; empty: the one that is set.
     """
 
     tool: str
@@ -77,7 +77,7 @@ class Attempt:
 
     @property
     def title(self) -> str:
-        """The attempt in words."""
+        """The attempt as text."""
         if self.tool == FI_PINGPONG:
             return f"fi_pingpong ({self.backend}, one device)"
         name = "NIXL" if self.tool == NIXL else self.tool
@@ -87,7 +87,7 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """What came of many small writes at once: so many of a size in so many seconds, or an error."""
+    """The result of many small writes at once: their number, their size and the seconds that they took, or an error."""
 
     writes: int
     size_bytes: int
@@ -97,13 +97,14 @@ class Small:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What an attempt gave on a link. rows is empty when it failed; error then says why, in one line, and step where.
+    """The result of an attempt on a link. If it failed, rows is empty, error says why, in one line, and step says
+    where.
 
-    sent, received:    what the counters of the producer and the consumer saw go over EFA and by IP, of all their links.
+    sent, received: bytes over EFA and over IP by the counters of the producer and the consumer, for all their links.
     to_send, to_receive: the least bytes that the tool must have moved on all links of the producer, of the consumer.
     provider:          of libfabric, as NIXL's log names it; empty when it does not.
-    handshake_seconds: until NIXL's first notification had gone both ways; None when it was not measured.
-    small:             what came of small writes; None when none were made.
+    handshake_seconds: until NIXL's first notification had arrived in both directions; None if it was not measured.
+    small: the result of small writes; None if there were none.
     """
 
     attempt: Attempt
@@ -126,7 +127,7 @@ class Result:
 
     @property
     def smallest(self) -> bench.Row:
-        """The row with the smallest message: its latency is the fabric's."""
+        """The row with the smallest message: its latency is that of the fabric."""
         return min(self.rows, key=lambda row: row.size_bytes)
 
     @property
@@ -136,9 +137,9 @@ class Result:
 
 
 def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt, ...]:
-    """NIXL with the backend of the plan: from host memory, then from that of NVIDIA GPUs where the backend reaches it.
+    """NIXL with the planned backend: from host memory, then from NVIDIA GPU memory if the backend can access it.
 
-    None where NIXL is neither installed by us nor found.
+    None if NIXL is neither installed by us nor found.
     """
     if not planned.nixl_version and not all(one.nixl.version for one in facts.values()):
         return ()
@@ -147,7 +148,7 @@ def attempts(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt,
 
 
 def witnesses(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt, ...]:
-    """What is asked on a link where our transfer with NIXL moves nothing: nixlbench where the nodes have it, then
+    """The tools for a link on which our transfer with NIXL moves nothing: nixlbench if the nodes have it, then
     fi_pingpong."""
     from_bench = (Attempt(NIXLBENCH, planned.nixl.name, DRAM),)
     has_bench = all(one.nixlbench for one in facts.values())
@@ -155,7 +156,7 @@ def witnesses(facts: Mapping[str, NodeFacts], planned: Planned) -> tuple[Attempt
 
 
 def diagnosis(planned: Planned) -> tuple[Attempt, ...]:
-    """What is asked when nothing moves over EFA: do NIXL and the network between the nodes work without it?"""
+    """The attempt if nothing moves over EFA: do NIXL and the network between the nodes work without it?"""
     return (Attempt(NIXL, "LIBFABRIC", DRAM, "tcp"),) if planned.efa_interfaces else ()
 
 
@@ -195,7 +196,7 @@ def limit_seconds(chosen: Sequence[Link]) -> int:
 def results(
     attempt: Attempt, chosen: Sequence[Link], ends: Mapping[str, Mapping[str, Section] | str]
 ) -> tuple[Result, ...]:
-    """The result of each link. ends: by the node's name its sections, or why there is nothing to read."""
+    """The result of each link. ends: by the node's name, its sections, or why there is no output."""
     found = [_result(attempt, link, ends) for link in chosen]
     return tuple(
         replace(
@@ -248,21 +249,21 @@ def _of_nixl(
             }
         )
         return Result(attempt, link, (), error, sent, received, provider, step)
-    # The outcome of small writes is in the peer's part, whatever the consumer's document says of them.
+    # The result of small writes is in the peer's part, also if the consumer's document says something else about them.
     rows = tuple(bench.Row(**row) for row in objects(peer, "rows"))
     handshake, small = peer["handshake_seconds"], Small(**peer["small"])
     return Result(attempt, link, rows, "", sent, received, provider, TRANSFER, handshake, small)
 
 
 def _peer(found: Mapping[str, Section], other: Node) -> Mapping[str, Any] | None:
-    """An end's part on the transfer with another node; None where it has none."""
+    """The part of an end's document about the transfer with another node; None if there is none."""
     document = json_object(found.get("transfer", MISSING).last_line) or {}
     return next((one for one in objects(document, "peers") if one["address"] == other.private_ip), None)
 
 
 def _cause(failures: Mapping[str, tuple[str, str] | None]) -> tuple[str, str]:
-    """Step and words of the end that knows the cause: not of one that lacks the other, nor that was ended, if there is
-    another. Both names stand before words that both say."""
+    """Step and error of the end that knows the cause: if possible, not of an end that did not reach the other, or that
+    was killed. If both ends have the same error, it begins with both names."""
     known = {name: failure for name, failure in failures.items() if failure}
     if not known:
         return ENDED, "neither end reported it"
@@ -272,13 +273,13 @@ def _cause(failures: Mapping[str, tuple[str, str] | None]) -> tuple[str, str]:
 
 
 def _failure(found: Mapping[str, Section], other: Node) -> tuple[str, str] | None:
-    """Where and why an end failed with another node; None when it did not, or does not know of it."""
+    """Where and why an end failed with another node; None if it did not fail, or has no record of it."""
     printed, log = found.get("transfer", MISSING), found.get("log", MISSING)
     document: Mapping[str, Any] | None = json_object(printed.last_line)
     if document is None:
         return ENDED, _why(log.text, printed)
     told = _peer(found, other) or {"step": CONNECT, "error": ""}
-    # A consumer to which nobody came has a part without an address.
+    # A consumer to which no producer connected has a part without an address.
     nobody = next((one for one in objects(document, "peers") if not one["address"]), {"error": ""})
     step, error = (
         (START, document["error"]) if document["error"] else (told["step"], told["error"] or nobody["error"])
@@ -286,7 +287,7 @@ def _failure(found: Mapping[str, Section], other: Node) -> tuple[str, str] | Non
     if not error:
         return None
     said = _said(log.text)
-    # NIXL's exceptions have a code alone; its log has the words.
+    # NIXL's exceptions have only a code; its log has the message.
     words = f" ({said})" if said and error.startswith("NIXL_ERR") else ""
     return step, error + words
 
@@ -299,7 +300,7 @@ def _said(log: str) -> str:
 
 
 def _why(log: str, end: Section) -> str:
-    """What a tool that failed says: NIXL's error, else its last line."""
+    """The error of a tool that failed: NIXL's error, else its last line."""
     said = _said(log) or end.last_line or Section(log, 0).last_line
     if end.code == TIMED_OUT:
         return "it did not finish in time" + (f" ({said})" if said else "")

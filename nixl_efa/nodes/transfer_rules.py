@@ -1,4 +1,4 @@
-"""What the transfers' results mean: did it work, did it go over EFA, is it fast enough. Pure."""
+"""What the results of the transfers mean: did they work, did they use EFA, are they fast enough. Pure."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ from nixl_efa.nodes import topology
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.transfer import CONNECT, DRAM, FI_PINGPONG, HANDSHAKE, NIXL, TRANSFER, Result
 
-# Below these shares of what the cards in use can do, something is wrong. fi_pingpong has one message in flight
-# on one device, so that it waits for the wire most of the time; NIXL keeps the cards busy, but from host memory,
-# where it uses all, the memory is the limit (468 of 3200 Gbps on a p5en over EFA), however many cards there are.
+# Below these shares of what the cards in use can do, something is wrong. fi_pingpong has only one message in flight on
+# one device, so it waits most of the time. NIXL keeps the cards busy. But from host memory it uses all cards, and then
+# the memory is the limit (468 of 3200 Gbps on a p5en over EFA), for any number of cards.
 NIXL_SHARE = 0.5
 HOST_MEMORY_SHARE = 0.1
 HOST_MEMORY_GBPS = 320.0
 FI_PINGPONG_SHARE = 0.1
-# A smaller message spends its time on the way to the card: its rate is none of the fabric's.
+# A smaller message needs most of its time on the way to the card: its rate says nothing about the fabric.
 LEAST_MESSAGE_FOR_A_RATE = 1 << 20
-# What one TCP flow gives in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). UCX on nodes
-# with EFA was seen with 2.6 Gbps (ai-dynamo/nixl#1021).
+# The rate of one TCP flow in a cluster placement group (EC2 user guide, ec2-instance-network-bandwidth). On nodes with
+# EFA, UCX was seen at 2.6 Gbps (ai-dynamo/nixl#1021).
 ONE_TCP_FLOW_GBPS = 10.0
-# NIXL 1.5.0 when GPU memory (type 1) is registered and libfabric gave a provider without FI_HMEM: the backend is made
-# all the same (tests/recorded/nixl/gpu-memory-without-hmem-1.5.0.json).
+# NIXL 1.5.0 when GPU memory (type 1) is registered and libfabric gave a provider without FI_HMEM: the backend is still
+# created (tests/recorded/nixl/gpu-memory-without-hmem-1.5.0.json).
 _GPU_MEMORY_REFUSED = "Memory type 1 is not supported by libfabric"
-# CUDA_ERROR_OUT_OF_MEMORY (cuda.h): the pair serves, and is none the worse for it.
+# CUDA_ERROR_OUT_OF_MEMORY (cuda.h): an engine uses the memory; this is not a fault of the pair.
 _GPU_IS_FULL = re.compile(r"CUDA's \w+ returned 2\b")
 # transfer.sh's word where another transfer is measured on the node.
 BUSY = "another verify measures"
-# Of the payload, what the counters must have seen to have seen all of it: tools count a little differently.
+# If the counters saw this share of the payload, they saw all of it: tools count slightly differently.
 COUNTED_SHARE = 0.9
 
 
-# Of the links of an attempt, one is slow that has less than this share of the middle one's rate.
+# A link is slow if its rate is less than this share of the median rate of the attempt.
 SLOW_SHARE = 0.5
 _NAMED = 3
 
@@ -44,7 +44,7 @@ _NAMED = 3
 def findings(
     results: Sequence[Result], planned: Planned, network_nodes: Mapping[str, topology.NetworkNodes]
 ) -> list[Finding]:
-    """Findings on the attempts in the order in which they were made; of several links of an attempt, together.
+    """Findings on the attempts, in the order in which they ran; one finding for all links of an attempt.
 
     network_nodes: of each node, by name.
     """
@@ -113,7 +113,7 @@ def _rates(of_link: Sequence[tuple[Result, Finding]]) -> str:
 
 
 def _remedy(result: Result, planned: Planned) -> str:
-    """What to do about a transfer that failed, by where it did."""
+    """What to do about a transfer that failed, by the step at which it failed."""
     if _GPU_IS_FULL.search(result.error):
         return "An engine has taken that GPU's memory: verify again while none runs, to measure from it."
     if "Address already in use" in result.error:
@@ -145,7 +145,7 @@ def _command(result: Result) -> str:
 
 
 def without_efa(result: Result) -> Finding:
-    """NIXL moved bytes without EFA after it could not with it: never a PASS, since EFA is what was planned."""
+    """NIXL moved bytes without EFA after it failed with EFA: never a PASS, because EFA was planned."""
     named = (
         f"provider {result.provider}" if result.provider else f"not over EFA but {result.attempt.provider}"
     )
@@ -162,10 +162,11 @@ def without_efa(result: Result) -> Finding:
 
 
 def fabric(result: Result, planned: Planned, others: Sequence[Result] = ()) -> Finding:
-    """The counters of both ends prove that the bytes went over EFA and not TCP. A silent fall-back is a FAIL.
+    """The counters of both ends prove that the bytes went over EFA, not TCP. A silent fallback is a FAIL.
 
-    Where EFA's counters saw the whole payload at both ends, what else went by IP does not matter: a node may download a
-    model meanwhile. An end's counters saw all its links: of several, those lack proof that lack it at both ends.
+    If EFA's counters saw the whole payload at both ends, other IP traffic does not matter: a node may download a model
+    meanwhile. The counters of an end include all its links: with several links, a link is without proof only if both
+    its ends are.
 
     others: all results of the attempt.
     """
@@ -225,12 +226,12 @@ def _efa_remedy(planned: Planned) -> str:
 
 
 def rate(result: Result, planned: Planned, others: Sequence[Result] = (), near: str = "") -> Finding:
-    """The rate against what the type and the cards in use can do, and the latency.
+    """The rate, compared with the limit of the type and of the cards in use, and the latency.
 
-    near: what network nodes both ends share, as topology.how_near says it; it is told where the link is slow.
+    near: the network nodes that both ends share, from topology.how_near; the message has it if the link is slow.
 
-    The cards in use are those whose counters moved. NIXL's LIBFABRIC backend sends from those that are nearest to the
-    accelerator whose memory it is, and from all where it is the host's.
+    The cards in use are those whose counters moved. NIXL's LIBFABRIC backend sends accelerator memory over the cards
+    closest to that accelerator, and host memory over all cards.
     """
     best, smallest, check = result.best, result.smallest, "transfer"
     middle = median([one.best.gbps for one in others if one.rows] or [best.gbps])
@@ -277,7 +278,8 @@ def rate(result: Result, planned: Planned, others: Sequence[Result] = (), near: 
 
 
 def small_writes(result: Result) -> Finding:
-    """Many small writes at once are complete, as a KV cache's blocks need: they can hang where large ones work.
+    """Many small writes at once complete, as needed for the blocks of a KV cache: they can hang even if large writes
+    work.
 
     Source: ai-dynamo/nixl#1862 (several rails, up to 16 writes), #1921 (more than 16 writes).
     """

@@ -1,4 +1,4 @@
-"""The whole look at a deployed pair: what AWS says of it, what its nodes say, and a transfer between them."""
+"""The complete check of a deployed pair: what AWS says about it, what its nodes say, and a transfer between them."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_ssm import SSMClient
 
-# Seven commands of a minute each at worst (node-facts.sh), all others in an instant.
+# At worst, seven commands of one minute each (node-facts.sh); the others are quick.
 FACTS_TIMEOUT_SECONDS = 450
 
 Say = Callable[[str], None]
-# Runs scripts, by instance id, for so many seconds at most; the words are Run Command's comment.
+# Runs scripts, by instance id, for at most so many seconds; the text is the comment for Run Command.
 Ask = Callable[[Mapping[str, Script], int, str], Mapping[str, Outcome]]
 
 
@@ -63,7 +63,7 @@ class NodeReport:
 
 @dataclass(frozen=True, slots=True)
 class PairReport:
-    """The nodes, the producers first, and what concerns all of them. held: their reservations."""
+    """The nodes, the producers first, and the findings about all of them. held: their reservations."""
 
     pair: PairOutputs
     nodes: tuple[NodeReport, ...]
@@ -73,13 +73,14 @@ class PairReport:
 
     @property
     def all_findings(self) -> tuple[Finding, ...]:
-        """Every finding, the nodes' first."""
+        """Every finding, those of the nodes first."""
         return (*(one for report in self.nodes for one in report.findings), *self.findings)
 
 
 def status(ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, launch: Launch, clock: Clock) -> PairReport:
-    """What AWS says of the pair: the instances' state and why one of them does not run, each reservation's with the
-    time left, its extension and the block that follows it, and which nodes share a network node."""
+    """What AWS says about the pair: the state of the instances, and why one does not run; the state of each
+    reservation, with the time left, its extension and the block that follows it; and which nodes share a network
+    node."""
     found = instances.read(ec2, pair)
     seen = block.read(ec2, reservation_ids(pair, found, launch), launch.region)
     reports = node_reports(pair, found, seen, launch, clock.now())
@@ -98,7 +99,7 @@ def _held(
     for one in reports:
         groups.setdefault(one.reservation_id, []).append(one)
     if len(groups) > 1 and all(one.cause is not None for one in groups.get("", ())):
-        # Nodes that do not run, and were launched for none: nothing ends them.
+        # Nodes that do not run, and were launched without a reservation: there is no end to report.
         groups.pop("", None)
     requests = {node.name: one for one in launch.requests for node in one.nodes}
     return tuple(
@@ -116,7 +117,7 @@ def _held(
 def _capacity(
     ec2: EC2Client, ssm: SSMClient, pair: PairOutputs, held: Sequence[block.Held], clock: Clock
 ) -> list[Finding]:
-    """The findings on each reservation; where there are several, with its nodes."""
+    """The findings on each reservation; with its nodes, if there are several reservations."""
     more, now = block.read_more(ec2, ssm, held, clock), clock.now()
     found: list[Finding] = []
     for one in held:
@@ -138,7 +139,7 @@ def _capacity(
 def _placed(
     ec2: EC2Client, reports: tuple[NodeReport, ...], region: str, clock: Clock
 ) -> tuple[tuple[NodeReport, ...], tuple[Finding, ...]]:
-    """The nodes with their network nodes, and what these say; of two nodes or more that run."""
+    """The nodes with their network nodes, and the findings from them; only if two or more nodes run."""
     up = [one for one in reports if one.cause is None]
     if len(up) < 2:
         return reports, ()
@@ -156,8 +157,8 @@ def reservation_ids(pair: PairOutputs, found: Mapping[str, Instance], launch: La
 
 
 def _reservation_of(pair: PairOutputs, found: Mapping[str, Instance], launch: Launch) -> dict[str, str]:
-    """Each node's, by its name: by its instance; else, where all are launched alike, by another one's; else by the
-    outputs. Empty without one."""
+    """The reservation of each node, by its name: that of its instance; else, if all nodes are launched alike, that of
+    another instance; else that in the outputs. Empty without one."""
     by_instance = {node.name: instances.of(node, found).reservation_id for node in pair.nodes}
     common = "" if launch.parts else next(filter(None, by_instance.values()), "")
     return {
@@ -172,7 +173,7 @@ def node_reports(
     launch: Launch,
     now: datetime,
 ) -> tuple[NodeReport, ...]:
-    """The nodes by what EC2 says of them, the producers first. reservations: by id, as block.read has them."""
+    """The nodes from EC2's answers, the producers first. reservations: by id, from block.read."""
     targets = {node.name: one.reservation.target for one in launch.parts for node in one.nodes}
     of_node = _reservation_of(pair, found, launch)
     reports = []
@@ -199,14 +200,14 @@ def verify(
 ) -> PairReport:
     """`status`, then the nodes' own facts, then, with `measure`, a transfer.
 
-    say: told what takes time. s3: reads what is too long for Run Command.
+    say: is called with a message before a long step. s3: reads outputs that are too long for Run Command.
     """
     seen = status(ec2, ssm, pair, launch, clock)
     up = [report for report in seen.nodes if report.cause is None]
     if len(up) < 2:
         return seen
     own_types = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
-    # Of one that EC2 shows no more, the settings' own.
+    # If EC2 no longer shows the instance, the type in the settings.
     types = {
         report.node.name: report.instance.instance_type
         or own_types.get(report.node.name, launch.instance_type)
@@ -245,7 +246,7 @@ def verify(
     if facts:
         findings += [pair_rules.agreement(pair, facts), pair_rules.versions(pair, facts)]
         if measure:
-            # What goes over a link is what the lesser of its ends can do.
+            # The slower end of a link is its limit.
             least = min(wanted.values(), key=lambda one: one.network_gbps)
             results = _measure(ask, running, facts, least, say)
             if missing := [role for role in ROLES if not running.of_role(role)]:
@@ -257,15 +258,16 @@ def verify(
 
 
 def _facts_script(known: tuple[NodeFile, ...]) -> Script:
-    """What a node has, and whether its files are the settings'."""
+    """The script that prints a node's facts, and whether its files are those of the settings."""
     return Script(f"{script('node-facts.sh')}{files.sums().text}", files.arguments(known))
 
 
 def _measure(
     ask: Ask, pair: PairOutputs, facts: Mapping[str, NodeFacts], wanted: Planned, say: Say
 ) -> tuple[transfer.Result, ...]:
-    """NIXL's transfers on all links; where NIXL moved nothing on some, the witnesses on one of these, until one moves
-    bytes; then NIXL without EFA. A node that once gave no answer is not asked again: each time would cost its wait."""
+    """NIXL's transfers on all links. If NIXL moved nothing on some links, the other tools run on one of these, until
+    one moves bytes; then NIXL runs without EFA. A node that did not answer once is not used again, because each attempt
+    would wait for it."""
     lost: set[Node] = set()
 
     def attempt(one: transfer.Attempt, chosen: Sequence[transfer.Link]) -> tuple[transfer.Result, ...]:
@@ -285,7 +287,7 @@ def _measure(
 
     links = transfer.links(with_facts(PRODUCER), with_facts(CONSUMER))
     results: list[transfer.Result] = []
-    # From the GPUs' memory only what went from the host's: what fails there is no fault of theirs.
+    # From GPU memory only on links that worked from host memory: a failure of the others is not a fault of the GPUs.
     working = links
     for one in transfer.attempts(facts, wanted):
         latest = attempt(one, working) if working else ()
@@ -293,7 +295,7 @@ def _measure(
         working = tuple(result.link for result in latest if result.rows)
     moved = {result.link for result in results if result.rows}
     silent = [link for link in links if link not in moved and not lost.intersection(link.ends)]
-    # One such link is enough to see whether EFA is at fault; what goes without it concerns them all.
+    # One such link is enough to see whether EFA is at fault; the result without EFA applies to all of them.
     for one, chosen in (
         *((witness, silent[:1]) for witness in transfer.witnesses(facts, wanted)),
         *((other, silent) for other in transfer.diagnosis(wanted)),
@@ -307,7 +309,7 @@ def _measure(
 
 
 def sections_of(node: Node, outcome: Outcome) -> tuple[Mapping[str, Section], str]:
-    """A node's sections, or why there are none to read."""
+    """A node's sections, or why there is no output."""
     if outcome.problem:
         return {}, outcome.problem
     try:
