@@ -1,3 +1,3 @@
-"""What the NIXL/EFA node pair is decided by, bought with, checked by and rehearsed on."""
+"""The parts of the NIXL/EFA node pair that decide, buy, check and rehearse."""
 
 __version__ = "1.0.0"

@@ -1,4 +1,4 @@
-"""Who the credentials belong to, and whether an environment may use that account."""
+"""The account of the credentials, and whether an environment may use it."""
 
 from __future__ import annotations
 
@@ -43,12 +43,13 @@ class Account:
 
 
 def caller(sts: STSClient) -> Account:
-    """The account and the identity of the credentials. Needs no permission. NoResultError for an answer that is not
-    the service's."""
+    """The account and the identity of the credentials. Needs no permission. NoResultError if the answer is not from
+    AWS's service."""
     try:
         answer: Mapping[str, Any] = sts.get_caller_identity()
     except KeyError:
-        # What botocore makes of an answer with status 200 that is not the service's (botocore.parsers, QueryParser).
+        # What botocore returns for an answer with status 200 that is not from the service (botocore.parsers,
+        # QueryParser).
         answer = {}
     return Account(id=str(result(answer, "Account")), arn=str(result(answer, "Arn")))
 

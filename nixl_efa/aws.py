@@ -1,7 +1,7 @@
 """The one place that makes AWS clients.
 
-boto3 is imported on first use. Where calls go is boto3's own business: AWS_ENDPOINT_URL, AWS_PROFILE and the
-configuration files work as with every other AWS tool.
+boto3 is imported on first use. boto3 itself decides where calls go: AWS_ENDPOINT_URL, AWS_PROFILE and the configuration
+files work as with every other AWS tool.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from nixl_efa.launch import Launch
     from nixl_efa.settings import AssumeRole, Settings
 
-# In all, not retries: two tries more for a lost packet or a throttled call. Longer waits for throttling are
-# the caller's (nixl_efa.aws_calls): botocore would wait as long for a network that isn't there.
+# The number of all attempts: two more after a lost packet or a throttled call. The caller waits longer for throttling
+# (nixl_efa.aws_calls): botocore would also wait that long if there is no network.
 ATTEMPTS = 3
 CONNECT_SECONDS = 5
 READ_SECONDS = 30
@@ -37,7 +37,7 @@ PURCHASE_READ_SECONDS = 60
 
 
 class Clients:
-    """Clients for one profile and a default region, each made once and kept. Threads may share it.
+    """Clients for one profile and a default region; each is created once and kept. Thread-safe.
 
     profile: a profile of ~/.aws/config; None or "" takes AWS_PROFILE or the default.
     region:  a region's name; None takes AWS_REGION, AWS_DEFAULT_REGION or the profile's.
@@ -93,7 +93,7 @@ class Clients:
         return cast("S3Client", self._client("s3", region))
 
     def dynamodb(self, region: str | None = None) -> Any:
-        """DynamoDB in a region, where a state's lock may be."""
+        """DynamoDB in a region, for the lock of a state."""
         return self._client("dynamodb", region)
 
     def service_quotas(self, region: str | None = None) -> ServiceQuotasClient:
@@ -101,11 +101,11 @@ class Clients:
         return cast("ServiceQuotasClient", self._client("service-quotas", region))
 
     def pricing(self, region: str) -> Any:
-        """The Price List, which answers in a few regions for all."""
+        """The Price List: a few regions answer for all regions."""
         return self._client("pricing", region)
 
     def cost_explorer(self, region: str) -> Any:
-        """Cost Explorer, which botocore finds for a partition."""
+        """Cost Explorer; botocore finds its endpoint for the partition."""
         return self._client("ce", region)
 
     def sts(self, region: str | None = None) -> STSClient:
@@ -121,8 +121,8 @@ class Clients:
         return cast("IAMClient", self._client("iam", None))
 
     def credentials(self) -> tuple[str, datetime | None] | None:
-        """What gives the credentials, by botocore's name of the method ("sso"), and when they expire, None where that
-        is not known; None without credentials. They are fetched; raises what botocore does where that fails."""
+        """The source of the credentials, by botocore's name of the method ("sso"), and when they expire (None if not
+        known); None without credentials. The credentials are fetched; if that fails, botocore's error is raised."""
         found = self._session().get_credentials()
         if found is None:
             return None
@@ -130,7 +130,7 @@ class Clients:
         return found.method, getattr(found, "_expiry_time", None)
 
     def environ(self) -> dict[str, str]:
-        """What makes another program of AWS's act as these clients do, in its environment variables."""
+        """The environment variables with which another AWS program acts as these clients do."""
         if self._role is None:
             return {"AWS_PROFILE": self._profile} if self._profile else {}
         credentials = self._session().get_credentials()
@@ -167,7 +167,7 @@ class Clients:
                     retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
                     connect_timeout=CONNECT_SECONDS,
                     read_timeout=PURCHASE_READ_SECONDS if once else READ_SECONDS,
-                    # One region answers several searches side by side.
+                    # One region answers several searches in parallel.
                     max_pool_connections=20,
                 )
                 make = cast(Any, self._session().client)
@@ -183,7 +183,8 @@ def clients_of(settings: Settings, profile: str | None = None) -> Clients:
 
 
 def _assuming(role: AssumeRole, session: boto3.session.Session) -> boto3.session.Session:
-    """A session that acts as the role, which the given one assumes at the first call and whenever its time runs out."""
+    """A session that acts as the role. The given session assumes the role at the first call and whenever the
+    credentials expire."""
     import boto3
     from botocore.credentials import (
         AssumeRoleCredentialFetcher,
@@ -217,5 +218,5 @@ def _assuming(role: AssumeRole, session: boto3.session.Session) -> boto3.session
 
 
 def _name_service(parsed: dict[str, Any], model: Any, **_: Any) -> None:
-    """Notes in an answer which service gave it. An error has the answer, but does not know its client."""
+    """Adds the name of the service to an answer. An error contains the answer, but not its client."""
     parsed.setdefault("ResponseMetadata", {})[ANSWERED_BY] = model.service_model.signing_name

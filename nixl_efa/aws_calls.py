@@ -1,5 +1,5 @@
-"""Asking AWS: patiently when it throttles, every page, many regions side by side, and never taking an answer that
-lacks its result for one that says "none"."""
+"""Calls AWS: waits when AWS throttles, reads every page, asks many regions in parallel, and never takes an answer
+without a result for an empty result."""
 
 from __future__ import annotations
 
@@ -23,27 +23,28 @@ Key = TypeVar("Key", bound=Hashable)
 Sleep = Callable[[float], None]
 
 ALL_REGIONS = "all"
-# DescribeRegions answers the same everywhere; this one is on in every account of the partition aws.
+# DescribeRegions gives the same answer in every region; this region is enabled in every account of the partition aws.
 ANYWHERE = "us-east-1"
 
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 20.0
 TRIES = 9
-# Pages of one answer. A thousand reservations, or ten thousand parameters at ten a page, end long before.
+# The limit of pages for one answer. A thousand reservations, or ten thousand parameters at ten per page, need fewer.
 MOST_PAGES = 1000
 # More than the regions times a few lengths; threads that wait for the network cost next to nothing.
 MOST_THREADS = 128
 
 
 class NoResultError(Failure):
-    """An answer with status 200 that is not the service's: a page of a proxy or of a login, for example."""
+    """An answer with status 200 that is not from the service: a page of a proxy or a login page, for example."""
 
 
 def is_throttling(error: Exception) -> bool:
-    """Whether AWS only asks to be asked later: the call had no effect.
+    """Whether AWS only asks for a later retry: the call had no effect.
 
-    DescribeCapacityBlockOfferings has a rate of its own, which no retry mode of botocore knows; the same code says that
-    the account has no quota of blocks, and then in words of its own (EC2 API reference, errors-overview).
+    DescribeCapacityBlockOfferings has a separate rate limit, which no retry mode of botocore knows. The same code can
+    also mean that the account has no quota of blocks; then the message is different (EC2 API reference,
+    errors-overview).
     """
     code = error_code(error)
     return code in THROTTLING or (
@@ -58,7 +59,7 @@ def patiently(
     tries: int = TRIES,
     jitter: Callable[[float, float], float] = random.uniform,
 ) -> Answer:
-    """The answer of `call`, repeated while AWS throttles it, with waits that double and are drawn at random.
+    """The answer of `call`, repeated while AWS throttles it, with random waits whose limit doubles each time.
 
     Raises what `call` raises: at once for any error that isn't throttling, else after `tries` calls.
     """
@@ -75,7 +76,7 @@ def patiently(
 
 
 def result(answer: Mapping[str, Any], key: str) -> Any:
-    """What stands under `key` in an answer. NoResultError without it: AWS sends an empty list as an empty list."""
+    """The value of `key` in an answer. NoResultError if it is missing: AWS sends an empty list as an empty list."""
     if key not in answer:
         raise NoResultError(
             f"AWS's answer has no {key}, so it says nothing. Something on the way (a proxy, a login page) seems to have answered instead."  # noqa: E501
@@ -86,9 +87,9 @@ def result(answer: Mapping[str, Any], key: str) -> Any:
 def all_items(
     call: Callable[..., Mapping[str, Any]], key: str, sleep: Sleep, request: Mapping[str, Any] | None = None
 ) -> Iterator[Mapping[str, Any]]:
-    """What stands under `key` in every page of the call's answer.
+    """The values of `key` in all pages of the call's answer.
 
-    Throttling is waited out for the page that it hit; pages that came are not asked for again. NoResultError for a
+    If a page is throttled, only this page is requested again, not the earlier ones. NoResultError for a
     page without `key`, and for a list of pages that does not end.
     """
     body = dict(request or {})
@@ -107,7 +108,7 @@ def all_items(
 def ask_all(
     keys: Iterable[Key], ask: Callable[[Key], Answer], done: Callable[[Key], None] = lambda _: None
 ) -> tuple[dict[Key, Answer], dict[Key, Exception]]:
-    """Calls `ask` once for each key, side by side: the answers and the errors, by key, in the order of keys.
+    """Calls `ask` once for each key, in parallel: the answers and the errors, by key, in the order of keys.
 
     done is called in the caller's thread after each answer or error.
     """

@@ -1,4 +1,4 @@
-"""What an error of boto3 or AWS means to the person at the keyboard: one line with the way out."""
+"""What an error of boto3 or AWS means for the user: one line that says what to do."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _CREDENTIALS = (
 _REGION = "Give --region, set AWS_REGION, or put a region into the profile."
 _NETWORK = "Check the network (VPN, proxy), the region's name and AWS_ENDPOINT_URL."
 
-# By the name of the exception's class, so that botocore needn't be imported to say that it failed.
+# By the name of the exception's class, so that botocore needn't be imported for the message.
 _BY_CLASS = {
     "NoCredentialsError": f"there are no AWS credentials. {_CREDENTIALS}",
     "PartialCredentialsError": f"the AWS credentials are incomplete: {{error}}. {_CREDENTIALS}",
@@ -72,7 +72,7 @@ def error_message(error: Exception) -> str:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """AWS's answer in an error; without a code for an error that isn't an answer."""
+    """AWS's answer in an error; its code is empty for an error that isn't an answer."""
     operation = str(getattr(error, "operation_name", ""))
     return Refusal(error_code(error), " ".join(error_message(error).split()), operation)
 

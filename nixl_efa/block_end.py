@@ -1,4 +1,4 @@
-"""When EC2 begins to terminate what runs in a Capacity Block. Pure.
+"""When EC2 begins to terminate the instances in a Capacity Block. Pure.
 
 Source: EC2 user guide, capacity-blocks-monitor: 30 minutes before the block's end, 60 for UltraServers.
 """
@@ -11,7 +11,7 @@ from nixl_efa.ultra_servers import is_ultra_server
 
 
 def lead(instance_type: str) -> timedelta:
-    """How long before the end of a block of this type EC2 begins."""
+    """How long before the end of a block of this type EC2 begins to terminate."""
     return timedelta(minutes=60 if is_ultra_server(instance_type) else 30)
 
 

@@ -1,4 +1,4 @@
-"""Which library the constructs are written with: cdktf, or CDK Terrain (cdktn), which was made from it and lives on."""
+"""Which library the constructs are written with: cdktf, or CDK Terrain (cdktn), its maintained fork."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _installed(package: str) -> bool:
 
 
 def _named(environ: Mapping[str, str]) -> str:
-    """What NIXL_EFA_CDK names; empty where it is unset. ValueError for what is no library."""
+    """The value of NIXL_EFA_CDK; empty if it is unset. ValueError if it is not the name of a library."""
     wanted = environ.get(VARIABLE, "")
     if wanted and wanted not in BINDINGS:
         raise ValueError(
@@ -38,8 +38,8 @@ def library(
 ) -> str:
     """The library that NIXL_EFA_CDK names, else the one that the program has imported, else the first installed.
 
-    `imported` names modules. ValueError, with the message, for a name that is none, a library that is not installed,
-    and where the program has imported the other one.
+    `imported` names modules. ValueError, with the message, for an unknown name, for a library that is not installed,
+    and if the program has imported the other one.
     """
     if wanted := _named(environ):
         if not all(installed(package) for package in (wanted, BINDINGS[wanted])):
@@ -57,7 +57,7 @@ def library(
     for known in (lambda name: name in imported, installed):
         if found := next((name for name in BINDINGS if known(name)), None):
             return found
-    return DEFAULT  # whose import tells best that it is missing
+    return DEFAULT  # its import gives the best error if it is missing
 
 
 def under_command_line(environ: Mapping[str, str]) -> bool:
@@ -73,7 +73,7 @@ class CommandLine:
     name:       of the program, and of the library that it belongs to.
     package:    npm's, of `release`, which `make` puts into `folder` of a checkout.
     least_node: the oldest Node.js that the package takes (engines in its package.json).
-    module:     of machine code, which it loads first; empty where it has none.
+    module: the native module that it loads first; empty if it has none.
     """
 
     name: str
@@ -85,7 +85,7 @@ class CommandLine:
     module: str = ""
 
     def folders(self, project: Path) -> tuple[Path, Path]:
-        """Where it may be in a project: as `make` puts it there, and as npm does."""
+        """Where it can be in a project: where `make` installs it, and where npm does."""
         return project / self.folder, project / "node_modules"
 
     def install(self, project: Path) -> str:
@@ -111,9 +111,9 @@ COMMAND_LINES = {
 
 
 def command_line(environ: Mapping[str, str], installed: Callable[[str], bool] = _installed) -> CommandLine:
-    """The one that NIXL_EFA_CDK names, else that of the first library that is installed here.
+    """The command line that NIXL_EFA_CDK names, else that of the first library that is installed here.
 
-    BadInput for a name that is none. The project's own Python, in which the library must be, may be another.
+    BadInput for an unknown name. The library must be in the project's own Python, which can be another one.
     """
     try:
         return COMMAND_LINES[_named(environ) or next(filter(installed, BINDINGS), DEFAULT)]
@@ -122,7 +122,7 @@ def command_line(environ: Mapping[str, str], installed: Callable[[str], bool] = 
 
 
 def program() -> str:
-    """What a message calls the command line: of this process's choice, for a wrong one too."""
+    """The name of the chosen command line in a message; also works if NIXL_EFA_CDK is wrong."""
     try:
         return command_line(os.environ).name
     except BadInput:

@@ -1,4 +1,4 @@
-"""The clock that is handed to everything which asks for the time or waits."""
+"""The clock that is passed to all code that needs the time or waits."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ class SystemClock:
 
 
 class EndpointClock(SystemClock):
-    """The clock of a server that stands for AWS, by the Date header of its first answer; it then runs on evenly.
+    """The clock of a server that replaces AWS: it starts at the Date header of its first answer, then runs at normal
+    speed.
 
-    What such a server says of a block's start and end goes by its own clock, which a rehearsal moves.
+    The start and end of a block on such a server follow the server's clock, which a rehearsal moves.
     """
 
     def __init__(self, endpoint: str) -> None:
@@ -60,7 +61,8 @@ class EndpointClock(SystemClock):
 
 
 def clock_of(environ: Mapping[str, str]) -> Clock:
-    """The clock that AWS's answers go by: this machine's for AWS, the server's own where another stands for it."""
+    """The clock that AWS's answers follow: this machine's clock for AWS, the server's clock if a server replaces
+    AWS."""
     endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")
     ignored = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
     if not endpoint or ignored or _AWS.match(endpoint):
@@ -69,8 +71,8 @@ def clock_of(environ: Mapping[str, str]) -> Clock:
 
 
 def _date_of(endpoint: str, otherwise: datetime) -> datetime:
-    """The time that a server tells; `otherwise` where it tells none: the command's own calls will say what is wrong."""
-    # Imported here: few commands meet such a server, and every start would pay for it.
+    """The time of a server; `otherwise` if it gives none: then the command's own calls report what is wrong."""
+    # Imported here: few commands use such a server, and the import would slow down every start.
     import http.client
     from email.utils import parsedate_to_datetime
 

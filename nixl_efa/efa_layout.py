@@ -5,7 +5,7 @@ plain one (ENA), the only one with an IP address; every network card that can do
 interface without an address ("efa-only"), up to the type's maximum. All of them must be given at launch: EFA
 interfaces can't be attached to a running instance, nor detached.
 
-Which cards share one NIC or one GPU is in no answer of EC2's: EFA_CARDS says it for the types where they do.
+No EC2 answer says which cards share one NIC or one GPU: EFA_CARDS says it for the types where they do.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Interface:
         return self.interface_type != "efa-only"
 
 
-# The cards of a family that get an EFA interface, where that is not every card that can have one. p6e-gb200: cards 1
+# The cards of a family that get an EFA interface, if not every card that can have one gets it. p6e-gb200: cards 1
 # and 2 are one NIC, 3 and 4 the next, and so on; 1 and 3 are one GPU's, 5 and 7, 9 and 11, 13 and 15 the others'. One
 # EFA interface for each GPU has all of its 400 Gbps (EC2 user guide, efa-acc-inst-types, "EFA configuration for a
 # P6e-GB200 instances": its example; also 4 EFA devices a node in the EKS user guide, ml-eks-nvidia-ultraserver).
@@ -53,8 +53,8 @@ _PRIMARY_WITH_EFA = Interface(network_card_index=0, device_index=0, interface_ty
 def layout(instance_type: InstanceType | None) -> tuple[Interface, ...]:
     """The interfaces of one instance, the primary first, then the EFA interfaces in the order of their cards.
 
-    A type that isn't known (None) gets the primary alone. There is one EFA interface a card at most, and on EFA_CARDS
-    alone where the family has an entry.
+    An unknown type (None) gets only the primary interface. A card has at most one EFA interface; if the family has an
+    entry in EFA_CARDS, only these cards have one.
     """
     if instance_type is None or not instance_type.supports_efa:
         return (PRIMARY,)
@@ -66,8 +66,8 @@ def layout(instance_type: InstanceType | None) -> tuple[Interface, ...]:
         if card.supports_efa and card.max_interfaces > 0 and (chosen is None or card.index in chosen)
     ]
     beside = _efa(efa_cards, instance_type.efa_interfaces, instance_type.max_interfaces - 1)
-    # The primary can carry EFA itself, but then EFA and all IP traffic share one interface. So that is done
-    # only where it gives more EFA interfaces: where card 0 has room for a single one (hpc6id.32xlarge).
+    # The primary can carry EFA itself, but then EFA and all IP traffic share one interface. So it does this only if
+    # there are then more EFA interfaces: if card 0 has room for a single interface (hpc6id.32xlarge).
     if any(card.index == 0 and "efa" in card.interface_types for card in efa_cards):
         others = [card for card in efa_cards if card.index != 0]
         merged = _efa(others, instance_type.efa_interfaces - 1, instance_type.max_interfaces - 1)
@@ -82,7 +82,7 @@ def efa_interface_count(interfaces: Sequence[Interface]) -> int:
 
 
 def _efa(cards: Sequence[NetworkCard], efa_maximum: int, interface_maximum: int) -> tuple[Interface, ...]:
-    """One EFA interface on each card that has room for it beside the primary, which stands on card 0."""
+    """One EFA interface on each card that has room for it in addition to the primary, which is on card 0."""
     interfaces = []
     for card in cards:
         device = 1 if card.index == 0 else 0

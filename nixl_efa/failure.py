@@ -1,4 +1,4 @@
-"""The one exception that is meant for a user's eyes."""
+"""The one exception whose message is shown to users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from __future__ import annotations
 class Failure(Exception):  # noqa: N818
     """Something that stops a command: one message that says what is wrong and what to do.
 
-    message:   one line; it names the setting or option, its value and the way out.
+    message:   one line; it names the setting or option, its value and what to do.
     exit_code: 1 when an operation or a check failed, 2 when the input was wrong.
     """
 

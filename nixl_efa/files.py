@@ -1,4 +1,4 @@
-"""Files that are complete on disk or not there at all; and the state directory of this machine."""
+"""Files that are either complete on disk or do not exist; and the state directory of this machine."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def make_directory(directory: Path) -> None:
 
 
 def write_durably(path: Path, text: str) -> None:
-    """Puts the text on disk under this name, readable by the owner only: after it returned, a crash or a
-    power cut loses nothing; if it failed (OSError), what was there before still is.
+    """Writes the text to this file, readable by the owner only. After it returns, a crash or a power failure loses
+    nothing. If it fails (OSError), the previous file is unchanged.
 
-    The new file is synced before it takes the name, and the directory after it.
+    The new file is synced before it is renamed, and the directory after that.
     """
     make_directory(path.parent)
     with written_at_once(path) as file:
@@ -52,9 +52,9 @@ def write_durably(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def written_at_once(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the name when the block has ended well, readable by the owner only. It is synced before.
+    """A file that gets its name when the block ends without an error, readable by the owner only. It is synced first.
 
-    After an error in the block, or one of the disk (OSError), what was there before still is.
+    After an error in the block, or a disk error (OSError), the previous file is unchanged.
     """
     # mkstemp makes the file with mode 600.
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -71,8 +71,8 @@ def written_at_once(path: Path) -> Iterator[BinaryIO]:
 
 
 def put(path: Path, text: str) -> None:
-    """Writes the file that a user has named: whole or not at all (OSError), for everybody to read as one that a shell
-    writes. A link stays one, and a device (/dev/stdout) what it is."""
+    """Writes the file that a user has named: completely or not at all (OSError), with the default mode, as a shell
+    does. A link stays a link, and a device (/dev/stdout) stays a device."""
     if path.exists() and not path.is_file():
         path.write_text(text, encoding="utf-8")
         return
@@ -84,11 +84,11 @@ def put(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def filled_at_once(folder: Path, last: str) -> Iterator[Path]:
-    """An empty folder whose files take their places in `folder` when the block has ended well.
+    """An empty folder whose files are moved to `folder` when the block ends without an error.
 
-    After an error in the block, or one of the disk (OSError), `folder` is as it was. What else it holds stays. The
-    file named `last`, which speaks of the others, is moved last. The empty folder lies inside `folder`, which may be
-    a file system of its own.
+    After an error in the block, or a disk error (OSError), `folder` is unchanged. Its other files stay. The file named
+    `last`, which refers to the others, is moved last. The empty folder is inside `folder`, because `folder` may be a
+    separate file system.
     """
     made = not folder.exists()
     folder.mkdir(exist_ok=True)
@@ -149,7 +149,7 @@ def _put_back(names: Sequence[Path], new: Path, before: Path, folder: Path) -> N
 
 
 def _sync(path: Path) -> None:
-    """Puts a file's content, or the names in a directory, on disk."""
+    """Syncs a file's content, or the names in a directory, to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""What a check says: how bad it is, which subject it is about, what was seen and what to do.
+"""The result of a check: its level, its subject, what was seen and what to do.
 
 A check returns findings; it neither prints nor raises. Whoever called it decides what to do with them.
 """
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 
 class Level(StrEnum):
-    """How bad a finding is. Members are declared worst first; `rank` follows that order."""
+    """How bad a finding is. The members are declared from the worst on; `rank` follows that order."""
 
     FAIL = "FAIL"
     WARN = "WARN"
@@ -21,7 +21,7 @@ class Level(StrEnum):
 
     @property
     def rank(self) -> int:
-        """0 for the worst level, rising as findings get more harmless."""
+        """0 for the worst level; higher for less severe levels."""
         return list(Level).index(self)
 
 
@@ -29,8 +29,8 @@ class Level(StrEnum):
 class Finding:
     """One thing that a check saw.
 
-    level:   FAIL stops, WARN is shown, and the run continues, SKIP could not be looked at, PASS is in order.
-    check:   what was looked at, in one or two words: a setting ("volume_size") or a subject ("quota").
+    level:   FAIL stops the run, WARN is shown and the run continues, SKIP could not be checked, PASS is in order.
+    check: what was checked, in one or two words: a setting ("volume_size") or a subject ("quota").
     message: what was seen, as a sentence, with the value.
     remedy:  what to do about it, as a sentence; empty when there is nothing to do.
     command: a shell command that shows the same by hand; empty when there is none.
@@ -58,32 +58,32 @@ def failures(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def warnings(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings that are shown and continue."""
+    """The findings that are shown but do not stop."""
     return [finding for finding in findings if finding.level is Level.WARN]
 
 
 def passed(check: str, message: str, command: str = "") -> Finding:
-    """In order."""
+    """A finding for something that is in order."""
     return Finding(Level.PASS, check, message, "", command)
 
 
 def warned(check: str, message: str, remedy: str, command: str = "") -> Finding:
-    """Goes on, but may disappoint."""
+    """A finding that does not stop, but shows a possible problem."""
     return Finding(Level.WARN, check, message, remedy, command)
 
 
 def failed(check: str, message: str, remedy: str, command: str = "") -> Finding:
-    """What was wanted would fail."""
+    """A finding that stops: the operation would fail."""
     return Finding(Level.FAIL, check, message, remedy, command)
 
 
 def skipped(check: str, message: str, remedy: str = "", command: str = "") -> Finding:
-    """Could not be looked at."""
+    """A finding for something that could not be checked."""
     return Finding(Level.SKIP, check, message, remedy, command)
 
 
 def listed(words: Iterable[str], limit: int = 6) -> str:
-    """Words with commas; those beyond the limit as a number. "none" for no words."""
+    """Words with commas between them; after the limit, the number of the rest. "none" for no words."""
     every = list(words)
     shown = ", ".join(every[:limit]) or "none"
     return f"{shown} and {len(every) - limit} more" if len(every) > limit else shown

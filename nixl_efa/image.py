@@ -8,7 +8,7 @@ from nixl_efa.instance_types import InstanceType
 # Public parameters of AWS Deep Learning AMIs (DLAMI developer guide, ami-id; Neuron documentation, neuron-ami).
 _NVIDIA = "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 _NEURON = "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id"
-# See image_choice. Not to be kept up with the parameters above.
+# See image_choice. Do not update it together with the parameters above.
 _NVIDIA_CHOICE = (
     "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 )
@@ -19,15 +19,15 @@ _COVERED = {"nvidia", "neuron", "none"}
 def image_parameter(instance_type: InstanceType | None) -> str:
     """The public parameter that names the image: Neuron's for Trainium and Inferentia, NVIDIA's for all others.
 
-    A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds. Empty for a type that is not
-    known (None): neither is its architecture.
+    A type without an accelerator gets NVIDIA's too, for the EFA installer that it holds. Empty for an unknown type
+    (None), because its architecture is not known, either.
     """
     return _for_type(instance_type, neuron=_NEURON, nvidia=_NVIDIA)
 
 
 def image_choice(instance_type: InstanceType | None) -> str:
-    """What the default image follows from: the type's accelerator and architecture. Its text never changes, or each
-    running pair would get another image; it is that of the parameters that the first version read.
+    """What decides the default image: the type's accelerator and architecture. This text must never change: otherwise
+    each running pair would get another image. It is the text of the parameters that the first version read.
     """
     return _for_type(instance_type, neuron=_NEURON_CHOICE, nvidia=_NVIDIA_CHOICE)
 

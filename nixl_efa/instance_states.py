@@ -1,8 +1,8 @@
 """The states of an EC2 instance, in the groups that matter here (EC2 user guide, ec2-instance-lifecycle)."""
 
-# It runs, or is about to, and is billed.
+# It runs or will run soon, and is billed.
 RUNNING = ("pending", "running")
-# It can be started again; no deployment does.
+# It can be started again; no deployment does this.
 STOPPED = ("stopping", "stopped")
-# It never comes back.
+# It can never be started again.
 ENDED = ("shutting-down", "terminated")

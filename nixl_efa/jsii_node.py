@@ -1,6 +1,7 @@
-"""The Node.js process in which jsii runs cdktf: started at once, and cdktf loaded in it while Python does other work.
+"""The Node.js process in which jsii runs cdktf: started early, so that it loads cdktf while Python does other work.
 
-jsii itself starts it when cdktf is imported, and waits for each step; and it starts two, of which one copies messages.
+jsii itself starts Node.js when cdktf is imported, and waits for each step. It also starts two processes; one of them
+only copies messages.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ OPTIONS = ("--max-old-space-size=4069", "--preserve-symlinks", "--max-semi-space
 # jsii's program talks through descriptor 3, which only a shell can give to a child.
 SHELL = ("/bin/sh", "-c", 'exec "$@" 3<&0 </dev/null', "sh")
 FILES = ("program.js", "runtime-index-worker.js")
-# Seconds in which Node.js, which nobody asks any more, finishes what it was doing.
+# Seconds for Node.js to finish its work after the last request.
 LAST_SECONDS = 10
-# jsii's runtime, package-cache: without its cache it unpacks the packages in each run, 0.5 s longer.
+# jsii's runtime, package-cache: without its cache, it unpacks the packages in each run, which takes 0.5 s.
 UNCACHED = {"JSII_RUNTIME_PACKAGE_CACHE": "disabled"}
-# Each run of cdktf loads archiver, which an asset alone uses, and takes Node.js' stack for each token, which only a
-# message about that token would show.
+# Each run of cdktf loads archiver, which only an asset uses, and takes a Node.js stack trace for each token, which only
+# a message about that token would show.
 PROGRAM = """
 const Module = require("node:module");
 const load = Module._load;
@@ -49,12 +50,12 @@ require(process.argv[1]);
 
 
 class NodeError(Exception):
-    """Node.js is not there, or did not start; the message says so, and Node.js before it why."""
+    """Node.js is missing or did not start; the message says so. Node.js itself has printed the reason before."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """The process, our end of its channel, and how many answers come before the first one that is asked for."""
+    """The process, our end of its channel, and how many answers come before the answer to the first request."""
 
     process: subprocess.Popen[bytes]
     channel: socket.socket
@@ -64,9 +65,10 @@ class Node:
     owner: int
 
     def stop(self) -> None:
-        """When nobody can ask any more it ends by itself, with its temporary files. It may answer until then.
+        """When the channel is closed, it ends by itself and deletes its temporary files. Until then, it may still
+        answer.
 
-        A process that was forked off leaves it to the one that continues asking.
+        A forked process does not stop it; the process that continues to use it does.
         """
         if os.getpid() != self.owner:
             return
@@ -86,7 +88,8 @@ _started: list[Node] = []
 
 
 def start(environ: Mapping[str, str]) -> Node | None:
-    """Start it, once; it is stopped when Python ends. None where it is left to jsii, which says what is wrong."""
+    """Start it, once; it is stopped when Python ends. None if jsii must start it itself; jsii then reports what is
+    wrong."""
     if not _started and (node := _start({**environ, **_cache(environ)})):
         _started.append(node)
         atexit.register(node.stop)
@@ -94,16 +97,17 @@ def start(environ: Mapping[str, str]) -> Node | None:
 
 
 def start_uncached(environ: Mapping[str, str]) -> Node | None:
-    """Stop the one that runs, and start another that needs no cache of jsii's."""
+    """Stop the running one, and start another that does not need jsii's cache."""
     while _started:
         _started.pop().stop()
     return start({**environ, **UNCACHED})
 
 
 def _cache(environ: Mapping[str, str]) -> Mapping[str, str]:
-    """Whether jsii has a place for its cache, as variables for it.
+    """The variables that tell jsii whether it has a place for its cache.
 
-    Node.js' recursive mkdir never returns below a folder that takes none with ENOENT, as one of automounts does.
+    The recursive mkdir of Node.js never returns below a folder that refuses new folders with ENOENT, as automount
+    folders do.
     """
     if "JSII_RUNTIME_PACKAGE_CACHE_ROOT" in environ:
         return {}
@@ -134,20 +138,21 @@ def _start(environ: Mapping[str, str]) -> Node | None:
         process = subprocess.Popen(
             [*SHELL, node, *OPTIONS, "-e", PROGRAM, str(folder / FILES[0])],
             stdin=its.fileno(),
-            # Its own pipe: it would make ours non-blocking, and Python loses what does not fit in at once.
+            # A separate pipe: Node.js would make ours non-blocking, and Python then loses data that does not fit into
+            # it.
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={
                 **environ,
                 "JSII_AGENT": f"Python/{platform.python_version()}",
-                # A TMPDIR that is not there, or takes no file, is ignored by Python alone.
+                # Only Python ignores a TMPDIR that does not exist or can't be written; Node.js does not.
                 "TMPDIR": tempfile.gettempdir(),
             },
         )
     for path in tarballs:
         name, version = path.name.removesuffix(".jsii.tgz").split("@")
         request = {"api": "load", "name": name, "version": version, "tarball": str(path)}
-        with contextlib.suppress(OSError):  # one that has ended has said why
+        with contextlib.suppress(OSError):  # if it has ended, it has printed the reason
             ours.sendall(f"{json.dumps(request)}\n".encode())
     printer = Thread(target=_print, args=(process,), daemon=True)
     printer.start()
@@ -161,7 +166,7 @@ def _print(process: subprocess.Popen[bytes]) -> None:
 
 
 def _installed(package: str) -> Path:
-    """The folder of a package, which is not imported. ModuleNotFoundError."""
+    """The folder of a package, without importing it. ModuleNotFoundError."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise ModuleNotFoundError(package)
