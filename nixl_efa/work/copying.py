@@ -1,7 +1,7 @@
 """Copies between this machine and nodes, through the scripts bucket: pieces.py is at both ends.
 
-What is sent stays in the bucket below PREFIX/NAME/ until the copy has ended well, so that the same copy, begun again,
-sends the rest. NAME follows from what is copied, whereto, by whom. Nodes use their role and the AWS CLI.
+The pieces stay in the bucket below PREFIX/NAME/ until the copy has succeeded, so that the same copy, started again,
+sends only the rest. NAME depends on what is copied, to where, and by whom. Nodes use their role and the AWS CLI.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 PREFIX = "nixl-efa-copy"
 ALL = "all"
-# What nobody continued with is deleted by the next copy.
+# The age at which the next copy deletes what an unfinished copy has left.
 KEPT = timedelta(days=1)
-# Pieces that this machine sends or fetches at once, each in memory.
+# How many pieces this machine sends or fetches at once; each is in memory.
 AT_ONCE = 4
 _REMOTE = re.compile(r"(?P<environment>[a-z][a-z0-9-]*):(?P<nodes>[a-z0-9,-]+):(?P<path>.+)", re.DOTALL)
 _HALF_REMOTE = re.compile(r"[a-z][a-z0-9-]*:[^:]*")
@@ -63,7 +63,8 @@ class Copy:
 
 
 def parse(words: Sequence[str]) -> Copy:
-    """What is meant by the paths of a command line, the last being the destination. BadInput for what can't be."""
+    """The copy that the paths of a command line describe; the last path is the destination. BadInput if they describe
+    none."""
     if "" in words:
         raise BadInput(
             "one of the paths is empty: give a file or folder, ENV:NODE:PATH, or . for this folder."
@@ -96,23 +97,23 @@ def _read(word: str) -> Remote | str:
 
 
 def on_node(action: str, region: str, bucket: str, prefix: str, name: str, path: str) -> str:
-    """The line for bash with which a node does its part."""
+    """The bash command for the node's part of the copy."""
     text = Path(pieces.__file__).read_text(encoding="utf-8")
     packed = b64encode(zlib.compress(text.encode(), 9)).decode()
     program = f"import zlib,base64;exec(zlib.decompress(base64.b64decode('{packed}')))"
-    # As in read-members.sh: the libibverbs of the login's environment is none of the AWS CLI's.
+    # As in read-members.sh: the AWS CLI must not load the libibverbs of the login environment.
     without = ["env", "-u", "LD_PRELOAD"]
     return shlex.join([*without, "python3", "-c", program, action, region, bucket, prefix, name, path])
 
 
 class Progress:
-    """How far the nodes are, by what they print."""
+    """The progress of the nodes, from their output."""
 
     def __init__(self) -> None:
         self._of: dict[str, tuple[int, int]] = {}
 
     def heard(self, node: str, printed: bytes) -> None:
-        """Takes lines of a node."""
+        """Receives lines of a node."""
         for found in _PROGRESS.finditer(printed):
             self._of[node] = int(found[1]), int(found[2])
 
@@ -159,7 +160,7 @@ class Kept:
         self._delete(self._objects(f"{self.prefix}/"))
 
     def forget_old(self, clock: Clock) -> None:
-        """Delete what other copies have left a day ago."""
+        """Delete what other copies left more than a day ago."""
         before = clock.now() - KEPT
         self._delete([one for one in self._objects(f"{PREFIX}/") if one["LastModified"] < before])
 

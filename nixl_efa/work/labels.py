@@ -4,7 +4,8 @@ from __future__ import annotations
 
 
 class Labels:
-    """Puts names in front of lines. A line is given on when it is whole; the last one, however it ends, at the end."""
+    """Puts names in front of lines. A line is passed on when it is complete; the last one at the end, even without a
+    line end."""
 
     def __init__(self) -> None:
         self._open: dict[tuple[str, str], bytes] = {}
@@ -16,7 +17,7 @@ class Labels:
         return b"".join(_line(name, line) for line in whole)
 
     def rest(self) -> list[tuple[str, bytes]]:
-        """What has no end of its line yet, by output."""
+        """The beginning of an incomplete line, by output."""
         left = [(stream, _line(name, line)) for (name, stream), line in self._open.items() if line]
         self._open.clear()
         return left

@@ -1,4 +1,4 @@
-"""The logs of a node, and the shell line that prints them. Pure. A log more is a line in SOURCES."""
+"""The logs of a node, and the shell command that prints them. Pure. To add a log, add a line to SOURCES."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CLOUD_INIT = "/var/log/cloud-init-output.log"
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A log. file: where it is, or unit: whose journal it is, "kernel" for the kernel's own; lines: which of its lines,
-    a pattern for grep -E, empty for all. what: for the help."""
+    """A log. file: its path, or unit: the unit of its journal ("kernel" for the kernel log). lines: a pattern for grep
+    -E that selects lines, empty for all. what: the text for the help."""
 
     name: str
     what: str
@@ -32,9 +32,9 @@ DEFAULT = ("boot", "cloud-init")
 
 
 def command(names: Sequence[str], lines: int, *, follow: bool) -> str:
-    """The line for bash that prints the last `lines` of each of the logs, and with `follow` what comes after.
+    """The bash command that prints the last `lines` of each of the logs, and with `follow` also new lines.
 
-    Of several logs each line begins with the log's name.
+    With several logs, each line begins with the log's name.
     """
     chosen = [next(one for one in SOURCES if one.name == name) for name in dict.fromkeys(names)]
     parts = [_of(one, lines, follow=follow) for one in chosen]
@@ -53,7 +53,7 @@ def _of(one: Source, lines: int, *, follow: bool) -> str:
         return f"journalctl --no-pager --output=short-iso --lines={lines} {of}{more}"
     file = shlex.quote(one.file)
     if not one.lines:
-        # -F: the file may not be there yet, and may be another one later.
+        # -F: the file may not exist yet, and may be replaced later.
         return f"tail -F -n {lines} {file}" if follow else f"tail -n {lines} {file}"
     pattern = shlex.quote(one.lines)
     if follow:

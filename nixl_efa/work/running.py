@@ -1,7 +1,7 @@
-"""A command on several nodes at once, through Run Command: what it prints while it runs, whole, and its exit code.
+"""A command on several nodes at once, through Run Command: its complete output while it runs, and its exit code.
 
-Run Command tells 24,000 characters at the end. runner.py on the node sends what is longer, or comes later, into the
-scripts bucket; it is read from there, and deleted.
+Run Command returns 24,000 characters, at the end. runner.py on the node writes output that is longer or comes later to
+the scripts bucket; it is read from there, and deleted.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ PREFIX = "nixl-efa-run"
 MOST_SECONDS = 172_800
 FIRST_POLL_SECONDS, POLL_SECONDS, FIRST_POLLS = 0.5, 2.0, 10
 _SLICE_SECONDS = 0.25
-# For so long a machine without network (a laptop that slept) is waited for.
+# How long to wait while this machine has no network (a laptop after sleep).
 PATIENCE_POLLS = 150
 # How long a cancelled command may take to end.
 CANCEL_POLLS = 30
-# Exit codes that no command gave: as ssh(1) has it where there is no connection, timeout(1), a shell after a signal.
+# Exit codes that are not from the command: as of ssh(1) without a connection, of timeout(1), of a shell after a signal.
 NOT_ASKED, TIMED_OUT, CANCELLED = 255, 124, 130
 
 Stream = Literal["out", "err"]
@@ -48,7 +48,7 @@ Receive = Callable[[Node, Stream, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How the command ended on a node. problem: what else is to be said, in one sentence; empty for nothing."""
+    """How the command ended on a node. problem: an additional message, in one sentence; empty for none."""
 
     code: int
     problem: str = ""
@@ -72,11 +72,11 @@ def run(
     timeout_seconds: int = MOST_SECONDS,
     comment: str = "nixl-efa run",
 ) -> Mapping[Node, Ended]:
-    """Runs a line for bash on each node, all at once, and how it ended.
+    """Runs a bash command on all nodes in parallel; returns how it ended on each.
 
-    receive: called with what comes, in order for each node and output. Once is_stopped says so, the commands are
-    cancelled on every node, and what they printed until then still comes. An error of `receive` (nobody reads any
-    more) cancels them, too, and is raised again.
+    receive: called with new output, in order for each node and output. When is_stopped returns true, the commands are
+    cancelled on every node, and `receive` still gets the output until then. An error of `receive` (the reader has
+    closed the pipe) also cancels them, and is raised again.
     """
     running = {node: _Running(node, secrets.token_hex(8)) for node in commands}
 
@@ -121,7 +121,8 @@ def run(
 
 
 def _still_runs(bucket: Bucket | None, asked: Sequence[_Running]) -> str:
-    """What is to be known where the commands can no longer be looked at. What they print then is left to the user."""
+    """The message if the state of the commands can no longer be read. The user must then get their output without
+    us."""
     ends = "; ".join(f"`aws ssm cancel-command --command-id {one.command_id}`" for one in asked)
     told = f"The command may still run on {listed(one.node.name for one in asked)}. To end it: {ends}."
     if bucket is None:
@@ -131,12 +132,13 @@ def _still_runs(bucket: Bucket | None, asked: Sequence[_Running]) -> str:
 
 
 def worst(ended: Mapping[Node, Ended]) -> int:
-    """The exit code of all: the largest of the nodes'."""
+    """The exit code for all nodes: the largest one."""
     return max((one.code for one in ended.values()), default=0)
 
 
 def _script(one: _Running, region: str, bucket: Bucket | None, command: str) -> str:
-    """The line for Run Command. The command is in it in base64: Run Command reads {{ }} as names of parameters."""
+    """The script for Run Command. It contains the command in base64, because Run Command reads {{ }} as names of
+    parameters."""
     runner = Path(__file__).with_name("runner.py").read_text(encoding="utf-8")
     told = base64.b64encode(command.encode(errors="surrogateescape")).decode()
     given = [one.token, region, bucket.name if bucket is not None else "", f"{PREFIX}/{one.token}", told]
@@ -144,7 +146,7 @@ def _script(one: _Running, region: str, bucket: Bucket | None, command: str) -> 
 
 
 def _cancel(ssm: SSMClient, sent: Mapping[Node, str]) -> None:
-    """Ask for the end of the commands, by node."""
+    """Cancel the commands, by node."""
     ask_all(sent, lambda node: ssm.cancel_command(CommandId=sent[node], InstanceIds=[node.instance_id]))
 
 
@@ -156,7 +158,7 @@ def _follow(
     receive: Receive,
     is_stopped: Callable[[], bool],
 ) -> dict[Node, Ended]:
-    """Until all have ended, or did not some seconds after they were cancelled."""
+    """Wait until all have ended, or until some seconds after they were cancelled."""
     waiting = {one.node: one for one in running}
     ended: dict[Node, Ended] = {}
     polls = faults = polls_since_cancel = 0
@@ -186,7 +188,7 @@ def _follow(
 
 
 def _sleep(clock: Clock, seconds: float, is_stopped: Callable[[], bool]) -> None:
-    """So many seconds, less once it is stopped."""
+    """Sleep so many seconds, or less if it is stopped."""
     for _ in range(round(seconds / _SLICE_SECONDS)):
         if is_stopped():
             return
@@ -194,8 +196,8 @@ def _sleep(clock: Clock, seconds: float, is_stopped: Callable[[], bool]) -> None
 
 
 def _is_network(error: Exception) -> bool:
-    """Whether AWS was not reached."""
-    # Here, since a help page needs none of it.
+    """Whether AWS could not be reached."""
+    # Imported here, because a help page does not need it.
     from botocore.exceptions import ConnectionError as NotConnectedError
     from botocore.exceptions import HTTPClientError
 
@@ -213,11 +215,11 @@ def _look(ssm: SSMClient, bucket: Bucket | None, one: _Running) -> _Look:
     try:
         found = ssm.get_command_invocation(CommandId=one.command_id, InstanceId=one.node.instance_id)
     except Exception as error:
-        # The command is there some moments before its invocations are.
+        # A command exists a short time before its invocations exist.
         if error_code(error) == "InvocationDoesNotExist":
             return _Look(())
         raise
-    # Looked at after the status: what is in the bucket then is all, where the command has ended.
+    # Read after the status: if the command has ended, everything is in the bucket by then.
     data = [*_parts(bucket, one)] if bucket is not None else []
     if found["Status"] in UNDER_WAY:
         return _Look(data)
@@ -244,7 +246,7 @@ def _look(ssm: SSMClient, bucket: Bucket | None, one: _Running) -> _Look:
 
 
 def _ended(found: GetCommandInvocationResultTypeDef, codes: Sequence[int]) -> Ended:
-    """The exit code, and what else became of the command, as a clause. codes: as the runner told them."""
+    """The exit code, and a clause if more happened to the command. codes: those that the runner reported."""
     if codes:
         return Ended(codes[0])
     details = found.get("StatusDetails", found["Status"])
@@ -260,8 +262,8 @@ def _ended(found: GetCommandInvocationResultTypeDef, codes: Sequence[int]) -> En
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the runner left to Run Command of an output: its end, how many objects came before, what is lost and why;
-    and the command's exit code."""
+    """The runner's report about an output in Run Command: the end of the output, how many objects came before, what is
+    lost and why; and the command's exit code."""
 
     direct: bytes
     code: int
@@ -270,13 +272,13 @@ class _Told:
 
 
 def _told(text: str, token: str) -> _Told | None:
-    """None where the runner did not come to its end."""
+    """None if the runner did not finish."""
     found = re.search(rf"@@ {token} begin\n(.*)\n@@ {token} end (\d+) (\d+) ?([^\n]*)", text, re.DOTALL)
     return _Told(found[1].encode(), int(found[2]), int(found[3]), found[4]) if found else None
 
 
 def _parts(bucket: Bucket, one: _Running) -> Iterator[tuple[Stream, bytes]]:
-    """The objects that have come since the last look."""
+    """The objects that are new since the last call."""
     for stream in STREAMS:
         while (data := _part(bucket, f"{PREFIX}/{one.token}/{stream}.{one.read[stream]}")) is not None:
             one.read[stream] += 1
@@ -284,7 +286,7 @@ def _parts(bucket: Bucket, one: _Running) -> Iterator[tuple[Stream, bytes]]:
 
 
 def _part(bucket: Bucket, key: str) -> bytes | None:
-    """An object's content, which is deleted then; None when it is not there."""
+    """An object's content; the object is then deleted. None if it does not exist."""
     try:
         data = bucket.s3.get_object(Bucket=bucket.name, Key=key)["Body"].read()
     except Exception as error:
@@ -296,7 +298,7 @@ def _part(bucket: Bucket, key: str) -> bytes | None:
 
 
 def _forget(bucket: Bucket, token: str) -> None:
-    """Delete what is left: who holds back objects stops `cdktf destroy`."""
+    """Delete the remaining objects: otherwise `cdktf destroy` fails at the bucket."""
     with suppress(Exception):
         found = bucket.s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{PREFIX}/{token}/")
         for each in found.get("Contents", ()):

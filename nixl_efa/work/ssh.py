@@ -1,9 +1,9 @@
-"""ssh to the nodes through Session Manager: the config that it reads, the nodes' host keys, our key on them. Pure.
+"""ssh to the nodes through Session Manager: the config for ssh, the nodes' host keys, our key on the nodes. Pure.
 
-The key is made for this alone, and lets in only who comes from the node itself: that is where the agent of Systems
-Manager connects from. Who may open a session is IAM's to say, as with `connect`. Run Command puts it on the node and
-reads the host's keys there, so that ssh knows both before it first connects. (EC2 Instance Connect gives a key for a
-minute, and needs its package in the image, which not every image has.)
+The key is created only for this, and is valid only for connections from the node itself: from there, the agent of
+Systems Manager connects. IAM decides who may open a session, as with `connect`. Run Command writes our key to the node
+and reads the host keys there, so that ssh knows both before its first connection. (With EC2 Instance Connect, a key is
+valid for one minute, and its package must be in the image, which not every image has.)
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PORT = 22
-# Who logs in where the user names nobody: the first of these that the image has (Ubuntu's, Amazon Linux's).
+# The login if the user gives none: the first of these that exists in the image (Ubuntu, Amazon Linux).
 LOGINS = ("ubuntu", "ec2-user", "root")
 _FROM_THE_NODE = 'from="127.0.0.1,::1"'
 _HOST_KEY = re.compile(r"^(?:ssh|ecdsa|sk)-\S+ [A-Za-z0-9+/=]+")
 _LOGIN = re.compile(r"^login ([a-z_][a-z0-9_-]*)$", re.MULTILINE)
 
-# $1: the line of authorized_keys, the others: who may log in, the first that is there. Written as that user.
+# $1: the line for authorized_keys; the others: possible logins, of which the first that exists is used. Written as that
+# user.
 _ADMIT = """\
 set -eu
 line=$1; shift
@@ -47,7 +48,7 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Places:
-    """Our files, by the stack's name: the key, what is public of it, the nodes' host keys."""
+    """Our files, by the stack's name: the private key, the public key, the nodes' host keys."""
 
     key: Path
     public: Path
@@ -55,12 +56,12 @@ class Places:
 
 
 def places(folder: Path, stack_name: str) -> Places:
-    """In the user's folder of ssh (~/.ssh)."""
+    """In the user's ssh folder (~/.ssh)."""
     return Places(*(folder / f"{stack_name}{end}" for end in ("", ".pub", ".known_hosts")))
 
 
 def admit(public_key: str, login: str) -> str:
-    """The line for bash that lets the key in, and prints who logs in and the host's keys.
+    """The bash command that authorizes the key, and prints the login and the host keys.
 
     login: empty for the image's own.
     """
@@ -69,14 +70,14 @@ def admit(public_key: str, login: str) -> str:
 
 
 def host(name: str, instance_id: str, printed: str) -> Host | None:
-    """A node by what `admit` printed; None where it told no host key or nobody."""
+    """A node from the output of `admit`; None if the output has no host key or no login."""
     keys = tuple(found[0] for line in printed.splitlines() if (found := _HOST_KEY.match(line)))
     login = _LOGIN.search(printed)
     return Host(name, instance_id, login[1], keys) if login and keys else None
 
 
 def known_hosts(before: str, hosts: Sequence[Host]) -> str:
-    """The file of host keys with those of these nodes instead of what it had of them: other lines stay."""
+    """The file of host keys, in which the keys of these nodes are replaced; other lines stay."""
     anew = {one.instance_id for one in hosts}
     kept = [line for line in before.splitlines() if line.partition(" ")[0] not in anew]
     lines = [f"{one.instance_id} {key}" for one in hosts for key in one.host_keys]
@@ -84,7 +85,7 @@ def known_hosts(before: str, hosts: Sequence[Host]) -> str:
 
 
 def config(stack_name: str, hosts: Iterable[Host], at: Places, proxy: Mapping[str, Sequence[str]]) -> str:
-    """What ssh_config(5) reads. proxy: by the node's name, the command that carries a connection to it."""
+    """The text for ssh_config(5). proxy: by the node's name, the command that forwards a connection to it."""
     return "\n".join(
         _block(
             f"{stack_name}-{one.name}",
