@@ -1,4 +1,4 @@
-"""Before an engine starts: whether what the nodes have is enough for the service, the same on all of them. Pure."""
+"""Checks before an engine starts: whether each node has what the service needs, and whether all nodes agree. Pure."""
 
 from __future__ import annotations
 
@@ -24,11 +24,12 @@ SPARE_BYTES = 5 * GIB
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What prepare.py tells of a node.
+    """What prepare.py reports about a node.
 
     installed: versions by package. path: where the engine finds the model. sum: of its config.json.
     weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks.
-    taken: who listens on a port of ours, by the port. running: our units that run. service: what they were started for.
+    taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
+    started for.
     """
 
     installed: Mapping[str, str]
@@ -50,7 +51,7 @@ class Prepared:
 
     @property
     def vocabulary(self) -> int:
-        """Tokens that the model knows; 0 where its config does not say."""
+        """The size of the model's vocabulary in tokens; 0 if its config does not say."""
         text = self.config.get("text_config")
         found = self.config.get("vocab_size") or (text.get("vocab_size") if isinstance(text, dict) else None)
         return int(found or 0)
@@ -80,7 +81,7 @@ def prepared(document: Mapping[str, Any]) -> Prepared:
 
 
 def gib(size: int) -> str:
-    """Bytes in words: "12.3 GiB", below 1 GiB in MiB."""
+    """Bytes as text: "12.3 GiB", below 1 GiB in MiB."""
     return f"{size / GIB:.1f} GiB" if size >= GIB else f"{size / (1 << 20):.0f} MiB"
 
 
@@ -93,7 +94,7 @@ def nixl_finding(facts: NodeFacts, planned: Planned, way: Way) -> Finding:
 
 
 def type_finding(planned: Planned) -> Finding | None:
-    """What keeps a type from running the engine; None where nothing does."""
+    """Why an instance type can't run the engine; None if it can."""
     if planned.accelerator_kind != "neuron":
         return None
     return failed(
@@ -141,7 +142,7 @@ def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Findin
     if seen[0] != f"kv_{node.role}":
         return failed("settings", f"kv_role is {seen[0]}, and the node is a {node.role}.", remedy)
     if backends != [way.backend]:
-        # vLLM takes UCX when it is told nothing, and says nothing of it (vllm-project/vllm#41814).
+        # Without a setting, vLLM uses UCX, and prints no message about it (vllm-project/vllm#41814).
         named = listed(backends) if isinstance(backends, list) else "not set, which is UCX"
         return failed(
             "settings", f"the backend of KV transfers is {named}, and {way.backend} is planned.", remedy
@@ -200,12 +201,12 @@ def _room(found: Prepared, service: Service) -> tuple[Finding, ...]:
 
 
 def _power(count: int) -> int:
-    """The power of two that is at least so much: attention heads are divided by it."""
+    """The smallest power of two that is not below this number: it must divide the attention heads."""
     return 1 << max(0, count - 1).bit_length()
 
 
 def _ports(environment: str, found: Prepared) -> Finding:
-    """Ports that others have. Those of our own units are freed when they are started again."""
+    """Ports that other programs use. The ports of our own units become free when the units are restarted."""
     ours = {str(ROUTER_PORT)} if ROUTER_UNIT in found.running else set()
     if ENGINE_UNIT in found.running:
         ours |= set(found.taken) - {str(ROUTER_PORT)}
@@ -222,7 +223,7 @@ def _ports(environment: str, found: Prepared) -> Finding:
 
 
 def agreement(found: Mapping[str, Prepared]) -> tuple[Finding, ...]:
-    """The same engine and the same model on all nodes: else a KV cache is refused, or read as something else."""
+    """The same engine and the same model on all nodes: otherwise a KV cache is refused, or misread."""
     return (
         _same("same engine", {name: one.installed.get(vllm.PACKAGE, "none") for name, one in found.items()}),
         _same("same NIXL", {name: one.installed.get("nixl", "none") for name, one in found.items()}),

@@ -1,4 +1,4 @@
-"""What is served, and how it should go from node to node."""
+"""What is served, and how KV caches should be transferred from node to node."""
 
 from __future__ import annotations
 
@@ -61,9 +61,9 @@ def service_of(document: dict[str, Any]) -> Service | None:
 
 
 def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: dict[str, str]) -> Service:
-    """The service that a command line asks for. BadInput for what can't be right.
+    """The service that a command line describes. BadInput for values that can't be right.
 
-    refused: the engine's flags that are not the user's to give, and why.
+    refused: the engine's flags that the user may not set, and why.
     """
     if not re.fullmatch(r"s3://[^/\s]+/\S+|/\S+|[\w.-]+(/[\w.-]+)?", model):
         raise BadInput(
@@ -80,10 +80,10 @@ def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: 
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """How KV caches should go.
+    """How KV caches should be transferred.
 
     backend:  of NIXL. provider: libfabric's, as NIXL's log names it; empty with UCX, which names none.
-    wire:     whose counters must have seen the bytes: EFA's devices, or the IP interface.
+    wire:     the device whose counters must have seen the bytes: the EFA devices, or the IP interface.
     """
 
     backend: str
@@ -92,7 +92,7 @@ class Way:
 
 
 def way_of(planned: Planned) -> Way:
-    """What the type of the nodes is planned with."""
+    """The plan for the nodes' instance type."""
     nixl = planned.nixl
     return Way(nixl.name, "efa" if nixl.name == LIBFABRIC else "", EFA if planned.efa_interfaces else IP)
 

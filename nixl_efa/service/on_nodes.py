@@ -1,4 +1,4 @@
-"""What is done on the nodes of a service: scripts by Run Command, and what their outputs say."""
+"""The actions on the nodes of a service: scripts by Run Command, and the results in their outputs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 Sections = Mapping[str, Section]
 # An installation of an engine, a copy of a model's weights, all else.
 INSTALL_SECONDS, COPY_SECONDS, SECONDS = 3600, 7200, 300
-# What only looks, so that it may run a second time where its output was cut (run_command.run).
+# Scripts that only read, so that they may run a second time if their output was cut (run_command.run).
 LOOKS = ("node facts", "look", "logs")
 END_LINES = 20
 
@@ -50,13 +50,13 @@ class Unit:
 
     @property
     def is_up(self) -> bool:
-        """It runs, or is about to."""
+        """It runs, or will run soon."""
         return self.state in ("active", "activating", "reloading")
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A node: its units, the service that it was told, and the last proof (of the first consumer alone)."""
+    """A node: its units, the service in its file, and the last proof (only on the first consumer)."""
 
     engine: Unit
     router: Unit | None
@@ -66,7 +66,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class OnNodes:
-    """The nodes of an environment, and the way to them."""
+    """The nodes of an environment, and the means to run scripts on them."""
 
     pair: PairOutputs
     ask: Ask
@@ -202,7 +202,8 @@ class OnNodes:
         return self.python(vllm.program(), given, 3600, "proof")
 
     def write_proof(self, proof: Mapping[str, Any]) -> Mapping[str, Finding]:
-        """What was proven, and of which starts of the engines, on the router's node until it is off."""
+        """Writes what was proven, and for which starts of the engines, to the router's node; it is kept until the node
+        stops."""
         text = base64.b64encode(json.dumps(proof).encode()).decode()
         write = (
             'root=${NIXL_EFA_ROOT:-}\nmkdir -p "$root/run/nixl-efa" && '
@@ -231,7 +232,7 @@ class OnNodes:
 
 
 def _seen(document: Mapping[str, Any]) -> Seen:
-    """What look_at_units.py tells of a node."""
+    """What look_at_units.py reports about a node."""
     engine, *router = (
         Unit(
             state=one["state"],

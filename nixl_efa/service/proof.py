@@ -1,4 +1,4 @@
-"""Whether a service is what was asked for: by its engines' logs, its answers and what was counted. Pure.
+"""Whether a service is what was requested: from its engines' logs, its answers and the counters. Pure.
 
 NIXL falls back to UCX, and libfabric to TCP, without an error: an answer alone proves nothing.
 """
@@ -16,10 +16,11 @@ from nixl_efa.service import vllm
 from nixl_efa.service.before import gib
 from nixl_efa.service.model import EFA, Way
 
-# By so much may the wire's bytes differ from those that NIXL counts.
+# How much the bytes of the network devices may differ from those that NIXL counts.
 TOLERANCE = 0.05
 
-# Why an engine does not start, by its log, and what to do: the first that fits. Words of vLLM, NIXL, PyTorch and CUDA.
+# Why an engine does not start, from its log, and what to do: the first match is used. Messages of vLLM, NIXL, PyTorch
+# and CUDA.
 _REMEDIES = (
     (
         r"out of memory|No available memory for the cache blocks",
@@ -70,7 +71,7 @@ def not_started(end: str) -> Finding:
 
 
 def _cause(lines: list[str]) -> tuple[str, str]:
-    """The line that tells why, and what to do: a cause that is known, else the last error; empty without any."""
+    """The line that says why, and what to do: a known cause, else the last error; empty without any."""
     for pattern, remedy in _REMEDIES:
         if found := next((one for one in lines if re.search(pattern, one)), ""):
             return found, remedy
@@ -79,7 +80,7 @@ def _cause(lines: list[str]) -> tuple[str, str]:
 
 
 def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
-    """What NIXL says of itself in the log of an engine that has started."""
+    """What NIXL reports in the log of an engine that has started."""
     read = vllm.read_log(log)
     again = f"then `nixl-efa serve restart {environment}`"
     if not read.backends:
@@ -120,7 +121,8 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
 def pair_findings(
     environment: str, consumer: str, one: Mapping[str, Any], way: Way, end: str = ""
 ) -> tuple[Finding, ...]:
-    """A producer and a consumer, by vllm_prove.py's part on them. end: of the log of the engine that gave no answer."""
+    """A producer and a consumer, from vllm_prove.py's result for them. end: the end of the log of the engine that gave
+    no answer."""
     link = f"{one['name']} -> {consumer}"
     if one["error"]:
         return (_no_answer(environment, link, one, end),)
@@ -136,7 +138,7 @@ def router_findings(environment: str, one: Mapping[str, Any], end: str = "") -> 
     return (_answer(environment, "router", one), _tokens(environment, "router", one))
 
 
-# Steps of which the producer's engine knows the cause; of the others it is the consumer's.
+# Steps for which the producer's engine knows the cause; for the others, the consumer's engine does.
 OF_PRODUCER = ("alone", "prefill")
 _STEPS = {
     "models": "the engine does not name its model",
@@ -205,7 +207,7 @@ def _tokens(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
 
 
 def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way) -> Finding:
-    """What the wire saw arrive at the consumer, against what NIXL counts."""
+    """The bytes that the network device received at the consumer, compared with those that NIXL counts."""
     counted = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"])).nixl_bytes
     before, after = counters(one["counters_before"]), counters(one["counters_after"])
     by_efa = moved(before, after).received_bytes

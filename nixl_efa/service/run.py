@@ -1,6 +1,7 @@
-"""The story of a service: what is looked at before, the start, the proof; and what runs, afterwards.
+"""The life of a service: the checks before, the start, the proof; later, what runs.
 
-Nothing is called ready before the last step; the router, by which requests come, starts after the engines are proven.
+The service is not ready before the last step. The router, which receives the requests, starts after the engines are
+proven.
 """
 
 from __future__ import annotations
@@ -96,7 +97,7 @@ def start(
 def _before(
     nodes: OnNodes, service: Service, planned: Mapping[str, Planned], way: Way, report: Report, say: Say
 ) -> Mapping[str, Prepared]:
-    """What the nodes have, and what they must have, installed."""
+    """Checks what the nodes have, and installs what they need."""
     for name, wanted in planned.items():
         if unfit := before.type_finding(wanted):
             report.add(name, unfit)
@@ -146,12 +147,13 @@ def _engines(
     *,
     anew: bool,
 ) -> frozenset[str]:
-    """Engines that already run for this service stay, unless again; others are started: the names of their nodes."""
+    """Engines that already run for this service stay, unless `again`; others are started. Returns the names of their
+    nodes."""
     running = {
         name: ENGINE_UNIT in one.running and one.service == service.text and not anew
         for name, one in found.items()
     }
-    # Nobody is answered by what is not proven.
+    # No request may be answered by a service that is not proven.
     if ROUTER_UNIT in found[nodes.router_node.name].running:
         report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
     chosen = [node for node in nodes.pair.nodes if not running[node.name]]
@@ -176,7 +178,7 @@ def _engines(
 def _wait(
     nodes: OnNodes, started: frozenset[str], report: Report, clock: Clock, say: Say
 ) -> Mapping[str, Seen]:
-    """The nodes once every engine answers; none when one of them has ended. started: those that were started now."""
+    """The nodes, as soon as every engine answers; none if an engine has ended. started: those that were started now."""
     begun = told = clock.now()
     while True:
         seen, problems = nodes.look()
@@ -225,7 +227,7 @@ def _prove(
     documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
     report.add_all(problems)
     every = [one for document in documents.values() for one in document["proofs"]]
-    # Why a request has no answer is in the log of the engine that gave none.
+    # The reason for a missing answer is in the log of the engine that gave none.
     now = nodes.look()[0] if any(one["error"] for one in every) else {}
     for name, document in documents.items():
         for one in document["proofs"]:
@@ -253,12 +255,12 @@ def _prove(
         )
     report.ready = not report.is_stopped
     if not report.ready:
-        # Nobody is answered by what is not proven.
+        # No request may be answered by a service that is not proven.
         report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))
 
 
 def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
-    """Whether the router finds a healthy worker of each role in its time; else it is ended."""
+    """Whether the router finds a healthy worker of each role in time; else it is stopped."""
     name = nodes.router_node.name
     begun = clock.now()
     unit = None
@@ -280,14 +282,14 @@ def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
 
 
 def told_service(seen: Mapping[str, Seen]) -> Service | None:
-    """The service that the nodes were told, by the first that knows one."""
+    """The service in the nodes' files: that of the first node that has one."""
     return next(
         (found for one in seen.values() if one.service and (found := service_of(dict(one.service)))), None
     )
 
 
 def status(nodes: OnNodes) -> Report:
-    """What runs, whether it is what was proven, and what it did until now."""
+    """What runs, whether it is what was proven, and its counters until now."""
     seen, problems = nodes.look()
     report = Report(nodes.pair.environment, told_service(seen))
     report.add_all(problems)
@@ -353,7 +355,7 @@ def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Se
 
 
 def stop(nodes: OnNodes) -> Report:
-    """Ends the router, then the engines: requests in flight are lost."""
+    """Stops the router, then the engines: requests in progress are lost."""
     report = Report(nodes.pair.environment, None)
     router = nodes.router_node.name
     report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))

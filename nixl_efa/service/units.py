@@ -12,18 +12,19 @@ from nixl_efa.settings.parts import CONSUMER, PRODUCER
 VENV = "/opt/nixl-efa/venv"
 ROUTER = "vllm-router"
 ROUTER_VERSION = "0.1.17"
-# A worker is out after so many failed looks in a row, each of so many seconds: a busy decode misses one (a trial with
-# the engine on CPUs). A look every two seconds finds one that is back within these.
+# A worker is excluded after so many failed health checks in a row, each with a timeout of so many seconds: a busy
+# decode engine misses one (seen with the engine on CPUs). A check every two seconds finds within that time a worker
+# that is back.
 FAILURES, LOOK_SECONDS, BETWEEN_SECONDS = 3, 5, 2
 # The router ends when its workers are not healthy in this time after its start.
 WORKERS_SECONDS = 24 * 3600
-# systemd's own, and CUDA's compiler, which an engine may want.
+# The default of systemd, and CUDA's compiler, which an engine may need.
 _PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """A word of a command that is in the unit's environment: one word, whatever it holds."""
+    """A word of a command that comes from the unit's environment: always one word, also with spaces in it."""
 
     name: str
 
@@ -41,7 +42,7 @@ def engine_unit(
 ) -> str:
     """An engine's unit. what: the engine in words. variables: NAME=VALUE.
 
-    A variable of the user's own is in /etc/nixl-efa/service.env, which wins.
+    The user's own variables are in /etc/nixl-efa/service.env, which has precedence.
     """
     given = "".join(f"Environment={word(one)}\n" for one in variables)
     return f"""\
@@ -64,7 +65,7 @@ TimeoutStopSec=60
 
 
 def router_command(pair: PairOutputs) -> tuple[str, ...]:
-    """The router's words. No circuit breaker: it would keep a producer out for a minute after its engine is back."""
+    """The router's words. No circuit breaker: it would exclude a producer for one minute after its engine is back."""
     workers: list[str] = []
     for role, option in ((PRODUCER, "--prefill"), (CONSUMER, "--decode")):
         for node in pair.of_role(role):
@@ -73,7 +74,7 @@ def router_command(pair: PairOutputs) -> tuple[str, ...]:
         f"{VENV}/bin/{ROUTER}",
         "--vllm-pd-disaggregation",
         *workers,
-        *("--host", "0.0.0.0"),  # the security group says who reaches it
+        *("--host", "0.0.0.0"),  # the security group decides who can reach it
         *("--port", str(ROUTER_PORT)),
         *("--health-failure-threshold", str(FAILURES)),
         *("--health-success-threshold", "1"),

@@ -1,6 +1,6 @@
 """vLLM as the engine: its package, its command, what its log and its metrics say. Pure.
 
-Seen with 0.32.0 (tests/recorded/vllm); what another engine needs is a module with these members.
+Seen with 0.32.0 (tests/recorded/vllm). Another engine needs a module with the same members.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from nixl_efa.service.units import VENV, Variable
 
 NAME, WORDS = "vllm", "vLLM"
 PACKAGE = "vllm"
-# What was tried with the router and with NIXL 1.5.0 (docs/serve.md).
+# The versions that were tested with the router and with NIXL 1.5.0 (docs/serve.md).
 VERSION = "0.32.0"
 HEALTH = "/health"
 _OURS = "it follows from the node's role."
@@ -27,9 +27,9 @@ REFUSED = {
     "--api-key": "it would stand in Run Command's history; who reaches the ports is the security group's.",
     "--uds": "the nodes reach each other by TCP.",
 }
-# NIXL names libfabric's provider at this level alone.
+# NIXL names libfabric's provider only at this level.
 VARIABLES = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
-# The lines of a log that are read here. Of those with "rails" alone there is one for each layer of each rank.
+# The lines of a log that are read here. The lines with "rails" alone: one for each layer of each rank.
 LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback|Failed to load plugin"
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
@@ -40,7 +40,7 @@ _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
 class Log:
     """What an engine's log says of NIXL. backends: as often as they are named; provider: of libfabric, or empty.
 
-    fallback: the line that tells of a fall-back to TCP. Each line is as it was found.
+    fallback: the line that reports a fallback to TCP. Each line is unchanged.
     """
 
     backends: tuple[str, ...]
@@ -68,7 +68,7 @@ def _last(lines: list[str], pattern: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """Of an engine since its start: prompt tokens by where they came from, and what NIXL moved."""
+    """The counters of an engine since its start: prompt tokens by their source, and what NIXL moved."""
 
     transferred: int
     computed: int
@@ -110,7 +110,7 @@ def command(service: Service, path: str, role: str) -> tuple[str | Variable, ...
         "serve",
         path,
         *("--served-model-name", service.model),
-        *("--host", "0.0.0.0"),  # the security group says who reaches it
+        *("--host", "0.0.0.0"),  # the security group decides who can reach it
         *("--port", str(ENGINE_PORTS[role])),
         *("--kv-transfer-config", Variable("PAIR_KV_TRANSFER_CONFIG")),
         *service.flags,
@@ -147,5 +147,5 @@ def _value(flags: tuple[str, ...], names: tuple[str, ...]) -> str:
 
 
 def program() -> str:
-    """What makes the proof's requests on a consumer's node."""
+    """The program that sends the requests of the proof on a consumer's node."""
     return Path(__file__).with_name("vllm_prove.py").read_text(encoding="utf-8")
