@@ -1,7 +1,7 @@
-"""The check before the launch: every reason for which it would fail, or succeed and disappoint.
+"""The check before the launch: every reason why it would fail, or succeed without useful nodes.
 
-facts   what was seen (frozen values)       gather  boto3 clients -> facts, a module a subject
-rules   facts -> findings, pure             runner  all questions side by side, then the rules
+facts   what was seen (frozen values)       gather  boto3 clients -> facts, one module for each subject
+rules   facts -> findings, pure             runner  all questions in parallel, then the rules
 """
 
 from __future__ import annotations

@@ -27,13 +27,13 @@ from nixl_efa.state import State
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """A question that gave nothing.
+    """A question that got no answer.
 
     permission: the IAM action that the question needs ("ec2:DescribeSubnets").
-    reason:     one line that says why, with the way out.
-    denied:     AWS refused the permission, as against any other error.
-    told_elsewhere: it could not be answered for a reason that another finding says.
-    cause, remedy: what denied it and what to do, where AWS says more than that the permission is missing.
+    reason:     one line that says why, and what to do.
+    denied:     whether AWS denied the permission; false for any other error.
+    told_elsewhere: another finding reports why it could not be answered.
+    cause, remedy: what denied it and what to do, when AWS says more than that the permission is missing.
     """
 
     permission: str
@@ -50,7 +50,7 @@ Answer = Union[T, NoAnswer]  # noqa: UP007
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """Where a reservation that isn't in the wanted region was looked for."""
+    """The search in other regions for a reservation that isn't in the wanted region."""
 
     found: tuple[Reservation, ...]
     asked: tuple[str, ...]
@@ -59,7 +59,7 @@ class Elsewhere:
 
 @dataclass(frozen=True, slots=True)
 class TypeInEc2:
-    """An instance type as DescribeInstanceTypes has it today, in the region."""
+    """An instance type in the region, from DescribeInstanceTypes."""
 
     name: str
     vcpu: int
@@ -72,11 +72,11 @@ class TypeInEc2:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` its tag STACK_TAG.
+    """An instance that takes up capacity. `vcpu` is the size that a quota counts; `stack` is its tag STACK_TAG.
 
-    reservation_id: the one that it runs in; reservation_target: the one that its launch named. EC2 takes an instance
-    whose launch names none into an open reservation by itself. node: which one it is by the stack's state; empty where
-    that does not tell.
+    reservation_id: the reservation that it runs in. reservation_target: the one that its launch named. EC2 puts an
+    instance whose launch names none into an open reservation. node: the node's name in the stack's state; empty when
+    the state does not have it.
     """
 
     id: str
@@ -110,8 +110,8 @@ class Quota:
 
 @dataclass(frozen=True, slots=True)
 class Vpc:
-    """A VPC; the default one serves settings that name none. `tenancy` is that of all that is launched into it, `cidrs`
-    are its IPv4 blocks, the first one first."""
+    """A VPC; settings that name none use the default one. `tenancy` is that of every instance that is launched into it.
+    `cidrs` are its IPv4 blocks, the primary one first."""
 
     id: str
     is_default: bool
@@ -122,8 +122,8 @@ class Vpc:
 
 @dataclass(frozen=True, slots=True)
 class Subnet:
-    """A subnet. `auto_public` is its own setting for public addresses at launch; `ipv6_only`: it has no IPv4; `owner`:
-    the account that has it, which may share it."""
+    """A subnet. auto_public: its own setting for public addresses at launch. ipv6_only: it has no IPv4. owner: the
+    account that owns it, which may share it."""
 
     id: str
     vpc_id: str
@@ -176,12 +176,12 @@ class Endpoint:
 
     @property
     def serves(self) -> str:
-        """The service by its name in AWS's own addresses ("ssm", "s3")."""
+        """The short name of the service, as in its host name ("ssm", "s3")."""
         return self.service.rsplit(".", 1)[-1]
 
     @property
     def is_usable(self) -> bool:
-        """Whether a node that knows only the service's public name gets through it."""
+        """Whether a node that knows only the service's public name reaches the service through it."""
         if self.state.lower() != "available":
             return False
         return self.kind == "Gateway" or (self.kind == "Interface" and self.private_dns)
@@ -211,7 +211,7 @@ class SecurityGroup:
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """An Elastic IP of the region. `own` is one of this stack; `stack` its tag STACK_TAG."""
+    """An Elastic IP of the region. own: whether it is one of this stack. stack: its tag STACK_TAG."""
 
     allocation_id: str
     own: bool
@@ -220,7 +220,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A thing that has a name of the stack. kind: its type in Terraform; vpc_id: of a security group."""
+    """A resource that has one of the stack's names. kind: its type in Terraform. vpc_id: only for a security group."""
 
     kind: str
     name: str
@@ -237,8 +237,8 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A machine image. `platform` is EC2's PlatformDetails ("Linux/UNIX"), `root_gib` its root's least size; `allowed`
-    is ImageAllowed, None where the account does not look."""
+    """A machine image. platform: EC2's PlatformDetails ("Linux/UNIX"). root_gib: the least size of its root volume.
+    allowed: ImageAllowed, None when Allowed AMIs is disabled in the account."""
 
     id: str
     name: str
@@ -259,8 +259,8 @@ class Image:
 class VolumeKey:
     """The KMS key of the nodes' volumes.
 
-    owner: its account; empty for AWS's own key, alias/aws/ebs. state: KMS's KeyState; empty where it may not be read;
-    "gone" for one that is not there, "no key for EBS (...)" for an asymmetric one.
+    owner: its account; empty for AWS's own key, alias/aws/ebs. state: KMS's KeyState; empty without the permission to
+    read it; "gone" for a key that does not exist, "no key for EBS (...)" for an asymmetric one.
     """
 
     id: str
@@ -270,7 +270,7 @@ class VolumeKey:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """An instance profile of the user's. role_arn: empty for one without a role. for_ec2: EC2 may assume it."""
+    """An instance profile of the user. role_arn: empty when it has no role. for_ec2: EC2 may assume the role."""
 
     name: str
     role_arn: str = ""
@@ -279,9 +279,9 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """What IAM's simulation says of an action on a resource: "allowed", "implicitDeny" or "explicitDeny".
+    """The result of IAM's simulation for an action on a resource: "allowed", "implicitDeny" or "explicitDeny".
 
-    missing: context keys that the policies look at and that nobody could give it.
+    missing: context keys that the policies need and whose values are not known here.
     """
 
     action: str
@@ -292,7 +292,7 @@ class Simulated:
 
 @dataclass(frozen=True, slots=True)
 class DryRun:
-    """EC2's answer to a RunInstances DryRun; "DryRunOperation" is the good one."""
+    """EC2's answer to a RunInstances DryRun; "DryRunOperation" means that the launch would be accepted."""
 
     code: str
     message: str
@@ -300,7 +300,7 @@ class DryRun:
 
 @dataclass(frozen=True, slots=True)
 class BlockHealth:
-    """What EC2's DescribeCapacityBlockStatus says of an UltraServer block's interconnect ("ok", "impaired")."""
+    """The state of an UltraServer block's interconnect in DescribeCapacityBlockStatus ("ok", "impaired")."""
 
     reservation_ids: tuple[str, ...]
     interconnect: str
@@ -308,16 +308,16 @@ class BlockHealth:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Everything that was seen, each part by itself or NoAnswer. None: there was no reason to look.
+    """Everything that was seen. Each part is a value, or NoAnswer, or None when there was no reason to ask.
 
-    The parts that settings may leave open are found out on the way: `zone` and `reservation_id` from
-    Parameter Store, `subnet` by the stack's own choice, `image` by its public parameter. `own_vpc` is the subnet's.
+    Parts that the settings may leave open are read or chosen as the stack does it: `zone` and `reservation_id` from
+    Parameter Store, `subnet` by the stack's rule, `image` from its public parameter. `own_vpc` is the subnet's VPC.
 
     used_by: the accounts that run instances in the launch's reservation, and how many.
-    network_nodes: what EC2 tells of the environment's reservations, by id, where it has several.
-    state:   the stack's Terraform state. provider: which version of the AWS provider the next run takes.
+    network_nodes: the network nodes of the environment's reservations, by id, when it has several.
+    state:   the stack's Terraform state. provider: the version of the AWS provider that the next run uses.
     rates:   the prices of a launch On-Demand or on Spot.
-    ec2_names, iam_names: what has the stack's names (Launch.unique_names), whosever it is.
+    ec2_names, iam_names: resources with the stack's names (Launch.unique_names), whoever owns them.
     """
 
     account: Answer[Account]

@@ -1,4 +1,4 @@
-"""The launch as one RunInstances: what the dry run asks, and the AWS CLI call that asks the same. Pure."""
+"""The launch as one RunInstances request, for the dry run, and the AWS CLI call with the same request. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from nixl_efa.checks.facts import Image
 from nixl_efa.launch import Launch
 from nixl_efa.node_names import Node
 
-# All that the launch of a node has and a request before it has not, or has otherwise, by member of RunInstances.
+# The differences between the launch of a node and this request, which is sent before the stack exists: members of
+# RunInstances that are missing here or have another value.
 NOT_BEFORE_THE_STACK: Mapping[str, str] = {
     "IamInstanceProfile": "the stack makes the nodes' role and profile, unless the settings name one",
     "Placement": "the stack makes the placement group",
@@ -22,18 +23,18 @@ NOT_BEFORE_THE_STACK: Mapping[str, str] = {
     "MinCount, MaxCount": "one request asks for every node at once, with the first one's tags and user data",
 }
 
-# What Terraform's AWS provider says of an instance where a configuration says nothing: EC2's own defaults.
+# Values that Terraform's AWS provider sends for an instance when the configuration has none: EC2's own defaults.
 _SAID_BY_THE_PROVIDER: Mapping[str, Any] = {
     "Monitoring": {"Enabled": False},
     "HibernationOptions": {"Configured": False},
     "DisableApiTermination": False,
     "EbsOptimized": False,
 }
-# The longest that they can be: EC2 measures the user data.
+# The longest possible address, since EC2 limits the length of the user data.
 _ADDRESS = "255.255.255.255"
 _BUCKET = "b" * 63
 
-# What the AWS CLI is told: neither EC2's defaults, nor the user data, which is a file.
+# The options of the AWS CLI call: without EC2's defaults, and without the user data, which is a file.
 _TOLD_TO_THE_CLI = {
     "InstanceType": "--instance-type",
     "ImageId": "--image-id",
@@ -48,7 +49,7 @@ _TOLD_TO_THE_CLI = {
 
 
 def request(launch: Launch, *, subnet_id: str, image: Image, reservation_id: str | None) -> dict[str, Any]:
-    """The members of RunInstances: the launch as the stack makes it, but for NOT_BEFORE_THE_STACK."""
+    """The members of RunInstances: the launch as the stack makes it, except for NOT_BEFORE_THE_STACK."""
     first = launch.nodes[0]
     body: dict[str, Any] = {
         **_SAID_BY_THE_PROVIDER,
@@ -124,7 +125,7 @@ def _interfaces(launch: Launch, subnet_id: str) -> list[dict[str, Any]]:
 
 
 def _tags(launch: Launch, node: Node) -> dict[str, dict[str, str]]:
-    # The provider gives the volume its Name and Role only when it is there.
+    # The provider sets the volume's tags Name and Role only after the volume exists.
     own = launch.tags_of(node)
     return {"network-interface": own, "instance": own, "volume": dict(launch.tags)}
 
@@ -135,8 +136,8 @@ def _user_data(launch: Launch, node: Node) -> str:
 
 
 def _interface_words(interfaces: Sequence[Mapping[str, Any]]) -> str:
-    """The interfaces as a shell takes them: equal ones on cards in a row are one word with a range in braces,
-    since 33 words could not be read."""
+    """The interfaces as words for a shell. Equal interfaces on consecutive cards are one word with a range in braces,
+    since 33 words would be hard to read."""
     runs: list[list[Mapping[str, Any]]] = []
     for each in interfaces:
         if runs and {**runs[-1][-1], "NetworkCardIndex": runs[-1][-1]["NetworkCardIndex"] + 1} == each:

@@ -9,7 +9,7 @@ from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """A program of this machine: its version ("" when it does not tell) and where it is ("" for absent)."""
+    """A program of this machine: its version ("" when not known) and its path ("" when it is missing)."""
 
     name: str
     version: str
@@ -22,9 +22,9 @@ class Machine:
 
     cdk:             the command line of cdktf or cdktn.
     library:         the version of the Python package of that name.
-    cdk_fails:       why Node.js can't load the command line's module of machine code; empty where it can.
-    least_terraform: the oldest that can deploy the stack.
-    no_app:          the program of cdktf.json's app, where a shell does not find it; empty where it does.
+    cdk_fails:       why Node.js can't load the command line's native module; empty when it can.
+    least_terraform: the oldest Terraform that can deploy the stack.
+    no_app:          the program of cdktf.json's app when a shell does not find it; empty when it does.
     install:         the command that installs the command line here.
     """
 

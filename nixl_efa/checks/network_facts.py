@@ -1,4 +1,4 @@
-"""What is in the way of traffic, as EC2 tells it: network ACLs, Block Public Access, DHCP options, a Local Zone.
+"""What can block traffic, as EC2 shows it: network ACLs, Block Public Access, DHCP options, a Local Zone.
 
 Plain values."""
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal
 
-# The addresses of a rule that names no one's in particular.
+# The addresses of a rule that is for all addresses.
 ANYWHERE = IPv4Network("0.0.0.0/0")
 HTTP = range(80, 81)
 HTTPS = range(443, 444)
-# Where answers come back to: net.ipv4.ip_local_port_range of Linux, 32768 to 60999 (kernel documentation,
+# The ports to which answers are sent: net.ipv4.ip_local_port_range of Linux, 32768 to 60999 (kernel documentation,
 # networking/ip-sysctl; VPC user guide, nacl-ephemeral-ports).
 ANSWERS = range(32768, 61000)
 
@@ -39,11 +39,11 @@ class NetworkAcl:
     entries: tuple[AclEntry, ...]
 
     def tcp(self, *, egress: bool, remote: IPv4Network, ports: range) -> Passage:
-        """Whether TCP to (egress) or from `remote` passes on these ports: the rule with the lowest number that fits
-        decides, and what no rule fits is denied (VPC user guide, nacl-rules).
+        """Whether TCP to (egress) or from `remote` passes on these ports. The matching rule with the lowest number
+        decides; traffic without a matching rule is denied (VPC user guide, nacl-rules).
 
-        "partly": some of the ports or of the addresses pass. ANYWHERE is the internet: a rule for private addresses
-        says nothing about it, and one that denies a part of it leaves it open.
+        "partly": only some of the ports or addresses pass. ANYWHERE means the internet: a rule for private addresses
+        does not match it, and a rule that denies only a part of it leaves it open.
         """
         open_ports: set[int] = set()
         undecided = set(ports)
@@ -93,7 +93,7 @@ class PublicAccess:
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A VPC or subnet that Block Public Access leaves out, by id: "allow-bidirectional" or "allow-egress"."""
+    """A VPC or subnet that is excluded from Block Public Access, by id: "allow-bidirectional" or "allow-egress"."""
 
     id: str
     mode: str
@@ -112,7 +112,7 @@ AMAZON_DNS = "AmazonProvidedDNS"
 
 @dataclass(frozen=True, slots=True)
 class LocalZone:
-    """A Local Zone that the pair is to be in. group: what the account opts in to."""
+    """The Local Zone in which the pair is to be. group: the zone group that the account must opt in to."""
 
     name: str
     group: str

@@ -1,6 +1,6 @@
-"""What of all that was seen is this stack's own: what its state has, or what carries a tag of its alone. Pure.
+"""Which of the resources that were seen belong to this stack: those in its state, or with a tag only it uses. Pure.
 
-A Name tag is none: two working copies, or two backends, can have the same names.
+The tag Name does not show this: two working copies, or two backends, can have the same names.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Owned = TypeVar("Owned", Running, Address)
 
 
 def owned(facts: Facts, launch: Launch) -> Facts:
-    """The facts with what is the stack's own marked as such."""
+    """The facts, with the stack's own resources marked."""
     state = None if isinstance(facts.state, NoAnswer) else facts.state
     if not isinstance(facts.running, NoAnswer):
         facts = replace(facts, running=own_instances(facts.running, launch, state))
@@ -30,7 +30,7 @@ def owned(facts: Facts, launch: Launch) -> Facts:
 
 
 def own_instances(running: Iterable[Running], launch: Launch, state: State | None) -> tuple[Running, ...]:
-    """The instances, the stack's own marked. state: None where it was not read."""
+    """The instances, with the stack's own marked. state: None when it was not read."""
     known = _ids(state)
     names = {one.id: name.replace("_", "-") for name, one in state.nodes.items()} if state is not None else {}
     marked = (_mark(one, one.id, launch, known) for one in running)
@@ -38,8 +38,8 @@ def own_instances(running: Iterable[Running], launch: Launch, state: State | Non
 
 
 def of_another(launch: Launch, own: Running) -> bool:
-    """Whether one of the stack's own is a node of the environment outside this request: by the state, else
-    by its Name tag, which changes with project_prefix."""
+    """Whether an instance of the stack is a node of another request of the environment: by the state, else by its tag
+    Name, which changes with project_prefix."""
     if own.node:
         names = {node.name for node in launch.every_node}
         return own.node in names - {node.name for node in launch.nodes}

@@ -1,6 +1,7 @@
-"""What a deployment does in AWS beside RunInstances, which the dry run tries: actions, by what they are done to. Pure.
+"""The actions of a deployment besides RunInstances, which the dry run tests, by resource. Pure.
 
-IAM's simulation is asked for them. A dry run of RunInstances can't tell whether the role may be made or passed.
+They are tested with IAM's simulation: a dry run of RunInstances does not show whether the role may be created or
+passed.
 """
 
 from __future__ import annotations
@@ -11,14 +12,14 @@ from dataclasses import dataclass, field
 from nixl_efa.account import Account
 from nixl_efa.launch import Launch
 
-# Any policy that allows the action on a whole kind of resource allows it on this one.
+# An example of an id: a policy that allows the action on all resources of a kind allows it on this one.
 _SOME = "0123456789abcdef0"
 _TO_EC2 = {"iam:PassedToService": "ec2.amazonaws.com"}
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Actions on one resource, and what the request says beside it, by context key."""
+    """Actions on one resource, and the values of context keys in the request."""
 
     resource: str
     actions: tuple[str, ...]
@@ -26,14 +27,14 @@ class Wanted:
 
 
 def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted, ...]:
-    """What a first deployment of the launch's environment needs, by resource; names as the stack gives them.
+    """The actions of a first deployment of the launch's environment, by resource, with the stack's names.
 
-    role_arn: of the profile that the settings name, where it was seen.
+    role_arn: the role of the profile that the settings name, if it was seen.
     """
     iam = f"arn:{account.partition}:iam::{account.id}"
     ec2 = f"arn:{account.partition}:ec2:{launch.region}:{account.id}"
     name = launch.name_of(launch.region)[:64]
-    # Conditions may be on the tags with which things are made, and which they then have (nixl_efa.policy's are).
+    # Policies may have conditions on the tags in the request and on the resource (those of nixl_efa.policy have).
     tags = {
         f"{key}/{tag}": value
         for key in ("aws:RequestTag", "aws:ResourceTag")
@@ -88,7 +89,7 @@ def wanted(launch: Launch, account: Account, role_arn: str = "") -> tuple[Wanted
 
 
 def wanted_of_nodes(launch: Launch, account: Account) -> tuple[Wanted, ...]:
-    """What the role of a profile of the user's own has to allow (node_policy.py), as far as no pair does without."""
+    """The actions that the role of a user's own profile must allow in every case (a part of node_policy.py)."""
     instance = f"arn:{account.partition}:ec2:{launch.region}:{account.id}:instance/i-{_SOME}"
     bucket = _some_bucket(launch, account.partition)
     channels = ("CreateControlChannel", "CreateDataChannel", "OpenControlChannel", "OpenDataChannel")
@@ -101,7 +102,7 @@ def wanted_of_nodes(launch: Launch, account: Account) -> tuple[Wanted, ...]:
 
 
 def _some_bucket(launch: Launch, partition: str) -> str:
-    """AWS completes the bucket's name when it is made."""
+    """An example of the bucket's ARN: AWS adds the end of the name at creation."""
     return f"arn:{partition}:s3:::{launch.name_of('')}{_SOME}"
 
 

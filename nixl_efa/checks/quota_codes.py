@@ -1,9 +1,9 @@
 """Which quota of vCPUs an instance type counts against.
 
-Source: EC2 user guide, ec2-on-demand-instances and using-spot-limits (tests/recorded/quotas). One quota serves a class
-of families, in vCPUs of everything that runs. P Instances on Spot are told apart by QuotaName alone: one edition of the
-page has "All P5 ..." beside "All P4, P3 and P2 ...", another one "All P ..." under the second one's code, and public
-tools disagree about P6.
+Source: EC2 user guide, ec2-on-demand-instances and using-spot-limits (tests/recorded/quotas). A quota is for a class of
+families, in vCPUs of all running instances. For P instances on Spot only QuotaName shows which quota is for which
+family: one edition of the page has "All P5 ..." and "All P4, P3 and P2 ...", another edition has "All P ..." with the
+code of the latter, and public tools disagree about P6.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from nixl_efa.checks.facts import Quota
 
 @dataclass(frozen=True, slots=True)
 class QuotaClass:
-    """The families that share a quota, by the letters that begin their names, and its codes for each market.
+    """The families that share a quota, by the first letters of their names, and the quota's codes for each market.
 
-    More than one code: the quotas' names say which families each is for. None: EC2 sells no Spot Instances.
+    More than one code: the names of the quotas show which families each is for. No code for Spot: EC2 sells none.
     """
 
     families: tuple[str, ...]
@@ -51,7 +51,7 @@ GP3_STORAGE = "L-7A658B76"
 
 
 def quota_class(instance_type: str) -> QuotaClass | None:
-    """The class of a type ("p5.48xlarge" -> the P families), None for one that no class is known for."""
+    """The class of a type ("p5.48xlarge" -> the P families); None when no class is known for it."""
     letters = _LETTERS.match(instance_type)
     if letters is None:
         return None
@@ -59,8 +59,8 @@ def quota_class(instance_type: str) -> QuotaClass | None:
 
 
 def vcpu_quotas(instance_type: str, market: str) -> tuple[str, ...]:
-    """The codes of which a launch counts against one; none for a Capacity Block, which counts against no quota
-    (EC2 user guide, ec2-capacity-blocks), and for a type whose class is not known."""
+    """The codes of the quotas that may count a launch; one of them does. None for a Capacity Block, which counts
+    against no quota (EC2 user guide, ec2-capacity-blocks), and none for a type whose class is not known."""
     kind = quota_class(instance_type)
     if kind is None or market == "capacity-block":
         return ()
@@ -68,9 +68,9 @@ def vcpu_quotas(instance_type: str, market: str) -> tuple[str, ...]:
 
 
 def counted_by(quotas: Iterable[Quota], instance_type: str, market: str) -> Quota | None:
-    """The one among the quotas of the account that a type counts against; None when their names don't tell.
+    """The quota of the account that a type counts against; None when the quotas' names don't show it.
 
-    quotas: those that exist of vcpu_quotas().
+    quotas: those of vcpu_quotas() that exist.
     """
     codes = vcpu_quotas(instance_type, market)
     seen = [each for each in quotas if each.code in codes]

@@ -16,9 +16,9 @@ INDENT = 6
 
 
 def lines(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
-    """What is shown of a finding, its level first; below it what to do, and the command that shows the same by hand.
+    """The lines of a finding: its level and message, then what to do, then the command to look at the same by hand.
 
-    width: of the terminal in characters, None without one. shown: a text as it is printed.
+    width: of the terminal in characters, None without a terminal. shown: changes a text for printing.
     """
     head = f"{finding.level.value}  {finding.check:{_NAME_WIDTH}}  "
     found = folded(shown(finding.message), width, head, INDENT)
@@ -28,7 +28,7 @@ def lines(finding: Finding, width: int | None, shown: Callable[[str], str]) -> l
 
 
 def by_hand(finding: Finding, width: int | None, shown: Callable[[str], str]) -> list[str]:
-    """The command that shows the same, in a line, or in several on a narrow terminal; none without a command."""
+    """The command that shows the same, in one line, or in several on a narrow terminal; empty without a command."""
     if not finding.command:
         return []
     lead = "by hand: "

@@ -1,8 +1,8 @@
-"""The whole check: every question side by side, then the rules.
+"""The whole check: every question in parallel, then the rules.
 
-A question that needs another one's answer waits for it. No such chain is longer than three calls (VPC, subnets, dry
-run; parameter, image, dry run), so the whole takes no longer than the three slowest calls in turn. Every other
-region is asked for a missing reservation in the second place, beside them.
+A question that needs another answer waits for it. No such chain is longer than three calls (VPC, subnets, dry run;
+parameter, image, dry run), so the whole takes at most as long as the three slowest calls one after the other. The
+search of all other regions for a missing reservation is a second call, in parallel with these.
 """
 
 from __future__ import annotations
@@ -46,16 +46,17 @@ def run(
     at_synthesis: bool = False,
     environ: Mapping[str, str] | None = None,
 ) -> list[Finding]:
-    """Every finding on the launch that the settings describe; raises nothing that AWS or the network does.
+    """Every finding on the launch that the settings describe. Errors of AWS or the network are findings, not raised.
 
-    min_hours: hours that a reservation must still last; None takes the setting.
-    must_be_active: a deployment follows: a reservation that is still to start is then a FAIL, else a WARN.
-    replace_nodes: a replacement of running nodes is agreed, or asked for elsewhere: it is no FAIL.
-    profile:   the AWS profile that the clients were made for; the commands to look by hand name it.
-    project:   the directory of cdktf.json, below which a local state lies; when given, the environment's state says
-               what is its own, and which of its names others have.
-    at_synthesis: the look of a synthesis: without the programs of this machine, by the search path in `environ`,
-               without a comparison of the state with what runs, and without other environments' lost files.
+    min_hours: hours that a reservation must still last; None uses the setting.
+    must_be_active: a deployment follows: a reservation that has not started is then a FAIL, else a WARN.
+    replace_nodes: the user agrees to a replacement of running nodes, or is asked elsewhere: it is not a FAIL.
+    profile:   the AWS profile of the clients; the commands to look by hand name it.
+    project:   the directory of cdktf.json, in which a local state is; when given, the environment's state shows which
+               resources are its own, and which of its names others have.
+    at_synthesis: the check of a synthesis: without the programs of this machine (those on the search path in
+               `environ`), without the comparison of the state with what runs, and without other environments' lost
+               files.
     """
     launch = launch_of(settings, min_hours=min_hours, must_be_active=must_be_active, profile=profile or "")
     known = environ or {}
@@ -102,8 +103,8 @@ def run(
 
 
 def findings(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Finding]:
-    """The findings on facts that were seen for each request of a launch. One fault of the credentials or the network is
-    shown once, by the question for the credentials, and not by every other one again."""
+    """The findings on the facts of each request of a launch. A fault of the credentials or the network is shown only
+    once, by the question about the credentials, and not by every other question again."""
     return judge([(launch, _once(facts)) for launch, facts in requests], now)
 
 

@@ -1,4 +1,4 @@
-"""The questions: each a function from a boto3 client to plain facts, a module for each subject. They read only.
+"""The questions: functions from a boto3 client to plain facts, one module for each subject. They only read.
 
-boto3 and its types are imported for the type checker alone; the clients are handed in.
+boto3 and its types are imported only for the type checker; the clients are arguments.
 """

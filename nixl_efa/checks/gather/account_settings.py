@@ -1,4 +1,4 @@
-"""What the account sets and allows: Allowed AMIs, the EBS key, the Spot role, and what IAM's simulation says."""
+"""Settings and permissions of the account: Allowed AMIs, the EBS key, the Spot role, and IAM's simulation."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_iam import IAMClient
 
-# What EC2 calls the key that AWS keeps in each account (EC2 API reference, GetEbsDefaultKmsKeyId).
+# EC2's name for the key that AWS keeps in each account (EC2 API reference, GetEbsDefaultKmsKeyId).
 AWS_KEY = "alias/aws/ebs"
-# EBS encrypts with no other (EC2 API reference, ModifyEbsDefaultKmsKeyId; KMS API reference, KeyMetadata).
+# EBS encrypts only with keys of this kind (EC2 API reference, ModifyEbsDefaultKmsKeyId; KMS API reference,
+# KeyMetadata).
 _SYMMETRIC = "SYMMETRIC_DEFAULT"
 SPOT_ROLE = "AWSServiceRoleForEC2Spot"
 
@@ -35,9 +36,9 @@ def default_key(ec2: EC2Client) -> str:
 
 
 def volume_key(kms: Callable[[], Any], key_id: str, account_id: str) -> VolumeKey:
-    """A key by its id, ARN or alias. AWS's own is never looked at.
+    """A key by its id, ARN or alias. AWS's own key is never looked up.
 
-    Of a key of another account that KMS doesn't show, no more than its account.
+    For a key of another account that KMS doesn't show, the result has only the account.
     """
     from botocore.exceptions import ClientError
 
@@ -61,7 +62,7 @@ def volume_key(kms: Callable[[], Any], key_id: str, account_id: str) -> VolumeKe
 
 
 def has_spot_role(iam: IAMClient) -> bool:
-    """Whether the role is there with which EC2 asks for Spot Instances."""
+    """Whether the role that EC2 uses to request Spot Instances exists."""
     from botocore.exceptions import ClientError
 
     try:
@@ -88,8 +89,8 @@ def profile(iam: IAMClient, name: str) -> Profile | None:
 
 
 def _is_for_ec2(trust: Mapping[str, Any] | str) -> bool:
-    """Whether a statement of a role's trust policy is for EC2, which it is called ec2.amazonaws.com.cn in, too, in
-    China (IAM user guide, reference_policies_elements_principal)."""
+    """Whether a statement of a role's trust policy is for EC2. In China EC2 is also called ec2.amazonaws.com.cn (IAM
+    user guide, reference_policies_elements_principal)."""
     document = trust if isinstance(trust, Mapping) else {}
     statements = document.get("Statement", [])
     for one in statements if isinstance(statements, list) else [statements]:
@@ -104,13 +105,13 @@ def _is_for_ec2(trust: Mapping[str, Any] | str) -> bool:
 
 
 def simulated(iam: IAMClient, account: Account, wanted: tuple[Wanted, ...]) -> tuple[Simulated, ...]:
-    """What IAM's simulation says of each action for whoever asks; empty for who has no policies of their own: an
-    account's root, a federated user."""
+    """The results of IAM's simulation for the identity of these credentials; empty for an identity without policies of
+    its own: an account's root, a federated user."""
     return simulated_for(iam, _policy_source(iam, account), wanted)
 
 
 def simulated_for(iam: IAMClient, source: str, wanted: tuple[Wanted, ...]) -> tuple[Simulated, ...]:
-    """What IAM's simulation says of each action for a user or a role, a call for each resource."""
+    """The results of IAM's simulation for a user or a role, with one call for each resource."""
     if not source:
         return ()
 
@@ -142,8 +143,8 @@ def simulated_for(iam: IAMClient, source: str, wanted: tuple[Wanted, ...]) -> tu
 
 
 def _policy_source(iam: IAMClient, account: Account) -> str:
-    """The user or role whose policies count. An assumed role's ARN names the role without its path (IAM user guide,
-    reference_identifiers), so the role itself is asked for."""
+    """The ARN of the user or role whose policies count. An assumed role's ARN has the role's name without its path (IAM
+    user guide, reference_identifiers), so the role's own ARN is requested."""
     kind, _, rest = account.arn.rpartition(":")[2].partition("/")
     if kind == "assumed-role":
         return iam.get_role(RoleName=rest.partition("/")[0])["Role"]["Arn"]

@@ -1,4 +1,4 @@
-"""How a check asks: side by side in threads, each question waiting only for those that it needs."""
+"""How a check asks: in parallel threads. Each question waits only for the answers that it needs."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# More than there are questions: one that waits for another one must not keep it from a thread.
+# More than the number of questions: a question that waits for another one must not take the thread that it needs.
 _THREADS = 60
 
 
 class Asking:
     """Questions about one launch's surroundings. A context manager: its threads end with the block.
 
-    beside: who asks for another request of the same environment: what is the same for both, by its key, is asked once.
+    beside: the Asking for another request of the same environment. A question with a key is asked once for both.
     """
 
     def __init__(self, launch: Launch, clients: Clients, beside: Asking | None = None) -> None:
@@ -48,9 +48,9 @@ class Asking:
         self._pool.shutdown(wait=error is None, cancel_futures=True)
 
     def begin(self, call: Callable[[], T], key: object = None) -> Future[T]:
-        """Starts a call in a thread of its own; with a key, the first one of that key alone.
+        """Starts a call in a thread of its own. With a key, only the first call with that key is started.
 
-        All are begun by one thread after the other (Gatherer.facts): no two ask whether one is begun at once.
+        One thread starts all calls, one after the other (Gatherer.facts), so the look-up of the key needs no lock.
         """
         if key is None:
             return self._pool.submit(call)
@@ -59,7 +59,7 @@ class Asking:
         return self._begun[key]
 
     def _ec2(self) -> EC2Client:
-        # Kept here: the factory may be busy with the clients of all other regions, one after the other.
+        # Kept here: the factory may be busy, since it makes the clients of all other regions one after the other.
         if self._own_ec2 is None:
             self._own_ec2 = self._clients.ec2(self._launch.region)
         return self._own_ec2
@@ -75,7 +75,7 @@ class Asking:
     def _now(
         self, permission: str, call: Callable[[EC2Client, str], T], name: str | None
     ) -> Answer[T] | None:
-        """Asks for what has this name, in the caller's thread; None without a name."""
+        """Asks by this name, in the caller's thread; None without a name."""
         return answer_of(permission, lambda: call(self._ec2(), name)) if name else None
 
     def _named(
@@ -92,7 +92,7 @@ class Asking:
             chosen = subnet.result()
             return self._now(permission, call, chosen.vpc_id if chosen is not None else None)
 
-        # All requests of an environment are launched into one subnet.
+        # All requests of an environment are launched into the same subnet.
         return self.begin(ask, (permission, call))
 
     def _parameter(self, given: str, name: str) -> Future[Answer[str | None]]:
@@ -131,14 +131,14 @@ def known(value: Answer[str | None]) -> str | None:
 def answer_of(permission: str, call: Callable[[], T]) -> T | NoAnswer:
     """What `call` returns; NoAnswer, with the permission that it needs, when AWS refuses or can't be reached.
 
-    Errors of this program are raised: they are no fact about AWS.
+    Errors of this program are raised: they say nothing about AWS.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return call()
     except ClientError as error:
-        service = permission.partition(":")[0]  # a question may be of two calls, of which one is refused
+        service = permission.partition(":")[0]  # a question may have two calls; one can be denied
         if (refusal := refusal_of(error)).operation == "AssumeRole":
             return named.role_refused(refusal)
         denied = denial(refusal, service)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class AskingForCapacity(Asking):
-    """Each answers at once, in the caller's thread."""
+    """Each method answers directly, in the caller's thread."""
 
     def __init__(
         self,
@@ -42,7 +42,8 @@ class AskingForCapacity(Asking):
 
     @property
     def _counts_reservations(self) -> bool:
-        """For the one that is named; and On-Demand for all, since unused ones count against the quota."""
+        """Whether reservations are read: when the launch names one; and for On-Demand, since unused reservations count
+        against the quota."""
         return self._launch.reservation.is_named or self._launch.market == "on-demand"
 
     def _reservations(self) -> Answer[tuple[Reservation, ...]]:
@@ -54,8 +55,8 @@ class AskingForCapacity(Asking):
         )
 
     def _other_regions(self) -> Answer[tuple[str, ...]]:
-        """Asked before it is known whether the reservation is missing: the clients of all those regions are
-        costly to make, and so are made while other questions still wait for AWS."""
+        """The other regions. They are read before it is known whether the reservation is missing: it takes long to make
+        the clients of all these regions, so this is done while other questions wait for AWS."""
         if not self._launch.reservation.is_named:
             return ()
         return answer_of(
@@ -68,7 +69,7 @@ class AskingForCapacity(Asking):
         seen: Answer[tuple[Reservation, ...]],
         regions: Answer[tuple[str, ...]],
     ) -> Answer[Elsewhere | None]:
-        """Only a well-formed id that is not here is worth asking every region for."""
+        """The search in other regions; only for a well-formed id that is not in the launch's region."""
         if isinstance(name, NoAnswer) or isinstance(seen, NoAnswer) or not name or not is_well_formed(name):
             return None
         if any(each.id == name for each in seen):

@@ -1,4 +1,4 @@
-"""What of the answers is this launch's: its VPC, subnet and tenancy. Pure."""
+"""Selects from the answers what belongs to this launch: its VPC, subnet and tenancy. Pure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def own_vpc(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Vpc | None:
 
 
 def tenancy(vpcs: Answer[tuple[Vpc, ...]], subnet: Subnet | None) -> Answer[str | None]:
-    """That of all that is launched into the chosen subnet's VPC."""
+    """The tenancy of instances in the chosen subnet's VPC."""
     if isinstance(vpcs, NoAnswer):
         return vpcs
     own = own_vpc(vpcs, subnet)
@@ -34,7 +34,7 @@ def subnet(
     zone: Answer[str | None],
     offered: Answer[tuple[str, ...]],
 ) -> Subnet | None:
-    """The subnet that the stack's plan chooses; None where that could not be seen."""
+    """The subnet that the stack's plan chooses; None when that could not be seen."""
     if isinstance(subnets, NoAnswer):
         return None
     return network.choose_subnet(

@@ -1,4 +1,4 @@
-"""All questions of one check, begun side by side in threads, each waiting only for those that it needs."""
+"""All questions of one check, in parallel threads. Each question waits only for the answers that it needs."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 
 class Gatherer(AskingForCapacity):
-    """Asks for one launch's surroundings. A context manager: its threads end with the block."""
+    """Asks about everything that one launch depends on. A context manager: its threads end with the block."""
 
     def __init__(
         self,
@@ -52,13 +52,13 @@ class Gatherer(AskingForCapacity):
         has_state: bool = False,
         beside: Gatherer | None = None,
     ) -> None:
-        """has_state: the stack's state is read, too, which says whose the things with its names are. beside: see
-        Asking."""
+        """has_state: read the stack's state too; it shows which resources with the stack's names are its own. beside:
+        see Asking."""
         self._has_state = has_state
         super().__init__(launch, clients, environ, clock, beside)
 
     def facts(self) -> Callable[[], Facts]:
-        """Begins everything side by side. What it returns waits for the answers."""
+        """Starts all questions in parallel. The function that it returns waits for the answers."""
         launch, source = self._launch, self._launch.reservation
         account = self._ask("sts:GetCallerIdentity", lambda: caller(self._clients.sts()), "account")
         zone = self._parameter(source.zone, source.zone_parameter if source.reads_zone else "")
@@ -223,7 +223,7 @@ class Gatherer(AskingForCapacity):
         )
 
     def _subnets(self, vpc: Answer[Vpc | None]) -> Answer[tuple[Subnet, ...]]:
-        """The given subnet, or those to choose from: of the given VPC, else of the default one."""
+        """The given subnet, or the subnets to choose from: those of the given VPC, else of the default one."""
         vpc_id = self._launch.vpc_id or (vpc.id if isinstance(vpc, Vpc) else "")
         return answer_of(
             "ec2:DescribeSubnets",
@@ -231,7 +231,7 @@ class Gatherer(AskingForCapacity):
         )
 
     def _local_zone(self, zone: Answer[str | None], subnet: Subnet | None) -> Answer[LocalZone | None]:
-        """Asked only for a zone whose name is not the region's with a letter."""
+        """The Local Zone; asked only for a zone whose name is not the region's name with a letter."""
         name = known(zone) or (subnet.zone if subnet is not None else "")
         asked = name if name[:-1] != self._launch.region else ""
         return self._now("ec2:DescribeAvailabilityZones", network.local_zone, asked)
@@ -258,7 +258,7 @@ class Gatherer(AskingForCapacity):
         return self._now("ec2:DescribeNetworkAcls", network.network_acl, subnet.id if subnet else None)
 
     def _volume_key(self, key_id: Answer[str], account: Answer[Account]) -> Answer[VolumeKey | None]:
-        """The key that the launch's volumes get: that of the settings, else the account's default one."""
+        """The key that encrypts the nodes' volumes: that of the settings, else the account's default one."""
         if isinstance(key_id, NoAnswer):
             return key_id
         return answer_of(
@@ -271,7 +271,7 @@ class Gatherer(AskingForCapacity):
         )
 
     def _rates(self, account: Answer[Account], zone: Callable[[], str]) -> Answer[Rates | None]:
-        """None for a launch into a block, which costs nothing more than its fee. zone: that of the chosen subnet."""
+        """The prices; None for a launch into a block, which has only its fee. zone: that of the chosen subnet."""
         if self._launch.market == "capacity-block":
             return None
         if isinstance(account, NoAnswer):
@@ -318,7 +318,7 @@ class Gatherer(AskingForCapacity):
     def _dry_run(
         self, subnet: Subnet | None, found: Answer[Image | None] | None, reservation_id: Answer[str | None]
     ) -> Answer[DryRun | None]:
-        """Only with all that the launch names; the rule says what is missing."""
+        """The dry run; only when everything that the launch names was found. The rule reports what is missing."""
         if subnet is None or not isinstance(found, Image) or isinstance(reservation_id, NoAnswer):
             return None
         if self._launch.reservation.is_named and not reservation_id:

@@ -1,4 +1,4 @@
-"""What the launch names, as AWS has it: parameters, the instance type, the image, the key pair; and its dry run."""
+"""What the launch names, as AWS shows it: parameters, the instance type, the image, the key pair; and its dry run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def parameter(ssm: SSMClient, name: str) -> str | None:
-    """A parameter's value as Terraform takes it; None when there is no such parameter. SecretParameter for a
+    """A parameter's value as Terraform reads it; None when there is no such parameter. SecretParameter for a
     SecureString."""
     stored = parameters.read(ssm, name)
     return stored.value if stored.version else None
@@ -112,12 +112,12 @@ def dry_run(
     image: Image,
     reservation_id: str | None,
 ) -> DryRun:
-    """EC2's answer to the launch, which it does not make. An error's code is the answer here, also a missing
+    """EC2's answer to the launch; nothing is launched. The code of an error is the answer, also for a missing
     permission to launch.
 
-    ec2: repeats nothing by itself. What may pass is repeated here: throttling, a lost answer, a fault of EC2's.
-         InsufficientInstanceCapacity and its like are HTTP 500, too (EC2 API reference, errors-overview), and no
-         repetition mends them (ray 49097): they would only take time.
+    ec2: a client without retries. Errors that may be temporary are retried here: throttling, a lost answer, a fault of
+         EC2. InsufficientInstanceCapacity and similar errors have HTTP status 500 too (EC2 API reference,
+         errors-overview), but a retry does not help (ray 49097) and would only take time.
     """
     from botocore.exceptions import ClientError, HTTPClientError
 
@@ -140,8 +140,8 @@ def dry_run(
 
 
 def role_refused(refusal: Refusal) -> NoAnswer:
-    """What it means that a role can't be assumed. It is no permission to look: without the role nothing can be looked
-    at."""
+    """The answer to every question when a role can't be assumed. It is not a missing permission to read: without the
+    role nothing at all can be read."""
     return NoAnswer(
         "sts:AssumeRole",
         f"the role of the setting assume_role can't be assumed ({refusal.code}: {refusal.message}); its trust policy "

@@ -1,4 +1,4 @@
-"""The programs on this machine, asked for their versions without going to the network."""
+"""The programs on this machine and their versions, without network access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nixl_efa.terraform import program_of
 _SECONDS = 20
 
 
-# Loads the module as the program would. A command line that has it no more is another one: nothing is known of it.
+# Loads the module as the program would. A newer command line may not have the module; then nothing is reported.
 _LOAD = """
 const [from, name] = process.argv.slice(1)
 let module
@@ -34,7 +34,7 @@ def machine(project: Path, environ: Mapping[str, str], least: LeastTerraform) ->
     cli = command_line(environ)
     node, path = _node(search, environ), cli_path(cli, project, search)
     return Machine(
-        # `--version` takes seconds and may ask the network for news; its package says the same.
+        # `--version` takes seconds and may look for updates on the network; the package has the same version.
         cdk=Tool(cli.name, _package_version(Path(path), cli.package) if path else "", path),
         node=node,
         cdk_fails=cli_fails(cli, path, node, environ),
@@ -54,8 +54,8 @@ def cli_path(cli: CommandLine, project: Path, search: str) -> str:
 
 
 def app_word(project: Path) -> str:
-    """The word by which the app of a project's cdktf.json begins; empty where it is none by itself, or the file is not
-    readable: those say so who read it."""
+    """The first word of the app in a project's cdktf.json. Empty when it is not a plain word, or when the file can't be
+    read: other code reports that."""
     try:
         described = json.loads((project / "cdktf.json").read_text(encoding="utf-8"))
         found = re.match(r"[\w.+-]+(?=\s|$)", described["app"].strip())
@@ -65,7 +65,8 @@ def app_word(project: Path) -> str:
 
 
 def _no_app(project: Path, environ: Mapping[str, str]) -> str:
-    """The program that the command line's shell would not find, of an app that begins with a name alone."""
+    """The program that starts the app, when it is a plain name that the command line's shell would not find; else
+    empty."""
     if not (word := app_word(project)):
         return ""
     command = ["/bin/sh", "-c", 'command -v "$1"', "sh", word]
@@ -94,8 +95,8 @@ def _node(search: str, environ: Mapping[str, str]) -> Tool:
 
 
 def cli_fails(cli: CommandLine, path: str, node: Tool, environ: Mapping[str, str]) -> str:
-    """Why this Node.js can't load the module of machine code of the command line at `path`; empty where it can, where
-    there is no such module, or where one of the two is not there."""
+    """Why this Node.js can't load the native module of the command line at `path`. Empty when it can, when there is no
+    such module, or when Node.js or the command line is missing."""
     if not (cli.module and path and node.path):
         return ""
     try:
@@ -116,7 +117,7 @@ def _terraform(name: str, search: str, environ: Mapping[str, str]) -> Tool:
     path = shutil.which(name, path=search) or ""
     if not path:
         return Tool(name, "", "")
-    # Without the variable, Terraform asks its maker for news first.
+    # Without this variable, Terraform first looks for updates on the network.
     quiet = {**environ, "CHECKPOINT_DISABLE": "1"}
     try:
         version = json.loads(said([path, "version", "-json"], quiet)).get("terraform_version", "")
@@ -126,7 +127,7 @@ def _terraform(name: str, search: str, environ: Mapping[str, str]) -> Tool:
 
 
 def said(command: list[str], environ: Mapping[str, str]) -> str:
-    """What a program prints; empty where it does not end well."""
+    """What a program prints; empty when it fails."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=_SECONDS, check=True, env=dict(environ)

@@ -1,4 +1,4 @@
-"""What has the names that the stack would give, whosever it is."""
+"""Resources with the names that the stack would use, whoever owns them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def in_ec2(ec2: EC2Client, names: Mapping[str, str]) -> tuple[Named, ...]:
 
 
 def in_iam(iam: IAMClient, names: Mapping[str, str]) -> tuple[Named, ...]:
-    """The role and the instance profile; none for a stack that makes neither."""
+    """The role and the instance profile; none for a stack that creates neither."""
     role, profile = names.get("aws_iam_role.node"), names.get("aws_iam_instance_profile.node")
     if role is None or profile is None:
         return ()

@@ -1,4 +1,5 @@
-"""VPC, subnets, routes, endpoints, security group, addresses. Asked by filter, so that absence is no error."""
+"""VPC, subnets, routes, endpoints, security group, addresses. All are read with filters: if one is missing, the answer
+is empty and not an error."""
 
 from __future__ import annotations
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import FilterTypeDef
 
-# The members of EC2's Route that name a target, of which a route has one.
+# The members of EC2's Route that can name its target; each route has one of them.
 _TARGETS = (
     "GatewayId",
     "NatGatewayId",
@@ -48,13 +49,13 @@ _TARGETS = (
 
 
 def vpcs(ec2: EC2Client) -> tuple[Vpc, ...]:
-    """The region's VPCs: which one the subnet is in is not known yet."""
+    """All VPCs of the region: the VPC of the subnet is not known yet."""
     pages = ec2.get_paginator("describe_vpcs").paginate(PaginationConfig={"PageSize": 1000})
     return tuple(parsed_vpc(each) for page in pages for each in page["Vpcs"])
 
 
 def parsed_vpc(payload: Mapping[str, Any]) -> Vpc:
-    """A VPC from EC2's payload; blocks that it has no more are left out."""
+    """A VPC from EC2's payload, without the blocks that were removed from it."""
     further = [
         each["CidrBlock"]
         for each in payload.get("CidrBlockAssociationSet", ())
@@ -123,7 +124,7 @@ def choose_subnet(
     """The given subnet; else the first, by id, of those in the wanted zone; else of those in a zone that offers
     the type. This is what the stack's plan does on its first deployment.
 
-    offered: None when it could not be looked at; any zone then does.
+    offered: the zones that offer the type; None when that is not known: then any zone is accepted.
     """
     ordered = sorted(subnets, key=lambda subnet: subnet.id)
     if launch.subnet_id:
@@ -181,7 +182,7 @@ def parsed_endpoint(payload: Mapping[str, Any]) -> Endpoint:
 
 
 def internet_gateway(ec2: EC2Client, vpc_id: str) -> str | None:
-    """The internet gateway that is attached to a VPC, which has one at most."""
+    """The internet gateway of a VPC; a VPC has at most one."""
     answer = ec2.describe_internet_gateways(Filters=[_is("attachment.vpc-id", vpc_id)])
     return next((each["InternetGatewayId"] for each in answer["InternetGateways"]), None)
 
@@ -223,7 +224,7 @@ def public_access(ec2: EC2Client) -> PublicAccess:
 
 
 def exclusions(ec2: EC2Client) -> tuple[Exclusion, ...]:
-    """What Block Public Access leaves out, as far as that is in force."""
+    """The exclusions from Block Public Access that are in force."""
     answer = ec2.describe_vpc_block_public_access_exclusions(MaxResults=1000)
     return tuple(
         Exclusion(
@@ -260,7 +261,7 @@ def security_group(ec2: EC2Client, group_id: str) -> SecurityGroup | None:
 
 
 def security_groups(ec2: EC2Client, group_ids: Sequence[str]) -> tuple[SecurityGroup, ...]:
-    """Those of these security groups that are there."""
+    """The security groups among these ids that exist."""
     answer = ec2.describe_security_groups(Filters=[{"Name": "group-id", "Values": list(group_ids)}])
     return tuple(parsed_group(each) for each in answer["SecurityGroups"])
 
@@ -286,7 +287,7 @@ def local_zone(ec2: EC2Client, name: str) -> LocalZone | None:
 
 
 def addresses(ec2: EC2Client) -> tuple[Address, ...]:
-    """The region's Elastic IPs; whose they are, `ownership` says."""
+    """The region's Elastic IPs; `ownership` marks those of the stack."""
     return tuple(
         Address(
             allocation_id=each.get("AllocationId", ""),

@@ -1,4 +1,4 @@
-"""Capacity Reservations: those of the launch's region, and one that is looked for in every other."""
+"""Capacity Reservations: those of the launch's region, and the search for one in all other regions."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def reservations(ec2: EC2Client, region: str) -> tuple[Reservation, ...]:
 
 
 def used_by(ec2: EC2Client, reservation_id: str, sleep: Sleep) -> tuple[tuple[str, int], ...]:
-    """The accounts that run instances in a reservation, and how many: what a shared one's room is taken up by (EC2 API,
-    GetCapacityReservationUsage). None for a reservation that EC2 does not know."""
+    """The accounts that run instances in a reservation, and how many: these take up the room of a shared reservation
+    (EC2 API, GetCapacityReservationUsage). Empty for a reservation that EC2 does not know."""
     from botocore.exceptions import ClientError
 
     try:
@@ -45,7 +45,7 @@ def used_by(ec2: EC2Client, reservation_id: str, sleep: Sleep) -> tuple[tuple[st
 
 
 def elsewhere(ec2_of: Callable[[str], EC2Client], regions: tuple[str, ...], reservation_id: str) -> Elsewhere:
-    """Where else a reservation is: every region is asked, side by side."""
+    """The search for a reservation in these regions, in parallel."""
 
     def ask(region: str) -> Reservation | None:
         return _by_id(ec2_of(region), region, reservation_id)
@@ -56,18 +56,18 @@ def elsewhere(ec2_of: Callable[[str], EC2Client], regions: tuple[str, ...], rese
 
 
 def other_regions(ec2: EC2Client, region: str) -> tuple[str, ...]:
-    """The regions that the account has enabled, without one."""
+    """The regions that the account has enabled, without `region`."""
     answer = ec2.describe_regions(AllRegions=False)
     names = sorted(each["RegionName"] for each in result(answer, "Regions"))
     return tuple(name for name in names if name != region)
 
 
 def network_nodes(ec2: EC2Client, ids: Sequence[str], sleep: Sleep) -> Mapping[str, NetworkNodes]:
-    """The network nodes of reservations, by id, as far as EC2 tells them before a launch: of active ones, in most
-    regions. None where one of them is not there, which is told by itself."""
+    """The network nodes of reservations, by id. Before a launch EC2 shows them only for active reservations, in most
+    regions. Empty when one of the reservations does not exist, which another finding reports."""
     from botocore.exceptions import ClientError
 
-    # No more are taken at once (botocore, DescribeCapacityReservationTopologyRequest).
+    # A request may have at most 10 ids (botocore, DescribeCapacityReservationTopologyRequest).
     request = {"CapacityReservationIds": list(ids[:10])}
     try:
         found = list(

@@ -1,4 +1,4 @@
-"""What runs already, and the quotas that it counts against."""
+"""The instances that run now, and the quotas that they count against."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block
 
 
 def running(ec2: EC2Client) -> tuple[Running, ...]:
-    """The region's instances that take up capacity, with those that are just ending; a thousand a call."""
+    """The region's instances that take up capacity, also those that are being terminated; 1,000 in a call."""
     pages = ec2.get_paginator("describe_instances").paginate(
         Filters=[{"Name": "instance-state-name", "Values": _STATES}],
         PaginationConfig={"PageSize": 1000},
@@ -36,7 +36,7 @@ def running(ec2: EC2Client) -> tuple[Running, ...]:
 
 
 def parsed(payload: Mapping[str, Any]) -> Running:
-    """An instance from EC2's payload; whose it is, `ownership` says."""
+    """An instance from EC2's payload; `ownership` marks those of the stack."""
     tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
     known = instance_types.find(payload["InstanceType"])
     options = payload.get("CpuOptions", {})
@@ -64,7 +64,8 @@ def parsed(payload: Mapping[str, Any]) -> Running:
 
 
 def quotas(service_quotas: ServiceQuotasClient, codes: tuple[str, ...]) -> tuple[Quota, ...]:
-    """Those of the codes that Service Quotas knows, asked side by side; raises the first error that is another one."""
+    """The quotas with these codes that Service Quotas knows, read in parallel. Raises the first error that is not about
+    an unknown code."""
     answers, errors = ask_all(codes, lambda code: quota(service_quotas, code))
     for error in errors.values():
         raise error
@@ -72,7 +73,7 @@ def quotas(service_quotas: ServiceQuotasClient, codes: tuple[str, ...]) -> tuple
 
 
 def gp3_gib(ec2: EC2Client) -> int:
-    """GiB of the region's gp3 volumes, attached or not; a thousand volumes a call."""
+    """The total GiB of the region's gp3 volumes, attached or not; 1,000 volumes in a call."""
     pages = ec2.get_paginator("describe_volumes").paginate(
         Filters=[{"Name": "volume-type", "Values": ["gp3"]}], PaginationConfig={"PageSize": 1000}
     )
@@ -80,8 +81,8 @@ def gp3_gib(ec2: EC2Client) -> int:
 
 
 def quota(service_quotas: ServiceQuotasClient, code: str, service: str = "ec2") -> Quota | None:
-    """A quota of EC2 or EBS by its code, AWS's default where the account has none of its own; None for an unknown
-    one."""
+    """A quota of EC2 or EBS by its code; AWS's default when the account has no value of its own; None for an unknown
+    code."""
     from botocore.exceptions import ClientError
 
     for ask in (service_quotas.get_service_quota, service_quotas.get_aws_default_service_quota):

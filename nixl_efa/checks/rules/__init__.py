@@ -34,8 +34,7 @@ from nixl_efa.launch import Launch
 
 SubjectRule = Callable[[Launch, Facts, datetime], list[Finding]]
 
-# In the order in which they are shown: who asks, with what, for which capacity, where, and whether EC2
-# agrees.
+# In the order in which they are shown: credentials, programs, capacity, network, and EC2's answer.
 SUBJECTS: tuple[SubjectRule, ...] = (
     machine.check,
     provider.check,
@@ -64,15 +63,15 @@ SUBJECTS: tuple[SubjectRule, ...] = (
 def judge(requests: Sequence[tuple[Launch, Facts]], now: datetime) -> list[Finding]:
     """What the facts mean for the launch: at least one finding of each subject, in SUBJECTS' order.
 
-    requests: the launch's (Launch.requests), each with what was seen for it. What is found for all of them alike is
-    said once; else the message names the nodes.
+    requests: those of the launch (Launch.requests), each with its facts. A finding that is the same for all requests is
+    shown once; otherwise its message names the nodes.
     """
     found = [finding for subject in SUBJECTS for finding in _of_subject(subject, requests, now)]
     found += reservation.stored_twice(requests)
     apart = reservation.in_several_zones(requests)
     if apart is None:
         return found
-    # What each would say of its zone, and how to mend that, would move the others out of theirs.
+    # Each request's own remedy about its zone would move the other requests out of theirs.
     at = next((place for place, one in enumerate(found) if one.check == reservation.ZONE), 0)
     return [
         *found[:at],

@@ -15,7 +15,7 @@ from nixl_efa.refusals import Refusal, advice_for
 from nixl_efa.refusals import said as words_of
 
 _CHECK = "dry run"
-# Refusals for want of room, which the stack's own nodes may be what takes up.
+# Refusals because there is no room; the stack's own nodes may be the ones that take it up.
 _NO_ROOM = frozenset(
     {
         "ReservationCapacityExceeded",
@@ -25,7 +25,7 @@ _NO_ROOM = frozenset(
         "InsufficientFreeAddressesInSubnet",
     }
 )
-# How EC2 keeps a launch out of a reservation that is full, or in no state to take one.
+# EC2's refusals of a launch into a reservation that is full, or whose state allows no launch.
 _NOT_LET_IN = frozenset(
     {"ReservationCapacityExceeded", "InvalidCapacityReservationState", "InsufficientInstanceCapacity"}
 )
@@ -85,8 +85,8 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
 
 
 def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
-    """The pair runs, or one node of it, and EC2 counts what it takes against the whole pair of the dry run. The
-    quotas' and the subnet's own rules count what is missing."""
+    """Whether the room is taken by the stack's own nodes: they run, and the dry run asks for the whole pair in addition
+    to them. The rules for quotas and for the subnet count what is really missing."""
     running = () if isinstance(facts.running, NoAnswer) else facts.running
     own = [each for each in running if each.own]
     found = reservation.of(facts)
@@ -97,7 +97,7 @@ def _room_is_own(launch: Launch, facts: Facts, answer: DryRun) -> bool:
 
 
 def _expected_to_wait(launch: Launch, facts: Facts, answer: DryRun, now: datetime) -> bool:
-    """The reservation is still to come, which another finding says: the refusal is no news."""
+    """Whether the refusal was expected: the reservation has not started yet, which another finding reports."""
     found = reservation.of(facts)
     if found is None or not answer.code.startswith("InvalidCapacityReservationState"):
         return False
@@ -119,7 +119,7 @@ def _key_pair(launch: Launch, name: str, pair: KeyPair | NoAnswer | None) -> Fin
 
 
 def _by_hand(launch: Launch, facts: Facts) -> str:
-    """The same request; empty without an image or a subnet, with which none was made."""
+    """The AWS CLI call with the same request; empty without an image or a subnet: then there was no request."""
     if not isinstance(facts.image, Image) or facts.subnet is None:
         return ""
     reservation_id = None if isinstance(facts.reservation_id, NoAnswer) else facts.reservation_id

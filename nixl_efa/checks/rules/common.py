@@ -1,4 +1,4 @@
-"""What every rule needs: what a question without an answer means, and AWS CLI calls to look by hand."""
+"""What every rule needs: the finding for a question without an answer, and AWS CLI calls to look by hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from nixl_efa.launch import Launch
 
 
 def no_answer(check: str, answer: NoAnswer, command: str = "") -> Finding:
-    """What a question without an answer means: SKIP without the permission (or after a fault that is shown by
-    itself), FAIL for any other error, since a launch on a guess is what a check is there to prevent."""
+    """The finding for a question without an answer: SKIP without the permission (or when another finding shows the
+    cause), FAIL for any other error, since the check must not let a launch continue on a guess."""
     if answer.denied:
         return skipped(
             check,
@@ -36,8 +36,8 @@ def parameter_call(launch: Launch, name: str) -> str:
 
 
 def shared_by(facts: Facts) -> str:
-    """The other account that shares the subnet, "" for one of the own account. A participant doesn't see what is the
-    owner's: gateways, endpoints, DHCP options (VPC user guide, vpc-sharing)."""
+    """The other account that owns and shares the subnet; "" when it belongs to this account. A participant doesn't see
+    the owner's gateways, endpoints and DHCP options (VPC user guide, vpc-sharing)."""
     owner = facts.subnet.owner if facts.subnet is not None else ""
     if not owner or isinstance(facts.account, NoAnswer) or owner == facts.account.id:
         return ""
@@ -45,12 +45,12 @@ def shared_by(facts: Facts) -> str:
 
 
 def tenancy(facts: Facts) -> str:
-    """The tenancy of all that is launched into the subnet's VPC; "default" where that was not seen."""
+    """The tenancy of instances in the subnet's VPC; "default" when that was not seen."""
     return facts.tenancy if isinstance(facts.tenancy, str) else "default"
 
 
 def takes(launch: Launch) -> str:
-    """Who needs something, all nodes of the environment together: "the pair takes", "the nodes take"."""
+    """The subject and verb for what all nodes of the environment need: "the pair takes", "the nodes take"."""
     return "the pair takes" if len(launch.every_node) == 2 else "the nodes take"
 
 

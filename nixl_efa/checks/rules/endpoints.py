@@ -1,7 +1,7 @@
-"""The endpoints that the nodes use: whom their security groups let in, what their policies allow, and S3's.
+"""The endpoints that the nodes use: their security groups, their policies, and the endpoint for S3.
 
-An interface endpoint with private DNS takes its service's name over for the whole VPC, so a closed one also stops nodes
-that have a way to the internet (VPC user guide, privatelink, manage-dns-names).
+An interface endpoint with private DNS replaces its service's public name in the whole VPC. A closed one therefore also
+stops nodes that have a way to the internet (VPC user guide, privatelink, manage-dns-names).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.launch import Launch
 
 _CHECK = "endpoints"
-# By the service: a call without which it is useless to a node (SSM Agent; the scripts bucket).
+# For each service a call that a node needs (SSM Agent; the scripts bucket).
 _CALLS = {
     "ssm": "ssm:UpdateInstanceInformation",
     "ssmmessages": "ssmmessages:CreateControlChannel",
@@ -30,8 +30,8 @@ _CALLS = {
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """What is wrong with the endpoints that serve the nodes, else one finding that says that they are in order; none
-    where no endpoint does."""
+    """What is wrong with the endpoints that serve the nodes, else one finding that they are in order; none when no
+    endpoint serves the nodes."""
     subnet = facts.subnet
     if subnet is None:
         return []
@@ -50,8 +50,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def policy_allows(document: str, action: str) -> bool | None:
-    """Whether an endpoint's policy lets everybody do an action to everything; None where that depends on who does what
-    to which. An empty one allows all (VPC user guide, privatelink, vpc-endpoints-access)."""
+    """Whether an endpoint's policy lets everybody do an action on every resource; None when that depends on the caller
+    or the resource. An empty policy allows all (VPC user guide, privatelink, vpc-endpoints-access)."""
     if not document:
         return True
     statements = _list(json.loads(document).get("Statement", []))
@@ -71,7 +71,7 @@ def _is_about(statement: Mapping[str, Any], action: str) -> bool:
 
 
 def _is_whole(statement: Mapping[str, Any]) -> bool:
-    """Whether it says something of everybody and everything."""
+    """Whether a statement is for every principal and every resource, without a condition."""
     if statement.get("Condition") or {"NotAction", "NotPrincipal", "NotResource"} & set(statement):
         return False
     return "*" in _list(statement.get("Resource")) and _is_anybody(statement)
@@ -118,8 +118,8 @@ def _groups(
 
 
 def _lets_in(groups: list[SecurityGroup], launch: Launch, subnet: Subnet) -> bool:
-    """One of the groups lets the subnet in, or the group that the settings name. The stack's own is not there yet, so
-    no rule can name it; what a prefix list holds is not looked at, and counts as open."""
+    """Whether one of the groups lets in the subnet, or the security group that the settings name. The stack's own group
+    does not exist yet, so no rule can name it. Prefix lists are not read and count as open."""
     for rule in (rule for group in groups for rule in group.ingress):
         if not covers_https(rule):
             continue

@@ -15,7 +15,7 @@ from nixl_efa.launch import Launch
 from nixl_efa.nixl_backend import LIBFABRIC
 from nixl_efa.times import moment
 
-# NVIDIA driver documentation, open GPU kernel modules: from Turing on. EC2's one GPU that is older:
+# NVIDIA driver documentation: the open GPU kernel modules need Turing or newer. The one older GPU here:
 _BEFORE_TURING = frozenset({"V100"})
 # Systems whose python3 is older than what NIXL's wheels need (Requires-Python >=3.10 from 0.9.0 on), by the names that
 # AWS, Canonical, Red Hat and Rocky Linux give to their images.
@@ -31,12 +31,12 @@ _OPEN_DRIVER = re.compile(r"\boss[- ]nvidia", re.IGNORECASE)
 
 
 def check(launch: Launch, facts: Facts, now: datetime) -> list[Finding]:
-    """The root volume's size against what the type's software usually takes; then everything about the image."""
+    """Whether the root volume has the size that the type's software usually needs; then everything about the image."""
     return [*_volume(launch), *_image(launch, facts, now)]
 
 
 def _volume(launch: Launch) -> list[Finding]:
-    # The limits of gp3 (size, IOPS, throughput) are the settings'.
+    # The limits of gp3 (size, IOPS, throughput) are checked with the settings.
     found = instance_types.validate_volume(launch.instance_type, launch.volume.gib)
     return found or [passed("volume_size", f"{launch.volume.gib} GiB for {launch.instance_type}.")]
 
@@ -86,8 +86,8 @@ def _missing(launch: Launch, image_id: str, by_hand: str) -> Finding:
 
 
 def _allowed(launch: Launch, facts: Facts, image_id: str, image: Image | None) -> list[Finding]:
-    """Allowed AMIs (EC2 user guide, ec2-allowed-amis): where they are enabled, EC2 does not show what they don't allow;
-    in audit mode it says what that would be. Images of the account itself are always allowed."""
+    """Allowed AMIs (EC2 user guide, ec2-allowed-amis): when enabled, EC2 does not show images that are not allowed; in
+    audit mode it only marks them. Images of the account itself are always allowed."""
     check, by_hand = "allowed images", aws(launch, "ec2", "get-allowed-images-settings")
     state = facts.allowed_images
     if isinstance(state, NoAnswer):
@@ -238,7 +238,7 @@ def _python(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
 
 
 def _libfabric(launch: Launch, image: Image, by_hand: str) -> list[Finding]:
-    """A deep-learning image can't hold an EFA installer that was released after its day: whether NIXL loads there."""
+    """Whether NIXL loads on a deep-learning image: it can't hold an EFA installer that was released after its date."""
     day = _day_of(image)
     if not launch.nixl_version or day is None or launch.nixl.name != LIBFABRIC:
         return []

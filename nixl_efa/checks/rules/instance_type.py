@@ -11,7 +11,7 @@ from nixl_efa.efa_layout import EFA_CARDS
 from nixl_efa.findings import Finding, counted, failed, listed, passed, skipped, warned
 from nixl_efa.launch import Launch
 
-# SupportedUsageClasses of DescribeInstanceTypes, by the way in which EC2 is asked for instances.
+# The value in SupportedUsageClasses of DescribeInstanceTypes for each market.
 _USAGE_CLASS = {"on-demand": "on-demand", "spot": "spot", "capacity-block": "capacity-block"}
 
 
@@ -40,7 +40,7 @@ def command(launch: Launch) -> str:
 
 
 def _closed_zone(facts: Facts) -> str:
-    """The wanted Local Zone, while the account has not opted in to it: EC2 leaves it out of what it tells of a type."""
+    """The wanted Local Zone when the account has not opted in to it: EC2 then does not list it for the type."""
     zone = facts.local_zone
     return zone.name if isinstance(zone, LocalZone) and not zone.opted_in else ""
 

@@ -13,8 +13,8 @@ from nixl_efa.checks.rules.common import aws, no_answer
 from nixl_efa.findings import Finding, failed, passed, warned
 from nixl_efa.launch import Launch
 
-# cdktf-cli 0.21 brings its module of machine code (node-pty) built for the ABIs of Node.js 20 and 22, on arm64 for that
-# of 20 alone (node-pty-prebuilt-multiarch 0.10.2, prebuilds).
+# cdktf-cli 0.21 has a native module (node-pty) that is built for the ABIs of Node.js 20 and 22; on arm64 only for that
+# of 20 (node-pty-prebuilt-multiarch 0.10.2, prebuilds).
 _OTHER_NODE = (
     "Use Node.js 20, or 22 on x86_64, and run `make install` after a change of Node.js; or CDK Terrain (cdktn), which"
     " starts with every Node.js from 22.19 on: run `make install CDK=cdktn` and set NIXL_EFA_CDK=cdktn."

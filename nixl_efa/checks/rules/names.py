@@ -1,4 +1,4 @@
-"""Names of which AWS keeps one alone: who has them already, a deployment of this stack fails at.
+"""Names that must be unique in AWS: a deployment fails when another resource already has one of the stack's names.
 
 EC2 API reference, CreateLaunchTemplate, CreatePlacementGroup, CreateSecurityGroup (in its VPC); IAM API reference,
 CreateRole, CreateInstanceProfile.
@@ -24,13 +24,13 @@ _WORDS = {
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding on the names; none where the state was not looked at."""
+    """One finding on the names; none when the state was not read."""
     if facts.state is None:
         return []
     if isinstance(facts.state, NoAnswer):
         message = "Not checked: the state, which tells what belongs to this stack, could not be read."
         return [skipped(_CHECK, message)]
-    # A node is made after all that it needs, so a state that has one made them.
+    # A node is created after everything that it needs. If the state has a node, this stack created those resources.
     known, found = facts.state.resources, []
     if facts.state.nodes:
         return [

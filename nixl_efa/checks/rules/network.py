@@ -43,7 +43,7 @@ def subnet_command(launch: Launch) -> str:
 
 
 def addresses_needed(launch: Launch) -> int:
-    """Addresses that the environment takes from the subnet: efa-only interfaces have none (EC2 user guide, efa)."""
+    """How many addresses of the subnet the environment needs: efa-only interfaces have none (EC2 user guide, efa)."""
     return sum(
         one.count * sum(each.interface_type != "efa-only" for each in one.interfaces) for one in launch.beside
     )
@@ -97,8 +97,8 @@ def _no_zone_name(launch: Launch, zone: str) -> Finding:
 
 
 def _local_zone(launch: Launch, facts: Facts) -> list[Finding]:
-    """A Local Zone takes nothing before the account has opted in to its group (EC2 user guide,
-    using-regions-availability-zones, and capacity-blocks-launch of blocks)."""
+    """Nothing can be launched in a Local Zone before the account has opted in to its group (EC2 user guide,
+    using-regions-availability-zones; for blocks, capacity-blocks-launch)."""
     zone = facts.local_zone
     if zone is None:
         return []
@@ -208,7 +208,7 @@ def _addresses(launch: Launch, facts: Facts, subnet: Subnet) -> Finding:
     seen = f"{subnet.id} has {counted(subnet.free_addresses, 'free address')}; {takes(launch)} {needed}"
     if own:
         seen += f", and {own} of its {count} nodes already have one"
-    # What runs gives its address to its successor.
+    # A running node's address becomes free for the node that replaces it.
     if subnet.free_addresses < needed * (count - min(own, count)) / count:
         remedy = "Free some, or set subnet_id to a larger subnet of the zone."
         return failed(check, f"{seen}.", remedy, by_hand)
@@ -261,8 +261,8 @@ def _dns(launch: Launch, facts: Facts) -> list[Finding]:
 
 
 def _name_servers(launch: Launch, facts: Facts, vpc: str, by_hand: str) -> Finding:
-    """Whom the VPC's DHCP options name; without a set, Nitro instances ask Amazon's resolver (VPC user guide,
-    DHCPOptionSetConcepts)."""
+    """The name servers in the VPC's DHCP options; without options, Nitro instances use Amazon's resolver (VPC user
+    guide, DHCPOptionSetConcepts)."""
     chosen = facts.own_vpc.dhcp_options_id if facts.own_vpc is not None else ""
     shown = aws(launch, "ec2", "describe-dhcp-options", *(["--dhcp-options-ids", chosen] if chosen else []))
     if isinstance(facts.dhcp_options, NoAnswer):

@@ -1,7 +1,7 @@
 """Nodes that run and are not as the settings say: the next deployment replaces them, destroyed first.
 
-Held against each other without a plan of Terraform's: what the user chose and what EC2 says of the running nodes. What
-only Terraform's state knows, such as which parameter named the image, is seen by `nixl-efa deploy` alone.
+This compares the user's choices with what EC2 shows of the running nodes, without a Terraform plan. Things that only
+Terraform's state knows, such as which parameter named the image, are seen only by `nixl-efa deploy`.
 """
 
 from __future__ import annotations
@@ -69,8 +69,8 @@ def _put_back(launch: Launch) -> str:
 
 
 def _left_out(launch: Launch, facts: Facts) -> frozenset[str]:
-    """The ids of the nodes that the state has and the settings have no longer, by their names in Terraform: the tags
-    change with project_prefix. None where the state was not read."""
+    """The ids of nodes that are in the state and no longer in the settings. They are compared by their names in
+    Terraform, since tags change with project_prefix. Empty when the state was not read."""
     if not isinstance(facts.state, State):
         return frozenset()
     wanted = {terraform_name(node) for node in launch.every_node}
@@ -78,7 +78,7 @@ def _left_out(launch: Launch, facts: Facts) -> frozenset[str]:
 
 
 def agreed(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings where the replacement is agreed, or asked for elsewhere."""
+    """The findings when the user has agreed to the replacement, or is asked about it elsewhere."""
     return [
         replace(each, level=Level.PASS, remedy="")
         if each.check == _CHECK and each.level is Level.FAIL
@@ -88,12 +88,13 @@ def agreed(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def differences(launch: Launch, facts: Facts, node: Running) -> Iterator[str]:
-    """How a running node is not what would be launched, each in words; a choice that is left open fits anything."""
+    """The differences, in words, between a running node and what would be launched; a setting that is not set fits
+    every value."""
     if node.instance_type != launch.instance_type:
         yield f"instance_type is {launch.instance_type}, and {node.instance_type} runs"
     if node.market != launch.market:
         yield f"the settings ask for {launch.market}, and {node.market} runs"
-    # By the target of the launch, as Terraform does: EC2 takes an instance that named none into an open reservation.
+    # Compares the launch's target, as Terraform does: EC2 puts an instance without a target into an open reservation.
     reservation = None if isinstance(facts.reservation_id, NoAnswer) else facts.reservation_id
     if reservation != (node.reservation_target or None) and (reservation or not launch.reservation.is_named):
         yield f"the reservation is {reservation or 'none'}, and they are in {node.reservation_target or 'none'}"

@@ -1,4 +1,4 @@
-"""Whether whoever deploys may do what the dry run does not try, as IAM's simulation sees it; and the role of Spot."""
+"""Whether the deploying identity may do what the dry run does not test, by IAM's simulation; and the role for Spot."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _NOBODY = "Not checked: it is not known to whom the credentials belong."
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """The actions of a deployment, and for Spot the role that its first request makes."""
+    """The actions of a deployment, and for Spot the role that the first Spot request creates."""
     return [permissions(launch, facts), *_profile(launch, facts), *_spot_role(launch, facts)]
 
 
 def _profile(launch: Launch, facts: Facts) -> list[Finding]:
-    """A profile of the user's own, whose role the stack leaves as it is. What the role lacks stops nothing: an account
-    may let Systems Manager in by itself (Systems Manager user guide, fleet-manager-default-host-management-
-    configuration), and a policy may name a bucket whose name is not known here."""
+    """The user's own profile, whose role the stack does not change. Missing permissions of the role are no FAIL: an
+    account can give Systems Manager access by itself (Systems Manager user guide, fleet-manager-default-host-
+    management-configuration), and a policy may name a bucket whose name is not known here."""
     name, profile, answer = launch.instance_profile, facts.profile, facts.profile_permissions
     if not name:
         return []
@@ -63,8 +63,9 @@ def _profile(launch: Launch, facts: Facts) -> list[Finding]:
 
 
 def permissions(launch: Launch, facts: Facts) -> Finding:
-    """IAM API reference, SimulatePrincipalPolicy: it knows the identity's policies and its boundary. Of a denial by a
-    condition whose value it was not given (MissingContextValues) nothing follows."""
+    """The actions that IAM's simulation denies. It knows the identity's policies and its boundary (IAM API reference,
+    SimulatePrincipalPolicy). A denial by a condition whose value it was not given (MissingContextValues) proves
+    nothing."""
     answer = facts.permissions
     if isinstance(answer, NoAnswer):
         by_hand = aws(launch, "sts", "get-caller-identity")
@@ -136,7 +137,7 @@ def _shown_by(launch: Launch, source: str, shown: list[Simulated]) -> str:
 
 
 def _spot_role(launch: Launch, facts: Facts) -> list[Finding]:
-    """The first request makes the role, where whoever asks may make it; else it is refused with
+    """The first Spot request creates the role if the identity may create it; else EC2 refuses the request with
     AuthFailure.ServiceLinkedRoleCreationNotPermitted (EC2 user guide, service-linked-roles-spot-instance-requests;
     LeanerCloud/AutoSpotting 187)."""
     if launch.market != "spot":

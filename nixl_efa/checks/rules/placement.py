@@ -15,7 +15,7 @@ _CHECK = "placement"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding on the placement group, and one on how near several reservations are, as far as EC2 tells it."""
+    """One finding on the placement group, and one on how near several reservations are, as far as EC2 shows it."""
     return [_placement(launch, facts), *_reservations(launch, facts)]
 
 
@@ -26,7 +26,7 @@ def _reservations(launch: Launch, facts: Facts) -> list[Finding]:
         if told.denied:
             return [no_answer(_CHECK, told)]
         return [skipped(_CHECK, f"How close the reservations are is not known: {told.reason}.")]
-    # Of some reservations EC2 tells the top node alone: that says nothing of those below it.
+    # For some reservations EC2 shows only the top network node: that says nothing about the nodes below it.
     known = sorted(name for name, found in told.items() if len(found) > 1)
     far = [pair for pair in combinations(known, 2) if len({told[name][:2] for name in pair}) > 1]
     words = ("--capacity-reservation-ids", *known)

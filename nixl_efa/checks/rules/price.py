@@ -1,6 +1,6 @@
-"""What the launch costs an hour On-Demand or on Spot. Of a block the fee is paid, and nothing more.
+"""What the launch costs for an hour On-Demand or on Spot. A block costs nothing more than its fee, which is paid.
 
-Never a reason to stop: a price that AWS does not tell is a SKIP.
+Never a FAIL: a price that AWS does not show is a SKIP.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def _more(launch: Launch, rates: Rates) -> str:
-    """Volumes and public addresses, which are paid beside the instances, as a sentence."""
+    """The cost of volumes and public addresses, which are paid in addition to the instances, as a sentence."""
     count = Decimal(launch.count)
     parts: list[tuple[str, Price | Sum]] = [("volumes", volume_hours(launch.volume, rates, count))]
     if launch.elastic_ip:

@@ -1,7 +1,8 @@
-"""Terraform and its AWS provider against what wrote the state.
+"""Terraform and its AWS provider, compared with the versions that wrote the state.
 
-A state does not name the provider's version. It names that of Terraform, and the schema of each resource, which a new
-major version may raise; the version itself is in the lock of the machine that deployed, if that is kept.
+A state does not hold the provider's version. It holds Terraform's version, and the schema version of each resource,
+which a new major version of the provider may raise. The provider's version is in the lock file of the machine that
+deployed, if that is kept.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from nixl_efa.launch import Launch
 from nixl_efa.provider_lock import CHECK, Seen, shown
 from nixl_efa.state import State
 
-# The schema of aws_instance in a state, and the first provider that writes it: it came with the loss of cpu_core_count
-# (terraform-provider-aws, ec2_instance_migrate).
+# A schema version of aws_instance, and the first provider version that writes it: it was raised when cpu_core_count was
+# removed (terraform-provider-aws, ec2_instance_migrate).
 _RAISED = {2: (6, 0, 0)}
 _NO_WAY_BACK = (
     "Look at the plan before it is applied: an older provider may not read what the newer one writes."
@@ -25,7 +26,7 @@ _NO_WAY_BACK = (
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """The provider that the next run takes; and the Terraform, where the state was written by a newer one."""
+    """The provider that the next run uses; and Terraform, when a newer Terraform wrote the state."""
     if facts.provider is None:
         return []
     if facts.provider.fault is not None:
@@ -91,7 +92,7 @@ def _terraform(held: State, version: str) -> Iterator[Finding]:
 
 
 def _schema(held: State) -> int:
-    """The highest schema of a node in the state; 0 without one."""
+    """The highest schema version of a node in the state; 0 without a node."""
     return max(
         (
             int(instance.get("schema_version") or 0)

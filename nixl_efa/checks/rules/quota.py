@@ -1,4 +1,4 @@
-"""The quotas of vCPUs and of Elastic IPs: is there room for the pair beside what is in use already."""
+"""The quotas of vCPUs and of Elastic IPs: whether there is room for the pair in addition to what is in use."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHECK, _ADDRESSES = "quota", "elastic IPs"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding: vCPUs that the pair takes, that are in use, and that are allowed."""
+    """One finding: the vCPUs that the pair needs, that are in use, and that are allowed."""
     return [_quota(launch, facts)]
 
 
@@ -67,8 +67,8 @@ def _quota(launch: Launch, facts: Facts) -> Finding:
 
 
 def _taken_beside(launch: Launch, quota: Quota) -> int:
-    """vCPUs of the environment's other requests that count against the same quota. What is launched into a reservation
-    takes nothing more (see _held_by_reservation)."""
+    """vCPUs of the environment's other requests that count against the same quota. A launch into a reservation adds
+    nothing (see _held_by_reservation)."""
     return sum(
         one.count * (one.type_facts.vcpu if one.type_facts else 0)
         for one in launch.beside
@@ -79,13 +79,14 @@ def _taken_beside(launch: Launch, quota: Quota) -> int:
 
 
 def _counted(launch: Launch, facts: Facts, quota: Quota, each: int) -> tuple[int, int, int, str]:
-    """vCPUs that count against the quota beside the launch, those among them of places in reservations that no instance
-    of the account takes, those of the launch, and what to do about reservations that it can't take up.
+    """Returns the vCPUs that count against the quota without the launch; those among them for unused places in
+    reservations; those of the launch; and what to do about reservations that the launch can't use.
 
-    A reservation counts whole against its owner's quota, whoever uses it, and what runs in one of another account
-    counts against none of the user's own (EC2 user guide, ec2-on-demand-instances, "even if they are unused", and
-    capacity-reservation-sharing, "Instance limits"). So do interruptible ones, whose places their source has given up
-    (interruptible-capacity-reservations). Places that the launch takes up by itself are not counted twice.
+    The whole size of a reservation counts against its owner's quota, whoever uses it. Instances in a reservation of
+    another account don't count against the user's quota (EC2 user guide, ec2-on-demand-instances, "even if they are
+    unused", and capacity-reservation-sharing, "Instance limits"). The same is true for interruptible reservations; the
+    reservation that they come from has lost their places (interruptible-capacity-reservations). Places that the launch
+    will use are not counted twice.
 
     each: vCPUs of an instance of the launch.
     """
@@ -123,7 +124,7 @@ def _counted(launch: Launch, facts: Facts, quota: Quota, each: int) -> tuple[int
 
 
 def _of_unknown_size(launch: Launch, facts: Facts, quota: Quota) -> list[Reservation]:
-    """The account's reservations that count against the quota and whose type the data does not have."""
+    """The account's reservations that count against the quota and whose type is not in the data file."""
     return [
         one
         for one in _active_on_demand(launch, facts)
@@ -142,7 +143,8 @@ def _active_on_demand(launch: Launch, facts: Facts) -> list[Reservation]:
 
 
 def _fits(launch: Launch, facts: Facts, found: Reservation) -> bool:
-    """Whether it is for such instances, and not for those alone that the project can't launch."""
+    """Whether the reservation is for instances like the launch's, and not only for kinds that this project can't
+    launch."""
     zone = facts.subnet.zone if facts.subnet is not None else None
     return (
         (found.instance_type, found.zone, found.platform) == (launch.instance_type, zone, LINUX)
@@ -152,12 +154,13 @@ def _fits(launch: Launch, facts: Facts, found: Reservation) -> bool:
 
 
 def _takes_up(launch: Launch, facts: Facts, found: Reservation) -> bool:
-    """Whether an untargeted launch goes into it by itself, another account's too (EC2 user guide, sharing-cr)."""
+    """Whether EC2 puts a launch without a target into it, also when it belongs to another account (EC2 user guide,
+    sharing-cr)."""
     return found.match == "open" and _fits(launch, facts, found)
 
 
 def _free_for(found: Reservation, running: tuple[Running, ...]) -> int:
-    """Places for the launch: this stack's own nodes end before their successors start."""
+    """Places for the launch, also those of this stack's own nodes, which end before new ones start."""
     return found.free + sum(
         one.own and one.state in RUNNING and one.reservation_id == found.id for one in running
     )
@@ -171,8 +174,8 @@ def _vcpu_of(instance_type: str, launch: Launch, vcpu: int) -> int:
 
 
 def _held_by_reservation(facts: Facts) -> str:
-    """That a launch into a reservation takes nothing more: it counts against its owner's quota from the day it is made
-    (see _counted)."""
+    """The sentence that a launch into a reservation adds nothing to the quota: the reservation counts against its
+    owner's quota from its creation on (see _counted)."""
     found = reservation.of(facts)
     if found is None or found.is_block or not _account(facts):
         return ""
@@ -224,7 +227,7 @@ def _too_small(
 
 
 def check_addresses(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding on the region's Elastic IPs; none when the stack makes none."""
+    """One finding on the region's Elastic IPs; none when the stack creates none."""
     return [_addresses(launch, facts)] if launch.elastic_ip else []
 
 

@@ -1,5 +1,5 @@
-"""The reservation that is named: what capacity.judge says of it, where it is when it isn't here, the UltraServer's
-health, and nodes that run in another one."""
+"""The launch's reservation: the findings of capacity.judge, its region when it isn't in the launch's, the health of its
+UltraServer, and nodes that run in another reservation."""
 
 from __future__ import annotations
 
@@ -77,8 +77,8 @@ def in_several_zones(requests: Sequence[tuple[Launch, Facts]]) -> Finding | None
 
 
 def stored_twice(requests: Sequence[tuple[Launch, Facts]]) -> list[Finding]:
-    """A FAIL for each reservation that two of the environment's parameters hold: each request by itself finds room in
-    it, and both together may not."""
+    """A FAIL for each reservation that two of the environment's parameters hold: it can have room for each request
+    alone, but not for both together."""
     names: dict[str, dict[str, None]] = {}
     for launch, facts in requests:
         if found := of(facts):
@@ -97,7 +97,7 @@ def stored_twice(requests: Sequence[tuple[Launch, Facts]]) -> list[Finding]:
 
 
 def _as_warning(found: Finding) -> Finding:
-    """What stops a launch, where nothing is launched: all nodes run already."""
+    """A FAIL about a launch as a WARN: nothing is launched, since all nodes run already."""
     if found.level is not Level.FAIL:
         return found
     return warned(
@@ -159,7 +159,7 @@ def _use_not_seen(launch: Launch, reservation_id: str, why: NoAnswer) -> Finding
     )
     if why.denied or why.told_elsewhere:
         return no_answer(check, why, by_hand)
-    # What it shows stops no launch, and for a block that has not started nobody has seen it answered.
+    # Its answer never stops a launch; and we have no recorded answer for a block that has not started.
     reason = why.reason.rstrip(".")
     return skipped(
         check,
@@ -177,8 +177,8 @@ def awaits_slots(launch: Launch, facts: Facts) -> bool:
 
 
 def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> bool:
-    """Whether all nodes of the environment run as they are wanted, and lose nothing when their On-Demand reservation
-    is over: instances in it run on (EC2 user guide, capacity-reservations-release).
+    """Whether all nodes of the environment run as the settings say, and are not affected when their On-Demand
+    reservation ends: its instances continue to run (EC2 user guide, capacity-reservations-release).
 
     found: the reservation; None for one that EC2 does not know (any more).
     """
@@ -192,15 +192,15 @@ def runs_without(launch: Launch, facts: Facts, found: Reservation | None) -> boo
         if each.own
         and each.state in RUNNING
         and (each.instance_type, each.market) == (launch.instance_type, launch.market)
-        # One that was not launched into it is replaced to be.
+        # A node that was not launched into this reservation would be replaced.
         and each.reservation_target == facts.reservation_id
     ]
     return len(nodes) >= launch.count
 
 
 def _missing(launch: Launch, facts: Facts, name: str, now: datetime) -> list[Finding]:
-    """A reservation that is not in the launch's region: the judge's words on it where it is, or where it was
-    looked for."""
+    """Findings about a reservation that is not in the launch's region: the judge's findings when another region has it,
+    else the regions that were searched."""
     by_hand = command(name, launch.region, launch.profile)
     elsewhere = facts.elsewhere
     if isinstance(elsewhere, NoAnswer):
@@ -256,13 +256,13 @@ def _health(launch: Launch, facts: Facts, found: Reservation) -> Finding:
 
 
 def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...], now: datetime) -> Finding:
-    """Nodes that run in another living reservation than the one that is named: the next deployment destroys them
-    first (fixed capacity is destroyed before it is created), and EC2 lets the new ones only into an active one."""
+    """Nodes that run in a living reservation other than the launch's. The next deployment destroys them first (fixed
+    capacity is destroyed before it is created), and EC2 lets the new nodes only into an active reservation."""
     check, by_hand = "reservation switch", aws(launch, "ec2", "describe-instances")
     if isinstance(facts.running, NoAnswer):
         return no_answer(check, facts.running, by_hand)
     living = {each.id: each for each in reservations if each.lives(now) and each.id != facts.reservation_id}
-    # Those under its names, too: a guard against a loss goes by less than what counts as its own.
+    # Also nodes that only have its names: to protect against a loss, less proof is enough.
     nodes = [
         each
         for each in facts.running
@@ -276,7 +276,7 @@ def _switch(launch: Launch, facts: Facts, reservations: tuple[Reservation, ...],
     run = "1 node runs" if len(nodes) == 1 else f"{len(nodes)} nodes run"
     where = f"{run} in {_with_end(current)}"
     if named is not None and named.state == "active":
-        # That it replaces them is told with the running nodes.
+        # The finding about running nodes reports that they are replaced.
         return passed(
             check, f"{where}; the next deploy moves to {_with_end(named)}, which is active.", by_hand
         )

@@ -18,7 +18,7 @@ _HTTPS = 443
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """Findings on the given group; none when the stack makes its own, which is right by construction."""
+    """Findings on the given group; none when the stack creates its own group with the right rules."""
     if not launch.security_group_id:
         return []
     by_hand = aws(launch, "ec2", "describe-security-groups", "--group-ids", launch.security_group_id)

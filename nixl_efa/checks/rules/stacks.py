@@ -15,8 +15,8 @@ from nixl_efa.settings.model import STACK_PREFIX, STACK_TAG
 def without_a_file(launch: Launch, facts: Facts, names: Collection[str]) -> list[Finding]:
     """A WARN for each environment without a file whose nodes run in the launch's region.
 
-    Only where its state lies beside this environment's, in one bucket or organization: another one is another
-    project's. A local state tells of itself (old_states.abandoned). names: of the environments that have a file.
+    Only if its state is in the same bucket or organization as this environment's: others belong to other projects.
+    Local states are found elsewhere (old_states.abandoned). names: the environments that have a file.
     """
     if isinstance(facts.running, NoAnswer):
         return []

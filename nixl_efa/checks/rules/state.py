@@ -1,4 +1,4 @@
-"""What Terraform's state says against what runs: what an interrupted deployment left behind."""
+"""Differences between Terraform's state and what runs, as an interrupted deployment can leave them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nixl_efa.mend.compare import CHECK, findings, not_compared
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """One finding for each difference; none where the state was not looked at, or nothing was deployed."""
+    """One finding for each difference; none when the state was not read, or nothing was deployed."""
     found = facts.differences
     if found is None:
         return []

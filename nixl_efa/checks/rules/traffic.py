@@ -1,4 +1,4 @@
-"""What is in the way out although a route leads there: the subnet's network ACL, and VPC Block Public Access."""
+"""What can block outgoing traffic although there is a route: the subnet's network ACL, and VPC Block Public Access."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _ACL, _PUBLIC = "network ACL", "public access"
 
 
 def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
-    """The network ACL; Block Public Access where the way out is one of the internet's gateways."""
+    """The network ACL; and Block Public Access when traffic leaves through an internet gateway or NAT gateway."""
     if facts.subnet is None:
         return []
     way = way_of(launch, facts, facts.subnet)
@@ -27,8 +27,8 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) -> list[Finding]:
-    """Traffic within the subnet, and to Amazon's resolver, time and metadata, passes no ACL (VPC user guide,
-    vpc-network-acls): EFA between the nodes is not concerned."""
+    """Findings on the network ACL. It does not filter traffic within the subnet, nor to Amazon's resolver, time and
+    metadata services (VPC user guide, vpc-network-acls), so it does not affect EFA between the nodes."""
     filters = f"Name=association.subnet-id,Values={subnet.id}"
     by_hand = aws(launch, "ec2", "describe-network-acls", "--filters", filters)
     acl = facts.network_acl
@@ -46,7 +46,7 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
     out = _best(acl, remotes, egress=True, ports=HTTPS)
     answers = _best(acl, remotes, egress=False, ports=ANSWERS)
     if way == "other":
-        # Behind a transit gateway or its like endpoints may have private addresses.
+        # Behind a transit gateway or a similar one, endpoints may have private addresses.
         out, answers = (
             "partly" if seen == "closed" and acl.lets_some_pass(egress=egress, ports=ports) else seen
             for seen, egress, ports in ((out, True, HTTPS), (answers, False, ANSWERS))
@@ -78,8 +78,8 @@ def _network_acl(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) 
 
 
 def _remotes(facts: Facts, subnet: Subnet, way: Way | None) -> tuple[IPv4Network, ...] | None:
-    """Where the traffic goes: the internet, or the VPC's blocks for endpoints in other subnets; None where those were
-    not seen."""
+    """The destination of the traffic: the internet, or the VPC's blocks for endpoints in other subnets; None when those
+    were not seen."""
     if way != "endpoints" or isinstance(facts.endpoints, NoAnswer):
         return (ANYWHERE,)
     served = [each for each in facts.endpoints if each.vpc_id == subnet.vpc_id and each.kind == "Interface"]
@@ -100,8 +100,8 @@ def _text(ports: range) -> str:
 
 
 def _public_access(launch: Launch, facts: Facts, subnet: Subnet, way: Way | None) -> list[Finding]:
-    """VPC user guide, security-vpc-bpa: "block-ingress" leaves NAT gateways alone, "block-bidirectional" nothing but
-    what is excluded; "allow-egress" only says something where both directions are blocked."""
+    """Findings on Block Public Access (VPC user guide, security-vpc-bpa): "block-ingress" does not block NAT gateways;
+    "block-bidirectional" blocks everything that is not excluded; "allow-egress" has an effect only with the latter."""
     if way not in ("internet gateway", "NAT gateway"):
         return []
     by_hand = aws(launch, "ec2", "describe-vpc-block-public-access-options")

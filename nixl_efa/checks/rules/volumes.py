@@ -1,7 +1,7 @@
 """The nodes' volumes: the key that encrypts them, and the region's quota of gp3 storage.
 
-Both are looked at by EC2 only after it has taken the launch: the instances end again with a reason, a dry run says
-nothing (EC2 API reference, StateReason; cloudfoundry/bosh-aws-cpi-release 46; aws/karpenter-provider-aws 1407).
+EC2 checks both only after it has accepted the launch: the instances then end with a reason, and a dry run shows nothing
+(EC2 API reference, StateReason; cloudfoundry/bosh-aws-cpi-release 46; aws/karpenter-provider-aws 1407).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nixl_efa.launch import Launch
 
 _KEY, _QUOTA = "volume key", "volume quota"
 _GIB_A_TIB = 1024
-# KMS developer guide, key-state: what a key in another state encrypts is nothing.
+# KMS developer guide, key-state: a key in another state can't encrypt.
 _USABLE = "Enabled"
 _MENDED_BY = {"Disabled": "enable-key", "PendingDeletion": "cancel-key-deletion"}
 
@@ -28,7 +28,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def _key(launch: Launch, facts: Facts) -> list[Finding]:
-    """The key that the settings name, else the account's default one, which is not used then."""
+    """The key that the settings name; without one, the account's default key."""
     key, chosen = facts.volume_key, launch.volume.kms_key_id
     by_hand = aws(launch, "ec2", "get-ebs-default-kms-key-id")
     if chosen:
@@ -99,7 +99,7 @@ def _quota(launch: Launch, facts: Facts) -> list[Finding]:
         return [skipped(_QUOTA, message, "", by_hand)]
     limit = int(facts.volume_quota.value * _GIB_A_TIB)
     running = () if isinstance(facts.running, NoAnswer) else facts.running
-    # What runs gives its volume up before its successor gets one.
+    # A running node's volume is deleted before the node that replaces it gets one.
     own = [each for each in running if each.own]
     needed = sum(
         (one.count - min(sum(not of_another(one, each) for each in own), one.count)) * one.volume.gib

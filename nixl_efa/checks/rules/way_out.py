@@ -1,4 +1,4 @@
-"""A way out of the subnet to Systems Manager, without which nobody gets onto a node.
+"""A way out of the subnet to Systems Manager, without which nobody can open a shell on a node.
 
 Source: Systems Manager user guide, setup-create-vpc: the agent must reach ssm and ssmmessages, over the
 internet or through interface endpoints.
@@ -34,7 +34,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
 
 
 def way_of(launch: Launch, facts: Facts, subnet: Subnet) -> Way | None:
-    """By which way the nodes go out; None when that could not be seen."""
+    """The way by which the nodes' traffic leaves; None when that could not be seen."""
     if isinstance(facts.route_tables, NoAnswer):
         return None
     table = table_of(facts.route_tables, subnet)
@@ -68,8 +68,8 @@ def default_route(table: RouteTable | None) -> Route | None:
 
 
 def _unseen(facts: Facts, subnet: Subnet, table: RouteTable | None) -> str:
-    """By what a VPC without a route to everywhere, and without endpoints for all, may yet reach Systems Manager: in a
-    few words, "" for nothing. Endpoints may be in another VPC, their names in private hosted zones (VPC user guide,
+    """What may still lead to Systems Manager from a VPC that has no default route and not all endpoints, in a few
+    words; "" for nothing. Endpoints may be in another VPC, with their names in private hosted zones (VPC user guide,
     privatelink, manage-dns-names; whitepaper Building a Scalable and Secure Multi-VPC AWS Network Infrastructure)."""
     if owner := shared_by(facts):
         return f"the endpoints of account {owner}, which shares {subnet.id}; only that account can see them"
@@ -250,8 +250,8 @@ def _gateway(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
 
 
 def _installation(launch: Launch, facts: Facts, subnet: Subnet) -> list[Finding]:
-    """A first boot takes NIXL from PyPI and a package of the system's archive (bootstrap/install-nixl.sh), which no
-    endpoint serves; S3's alone leads to neither."""
+    """The first boot installs NIXL from PyPI and a package from the system's archive (bootstrap/install-nixl.sh). No
+    endpoint leads to either of them, and neither does S3's."""
     if not launch.nixl_version or launch.nixl_wheels.startswith("/"):
         return []
     by_hand = aws(launch, "ec2", "describe-vpc-endpoints", "--filters", f"Name=vpc-id,Values={subnet.vpc_id}")
