@@ -25,12 +25,14 @@ _GRACE_SECONDS = 5.0
 _STOPPED = 137  # amazon-ssm-agent, CommandStoppedPreemptivelyExitCode
 _DETAILS = {"InProgress": "In Progress", "TimedOut": "Execution Timed Out"}
 _CANCELLING = "Cancelling"
+# systemctl(1), is-system-running: the states of a machine that does not go down.
+_ON = ("initializing", "starting", "running", "degraded", "maintenance")
 
 
 def begin(machine: Machine, invocation: dict[str, Any], parameters: Mapping[str, list[str]]) -> None:
     """Run a command's script on a machine, in the background, and keep its status in moto's `invocation`.
 
-    If the machine fails meanwhile (it was powered off), the command has failed.
+    If the machine goes down meanwhile, its agent is gone, too: the invocation stays as it is.
     """
     times = dict.fromkeys(("ExecutionStartDateTime", "ExecutionEndDateTime", "ExecutionElapsedTime"), "")
     invocation.update(times, Status="InProgress", StatusDetails=_DETAILS["InProgress"], ResponseCode=-1)
@@ -57,7 +59,9 @@ def _carry_out(machine: Machine, invocation: dict[str, Any], parameters: Mapping
     try:
         output = _run(machine, invocation, parameters)
     except OSError as error:
-        output = CommandOutput("", f"the machine went down: {error}", -1, "Failed")
+        output = CommandOutput("", str(error), -1, "Failed")
+    if not _has_agent(machine):
+        return
     ended = world().clock.now()
     world().invocation_outputs[invocation["CommandId"], invocation["InstanceId"]] = output
     invocation.update(
@@ -98,6 +102,13 @@ def _run(
     if time.monotonic() - began >= seconds:
         return CommandOutput(stdout, stderr, _STOPPED, "TimedOut")
     return CommandOutput(stdout, stderr, process.returncode, "Failed")
+
+
+def _has_agent(machine: Machine) -> bool:
+    """Whether an agent can still report: a machine that goes down ends its agent with all other services."""
+    command = machine.enter(["systemctl", "is-system-running"])
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    return found.stdout.strip() in _ON
 
 
 def _unit(invocation: Mapping[str, Any]) -> str:

@@ -15,6 +15,7 @@ from moto.ssm.responses import SimpleSystemManagerResponse
 
 from local_aws import images, run_command, whole_outputs
 from local_aws.ec2.way_out import is_managed
+from local_aws.inferred import lean_on
 from local_aws.requests import JsonError
 from local_aws.world import CommandOutput, world
 
@@ -273,9 +274,11 @@ class Ssm(SimpleSystemManagerResponse):  # type: ignore[misc]
     def _output(self, invocation: Mapping[str, Any]) -> tuple[CommandOutput, str]:
         """What the command printed until now, and its status in detail."""
         instance_id = invocation["InstanceId"]
-        if world().machines is not None:
+        if (fleet := world().machines) is not None:
             # The output is there before the status says so (run_command.py).
             status, details = invocation["Status"], invocation["StatusDetails"]
+            if status == "InProgress" and fleet.machine(instance_id) is None:
+                lean_on("run-command-of-a-gone-node")
             under_way = CommandOutput("", "", invocation["ResponseCode"], status)
             return world().invocation_outputs.get((invocation["CommandId"], instance_id), under_way), details
         outputs = world().command_outputs

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -192,11 +192,16 @@ def carry_out(
     from nixl_efa.clock import clock_of
     from nixl_efa.nodes.run_command import Bucket
     from nixl_efa.work import running
+    from nixl_efa.work.gone import gone
 
-    name = at.pair.scripts_bucket
+    name, clock = at.pair.scripts_bucket, clock_of(os.environ)
     bucket = Bucket(at.clients.s3(at.settings.region), name) if name else None
-    ssm = at.clients.ssm(at.settings.region)
-    return running.run(ssm, bucket, commands, clock_of(os.environ), receive, is_stopped, timeout, comment)
+    ssm, ec2 = at.clients.ssm(at.settings.region), at.clients.ec2(at.settings.region)
+
+    def look(nodes: Sequence[Node]) -> Mapping[Node, str]:
+        return gone(ec2, at.pair.environment, nodes, clock)
+
+    return running.run(ssm, bucket, commands, clock, receive, look, is_stopped, timeout, comment)
 
 
 @contextmanager

@@ -30,9 +30,9 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         "ec2:DescribeInstances",
-        "check cost deploy destroy verify capacity",
+        "check cost deploy destroy verify run capacity",
         On.ANYTHING,
-        "nodes; who uses a block",
+        "nodes; who uses a block; `run`: whether a node still runs",
     ),
     _row(
         "ec2:DescribeVpcEndpoints DescribeInternetGateways DescribeNetworkAcls DescribeDhcpOptions "

@@ -36,6 +36,8 @@ FIRST_POLL_SECONDS, POLL_SECONDS, FIRST_POLLS = 0.5, 2.0, 10
 _SLICE_SECONDS = 0.25
 # How long to wait while this machine has no network (a laptop after sleep).
 PATIENCE_POLLS = 150
+# Every 30 seconds, EC2 is asked whether the nodes still run: Run Command does not say it.
+_GONE_POLLS = 15
 # How long a cancelled command may take to end.
 CANCEL_POLLS = 30
 # Exit codes that are not from the command: as of ssh(1) without a connection, of timeout(1), of a shell after a signal.
@@ -44,6 +46,7 @@ NOT_ASKED, TIMED_OUT, CANCELLED = 255, 124, 130
 Stream = Literal["out", "err"]
 STREAMS: tuple[Stream, ...] = ("out", "err")
 Receive = Callable[[Node, Stream, bytes], None]
+Gone = Callable[[Sequence[Node]], Mapping[Node, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,7 @@ def run(
     commands: Mapping[Node, str],
     clock: Clock,
     receive: Receive,
+    gone: Gone,
     is_stopped: Callable[[], bool] = lambda: False,
     timeout_seconds: int = MOST_SECONDS,
     comment: str = "nixl-efa run",
@@ -77,6 +81,7 @@ def run(
     receive: called with new output, in order for each node and output. When is_stopped returns true, the commands are
     cancelled on every node, and `receive` still gets the output until then. An error of `receive` (the reader has
     closed the pipe) also cancels them, and is raised again.
+    gone: given the nodes whose commands still run, returns those that can't answer any more, and why, in a sentence.
     """
     running = {node: _Running(node, secrets.token_hex(8)) for node in commands}
 
@@ -105,7 +110,7 @@ def run(
         running[node].command_id = command_id
     asked = [running[node] for node in sent]
     try:
-        ended |= _follow(ssm, bucket, asked, clock, receive, is_stopped)
+        ended |= _follow(ssm, bucket, asked, clock, receive, gone, is_stopped)
     except OSError:
         _cancel(ssm, sent)
         raise
@@ -156,6 +161,7 @@ def _follow(
     running: Sequence[_Running],
     clock: Clock,
     receive: Receive,
+    gone: Gone,
     is_stopped: Callable[[], bool],
 ) -> dict[Node, Ended]:
     """Wait until all have ended, or until some seconds after they were cancelled."""
@@ -170,12 +176,19 @@ def _follow(
                 _cancel(ssm, {node: one.command_id for node, one in waiting.items()})
             polls_since_cancel += 1
             clock.sleep(FIRST_POLL_SECONDS)
+        # Before the look at the commands: one that ended before its node did has its own exit code.
+        lost = gone([*waiting]) if polls % _GONE_POLLS == 0 else {}
         looks, errors = ask_all(waiting, lambda node: _look(ssm, bucket, waiting[node]))
         for node, look in looks.items():
             for stream, data in look.data:
                 receive(node, stream, data)
             if look.ended is not None:
                 ended[node] = look.ended
+            elif node in lost:
+                # A node that is started again must not go on with it.
+                _cancel(ssm, {node: waiting[node].command_id})
+                ended[node] = Ended(NOT_ASKED, lost[node])
+            if node in ended:
                 del waiting[node]
         faults = faults + 1 if errors else 0
         for error in errors.values():

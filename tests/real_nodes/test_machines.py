@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 
 import pytest
@@ -145,6 +146,20 @@ def test_stop_start_and_reboot_keep_what_was_written_and_boot_anew(account: Acco
         account.run(instance, "cloud-init status --wait")
     assert len(boots) == 3
     assert len(account.out(instance, "cat /var/tmp/first-boots").splitlines()) == 1
+    account.ec2.terminate_instances(InstanceIds=[instance])
+
+
+def test_a_command_whose_machine_goes_down_is_in_progress_for_ever(account: Account) -> None:
+    [instance] = account.launch(of_a_bystander)
+    account.wait_until_managed(instance)
+    command = account.send(instance, "touch /run/begun; sleep 300")
+    account.out(instance, "until test -e /run/begun; do sleep 0.1; done")
+    account.ec2.stop_instances(InstanceIds=[instance])
+    wait_until(lambda: machine_state(account, instance) == "off", "the machine's end")
+    for thread in threading.enumerate():
+        if thread.name == f"run-command-{command}":
+            thread.join(20)
+    assert account.invocation(command, instance)["Status"] == "InProgress"
     account.ec2.terminate_instances(InstanceIds=[instance])
 
 

@@ -240,6 +240,19 @@ def test_a_copy_that_was_interrupted_goes_on_and_leaves_nothing_behind(work: Des
     assert ".nixl-efa-copy-" not in told
 
 
+def test_a_node_that_stops_while_its_command_runs_is_255(work: Desk) -> None:
+    consumer = work.ids["consumer"]
+    work.allow("run")
+    process = work.start("run", "trial", "consumer", "--", "echo begun; sleep 300")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    work.account.aws.end(consumer, "shutdown")
+    out, err = process.communicate(timeout=90)
+    assert (process.returncode, out) == (255, b"")
+    assert re.match(rf"consumer {consumer} is stop\w+, .* `nixl-efa status trial` ", err.decode())
+    assert not denied(work.account.aws)
+
+
 def test_a_node_that_is_not_reached_is_255_and_the_others_answer(work: Desk) -> None:
     consumer = work.ids["consumer"]
     work.account.aws.allow_only(None)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -124,6 +124,7 @@ class Work:
         self.ssm = Ssm({**os.environ, "PATH": path, "KEPT": str(folder / "kept")})
         self.printed: dict[tuple[str, str], bytes] = {}
         self.stopped = False
+        self.gone: running.Gone = lambda _: {}
 
     def receive(self, node: Node, stream: running.Stream, data: bytes) -> None:
         key = node.name, stream
@@ -137,7 +138,8 @@ class Work:
         commands = dict.fromkeys(nodes or (PRODUCER, CONSUMER), command)
         bucket = Bucket(s3, "nixl-efa-prod-scripts")
         ended = running.run(
-            ssm, bucket, commands, Quick(), receive or self.receive, lambda: self.stopped, 60, "a test"
+            *(ssm, bucket, commands, Quick(), receive or self.receive),
+            *(self.gone, lambda: self.stopped, 60, "a test"),
         )
         return dict(ended)
 
@@ -212,6 +214,24 @@ def test_a_node_that_is_not_known_is_said_and_the_other_answers(work: Work) -> N
     assert ended[CONSUMER].problem.startswith(
         "consumer i-consumer: it is not registered with Systems Manager"
     )
+
+
+def test_a_node_that_is_gone_is_not_waited_for_and_the_other_answers(work: Work) -> None:
+    work.gone = lambda _: {CONSUMER: "it is stopped."}
+    ended = work.run("sleep 3; exit 4")
+    assert ended == {PRODUCER: Ended(4), CONSUMER: Ended(255, "it is stopped.")}
+    assert work.ssm.cancelled == {"i-consumer"}
+
+
+def test_a_command_that_ended_before_its_node_has_its_exit_code(work: Work) -> None:
+    def gone(nodes: Sequence[Node]) -> dict[Node, str]:
+        for node in nodes:
+            while work.ssm.processes[node.instance_id].poll() is None:
+                time.sleep(0.05)
+        return dict.fromkeys(nodes, "it is stopped.")
+
+    work.gone = gone
+    assert work.run("sleep 2; exit 3", PRODUCER) == {PRODUCER: Ended(3)}
 
 
 def test_parts_that_can_not_be_read_are_said_with_the_permission(work: Work) -> None:
