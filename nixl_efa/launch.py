@@ -1,4 +1,5 @@
-"""What one environment's nodes are launched from: decided here once, from the settings and the type's facts. Pure.
+"""The values that an environment's nodes are launched with: decided only here, from the settings and the type's facts.
+Pure.
 
 The constructs render a Launch as Terraform JSON, the check's dry run renders the same one as RunInstances, and
 `capacity.judge` holds a reservation against it.
@@ -28,7 +29,7 @@ Market = Literal["on-demand", "spot", "capacity-block"]
 
 @dataclass(frozen=True, slots=True)
 class Volume:
-    """The root volume: gp3, encrypted, gone with its instance. Sizes in GiB, throughput in MiB/s.
+    """The root volume: gp3, encrypted, deleted with its instance. Sizes in GiB, throughput in MiB/s.
 
     defaults: the members that no setting chooses ("gib", "iops", "throughput").
     kms_key_id: the ARN of the key; empty: the account's default for EBS.
@@ -46,7 +47,7 @@ class Volume:
 
 @dataclass(frozen=True, slots=True)
 class MetadataOptions:
-    """The instance metadata service: IMDSv2 only; a container on the node is one hop further away.
+    """The instance metadata service: IMDSv2 only. A container on the node needs one more hop.
 
     No tags: the account's default may allow them, and EC2 then refuses tag keys with a space or a slash
     (EC2 user guide, work-with-tags-in-IMDS).
@@ -62,9 +63,9 @@ class MetadataOptions:
 class Launch:
     """All that the nodes of an environment are launched from.
 
-    Where they are not all launched alike, `requests` are one Launch for each request to EC2, with its own nodes alone;
-    what of a Launch of the whole differs between them (the type, what follows from it, market, reservation, volume) is
-    then that of the nodes that follow the environment's own settings.
+    If the nodes are not all launched alike, `requests` has one Launch for each request to EC2, with only its nodes.
+    Values that differ between them (the type and what follows from it, market, reservation, volume) are, in the Launch
+    of the whole environment, those of the nodes that follow the environment's own settings.
 
     account_id:      the only account that it may happen in; empty: any. account_set_by: where that was given.
     prefix:          what the names in AWS begin with (see name_of).
@@ -84,12 +85,12 @@ class Launch:
     nixl_wheels:     folder or index that has NIXL's wheels; empty: what pip takes by itself.
     service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs instead.
     min_hours:       hours that a reservation must still last.
-    must_be_active:  the launch follows this look, so capacity that starts later is no use.
+    must_be_active: the launch follows at once, so capacity that starts later can't be used.
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
     profile:         the AWS profile of all calls, those to look by hand too; empty: none is named.
     assume_role:     the role of all calls but those to look by hand; None: the credentials' own.
     role:            of a request: whose own table its nodes follow; empty for none (Settings.parts).
-    unfilled:        which of the nodes go into its reservation is still to be found out (nixl_efa.capacity.fill).
+    unfilled: it is not yet known which of the nodes go into its reservation (nixl_efa.capacity.fill).
     parts:           the requests; empty where all nodes are launched alike. whole: of a request, what it is a part of.
     """
 
@@ -144,7 +145,7 @@ class Launch:
 
     @property
     def beside(self) -> tuple[Launch, ...]:
-        """All requests of the environment, this one among them: what shares its quotas and its network."""
+        """All requests of the environment, including this one: they share quotas and network."""
         return (self.whole or self).requests
 
     @property
@@ -187,8 +188,8 @@ class Launch:
 
     @property
     def called(self) -> str:
-        """What a message calls the request's nodes beside others of the environment: "producer, consumer"; empty where
-        there are no others."""
+        """The name of the request's nodes in a message, if the environment has others: "producer, consumer"; else
+        empty."""
         return listed((node.name for node in self.nodes), limit=3) if self.whole is not None else ""
 
     @property
@@ -231,7 +232,7 @@ class Launch:
 
     @property
     def asked(self) -> Asked:
-        """What advice for a refusal of it depends on."""
+        """The facts on which the advice for a refusal of this launch depends."""
         return Asked(
             reserved=self.reservation.is_named,
             spot=self.market == "spot",
@@ -249,9 +250,9 @@ class Launch:
 
     @property
     def unique_names(self) -> dict[str, str]:
-        """The names of which AWS keeps one alone, in a VPC for a security group, by the address in Terraform.
+        """The names that must be unique in AWS (a security group's in its VPC), by the address in Terraform.
 
-        A second stack of the same names fails at them. The scripts bucket's name is completed at its creation.
+        A second stack with the same names fails at them. The name of the scripts bucket gets its end at its creation.
         """
         pair = self.name_of("pair")
         own_role = {
@@ -300,7 +301,7 @@ def launch_of(
     nodes = nodes_of(settings.name_prefix, settings.producers, settings.consumers)
     if alone:
         return replace(launches[0], nodes=nodes)
-    # What follows the environment's own settings stands for the whole.
+    # The request that follows the environment's own settings represents the whole environment.
     _, own = min(zip(parts, launches, strict=True), key=lambda one: (bool(one[0].role), one[0].entry))
     # The image is that of the settings outside of the tables: nodes that have it keep it, whatever tables come and go.
     outside = replace(parts[0], values={}, sources={})
@@ -356,7 +357,7 @@ def _launch(settings: Settings, part: Part) -> Launch:
 
 
 def _is_pinned(settings: Settings) -> bool:
-    """Whether the version of NIXL was chosen; settings that a program makes name no source."""
+    """Whether the user chose the version of NIXL; settings that a program creates have no source."""
     return not settings.is_default("nixl_version") or settings.nixl_version != nixl_releases.DEFAULT
 
 
@@ -390,7 +391,7 @@ def _summary(launch: Launch) -> str:
 
 
 def capacity_choice(launch: Launch) -> str:
-    """In which capacity the pair is launched, in words."""
+    """The capacity in which the pair is launched, as text."""
     market = {"capacity-block": "Capacity Block", "spot": "Spot", "on-demand": "On-Demand"}[launch.market]
     if launch.reservation.id:
         return f"{market} in {launch.reservation.id}"

@@ -1,6 +1,6 @@
-"""Text in the width of a terminal: lines that break between words, and tables that lose no value. Pure.
+"""Text for the width of a terminal: lines that break between words, and tables that show every value. Pure.
 
-A width is in characters. None means that there is none, as in a pipe or a file: then nothing is broken.
+A width is in characters. None means no limit, as in a pipe or a file: then no line is broken.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _INDENT = 4
 def folded(text: str, width: int | None, head: str = "", indent: int | None = None) -> list[str]:
     """`head` and the text in lines that break between words.
 
-    Lines after the first begin with `indent` blanks; without it, below the text's beginning.
+    Later lines begin with `indent` blanks; without it, they begin below the start of the text.
     """
     if width is None or len(head) + len(text) <= width:
         return [head + text]
@@ -38,7 +38,7 @@ def folded(text: str, width: int | None, head: str = "", indent: int | None = No
 def folded_command(command: str, width: int | None, head: str = "") -> list[str]:
     """`head` and a shell command in lines that a shell takes as one: each but the last ends with a backslash.
 
-    It breaks before options. A command that can't be broken there stays in one line.
+    It breaks only before options. A command that can't be broken there stays on one line.
     """
     if width is None or len(head) + len(command) <= width:
         return [head + command]
@@ -52,7 +52,7 @@ def folded_command(command: str, width: int | None, head: str = "") -> list[str]
         else:
             lines[-1] += " \\"
             lines.append(begin + part)
-    # Otherwise it was broken inside of quotes.
+    # Otherwise, it would be broken inside quotes.
     joined = " ".join(line.removesuffix("\\") for line in lines).removeprefix(head)
     return lines if _words(joined) == _words(command) else [head + command]
 
@@ -66,8 +66,8 @@ def _words(command: str) -> list[str] | None:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column's heading, whether it is set to the right, and which columns leave a narrow table first: those with
-    the highest `leaves`; 0 never does."""
+    """A column's heading, whether it is right-aligned, and which columns leave a narrow table first: those with the
+    highest `leaves`; a column with 0 always stays."""
 
     title: str
     leaves: int = 0
@@ -75,8 +75,8 @@ class Column:
 
 
 def table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[list[str]]:
-    """The heading's lines, and those of each row. The values of columns that the width has no room for stand below
-    the row, with their headings."""
+    """The lines of the heading and of each row. Values of columns that do not fit the width are below the row, with
+    their headings."""
     widths = [
         max(len(cell) for cell in (one.title, *column)) for one, *column in zip(columns, *rows, strict=True)
     ]

@@ -1,4 +1,4 @@
-"""An environment's first file, and around it a project where there is none yet. Nothing is ever overwritten."""
+"""Creates an environment's first file, and a project, if there is none yet. It never overwrites a file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from nixl_efa.launch import Market
 from nixl_efa.settings import Loaded, Settings, environment_names, load
 from nixl_efa.settings.files import name_fault
 
-# What begins an environment, as text after the two settings that every one has. A block's parameters are its own:
-# two environments of one region that share them are refused.
+# The text of a new environment after the two settings that each has. A block has its own parameters: two environments
+# of one region that share them are refused.
 _MARKETS: dict[Market, tuple[str, str]] = {
     "on-demand": ("On-Demand", ""),
     "spot": ("Spot", "spot = true\n"),
@@ -40,7 +40,7 @@ instance_type = {quoted_type}
 # type = "s3"
 # bucket = "my-terraform-states"
 """
-# Of a project that there is not yet. `python -m stacks` is the app that the package brings.
+# The files of a new project. `python -m stacks` is the app in the package.
 _PROJECT = {
     "cdktf.json": json.dumps(
         {
@@ -55,14 +55,14 @@ _PROJECT = {
         indent=2,
     )
     + "\n",
-    # A state and a provider's copy are no part of a repository.
+    # A state and a copy of a provider do not belong in a repository.
     ".gitignore": "cdktf.out/\ncdktf.out.*/\nstate/\n.rehearsal/\nnode_modules/\n.venv/\n",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a user says of an environment. region, instance_type: unchecked text."""
+    """What a user enters for an environment. region, instance_type: unchecked text."""
 
     name: str
     region: str
@@ -91,10 +91,10 @@ class Made:
 
 
 def make(wish: Wish, project: Path) -> Made:
-    """Write the environment's file, and of a project what it lacks. BadInput, and nothing is written, where the name or
-    a value is none, or the file is there; Failure where it can't be written."""
+    """Write the environment's file, and the missing files of the project. BadInput, and nothing is written, if the name
+    or a value is invalid, or the file exists; Failure if it can't be written."""
     for option, value in (("--instance-type", wish.instance_type), ("--region", wish.region)):
-        if not value.isprintable():  # no TOML can hold it
+        if not value.isprintable():  # it can't be written as TOML
             raise BadInput(f"{option} {value!r} has characters that can't be in a name: type it again.")
     if wrong := name_fault(wish.name):
         raise BadInput(f'"{wish.name}" can\'t be the name of an environment: {wrong}.')
@@ -105,18 +105,18 @@ def make(wish: Wish, project: Path) -> Made:
     loaded = _loaded(wish, project)
     found = loaded.by_environment.get(wish.name, ())
     if failures([*loaded.general, *found]):
-        # With the warnings: of a type that is unknown, they have the name that is meant.
+        # With the warnings: for an unknown type, they suggest the right name.
         said = [*failures([*loaded.general, *found]), *warnings(found)]
         raise BadInput("\n".join(finding.line() for finding in said))
     written = []
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        # A checkout, and every other project, has its own as it wants them.
+        # A checkout, and every existing project, has these files already.
         project_files = {} if (project / "cdktf.json").exists() else _PROJECT
         for name, text in {**project_files, f"environments/{file.name}": wish.text()}.items():
             if _write(project / name, text):
                 written.append(name)
-            elif name.endswith(file.name):  # somebody was faster
+            elif name.endswith(file.name):  # another process has written it first
                 raise taken
     except OSError as error:
         raise Failure(f"{file} can't be written: {error.strerror or error}.") from error
@@ -125,7 +125,7 @@ def make(wish: Wish, project: Path) -> Made:
 
 
 def next_commands(settings: Settings) -> tuple[str, str, str]:
-    """What to run then, in this order."""
+    """The next commands to run, in this order."""
     name = settings.name
     if settings.use_capacity_block:
         return (
@@ -145,18 +145,18 @@ def _loaded(wish: Wish, project: Path) -> Loaded:
             if other.stem != wish.name:
                 (directory / other.name).symlink_to(other.absolute())
         (directory / f"{wish.name}.toml").write_text(wish.text(), encoding="utf-8")
-        # What the file says is judged, whatever this shell's variables say beside it.
+        # Only the file is checked, without the variables of this shell.
         names = [name for name in environment_names(directory) if not name_fault(name)]
         return load(directory, {}, {}, only=names)
 
 
 def _quoted(text: str) -> str:
-    """As TOML and JSON alike write a string."""
+    """A string in the form that both TOML and JSON use."""
     return json.dumps(text, ensure_ascii=False)
 
 
 def _write(path: Path, text: str) -> bool:
-    """Whether it was written: False where it is there. OSError, and then it is not there."""
+    """Whether it was written: False if it exists. After an OSError, it does not exist."""
     try:
         with path.open("x", encoding="utf-8") as file:
             try:

@@ -11,7 +11,7 @@ from nixl_efa.instance_types.rdma import rdma_of
 LIBFABRIC, UCX = "LIBFABRIC", "UCX"
 
 # Found to work on g6e by this project's first design, and measured on g5 (a public report: NIXL 0.9, UCX 1.20). It
-# keeps UCX from its TCP, and leaves no transport for CUDA memory: KV caches go through the host's.
+# stops UCX from using TCP, and leaves no transport for CUDA memory: KV caches go through host memory.
 _OVER_EFA = {"UCX_TLS": "srd,self,sm"}
 # The accelerators whose memory NIXL registers with the device (NIXL, src/plugins/libfabric: CUDA and Neuron).
 _OWN_MEMORY = ("nvidia", "neuron")
@@ -19,14 +19,14 @@ _OWN_MEMORY = ("nvidia", "neuron")
 
 @dataclass(frozen=True, slots=True)
 class NixlBackend:
-    """How NIXL goes from node to node.
+    """How NIXL transfers data between nodes.
 
     name:        the plugin.
     fabric:      what it goes over.
-    why:         what decides it; a clause.
+    why:         the reason for this backend; a clause.
     variables:   of the environment that NIXL runs in.
-    host_memory: KV caches go through the host's memory, since the device can't reach the accelerators'.
-    is_sure:     whether what decides it is known of the type.
+    host_memory: KV caches go through host memory, because the device can't access accelerator memory.
+    is_sure: whether the fact that decides it is known for the type.
     """
 
     name: Literal["LIBFABRIC", "UCX"]
@@ -48,7 +48,7 @@ class NixlBackend:
 
 
 def common(backends: Iterable[NixlBackend]) -> NixlBackend:
-    """The backend for nodes of several types, of what each type would take by itself: the least able one decides.
+    """The backend for nodes of several types, from the backend of each type: the one with the fewest abilities decides.
 
     Both ends of a transfer need the same ("no potential backend found to be able to do the transfer": NIXL,
     src/core/nixl_agent.cpp, createXferReq).
@@ -59,7 +59,8 @@ def common(backends: Iterable[NixlBackend]) -> NixlBackend:
 def nixl_backend(instance_type: str, accelerator_kind: str, efa_interfaces: int) -> NixlBackend:
     """The backend for nodes of this type with so many EFA interfaces each.
 
-    LIBFABRIC wherever it works: UCX over EFA was slower by far, or fell back to TCP in silence (ai-dynamo/nixl#909).
+    LIBFABRIC wherever it works: UCX over EFA was much slower, or fell back to TCP without a message
+    (ai-dynamo/nixl#909).
     It needs GPUDirect (NIXL, src/plugins/libfabric/README.md: "currently required"), and vLLM's NixlConnector reads.
     accelerator_kind: see InstanceType.
     """

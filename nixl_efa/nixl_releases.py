@@ -32,7 +32,7 @@ class Installer:
     libfabric: str
 
 
-# EC2 user guide, efa-changelog; without the releases that left libfabric as it was. The newest first. 1.48.0 is named
+# EC2 user guide, efa-changelog; without the releases that did not change libfabric. The newest first. 1.48.0 is named
 # with its libfabric in a public record of its use alone.
 INSTALLERS: tuple[Installer, ...] = (
     Installer("1.51.0", date(2026, 10, 22), "2.7.0amzn2.0"),
@@ -54,7 +54,7 @@ INSTALLERS: tuple[Installer, ...] = (
     Installer("1.30.0", date(2023, 12, 1), "1.19.0amzn4.0"),
 )
 # Of the deep-learning images of 2026-10-09, the newest of which release notes were found (DLAMI developer guide,
-# aws-deep-learning-ami-gpubaseossarm64-ul2404-2026-10-09). When images with 1.51.0 appear, this line moves on.
+# aws-deep-learning-ami-gpubaseossarm64-ul2404-2026-10-09). When images with 1.51.0 appear, update this line.
 NEWEST_IMAGE = "1.50.0"
 
 
@@ -85,7 +85,7 @@ def loads(version: str, libfabric: str) -> bool | None:
 
 
 def why_not(version: str, libfabric: str) -> str:
-    """Why a libfabric does not load a release, a sentence without its full stop; empty where it does, or may."""
+    """Why a libfabric does not load a release, a sentence without a full stop; empty if it loads it, or may load it."""
     needed = needs(version)
     if needed is None or loads(version, libfabric) is not False:
         return ""
@@ -125,7 +125,8 @@ def for_node(versions: Sequence[str], machine: str) -> str:
 
 
 def offered() -> tuple[str, ...]:
-    """What a node may choose from by its own libfabric: the newest release of each need, the newest first."""
+    """The releases from which a node chooses by its libfabric: for each needed libfabric, the newest release; the
+    newest first."""
     found: dict[str, str] = {}
     for version, release in _document()["releases"].items():
         found.setdefault(release["fabric"], version)

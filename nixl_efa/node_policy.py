@@ -1,4 +1,5 @@
-"""What the nodes' role may do in AWS: the stack makes one that allows it, and one of the user's own has to. Pure."""
+"""What the nodes' role may do in AWS: the stack's role allows exactly this, and a role of the user must allow it.
+Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """State files on this machine to which the settings no longer lead: of an environment whose file is gone, and of one
 whose backend was changed.
 
-Nobody would see the first, and its nodes would run and be billed for ever. Beside the second, a deploy would begin an
-empty state and build a second pair.
+Without a warning, nobody would notice the first, and its nodes would run and cost money. In the second case, a deploy
+would start with an empty state and create a second pair.
 """
 
 from __future__ import annotations
@@ -91,11 +91,11 @@ def settle_changed_backend(
     stack_folder: Path,
     read: Callable[[], State],
 ) -> Finding | None:
-    """What is to be said, and done, about an environment whose backend was changed; None for any other.
+    """The finding about an environment whose backend was changed; None for any other. May also move a file.
 
     WARN: Terraform still remembers the old backend in the stack's folder, and refuses to continue before the state is
-    moved. FAIL: nothing keeps a deploy from an empty state. PASS: the state was moved; the old file is put aside here,
-    so that it is never used again unnoticed.
+    moved. FAIL: nothing stops a deploy from starting with an empty state. PASS: the state was moved; this function
+    renames the old file, so that it is never used again by mistake.
 
     stack_folder: the stack's folder in cdktf.out. read: the state as the environment's backend holds it, or Failure.
     """
@@ -157,7 +157,7 @@ def _not_yet_moved(settings: Settings, was: str) -> Finding:
 
 
 def _moving(settings: Settings, was: str) -> str:
-    """How Terraform moves a state that it remembers to where it is wanted now."""
+    """The commands with which Terraform moves a state from the remembered place to the new one."""
     name = settings.stack_name
     init = f"terraform -chdir=cdktf.out/stacks/{name} init"
     if was != "local" and not was.startswith("s3://"):

@@ -1,4 +1,4 @@
-"""The command lines of the processes above this one: what it was started by, where the system lets it be seen."""
+"""The command lines of this process's ancestors: what started it, if the system shows it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ _PROC = Path("/proc")
 
 
 def started_by(programs: Collection[str], pid: int, proc: Path = _PROC) -> tuple[str, list[str]] | None:
-    """Of the process and those above it the nearest that runs one of the programs: its name and its arguments. None
-    where there is none, or where it can't be seen."""
+    """The nearest process, from this one upwards, that runs one of the programs: its name and its arguments. None if
+    there is none, or if it can't be seen."""
     for words in _upwards(pid, proc):
         for position, word in enumerate(words):
             # Node.js runs its script: the program is its first argument.

@@ -1,10 +1,11 @@
-"""The lock file of an environment's AWS provider: which version Terraform took, kept where cdktf.out may go away.
+"""The lock file of an environment's AWS provider: the version that Terraform chose. A copy is kept, because cdktf.out
+may be deleted.
 
 Three places, the first of which wins:
 
     environments/NAME.lock.hcl              a team's, under version control; nothing here writes it
     cdktf.out/stacks/STACK/.terraform.lock.hcl   what Terraform last wrote on this machine
-    state/STACK.lock.hcl                    the copy of that, which outlives cdktf.out
+    state/STACK.lock.hcl                    a copy of that, kept if cdktf.out is deleted
 
 A synthesis puts the one that wins into the stack's folder, so that the folder by itself makes every later run, a remote
 one too, take the same provider.
@@ -43,7 +44,7 @@ class Places:
 
     @property
     def in_order(self) -> tuple[Path, Path, Path]:
-        """The first that there is wins."""
+        """The first one that exists is used."""
         return self.team, self.folder, self.kept
 
 
@@ -58,7 +59,7 @@ class Lock:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What the locks say of an environment's next run.
+    """What the locks mean for an environment's next run.
 
     constraint: the setting. lock: the one in force; None: the run is free to choose. last: the version that Terraform
     last took here, as far as its lock is left; empty for none. fault: of a lock that the setting leaves out.
@@ -151,8 +152,8 @@ def keep(where: Places) -> None:
 def placed(settings: Settings, where: Places) -> str | None:
     """The text of the lock file that belongs into the stack's folder; None where nothing is to be written there.
 
-    `constraints`, which only tells what the version was chosen by, becomes the setting's: the cdktf command line runs
-    `terraform init -upgrade`, which passes the lock over, where the two differ."""
+    `constraints`, which only records how the version was chosen, is set to the setting's value: if the two differ, the
+    cdktf command line runs `terraform init -upgrade`, which ignores the lock."""
     lock = in_force(where)
     if lock is None:
         return None

@@ -32,8 +32,8 @@ def synthesize(
 ) -> None:
     """Writes the stack to cdktf.out below `project`. Failure when it does not end well.
 
-    The other environments are left out, so that a fault of theirs does not stop this one; and the check at synthesis is
-    off: these commands look by themselves. Warnings are said.
+    The other environments are left out, so that an error in them does not stop this one. The check at synthesis is off,
+    because these commands check by themselves. Warnings are printed.
 
     changes: settings that differ this time, by name, as text.
     """
@@ -74,7 +74,7 @@ def synthesize_alone(
     """
     stack = Path("stacks") / stack_name
     kept = project / "cdktf.out" / stack
-    # Beside cdktf.out, since local states are told by the folder above it.
+    # Next to cdktf.out, because the folder above it gives the place of local states.
     with tempfile.TemporaryDirectory(prefix="cdktf.out.", dir=project) as folder:
         made = Path(folder) / stack
         # What Terraform remembers of its backend, workspace and provider: the synthesis looks whether they are the

@@ -47,7 +47,7 @@ def as_chosen(text: str, environ: Mapping[str, str]) -> str:
 
 
 class TerraformError(Failure):
-    """Terraform did not end well. `text` is all that it said, `message` the one line of it."""
+    """Terraform failed. `text` is its whole output, `message` one line of it."""
 
     def __init__(self, message: str, text: str) -> None:
         super().__init__(message)
@@ -70,7 +70,7 @@ def show(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tu
 
 
 def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, str]) -> tuple[int, str]:
-    """A Show that runs the program for real; its output goes where our talk goes, for stdout holds a document."""
+    """A Show that runs the program for real; its output goes to stderr, because stdout holds a document."""
     return _shown(command, folder, environ, _STDERR)
 
 
@@ -99,9 +99,9 @@ def _while_it_runs(run: Callable[[], T]) -> T:
     """Ctrl-C reaches the program from the terminal, too, and Terraform then ends what it has begun and frees the
     state's lock: the program is waited for, never killed. KeyboardInterrupt when it has ended."""
     if threading.current_thread() is not threading.main_thread():
-        return run()  # Python tells the main thread alone of signals.
+        return run()  # Python delivers signals only to the main thread.
     pressed: list[int] = []
-    # A handler, where SIG_IGN would be handed on to the program.
+    # A handler: SIG_IGN would be inherited by the program.
     before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
     try:
         ended = run()
