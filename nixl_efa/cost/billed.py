@@ -1,7 +1,7 @@
 """What AWS has billed for an environment, by Cost Explorer.
 
-Each request costs 0.01 USD (aws.amazon.com/aws-cost-management/aws-cost-explorer/pricing), so it is asked for by an
-option alone. Its data is up to a day old, and knows a tag only once that is activated for cost allocation.
+Each request costs 0.01 USD (aws.amazon.com/aws-cost-management/aws-cost-explorer/pricing), so it is sent only with an
+option. Its data is up to a day old, and contains a tag only after the tag is activated for cost allocation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nixl_efa.aws import Clients
 
 _METRIC = "UnblendedCost"
-# Those of which botocore knows an endpoint that all regions share.
+# The partitions for which botocore knows an endpoint that all regions share.
 _PARTITIONS = ("aws", "aws-cn")
 # Cost Explorer has 13 months (Cost Management user guide, ce-api-best-practices).
 LONGEST = timedelta(days=395)
@@ -33,7 +33,8 @@ MOST_PAGES = 10
 
 @dataclass(frozen=True, slots=True)
 class Billed:
-    """What was billed from the day `start` on to before `end`, by service. Unknown: nothing is known under the tag."""
+    """What was billed from the day `start` until the day before `end`, by service. Unknown: there is no data for the
+    tag."""
 
     start: date
     end: date

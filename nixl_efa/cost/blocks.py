@@ -23,11 +23,11 @@ from nixl_efa.ultra_servers import ULTRA_SERVERS
 class Block:
     """A Capacity Block with its price.
 
-    id:        of the reservation, or of the offering. bought: whether it is paid for, or on offer.
+    id: of the reservation, or of the offering. bought: True if it was bought, False if it is on offer.
     instances: for which the fee is: of UltraServers, all reservations of the purchase together. size: its own.
     end:       with the paid extensions.
     fee:       of the block itself; Unknown where it was not bought by this project. extensions: those that are paid.
-    pending:   what is bought and still to be paid; None without.
+    pending: what was bought but is not yet paid; None without.
     purchase:  what all reservations that one fee paid for have in common; empty for an offer.
     """
 
@@ -80,7 +80,8 @@ class Block:
 def of_reservation(
     reservation: Reservation, extensions: Iterable[Extension], account: str
 ) -> Block | Unknown:
-    """A block that was bought. account: who asks. Unknown for what is no block, has no time, or was never paid for."""
+    """A block that was bought. account: the caller's. Unknown if it is not a block, has no start or end, or was never
+    paid for."""
     if not reservation.is_block or reservation.start is None or reservation.end is None:
         return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
     if reservation.state == PAYMENT_FAILED:
@@ -137,7 +138,7 @@ def _not_told(reservation: Reservation, account: str) -> Unknown:
 
 
 def _paid_for(reservation: Reservation) -> int:
-    """The instances that the fee beside a reservation is for."""
+    """The instances that the recorded fee of a reservation is for."""
     count, _, name = reservation.ultra_servers.partition(" x ")
     known = ULTRA_SERVERS.get(name)
     return int(count) * known.instances if known and count.isdecimal() else reservation.size

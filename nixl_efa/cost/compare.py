@@ -40,9 +40,9 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class BreakEven:
-    """From how many hours of use on a block costs less than a market that is paid by the hour.
+    """The hours of use from which a block costs less than a market that is paid by the hour.
 
-    hours: of all nodes together in use. reached: whether the block is usable so long.
+    hours: in which all nodes together are in use. reached: whether the block is usable that long.
     """
 
     market: Market
@@ -56,8 +56,8 @@ class Comparison:
 
     hours: asked for. block: bought, or the cheapest on offer; Unknown without one, with the reason.
     block_hours: of these, those that the block covers. used, idle: of its instance-hours, in the block's whole time.
-    in_block:  the nodes of the environment that run in the block; others can share it with those of the request.
-    next_block: bought to follow the block, and counted nowhere here; None without.
+    in_block: the nodes of the environment that run in the block; nodes of other requests can share it.
+    next_block: bought to follow the block, and not counted here; None without.
     volumes, addresses: for the hours, on each market alike; None where there are none.
     """
 
@@ -165,8 +165,8 @@ def volume_hours(volume: Volume, rates: Rates, hours: Decimal) -> Sum:
 
 
 def hours_to_compare(asked: int | None, blocks: Sequence[Block | Unknown]) -> list[Decimal]:
-    """The hours for each request, by its block: those that were asked for, else the time for which its own bought block
-    is usable; without one that of the longest of the others, else a day."""
+    """The hours for each request, by its block: the requested hours, else the usable time of its own bought block, else
+    the longest usable time of the other blocks, else a day."""
     if asked is not None:
         return [Decimal(asked)] * len(blocks)
     own = [hours_of(one.usable) if isinstance(one, Block) and one.bought else None for one in blocks]
@@ -175,8 +175,7 @@ def hours_to_compare(asked: int | None, blocks: Sequence[Block | Unknown]) -> li
 
 
 def whole(comparisons: Sequence[Comparison], market: Market) -> Sum:
-    """What all requests of an environment cost on a market; what several share, and was bought at once, is paid for
-    once."""
+    """What all requests of an environment cost on a market; a purchase that several requests share is counted once."""
     parts: list[tuple[str, Price | Sum | None]] = []
     seen = set()
     for one in comparisons:

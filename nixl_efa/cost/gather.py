@@ -1,4 +1,4 @@
-"""Asks AWS for an environment's blocks and for what runs, beside the prices. Side by side."""
+"""Asks AWS for an environment's blocks, for what runs, and for prices. In parallel."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Found:
 
 
 def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: int | None) -> Found:
-    """Everything of an environment, as far as it may be looked at. account: who asks. hours: the length of a block to
-    look for."""
+    """Everything about an environment that the permissions allow to read. account: the caller's. hours: the length of a
+    block to search for."""
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cost") as pool:
         prices = Prices(launch, clients, clock, pool)
         asked = _Asking(launch, clients, clock, account)
@@ -183,7 +183,8 @@ class _Asking:
         return ask("ec2:DescribeVolumes", look)
 
     def left_addresses(self) -> int | Unknown:
-        """How many public addresses of the stack no instance has: they stay after their nodes, and cost on."""
+        """How many public addresses of the stack belong to no instance: they stay after their nodes, and still cost
+        money."""
         ec2 = self._clients.ec2(self._region)
         filters: Any = [{"Name": f"tag:{STACK_TAG}", "Values": [self._launch.stack_identity]}]
 

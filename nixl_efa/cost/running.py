@@ -1,4 +1,4 @@
-"""What runs of an environment has cost so far, and will have cost by its end. Pure.
+"""What the running nodes of an environment have cost so far, and will have cost by their end. Pure.
 
 An instance is billed by the second while it runs, a volume and a public address from their creation on, whether the
 instance runs or not (EC2 user guide, ec2-instance-lifecycle; EBS user guide; VPC user guide).
@@ -24,7 +24,7 @@ BILLED = frozenset({"running", "shutting-down", "stopping"})
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """An instance of the environment. launched: its last start; EC2 tells no earlier one.
+    """An instance of the environment. launched: its last start; EC2 gives no earlier one.
 
     addresses: its public ones. reservation_id: empty without one.
     """
@@ -51,11 +51,11 @@ class Disk:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Of some nodes, or of a block: what it is, what it has cost and will have cost by its end.
+    """The cost of some nodes, or of a block: what it is, its cost so far and by its end.
 
     end: None where nothing ends by itself; by_end is then None. each_hour: what a further hour costs; None for nothing.
     used, idle: instance-hours of a block so far; None for anything else.
-    paid_with: of a block, that with which it was bought, where the fee of both stands; empty for any other.
+    paid_with: for a block, the block with which it was bought and whose row has the fee of both; empty for any other.
     """
 
     what: str
@@ -127,7 +127,8 @@ def together(parts: Iterable[Spent]) -> tuple[Sum, Sum | None]:
 def _of_block(
     name: str, block: Block | Unknown, nodes: Sequence[Node], now: datetime, paid_with: str
 ) -> Spent:
-    """The fee is paid, and changes no more. So far of its time: what nodes of the environment used, and what idled."""
+    """The fee is paid, and no longer changes. For the time so far: the hours that nodes of the environment used, and
+    those that were idle."""
     if isinstance(block, Unknown):
         return Spent(f"block {name}", block, block, None, None)
     end = terminates_at(block.end, block.instance_type)
@@ -180,7 +181,7 @@ def _of_disks(
     end: datetime | None,
     now: datetime,
 ) -> Spent:
-    """A volume is gone with its node, at the end of that one's own block."""
+    """A volume is deleted with its node, at the end of the node's own block."""
     if isinstance(disks, Unknown):
         return Spent("volumes", disks, disks if end else None, end, disks)
     types = {node.id: node.instance_type for node in nodes}

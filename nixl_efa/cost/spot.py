@@ -26,7 +26,7 @@ LOOKED_BACK = timedelta(days=7)
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """From when on an instance-hour costs what in a zone."""
+    """The price of an instance-hour in a zone, from a moment on."""
 
     zone: str
     at: datetime
@@ -55,7 +55,7 @@ def changes(payloads: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
 
 
 def currency_of(region: str) -> str:
-    """In which Spot prices are: no answer says it."""
+    """The currency of Spot prices: no answer contains it."""
     return "CNY" if region.startswith("cn-") else "USD"
 
 
