@@ -1,4 +1,4 @@
-"""A rehearsal: the main job from the purchase to the end, with the real tools, on the local AWS.
+"""A rehearsal: the whole workflow from the purchase to the end, with the real tools, on the local AWS.
 
 `local_aws` is the local AWS's own command.
 """

@@ -1,4 +1,4 @@
-"""The reservations of a rehearsal, got with the commands that a user will type."""
+"""The reservations of a rehearsal, created with the commands that a user will type."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 Tell = Callable[[str], None]
 HOURS = 24
-# Each block ends at 11:30 UTC and is up to a day longer than asked: one that is asked for two days more ends later.
+# Each block ends at 11:30 UTC and is up to a day longer than requested: a block requested for two more days ends later.
 HOURS_LATER = 48
 AFTER_START = timedelta(minutes=5)
 AFTER_END = timedelta(minutes=5)
@@ -96,7 +96,7 @@ class Market:
             self._capacity("save", created["CapacityReservation"]["CapacityReservationId"], "--env", name)
 
     def end_of(self, block: Block) -> None:
-        """The clock is moved past a block's end: EC2 has terminated what ran in it."""
+        """Move the clock past a block's end: EC2 has then terminated the instances in it."""
         self._move_clock(block.end + AFTER_END, f"the end of {block.id}")
 
     def _search(self, launch: Launch, hours: int) -> list[dict[str, Any]]:

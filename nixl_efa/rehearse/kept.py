@@ -1,4 +1,4 @@
-"""A rehearsal that was kept: the file that makes another shell its own, whatever that shell knows."""
+"""A kept rehearsal: the file that sets up another shell for it, whatever variables that shell has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from nixl_efa.rehearse.workspace import FOREIGN
 
 SHELL_FILE = "shell.sh"
-# What programs of a rehearsal are told beside the variables of AWS and of the settings.
+# The variables that programs of a rehearsal get in addition to those of AWS and of the settings.
 _TOLD = (
     "NO_PROXY",
     "no_proxy",
@@ -28,7 +28,7 @@ def write_shell_file(folder: Path, environ: Mapping[str, str], programs: Iterabl
     """Writes the file into the rehearsal's folder; its path.
 
     environ: of the rehearsal's programs. programs: paths of those that it ran; their folders come first on the PATH.
-    The shell's own variables that lead to another account or another state are taken away.
+    The shell's own variables that lead to another account or another state are unset.
     """
     told = {
         name: value

@@ -1,5 +1,5 @@
-"""The steps of a rehearsal with several nodes, decided: which settings it runs with, and whether a deployment did what
-its step is for and nothing else. Pure."""
+"""Decides the steps of a rehearsal with several nodes: the settings, and whether a deployment did exactly what its step
+is for. Pure."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nixl_efa.settings.names import variable
 from nixl_efa.settings.parts import CONSUMER, ROLES
 from nixl_efa.settings.values import MAX_NODES
 
-# What all share and what follows the nodes: the list of who is there.
+# The shared resource that changes with the nodes: the list of members.
 _MEMBERS = "aws_s3_object.members"
 _NODE = "aws_instance."
 # The words of Terraform's apply, by what happened to the resource.
@@ -60,7 +60,8 @@ def changes_of(lines: Iterable[str]) -> Changes:
 def faults(changes: Changes, built: Collection[str]) -> list[str]:
     """What an apply did beyond building the nodes `built`, or left out, in words.
 
-    Of the other nodes nothing may be changed or destroyed; of what they share only the list of who is there may change.
+    Nothing of the other nodes may be changed or destroyed; of the shared resources, only the list of members may
+    change.
     """
     wanted = {f"{_NODE}{_in_terraform(name)}" for name in built}
     nodes = {one for one in changes.added if one.startswith(_NODE)}
@@ -144,7 +145,7 @@ def _plain(value: Any) -> Any:
 
 
 def reserved(launch: Launch) -> dict[str, Launch]:
-    """The launch into each reservation, by what the command line calls it; empty where all nodes go without one."""
+    """The launch into each reservation, by its name on the command line; empty if no node has one."""
     return {
         name: one
         for name, one in targets(launch).items()

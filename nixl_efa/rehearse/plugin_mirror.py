@@ -1,7 +1,7 @@
 """Lets Terraform find the AWS provider on a machine that can't reach Terraform's registry.
 
-Only for such a machine: where TF_CLI_CONFIG_FILE names a file that exists, or no mirror is found, Terraform is left
-to its own ways (its configuration file, its registry).
+Only for such a machine: where TF_CLI_CONFIG_FILE names a file that exists, or no mirror is found, Terraform uses its
+defaults (its configuration file, its registry).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Running the rehearsal's programs: what they say, how they end, and what an interrupt does to them."""
+"""Runs the rehearsal's programs: their output, their exit codes, and what an interrupt does to them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Programs:
     log: Path
 
     def show(self, command: Sequence[str], *, accept: Sequence[int] = (0,)) -> int:
-        """Run it with its output going where ours goes. Failure for an exit code that is not accepted."""
+        """Run it; its output goes to our output. Failure for an exit code that is not accepted."""
         with _Child(command, self.folder, self.environ, out=None, err=None) as child:
             code = child.wait()
         return self._judge(command, code, accept)
@@ -125,7 +125,7 @@ class _Child:
                 self._process.wait(GRACE_SECONDS)
             except subprocess.TimeoutExpired:
                 continue
-        # What it started and left behind, if anything.
+        # Processes that it started and that still run, if any.
         self._signal(signal.SIGKILL)
         if self.stdout:
             self.stdout.close()

@@ -1,7 +1,8 @@
 """What the nodes of a rehearsed pair answer to `nixl-efa verify`, since the local AWS has no machines.
 
 Everything is as planned, and what a machine alone could tell (versions, drivers, disks) is "simulated". No transfer is
-made up: rates and the proof that they went over EFA would look like a measurement. `verify --no-transfer` passes;
+invented: rates, and the proof that the bytes went over EFA, would look like a measurement. `verify --no-transfer`
+passes;
 without that option it says that there is nothing to measure on.
 """
 
@@ -56,7 +57,7 @@ class RunCommandAnswers(Protocol):
 
 
 def answer_as_planned(aws: RunCommandAnswers, pair: PairOutputs, launch: Launch) -> None:
-    """Lets the nodes of a pair answer verify's Run Command as nodes would that are as planned."""
+    """Makes the nodes of a pair answer verify's Run Command like nodes that are as planned."""
     types = {node.name: one.instance_type for one in launch.requests for node in one.nodes}
     planned, written = planned_by_node(pair, launch.of_machines(types)), files.wanted(pair, launch, types)
     for node in pair.nodes:

@@ -1,4 +1,4 @@
-"""The folder of a rehearsal: nothing of it meets the state, the journal or the account of a real deployment."""
+"""The folder of a rehearsal: it is separate from the state, the journal and the account of a real deployment."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from nixl_efa.settings.names import variable
 from nixl_efa.state import STATE_FOLDER
 
 FOLDER = ".rehearsal"
-# What a run writes into the project's folder. All else there is for the app and the command line to read.
+# What a run writes into the project's folder. The app and the command line read everything else there.
 WRITTEN = (FOLDER, "cdktf.out", STATE_FOLDER, "bin", "journal", "rehearsal.log", ".git")
 # Terraform's own variables that could lead it to another state.
 FOREIGN = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "NIXL_EFA_ENVIRONMENTS")
