@@ -212,7 +212,8 @@ ROWS: tuple[Row, ...] = (
         "Terraform destroys the profile",
     ),
     _row(
-        # Not DeleteRolePermissionsBoundary: who may take a boundary away has none (IAM user guide, "Permissions
+        # Not DeleteRolePermissionsBoundary: a boundary that its user may remove has no effect (IAM user guide,
+        # "Permissions
         # boundaries for IAM entities", Delegating responsibility).
         "iam:PutRolePermissionsBoundary",
         "deploy",

@@ -66,9 +66,9 @@ def document(
 
     beside: the other environments of the project, whose reservations the commands of `capacity` read.
 
-    Actions on the same things stand together, in the order of the table. Where it would be larger than a managed policy
-    may be, looks (at anything, at the stack's own role and bucket) stand by their beginnings, as in ec2:Describe*, and
-    the statements have no names.
+    Actions on the same things stand together, in the order of the table. If it would be larger than the limit of a
+    managed policy, read actions (on anything, on the stack's own role and bucket) are shortened to their beginnings, as
+    in ec2:Describe*, and the statements have no names.
     """
     scopes = {**_scopes(settings, launch), On.PARAMETERS_BESIDE: Scope(_kept_by(*beside))}
     allowed: dict[On, list[str]] = {}
@@ -83,7 +83,7 @@ def document(
 
 
 def _shorter(actions: list[str]) -> list[str]:
-    """The looks among some actions by their beginnings, the others as they are."""
+    """The read actions, shortened to their beginnings, and the other actions unchanged."""
     looks = [one for one in _LOOKING if any(action.startswith(one) for action in actions)]
     others = [action for action in actions if not action.startswith(_LOOKING)]
     return [*(f"{one}*" for one in looks), *others]
@@ -265,7 +265,8 @@ def _kept_names(launch: Launch) -> tuple[str, ...]:
 
 
 def _parameter(launch: Launch, name: str) -> str:
-    # What AWS publishes is of no account (Systems Manager user guide, parameter-store-public-parameters).
+    # The ARN of a parameter that AWS publishes has no account (Systems Manager user guide,
+    # parameter-store-public-parameters).
     account = "" if name.startswith("/aws/") else None
     return _arn(launch, "ssm", f"parameter/{name.lstrip('/')}", account=account)
 
