@@ -1,1 +1,1 @@
-"""What this machine and its account have for the commands, and lack: also where no environment is right yet."""
+"""What this machine and its account have or lack for the commands; works also if no environment is valid yet."""
