@@ -1,4 +1,4 @@
-"""An environment as other engines are told of it: AWS ParallelCluster and dstack."""
+"""The configuration of an environment for other products: AWS ParallelCluster and dstack."""
 
 from nixl_efa.export.engines import Document, Engine, Found, documents
 from nixl_efa.export.gather import find
