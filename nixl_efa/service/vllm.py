@@ -29,7 +29,7 @@ REFUSED = {
 }
 # NIXL names libfabric's provider only at this level.
 VARIABLES = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
-# The lines of a log that are read here. The lines with "rails" alone: one for each layer of each rank.
+# The lines of a log that are read here. Not every line with "rails": there is one for each layer of each rank.
 LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback|Failed to load plugin"
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
