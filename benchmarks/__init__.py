@@ -1,1 +1,1 @@
-"""Figures, measured side by side in one run."""
+"""Measurements that are compared within one run."""

@@ -1,4 +1,4 @@
-"""How long `nixl-efa check prod` takes when AWS is slow: its calls are made side by side, three deep.
+"""How long `nixl-efa check prod` takes when AWS is slow: its calls run in parallel, at most three one after another.
 
 Half a second is added to every answer of a local AWS in a process of its own, in which prod's block is active.
 

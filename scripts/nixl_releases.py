@@ -2,8 +2,9 @@
 
 Usage: python scripts/nixl_releases.py    from the repository's root; needs pip, readelf and 1 GB below $TMPDIR.
 
-Of each release from 1.0.0 on one wheel is taken, and what its LIBFABRIC plugin is linked against is read from it: the
-highest symbol version of libfabric.so.1 (ELF, .gnu.version_r). The hashes are those that the package index gives.
+From each release since 1.0.0, one wheel is downloaded, and the library versions that its LIBFABRIC plugin needs are
+read: the highest symbol version of libfabric.so.1 (ELF, .gnu.version_r). The hashes
+are those that the package index gives.
 """
 
 from __future__ import annotations
