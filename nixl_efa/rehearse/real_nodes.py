@@ -1,7 +1,7 @@
-"""The nodes of a rehearsal that boot: waiting for them, their boot reports, and verify's answer judged.
+"""The nodes of a rehearsal that really boot: waits for them, shows their boot reports, and judges verify's result.
 
-What this machine can't give them (the local AWS tells: no EFA, no GPU, a limit of locked memory) FAILs by the same
-rules as on AWS. Those FAILs are expected, by name; every other one ends the rehearsal.
+What this machine can't provide (the local AWS says: no EFA, no GPU, a limit of locked memory) FAILs by the same rules
+as on AWS. Those FAILs are expected, by name; every other one ends the rehearsal.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ cat /var/lib/nixl-efa/boot-report.json || echo '{"checks": []}'
 cat /var/lib/nixl-efa/boot-report.txt
 """
 
-# What the local AWS says that its machines lack, and verify's checks and the boot report's that FAIL for it.
+# What the machines of the local AWS lack, and the checks of verify and of the boot report that FAIL because of it.
 _VERIFY: Mapping[str, tuple[str, ...]] = {
     "efa": ("EFA devices", "fi_info", "EFA driver", "NIXL", "fabric", "transfer"),
     "gpu": ("accelerators", "CUDA"),
@@ -111,7 +111,8 @@ def tell_boot(booted: Iterable[Booted], deployed: float, tell: Tell) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """verify's findings in two: FAILs that this machine explains, with what it lacks, and those that nothing does."""
+    """verify's FAILs in two groups: those that this machine explains, with what it lacks, and those without an
+    explanation."""
 
     expected: tuple[str, ...]
     unexpected: tuple[str, ...]
@@ -133,7 +134,7 @@ def judge(report: Mapping[str, Any], booted: Sequence[Booted], lacking: Sequence
         else:
             unexpected.append(line)
     if not any(transfer["rows"] for transfer in report["transfers"]):
-        # Without EFA the wire is there all the same: NIXL over tcp has to move its bytes.
+        # Without EFA, there is still a network: NIXL over tcp has to move its bytes.
         unexpected.append("transfer: nothing was moved between the nodes, not even over tcp")
     return Judgement(tuple(expected), tuple(unexpected))
 
@@ -151,7 +152,7 @@ def _failed(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 
 def tell_verified(report: Mapping[str, Any], judgement: Judgement, tell: Tell) -> None:
-    """What verify found: what passed by name, then every other finding, then what is judged of them."""
+    """The findings of verify: the passed ones by name, then all others, then the judgement."""
     for node in report["nodes"]:
         _tell_passed(node["name"], node["findings"], tell)
     _tell_passed("the pair", report["findings"], tell)

@@ -1,4 +1,4 @@
-"""The rehearsal itself: one step after the other, each with the tool that a user will use."""
+"""The rehearsal itself: its steps, each with the tool that a user will use."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destr
 CHANGED = re.compile(
     r"aws_instance\.\w+: (Creation|Modifications|Destruction) complete|Apply complete|\bError\b"
 )
-# What can be looked at in a rehearsal that was kept.
+# What can be inspected in a kept rehearsal.
 _BY_AWS_CLI = (
     "aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'",
     "aws ec2 describe-capacity-reservations",
@@ -179,7 +179,8 @@ class _Rehearsal:
             self._tell(f"  {line}")
 
     def _allow_quotas(self) -> None:
-        """The local account has the quotas of a new one, which a few nodes go beyond: a user asks for more once."""
+        """The local account has the quotas of a new account, which a few nodes exceed: a user requests an increase
+        once."""
         wanted = many_nodes.quotas(launch_of(self._grown))
         allowed = {code: QUOTAS[code] for code in wanted if wanted[code] > QUOTAS[code].value}
         if not allowed:
@@ -201,7 +202,7 @@ class _Rehearsal:
             self._use(changed, given)
 
     def _use(self, settings: Settings, given: Mapping[str, str]) -> None:
-        """From here on with these settings, which the variables `given` make of the environment's."""
+        """From now on, use these settings: those of the environment, changed by the variables `given`."""
         self._settings = settings
         self._programs = replace(self._programs, environ={**self._programs.environ, **given})
 
@@ -252,7 +253,7 @@ class _Rehearsal:
         self._deploy_again({node.name for node in launch_of(self._grown).nodes} - before)
 
     def _end_a_block(self) -> None:
-        """The earlier block ends in the middle: its nodes with it, and a new one takes them."""
+        """The earlier block ends during the rehearsal, with its nodes; a new block gets the nodes."""
         name, market = self._settings.name, self._market()
         block = min(self._blocks, key=lambda one: one.end)
         launch = many_nodes.reserved(launch_of(self._settings))[block.target]
@@ -350,7 +351,7 @@ class _Rehearsal:
             )
 
     def _pair(self) -> outputs.PairOutputs:
-        # As the workspace has it, wherever the real pair's state is.
+        # As in the workspace, wherever the state of the real pair is.
         settings = self._settings.model_copy(update={"backend": LocalBackend()})
         return outputs.read(settings, self._space.folder, self._programs.environ)
 
@@ -369,7 +370,7 @@ class _Rehearsal:
             write_plugin(folder / "bin")
         programs = programs_of_a_user(environ, self._tools.cdk, self._tools.terraform)
         file = write_shell_file(folder, environ, programs)
-        # Commands alone below: a shell may take no comment behind one (zsh).
+        # Only commands below: some shells accept no comment after a command (zsh).
         self._step("Kept, as you asked. Look around in another shell, and stop it by the last line:")
         commands = [
             f". {shlex.quote(str(file))}",

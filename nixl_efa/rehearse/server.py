@@ -1,4 +1,4 @@
-"""The local AWS of a rehearsal: a process of its own, so that it can be left running."""
+"""The local AWS of a rehearsal: a separate process, so that it can be left running."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local_aws.server import HOST
 from nixl_efa.failure import Failure
 
 START_SECONDS = 30.0
-# It ends at once, but for what its machines have written: a busy disk takes a while to forget it.
+# It ends at once, except that it deletes the files of its machines, which takes longer on a busy disk.
 STOP_SECONDS = 60.0
 PID_FILE = "local-aws.pid"
 PORT_FILE = "local-aws.port"
@@ -34,7 +34,7 @@ def start(
 ) -> Server:
     """Start it and wait until it listens. Failure with its own words when it does not.
 
-    It is in a session of its own: Ctrl-C reaches the rehearsal, which then stops it in order.
+    It is in a separate session: Ctrl-C reaches only the rehearsal, which then stops it cleanly.
     """
     port_file, log = folder / PORT_FILE, folder / "local-aws.log"
     port_file.unlink(missing_ok=True)
@@ -92,7 +92,7 @@ def left_running(folder: Path) -> int | None:
 
 
 def client(local: Server, service: str, region: str) -> Any:
-    """boto3's client of the local AWS, for the rehearsal's own looks at it."""
+    """A boto3 client of the local AWS, for the rehearsal's own calls."""
     import boto3
     from botocore.config import Config
     from botocore.session import Session
@@ -108,6 +108,6 @@ def client(local: Server, service: str, region: str) -> Any:
         endpoint_url=local.endpoint,
         aws_access_key_id="local",
         aws_secret_access_key="local",
-        # The local AWS stands on this machine; the user's proxy would be asked for it.
+        # The local AWS is on this machine; without this, calls would go to the user's proxy.
         config=Config(proxies={}),
     )

@@ -2,8 +2,7 @@
 
 Everything is as planned, and what a machine alone could tell (versions, drivers, disks) is "simulated". No transfer is
 invented: rates, and the proof that the bytes went over EFA, would look like a measurement. `verify --no-transfer`
-passes;
-without that option it says that there is nothing to measure on.
+passes; without that option it says that there is nothing to measure on.
 """
 
 from __future__ import annotations

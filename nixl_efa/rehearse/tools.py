@@ -1,4 +1,4 @@
-"""The programs that a rehearsal runs, looked for before anything is started."""
+"""The programs that a rehearsal runs; they are searched before anything is started."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Tools:
 
 
 def find_tools(project: Path, environ: Mapping[str, str], python: str) -> Tools:
-    """The tools of a project. Failure, in one line, that names each that is missing or no use, and how to get it."""
-    # Here every state is a local one.
+    """The tools of a project. Failure, in one line, that names each tool that is missing or unusable, and how to get
+    it."""
+    # In a rehearsal, every state is local.
     found = machine(project, environ, STACKS_TERRAFORM)
     if missing := failures(programs(found)):
         raise Failure(" ".join(finding.line() for finding in missing))
