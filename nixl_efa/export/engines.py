@@ -1,4 +1,4 @@
-"""The files of other engines that describe an environment's nodes: a function of its launch and what AWS has. Pure.
+"""The configuration files of other products for an environment's nodes, from its launch and the facts from AWS. Pure.
 
 Sources: AWS ParallelCluster user guide, cluster-configuration-file-v3 and launch-instances-capacity-blocks, and the
 validators of aws-parallelcluster 3.16.1; dstack documentation, concepts/fleets, and the models of dstack 0.22.5.
@@ -195,7 +195,8 @@ def _of_vpc(subnet: Subnet) -> str:
 
 
 def _of_reservations(found: Iterable[Found]) -> Iterator[str]:
-    """When each can be used. No engine reads where we keep the id of the next one."""
+    """When each reservation can be used. No other product reads the parameter in which we keep the id of the next
+    one."""
     for one in {each.reservation.id: each.reservation for each in found if each.reservation}.values():
         if one.start is not None and one.state != "active":
             yield f"{one.id} starts at {moment(one.start)}: nothing can be launched into it before."
