@@ -1,4 +1,4 @@
-"""Asks this machine and AWS. Only reads; raises nothing that the network, AWS or a program does."""
+"""Reads facts from this machine and AWS. Changes nothing; raises no errors of the network, AWS or a program."""
 
 from __future__ import annotations
 
@@ -112,8 +112,8 @@ def system(release: Path = Path("/etc/os-release")) -> System:
 def _ask(
     settings: Settings | None, clients: Clients, profile: str, any_region: str, environ: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The members of Facts that AWS answers. Each question rests on the one before. any_region: where to ask who the
-    credentials belong to, without a region of the user's own."""
+    """The members of Facts that come from AWS. Each call depends on the one before. any_region: the region for the call
+    about the credentials, if the user has chosen none."""
     region = _region(settings, clients, environ)
     told: dict[str, Any] = {"region": region}
     given = answer_of("sts:AssumeRole", clients.credentials)
@@ -123,7 +123,7 @@ def _ask(
     asked_in = region.name or any_region or ANYWHERE
     account = answer_of("sts:GetCallerIdentity", lambda: identify(clients, asked_in, profile))
     if isinstance(account, NoAnswer) and asked_in != ANYWHERE:
-        # A region that is not enabled accepts nobody's credentials: whether that is it, another one says.
+        # A region that is not enabled accepts no credentials: another region says whether this is the cause.
         elsewhere = answer_of("sts:GetCallerIdentity", lambda: identify(clients, ANYWHERE, profile))
         if not isinstance(elsewhere, NoAnswer):
             account, asked_in = elsewhere, ANYWHERE
@@ -185,7 +185,8 @@ def _plugin(environ: Mapping[str, str]) -> Tool:
 
 
 def _disks(folders: Sequence[Path]) -> list[Disk]:
-    """Of folders on one file system the first; of one that is not there yet, what it will be made in."""
+    """Of several folders on one file system, only the first; for a folder that does not exist, the folder in which it
+    will be created."""
     found: dict[int, Disk] = {}
     for folder in folders:
         there = next(one for one in (folder, *folder.parents) if one.exists())
