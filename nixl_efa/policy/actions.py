@@ -213,8 +213,7 @@ ROWS: tuple[Row, ...] = (
     ),
     _row(
         # Not DeleteRolePermissionsBoundary: a boundary that its user may remove has no effect (IAM user guide,
-        # "Permissions
-        # boundaries for IAM entities", Delegating responsibility).
+        # "Permissions boundaries for IAM entities", Delegating responsibility).
         "iam:PutRolePermissionsBoundary",
         "deploy",
         On.BOUNDED,
