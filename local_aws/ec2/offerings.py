@@ -4,8 +4,7 @@ The rules are AWS's (EC2 user guide, capacity-blocks-purchase; botocore's Descri
 minute from half an hour to eight weeks ahead, every end at 11:30 UTC, so that a block is up to a day shorter or longer
 than requested; the fee is a string, for all instances and the whole time; up to six offerings, in no order. A public
 log of AWS, for a search of 24 h, shows blocks of 24 h from 11:30, and of 19 h 17 min and 43 h 17 min from 16:13 on.
-Which regions
-sell, and every fee, are invented. An offering has a fixed id here; each answer shows it under a new id.
+Which regions sell, and every fee, are invented. An offering has a fixed id here; each answer shows it under a new id.
 """
 
 from __future__ import annotations
