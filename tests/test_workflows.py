@@ -67,6 +67,6 @@ def test_the_newest_locks_are_tried_each_week_with_the_same_steps() -> None:
     assert {path.parts[0] for path in kept} == {"npm"}
 
 
-def test_what_runs_on_a_submission_holds_the_linters_the_tests_and_the_matrix_in_this_order() -> None:
+def test_what_runs_on_a_submission_holds_the_linters_the_site_the_tests_and_the_matrix() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == ["lint", "test", "test-matrix"]
+    assert re.findall(r"^make (\S+)$", script, re.MULTILINE) == ["lint", "docs", "test", "test-matrix"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nixl_efa.aws_calls import ask_all, is_throttling, patiently
 from nixl_efa.aws_errors import error_code, explain
+from nixl_efa.cdk import program
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
@@ -133,7 +134,7 @@ def _still_runs(bucket: Bucket | None, asked: Sequence[_Running]) -> str:
     if bucket is None:
         return told
     places = " and ".join(f"s3://{bucket.name}/{PREFIX}/{one.token}/" for one in asked)
-    return f"{told} What it prints from now on comes to {places}: delete it before `cdktf destroy`."
+    return f"{told} What it prints from now on comes to {places}: delete it before `{program()} destroy`."
 
 
 def worst(ended: Mapping[Node, Ended]) -> int:
@@ -311,7 +312,7 @@ def _part(bucket: Bucket, key: str) -> bytes | None:
 
 
 def _forget(bucket: Bucket, token: str) -> None:
-    """Delete the remaining objects: otherwise `cdktf destroy` fails at the bucket."""
+    """Delete the remaining objects: Terraform can only destroy an empty bucket."""
     with suppress(Exception):
         found = bucket.s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{PREFIX}/{token}/")
         for each in found.get("Contents", ()):
