@@ -200,7 +200,7 @@ def test_a_state_in_a_bucket_is_locked_and_freed(
     slow = state.begin("apply", "-auto-approve", "-var=seconds=8")
     waits_for(lambda: "nixl-efa/prod.tfstate.tflock" in keys())
     assert "Error acquiring the state lock" in state.plan(code=1)
-    state.plan("-lock-timeout=60s", "-var=seconds=8")
+    state.plan("-lock-timeout=300s", "-var=seconds=8")
     assert state.end(slow)[0] == 0
 
     killed = state.begin("apply", "-auto-approve", "-var=seconds=1")
