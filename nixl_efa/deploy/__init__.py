@@ -1,1 +1,1 @@
-"""Deploying one environment: the plan is read as data, said in words and agreed before that very plan is applied."""
+"""Deploying one environment: the plan is read as data, shown in words, and agreed to; then exactly it is applied."""

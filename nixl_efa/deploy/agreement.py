@@ -10,7 +10,7 @@ from nixl_efa.findings import counted
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What is asked on a terminal, the answer that agrees, and what is said where nobody can be asked."""
+    """The question on a terminal, the answer that agrees, and the message when nobody can be asked."""
 
     text: str
     agrees: str
@@ -18,10 +18,10 @@ class Question:
 
 
 def question(plan: Plan, environment: str, *, auto_approve: bool, replace_nodes: bool) -> Question | None:
-    """The question that a plan needs; None when all is agreed already, or nothing is to be done.
+    """The question that a plan needs; None when everything is agreed already, or nothing is to be done.
 
-    Nodes that live are destroyed only for their number, typed, or --replace-nodes; --auto-approve alone agrees to all
-    the rest, as with cdktf.
+    Living nodes are destroyed only if the user types their number or gives --replace-nodes. --auto-approve agrees to
+    everything else, as in cdktf.
     """
     if plan.is_empty:
         return None

@@ -14,14 +14,15 @@ if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
 
 _BETWEEN_TRIES_SECONDS = 15.0
-# cloud-init's own exit code says whether it went well; verify looks at that. Here it only must have ended.
+# cloud-init's exit code shows whether the boot succeeded; verify checks that. Here it only must have ended.
 _WAIT = Script("cloud-init status --wait > /dev/null 2>&1 || true")
 
 
 def wait_for_boot(
     ssm: SSMClient, instance_ids: Sequence[str], clock: Clock, limit: timedelta, say: Callable[[str], None]
 ) -> bool:
-    """Waits until each node can be reached and its first boot has ended, well or not; False after `limit`."""
+    """Waits until each node can be reached and its first boot has ended, with or without success; False after
+    `limit`."""
     until = clock.now() + limit
     waiting = list(instance_ids)
     say(f"Waiting for the nodes' first boot (at most {limit.total_seconds() / 60:.0f} minutes) ...")

@@ -1,4 +1,4 @@
-"""Why a plan replaces a node, or what it changes on one, by the settings that went from one value to another. Pure."""
+"""Why a plan replaces a node, or what it changes on one, named by the settings whose values changed. Pure."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _UNKNOWN = object()
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One thing that went from one value to another.
+    """One value that changed.
 
-    what:   a setting's name, else what it is called in words.
+    what:   a setting's name, else a name in words.
     before, after: the values as text, "none" for none, "new" for one that is not known yet.
-    source: where the setting's value came from; empty where no setting decides it.
-    note:   what else is to be known; then before and after may be empty.
+    source: where the setting's value came from; empty when no setting decides it.
+    note:   more information; then before and after may be empty.
     """
 
     what: str
@@ -51,7 +51,7 @@ class Cause:
 
 
 def in_place(change: Mapping[str, Any], settings: Settings) -> Iterator[Cause]:
-    """What a node's change in place changes."""
+    """The causes of a node's change in place."""
     before, after = change["change"]["before"], change["change"]["after"]
     unknown = change["change"].get("after_unknown") or {}
     for name in sorted(after):
@@ -72,7 +72,7 @@ def in_place(change: Mapping[str, Any], settings: Settings) -> Iterator[Cause]:
 
 
 def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Settings) -> list[Cause]:
-    """Why a node is destroyed, or replaced; the first causes, not what follows from them."""
+    """Why a node is destroyed or replaced: the first causes, without the changes that follow from them."""
     reason = change.get("action_reason", "")
     if reason == "replace_because_tainted":
         note = (
@@ -87,15 +87,15 @@ def of_replacement(change: Mapping[str, Any], resources: Resources, settings: Se
         return [Cause(f"{number} is {getattr(settings, number)} now", source=_source(number, settings))]
     resources, own = _of_node(change["name"], resources, settings)
     found = [*_of_paths(change, resources, own), *_of_triggers(resources, own)]
-    # Several ways can lead to one setting.
+    # Several changes can have the same setting as their cause.
     return [*dict.fromkeys(found)] or [Cause(reason.replace("_", " ") or "Terraform names no reason")]
 
 
 def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resources, Settings]:
-    """What decides of one node, by its name in Terraform: not what launches another one again, its role's own image in
-    the place of the environment's; and its own settings.
+    """The resources and the settings that decide about one node, by its name in Terraform: without the resources that
+    replace only other nodes, and with its role's own image instead of the environment's.
 
-    Where the nodes are not all launched alike, or were not before, nothing is there that launches all of them again.
+    When the nodes are not all launched alike, or were not before, there is no resource that replaces all of them.
     """
     prefix = "terraform_data.launch_"
     mine = {at: one for at, one in resources.items() if not at.startswith(prefix) or at == f"{prefix}{name}"}
@@ -114,7 +114,7 @@ def _of_node(name: str, resources: Resources, settings: Settings) -> tuple[Resou
 
 
 def _of_paths(change: Mapping[str, Any], resources: Resources, settings: Settings) -> Iterator[Cause]:
-    """By the attributes that EC2 can't change on an instance."""
+    """The causes from attributes that EC2 can't change on an instance."""
     before, after = change["change"]["before"], change["change"]["after"]
     for name in dict.fromkeys(path[0] for path in change["change"].get("replace_paths", ()) if path):
         value = after.get(name) if name in after else _UNKNOWN
@@ -125,7 +125,8 @@ def _of_paths(change: Mapping[str, Any], resources: Resources, settings: Setting
 
 
 def _of_image(before: Any, after: Any, resources: Resources, settings: Settings) -> Iterator[Cause]:
-    """The image: given, or what a parameter named when it was frozen (constructs_lib.terraform.frozen)."""
+    """The cause for a new image: it is given, or a parameter named it when it was frozen
+    (constructs_lib.terraform.frozen)."""
     if settings.ami_id:
         yield _setting("ami_id", before, after, settings)
         return
@@ -137,7 +138,7 @@ def _of_image(before: Any, after: Any, resources: Resources, settings: Settings)
 
 
 def _of_triggers(resources: Resources, settings: Settings) -> Iterator[Cause]:
-    """By the terraform_data that launch the nodes again (constructs_lib.node_pair)."""
+    """The causes from the terraform_data resources whose change replaces nodes (constructs_lib.node_pair)."""
     for one in resources.values():
         actions = set(one["change"]["actions"])
         if (
@@ -166,11 +167,11 @@ def _of_input(key: str, before: Any, after: Any, resources: Resources, settings:
         changed = _of_choices(frozen, settings) if frozen else []
         yield from changed or [_setting(key, before, after, settings)]
     elif key == "interfaces":
-        # They follow from the type where that changes, too.
+        # When the type changes too, they follow from it.
         if not _launch_changes(resources, "instance_type"):
             yield Cause("the layout of the EFA interfaces", shown(before), shown(after))
     elif key == "group":
-        # Under "auto" it follows from the capacity, which is then the cause.
+        # With "auto" the group follows from the capacity, which is then the cause.
         if settings.placement_group != "auto" or not _capacity_changes(resources):
             words = {True: "a group", False: "no group"}
             yield Cause(
@@ -186,7 +187,7 @@ def _of_input(key: str, before: Any, after: Any, resources: Resources, settings:
 
 
 def _launch_changes(resources: Resources, key: str) -> bool:
-    """Whether a key of terraform_data.launch gets another value; one that is only now made had none."""
+    """Whether a key of terraform_data.launch gets another value; a resource that is created now had none."""
     launch = resources.get("terraform_data.launch")
     if launch is None or not launch["change"].get("before"):
         return False
@@ -198,7 +199,8 @@ def _capacity_changes(resources: Resources) -> bool:
 
 
 def _of_choices(frozen: Mapping[str, Any], settings: Settings) -> list[Cause]:
-    """What the user chose otherwise, so that a frozen value is taken again; not what follows from that."""
+    """The user's changed choices because of which a frozen value is read again; without changes that follow from
+    these."""
     before = frozen["change"].get("before") or {}
     after = frozen["change"].get("after") or {}
     was, becomes = before.get("triggers_replace"), after.get("triggers_replace")

@@ -13,13 +13,13 @@ from nixl_efa.settings import Settings
 
 
 class Outcome(Enum):
-    """The word in the document and the exit code; 2 is bad input, as everywhere.
+    """The word in the document and the exit code; 2 is bad input, as in every command.
 
-    DONE:          the pair is as the settings say, and verified unless that was not wanted.
-    STOPPED:       before anything was changed.
-    APPLY_FAILED:  something may have been changed, and the pair is not as it should be.
+    DONE:          the pair is as the settings say, and verified unless the user switched that off.
+    STOPPED:       it ended before anything was changed.
+    APPLY_FAILED:  something may have been changed, and the pair is not as the settings say.
     VERIFY_FAILED: the pair is built, and verify FAILs.
-    INTERRUPTED:   by Ctrl-C, at any point; 128 and the signal's number, as shells have it.
+    INTERRUPTED:   by Ctrl-C, at any point; 128 plus the signal's number, as in shells.
     """
 
     DONE = ("done", 0)
@@ -44,8 +44,8 @@ def document(
 ) -> dict[str, Any]:
     """Everything as plain values.
 
-    message: why it ended as it did; empty when it is done. plan: None when it did not come to one.
-    verified: the document of verify; None when it did not come to that.
+    message: why it ended; empty when it is done. plan: None when it ended before there was one.
+    verified: the document of verify; None when verify did not run.
     """
     return {
         "environment": settings.name,

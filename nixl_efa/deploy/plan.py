@@ -1,7 +1,7 @@
 """What a plan of Terraform does to the nodes, and which settings are the cause. Pure.
 
-The plan is Terraform's JSON (its documentation, JSON output format, plan representation): of each of `resource_changes`
-the `change` (actions, before, after, after_unknown, replace_paths) and the `action_reason`.
+The plan is Terraform's JSON (its documentation, JSON output format, plan representation). It reads, for each of
+`resource_changes`, the `change` (actions, before, after, after_unknown, replace_paths) and the `action_reason`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from nixl_efa.node_names import place
 from nixl_efa.settings import Settings
 
 NODE = "aws_instance"
-# What is missed when it is gone, beside a node: by type, what it is called and the attribute that names it.
+# Resources other than nodes whose loss a user must know of: by type, its name in words and the attribute that names it.
 _MISSED = {
     "aws_s3_bucket": ("scripts bucket", "bucket"),
     "aws_eip": ("public address", "public_ip"),
@@ -40,12 +40,13 @@ class NodeChange:
     """One node of a plan.
 
     name:           the node's name ("consumer-2").
-    instance_id:    the instance that it is now; of a node to be built the one that is gone, empty when there was none.
-    reservation_id: in which that instance runs; target_id: into which the new one is launched. Empty for none.
-    alive:          that instance has not begun to end.
+    instance_id:    its present instance; for a node to be built, the earlier instance; empty when there was none.
+    reservation_id: the one in which that instance runs. target_id: the one into which the new instance is launched.
+                    Empty for none.
+    alive:          that instance is not being terminated.
     stopped:        that instance is stopped, or is being stopped.
-    causes:         why, for an action that destroys; what is changed, for one in place.
-    launch:         what the new instance is launched from, as far as the plan knows it.
+    causes:         for an action that destroys: why; for a change in place: what is changed.
+    launch:         the values that the new instance is launched with, as far as the plan knows them.
     """
 
     name: str
@@ -76,11 +77,13 @@ class NodeChange:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A plan. added, changed, destroyed count resources, nodes and all; a replaced one is in the first and the last.
+    """A plan. added, changed and destroyed count all resources, including nodes; a replaced resource counts as added
+    and as destroyed.
 
-    nodes:  the producers first. missed: what is destroyed or replaced and would be missed, by kind and name.
+    nodes:  the producers first.
+    missed: resources that are destroyed or replaced and that a user must know of (_MISSED), by kind and name.
     ended:  the address of every resource that is destroyed or replaced.
-    is_empty: nothing is to be done, not even an output is written.
+    is_empty: nothing is to be done, and no output changes.
     """
 
     nodes: tuple[NodeChange, ...]
@@ -92,7 +95,7 @@ class Plan:
     is_empty: bool
 
     def left_stopped(self) -> tuple[NodeChange, ...]:
-        """The nodes that are stopped and stay so, since Terraform starts none."""
+        """The nodes that are stopped and stay stopped, since Terraform starts no instance."""
         return tuple(node for node in self.nodes if node.stopped and not node.ends)
 
     def ending(self) -> tuple[NodeChange, ...]:
@@ -134,9 +137,9 @@ def read(document: Mapping[str, Any], settings: Settings) -> Plan:
 
 
 def beyond(agreed: Plan, second: Plan) -> tuple[str, ...]:
-    """What a plan that was made after the agreed one's nodes were destroyed does beyond what was agreed, in words.
+    """What the second plan, made after the nodes were destroyed, does beyond the agreed plan, in words.
 
-    It may build what was agreed, from what was agreed, and destroy nothing else.
+    It may build the agreed nodes with the agreed values, and destroy nothing else.
     """
     found = []
     by_name = {node.name: node for node in agreed.nodes}

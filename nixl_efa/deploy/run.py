@@ -1,8 +1,8 @@
-"""The deployment of one stack: synthesize, plan, say it, have it agreed, apply that very plan.
+"""The deployment of one stack: synthesize, plan, show the plan, ask the user, apply exactly this plan.
 
-Fixed capacity, a Capacity Block or a reservation, has no room for a new node beside the old one, and its slot is free
-again only some minutes after that one is gone. Where that is so, the nodes are destroyed by a plan of their own, the
-slots are waited for, and a second plan may then build what was agreed and nothing else.
+Fixed capacity (a Capacity Block or a reservation) has no room for a new node while the old one exists, and the slot is
+free again only some minutes after the old node has ended. In this case a first plan only destroys the nodes, then the
+command waits for the slots, and a second plan may build what was agreed and nothing else.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Site:
-    """Where a deployment happens and whom it talks to.
+    """The surroundings of a deployment: folder, environment, programs, and the user.
 
-    project: the folder of cdktf.json. environ: of the programs that are run.
-    show:    runs Terraform's apply, whose output the user sees. capture: runs all other programs.
-    say:     one line of talk. tell: one line about the plan.
-    ask:     puts a question and gives the answer; None where there is no terminal to ask on.
+    project: the folder of cdktf.json. environ: the environment variables of the programs that are run.
+    show:    runs Terraform's apply and shows its output. capture: runs all other programs.
+    say:     shows a message. tell: shows a line of the plan.
+    ask:     asks a question and returns the answer; None without a terminal.
     """
 
     settings: Settings
@@ -62,7 +62,7 @@ class Site:
 
 
 class Deployment:
-    """One deployment. `plan` is what was planned, `changed` whether anything may have been changed in AWS."""
+    """One deployment. plan: the plan. changed: whether anything may have been changed in AWS."""
 
     def __init__(self, site: Site) -> None:
         self._site = site
@@ -76,8 +76,8 @@ class Deployment:
         self.changed = False
 
     def run(self, *, auto_approve: bool, replace_nodes: bool) -> None:
-        """Does it. Failure when it can't be done or was not agreed; KeyboardInterrupt when Terraform, told to stop,
-        has ended."""
+        """Runs the deployment. Failure when it can't be done or the user did not agree; KeyboardInterrupt after Ctrl-C,
+        when Terraform has ended."""
         try:
             self._run(auto_approve=auto_approve, replace_nodes=replace_nodes)
         finally:
@@ -86,7 +86,7 @@ class Deployment:
 
     def _run(self, *, auto_approve: bool, replace_nodes: bool) -> None:
         site = self._site
-        # Protected, Terraform could not even plan what is then asked.
+        # With protection, Terraform could not plan the replacement about which the user is then asked.
         self._synthesize(protected=False)
         with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
             file = Path(folder) / "plan"
@@ -103,20 +103,20 @@ class Deployment:
             if site.settings.protect_nodes and plan.ending():
                 site.say("protect_nodes is set, and is ignored for what you agreed to.")
             if not plan.is_empty:
-                # The question may have stood for hours.
+                # The user may have answered only after hours.
                 reservations = self._reservations(plan)
                 self._must_let_in(plan, reservations)
                 self._apply(plan, file, reservations)
 
     def _synthesize(self, *, protected: bool) -> None:
-        """Without protect_nodes unless `protected`."""
+        """Synthesizes the stack; unless `protected`, without the setting protect_nodes."""
         site = self._site
         unprotected = site.settings.protect_nodes and not protected
         changes = {"protect_nodes": "false"} if unprotected else None
         synthesize(site.settings, site.project, site.environ, site.say, site.capture, changes)
 
     def what_runs(self) -> str:
-        """Which nodes run now, in one sentence; how to look, where EC2 does not say."""
+        """Which nodes run now, in one sentence; when EC2 does not answer, how to look by hand."""
         site = self._site
         try:
             seen = own_instances(running(site.ec2), site.launch, parse(self._terraform.state()))
@@ -128,8 +128,8 @@ class Deployment:
         return f"{listed(nodes)} {'runs and is' if len(nodes) == 1 else 'run and are'} billed."
 
     def _must_run(self, plan: Plan) -> None:
-        """Failure where a node stays that is stopped, for which Terraform plans nothing, and where one would not be
-        launched again that must be."""
+        """Failure when a node is stopped and stays so, since Terraform plans nothing for it; and when a node that must
+        be launched again would not be."""
         if stopped := plan.left_stopped():
             ids = " ".join(node.instance_id for node in stopped)
             raise Failure(
@@ -142,7 +142,7 @@ class Deployment:
             raise Failure(why)
 
     def _must_let_in(self, plan: Plan, reservations: Mapping[str, Reservation]) -> None:
-        """Failure where nodes that live would be destroyed for successors that EC2 lets in nowhere."""
+        """Failure when living nodes would be destroyed although EC2 would let the new nodes into no reservation."""
         if not any(node.alive for node in plan.ending()):
             return
         for name in dict.fromkeys(node.target_id for node in plan.beginning() if node.target_id):
@@ -163,8 +163,8 @@ class Deployment:
             )
 
     def _agree(self, asked: Question) -> None:
-        """Failure when it is not agreed, and when another run has changed the state while the question stood: Terraform
-        would refuse the plan as stale."""
+        """Failure when the user does not agree, and when another run has changed the state before the user answered:
+        Terraform would refuse the plan as stale."""
         before = self._terraform.state()
         answer = self._site.ask(asked.text)
         if answer is None:
@@ -199,7 +199,7 @@ class Deployment:
         self._apply_file(file)
 
     def _destroy(self, nodes: Sequence[NodeChange]) -> None:
-        """These nodes and nothing else."""
+        """Destroys these nodes and nothing else."""
         addresses = {node.address for node in nodes}
         with tempfile.TemporaryDirectory(prefix="nixl-efa-plan-") as folder:
             file = Path(folder) / "plan"
@@ -238,18 +238,18 @@ class Deployment:
             self._keep_lock()
             return read(self._terraform.plan(file, *options), self._site.settings)
         except TerraformError as error:
-            # A precondition's own words are below Terraform's first line.
+            # The message of a precondition is below Terraform's first line.
             self._site.say(error.text.strip())
             raise
 
     def _keep_lock(self) -> None:
-        """Which provider init took outlives cdktf.out."""
+        """Keeps the lock file with the provider's version outside of cdktf.out, which may be deleted."""
         site = self._site
         project = site.project
         keep(places(site.settings, project, self._terraform.folder, project / "environments"))
 
     def _reservations(self, plan: Plan) -> dict[str, Reservation]:
-        """Those of the nodes, by id; none where EC2 may not be asked for them."""
+        """The reservations of the nodes, by id; none without the permission to read them."""
         ids = {one for node in plan.nodes for one in (node.reservation_id, node.target_id) if one}
         try:
             found = {one: self._reservation(one) for one in sorted(ids)}

@@ -15,7 +15,7 @@ from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.times import span
 
-# AWS says "several minutes" and names no limit: a slot that is not back after this long needs a person to look.
+# AWS says "several minutes" and names no limit. If a slot is not free after this time, a person must look at it.
 LIMIT = timedelta(minutes=30)
 _BETWEEN_LOOKS_SECONDS = 15.0
 
@@ -29,7 +29,7 @@ def wait_for_slots(
 ) -> None:
     """Waits until `needed` instances can be launched into the reservation that `look` shows.
 
-    Failure when it is not active, after `limit`, and when EC2 begins to terminate what runs in it.
+    Failure when the reservation is not active, after `limit`, and when EC2 begins to terminate its instances.
     """
     began, told = clock.now(), ""
     while True:

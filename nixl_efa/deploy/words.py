@@ -21,7 +21,7 @@ _HAPPENS = {
     Action.KEEP: "stays as it is",
 }
 
-# What an instance is launched from, and AWS's provider would change on one that is there.
+# Values of the launch that AWS's provider would change on an existing instance.
 _LAUNCHED_FROM = ("instance_type", "capacity_reservation_specification")
 
 
@@ -36,11 +36,11 @@ def lines(plan: Plan, reservations: Mapping[str, Reservation], now: datetime) ->
 
 
 def not_anew(plan: Plan, environment: str) -> str:
-    """Why a plan is not applied that gives running nodes another type or reservation and does not launch them again;
-    empty where it does.
+    """Why a plan is refused that gives running nodes another type or reservation without launching them again; empty
+    for other plans.
 
-    What replaces a node then (terraform_data.launch_NODE) is made by the first deployment of a version that knows it,
-    and Terraform replaces nothing for what only comes.
+    The resource whose change replaces a node (terraform_data.launch_NODE) may not exist yet: a deployment by an older
+    version did not create it, and Terraform replaces nothing when it is only added.
     """
     nodes = [
         f"{node.name} {node.instance_id}"
@@ -56,7 +56,7 @@ def not_anew(plan: Plan, environment: str) -> str:
 
 
 def refused(text: str, asked: Asked) -> list[str]:
-    """What AWS refused by what Terraform printed, and what to do: a sentence or more for each refusal."""
+    """The refusals of AWS in Terraform's output, and what to do: one or more sentences for each refusal."""
     found = []
     for one in refusals_in(text):
         advice = advice_for(one, asked)
