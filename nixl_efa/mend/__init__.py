@@ -1,4 +1,4 @@
-"""What an interrupted run leaves behind: the state compared with EC2, and the steps that join them again.
+"""Repair after an interrupted run: compares the state with EC2, and makes them agree again step by step.
 
-`compare` and `parts` decide, `look` and `surroundings` ask, `run` shows and does the steps.
+`compare` and `parts` decide, `look` and `surroundings` read from AWS, `run` shows and does the steps.
 """

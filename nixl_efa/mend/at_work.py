@@ -1,4 +1,4 @@
-"""Which Terraform on this machine is at work on a state: it may be building, and the lock is then its own."""
+"""Which Terraform processes on this machine work on a state: they may be building, and the lock is then theirs."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.state import READERS_PREFIX
 
-# What Linux puts behind the folder of a process that was removed meanwhile: `cdktf synth` of another environment alone
-# removes the folders of all others, and Terraform works on.
+# Linux adds this to the folder of a process when the folder was removed: `cdktf synth` of one environment removes the
+# folders of all others, and their Terraform processes continue.
 _DELETED = " (deleted)"
 
 
 def at_work(settings: Settings, project: Path) -> list[int]:
-    """The ids of Terraform's processes that work in the stack's folder, or on its state from another working copy.
+    """The ids of Terraform processes that work in the stack's folder, or on its state from another working copy.
 
-    project: the folder of cdktf.json. Where the system does not tell a process's folder, every Terraform counts.
+    project: the folder of cdktf.json. If the system does not show the folders of processes, every Terraform counts.
     """
     folder = (project / "cdktf.out" / "stacks" / settings.stack_name).resolve()
     backend = settings.backend
@@ -27,7 +27,7 @@ def at_work(settings: Settings, project: Path) -> list[int]:
 
     def is_on_it(works_in: Path) -> bool:
         if works_in.name.endswith(_DELETED):
-            # Its backend can't be read any more: in a clone it is told by the stack's name.
+            # Its backend can't be read any more; a process in a clone is recognized by the stack's name.
             left = works_in.with_name(works_in.name.removesuffix(_DELETED))
             return left == folder or (place is not None and left.name == folder.name)
         return works_in == folder or (place is not None and _s3_place(works_in) == place)
@@ -35,17 +35,18 @@ def at_work(settings: Settings, project: Path) -> list[int]:
     return [
         number
         for number, command, works_in in _processes()
-        # Its providers are "terraform-provider-...": one that outlives it may still be creating something.
+        # Providers ("terraform-provider-...") count too: one that runs longer than Terraform may still be creating
+        # something.
         if Path(command).name.startswith(("terraform", "tofu", "opentofu"))
         and (works_in is None or is_on_it(works_in))
     ]
 
 
 def _s3_place(folder: Path) -> tuple[str, str] | None:
-    """Bucket and key of the state in S3 that a folder was initialized for, as Terraform notes it there; None for
-    another backend. A local state is told by its folder, and Terraform Cloud runs elsewhere.
+    """Bucket and key of the S3 state for which a folder was initialized, from Terraform's file in it; None for another
+    backend. A local state is recognized by its folder, and Terraform Cloud runs on other machines.
 
-    Who only reads a state (nixl_efa.state.read, any of our commands) locks nothing and works on nothing.
+    Processes that only read a state (nixl_efa.state.read, for all our commands) hold no lock and change nothing.
     """
     if folder.name.startswith(READERS_PREFIX):
         return None
@@ -58,7 +59,7 @@ def _s3_place(folder: Path) -> tuple[str, str] | None:
 
 
 def _processes() -> Iterator[tuple[int, str, Path | None]]:
-    """This machine's processes: id, command, folder (None where the system does not tell it)."""
+    """This machine's processes: id, command, folder (None when the system does not show it)."""
     if not Path("/proc/self").exists():
         shown = subprocess.run(["ps", "-A", "-o", "pid=,comm="], capture_output=True, text=True, check=True)
         for line in shown.stdout.splitlines():

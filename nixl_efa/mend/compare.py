@@ -1,4 +1,4 @@
-"""A stack's state against the instances that EC2 shows: each difference, and what to do about it. Pure."""
+"""Compares a stack's state with the instances in EC2: each difference, and what to do about it. Pure."""
 
 from __future__ import annotations
 
@@ -42,11 +42,12 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Lock:
-    """A lock of the state that a run of Terraform left or still holds.
+    """A lock of the state that a run of Terraform left behind or still holds.
 
-    who:     "user@host" as Terraform writes it. own: that is this user on this machine, and no Terraform of it works on
-             the state; another machine of the same name can't be told from it.
-    created: when, as Terraform writes it.
+    who:     "user@host" as Terraform writes it.
+    own:     it is this user on this machine, and no Terraform here works on the state. Another machine with the same
+             name looks the same.
+    created: the time, as Terraform writes it.
     """
 
     id: str
@@ -57,7 +58,7 @@ class Lock:
 
 
 class Kind(StrEnum):
-    """What differs."""
+    """The kind of a difference."""
 
     TAINTED = "tainted"
     UNKNOWN = "unknown"
@@ -71,19 +72,19 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One thing in which the state and EC2 differ.
+    """One difference between the state and EC2.
 
-    kind:      TAINTED: it is there, and the next plan would replace it.
-               UNKNOWN: a node runs that the state does not know. GONE: the state knows a node that is no more.
-               STOPPED: it is there, stopped, and no deployment starts it.
-               SEVERAL: more instances than one run as one node. FOREIGN: a node's name is on an instance of
-               another stack. ELSEWHERE: another working copy's, as it seems: the stack's tag, another name, and a
-               state that has no place of its own. LOCKED: the state is locked.
+    kind:      TAINTED: the node exists, and the next plan would replace it.
+               UNKNOWN: a node runs that is not in the state. GONE: the state has a node that does not exist any more.
+               STOPPED: the node exists and is stopped; no deployment starts it.
+               SEVERAL: more than one instance runs as one node. FOREIGN: an instance of another stack has a node's
+               name. ELSEWHERE: the instance seems to belong to another working copy: it has the stack's tag and
+               another name, and the state is local. LOCKED: the state is locked.
     address:   of the resource in Terraform; empty with LOCKED.
-    ids:       the resource in AWS; with SEVERAL those that the state does not know.
-    known:     the id that the state has in its place; empty for none.
+    ids:       the resource in AWS; with SEVERAL those that are not in the state.
+    known:     the id that the state has for the node; empty for none.
     stack:     with FOREIGN the tag STACK_TAG of the instance, empty without one.
-    text:      what more is to be said of it: an instance's state or launch.
+    text:      more information: an instance's state or launch.
     """
 
     kind: Kind
@@ -96,8 +97,8 @@ class Difference:
 
     @property
     def can_be_mended(self) -> bool:
-        """Whether `nixl-efa mend` has a step for it, or it needs none: a deployment builds what is GONE, the state
-        knows what is STOPPED, and what is ELSEWHERE is somebody else's."""
+        """Whether `nixl-efa mend` has a step for it, or none is needed: a deployment builds a node that is GONE, a
+        STOPPED node is in the state, and one that is ELSEWHERE belongs to somebody else."""
         if self.lock is not None:
             return self.lock.own
         return self.kind in (Kind.TAINTED, Kind.UNKNOWN, Kind.GONE, Kind.STOPPED, Kind.ELSEWHERE)
@@ -161,9 +162,10 @@ def _of_node(
 
 
 def _without_a_place(seen: Iterable[Seen], known: set[str], launch: Launch) -> Iterator[Difference]:
-    """Instances with the stack's tag under a name that no node has: a prefix was changed, or a node left out.
+    """Instances with the stack's tag and a name that no node has: project_prefix was changed, or a node was removed.
 
-    A local state's tag is that of every working copy, and another project_prefix is how two of them live side by side.
+    With local states all working copies have the same tag, and different values of project_prefix let two of them exist
+    at the same time.
     """
     kind = Kind.SEVERAL if names_a_state(launch.stack_identity) else Kind.ELSEWHERE
     for one in seen:
@@ -177,13 +179,13 @@ def terraform_name(node: Node) -> str:
 
 
 def findings(differences: Iterable[Difference], launch: Launch) -> list[Finding]:
-    """What they mean, as findings; one that is in order when there are none."""
+    """The differences as findings; a single PASS when there are none."""
     found = [_finding(one, launch) for one in differences]
     return found or [passed(CHECK, "Terraform's state and EC2 agree on what runs.")]
 
 
 def not_compared(permission: str, reason: str) -> Finding:
-    """What a look without an answer means. It stops nothing: the deployment itself reads the state, too.
+    """The finding when the comparison got no answer. It stops nothing: the deployment itself reads the state too.
 
     permission: the one that is missing; empty for another reason.
     """
@@ -285,7 +287,7 @@ def _finding(difference: Difference, launch: Launch) -> Finding:
 def _locked(lock: Lock, launch: Launch, mend: str) -> Finding:
     message = f"The state is locked by {lock.who} since {lock.created} ({lock.operation})."
     if lock.own:
-        # A container or a runner may have the same user and host: only this machine's processes are seen.
+        # A container or a CI runner may have the same user and host, and only this machine's processes can be seen.
         return failed(
             CHECK,
             f"{message} No Terraform of this machine works on that state any more: the lock was left behind, if no"
@@ -315,5 +317,5 @@ def _look(ids: Iterable[str], launch: Launch) -> str:
 
 
 def stop_message(differences: Iterable[Difference], launch: Launch) -> str:
-    """What `mend` can't mend, in one message; empty when it can mend all."""
+    """The differences that `mend` can't repair, in one message; empty when it can repair all."""
     return "\n".join(_finding(one, launch).line() for one in differences if not one.can_be_mended)

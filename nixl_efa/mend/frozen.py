@@ -1,7 +1,7 @@
-"""The values that a stack froze when its nodes were made (see constructs_lib.terraform.frozen), put into a state that
-lost them: as the nodes have them, so that a newer image or another first subnet does not replace what runs. Pure.
+"""Puts frozen values (see constructs_lib.terraform.frozen) back into a state that has lost them. The values are those
+of the running nodes, so that a newer image or another first subnet does not replace these nodes. Pure.
 
-Terraform can't import a `terraform_data` with its value, but takes it as a part of a pushed state.
+Terraform can't import a `terraform_data` with its value, but accepts it in a pushed state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ _TYPE = "terraform_data"
 
 
 def lost(parts: Sequence[Part], state: State, present: Collection[str]) -> list[Part]:
-    """The frozen values of the stack that the state does not have while it has, or will have, what was made with them.
+    """The frozen values that are missing in the state, although it has, or will have, resources that were made with
+    them.
 
-    present: the addresses that are in the state or come into it.
+    present: the addresses that are in the state or will be added.
     """
     return [
         part
@@ -31,8 +32,8 @@ def lost(parts: Sequence[Part], state: State, present: Collection[str]) -> list[
 
 
 def unused(parts: Sequence[Part], state: State, imported: Collection[str]) -> list[Part]:
-    """The frozen values of the state with which nothing in it was made, though something that is imported will take
-    them: a deployment without the nodes' state chose them again, and failed before it made anything."""
+    """The frozen values in the state that none of its resources was made with, although resources that are imported
+    will use them. A deployment without the nodes in its state chose them anew, and failed before it created a node."""
     return [
         part
         for part in _frozen(parts)
@@ -55,8 +56,8 @@ def _is_used(part: Part, parts: Sequence[Part], present: Collection[str]) -> boo
 
 
 def in_use(part: Part, parts: Sequence[Part], state: State) -> dict[str, Json]:
-    """The members of the frozen value as the resources that were made with them have them; a member that they don't
-    agree on, or that is in no argument by itself, is left out."""
+    """The members of the frozen value, read from the resources that were made with them. A member is left out when the
+    resources differ, or when no argument has it as its whole value."""
     found: dict[str, list[Json]] = {}
     for other in parts:
         resource = state.resources.get(other.address)
@@ -74,9 +75,10 @@ def with_frozen(
     frozen: Mapping[str, Mapping[str, Json]],
     planned: Sequence[Mapping[str, Json]],
 ) -> dict[str, Json]:
-    """The state with the frozen values added. Those whose other members Terraform does not know yet are left out.
+    """The state with the frozen values added. Values with other members that Terraform does not know yet are left out.
 
-    document: the stored state. frozen: in_use by address. planned: `resource_changes` of a plan that would make them.
+    document: the stored state. frozen: the results of in_use, by address. planned: `resource_changes` of a plan that
+    would create them.
     """
     by_address = {one["address"]: one["change"] for one in planned}
     added = []
@@ -129,7 +131,7 @@ def _type_of(value: Json) -> Json:
 def _references(
     body: Json, name: str, path: tuple[str | int, ...] = ()
 ) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Where a resource's arguments are a member of the frozen value and nothing else: path, member."""
+    """The arguments of a resource that are exactly one member of the frozen value: path and member of each."""
     if isinstance(body, Mapping):
         for key, value in body.items():
             yield from _references(value, name, (*path, key))
@@ -143,7 +145,7 @@ def _references(
 
 
 def _at(attributes: Json, path: Sequence[str | int]) -> Json:
-    """The value at a path. A block that is one object in the arguments is a list of one in the state."""
+    """The value at a path. A block that is one object in the arguments is a list with one member in the state."""
     for step in path:
         if isinstance(attributes, list) and isinstance(step, str):
             attributes = attributes[0] if attributes else None

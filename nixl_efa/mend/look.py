@@ -1,4 +1,4 @@
-"""Asks for what `compare` compares: the state through its backend, the instances in EC2, the state's lock."""
+"""Reads what `compare` compares: the state through its backend, the instances in EC2, the state's lock."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """What was seen: the state, the instances, the state's lock (None: it is free)."""
+    """What was read: the state, the instances, the state's lock (None: not locked)."""
 
     state: State
     seen: tuple[Seen, ...]
@@ -50,9 +50,10 @@ def look(
     environ: Mapping[str, str],
     run: Capture = capture,
 ) -> Look:
-    """The state, the instances and the lock, side by side. Failure when the state can't be read; raises what AWS does.
+    """Reads the state, the instances and the lock in parallel. Failure when the state can't be read; AWS's errors are
+    raised.
 
-    project: the folder of cdktf.json. environ: Terraform's.
+    project: the folder of cdktf.json. environ: Terraform's environment variables.
     """
     ec2 = clients.ec2(launch.region)
     with ThreadPoolExecutor(3) as pool:
@@ -75,12 +76,12 @@ def look(
 def differences(
     settings: Settings, launch: Launch, clients: Clients, project: Path, environ: Mapping[str, str]
 ) -> tuple[Difference, ...] | None:
-    """What differs; None where nothing was deployed and nothing runs."""
+    """The differences; None when nothing was deployed and nothing runs."""
     return differences_in(look(settings, launch, clients, project, environ), launch)
 
 
 def differences_in(found: Look, launch: Launch) -> tuple[Difference, ...] | None:
-    """The same, of a look."""
+    """The differences in a look; None when nothing was deployed and nothing runs."""
     if not found.state.resources and not found.seen and found.lock is None:
         return None
     return compare(found.state, found.seen, launch, found.lock)
@@ -89,19 +90,19 @@ def differences_in(found: Look, launch: Launch) -> tuple[Difference, ...] | None
 def findings(
     settings: Settings, launch: Launch, clients: Clients, project: Path, environ: Mapping[str, str]
 ) -> list[Finding]:
-    """The differences as findings, for those who tell themselves of a node that is gone; none where nothing was
+    """The differences as findings, for commands that report a node that is gone by themselves; none when nothing was
     deployed."""
     try:
         found = differences(settings, launch, clients, project, environ)
     except Exception as error:
         return [not_compared(missing_permission(error), explain(error))]
     told = [one for one in found or () if one.kind not in (Kind.GONE, Kind.STOPPED)]
-    # Of a state with a node that is gone it would be false that it agrees with EC2.
+    # If a node is gone, a finding that the state agrees with EC2 would be false.
     return [] if found is None or (found and not told) else findings_of(told, launch)
 
 
 class StateDiffersError(Failure):
-    """What FAILs in the state is why the pair can't be told: the nodes run, and the state has no outputs of them."""
+    """The pair can't be read because of a FAIL in the state: the nodes run, and the state has no outputs for them."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(finding.line() for finding in findings))
@@ -116,9 +117,9 @@ def read_and_compare(
     project: Path,
     environ: Mapping[str, str],
 ) -> tuple[T, list[Finding]]:
-    """What `read` returns, and the findings, looked for beside it.
+    """The result of `read`, and the findings, which are read in parallel.
 
-    Failure of `read`, or StateDiffersError where that is its true cause: a tainted node gives no output.
+    Raises the Failure of `read`, or StateDiffersError when that is the true cause: a tainted node has no output.
     """
     with ThreadPoolExecutor(1) as pool:
         looking = pool.submit(findings, settings, launch, clients, project, environ)
@@ -133,7 +134,7 @@ def read_and_compare(
 
 
 def terraform_environ(environ: Mapping[str, str], launch: Launch) -> dict[str, str]:
-    """Terraform's environment with the credentials that the clients have."""
+    """Terraform's environment variables, with the credentials of the clients."""
     return {**environ, **({"AWS_PROFILE": launch.profile} if launch.profile else {})}
 
 
@@ -164,8 +165,8 @@ def seen_of(payload: Mapping[str, Any]) -> Seen:
 
 
 def _lock(settings: Settings, clients: Clients, project: Path) -> Lock | None:
-    """The lock of a state in S3, from the bucket or the table. A local state's is the kernel's and ends with its
-    process; Terraform Cloud keeps its own."""
+    """The lock of a state in S3, from the bucket or the table. The lock of a local state is held by the kernel and ends
+    with its process; Terraform Cloud manages its own locks."""
     backend = settings.backend
     if not isinstance(backend, S3Backend):
         return None
@@ -179,7 +180,7 @@ def _lock(settings: Settings, clients: Clients, project: Path) -> Lock | None:
             item = clients.dynamodb(region).get_item(TableName=backend.dynamodb_table, Key=wanted).get("Item")
             return lock_of(item["Info"]["S"], settings, project) if item else None
     except Exception as error:
-        # Without s3:ListBucket, S3 answers for a missing object as for one that may not be read.
+        # Without s3:ListBucket, S3 gives the same answer for a missing object and for one that may not be read.
         if error_code(error) in ("NoSuchKey", "NoSuchBucket", "AccessDenied", "403"):
             return None
         raise
@@ -187,7 +188,7 @@ def _lock(settings: Settings, clients: Clients, project: Path) -> Lock | None:
 
 
 def lock_of(text: str, settings: Settings, project: Path) -> Lock:
-    """A lock from the JSON that Terraform writes (statemgr.LockInfo). Failure for anything else instead."""
+    """A lock from the JSON that Terraform writes (statemgr.LockInfo). Failure for any other text."""
     try:
         info = json.loads(text)
         _ = [info[name] for name in ("ID", "Who", "Operation", "Created")]
@@ -201,7 +202,7 @@ def lock_of(text: str, settings: Settings, project: Path) -> Lock:
 
 
 def _whoami() -> str:
-    """As Terraform names the holder of a lock (statemgr.NewLockInfo)."""
+    """This user and machine, in Terraform's form for the holder of a lock (statemgr.NewLockInfo)."""
     import pwd
 
     return f"{pwd.getpwuid(os.getuid()).pw_name}@{socket.gethostname()}"

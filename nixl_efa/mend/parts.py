@@ -1,6 +1,6 @@
-"""Which thing in AWS is a resource of the stack that its state does not know, and the id by which Terraform imports it.
+"""Finds resources of the stack that are in AWS and not in its state, and the ids by which Terraform imports them.
 
-Known by what Terraform itself would collide with: a name, a tag, or the node's own links. Pure.
+They are recognized by what would make Terraform's create call fail: a name, a tag, or a link to the node. Pure.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from nixl_efa.settings.model import STACK_TAG
 
 Payload = Mapping[str, Any]
 
-# What the provider (helper/id of Terraform's plugin SDK) puts behind a `bucket_prefix`: a moment of 18
-# digits and a counter of 8 hexadecimal ones.
+# What the provider (helper/id of Terraform's plugin SDK) adds to a `bucket_prefix`: a time of 18 digits and a counter
+# of 8 hexadecimal digits.
 _UNIQUE = "[0-9]{18}[0-9a-f]{8}"
-# Written over what is there (PutBucketPolicy, PutRolePolicy, ...), so a deployment creates them without a collision;
-# terraform_data is nothing in AWS (see `frozen`).
+# Their create calls overwrite what exists (PutBucketPolicy, PutRolePolicy, ...), so a deployment creates them without
+# an error; terraform_data does not exist in AWS (see `frozen`).
 MADE_ANEW = frozenset(
     {
         "aws_iam_role_policy",
@@ -32,8 +32,8 @@ MADE_ANEW = frozenset(
 )
 
 
-# What a node has from its launch on, and not by a name that only one can have: a deployment whose state does not know
-# the node makes another.
+# Resources that a node has from its launch on, without a unique name: a deployment whose state does not have the node
+# creates another one.
 OF_NODES = frozenset({"aws_network_interface", "aws_eip", "aws_s3_bucket"})
 
 
@@ -58,11 +58,11 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What there is in AWS under the stack's names and tags, as the API answers it.
+    """The resources in AWS with the stack's names and tags, as the API returns them.
 
-    identity:  the tag STACK_TAG of what is the stack's; empty takes what any stack has.
-    nodes:     the nodes that live, by their tag Name.
-    user_data: of one of the nodes, which names the bucket; empty without nodes.
+    identity:  the value of the tag STACK_TAG on the stack's resources; empty accepts those of any stack.
+    nodes:     the living nodes, by their tag Name.
+    user_data: of one of the nodes; it names the bucket; empty without nodes.
     """
 
     identity: str
@@ -79,12 +79,12 @@ class Surroundings:
     user_data: str = ""
 
     def owns(self, payload: Payload) -> bool:
-        """Whether a thing with tags belongs to the stack."""
+        """Whether a resource with tags belongs to the stack."""
         return not self.identity or tags_of(payload).get(STACK_TAG) == self.identity
 
 
 def tags_of(payload: Payload) -> dict[str, str]:
-    """A payload's tags; addresses and interfaces call them differently."""
+    """A payload's tags; addresses and interfaces have them under different names."""
     return {tag["Key"]: tag["Value"] for tag in payload.get("Tags", payload.get("TagSet", ()))}
 
 
@@ -98,8 +98,8 @@ def parts_of(stack: Payload) -> list[Part]:
 
 
 def import_ids(part: Part, seen: Surroundings) -> list[str]:
-    """The ids by which Terraform would import the part: none when it is not there (or of no kind that can collide),
-    more than one when it can't be told which is the stack's."""
+    """The ids by which Terraform would import the part: none when it does not exist (or is of a kind that can be
+    created again), more than one when it is not clear which one is the stack's."""
     find = _FINDERS.get(part.type)
     return find(part, seen) if find else []
 
@@ -113,7 +113,7 @@ def _interface(part: Part, seen: Surroundings) -> list[str]:
     node = seen.nodes.get(part.tag_name)
     if node and node.interface:
         return [node.interface]
-    # The node's EFA interfaces carry the same tags; only this one has the description.
+    # The node's EFA interfaces have the same tags; only this interface has the description.
     return [
         one["NetworkInterfaceId"]
         for one in seen.interfaces
@@ -136,14 +136,14 @@ def _template(part: Part, seen: Surroundings) -> list[str]:
 
 def _group(part: Part, seen: Surroundings) -> list[str]:
     own = [one for one in seen.groups if one["GroupName"] == part.body["name"]]
-    # A name is unique in a VPC alone.
+    # A security group's name is unique only within a VPC.
     used = {group["GroupId"] for one in seen.interfaces if seen.owns(one) for group in one.get("Groups", ())}
     return [one["GroupId"] for one in own if one["GroupId"] in used] or [one["GroupId"] for one in own]
 
 
 def _rule(part: Part, seen: Surroundings) -> list[str]:
-    """By what makes two rules collide: direction, protocol, ports and peer. A group that was just made has EC2's own
-    rule to 0.0.0.0/0, which is the stack's `to_anywhere` in all but its description."""
+    """Rules by what makes two of them duplicates: direction, protocol, ports and peer. A new group has EC2's own rule
+    to 0.0.0.0/0, which differs from the stack's `to_anywhere` only in its description."""
     body = part.body
     own = [
         one
@@ -179,7 +179,7 @@ def _bucket(part: Part, seen: Surroundings) -> list[str]:
 
 
 def _same(wanted: str | None, there: str | None) -> bool:
-    """A value that Terraform fills in ("${...}") is equal to any."""
+    """Whether two values are the same; a value that Terraform fills in ("${...}") is the same as any."""
     return wanted == there or (there is not None and wanted is not None and "${" in wanted)
 
 
@@ -200,9 +200,9 @@ IMPORTED = frozenset(_FINDERS)
 
 
 def foreign(seen: Surroundings, known: Collection[str]) -> list[str]:
-    """The interfaces and addresses under the nodes' names that are neither the stack's by their tag nor in its state.
+    """The interfaces and addresses with the nodes' names that neither have the stack's tag nor are in its state.
 
-    known: the ids of the state. What a node of the state has, was made with it.
+    known: the ids in the state. The interfaces and addresses of a node in the state were created with it.
     """
     attached = {one.interface for one in seen.nodes.values() if one.id in known}
     others = {
@@ -214,7 +214,7 @@ def foreign(seen: Surroundings, known: Collection[str]) -> list[str]:
 
 
 def made_for(part: Part, parts: Iterable[Part]) -> list[str]:
-    """The addresses of what a deployment writes onto the part, and which is nothing without it (MADE_ANEW)."""
+    """The addresses of resources that belong to the part and can't exist without it (MADE_ANEW)."""
     reference = f"${{{part.address}."
     return [
         one.address for one in parts if one.type in MADE_ANEW and reference in str(one.body.get("bucket", ""))
@@ -222,5 +222,5 @@ def made_for(part: Part, parts: Iterable[Part]) -> list[str]:
 
 
 def names(parts: Iterable[Part], kind: str, member: str = "name") -> list[str]:
-    """What the parts of a kind are called."""
+    """The names of the parts of a kind."""
     return [str(part.body[member]) for part in parts if part.type == kind and part.body.get(member)]

@@ -1,7 +1,7 @@
-"""`nixl-efa mend`: from what differs to the steps, and the steps done one after the other.
+"""`nixl-efa mend`: makes steps from the differences, and does them one after the other.
 
-Every step is one command of Terraform in the stack's folder, so each can be done by hand, and a run that is interrupted
-is mended by the next one.
+Every step is one Terraform command in the stack's folder, so a user can also run it by hand. If a run is interrupted,
+the next run continues.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: what it does and why, and Terraform's words for it; freezes: the values that it puts into the state."""
+    """One step: what it does and why, and Terraform's arguments. freezes: the values that it puts into the state."""
 
     what: str
     words: tuple[str, ...]
@@ -54,8 +54,8 @@ class Step:
 class Plan:
     """The steps, and what a user must know before agreeing.
 
-    notes:     what can't be told, and is left alone.
-    is_taken_over: nothing in the state shows that what runs is its own: nobody but the user knows whose it is.
+    notes:     resources that are not clear, and are not changed.
+    is_taken_over: nothing in the state shows that the running nodes are its own: only the user knows whose they are.
     """
 
     steps: tuple[Step, ...]
@@ -71,10 +71,10 @@ def plan_steps(
     *,
     shared_identity: bool,
 ) -> Plan:
-    """The steps that join the state with what runs. Pure.
+    """The steps that make the state agree with what runs. Pure.
 
-    known:  the state. there: what is in AWS under the stack's names.
-    shared_identity: other working copies have the same identity (a local state has no place of its own).
+    known:  the state. there: the resources in AWS with the stack's names.
+    shared_identity: other working copies have the same identity, since the state is local.
     """
     steps: list[Step] = []
     notes: list[str] = []
@@ -100,9 +100,9 @@ def plan_steps(
             notes.append(f"{held.id} is then left over, and in no state: delete it after the repair.")
     imported: list[str] = []
     first = len(steps)
-    # While a node is missing in the state, every look FAILs and names mend. A mend that is killed must not leave both
-    # nodes in the state without what was frozen, or the next deployment would replace them: so the nodes come last,
-    # and what was frozen before the last of them.
+    # While a node is missing in the state, every check FAILs and names `mend`. A mend that is killed must not leave all
+    # nodes in the state without their frozen values, or the next deployment would replace them. So the nodes come last,
+    # and the frozen values before the last node.
     for part in sorted(parts, key=lambda part: part.type == NODE):
         if part.address in known.resources and part.address not in replaced:
             continue
@@ -126,7 +126,7 @@ def plan_steps(
         what = f"Keep the values with which the nodes were made: {names}."
         others = known.nodes.keys() - {one.partition(".")[2] for one in replaced}
         coming = [one for one in imported if one.startswith(f"{NODE}.")]
-        # The values are read from a node in the state: one that is alone comes first.
+        # The values are read from a node in the state: a single node must come before them.
         before_last = 1 if coming and (others or len(coming) > 1) else 0
         steps.insert(len(steps) - before_last, Step(what, ("state", "push", "-"), freezes=tuple(lost)))
     taken_over = bool(imported) and shared_identity and not _is_its_own(known, there)
@@ -134,10 +134,11 @@ def plan_steps(
 
 
 def _is_its_own(known: State, there: Surroundings) -> bool:
-    """Whether the state itself shows that what runs is its own: it has a node of it, or the interface that each node
-    was launched with, which is made before the node.
+    """Whether the state itself shows that the running nodes are its own: it has one of the nodes, or the interface with
+    which each node was launched and which is created before the node.
 
-    That it has anything at all shows nothing: a deployment that failed at another copy's role leaves its own bucket.
+    Other resources in the state don't prove it: a deployment that failed because another copy's role exists leaves a
+    bucket of its own.
     """
     ids = {one.id for one in known.resources.values()}
     nodes = there.nodes.values()
@@ -147,9 +148,9 @@ def _is_its_own(known: State, there: Surroundings) -> bool:
 
 
 class Mender:
-    """Mends one environment. `say` gets what is done, a line at a time.
+    """Repairs the state of one environment. say: gets a line for each thing that is done.
 
-    project: the folder of cdktf.json. environ: of Terraform and cdktf.
+    project: the folder of cdktf.json. environ: the environment variables of Terraform and cdktf.
     """
 
     def __init__(
@@ -173,7 +174,7 @@ class Mender:
         self.terraform = Terraform(folder, self._environ, capture=run)
 
     def prepare(self, *, take_over: bool) -> Plan:
-        """Looks, synthesizes and decides; changes nothing in AWS nor in the state. Failure for what can't be mended."""
+        """Reads, synthesizes and decides; changes nothing. Failure for what can't be repaired."""
         if processes := at_work(self._settings, self._project):
             raise Failure(
                 f"Terraform is still working on {self._settings.stack_name} (process "
@@ -197,7 +198,7 @@ class Mender:
     def _there(self, seen: Look, *, take_over: bool) -> Surroundings:
         known = {one.id for one in seen.state.nodes.values()}
         names = self._launch.node_names
-        # Where two live under one name, `compare` has stopped.
+        # Two living instances with one name can't occur here: `compare` stops at them.
         living = sorted(
             (one for one in seen.seen if one.is_alive and one.name in names),
             key=lambda one: one.id in known,
@@ -213,7 +214,7 @@ class Mender:
         return there
 
     def do(self, plan: Plan) -> None:
-        """Does the steps in their order. TerraformError at the first that fails: the next run continues from there."""
+        """Does the steps in their order. TerraformError at the first that fails; the next run continues from there."""
         for number, step in enumerate(plan.steps, 1):
             self._say(f"Step {number} of {len(plan.steps)} ...")
             if step.freezes:
@@ -226,7 +227,7 @@ class Mender:
         known = state.parse(document)
         values = {part.address: frozen.in_use(part, self._parts, known) for part in lost}
         with tempfile.TemporaryDirectory(prefix="nixl-efa-mend-") as folder:
-            # These alone: without them the nodes would be replaced, which protect_nodes lets Terraform not even plan.
+            # Only these targets: a whole plan would replace the nodes, and protect_nodes makes such a plan fail.
             planned = self.terraform.plan(Path(folder) / "plan", *(f"-target={one}" for one in values))
             file = Path(folder) / "state.json"
             pushed = frozen.with_frozen(document, values, planned["resource_changes"])

@@ -1,4 +1,4 @@
-"""Asks AWS for all that is there under a stack's names and tags."""
+"""Reads everything in AWS that has a stack's names and tags."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 def surroundings(
     parts: Sequence[Part], nodes: Iterable[Seen], clients: Clients, region: str, identity: str
 ) -> Surroundings:
-    """What is there, asked for side by side. Raises what AWS does: an import on a guess is worse than none.
+    """Everything with the stack's names and tags, read in parallel. AWS's errors are raised: an import on a guess is
+    worse than none.
 
-    nodes:    the instances that live under the nodes' names.
+    nodes:    the living instances with the nodes' names.
     identity: see Surroundings.
     """
     ec2, iam, s3 = clients.ec2(region), clients.iam(), clients.s3(region)
@@ -81,7 +82,7 @@ def surroundings(
 
 
 def _every(ec2: EC2Client, call: str, key: str, name: str, values: Sequence[str]) -> list[Mapping[str, Any]]:
-    """What a call shows of the things that a filter lets through; none without a value to look for."""
+    """The items that a call returns for a filter; none without a value to filter for."""
     if not values:
         return []
     pages = ec2.get_paginator(call).paginate(Filters=[{"Name": name, "Values": list(values)}])  # type: ignore[call-overload]
@@ -102,13 +103,13 @@ def _placement_groups(ec2: EC2Client, wanted: Sequence[str]) -> list[Mapping[str
 
 
 def _buckets(s3: S3Client, prefixes: Sequence[str], region: str) -> list[str]:
-    """The buckets that begin so, in the region: names are the account's, for all regions."""
+    """The buckets in the region whose names have one of the prefixes; ListBuckets returns those of all regions."""
     return [
         bucket["Name"]
         for prefix in prefixes
         for bucket in s3.list_buckets()["Buckets"]
         if bucket["Name"].startswith(prefix)
-        # us-east-1 is answered by nothing (S3 API, GetBucketLocation).
+        # For us-east-1 the answer is empty (S3 API, GetBucketLocation).
         and (s3.get_bucket_location(Bucket=bucket["Name"])["LocationConstraint"] or "us-east-1") == region
     ]
 
@@ -116,7 +117,7 @@ def _buckets(s3: S3Client, prefixes: Sequence[str], region: str) -> list[str]:
 def _user_data(ec2: EC2Client, instance_id: str) -> str:
     answer = ec2.describe_instance_attribute(InstanceId=instance_id, Attribute="userData")
     raw = base64.b64decode(answer["UserData"].get("Value", ""))
-    # The stack gives it as text; EC2 takes it compressed, too.
+    # The stack sets it as text; EC2 also accepts it compressed.
     return (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode(errors="replace")
 
 
