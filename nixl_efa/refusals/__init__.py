@@ -1,5 +1,4 @@
-"""What a refusal of AWS means for what was asked, and what to do: one table for check, deploy, buying and every other
-call. Pure."""
+"""What a refusal of AWS means and what to do. Check, deploy, purchases and all other calls use the same table. Pure."""
 
 from nixl_efa.refusals.advice import advice_for, said
 from nixl_efa.refusals.denied import denial, missing, names_cause

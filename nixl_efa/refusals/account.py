@@ -61,7 +61,7 @@ ACCOUNT = (
             "InvalidSignatureException",
             "IncompleteSignature",
             "MissingAuthenticationToken",
-            # Of IAM Identity Center, whose session has ended, and of S3.
+            # Codes of IAM Identity Center when its session has ended, and of S3.
             "InvalidGrantException",
             "UnauthorizedException",
             "InvalidToken",

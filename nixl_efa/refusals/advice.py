@@ -10,15 +10,15 @@ from nixl_efa.refusals.denied import denial
 from nixl_efa.refusals.model import Advice, Asked, Refusal
 from nixl_efa.refusals.resources import BY_THE_LOOK_OF_THE_CODE, DIED_OF_ITS_KEY, RESOURCES
 
-# The first that matches counts: a row with a text before the one without.
+# The first row that matches is used: a row with a text must be before the row of the same code without one.
 TABLE = (DIED_OF_ITS_KEY, *ACCOUNT, *CAPACITY, *RESOURCES, *BY_THE_LOOK_OF_THE_CODE)
 _FROM_EC2 = ("Client.", "Server.")
 
 
 def advice_for(refusal: Refusal, asked: Asked | None = None) -> Advice | None:
-    """The advice for AWS's answer; None for one that nothing is known of.
+    """The advice for AWS's answer; None for an unknown code.
 
-    A code may stand as EC2 tells it of an instance that died at its launch: Client.VolumeLimitExceeded.
+    A code can have the form that EC2 uses for an instance that ended during its launch: Client.VolumeLimitExceeded.
     """
     if found := denial(refusal):
         return found

@@ -1,8 +1,8 @@
 """Refusals that are about capacity: reservations, room, quotas of instances, placement, buying and extending.
 
 EC2 API reference, errors-overview; EC2 user guide, capacity-blocks-launch. InsufficientInstanceCapacity is a server
-error, HTTP 500: every SDK has repeated the call before anybody reads of it (ray 49097; terraform-provider-aws 43193:
-the provider repeats it for up to 50 minutes).
+error, HTTP 500: every SDK repeats the call before it reports the error (ray 49097; terraform-provider-aws 43193: the
+provider repeats it for up to 50 minutes).
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ CAPACITY = (
         "the region has no Capacity Reservations",
         "Take another region.",
     ),
-    # A placement group that the reservation was not made in, for one: terraform-aws-eks 3730, eksctl 7949.
+    # For example, a placement group in which the reservation was not created: terraform-aws-eks 3730, eksctl 7949.
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),
         "EC2 finds no capacity in the reservation that the launch names, which is paid for",

@@ -1,4 +1,4 @@
-"""Which policy denied a call, by AWS's own words, and who can change it. Pure.
+"""Which policy denied a call, by AWS's message, and who can change it. Pure.
 
 IAM user guide, troubleshoot_access-denied: "... is not authorized to perform: ACTION on resource: ARN with an explicit
 deny in a TYPE policy", or "because no TYPE policy allows the ACTION action"; the ARN of the policy may follow. Older
@@ -20,17 +20,17 @@ _EXPLICIT = re.compile(
     r"explicit deny in (?:an?|the) ((?:[\w-]+ )+?(?:policy|boundary))(?!\w)", re.IGNORECASE
 )
 _IMPLICIT = re.compile(r"because no ((?:[\w-]+ )+?(?:policy|boundary)) allows", re.IGNORECASE)
-# A cause that is not a policy's type: a setting of S3, a key that is elsewhere, a one-time password.
+# Causes that are not a type of policy: a setting of S3, a key in another region or account, a one-time password.
 _OTHER_CAUSE = re.compile(
     r"\bbecause (?!no identity-based policy allows)|does not exist|authentication failed", re.IGNORECASE
 )
 _ENCODED = "encoded authorization failure message"
 _DECLARATIVE = "declarative policy"
 _ORGANIZATION = "No permission added to your role helps: those who run the organization must allow it, or take an account, a region or a type that they allow."
-# Seen by an account that had asked for u-trn2x64: AWS lets accounts buy UltraServers one by one.
+# Seen by an account that requested u-trn2x64: AWS must allow each account to buy UltraServers.
 _ULTRA_SERVERS = "when requesting an ec2 ultraserver"
 _DECODE = "`aws sts decode-authorization-message --encoded-message ...` shows which"
-# By the type of the policy, in AWS's words: what it is, and what to do about an explicit deny and about a missing allow.
+# By AWS's name for the type of policy: what it is, and what to do about an explicit deny and about a missing allow.
 _TYPES = {
     "service control policy": ("a service control policy of the organization", _ORGANIZATION, _ORGANIZATION),
     "resource control policy": (
@@ -70,7 +70,7 @@ _TYPES["trust policy"] = _TYPES["role trust policy"]
 def missing(refusal: Refusal, service: str = "") -> str:
     """The permission that a denial is about ("ec2:PurchaseCapacityBlock"), empty for other refusals.
 
-    service: the one that answered, by its name in permissions; empty where it is not known.
+    service: the one that answered, by its name in permissions; empty when it is not known.
     """
     if refusal.code not in DENIED:
         return ""
@@ -78,14 +78,14 @@ def missing(refusal: Refusal, service: str = "") -> str:
     if named:
         return named.group(1)
     operation = refusal.operation or "unknown"
-    # Only EC2 answers UnauthorizedOperation; its message often names nothing. Of a service that isn't known, the
-    # operation alone is better than a permission that does not exist.
+    # Only EC2 answers UnauthorizedOperation; its message often names no action. If the service isn't known, only the
+    # operation is named: a permission that does not exist would mislead.
     service = service or ("ec2" if "UnauthorizedOperation" in refusal.code else "")
     return f"{service}:{operation}" if service else operation
 
 
 def denial(refusal: Refusal, service: str = "") -> Advice | None:
-    """What denied the call and who can change that; None for what is no denial."""
+    """What denied the call and who can change that; None for a refusal that is not a denial."""
     action = missing(refusal, service)
     message = refusal.message
     # Systems Manager: "No access to reserved parameter name".
@@ -140,7 +140,7 @@ def denial(refusal: Refusal, service: str = "") -> Advice | None:
 
 def names_cause(refusal: Refusal) -> bool:
     """Whether AWS's message says more than that a permission is missing: which policy denied it, why, or how to find
-    out."""
+    that out."""
     message = refusal.message
     return (
         _EXPLICIT.search(message) is not None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-# The codes that mean "slower", as botocore's standard retries know them (botocore.retries.standard).
+# The codes for throttling, as in botocore's standard retries (botocore.retries.standard).
 THROTTLING = (
     "Throttling",
     "ThrottlingException",
@@ -23,7 +23,7 @@ THROTTLING = (
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What AWS answered: its code and message, and the operation ("RunInstances"), empty where it is not known."""
+    """AWS's answer: its code and message, and the operation ("RunInstances"), empty when it is not known."""
 
     code: str
     message: str
@@ -45,7 +45,7 @@ class Asked:
 
 
 def always(_: Asked) -> bool:
-    """Advice that holds whatever was asked for."""
+    """The `when` of advice that is valid for every request."""
     return True
 
 
@@ -55,8 +55,8 @@ class Advice:
 
     codes:   the codes, or patterns of them ("*LimitExceeded").
     meaning: a clause: "the subnet has too few free addresses". remedy: sentences.
-    text:    a part of AWS's message that it needs, in lower case.
-    when:    for which requests it holds.
+    text:    a part, in lower case, that AWS's message must contain.
+    when:    for which requests the advice is valid.
     """
 
     codes: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""Refusals that are about what a launch names or makes: network, image, volumes, keys, names, parameters.
+"""Refusals about what a launch uses or creates: network, image, volumes, keys, names, parameters.
 
 EC2 API reference, errors-overview; IAM, S3 and Systems Manager API references.
 """
@@ -12,7 +12,7 @@ _OURS = "No setting leads to this: report it with AWS's words."
 _KEY = "The key is that of the setting kms_key_id, without it the account's default (`aws ec2 get-ebs-default-kms-key-id`)"
 _TAKEN = "Another stack, or an earlier deployment whose state is elsewhere, has it: use that state, set another name, or remove what is there; `nixl-efa mend` shows what is there."
 
-# karpenter-provider-aws 1407: RunInstances succeeds and the instance dies.
+# karpenter-provider-aws 1407: RunInstances succeeds and the instance then ends.
 DIED_OF_ITS_KEY = Advice(
     ("Client.InternalError",),
     "the instance died at its launch, usually because the key that encrypts its volume can't be used",
@@ -150,7 +150,7 @@ NETWORK = (
         _OURS,
         "capacityreservationpreference",
     ),
-    # terraform-provider-aws 12450: a rule that an apply which was cut off had made already.
+    # terraform-provider-aws 12450: a rule that an interrupted apply had already created.
     Advice(
         ("InvalidPermission.Duplicate",),
         "the security group has the rule already, and the state does not know it",
@@ -182,7 +182,7 @@ IMAGE_AND_VOLUMES = (
         "Set ami_id to an image that supports UEFI, or remove it.",
         "boot mode",
     ),
-    # The words as public logs have them: "Enhanced networking with the Elastic Network Adapter (ENA) is required".
+    # The message in public logs: "Enhanced networking with the Elastic Network Adapter (ENA) is required".
     Advice(
         ("InvalidParameterCombination",),
         "the image has no driver for the type's network (ENA)",
@@ -209,7 +209,7 @@ IMAGE_AND_VOLUMES = (
         "the zone has no volumes of this kind",
         "Take another zone.",
     ),
-    # EBS user guide, encryption-requirements: the key must be enabled, and the caller must be let use it.
+    # EBS user guide, encryption-requirements: the key must be enabled, and the caller must be allowed to use it.
     Advice(
         (
             "InvalidKMSKey.InvalidState",
@@ -293,13 +293,13 @@ NAMES_AND_TAGS = (
         "somebody else's Terraform works on the state and holds its lock",
         "Wait until it has ended, and deploy again; `nixl-efa mend` removes a lock that a killed run of yours left on this machine.",
     ),
-    # aws-cli 2593, terraform-provider-aws 7628: within a minute usually, up to an hour.
+    # aws-cli 2593, terraform-provider-aws 7628: it usually takes a minute, and up to an hour.
     Advice(
         ("OperationAborted",),
         "S3 is still working on the bucket, or on deleting one with the same name",
         "Deploy again in some minutes; a bucket's name is free an hour after its end at the latest.",
     ),
-    # Systems Manager refuses a name under /aws that is none of its public ones.
+    # Systems Manager refuses a name under /aws that is not one of its public names.
     Advice(
         ("ValidationException", "InvalidParameterValue", "ParameterNotFound"),
         "no public parameter has this name, and names that begin with aws or ssm are AWS's own",
@@ -327,7 +327,7 @@ NAMES_AND_TAGS = (
 
 RESOURCES = (*NETWORK, *IMAGE_AND_VOLUMES, *NAMES_AND_TAGS)
 
-# What is known of a code by its form alone, and what says little; after every row that says more.
+# Advice by the form of a code alone; these rows say little, so they are after all others.
 BY_THE_LOOK_OF_THE_CODE = (
     Advice(
         ("InvalidParameterCombination", "InvalidParameterDependency"),

@@ -1,10 +1,10 @@
-"""The refusals of AWS in what Terraform printed. Pure.
+"""The refusals of AWS in Terraform's output. Pure.
 
-The provider prints the AWS SDK's words (aws-sdk-go-v2): "operation error EC2: RunInstances, https response error
-StatusCode: 500, RequestID: ..., api error InsufficientInstanceCapacity: We currently ...", an error with a type of its
-own without "api error"; and for an instance that died at its launch "last error: Client.VolumeLimitExceeded: ...".
-Terraform breaks long lines at blanks, and draws a frame and colors. An error that another one led to holds that one's
-words: the last "operation error" is the one that AWS answered.
+The provider prints the AWS SDK's text (aws-sdk-go-v2): "operation error EC2: RunInstances, https response error
+StatusCode: 500, RequestID: ..., api error InsufficientInstanceCapacity: We currently ..."; an error with its own type
+has no "api error"; for an instance that ended during its launch it is "last error: Client.VolumeLimitExceeded: ...".
+Terraform breaks long lines at blanks, and draws a frame and colors. An error that was caused by another one contains
+its text: the last "operation error" is AWS's answer.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nixl_efa.refusals.model import Refusal
 
 _COLOR = re.compile(r"\x1b\[[0-9;]*m")
 _FRAME = " \t│╷╵"
-# Not the end of a code: "Client.InternalError: Client error on launch".
+# The lookbehind excludes the end of a code: "Client.InternalError: Client error on launch".
 _ERROR = re.compile(r"(?<!\w)Error: ")
 # The address and the place in the configuration, below an error's words.
 _PLACE = re.compile(r"\n\s*with [\w.\[\]\"-]+,.*", re.DOTALL)
@@ -29,7 +29,7 @@ _DIED = re.compile(rf"(?P<operation>)last error: {_CODE}")
 
 
 def refusals_in(text: str) -> list[Refusal]:
-    """Each refusal once, in the order in which Terraform told them."""
+    """Each refusal once, in Terraform's order."""
     return list(dict.fromkeys(_found(text)))
 
 
