@@ -1,6 +1,6 @@
 """What a user may set about an environment, where it may be set, and which source wins.
 
-`load` reads everything and raises nothing: what is wrong comes back as findings.
+`load` reads everything and raises nothing: it returns faults as findings.
 """
 
 from __future__ import annotations

@@ -55,10 +55,10 @@ class LocalBackend(_Backend):
 class S3Backend(_Backend):
     """State in an S3 bucket.
 
-    key:            the state's object; None: one of the stack's own, which holds the environment's name.
+    key:            the state's object; None: a default key that contains the environment's name.
     region:         the bucket's region; None: the environment's.
     dynamodb_table: a table that holds the lock, for a team that has one already.
-    use_lockfile:   a lock beside the state in the bucket (Terraform 1.10 and later).
+    use_lockfile:   a lock file next to the state in the bucket (Terraform 1.10 and later).
     encrypt:        server-side encryption of the state. kms_key_id: with this KMS key; None: with S3's own.
     """
 
@@ -81,8 +81,8 @@ class S3Backend(_Backend):
 class CloudBackend(_Backend):
     """State, and runs, in Terraform Cloud (HCP Terraform) or Terraform Enterprise.
 
-    workspace: None with a project: a workspace of the stack's own name in that project.
-    tags:      the workspaces that carry all of these; excludes `workspace`.
+    workspace: None with a project: a workspace with the stack's name in that project.
+    tags:      selects the workspaces that have all of these; can't be used with `workspace`.
     """
 
     type: Literal["cloud"] = "cloud"
@@ -102,7 +102,7 @@ class CloudBackend(_Backend):
 
 
 def as_table(value: object) -> object:
-    """A backend given by its type's name alone, as the table that it stands for."""
+    """The table for a backend that is given only by the name of its type."""
     return {"type": value} if isinstance(value, str) and value.isalnum() else value
 
 

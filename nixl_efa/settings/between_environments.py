@@ -1,5 +1,5 @@
-"""What must hold between environments: no two keep their Terraform state in one place, or share their names in AWS, and
-what is saved for one does not change what another one reads."""
+"""Rules between environments: no two may keep their Terraform state in the same place or share names in AWS, and saving
+a reservation for one must not change what another one reads."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Place = tuple[str, ...]
 
 
 def shared_places(environments: Iterable[Settings]) -> Iterator[tuple[str, Finding]]:
-    """Each environment that is in the same place as another one before it, and the fault; of two that mix up their
-    parameters both."""
+    """Each environment that has the same place as an earlier one, with the fault. For two that mix up their parameters,
+    both are returned."""
     environments = tuple(environments)
     for settings, other, place in _second(environments, _state):
         yield settings.name, _one_state(settings, other, place)
@@ -38,7 +38,8 @@ def _second(
 
 
 def _state(settings: Settings) -> Place:
-    """Where a state lies; empty on this machine, in a file of the stack's name, and where tags choose."""
+    """The place of a state; empty for a state on this machine, whose file has the stack's name, and when tags choose
+    the workspace."""
     backend = settings.backend
     if isinstance(backend, S3Backend):
         return ("s3", backend.bucket, settings.state_key)
@@ -59,7 +60,7 @@ def _one_state(settings: Settings, other: Settings, place: Place) -> Finding:
 
 
 def _names(settings: Settings) -> Place:
-    """Where the names of the stack's resources must be unlike all others. An IAM role's holds the region."""
+    """The place in which the names of the stack's resources must be unique. An IAM role's name contains the region."""
     return (settings.account_id or "", settings.region, settings.name_prefix)
 
 
@@ -74,8 +75,8 @@ def _one_name(settings: Settings, other: Settings, place: Place) -> Finding:
 
 
 def _mixed_parameter(settings: Settings, other: Settings) -> str:
-    """The parameter that both keep, each something else in it; empty for none. One reservation and its zone, read by
-    both, is nothing else."""
+    """The parameter in which both keep different things; empty for none. It is no fault when both read the same
+    reservation and its zone."""
     if (settings.account_id or "", settings.region) != (other.account_id or "", other.region):
         return ""
     mine, theirs = _parameters(settings), _parameters(other)
@@ -97,8 +98,8 @@ def _block_parameters(settings: Settings) -> dict[str, Source]:
 
 
 def _parameters(settings: Settings) -> dict[str, tuple[str, str]]:
-    """What is kept in each parameter of the environment's reservations, those of the next ones among them. The zone is
-    that of all its reservations."""
+    """What each parameter of the environment's reservations holds, including those of the next blocks. All its
+    reservations share the parameter of the zone."""
     own = [settings.of(part) for part in settings.parts]
     every = [one.capacity_reservation_id or one.capacity_reservation_parameter for one in own]
     reservations = list(dict.fromkeys(one for one in every if one))
@@ -110,7 +111,7 @@ def _parameters(settings: Settings) -> dict[str, tuple[str, str]]:
 
 
 def _given_in(settings: Settings, name: str) -> str:
-    """Where the environment names the parameter, or the one that it is the next of."""
+    """The source in which the environment names the parameter, or the parameter without "-next"."""
     blocks = _block_parameters(settings)
     of_block = blocks.get(name) or blocks.get(name.removesuffix("-next"))
     return (of_block or settings.source("availability_zone_parameter")).label

@@ -1,4 +1,4 @@
-"""What must hold between the settings that say on which capacity the pair runs.
+"""Rules between the settings for the capacity on which the pair runs.
 
 The rules are AWS's. EC2 user guide: ec2-capacity-blocks (no placement group), capacity-blocks-launch (the
 market type and the reservation go together), cr-cpg (a reservation for a placement group is created in it).
@@ -23,7 +23,7 @@ def _exclude(facts: Facts, first: str, second: str, why: str) -> Finding:
     one, other = (facts.set_to(setting, _OFF.get(setting, "none")) for setting in (first, second))
     ways = f"{one} or {other.removeprefix('set ')}"
     if facts.own and second in RESERVATION and second not in facts.own:
-        # Without it the other nodes would have none either.
+        # Without the first setting the other nodes would have no reservation either.
         ways = f"give {second} to the role that runs in it, in its table"
     return facts.fault(
         first,
@@ -84,7 +84,7 @@ def _block_type(facts: Facts) -> Iterator[Finding]:
             types,
         )
     elif known is None and instance_types.is_well_formed(name):
-        # Its nodes would have no EFA interface: a block that is paid for, and a pair that talks over TCP.
+        # Its nodes would have no EFA interface: the block would be paid for, and the pair would use TCP.
         yield facts.fault(
             "use_capacity_block",
             f"{both}: {name} is not in this data (of {instance_types.data_source().date}), so which EFA interfaces its "
@@ -103,7 +103,7 @@ def _block_without_reservation(facts: Facts) -> Iterator[Finding]:
 
 
 def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
-    """A block switched off above the source that gave both the block and its reservation."""
+    """A higher source switches the block off, but a lower source gave both the block and its reservation."""
     reservation = facts.reservation()
     off = facts.given.get("use_capacity_block")
     if not reservation or off is None or off.value is not False:
@@ -126,7 +126,7 @@ def _reservation_left_behind(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_parameter(facts: Facts) -> Iterator[Finding]:
-    """The id and the zone, each also of the next block, are four parameters."""
+    """The id and the zone, of this block and of the next one, must be four different parameters."""
     first, second = "capacity_reservation_parameter", "availability_zone_parameter"
     block, zone = facts.settings.capacity_reservation_parameter, facts.settings.availability_zone_parameter
     if block and zone and (block == zone or f"{block}-next" == zone or f"{zone}-next" == block):
@@ -138,7 +138,7 @@ def _one_parameter(facts: Facts) -> Iterator[Finding]:
         )
 
 
-# Of each part of an environment by itself.
+# Applied to each part of an environment by itself.
 CAPACITY_RULES: tuple[Rule, ...] = (
     rule(_spot_and_block, "spot", "use_capacity_block"),
     rule(_spot_and_reservation, "spot", *RESERVATION),

@@ -1,7 +1,7 @@
-"""`-c KEY=VALUE` of the AWS CDK's command line, which cdktf hands to nobody: what to write instead. Pure.
+"""`-c KEY=VALUE` of the AWS CDK's command line has no effect in cdktf: what to write instead. Pure.
 
-cdktf-cli 0.21 and cdktn-cli 0.24 know no such option, refuse none that they don't know, and start the app without their
-own arguments. So the app looks at the command line that it was started by (nixl_efa.processes).
+cdktf-cli 0.21 and cdktn-cli 0.24 do not have this option, accept unknown options without an error, and start the app
+without their own arguments. So the app reads the command line that started it (nixl_efa.processes).
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ _SHORT, _LONG = "-c", "--context"
 def without_effect(
     program: str, arguments: Sequence[str], known: Collection[str], chosen: Collection[str]
 ) -> Finding | None:
-    """The warning that such options have no effect; None where the arguments hold none.
+    """The warning that such options have no effect; None when the arguments have none.
 
-    program: as a user types it. known, chosen: the names of all environments, and of those of this run.
+    program: its name as a user types it. known, chosen: the names of all environments, and of those of this run.
     """
     options, others = _divided(arguments)
     if not options:
@@ -56,7 +56,7 @@ def without_effect(
 
 
 def _divided(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """What the options hold (KEY=VALUE), and the other arguments. Written as yargs and the AWS CDK take them: -c K=V,
+    """The options' values (KEY=VALUE), and the other arguments. The forms that yargs and the AWS CDK accept: -c K=V,
     -cK=V, -c=K=V, --context K=V, --context=K=V."""
     options: list[str] = []
     others: list[str] = []

@@ -1,5 +1,5 @@
-"""cdktf's context as the app is given it, and the settings in it: at its top level for every environment, under a name
-for that one."""
+"""cdktf's context and the settings in it: those at its top level are for every environment, those under a name for that
+environment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ VLLM_PORT = "vllmPort"
 
 _A_FILE = f"an environment is a file environments/NAME.toml, and its stack is called {STACK_PREFIX}NAME"
 _NO_MLFLOW = "no MLflow server is made here: mlflow_tracking_server_arn names one that there is"
-# The keys of the AWS CDK design that are no settings (see docs/from-cdk.md), and what they became.
+# The keys of the AWS CDK design that are not settings (see docs/from-cdk.md), and what replaces them.
 OTHER_KEYS: dict[str, str] = {
     **dict.fromkeys(("environment", "branch", "gitHash", "nixl-efaStackName", "mlflowStackName"), _A_FILE),
     "createVpc": "no VPC is made here: vpc_id names one, without it the default VPC is taken",
@@ -34,9 +34,9 @@ _SPELLINGS: dict[str, str] = {
 
 
 def app_context(environ: Mapping[str, str], cdktf_json: Path) -> Mapping[str, object]:
-    """What CDKTF_CONTEXT_JSON holds (the cdktf CLI sets it), else the context of cdktf.json; empty without either.
+    """The context in CDKTF_CONTEXT_JSON (set by the cdktf CLI), else that of cdktf.json; empty without either.
 
-    Raises ValueError, with a message for the user, when what is there is no JSON object.
+    Raises ValueError, with a message for the user, when it is not a JSON object.
     """
     text, source = environ.get(VARIABLE), f"The variable {VARIABLE}"
     try:
@@ -56,7 +56,7 @@ def app_context(environ: Mapping[str, str], cdktf_json: Path) -> Mapping[str, ob
 
 @dataclass(slots=True)
 class Context:
-    """of_all: from the top level; of_environment: by its name."""
+    """of_all: settings from the top level. of_environment: settings by the environment's name."""
 
     of_all: dict[str, Given] = field(default_factory=dict)
     of_environment: dict[str, dict[str, Given]] = field(default_factory=dict)
@@ -67,8 +67,8 @@ class Context:
 def read_context(context: Mapping[str, object], known: Iterable[str], chosen: Iterable[str]) -> Context:
     """The settings in the context.
 
-    The top level also holds keys of cdktf and of others: one that is not a setting is ignored, with a
-    warning when it looks like a slip or is of the AWS CDK design. Under an environment's name every key must be a
+    The top level also has keys of cdktf and of other tools. A key that is not a setting is ignored, with a warning when
+    it looks like a typing error or is a key of the AWS CDK design. Under an environment's name every key must be a
     setting.
     """
     known, chosen = tuple(known), tuple(chosen)
@@ -125,16 +125,16 @@ def _settings(own: Mapping[str, object], layer: Layer, path: str) -> tuple[dict[
 
 
 def setting_called(key: str) -> str:
-    """The setting that goes by this key in the context; empty for none."""
+    """The setting that has this key in the context; empty for none."""
     return _SPELLINGS.get(key, "")
 
 
 def value_called(key: str, text: str) -> str:
-    """What a variable of that setting holds for the key's value."""
+    """The text that the setting's variable must have for the key's value."""
     return ",".join(map(str, _with_other_ports(text))) if key == VLLM_PORT else text
 
 
 def _with_other_ports(port: object) -> list[object]:
-    """The port between the default's others, which the AWS CDK design always opens."""
+    """The port, with the other ports of the default, which the AWS CDK design always opens."""
     proxy, _, consumer = Settings.model_fields["service_ports"].default
     return [one for one in (proxy, port, consumer) if one is port or str(one) != str(port).strip()]

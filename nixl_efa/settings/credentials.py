@@ -1,4 +1,4 @@
-"""As whom AWS is asked, by Terraform and by the command line alike: a profile, and a role that it assumes."""
+"""The identity with which both Terraform and the command line call AWS: a profile, and a role that it assumes."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ SessionName = Annotated[
 class AssumeRole(BaseModel):
     """The role that is assumed.
 
-    external_id:  what the role's trust policy asks for; None: nothing.
-    session_name: how CloudTrail calls the session; None: each program makes one up.
+    external_id:  the external id that the role's trust policy requires; None: none.
+    session_name: the name of the session in CloudTrail; None: each program chooses one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -46,7 +46,7 @@ class AssumeRole(BaseModel):
 
 
 def as_table(value: object) -> object:
-    """A role given by its ARN alone, as the table that it stands for."""
+    """The table for a role that is given only by its ARN."""
     return {"arn": value} if isinstance(value, str) and value.startswith("arn:") else value
 
 

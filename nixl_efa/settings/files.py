@@ -1,4 +1,4 @@
-"""The environments' files: which there are, which are wanted, and what one holds."""
+"""The environments' files: which exist, which are chosen, and what they hold."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def _words(text: str) -> list[str]:
 
 
 def name_fault(name: str) -> str:
-    """Why an environment can't have this name, as what follows a colon; empty where it can."""
+    """Why an environment can't have this name, as text after a colon; empty when it can."""
     if not _NAME.fullmatch(name):
         return (
             f"it must be at most {MAX_ENVIRONMENT_NAME} lower-case letters, digits and single hyphens, "
@@ -79,12 +79,12 @@ def name_fault(name: str) -> str:
 
 
 def _label(directory: Path, environment: str) -> str:
-    """The file as messages name it: without the path to the project, which differs by machine."""
+    """The file's name in messages: without the path to the project, which differs on each machine."""
     return (Path(directory.name) / f"{environment}.toml").as_posix()
 
 
 def shares_file(directory: Path, environment: str) -> Path:
-    """What `nixl-efa capacity fill` writes: for each entry of `capacity` the numbers of its nodes by role."""
+    """The file that `nixl-efa capacity fill` writes: for each entry of `capacity` the numbers of its nodes by role."""
     return directory / f"{environment}.capacity.json"
 
 
@@ -93,7 +93,7 @@ def read_file(
 ) -> tuple[dict[str, Given] | None, list[Finding]]:
     """The settings in an environment's file, None when it can't be read, and what is wrong with its names.
 
-    filled: with what was filled into entries of `capacity` that don't say which nodes they take.
+    filled: with the nodes that were filled into entries of `capacity` that don't say which nodes they take.
     """
     label = _label(directory, environment)
     try:
@@ -132,7 +132,7 @@ def read_file(
 
 
 def takes_none(entries: object) -> bool:
-    """Whether these are entries of `capacity`, none of which says what nodes it takes."""
+    """Whether these are entries of `capacity` and none of them says which nodes it takes."""
     tables = entries if isinstance(entries, list) else []
     return bool(tables) and all(
         isinstance(one, dict) and not {*COUNTS.values()} & one.keys() for one in tables
@@ -140,18 +140,18 @@ def takes_none(entries: object) -> bool:
 
 
 def reservation_of(entry: Mapping[str, object]) -> str:
-    """What an entry of `capacity` names: an id or a parameter. It is the same entry wherever it is in the list."""
+    """The id or the parameter in an entry of `capacity`. It identifies the entry, wherever it is in the list."""
     return str(next((entry[name] for name in RESERVATION if entry.get(name)), ""))
 
 
 def _filled(
     directory: Path, environment: str, entries: list[dict[str, object]]
 ) -> tuple[list[dict[str, object]], list[Finding]]:
-    """The entries with the nodes that were filled in; as they are where none were."""
+    """The entries with the nodes that were filled in; unchanged when there are none."""
     file = shares_file(directory, environment)
     try:
         shares = {reservation_of(one): one for one in json.loads(file.read_text(encoding="utf-8"))}
-        # One that came later takes no node before the next `fill`.
+        # An entry that was added after the last `fill` takes no node before the next one.
         none: dict[str, object] = dict.fromkeys(COUNTS.values(), 0) if shares else {}
         return [{**entry, **shares.get(reservation_of(entry), none)} for entry in entries], []
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What must hold between the parts of an environment: the tables `producer` and `consumer`, the entries of `capacity`.
+"""Rules between the parts of an environment: the tables `producer` and `consumer`, the entries of `capacity`.
 
 Sources: EC2 user guide, efa (which types talk EFA to which), ec2-capacity-reservations (a reservation is of one type).
 """
@@ -22,7 +22,7 @@ def _counts(facts: Facts) -> dict[str, int]:
 
 
 def _shares(facts: Facts) -> Iterator[Finding]:
-    """The entries take all nodes of a role, or none: one that is left over by a slip would be launched On-Demand."""
+    """The entries must take all nodes of a role, or none: a node that is forgotten would be launched On-Demand."""
     entries = facts.settings.capacity
     if not entries:
         return
@@ -34,7 +34,7 @@ def _shares(facts: Facts) -> Iterator[Finding]:
             f"`nixl-efa capacity fill {facts.environment}` put them in by the reservations' ends and free places.",
         )
     for number, entry in enumerate(entries, 1):
-        # One that says 0 keeps its number for the entries behind it.
+        # An entry with 0 nodes stays in the list, so that the entries after it keep their numbers.
         says_nothing = entry.model_fields_set.isdisjoint(COUNTS.values())
         if says_nothing and not facts.settings.is_unfilled:
             yield facts.fault(
@@ -53,7 +53,7 @@ def _shares(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_home(facts: Facts) -> Iterator[Finding]:
-    """Each node's reservation is named in one place."""
+    """Each node's reservation must be named in only one place."""
     settings = facts.settings
     if not settings.capacity:
         return
@@ -102,7 +102,7 @@ def _each_names_one(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_way(facts: Facts) -> Iterator[Finding]:
-    """A role's table says each thing once."""
+    """A role's table must not say the same thing in two ways."""
     for role in ROLES:
         group, label = getattr(facts.settings, role), facts.source(role).label
         for first, second in (RESERVATION, IMAGE):
@@ -115,8 +115,8 @@ def _one_way(facts: Facts) -> Iterator[Finding]:
 
 
 def _one_reservation(facts: Facts) -> Iterator[Finding]:
-    """A reservation is of one instance type, a block or none, and named in one place: what is bought for it, and
-    whether all its nodes find room, goes by that name."""
+    """A reservation has one instance type, is a block or not, and must be named in one place only: purchases for it,
+    and the check whether all its nodes find room, use that name."""
     users: dict[str, list[tuple[Part, Settings]]] = {}
     for part in facts.settings.parts:
         own = facts.settings.of(part)
@@ -152,7 +152,7 @@ def _reservation_of(settings: Settings) -> str:
 
 
 def _next_of_another(facts: Facts) -> Iterator[Finding]:
-    """The next block of a reservation is kept in its parameter's name with -next behind."""
+    """The next block of a reservation is kept in a parameter of the same name with "-next" at the end."""
     own = [facts.settings.of(part) for part in facts.settings.parts]
     found = {name: one for one in own if (name := one.capacity_reservation_parameter)}
     for name, one in found.items():
@@ -167,7 +167,7 @@ def _next_of_another(facts: Facts) -> Iterator[Finding]:
 
 
 def _families(facts: Facts) -> Iterator[Finding]:
-    """Producers and consumers that could not reach each other over EFA."""
+    """Faults for producers and consumers that could not reach each other over EFA."""
     types = list(dict.fromkeys(facts.settings.of(part).instance_type for part in facts.settings.parts))
     alone = [one for one in types if one.partition(".")[0] in ONLY_AMONG_THEMSELVES]
     families = {one.partition(".")[0] for one in types}

@@ -1,4 +1,4 @@
-"""All sources together: every environment of a run, and all that is wrong with them at once."""
+"""All sources together: every environment of a run, and all faults in them at the same time."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from nixl_efa.settings.variables import read_variables
 class Loaded:
     """environments: those without a fault, by name; findings: all faults and warnings, each once.
 
-    faulty: those whose values are sound, and break a rule.
-    by_environment: the findings of each chosen environment; `general`: those of none (an unknown variable).
+    faulty: environments whose values are valid, but break a rule.
+    by_environment: the findings of each chosen environment. general: those of no environment (an unknown variable).
     """
 
     environments: tuple[Settings, ...]
@@ -49,10 +49,11 @@ def load(
 ) -> Loaded:
     """The environments that have a file in the directory: `only`, else NIXL_EFA_ENVIRONMENTS, else all of them.
 
-    environ: the process's environment variables; context: cdktf's context. filled: see read_file. Raises
-    nothing for what a user may have written in any of the three: it is in the findings. They come in a fixed order:
-    what belongs to no environment first, then the environments by name, in each the file's faults, the values' and the
-    rules'.
+    environ: the process's environment variables; context: cdktf's context. filled: see read_file.
+
+    Raises nothing for what a user wrote in files, variables or the context: faults are in the findings. These have a
+    fixed order: first those that belong to no environment, then by the environments' names; for each environment the
+    faults of the file, then of the values, then of the rules.
     """
     selection = select(directory, environ, only)
     variables = read_variables(environ, selection.known, selection.chosen)
@@ -91,10 +92,11 @@ def load(
 
 
 def _workspace(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """A workspace that Terraform is told to use beside a local state. It would keep that one's state in cdktf.out
-    (Terraform documentation, Backend Type: local, workspace_dir), which a synthesis may empty; no command looks there.
+    """The fault of a workspace that is set for Terraform together with a local state. Terraform would keep the
+    workspace's state in cdktf.out (Terraform documentation, Backend Type: local, workspace_dir), which a synthesis may
+    empty and which no command reads.
 
-    A workspace_dir elsewhere is no way: Terraform asks for -reconfigure or -migrate-state wherever a backend changes.
+    Another workspace_dir does not solve this: Terraform asks for -reconfigure or -migrate-state when a backend changes.
     """
     chosen = environ.get("TF_WORKSPACE", "")
     if chosen in ("", "default") or not isinstance(settings.backend, LocalBackend):
@@ -110,7 +112,7 @@ def _workspace(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
 
 
 def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Finding]) -> Settings | None:
-    """The environment's settings, None when they have a fault; adds what is found."""
+    """The environment's settings, None when they have a fault; adds the faults to `findings`."""
     resolved = resolve(name, layers)
     findings += resolved.findings
     values = {setting: one.value for setting, one in resolved.values.items()}
@@ -126,7 +128,7 @@ def _environment(name: str, layers: Sequence[GivenSettings], findings: list[Find
     findings += apply(RULES, facts, faulty)
     divided = apply(GROUP_RULES, facts, faulty)
     findings += divided
-    # Which settings are whose can't be told where what divides them is faulty.
+    # If a setting that divides the environment is faulty, it is not known which nodes have which settings.
     can_be_told = faulty.isdisjoint(DIVIDING) and not failures(divided)
     each = [facts.of(part) for part in settings.parts] if can_be_told else []
     findings += dict.fromkeys(one for part in each for one in apply(PART_RULES, part, faulty))

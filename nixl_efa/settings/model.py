@@ -32,14 +32,14 @@ Owner = Annotated[
 ]
 
 
-# Begins the name of every environment's stack.
+# The beginning of the name of every environment's stack.
 STACK_PREFIX = "nixl-efa-"
-# The tags that a node has beside the stack's (nixl_efa.launch). STACK_TAG says to which state it belongs.
+# The tags that a node has besides the stack's tags (nixl_efa.launch). STACK_TAG shows to which state it belongs.
 NAME_TAG, ROLE_TAG, STACK_TAG = "Name", "Role", "nixl-efa:stack"
 
 
 class Settings(BaseModel):
-    """What a user decided about one environment; `load` also checks the settings against each other."""
+    """The user's choices for one environment; `load` also checks the settings against each other."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -191,7 +191,7 @@ class Settings(BaseModel):
 
     @property
     def state_place(self) -> str:
-        """Where the state lives: "local", "s3://bucket/key", "app.terraform.io/acme/nixl-efa-prod"."""
+        """The place of the state: "local", "s3://bucket/key", "app.terraform.io/acme/nixl-efa-prod"."""
         if isinstance(self.backend, S3Backend):
             return f"s3://{self.backend.bucket}/{self.state_key}"
         if isinstance(self.backend, CloudBackend):
@@ -201,9 +201,10 @@ class Settings(BaseModel):
 
     @property
     def stack_identity(self) -> str:
-        """The value of the nodes' tag STACK_TAG: the stack and where its state lives, which no other stack shares.
+        """The value of the nodes' tag STACK_TAG: the stack and the place of its state, unique for each stack.
 
-        Two working copies with local states have the same one (see names_a_state): what is whose, the states say.
+        Two working copies with local states have the same value (see names_a_state): then only the states show which
+        nodes belong to which copy.
         """
         identity = f"{self.stack_name} {self.state_place}"
         # EC2 user guide, Using_Tags: at most 256 of these characters.
@@ -240,7 +241,7 @@ class Settings(BaseModel):
 
     @property
     def stack_tags(self) -> dict[str, str]:
-        """The tags of everything in the stack; the user's own win over ours."""
+        """The tags of everything in the stack; the user's tags replace ours."""
         owner = {"Owner": self.owner} if self.owner else {}
         return {
             "Project": self.project_prefix,
@@ -252,12 +253,12 @@ class Settings(BaseModel):
 
     @property
     def name_prefix(self) -> str:
-        """What the names in AWS begin with."""
+        """The beginning of the names in AWS."""
         return f"{self.project_prefix}-{self.name}"
 
     @property
     def is_unfilled(self) -> bool:
-        """Whether there are entries of `capacity`, and none says which nodes it takes."""
+        """Whether there are entries of `capacity` and none of them says which nodes it takes."""
         return bool(self.capacity) and not any(entry.takes_any for entry in self.capacity)
 
     @property
@@ -283,7 +284,7 @@ class Settings(BaseModel):
         return self._sources.get(setting, DEFAULT)
 
     def is_default(self, setting: str) -> bool:
-        """Whether no source gives the setting, or one takes it back: its value is ours."""
+        """Whether the value is our default: no source gives the setting, or one says that it is absent."""
         return getattr(self, setting) is None or self.source(setting) == DEFAULT
 
     def from_sources(self, sources: Mapping[str, Source]) -> Settings:
@@ -294,7 +295,7 @@ class Settings(BaseModel):
 
 
 def names_a_state(identity: str) -> bool:
-    """Whether a stack_identity says which state it is of: a local state's is that of every working copy."""
+    """Whether a stack_identity shows which state it is of: with local states all working copies have the same one."""
     return not identity.endswith(" local")
 
 

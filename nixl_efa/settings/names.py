@@ -1,4 +1,4 @@
-"""The names that settings go by and those of regions, and the valid name that is nearest to a wrong one."""
+"""The names of settings in each source, the names of regions, and the valid name that is nearest to a wrong one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 VARIABLE_PREFIX = "NIXL_EFA_"
 ENVIRONMENTS_VARIABLE = "NIXL_EFA_ENVIRONMENTS"
 
-# Variables with the prefix that are no setting of an environment, and what reads them.
+# Variables with the prefix that are not settings of an environment, and what reads them.
 OTHER_VARIABLES: dict[str, str] = {
     "NIXL_EFA_CDK": "names the library of the constructs: cdktf or cdktn",
     ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names",
@@ -15,7 +15,7 @@ OTHER_VARIABLES: dict[str, str] = {
     "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an unknown error",
 }
 
-# How alike two names must be (difflib's ratio, 0 to 1) to be offered, and to be taken for a slip.
+# How similar two names must be (difflib's ratio, 0 to 1): to offer one, and to call the other a typing error.
 OFFERED = 0.6
 SLIP = 0.82
 
@@ -69,7 +69,7 @@ def did_you_mean(name: str, valid: Iterable[str]) -> str:
     return f"There are: {', '.join(valid)}." if valid else ""
 
 
-# To find a slip in one; a newer region is only warned about.
+# Used to find typing errors; for a newer region there is only a warning.
 # Source: botocore 1.44.5, data/partitions.json (without each partition's "global").
 REGIONS: tuple[str, ...] = (
     "af-south-1",

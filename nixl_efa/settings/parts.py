@@ -33,7 +33,7 @@ _FROZEN = ConfigDict(frozen=True, extra="forbid")
 
 
 class Group(BaseModel):
-    """What the nodes of one role have of their own. Absent: as the environment has it."""
+    """The settings of the nodes of one role. A setting that is absent has the environment's value."""
 
     model_config = _FROZEN
 
@@ -78,7 +78,7 @@ class CapacityEntry(BaseModel):
     consumers: Share = 0
 
     def share(self, role: str) -> int | tuple[int, ...]:
-        """How many of a role, or which."""
+        """How many nodes of a role it takes, or their numbers."""
         found: int | tuple[int, ...] = getattr(self, COUNTS[role])
         return found
 
@@ -88,7 +88,7 @@ class CapacityEntry(BaseModel):
         return any(self.named(role) for role in ROLES)
 
     def named(self, role: str) -> int:
-        """How many of a role it takes."""
+        """How many nodes of a role it takes."""
         share = self.share(role)
         return share if isinstance(share, int) else len(share)
 
@@ -98,11 +98,11 @@ class Part:
     """Nodes that are launched with the same settings.
 
     entry:  the number of their entry in `capacity`, from 1; 0: they are in none.
-    role:   whose own table they follow; empty where their role has none, or where it leaves all as it is.
+    role:   the role whose table applies to them; empty when the role has no table, or the table changes nothing.
     nodes:  role and number of each ("consumer", 2).
-    values: what differs from the environment's settings. sources: where each of these was given.
-    reservation: what their reservation is called beside others of the environment: "2" for the second entry,
-            "producer" for that of the producers' own; empty for the first or only one.
+    values: the values that differ from the environment's settings. sources: where each of these was given.
+    reservation: the name of their reservation among the environment's: "2" for the second entry, "producer" for the
+            producers' own one; empty for the first or only one.
     """
 
     entry: int
@@ -130,7 +130,7 @@ def parts(
     if unfilled:
         found = {(position, ""): [] for position, _ in enumerate(entries, 1)}
     for role in ROLES:
-        # Entries that are still to be filled are one part each, without nodes.
+        # Entries that are not filled yet are one part each, without nodes.
         places = entries_of(role, counts[role], entries) if not unfilled else {}
         own = role if groups[role] is not None and _given(groups[role]) else ""
         for number in range(1, counts[role] + 1) if not unfilled else ():
@@ -154,8 +154,8 @@ def parts(
 def entries_of(role: str, count: int, entries: tuple[CapacityEntry, ...]) -> dict[int, int]:
     """The entry (from 1) of each node of a role by its number; a node that no entry takes is left out.
 
-    Those that an entry names by number are its own; the others go in order, so that more nodes of the last entry move
-    none.
+    Nodes that an entry names by number are in it. The others are taken in order, so that adding nodes to the last entry
+    moves no other node.
     """
     places: dict[int, int] = {}
     for position, entry in enumerate(entries, 1):
@@ -192,7 +192,7 @@ def _of_group(
     given = _given(group)
     changed: dict[str, Any] = {}
     if given.get("instance_type", instance_type) != instance_type:
-        # A reservation, and so a block, is of one type: the environment's is none for these nodes.
+        # A reservation (also a block) is for one instance type: the environment's can't be used by these nodes.
         changed.update(dict.fromkeys(RESERVATION), use_capacity_block=False)
     for alternatives in (RESERVATION, IMAGE):
         if any(name in given for name in alternatives):
@@ -208,7 +208,7 @@ def _given(table: BaseModel | None) -> dict[str, Any]:
 
 
 def _labels(names: Mapping[str, Any], source: Source | None, within: str) -> dict[str, Source]:
-    """Where each of a table's values was given; a variable has no name for a part of it."""
+    """Where each of a table's values was given; for a variable, whose parts have no names, the variable."""
     if source is None:
         return {}
     whole = source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL)

@@ -1,4 +1,4 @@
-"""Which of the given values holds: the highest source's, and of two settings that replace each other, one."""
+"""Which of the given values is used: that of the highest source; of two alternative settings, only one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nixl_efa.settings.parts import RESERVATION
 from nixl_efa.settings.source import Given, GivenSettings, fault, given, warning
 from nixl_efa.settings.text import clears, from_text
 
-# Two ways to say one thing. Given by two sources, the higher one's replaces the other.
+# Settings that are two ways to say the same thing. If two sources give them, that of the higher source is used.
 ALTERNATIVES = (
     RESERVATION,
     ("availability_zone", "availability_zone_parameter"),
@@ -20,19 +20,19 @@ ALTERNATIVES = (
 
 @dataclass(slots=True)
 class Resolved:
-    """The values that hold, read as their settings' types; None for one that a source took back."""
+    """The values that are used, with the types of their settings; None for a setting that a source made absent."""
 
     values: dict[str, Given] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def holds(self, setting: str) -> Given | None:
-        """The setting's value when one is given and none took it back."""
+        """The setting's value; None when no source gives one, or when a source made it absent."""
         value = self.values.get(setting)
         return value if value is not None and value.value is not None else None
 
 
 def resolve(environment: str, layers: Sequence[GivenSettings]) -> Resolved:
-    """The values that hold of these sources, the highest first."""
+    """The values that are used. layers: the sources, the highest first."""
     typed = [{setting: _typed(setting, one) for setting, one in layer.items()} for layer in layers]
     result = Resolved()
     for layer in typed:
@@ -63,7 +63,8 @@ def _keep_one(result: Resolved, environment: str, first: str, second: str) -> No
 
 
 def _drop_zone_of_another_reservation(result: Resolved, environment: str) -> None:
-    """A zone that is stored beside a reservation's id says nothing about a reservation given elsewhere."""
+    """Drops the parameter of a zone that belongs to another reservation's id, when a higher source names the
+    reservation."""
     zone = result.holds("availability_zone_parameter")
     spoken_of = [one for setting in RESERVATION if (one := result.values.get(setting)) is not None]
     held = [one for one in spoken_of if one.value is not None]

@@ -1,4 +1,4 @@
-"""What a rule is: a check over an environment's settings and where each came from, and which settings it reads."""
+"""A rule: a check of an environment's settings and their sources, and the settings that it reads."""
 
 from __future__ import annotations
 
@@ -16,8 +16,7 @@ from nixl_efa.settings.source import DEFAULT, Given, GivenSettings, Source, faul
 class Facts:
     """settings: the values; given: those that a source gave; layers: every source, the highest first.
 
-    own: the settings that nodes of the environment have of their own (see Settings.parts), which no variable by itself
-    overrides.
+    own: the settings that some nodes have in a table of their own (see Settings.parts); no variable overrides them.
     """
 
     settings: Settings
@@ -26,7 +25,7 @@ class Facts:
     own: frozenset[str] = frozenset()
 
     def of(self, part: Part) -> Facts:
-        """The same, of the nodes of a part alone."""
+        """The facts for only the nodes of a part."""
         given = {name: one for name, one in self.given.items() if name not in part.values}
         given |= {name: Given(value, part.sources.get(name, DEFAULT)) for name, value in part.values.items()}
         return Facts(self.settings.of(part), given, self.layers, frozenset(part.sources))
@@ -46,8 +45,8 @@ class Facts:
         return given(setting, getattr(self.settings, setting), self.source(setting))
 
     def set_to(self, setting: str, value: str) -> str:
-        """How the setting is given this value over every other source: by its variable, where one can. In a table it is
-        left out, for nothing there can be absent in any other way."""
+        """How to give the setting this value over every other source: by its variable, if that is possible. In a table
+        the setting must be removed, since a table has no other way to make it absent."""
         if setting not in self.own:
             return f"set {variable(setting, self.environment)}={value}"
         where = self.source(setting).label
@@ -68,7 +67,7 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """reads: the settings that the check looks at; it is left out when one of them is faulty by itself."""
+    """reads: the settings that the check reads; the check is skipped when one of them has a fault."""
 
     check: Callable[[Facts], Iterator[Finding]]
     reads: frozenset[str]

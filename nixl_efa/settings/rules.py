@@ -1,4 +1,4 @@
-"""What must hold between an environment's settings, and between these and its instance type."""
+"""Rules between an environment's settings, and between these and its instance type."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nixl_efa.settings.values import MAX_NODES
 IOPS_PER_GIB = 500
 IOPS_PER_MIBPS = 4
 
-# RFC 1918, and RFC 6598's, which AWS gives out as further blocks of a VPC (VPC user guide, vpc-cidr-blocks).
+# RFC 1918, and RFC 6598, which AWS allows as further blocks of a VPC (VPC user guide, vpc-cidr-blocks).
 PRIVATE = [IPv4Network(block) for block in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10")]
 
 # S3 user guide, bucketnamingrules: what a bucket's name may not begin with. EC2 API reference,
@@ -145,7 +145,7 @@ def _services(facts: Facts) -> Iterator[Finding]:
 
 
 def _own_role(facts: Facts) -> Iterator[Finding]:
-    """With an instance profile of the user's the stack makes no role, so nothing of it can be chosen."""
+    """With the user's own instance profile the stack creates no role, so no setting of the role can be given."""
     if facts.settings.instance_profile is None:
         return
     for setting in ("permissions_boundary", "mlflow_tracking_server_arn", "mlflow_artifact_bucket_arn"):
@@ -177,7 +177,8 @@ def _project_prefix(facts: Facts) -> Iterator[Finding]:
 
 
 def _tags(facts: Facts) -> Iterator[Finding]:
-    """IAM takes keys that differ in case alone for one and refuses to make the role (IAM API reference, TagRole)."""
+    """IAM treats keys that differ only in case as the same, and refuses to create the role (IAM API reference,
+    TagRole)."""
     first: dict[str, str] = {}
     for key in (*facts.settings.stack_tags, NAME_TAG, ROLE_TAG, STACK_TAG):
         other = first.setdefault(key.casefold(), key)
@@ -193,7 +194,7 @@ def _tags(facts: Facts) -> Iterator[Finding]:
         )
 
 
-# Of the environment as a whole.
+# Applied to the environment as a whole.
 RULES: tuple[Rule, ...] = (
     rule(_region, "region"),
     rule(_zone_in_region, "region", "availability_zone"),
@@ -211,7 +212,7 @@ RULES: tuple[Rule, ...] = (
     rule(_tags, "tags", "owner", "project_prefix"),
 )
 
-# Of each of its parts (Settings.parts).
+# Applied to each of its parts (Settings.parts).
 PART_RULES: tuple[Rule, ...] = (
     rule(_instance_type, "instance_type"),
     rule(_image, "instance_type", "ami_id", "ami_parameter"),

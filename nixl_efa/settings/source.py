@@ -1,4 +1,4 @@
-"""Where a value came from: which kind of source and how high it ranks; and how a message words the value and that."""
+"""Where a value came from: the kind of source and its rank; and the text for the value and its source in messages."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Layer(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One place in one source. `label` is what a message calls it."""
+    """One place in one source. label: its name in messages."""
 
     layer: Layer
     label: str
@@ -33,7 +33,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A value as its source gives it. `is_text`: it may be text that stands for another type."""
+    """A value as its source gives it. is_text: it can be the text form of another type."""
 
     value: object
     source: Source
@@ -70,5 +70,5 @@ def given(setting: str, value: object, source: Source) -> str:
 
 
 def _printable(text: str) -> str:
-    """The text on one line, so that nothing that a user wrote can steer a terminal."""
+    """The text on one line, without control characters that a terminal would execute."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

@@ -16,13 +16,13 @@ _YES_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no
 
 
 def can_be_absent(setting: str) -> bool:
-    """Whether a source may take the setting back by saying "none"."""
+    """Whether a source may make the setting absent with "none"."""
     field = Settings.model_fields[setting]
     return not field.is_required() and field.default is None
 
 
 def clears(setting: str, value: object, is_text: bool) -> bool:
-    """Whether a value says that the setting is to be absent: "none" or "", and JSON's null in the context."""
+    """Whether a value makes the setting absent: "none" or "", and JSON's null in the context."""
     if not can_be_absent(setting):
         return False
     if value is None:
@@ -31,7 +31,7 @@ def clears(setting: str, value: object, is_text: bool) -> bool:
 
 
 def from_text(setting: str, value: object) -> object:
-    """A value, its texts read as the setting's type. What can't be read stays, for the model to refuse."""
+    """A value, with its texts read as the setting's type. A text that can't be read is kept; the model refuses it."""
     reader = _READERS.get(_core_type(Settings.model_fields[setting].annotation), _stripped)
     return reader(value)
 

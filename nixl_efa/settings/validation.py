@@ -1,4 +1,4 @@
-"""The model's verdict on the values, as one fault for each that it refuses."""
+"""The model's errors about the values: one fault for each value that it refuses."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from nixl_efa.settings.parts import CONSUMER, PRODUCER, CapacityEntry, Group
 from nixl_efa.settings.source import Given, Layer, Source, fault, given, shown
 from nixl_efa.settings.values import allowed
 
-# The settings that are a table, or a list of such; a backend's table follows from its type.
+# The settings that are a table or a list of tables; a backend's table depends on its type.
 _TABLES: Mapping[str, type[BaseModel] | None] = {
     "backend": None,
     "assume_role": AssumeRole,
@@ -91,7 +91,7 @@ def _of_backend_type(value: object, source: Source) -> Finding:
 
 
 def _nearest_choice(setting: str, value: object) -> str:
-    """A sentence that offers the word that was meant, for a setting that knows its words."""
+    """A sentence that offers the nearest valid word, for a setting with a fixed list of words."""
     choices: Sequence[str] = REGIONS
     if setting != "region":
         choices = [one for one in get_args(Settings.model_fields[setting].annotation) if isinstance(one, str)]
@@ -107,7 +107,7 @@ def _path(loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
 
 
 def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -> str:
-    """The words for what a setting, a part of one or a table's key may be."""
+    """The `Allowed` words for a setting, a part of one or a table's key."""
     field = Settings.model_fields[str(path[0])]
     within = [part for part in path[1:] if isinstance(part, str)]
     if path[0] in _TABLES and within:
@@ -125,7 +125,7 @@ def _allowed(path: tuple[int | str, ...], value: object, of_key: bool = False) -
 
 
 def _table_model(setting: str, value: object) -> type[BaseModel] | None:
-    """The model of a setting that is a table; None where it can't be told."""
+    """The model of a setting that is a table; None when it is not known."""
     if model := _TABLES.get(setting):
         return model
     table = as_table(value)
@@ -133,7 +133,7 @@ def _table_model(setting: str, value: object) -> type[BaseModel] | None:
 
 
 def _within(source: Source, rest: str) -> Source:
-    """The place of a table's part, which only a variable has no name for; of a list's part it is the list's."""
+    """The place of a part of a table; a variable has no names for parts. For a part of a list it is the list's."""
     if source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL):
         return source
     return Source(source.layer, source.label + rest.partition("[")[0])

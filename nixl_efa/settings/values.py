@@ -1,6 +1,6 @@
-"""What one setting may hold, each as an annotated type with the words that a message says it in.
+"""What each setting may hold, as an annotated type with the words for messages.
 
-Nothing here looks at a second setting (see `rules`), and no valid value can hold `${` or `%{`, which
+Nothing here reads a second setting (see `rules`), and no valid value can contain `${` or `%{`, which
 Terraform would expand.
 """
 
@@ -32,7 +32,7 @@ MAX_NODES = 64
 # EC2 user guide, "Tag your Amazon EC2 resources": 50 tags a resource. The stack adds some of its own.
 MAX_TAGS = 40
 
-# The first version that has the LIBFABRIC plugin on which EFA rests (NIXL release notes, 1.0.0).
+# The first version with the LIBFABRIC plugin, which EFA needs (NIXL release notes, 1.0.0).
 FIRST_NIXL_WITH_EFA = (1, 0, 0)
 
 
@@ -82,7 +82,8 @@ def _no_repeat(what: str) -> AfterValidator:
 
 
 def _cidr_block(text: str) -> str:
-    """EC2 writes a block of another form again, and Terraform would then change the rule at every plan."""
+    """A CIDR block in its normal form. EC2 rewrites other forms, and Terraform would then change the rule at every
+    plan."""
     try:
         network = IPv4Network(text, strict=False)
     except ValueError:
@@ -99,8 +100,8 @@ def _tags_fit(tags: dict[str, str]) -> dict[str, str]:
 
 
 def _no_arn(name: object) -> object:
-    """GetParameter takes the ARN of a parameter that another account shares, GetParametersByPath no ARN (botocore's
-    model of SSM), and with that Terraform reads (constructs_lib.parameters)."""
+    """Refuses an ARN. GetParameter accepts the ARN of a parameter that another account shares, but Terraform reads with
+    GetParametersByPath (constructs_lib.parameters), which accepts none (botocore's model of SSM)."""
     if isinstance(name, str) and name.startswith("arn:"):
         raise ValueError(
             "is an ARN: give the parameter's name. One that another account shares can't be read with its folder, as "
@@ -117,8 +118,8 @@ def _not_of_aws(key: str) -> str:
 
 YesNo = Annotated[bool, Strict(), Allowed("true or false")]
 
-# The directions have not changed since the first region, so another word is a slip; what else a new region's
-# name may bring is only warned about (`rules`).
+# The words for directions have not changed since the first region, so another word is a typing error. For other
+# unknown parts of a region's name there is only a warning (`rules`).
 _REGION = r"[a-z]{2,4}(-[a-z]+)?-(central|(north|south)?(east|west)|north|south)-[0-9]{1,2}"
 Region = Annotated[
     str,
@@ -225,7 +226,7 @@ CidrBlocks = Annotated[
     Allowed("a list of IPv4 blocks, in a variable separated by commas"),
 ]
 
-# aws_instance wants the ARN: what EC2 answers is one, and another text would replace the nodes at every plan.
+# aws_instance needs the ARN: EC2 answers with the ARN, and another form would replace the nodes at every plan.
 # Terraform's S3 backend takes no other ids than these (its source, remote-state/s3/validate.go).
 _KMS_KEY = r"([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|mrk-[0-9a-f]{32})"
 KmsKeyArn = Annotated[
@@ -252,7 +253,7 @@ ProviderVersion = Annotated[
     ),
 ]
 NixlVersion = Annotated[str, AfterValidator(_nixl_version), Allowed('a version of NIXL, such as "1.5.0"')]
-# Credentials in the address would be in the user data, which any process of a node can read.
+# Credentials in the address would be in the user data, which every process on a node can read.
 NixlWheels = Annotated[
     str,
     StringConstraints(pattern=r"^(/|https://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),
@@ -270,8 +271,8 @@ BucketArn = Annotated[
     StringConstraints(pattern=r"^arn:aws(-[a-z]+)*:s3:::[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$"),
     Allowed("the ARN of a bucket without a path, such as arn:aws:s3:::my-artifacts"),
 ]
-# It begins the names of buckets, roles, security groups and placement groups. It may not begin with what S3
-# (user guide, bucketnamingrules) and EC2 (CreateSecurityGroup) keep to themselves, see `rules`.
+# The beginning of the names of buckets, roles, security groups and placement groups. It may not begin with a prefix
+# that S3 (user guide, bucketnamingrules) or EC2 (CreateSecurityGroup) reserves, see `rules`.
 ProjectPrefix = Annotated[
     str,
     StringConstraints(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=MAX_PROJECT_PREFIX),

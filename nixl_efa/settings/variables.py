@@ -13,7 +13,8 @@ from nixl_efa.settings.source import Given, Layer, Source, fault, shown
 
 @dataclass(slots=True)
 class Variables:
-    """of_all: for every environment; of_environment: by its name; the findings in the same way."""
+    """of_all: settings for every environment. of_environment: settings by its name. The findings are divided in the
+    same way."""
 
     of_all: dict[str, Given] = field(default_factory=dict)
     of_environment: dict[str, dict[str, Given]] = field(default_factory=dict)
@@ -71,7 +72,8 @@ def _unknown(
 
 
 def _environment_of(name: str, known: Collection[str]) -> str:
-    """The environment whose variable this would be, that with the longest name; empty when there is none."""
+    """The environment to which a variable with this name belongs: the one with the longest name that fits; empty when
+    there is none."""
     return next(
         (one for one in sorted(known, key=len, reverse=True) if name.startswith(names.variable("", one))), ""
     )
@@ -80,7 +82,8 @@ def _environment_of(name: str, known: Collection[str]) -> str:
 def _targets(environments: Collection[str]) -> dict[str, tuple[str, str]]:
     """Every valid variable's environment (empty for all) and setting.
 
-    Where two environments would share a variable, the longer name has it, and a setting of all before both.
+    If two environments could have the same variable, it belongs to the longer name; a setting for all environments
+    comes before both.
     """
     targets: dict[str, tuple[str, str]] = {}
     for environment in (*sorted(environments, key=len), ""):
