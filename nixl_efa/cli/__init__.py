@@ -12,7 +12,7 @@ from nixl_efa.failure import Failure
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; every failure is one line on stderr."""
-    # In a context of its own: what one run was told is not the next one's.
+    # In a context of its own: the next run in this process must not see this run's options.
     return copy_context().run(_run, arguments)
 
 

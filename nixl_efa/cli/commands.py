@@ -1,7 +1,7 @@
-"""The commands in what we print, completed: pasted into the same shell, they do what is meant.
+"""Completes the commands in printed texts, so that they work when a user pastes them into the same shell.
 
-A message says `nixl-efa capacity wait cr-...`; what this run was told by options or found in the settings (project,
-profile, region), the shell in which it is pasted does not know. Every text that is printed comes through here.
+A message says `nixl-efa capacity wait cr-...`. The shell does not know the values that this run has from options or
+settings (project, profile, region). Every text that is printed comes through here.
 """
 
 from __future__ import annotations

@@ -77,7 +77,7 @@ def copy(
 
 
 def _goes_on(kept: Kept) -> str:
-    # Where nobody answers, something may be there.
+    # If S3 does not answer, pieces may exist there.
     with suppress(Exception):
         if kept.is_empty:
             return ""

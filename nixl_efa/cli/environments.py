@@ -55,7 +55,7 @@ def _settings_of(
     """everyone: all environments of the project, where they are loaded already. filled: see environment_settings."""
     directory = project / "environments"
     loaded = load(directory, environ, context, only=[name], filled=filled)
-    # What is wrong between two environments is seen only with all of them.
+    # Faults between two environments are found only when all of them are loaded.
     everyone = everyone or load(directory, environ, context, only=environment_names(directory))
     beside = everyone.by_environment.get(name, ())
     faults = failures(dict.fromkeys((*loaded.findings, *beside)))

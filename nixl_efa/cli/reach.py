@@ -93,7 +93,7 @@ def ssh_config(
     places = ssh.places(Path.home() / ".ssh", at.settings.stack_name)
     hosts = _admit(at, _key(places, at.settings.stack_name), login)
     _write_known_hosts(places, hosts)
-    # An editor that is started elsewhere has not the shell's variables.
+    # An editor that is started elsewhere does not have the shell's variables.
     chosen = profile or ("" if at.settings.profile else os.environ.get("AWS_PROFILE", ""))
     given = ["--profile", chosen] if chosen else []
     own = [*_program(), "--project", str(project_folder().resolve()), "forward", environment]

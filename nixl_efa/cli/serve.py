@@ -183,7 +183,7 @@ def _report(
     *,
     looks: bool = False,
 ) -> Report:
-    """What came of it. Ctrl-C leaves what was sent."""
+    """The result. After Ctrl-C, commands that were sent continue on the nodes."""
     nodes, planned, way = _nodes(environment, profile, running=not looks)
     try:
         return act(nodes, planned, way)

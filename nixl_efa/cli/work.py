@@ -206,7 +206,7 @@ def carry_out(
 
 @contextmanager
 def interrupts() -> Iterator[Callable[[], bool]]:
-    """Whether Ctrl-C was pressed, or the terminal was closed, instead of what these do else.
+    """Gives a function that says whether Ctrl-C was pressed or the terminal was closed; the signals do nothing else.
 
     Again after a second, Ctrl-C is KeyboardInterrupt: there may be no network.
     """

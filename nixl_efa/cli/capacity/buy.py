@@ -193,7 +193,7 @@ def recover(
     run = session(profile, region)
     names = environment_names(run.project / "environments")
     if environment and environment_of(environment) in names:
-        # Not the launch of a target: a purchase outlives the entry that it was made for.
+        # Not the launch of a target: the entry for which a purchase was made may not exist any more.
         settings = environment_settings(
             environment_of(environment), run.environ, run.project, run.profile, filled=False
         )
@@ -373,7 +373,7 @@ def _launches(run: Session, environment: str | None, *, unbound: bool) -> dict[s
 
 
 def _end(outcome: Outcome, account: Account, *, as_json: bool) -> None:
-    """What to do next. Failure, with the purchase said, when it could not be saved."""
+    """Shows what to do next. Failure, which names the purchase, when it could not be saved."""
     from nixl_efa.cli.capacity import forms
 
     order = outcome.order

@@ -154,7 +154,7 @@ def _requests(
     now = run.clock.now()
     hours = lengths_of(None, hours_list) if hours_list is not None else ALLOWED_HOURS
     if until is not None and hours_list is None:
-        # The first is left in, so that an end that nothing fits is told as it is by `search`.
+        # The first length is kept: if none fits before the end, the message is then the same as in `search`.
         hours = tuple(one for one in hours if one == hours[0] or now + timedelta(hours=one) <= until)
     if instance_type is not None:
         number = count if count is not None else 1 if instance_type in ULTRA_SERVERS else DEFAULT_COUNT

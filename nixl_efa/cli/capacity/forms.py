@@ -133,7 +133,7 @@ def account_form(account: Account) -> dict[str, Any]:
 def purchase_form(
     order: Order, account: Account, outcome: str, kept_as: str, entry: Entry | None = None
 ) -> dict[str, Any]:
-    """What came of an order; no entry for one that was only tried out."""
+    """How an order ended; entry is None for a dry run."""
     return {
         "outcome": outcome,
         "reservation_ids": list(entry.reservation_ids) if entry else [],
