@@ -1,5 +1,4 @@
-"""The values that an environment's nodes are launched with: decided only here, from the settings and the type's facts.
-Pure.
+"""The values that nodes are launched with: decided only here, from the settings and the type's facts. Pure.
 
 The constructs render a Launch as Terraform JSON, the check's dry run renders the same one as RunInstances, and
 `capacity.judge` holds a reservation against it.
@@ -237,6 +236,7 @@ class Launch:
             reserved=self.reservation.is_named,
             spot=self.market == "spot",
             sold_as_block=self.type_facts is not None and self.type_facts.supports_capacity_block,
+            reservation_id="" if self.parts else self.reservation.id,
         )
 
     def name_of(self, part: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from nixl_efa.refusals.account import ACCOUNT
@@ -13,6 +15,7 @@ from nixl_efa.refusals.resources import BY_THE_LOOK_OF_THE_CODE, DIED_OF_ITS_KEY
 # The first row that matches is used: a row with a text must be before the row of the same code without one.
 TABLE = (DIED_OF_ITS_KEY, *ACCOUNT, *CAPACITY, *RESOURCES, *BY_THE_LOOK_OF_THE_CODE)
 _FROM_EC2 = ("Client.", "Server.")
+_RESERVATION_ID = re.compile(r"\bcr-[0-9a-f]+\b")
 
 
 def advice_for(refusal: Refusal, asked: Asked | None = None) -> Advice | None:
@@ -27,8 +30,16 @@ def advice_for(refusal: Refusal, asked: Asked | None = None) -> Advice | None:
     for row in TABLE:
         fits = row.text in refusal.message.lower() and row.when(asked)
         if fits and any(fnmatchcase(code, each) for code in codes for each in row.codes):
-            return row
+            return _with_id(row, refusal, asked)
     return None
+
+
+def _with_id(row: Advice, refusal: Refusal, asked: Asked) -> Advice:
+    """The advice for the reservation that AWS names, or for the only one that the launch names."""
+    ids = set(_RESERVATION_ID.findall(refusal.message)) or {asked.reservation_id} - {""}
+    if len(ids) != 1:
+        return row
+    return replace(row, remedy=row.remedy.replace("capacity wait ID", f"capacity wait {ids.pop()}"))
 
 
 def said(refusal: Refusal) -> str:

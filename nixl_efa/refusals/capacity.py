@@ -41,7 +41,7 @@ CAPACITY = (
     Advice(
         ("InvalidCapacityReservationState.PendingActivation",),
         "the reservation has not started",
-        "Deploy when it is active (`nixl-efa capacity wait`).",
+        "Deploy when it is active: `nixl-efa capacity wait ID`.",
     ),
     # karpenter-provider-aws, its handling of reserved launches: a reservation that its owner takes back.
     Advice(

@@ -37,11 +37,13 @@ class Asked:
     reserved:       the launch names a Capacity Block or another reservation.
     spot:           it asks for Spot Instances.
     sold_as_block:  its type can be bought as a Capacity Block.
+    reservation_id: of the only reservation that it names; empty for none, and where it is not known.
     """
 
     reserved: bool = False
     spot: bool = False
     sold_as_block: bool = False
+    reservation_id: str = ""
 
 
 def always(_: Asked) -> bool:

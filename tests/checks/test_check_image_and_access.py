@@ -180,6 +180,13 @@ def room(free: int) -> dict[str, Any]:
         ({}, {"dry_run": FULL, "running": (*ELSEWHERE, *STRANGERS), **room(0)}, FAIL, "no room for the pair"),
         ({}, {"dry_run": FULL, "running": STRANGERS, **room(0)}, FAIL, "no room for the pair"),
         ({}, {"dry_run": PENDING}, FAIL, "has not started"),
+        # Also where a parameter holds the id.
+        (
+            {"reservation": replace(BLOCK_LAUNCH.reservation, id="", reads_id=True)},
+            {"dry_run": PENDING},
+            FAIL,
+            f"`nixl-efa capacity wait {BLOCK_ID}`",
+        ),
         (
             {},
             {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},

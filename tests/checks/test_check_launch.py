@@ -10,6 +10,7 @@ import pytest
 from nixl_efa.checks.launch_request import request
 from nixl_efa.launch import Volume, launch_of
 from nixl_efa.settings import Settings
+from nixl_efa.settings.parts import CapacityEntry
 from tests.checks.in_order import BLOCK_ID, BLOCK_LAUNCH, DEMAND_LAUNCH, IMAGE
 
 OWN_TAGS = {"Project": "nixl-efa", "Environment": "dev", "ManagedBy": "cdktf"}
@@ -124,3 +125,15 @@ def test_the_hours_of_the_command_line_replace_the_setting() -> None:
     settings = Settings(name="dev", instance_type="g7e.8xlarge", min_hours=4)
     assert launch_of(settings).min_hours == 4
     assert launch_of(settings, min_hours=0).min_hours == 0
+
+
+def test_only_a_launch_into_one_reservation_says_which_a_refusal_is_about() -> None:
+    capacity = (
+        CapacityEntry(capacity_reservation_id=BLOCK_ID, producers=1),
+        CapacityEntry(capacity_reservation_id="cr-fedcba98765432100", consumers=1),
+    )
+    whole = launch_of(
+        Settings(name="dev", instance_type="p5.48xlarge", region="us-east-2", capacity=capacity)
+    )
+    assert whole.asked.reservation_id == ""
+    assert [one.asked.reservation_id for one in whole.requests] == [BLOCK_ID, "cr-fedcba98765432100"]

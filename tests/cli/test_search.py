@@ -68,6 +68,8 @@ def test_an_environment_says_which_type_how_many_and_where(
     assert {
         (one["instance_type"], one["instance_count"], one["asked_hours"], one["region"]) for one in found
     } == {("p5.48xlarge", 4, 48, REGION)}
+    said = cli("capacity", "search", "--env", "prod", "--hours", "48").err
+    assert "Buy one: `nixl-efa capacity buy OFFERING --env prod`" in said
 
 
 def test_prices_are_for_an_instance_hour_and_an_accelerator_hour(cli: Cli, aws: LocalAws) -> None:

@@ -164,6 +164,23 @@ def test_what_a_refusal_means(code: str, message: str, meaning: str, remedy: str
     assert remedy in found.remedy
 
 
+@pytest.mark.parametrize(
+    ("message", "asked", "waited_for"),
+    [
+        ("The Capacity Reservation 'cr-0a1b' is not active yet.", Asked(), "cr-0a1b"),
+        ("The Capacity Reservation 'cr-0a1b' is not active yet.", Asked(reservation_id="cr-0c2d"), "cr-0a1b"),
+        ("Your Capacity Block is not active yet.", Asked(reservation_id="cr-0c2d"), "cr-0c2d"),
+        ("Your Capacity Block is not active yet.", Asked(), "ID"),
+    ],
+)
+def test_the_reservation_to_wait_for_is_named_where_it_is_known(
+    message: str, asked: Asked, waited_for: str
+) -> None:
+    found = advice_for(Refusal("InvalidCapacityReservationState.PendingActivation", message), asked)
+    assert found is not None
+    assert found.remedy == f"Deploy when it is active: `nixl-efa capacity wait {waited_for}`."
+
+
 def test_what_nothing_is_known_of_has_no_advice() -> None:
     assert advice_for(Refusal("InvalidParameterValue", "Value (x) is odd.")) is None
     assert advice_for(Refusal("InvalidSubnet.Conflict", "conflicts")) is None

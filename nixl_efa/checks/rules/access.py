@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from nixl_efa.capacity.judge import is_at_end, state_finding
@@ -53,7 +54,10 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
             _CHECK, f"EC2 would accept this launch of {launch.count} x {launch.instance_type}.", by_hand
         )
     refusal = Refusal(answer.code, answer.message, "RunInstances")
-    advice, said = advice_for(refusal, launch.asked), words_of(refusal)
+    found = reservation.of(facts)
+    # The id may be in a parameter, so the settings may not have it.
+    asked = replace(launch.asked, reservation_id=found.id) if found is not None else launch.asked
+    advice, said = advice_for(refusal, asked), words_of(refusal)
     if advice is None:
         return failed(_CHECK, f"EC2 would refuse the launch. {said}", "Read EC2's words.", by_hand)
     if _room_is_own(launch, facts, answer):
@@ -63,7 +67,6 @@ def _dry_run(launch: Launch, facts: Facts, now: datetime) -> Finding:
             "nodes get it when these have ended.",
             by_hand,
         )
-    found = reservation.of(facts)
     if found is not None and answer.code in _NOT_LET_IN and is_at_end(found, now):
         return skipped(
             _CHECK, f"EC2 lets nothing into {found.id} any more, since it is at its end ({answer.code})."

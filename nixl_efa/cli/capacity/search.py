@@ -142,7 +142,7 @@ def search(
         run.keep_search(request, regions, found)
     else:
         request, found = _wait(run, regions, watch)
-    _report(run, request, found, sort, as_json)
+    _report(run, request, found, sort, environment or "ENV", as_json)
 
 
 def lengths_of(hours: int | None, listed: str | None) -> tuple[int, ...]:
@@ -232,7 +232,7 @@ def _ask(run: Session, regions: Sequence[str], request: Request) -> Found:
         )
 
 
-def _report(run: Session, request: Request, found: Found, sort: str, as_json: bool) -> None:
+def _report(run: Session, request: Request, found: Found, sort: str, environment: str, as_json: bool) -> None:
     from nixl_efa.capacity.search import ORDERS
     from nixl_efa.cli.capacity import forms
     from nixl_efa.instance_types import find
@@ -252,7 +252,7 @@ def _report(run: Session, request: Request, found: Found, sort: str, as_json: bo
     elif offerings:
         _print_offerings(offerings, accelerators, run)
         if any(not offering.unusable for offering in offerings):
-            say("Buy one: `nixl-efa capacity buy OFFERING --env ENV`")
+            say(f"Buy one: `nixl-efa capacity buy OFFERING --env {environment}`")
     else:
         lengths = ", ".join(map(str, request.hours))
         say(
