@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from dataclasses import replace
 
 import pytest
 
 from nixl_efa.bootstrap import Bootstrap, PeerNode
-from tests.real_nodes.conftest import Account, boot, wait_until
+from tests.real_nodes.conftest import UNDER_WAY, Account, boot, wait_until
 from tests.told_at_boot import P5
 
 FACTS = replace(
@@ -216,9 +217,14 @@ def machine_state(account: Account, instance: str) -> str:
 
 
 def booted(account: Account, instance: str) -> str:
-    """The id of the boot that runs; empty while none takes a command."""
+    """The id of the boot that runs; empty while none takes a command, and for a command that a shutdown ended."""
     try:
-        answer = account.run(instance, "cat /proc/sys/kernel/random/boot_id")
+        command = account.send(instance, "cat /proc/sys/kernel/random/boot_id")
     except account.ssm.exceptions.InvalidInstanceId:
         return ""
+    end = time.monotonic() + 10
+    while (answer := account.invocation(command, instance))["Status"] in UNDER_WAY:
+        if time.monotonic() > end:
+            return ""
+        time.sleep(0.2)
     return str(answer["StandardOutputContent"]).strip()
