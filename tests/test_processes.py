@@ -30,10 +30,8 @@ def cdktf(tmp_path: Path) -> Path:
     program = tmp_path / "bin with space" / "cdktf"
     program.parent.mkdir()
     program.write_text(
-        f"#!{sys.executable}\nimport os, subprocess\nsubprocess.run(os.environ['APP'], shell=True, check=True)\n",
-        encoding="utf-8",
+        "import os, subprocess\nsubprocess.run(os.environ['APP'], shell=True, check=True)\n", encoding="utf-8"
     )
-    program.chmod(0o755)
     return program
 
 
@@ -45,7 +43,9 @@ def seen_below(program: Path, place: str, *arguments: str, **variables: str) -> 
         "APP": f"'{sys.executable}' '{look}' {place}; true",
         **variables,
     }
-    done = subprocess.run([program, *arguments], env=environ, capture_output=True, text=True, check=True)
+    # Not by "#!", which takes no path with a space.
+    command = [sys.executable, program, *arguments]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
 
