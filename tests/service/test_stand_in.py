@@ -109,14 +109,14 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
 ) -> None:
     producer, consumer = nodes.pair.nodes
     before = engines(account, nodes)
-    words = ["60", "4", "http://127.0.0.1:8000", engine_url(producer), MODEL, "2048", "200", "6"]
+    words = ["150", "4", "http://127.0.0.1:8000", engine_url(producer), MODEL, "2048", "200", "6"]
     load = account.send(consumer.instance_id, f"python3 -c {shlex.quote(LOAD)} {shlex.join(words)}")
     account.out(producer.instance_id, "sleep 2; systemctl kill --signal=KILL nixl-efa-engine")
     under_way = ("Pending", "InProgress")
     wait_until(
         lambda: account.invocation(load, consumer.instance_id)["Status"] not in under_way,
         "the load's end",
-        180,
+        300,
     )
     found = json.loads(account.invocation(load, consumer.instance_id)["StandardOutputContent"])
     assert found["answered"] > 20
