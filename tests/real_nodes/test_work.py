@@ -181,7 +181,7 @@ def test_ssh_scp_and_rsync_reach_a_node_whose_key_they_know(work: Desk, tree: Pa
     assert (tmp_path / "back/below/file").read_bytes() == (tmp_path / "folder/below/file").read_bytes()
     # Twice leads to the same, and the key is on the node once, for who comes from the node.
     assert work.call("ssh-config", "trial") == (0, config, "")
-    admitted = work.account.out(work.ids["producer"], "cat /root/.ssh/authorized_keys").split("\n")
+    admitted = work.account.out(work.ids["producer"], "cat ~root/.ssh/authorized_keys").split("\n")
     assert [one.partition(" ")[0] for one in admitted if one] == ['from="127.0.0.1,::1"']
     # Another host's key at that name is no host to talk to.
     known = work.folder / ".ssh/nixl-efa-trial.known_hosts"
