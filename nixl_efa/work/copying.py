@@ -33,7 +33,7 @@ ALL = "all"
 KEPT = timedelta(days=1)
 # How many pieces this machine sends or fetches at once; each is in memory.
 AT_ONCE = 4
-_REMOTE = re.compile(r"(?P<environment>[a-z][a-z0-9-]*):(?P<nodes>[a-z0-9,-]+):(?P<path>.+)", re.DOTALL)
+_REMOTE = re.compile(r"(?P<environment>[a-z][a-z0-9-]*):(?P<nodes>[a-z0-9,-]+):(?P<path>.*)", re.DOTALL)
 _HALF_REMOTE = re.compile(r"[a-z][a-z0-9-]*:[^:]*")
 _PROGRESS = re.compile(rb"^(\d+) of (\d+)$", re.MULTILINE)
 
@@ -87,6 +87,8 @@ def parse(words: Sequence[str]) -> Copy:
 def _read(word: str) -> Remote | str:
     found = _REMOTE.fullmatch(word)
     if found is not None:
+        if not found["path"]:
+            raise BadInput(f"{word}: which file or folder of the node? For example {word}/opt/dlami/nvme/data")
         names = tuple(dict.fromkeys(found["nodes"].split(",")))
         return Remote(found["environment"], () if names == (ALL,) else names, found["path"])
     if _HALF_REMOTE.fullmatch(word):

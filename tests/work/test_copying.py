@@ -37,6 +37,7 @@ def test_paths_are_here_or_on_nodes(words: list[str], wanted: Copy) -> None:
         (["a", "b"], "neither end is a node: write ENV:NODE:PATH for one, or ENV:all:PATH for all nodes."),
         (["prod:all:a", "dev:all:b"], "both ends are nodes"),
         (["prod:all:a", "prod:all:b", "."], "copy one path from the nodes at a time"),
+        (["a", "prod:producer:"], "prod:producer:: which file or folder of the node?"),
         (["a", "prod:/data"], "prod:/data: which node? Write ENV:NODE:PATH"),
     ],
 )
