@@ -53,23 +53,25 @@ def modules() -> dict[str, Path]:
     }
 
 
-def statements(tree: ast.AST) -> Iterator[ast.Import | ast.ImportFrom]:
-    """Every import, those inside of functions too, but for what only a type checker reads."""
+def statements(tree: ast.AST, *, at_import: bool = False) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import, but for what only a type checker reads. at_import: without those inside of functions."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
             continue
+        if at_import and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield node
-        yield from statements(node)
+        yield from statements(node, at_import=at_import)
 
 
 @cache
-def imports() -> dict[str, set[str]]:
+def imports(*, at_import: bool = False) -> dict[str, set[str]]:
     """What each module imports: a module of the product by its whole name, else the name that is written."""
     found: dict[str, set[str]] = {}
     for name, path in modules().items():
         found[name] = set()
-        for one in statements(ast.parse(path.read_text(encoding="utf-8"))):
+        for one in statements(ast.parse(path.read_text(encoding="utf-8")), at_import=at_import):
             if isinstance(one, ast.Import):
                 found[name] |= {alias.name for alias in one.names}
                 continue
@@ -108,12 +110,30 @@ def test_every_part_that_has_a_direction_is_there() -> None:
     assert [part for part in sorted(parts) if not any(is_in(module, (part,)) for module in modules())] == []
 
 
-def test_no_imports_go_in_a_circle() -> None:
-    ours = {module: all_imported & modules().keys() for module, all_imported in imports().items()}
+def without_circle(ours: dict[str, set[str]]) -> None:
+    """Fails where imports go in a circle."""
     try:
         TopologicalSorter(ours).prepare()
     except CycleError as error:
         pytest.fail(" <- ".join(error.args[1]))
+
+
+def test_no_imports_go_in_a_circle() -> None:
+    without_circle({module: all_imported & modules().keys() for module, all_imported in imports().items()})
+
+
+def test_any_module_can_be_the_first_that_is_imported() -> None:
+    """Python imports a module's packages before the module: what their __init__ imports counts, too."""
+    without_circle(
+        {
+            module: {
+                one
+                for one in modules()
+                if any(is_in(imported, (one,)) for imported in all_imported) and not is_in(module, (one,))
+            }
+            for module, all_imported in imports(at_import=True).items()
+        }
+    )
 
 
 def test_every_module_is_short_enough_to_be_read() -> None:

@@ -32,7 +32,6 @@ from nixl_efa.checks.permissions import wanted, wanted_of_nodes
 from nixl_efa.checks.quota_codes import ELASTIC_IPS, GP3_STORAGE, vcpu_quotas
 from nixl_efa.clock import Clock
 from nixl_efa.cost.compare import Rates
-from nixl_efa.cost.prices import hourly
 from nixl_efa.launch import Launch
 
 if TYPE_CHECKING:
@@ -276,6 +275,9 @@ class Gatherer(AskingForCapacity):
             return None
         if isinstance(account, NoAnswer):
             return account
+        # Prices are asked for as checks ask, so that module needs this package first.
+        from nixl_efa.cost.prices import hourly
+
         return hourly(self._launch, self._clients, self._clock, zone)
 
     def _spot_role(self) -> Answer[bool | None]:
