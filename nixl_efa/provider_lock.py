@@ -13,12 +13,12 @@ one too, take the same provider.
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from nixl_efa import provider_version
+from nixl_efa.files import put
 from nixl_efa.findings import Finding, failed
 from nixl_efa.settings import Settings
 from nixl_efa.state import STATE_FOLDER
@@ -146,7 +146,8 @@ def keep(where: Places) -> None:
         return
     kept = read(where.kept)
     if kept is None or kept.text != written.text:
-        _replace(where.kept, written.text)
+        where.kept.parent.mkdir(parents=True, exist_ok=True)
+        put(where.kept, written.text)
 
 
 def placed(settings: Settings, where: Places) -> str | None:
@@ -165,13 +166,6 @@ def placed(settings: Settings, where: Places) -> str | None:
         lock.text,
     )
     return text if lock.path != where.folder or text != lock.text else None
-
-
-def _replace(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.{os.getpid()}")
-    new.write_text(text, encoding="utf-8")
-    os.replace(new, path)
 
 
 def shown(path: Path) -> str:
