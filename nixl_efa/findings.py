@@ -90,8 +90,8 @@ def listed(words: Iterable[str], limit: int = 6) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun: "1 instance", "2 instances", "3 addresses"."""
-    plural = f"{noun}es" if noun.endswith("s") else f"{noun}s"
+    """A number with its noun: "1 instance", "2 instances", "3 addresses", "4 searches"."""
+    plural = f"{noun}es" if noun.endswith(("s", "ch")) else f"{noun}s"
     return f"{count} {noun if count == 1 else plural}"
 
 

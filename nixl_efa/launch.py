@@ -12,7 +12,7 @@ from typing import Literal
 
 from nixl_efa import instance_types, nixl_releases
 from nixl_efa.efa_layout import Interface, efa_interface_count, layout
-from nixl_efa.findings import listed
+from nixl_efa.findings import counted, listed
 from nixl_efa.image import image_choice, image_parameter
 from nixl_efa.instance_types import InstanceType
 from nixl_efa.nixl_backend import NixlBackend, common, nixl_backend
@@ -383,7 +383,7 @@ def summary(launch: Launch) -> str:
 
 def _summary(launch: Launch) -> str:
     gbps = f", {launch.type_facts.network_gbps:g} Gbps" if launch.type_facts else ""
-    interfaces = f"{launch.efa_interfaces} EFA interface{'' if launch.efa_interfaces == 1 else 's'}"
+    interfaces = counted(launch.efa_interfaces, "EFA interface")
     return (
         f"{launch.count} x {launch.instance_type}, {interfaces}{gbps} a node, "
         f"NIXL with {launch.nixl}, {launch.volume.gib} GiB {launch.volume.kind}, {capacity_choice(launch)}"

@@ -19,9 +19,10 @@ from nixl_efa.cli import output
 from nixl_efa.cli.nodes import Profile
 from nixl_efa.cli.work import At, carry_out, interrupts, nodes_at
 from nixl_efa.clock import clock_of
+from nixl_efa.findings import counted
 from nixl_efa.findings import listed as named
 from nixl_efa.nodes.run_command import Bucket
-from nixl_efa.work import copying, pieces, running
+from nixl_efa.work import MOST_SECONDS, copying, pieces, running
 from nixl_efa.work.copying import Copy, Kept, Progress
 
 if TYPE_CHECKING:
@@ -147,7 +148,7 @@ def _on_nodes(
         )
         for node in at.nodes
     }
-    ended = carry_out(at, commands, receive, is_stopped, running.MOST_SECONDS, "nixl-efa copy")
+    ended = carry_out(at, commands, receive, is_stopped, MOST_SECONDS, "nixl-efa copy")
     if is_stopped():
         raise _Interrupted
     faults = [
@@ -188,12 +189,11 @@ def _bar(what: str, total: int, is_stopped: Callable[[], bool]) -> Iterator[piec
 
 
 def _tell(listed: pieces.Listing, where: str) -> None:
-    count = len(listed["files"])
     for note in listed["notes"][:_NOTES]:
         output.say(f"{note}.")
     if (more := len(listed["notes"]) - _NOTES) > 0:
         output.say(f"And {more} more of that kind.")
-    output.say(f"{count} file{'' if count == 1 else 's'}, {_size(pieces.total_of(listed))}, {where}.")
+    output.say(f"{counted(len(listed['files']), 'file')}, {_size(pieces.total_of(listed))}, {where}.")
 
 
 def _size(count: int) -> str:

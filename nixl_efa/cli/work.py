@@ -18,6 +18,7 @@ from typer.core import TyperCommand
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
+from nixl_efa.work import MOST_SECONDS
 from nixl_efa.work import logs as sources
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def run(
     nodes: Nodes = None,
     timeout: Annotated[
         int,
-        typer.Option(min=5, max=172_800, help="Seconds after which the command is ended on a node."),
-    ] = 172_800,
+        typer.Option(min=5, max=MOST_SECONDS, help="Seconds after which the command is ended on a node."),
+    ] = MOST_SECONDS,
     profile: Profile = None,
 ) -> None:
     """Run a command on all nodes side by side, or on those that are named.
@@ -98,7 +99,9 @@ def logs(
             f"--source {unknown[0]}: there is no such log. Give {', '.join(sources.NAMES)}."
         )
     command = sources.command(source, lines, follow=follow)
-    raise typer.Exit(_run(nodes_at(environment, nodes or [], profile), command, 172_800, "nixl-efa logs"))
+    raise typer.Exit(
+        _run(nodes_at(environment, nodes or [], profile), command, MOST_SECONDS, "nixl-efa logs")
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,9 +220,7 @@ def interrupts() -> Iterator[Callable[[], bool]]:
         if came[-1] - came[0] > 1:
             raise KeyboardInterrupt
 
-    before = {
-        number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
+    before = {number: signal.signal(number, note) for number in _ENDING}
     try:
         yield lambda: bool(came)
     finally:

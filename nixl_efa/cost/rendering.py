@@ -115,10 +115,9 @@ def left(count: int | Unknown, rate: Price) -> Iterator[str]:
     if isinstance(count, Unknown):
         yield from _wrapped(f"Public addresses that no node has: unknown: {count.reason}.")
     elif count:
-        are = "address" if count == 1 else "addresses"
         yield from _wrapped(
-            f"{count} public {are} of the stack without a node: {shown(times(rate, count), MILL)} an hour, until "
-            "nodes have them again or the stack is destroyed."
+            f"{counted(count, 'public address')} of the stack without a node: {shown(times(rate, count), MILL)} an "
+            "hour, until nodes have them again or the stack is destroyed."
         )
 
 

@@ -24,6 +24,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import DOCUMENT, NOT_REGISTERED, NOT_THERE, UNDER_WAY, Bucket, error_text
+from nixl_efa.work import MOST_SECONDS
 
 if TYPE_CHECKING:
     from mypy_boto3_ssm import SSMClient
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 
 # Of the objects in the scripts bucket that hold outputs, until they are read.
 PREFIX = "nixl-efa-run"
-# Systems Manager, AWS-RunShellScript's executionTimeout.
-MOST_SECONDS = 172_800
 FIRST_POLL_SECONDS, POLL_SECONDS, FIRST_POLLS = 0.5, 2.0, 10
 _SLICE_SECONDS = 0.25
 # How long to wait while this machine has no network (a laptop after sleep).

@@ -328,9 +328,3 @@ def _target_findings(name: str, mine: list[Owned], now: datetime) -> list[Findin
         remedy = f"`nixl-efa capacity extend {last.id} --hours 24 --region {last.region}` buys more time."
         found.append(warned("end", message, remedy if last.is_block else ""))
     return found
-
-
-def searches(wanted: Wanted) -> str:
-    """How many there were, in words."""
-    number = len(wanted.looks)
-    return f"{number} search" if number == 1 else f"{number} searches"

@@ -9,7 +9,7 @@ from html import escape
 
 from nixl_efa.capacity.agreement import money
 from nixl_efa.capacity.calendar.markup import folded, table
-from nixl_efa.capacity.calendar.model import Calendar, Wanted, holds, movement, offer_lanes, searches
+from nixl_efa.capacity.calendar.model import Calendar, Wanted, holds, movement, offer_lanes
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.history import Point, rates, tracks
 from nixl_efa.capacity.offering import Offering
@@ -158,7 +158,7 @@ def fees(wanted: Wanted, calendar: Calendar) -> str:
     name = f"fees-{wanted.request.instance_type}-{wanted.request.count}"
     caption = (
         f"The lowest fee for an instance-hour that a pair could have had, of whatever length and start was asked for, "
-        f"in {searches(wanted)} on this machine since {moment(first)}."
+        f"in {counted(len(wanted.looks), 'search')} on this machine since {moment(first)}."
     )
     return table(name, caption, heads, rows) + _gone(wanted, calendar)
 

@@ -17,7 +17,6 @@ from nixl_efa.capacity.calendar.model import (
     holds,
     movement,
     offer_lanes,
-    searches,
 )
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.history import rates, tracks
@@ -189,7 +188,7 @@ def _moved(wanted: Wanted) -> list[str]:
             f"{currency}"
         )
     gone = len(wanted.gone(wanted.looks[-1].at)) if wanted.looks else 0
-    head = f"  the lowest fee for an instance-hour of any length, in {searches(wanted)}:"
+    head = f"  the lowest fee for an instance-hour of any length, in {counted(len(wanted.looks), 'search')}:"
     tail = [f"  {counted(gone, 'block')} of earlier searches not in AWS's answer any more"] if gone else []
     return [head, *found, *tail] if found else tail
 
