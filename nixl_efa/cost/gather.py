@@ -13,6 +13,7 @@ from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.reservation import Reservation, find_reservation
 from nixl_efa.capacity.search import ALLOWED_HOURS, ORDERS, Request, checked, search
+from nixl_efa.capacity.watch import fitting
 from nixl_efa.checks.gather import launch as named
 from nixl_efa.clock import Clock
 from nixl_efa.cost import blocks, spot
@@ -212,16 +213,15 @@ class _Asking:
             found = search(self._clients.ec2, [self._region], wanted, self._clock.sleep)
             for error in found.failed.values():
                 raise error
-            fit = (one for one in found.offerings if not one.unusable and not one.is_short)
-            return [one for one in fit if source.zone in ("", one.zone)]
+            return fitting(found.offerings, None, source.zone)
 
-        fitting = ask("ec2:DescribeCapacityBlockOfferings", look)
-        if isinstance(fitting, Unknown):
-            return fitting
-        if not fitting:
+        offers = ask("ec2:DescribeCapacityBlockOfferings", look)
+        if isinstance(offers, Unknown):
+            return offers
+        if not offers:
             where = source.zone or self._region
             return Unknown(f"no block of {length} hours is on offer in {where}", "none")
-        return blocks.of_offering(min(fitting, key=ORDERS["fee"]))
+        return blocks.of_offering(min(offers, key=ORDERS["fee"]))
 
 
 def _tags(payload: Mapping[str, Any]) -> dict[str, str]:
