@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nixl_efa.cli import output
-from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, require_account
+from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
-from nixl_efa.findings import Level, counted, listed
+from nixl_efa.findings import Level, counted
 from nixl_efa.service import vllm
 
 if TYPE_CHECKING:
@@ -139,12 +139,7 @@ def logs(
     nodes, _, _ = _nodes(environment, profile, running=False)
     chosen = [nodes.router_node] if router else list(nodes.pair.nodes)
     if node is not None:
-        found = nodes.pair.find(node)
-        if found is None:
-            raise output.BadInput(
-                f"node {node!r} is none of {environment}: give {listed(one.name for one in nodes.pair.nodes)}."
-            )
-        chosen = [found]
+        chosen = [find(nodes.pair, node)]
     sections, problems = nodes.logs(chosen, ROUTER_UNIT if router else ENGINE_UNIT, lines)
     for one in chosen:
         if one.name in sections:
