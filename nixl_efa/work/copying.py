@@ -88,7 +88,9 @@ def _read(word: str) -> Remote | str:
     found = _REMOTE.fullmatch(word)
     if found is not None:
         if not found["path"]:
-            raise BadInput(f"{word}: which file or folder of the node? For example {word}/opt/dlami/nvme/data")
+            raise BadInput(
+                f"{word}: which file or folder of the node? For example {word}/opt/dlami/nvme/data"
+            )
         names = tuple(dict.fromkeys(found["nodes"].split(",")))
         return Remote(found["environment"], () if names == (ALL,) else names, found["path"])
     if _HALF_REMOTE.fullmatch(word):
