@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from nixl_efa.aws_errors import error_code
+from nixl_efa.aws_errors import error_code, error_status, is_network
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.refusals.model import THROTTLING
 
@@ -50,6 +50,11 @@ def is_throttling(error: Exception) -> bool:
     return code in THROTTLING or (
         code == "CapacityBlockDescribeLimitExceeded" and "service limits" not in str(error)
     )
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether the same call may succeed later: AWS throttles, the service fails (5xx), or the network does."""
+    return is_throttling(error) or error_status(error) >= 500 or is_network(error)
 
 
 def patiently(

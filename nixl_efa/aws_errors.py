@@ -57,6 +57,11 @@ def error_status(error: BaseException) -> int:
     return int(metadata.get("HTTPStatusCode", 0))
 
 
+def is_network(error: Exception) -> bool:
+    """Whether AWS could not be reached."""
+    return any(_NETWORK in _BY_CLASS.get(kind.__name__, "") for kind in type(error).__mro__)
+
+
 def error_service(error: Exception) -> str:
     """The service that answered, by its name in permissions ("ssm"); empty when that isn't known."""
     response = getattr(error, "response", None)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import ROUND_CEILING, Decimal
 
-from nixl_efa.aws_calls import is_throttling
-from nixl_efa.aws_errors import error_status, explain
+from nixl_efa.aws_calls import may_pass
+from nixl_efa.aws_errors import explain
 from nixl_efa.capacity.agreement import money
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.search import Found, Request, checked
@@ -108,15 +108,8 @@ def _from_now(request: Request, now: datetime) -> Request:
 def _check_passing(found: Found) -> None:
     """Raises the error of a search that failed in all regions, unless one of the errors may be temporary."""
     errors = list(found.failed.values())
-    if not any(is_throttling(one) or _is_passing(one) for one in errors):
+    if not any(may_pass(one) for one in errors):
         raise errors[0]
-
-
-def _is_passing(error: Exception) -> bool:
-    """Whether an error may be temporary: one of the network, or of the service itself (5xx)."""
-    network = ("EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError", "ConnectionClosedError")
-    names = {one.__name__ for one in type(error).__mro__}
-    return error_status(error) >= 500 or not names.isdisjoint(network)
 
 
 def _state(offerings: Iterable[Offering], max_rate: Decimal | None, zone: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from nixl_efa.aws_calls import ask_all, is_throttling, patiently
+from nixl_efa.aws_calls import ask_all, may_pass, patiently
 from nixl_efa.aws_errors import error_code, explain
 from nixl_efa.cdk import program
 from nixl_efa.clock import Clock
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 PREFIX = "nixl-efa-run"
 FIRST_POLL_SECONDS, POLL_SECONDS, FIRST_POLLS = 0.5, 2.0, 10
 _SLICE_SECONDS = 0.25
-# How long to wait while this machine has no network (a laptop after sleep).
+# How long to wait while this machine has no network (a laptop after sleep), or Systems Manager fails.
 PATIENCE_POLLS = 150
 # Every 30 seconds, EC2 is asked whether the nodes still run: Run Command does not say it.
 _GONE_POLLS = 15
@@ -192,7 +192,7 @@ def _follow(
                 del waiting[node]
         faults = faults + 1 if errors else 0
         for error in errors.values():
-            if faults > PATIENCE_POLLS or not (is_throttling(error) or _is_network(error)):
+            if faults > PATIENCE_POLLS or not may_pass(error):
                 raise error
     for node, one in waiting.items():
         why = f"Run Command {one.command_id} was cancelled and has not ended yet"
@@ -206,15 +206,6 @@ def _sleep(clock: Clock, seconds: float, is_stopped: Callable[[], bool]) -> None
         if is_stopped():
             return
         clock.sleep(_SLICE_SECONDS)
-
-
-def _is_network(error: Exception) -> bool:
-    """Whether AWS could not be reached."""
-    # Imported here, because a help page does not need it.
-    from botocore.exceptions import ConnectionError as NotConnectedError
-    from botocore.exceptions import HTTPClientError
-
-    return isinstance(error, NotConnectedError | HTTPClientError)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from nixl_efa.aws import Clients
+from nixl_efa.aws_calls import may_pass
 from nixl_efa.aws_errors import error_code, explain, missing_permission
 from tests.capacity.fake_aws import refusal
 
@@ -117,6 +118,32 @@ def test_a_client_that_is_made_is_handed_out_while_another_is_being_made() -> No
         thread.start()
         thread.join(5)
     assert handed == [made]
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (exceptions.EndpointConnectionError(endpoint_url="https://e"), True),
+        (exceptions.ConnectTimeoutError(endpoint_url="https://e"), True),
+        (exceptions.ReadTimeoutError(endpoint_url="https://e"), True),
+        (exceptions.ConnectionClosedError(endpoint_url="https://e"), True),
+        (exceptions.ProxyConnectionError(proxy_url="http://proxy"), True),
+        (exceptions.SSLError(endpoint_url="https://e", error=OSError("a certificate")), True),
+        (exceptions.HTTPClientError(error=OSError("reset")), True),
+        (refusal("ThrottlingException", "Op"), True),
+        (refusal("InternalServerError", "Op", 500), True),
+        (refusal("AccessDenied", "Op", 403), False),
+        (refusal("InvalidParameterValue", "Op"), False),
+        (exceptions.NoCredentialsError(), False),
+        (exceptions.NoRegionError(), False),
+        (OSError("No space left on device"), False),
+    ],
+    ids=lambda value: error_code(value) or type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_of_the_network_or_the_service_may_pass_and_a_refusal_does_not(
+    error: Exception, passes: bool
+) -> None:
+    assert may_pass(error) == passes
 
 
 def test_an_error_that_is_no_answer_has_no_code() -> None:

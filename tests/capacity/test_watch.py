@@ -9,7 +9,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 import pytest
-from botocore.exceptions import EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ProxyConnectionError
 
 from nixl_efa.capacity.offering import Offering, Segment
 from nixl_efa.capacity.search import Found, Request
@@ -46,6 +46,7 @@ DENIED = refusal("UnauthorizedOperation", "DescribeCapacityBlockOfferings")
 THROTTLED = refusal("CapacityBlockDescribeLimitExceeded", "DescribeCapacityBlockOfferings")
 DOWN = refusal("InternalError", "DescribeCapacityBlockOfferings", 500)
 AWAY = EndpointConnectionError(endpoint_url="https://ec2.us-east-2.amazonaws.com")
+BEHIND = ProxyConnectionError(proxy_url="http://proxy:3128")
 
 
 def answer(*offerings: Offering) -> Found:
@@ -131,7 +132,9 @@ def test_each_state_is_said_once_with_the_cheapest_there_is() -> None:
     ]
 
 
-@pytest.mark.parametrize("error", [THROTTLED, DOWN, AWAY], ids=["throttled", "down", "away"])
+@pytest.mark.parametrize(
+    "error", [THROTTLED, DOWN, AWAY, BEHIND], ids=["throttled", "down", "away", "behind a proxy"]
+)
 def test_where_nobody_answers_it_comes_back_later_and_later_up_to_an_hour(error: Exception) -> None:
     watched = Watched(*[silence(error)] * 6, answer(DEAR), answer(GOOD))
     watched.run()

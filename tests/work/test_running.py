@@ -22,6 +22,7 @@ from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.work import running
 from nixl_efa.work.running import Ended
+from tests.capacity.fake_aws import refusal
 from tests.work.test_runner import AWS
 
 PRODUCER, CONSUMER = (Node(name, name, f"i-{name}", "10.0.0.4", "") for name in ("producer", "consumer"))
@@ -183,7 +184,7 @@ def test_a_network_that_comes_back_is_waited_for_and_one_that_does_not_is_raised
     work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     away = EndpointConnectionError(endpoint_url="https://ssm")
-    work.ssm.network = [away] * 5
+    work.ssm.network = [away] * 4 + [refusal("InternalServerError", "GetCommandInvocation", 500)]
     assert work.run("echo here", PRODUCER) == {PRODUCER: Ended(0)}
     monkeypatch.setattr(running, "PATIENCE_POLLS", 3)
     work.ssm.network = [away] * 9
