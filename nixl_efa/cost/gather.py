@@ -15,6 +15,7 @@ from nixl_efa.capacity.reservation import Reservation, find_reservation
 from nixl_efa.capacity.search import ALLOWED_HOURS, ORDERS, Request, checked, search
 from nixl_efa.capacity.watch import fitting
 from nixl_efa.checks.gather import launch as named
+from nixl_efa.checks.gather import usage
 from nixl_efa.clock import Clock
 from nixl_efa.cost import blocks, spot
 from nixl_efa.cost.blocks import Block
@@ -22,7 +23,8 @@ from nixl_efa.cost.compare import Rates
 from nixl_efa.cost.money import Unknown
 from nixl_efa.cost.prices import THREADS, History, Prices, ask
 from nixl_efa.cost.running import Disk, Node
-from nixl_efa.launch import Launch, Market, Volume
+from nixl_efa.instance_states import RUNNING, STOPPED
+from nixl_efa.launch import Launch, Volume
 from nixl_efa.settings.model import NAME_TAG, STACK_TAG
 from nixl_efa.times import utc
 from nixl_efa.ultra_servers import is_ultra_server, made_of
@@ -30,8 +32,7 @@ from nixl_efa.ultra_servers import is_ultra_server, made_of
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
 
-_STATES = ["pending", "running", "stopping", "stopped", "shutting-down"]
-_MARKETS: dict[str, Market] = {"spot": "spot", "capacity-block": "capacity-block"}
+_STATES = [*RUNNING, *STOPPED, "shutting-down"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,7 @@ def _node(payload: Mapping[str, Any], name: str) -> Node:
         name=name,
         state=payload["State"]["Name"],
         instance_type=payload["InstanceType"],
-        market=_MARKETS.get(payload.get("InstanceLifecycle", ""), "on-demand"),
+        market=usage.market_of(payload),
         zone=payload.get("Placement", {}).get("AvailabilityZone", ""),
         launched=utc(payload["LaunchTime"]),
         addresses=sum("Association" in each for each in interfaces),

@@ -35,6 +35,11 @@ def running(ec2: EC2Client) -> tuple[Running, ...]:
     )
 
 
+def market_of(payload: Mapping[str, Any]) -> Market:
+    """The market on which EC2 launched an instance."""
+    return _MARKETS.get(payload.get("InstanceLifecycle", ""), "on-demand")
+
+
 def parsed(payload: Mapping[str, Any]) -> Running:
     """An instance from EC2's payload; `ownership` marks those of the stack."""
     tags = {tag["Key"]: tag["Value"] for tag in payload.get("Tags", ())}
@@ -45,7 +50,7 @@ def parsed(payload: Mapping[str, Any]) -> Running:
     return Running(
         id=payload["InstanceId"],
         instance_type=payload["InstanceType"],
-        market=_MARKETS.get(payload.get("InstanceLifecycle", ""), "on-demand"),
+        market=market_of(payload),
         state=payload["State"]["Name"],
         reservation_id=payload.get("CapacityReservationId", ""),
         name=tags.get(NAME_TAG, ""),
