@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from nixl_efa.nodes.sections import is_cut
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
     from mypy_boto3_ssm import SSMClient
 
 DOCUMENT = "AWS-RunShellScript"
@@ -67,6 +68,16 @@ class Bucket:
 
     s3: S3Client
     name: str
+
+    def objects(self, prefix: str) -> list[ObjectTypeDef]:
+        """Those whose keys begin so, of all pages."""
+        pages = self.s3.get_paginator("list_objects_v2").paginate(Bucket=self.name, Prefix=prefix)
+        return [one for page in pages for one in page.get("Contents", ())]
+
+    def delete(self, objects: Iterable[ObjectTypeDef]) -> None:
+        """Delete these."""
+        for one in objects:
+            self.s3.delete_object(Bucket=self.name, Key=one["Key"])
 
 
 def run(

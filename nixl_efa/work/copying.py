@@ -23,8 +23,6 @@ from nixl_efa.failure import BadInput
 from nixl_efa.work import pieces
 
 if TYPE_CHECKING:
-    from mypy_boto3_s3.type_defs import ObjectTypeDef
-
     from nixl_efa.nodes.run_command import Bucket
 
 PREFIX = "nixl-efa-copy"
@@ -133,7 +131,9 @@ class Kept:
     def __init__(self, bucket: Bucket, name: str) -> None:
         self._bucket = bucket
         self.prefix = f"{PREFIX}/{name}"
-        self._sums = {one["Key"].rpartition("/")[2]: one["Size"] for one in self._objects(f"{self.prefix}/")}
+        self._sums = {
+            one["Key"].rpartition("/")[2]: one["Size"] for one in self._bucket.objects(f"{self.prefix}/")
+        }
 
     @property
     def place(self) -> str:
@@ -143,7 +143,7 @@ class Kept:
     @property
     def is_empty(self) -> bool:
         """Whether nothing is there now."""
-        return not self._objects(f"{self.prefix}/")
+        return not self._bucket.objects(f"{self.prefix}/")
 
     def store(self, name: str, data: bytes) -> None:
         """Put a piece, unless it is there."""
@@ -161,19 +161,10 @@ class Kept:
 
     def forget(self) -> None:
         """Delete all of this copy."""
-        self._delete(self._objects(f"{self.prefix}/"))
+        self._bucket.delete(self._bucket.objects(f"{self.prefix}/"))
 
     def forget_old(self, clock: Clock) -> None:
         """Delete what other copies left more than a day ago."""
         before = clock.now() - KEPT
-        self._delete([one for one in self._objects(f"{PREFIX}/") if one["LastModified"] < before])
-
-    def _objects(self, prefix: str) -> list[ObjectTypeDef]:
-        pages = self._bucket.s3.get_paginator("list_objects_v2").paginate(
-            Bucket=self._bucket.name, Prefix=prefix
-        )
-        return [one for page in pages for one in page.get("Contents", ())]
-
-    def _delete(self, objects: Sequence[ObjectTypeDef]) -> None:
-        for one in objects:
-            self._bucket.s3.delete_object(Bucket=self._bucket.name, Key=one["Key"])
+        old = [one for one in self._bucket.objects(f"{PREFIX}/") if one["LastModified"] < before]
+        self._bucket.delete(old)

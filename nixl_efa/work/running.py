@@ -304,6 +304,4 @@ def _part(bucket: Bucket, key: str) -> bytes | None:
 def _forget(bucket: Bucket, token: str) -> None:
     """Delete the remaining objects: Terraform can only destroy an empty bucket."""
     with suppress(Exception):
-        found = bucket.s3.list_objects_v2(Bucket=bucket.name, Prefix=f"{PREFIX}/{token}/")
-        for each in found.get("Contents", ()):
-            bucket.s3.delete_object(Bucket=bucket.name, Key=each["Key"])
+        bucket.delete(bucket.objects(f"{PREFIX}/{token}/"))

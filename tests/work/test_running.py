@@ -48,12 +48,14 @@ class S3:
     def delete_object(self, *, Bucket: str, Key: str) -> None:  # noqa: N803
         (self.folder / Key).unlink()
 
-    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
-        return {
-            "Contents": [
-                {"Key": str(one.relative_to(self.folder))} for one in self.files if Prefix in str(one)
-            ]
-        }
+    def get_paginator(self, call: str) -> S3:
+        assert call == "list_objects_v2"
+        return self
+
+    def paginate(self, *, Bucket: str, Prefix: str) -> list[dict[str, Any]]:  # noqa: N803
+        """A page for each object."""
+        keys = [str(one.relative_to(self.folder)) for one in self.files]
+        return [{"Contents": [{"Key": key}]} for key in keys if key.startswith(Prefix)]
 
     @property
     def files(self) -> list[Path]:
