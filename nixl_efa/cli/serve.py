@@ -61,7 +61,7 @@ def start(
 
     Ready means: the router's answer is the producer's own, every token of the prompt came by KV transfer, over EFA, and
     the hardware counters saw its bytes. Engines that run for the same model already are only proven. Exits with 1 when
-    a step fails; the router does not run then.
+    a step fails; if engines were started or proven by then, no router runs.
     """
     from nixl_efa.service.model import asked
 
@@ -255,6 +255,6 @@ def _tell(report: Report) -> None:
 def _end(report: Report) -> str:
     """Ready, or not."""
     if report.ready and report.service:
-        return f"Ready: {report.url}/v1 answers for {report.service.model}."
+        return f"Ready: {report.url}/v1 answers for {vllm.served_as(report.service)}."
     bad = [one for _, one in report.found if one.level is not Level.PASS]
     return f"Not ready: {counted(len(bad), 'step')} of {len(report.found)} did not pass."

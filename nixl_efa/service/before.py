@@ -227,8 +227,13 @@ def agreement(found: Mapping[str, Prepared]) -> tuple[Finding, ...]:
     return (
         _same("same engine", {name: one.installed.get(vllm.PACKAGE, "none") for name, one in found.items()}),
         _same("same NIXL", {name: one.installed.get("nixl", "none") for name, one in found.items()}),
-        _same("same model", {name: one.sum[:12] or "none" for name, one in found.items()}),
+        _same("same model", {name: _identity(one) for name, one in found.items()}),
     )
+
+
+def _identity(found: Prepared) -> str:
+    """What tells two models apart, or a whole copy from one that was cut."""
+    return f"config.json {found.sum[:12]}, {found.weight_bytes} bytes of weights"
 
 
 def _same(check: str, values: Mapping[str, str]) -> Finding:

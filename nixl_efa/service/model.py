@@ -65,7 +65,9 @@ def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: 
 
     refused: the engine's flags that the user may not set, and why.
     """
-    if not re.fullmatch(r"s3://[^/\s]+/\S+|/\S+|[\w.-]+(/[\w.-]+)?", model):
+    name = model.rstrip("/")
+    part = r"[a-zA-Z0-9_][\w.-]*"
+    if not re.fullmatch(rf"s3://[^/\s]+/\S+|/\S+|{part}(/{part})?", name) or ".." in name.split("/"):
         raise BadInput(
             f"--model {model!r} is neither a hub's name (Qwen/Qwen3-32B), nor a folder of the nodes (/models/x), nor "
             "one in S3 (s3://bucket/x)."
@@ -73,9 +75,13 @@ def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: 
     if not re.fullmatch(r"[0-9][\w.+!-]*", version):
         raise BadInput(f"--engine-version {version!r} is no version of {engine}: give one such as 0.32.0.")
     for flag in flags:
-        if why := refused.get(flag.partition("=")[0].replace("_", "-")):
-            raise BadInput(f"{flag} can't be given to {engine} here: {why}")
-    return Service(engine, model.rstrip("/"), version, tuple(flags))
+        # "--flag.key VALUE" is a part of a flag's JSON; an engine takes "--fla" for "--flag". Values are not shown.
+        given = flag.partition("=")[0].partition(".")[0]
+        if len(given) > 2 and given.startswith("--"):
+            whole = given.replace("_", "-")
+            if why := next((why for one, why in refused.items() if one.startswith(whole)), ""):
+                raise BadInput(f"{given} can't be given to {engine} here: {why}")
+    return Service(engine, name, version, tuple(flags))
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from nixl_efa.findings import Finding, failed, passed
+from nixl_efa.findings import Finding, failed, listed, passed
 from nixl_efa.nodes.counters import IP as IP_COUNTER
 from nixl_efa.nodes.counters import counters, moved
 from nixl_efa.service import vllm
@@ -107,14 +107,14 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
     )
     if read.fallback and way.provider != "tcp":
         found.append(failed("provider", f"NIXL has fallen back to TCP: {read.fallback}", remedy))
-    elif not read.provider:
+    elif not read.providers:
         message = f"the log does not name libfabric's provider, so nothing says that it is {way.provider}."
         found.append(failed("provider", message, "Set NIXL_LOG_LEVEL=INFO, and take NIXL 1.0 or newer."))
-    elif read.provider != way.provider:
-        message = f"NIXL uses {read.provider}, not {way.provider}: {read.provider_line}"
+    elif others := [one for one in read.providers if one != way.provider]:
+        message = f"NIXL uses {others[0]}, not {way.provider}: {read.providers[others[0]]}"
         found.append(failed("provider", message, remedy))
     else:
-        found.append(passed("provider", read.provider_line))
+        found.append(passed("provider", read.providers[way.provider]))
     return tuple(found)
 
 
@@ -189,6 +189,12 @@ def _answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
 
 def _tokens(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
     found = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"]))
+    if absent := vllm.lacking(one["metrics_before"]) or vllm.lacking(one["metrics_after"]):
+        return failed(
+            "KV transfer",
+            f"{who}: the consumer's metrics lack {listed(absent)}.",
+            f"Take --engine-version {vllm.VERSION}, which was tried, and no flag --disable-log-stats.",
+        )
     told = f"of {one['tokens']} prompt tokens {found.transferred} came by KV transfer"
     if found.failed:
         return failed(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from nixl_efa.clock import Clock
@@ -33,6 +34,8 @@ from nixl_efa.settings.parts import ROLES
 
 # How long an engine may load a model, how often it is looked at, how often that is told.
 START_SECONDS, LOOK_SECONDS, TELL_SECONDS = 7200.0, 5.0, 30.0
+# How long a node may be silent meanwhile: one that was stopped does not come back.
+SILENT_SECONDS = 600.0
 ROUTER_START_SECONDS = 60.0
 
 
@@ -73,7 +76,7 @@ def start(
     """Starts the service and proves it. planned: by node. again: engines that run are started again.
 
     Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
-    what runs as it is.
+    the engines as they are, and no router that is not proven.
     """
     report = Report(nodes.pair.environment, service, f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}")
     if missing := [role for role in ROLES if not nodes.pair.of_role(role)]:
@@ -90,7 +93,7 @@ def start(
         report.add(name, *proof.log_findings(report.environment, one.engine.log, way))
     if report.is_stopped:
         return report
-    _prove(nodes, way, max(one.vocabulary for one in ready.values()), seen, report, clock, say)
+    _prove(nodes, service, way, max(one.vocabulary for one in ready.values()), seen, report, clock, say)
     return report
 
 
@@ -153,9 +156,8 @@ def _engines(
         name: ENGINE_UNIT in one.running and one.service == service.text and not anew
         for name, one in found.items()
     }
-    # No request may be answered by a service that is not proven.
-    if ROUTER_UNIT in found[nodes.router_node.name].running:
-        report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    # No request may be answered by a service that is not proven. This also removes the last proof.
+    report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
     chosen = [node for node in nodes.pair.nodes if not running[node.name]]
     if report.is_stopped or not chosen:
         return frozenset()
@@ -180,12 +182,14 @@ def _wait(
 ) -> Mapping[str, Seen]:
     """The nodes, as soon as every engine answers; none if an engine has ended. started: those that were started now."""
     begun = told = clock.now()
+    restarts = dict.fromkeys(started, 0)
+    silent: dict[str, datetime] = {}
     while True:
         seen, problems = nodes.look()
         ended = {
             name: one
             for name, one in seen.items()
-            if not one.engine.is_up or (name in started and one.engine.restarts)
+            if not one.engine.is_up or one.engine.restarts > restarts.setdefault(name, one.engine.restarts)
         }
         if ended:
             for name, one in ended.items():
@@ -199,6 +203,10 @@ def _wait(
                 report.add(name, passed("start", f"{vllm.WORDS} answers"))
             return seen
         now = clock.now()
+        silent = {name: silent.get(name, now) for name in problems}
+        if lost := [name for name in silent if (now - silent[name]).total_seconds() > SILENT_SECONDS]:
+            report.add_all({name: problems[name] for name in lost})
+            return {}
         if (now - begun).total_seconds() > START_SECONDS:
             for name in waiting:
                 last = seen[name].engine.end.splitlines()[-1:] if name in seen else [problems[name].message]
@@ -215,6 +223,7 @@ def _wait(
 
 def _prove(
     nodes: OnNodes,
+    service: Service,
     way: Way,
     vocabulary: int,
     seen: Mapping[str, Seen],
@@ -236,8 +245,29 @@ def _prove(
             report.add(name, *proof.pair_findings(report.environment, name, one, way, end))
     if report.is_stopped:
         return
+    try:
+        say(f"Starting the router on {nodes.router_node.name} ...")
+        _prove_router(nodes, vocabulary, report, clock)
+        if not report.is_stopped:
+            now, problems = nodes.look()
+            report.add_all(problems)
+            for name, one in now.items():
+                report.add(name, *_changed(report.environment, service, way, seen[name], one))
+        if not report.is_stopped:
+            engines = {name: one.engine.invocation for name, one in seen.items()}
+            report.add_all(
+                nodes.write_proof({"engines": engines, "at": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")})
+            )
+        report.ready = not report.is_stopped
+    finally:
+        # No request may be answered by a service that is not proven: also not after Ctrl-C, or an error of AWS.
+        if not report.ready:
+            report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+
+
+def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock) -> None:
+    """Starts the router, and asks it."""
     router = nodes.router_node.name
-    say(f"Starting the router on {router} ...")
     report.add_all(nodes.start(ROUTER_UNIT, {router: router_unit(nodes.pair)}, None, {}))
     if report.is_stopped or not _router_is_up(nodes, report, clock):
         return
@@ -248,19 +278,23 @@ def _prove(
             now = nodes.look()[0] if one["error"] else {}
             unit = now[router].router if router in now else None
             report.add("", *proof.router_findings(report.environment, one, unit.end if unit else ""))
-    if not report.is_stopped:
-        engines = {name: one.engine.invocation for name, one in seen.items()}
-        report.add_all(
-            nodes.write_proof({"engines": engines, "at": clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")})
-        )
-    report.ready = not report.is_stopped
-    if not report.ready:
-        # No request may be answered by a service that is not proven.
-        report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))
+
+
+def _changed(environment: str, service: Service, way: Way, before: Seen, now: Seen) -> tuple[Finding, ...]:
+    """What has happened on a node during the proof, so that it proves nothing: another start, or somebody else's."""
+    again = f"Is somebody else at work on {environment}? Then do it again: `{service.command(environment)}`."
+    if service_of(dict(now.service or {})) != service:
+        return (failed("proof", "somebody has started another service meanwhile.", again),)
+    if now.engine.invocation != before.engine.invocation or not now.engine.is_healthy:
+        return (failed("proof", "the engine has ended or was started again during the proof.", again),)
+    if now.router is not None and not now.router.is_healthy:
+        return (failed("proof", "the router does not answer any more.", again),)
+    found = proof.log_findings(environment, now.engine.log, way)
+    return tuple(one for one in found if one.level is Level.FAIL)
 
 
 def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
-    """Whether the router finds a healthy worker of each role in time; else it is stopped."""
+    """Whether the router finds a healthy worker of each role in time."""
     name = nodes.router_node.name
     begun = clock.now()
     unit = None
@@ -277,7 +311,6 @@ def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
     report.add(
         name, failed("router", why, f"`nixl-efa serve logs {report.environment} --router` shows its log.")
     )
-    nodes.stop({name: (ROUTER_UNIT,)})
     return False
 
 
@@ -357,8 +390,6 @@ def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Se
 def stop(nodes: OnNodes) -> Report:
     """Stops the router, then the engines: requests in progress are lost."""
     report = Report(nodes.pair.environment, None)
-    router = nodes.router_node.name
-    report.add_all(nodes.stop({router: (ROUTER_UNIT,)}))
-    if not report.is_stopped:
-        report.add_all(nodes.stop({node.name: (ENGINE_UNIT,) for node in nodes.pair.nodes}))
+    report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    report.add_all(nodes.stop({node.name: (ENGINE_UNIT,) for node in nodes.pair.nodes}))
     return report

@@ -10,10 +10,8 @@ begin() {
     mkdir -p "$root$folder"
     aws s3 sync --only-show-errors "$model" "$root$folder"
   fi
-  if [ -n "$service" ]; then
-    printf %s "$service" | base64 -d >"$root/etc/nixl-efa/service.json.new"
-    mv -f "$root/etc/nixl-efa/service.json.new" "$root/etc/nixl-efa/service.json"
-  fi
+  # From here on until the start, nobody may take the engine that runs for one of the old or of the new service.
+  [ -z "$service" ] || rm -f "$root/etc/nixl-efa/service.json"
   mkdir -p "$root/etc/systemd/system"
   printf %s "$text" | base64 -d >"$root/etc/systemd/system/$unit.new"
   mv -f "$root/etc/systemd/system/$unit.new" "$root/etc/systemd/system/$unit"
@@ -22,6 +20,10 @@ begin() {
   systemctl reset-failed "$unit" 2>/dev/null || true
   # Not --no-block: that the program can't be started at all is told at once.
   systemctl restart "$unit"
+  if [ -n "$service" ]; then
+    printf %s "$service" | base64 -d >"$root/etc/nixl-efa/service.json.new"
+    mv -f "$root/etc/nixl-efa/service.json.new" "$root/etc/nixl-efa/service.json"
+  fi
 }
 # A subshell of its own, since "set -e" has no effect in a function whose code is asked for.
 output=$( (begin) 2>&1)

@@ -34,6 +34,8 @@ def word(one: str | Variable) -> str:
     if isinstance(one, Variable):
         return f"${{{one.name}}}"
     escaped = one.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$")
+    # A line's end would end the setting.
+    escaped = escaped.replace("\n", "\\n").replace("\r", "\\r")
     return f'"{escaped}"'
 
 

@@ -6,6 +6,7 @@ Seen with 0.32.0 (tests/recorded/vllm). Another engine needs a module with the s
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,18 +20,24 @@ PACKAGE = "vllm"
 VERSION = "0.32.0"
 HEALTH = "/health"
 _OURS = "it follows from the node's role."
+_HTTP = "the router and the proof ask each engine by plain HTTP."
 REFUSED = {
     "--kv-transfer-config": "it is PAIR_KV_TRANSFER_CONFIG of /etc/nixl-efa/env (docs/nodes.md).",
     "--port": _OURS,
     "--host": _OURS,
     "--model": "give --model before the two dashes.",
     "--api-key": "it would stand in Run Command's history; who reaches the ports is the security group's.",
+    "--hf-token": "it would stand in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
     "--uds": "the nodes reach each other by TCP.",
+    "--ssl-keyfile": _HTTP,
+    "--ssl-certfile": _HTTP,
+    "--grpc": _HTTP,
+    "--headless": _HTTP,
 }
 # NIXL names libfabric's provider only at this level.
 VARIABLES = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
 # The lines of a log that are read here. Not every line with "rails": there is one for each layer of each rank.
-LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback|Failed to load plugin"
+LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback"
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
 _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -38,15 +45,15 @@ _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What an engine's log says of NIXL. backends: as often as they are named; provider: of libfabric, or empty.
+    """What an engine's log says of NIXL. backends: as often as they are named.
 
-    fallback: the line that reports a fallback to TCP. Each line is unchanged.
+    providers: of libfabric, each with the last line that names it (each worker has its own). fallback: the line that
+    reports a fallback to TCP. Each line is unchanged.
     """
 
     backends: tuple[str, ...]
     backend_line: str
-    provider: str
-    provider_line: str
+    providers: Mapping[str, str]
     fallback: str
 
 
@@ -56,8 +63,7 @@ def read_log(text: str) -> Log:
     return Log(
         tuple(_BACKEND.findall(text)),
         _last(lines, _BACKEND.pattern),
-        nixl_log.read(text).provider,
-        _last(lines, r"rails using provider"),
+        {named: one.strip() for one in lines if (named := nixl_log.read(one).provider)},
         _last(lines, r"TCP fallback"),
     )
 
@@ -81,6 +87,21 @@ class Counted:
         return Counted(*(getattr(self, one) - getattr(before, one) for one in self.__slots__))
 
 
+_TOKENS = "prompt_tokens_by_source_total"
+_SOURCES = ("external_kv_transfer", "local_compute", "local_cache_hit")
+_FAILURES = ("nixl_num_failed_transfers_total", "nixl_num_failed_notifications_total")
+
+
+def lacking(text: str) -> tuple[str, ...]:
+    """Counters of the proof that the text of /metrics does not have: what is not counted is not 0."""
+    names = (*(f'{_TOKENS}{{source="{one}"}}' for one in _SOURCES), *_FAILURES)
+    there = {
+        f'{name}{{source="{source[1]}"}}' if (source := re.search(r'source="(\w+)"', labels)) else name
+        for name, labels, _ in _SAMPLE.findall(text)
+    }
+    return tuple(f"vllm:{one}" for one in names if one not in there)
+
+
 def counted(text: str) -> Counted:
     """The counters in the text of /metrics, of all engines that it names together."""
     sums: dict[str, float] = {}
@@ -88,16 +109,12 @@ def counted(text: str) -> Counted:
         source = re.search(r'source="(\w+)"', labels)
         key = f"{name} {source[1]}" if source else name
         sums[key] = sums.get(key, 0.0) + float(value)
-    tokens = "prompt_tokens_by_source_total"
-    failures = (
-        "nixl_num_failed_transfers_total",
-        "nixl_num_failed_notifications_total",
-        "nixl_num_kv_expired_reqs_total",
-    )
+    transferred, computed, cached = (int(sums.get(f"{_TOKENS} {source}", 0)) for source in _SOURCES)
+    failures = (*_FAILURES, "nixl_num_kv_expired_reqs_total")
     return Counted(
-        transferred=int(sums.get(f"{tokens} external_kv_transfer", 0)),
-        computed=int(sums.get(f"{tokens} local_compute", 0)),
-        cached=int(sums.get(f"{tokens} local_cache_hit", 0)),
+        transferred=transferred,
+        computed=computed,
+        cached=cached,
         nixl_bytes=int(sums.get("nixl_bytes_transferred_sum", 0)),
         failed=int(sum(sums.get(one, 0) for one in failures)),
     )
@@ -115,6 +132,11 @@ def command(service: Service, path: str, role: str) -> tuple[str | Variable, ...
         *("--kv-transfer-config", Variable("PAIR_KV_TRANSFER_CONFIG")),
         *service.flags,
     )
+
+
+def served_as(service: Service) -> str:
+    """The name by which requests ask for the model: the user's own flag comes last, and has precedence."""
+    return _value(service.flags, ("--served-model-name",)) or service.model
 
 
 def accelerators(flags: tuple[str, ...]) -> int:

@@ -123,6 +123,7 @@ def metrics():
     lines += [f"vllm:nixl_bytes_transferred_sum{{{label}}} {float(MOVED['bytes'])!r}"]
     lines += [f"vllm:nixl_bytes_transferred_count{{{label}}} {MOVED['count']}.0"]
     lines += [f"vllm:nixl_num_failed_transfers_total{{{label}}} {MOVED['failed']}.0"]
+    lines += [f"vllm:nixl_num_failed_notifications_total{{{label}}} 0.0"]
     return "\n".join(lines) + "\n"
 
 

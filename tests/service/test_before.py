@@ -180,7 +180,19 @@ def test_the_flag_decides_the_dtype_unless_it_is_auto() -> None:
             "same NIXL",
             "1.5.0 on producer; 1.4.0 on consumer.",
         ),
-        ({"sum": "cd" * 32}, "same model", "abababababab on producer; cdcdcdcdcdcd on consumer."),
+        (
+            {"sum": "cd" * 32},
+            "same model",
+            "config.json abababababab, 140660178944 bytes of weights on producer; config.json cdcdcdcdcdcd, "
+            "140660178944 bytes of weights on consumer.",
+        ),
+        # A copy that was cut.
+        (
+            {"weight_bytes": 5},
+            "same model",
+            "config.json abababababab, 140660178944 bytes of weights on producer; config.json abababababab, "
+            "5 bytes of weights on consumer.",
+        ),
     ],
 )
 def test_nodes_that_differ_are_named(changes: dict[str, Any], check: str, said: str) -> None:
@@ -216,16 +228,34 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
     [
         ("s3://bucket", "0.32.0", (), "--model 's3://bucket' is neither"),
         ("a b", "0.32.0", (), "--model 'a b' is neither"),
+        ("s3://bucket//", "0.32.0", (), "--model 's3://bucket//' is neither"),
+        ("s3://bucket/../../../etc", "0.32.0", (), "is neither"),
+        ("//", "0.32.0", (), "--model '//' is neither"),
+        ("/models/../etc", "0.32.0", (), "is neither"),
+        ("../x", "0.32.0", (), "--model '../x' is neither"),
+        ("--port", "0.32.0", (), "--model '--port' is neither"),
         ("a/b", "latest", (), "--engine-version 'latest' is no version"),
         (
             "a/b",
             "0.32.0",
             ("--kv-transfer-config={}",),
-            "--kv-transfer-config={} can't be given to vllm here: it is PAIR",
+            "--kv-transfer-config can't be given to vllm here: it is PAIR",
         ),
         ("a/b", "0.32.0", ("--kv_transfer_config", "{}"), "--kv_transfer_config can't be given"),
         ("a/b", "0.32.0", ("--port", "1"), "--port can't be given"),
         ("a/b", "0.32.0", ("--api-key", "x"), "Run Command's history"),
+        (
+            "a/b",
+            "0.32.0",
+            ("--hf_token=hf_x",),
+            "--hf_token can't be given to vllm here: it would stand in Run",
+        ),
+        # A part of its JSON, and an abbreviation: vLLM takes both.
+        ("a/b", "0.32.0", ("--kv-transfer-config.kv_role", "kv_both"), "--kv-transfer-config can't be given"),
+        ("a/b", "0.32.0", ("--kv-tran", "{}"), "--kv-tran can't be given"),
+        # An engine that nobody can ask would be waited for, for hours.
+        ("a/b", "0.32.0", ("--ssl-keyfile", "/k"), "by plain HTTP"),
+        ("a/b", "0.32.0", ("--headless",), "by plain HTTP"),
     ],
 )
 def test_a_service_that_can_not_be_asked_for(
@@ -234,6 +264,19 @@ def test_a_service_that_can_not_be_asked_for(
     with pytest.raises(BadInput) as refused:
         asked("vllm", model, version, flags, vllm.REFUSED)
     assert said in refused.value.message
+    assert "hf_x" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "flags", [("--", "-tp", "8"), ("--model-impl", "auto"), ("--hf-overrides", '{"a": "--port"}')]
+)
+def test_flags_of_an_engine_that_only_look_like_ours_are_taken(flags: tuple[str, ...]) -> None:
+    assert asked("vllm", "a/b", "0.32.0", flags, vllm.REFUSED).flags == flags
+
+
+def test_the_name_that_answers_is_the_one_that_the_flags_give_it() -> None:
+    assert vllm.served_as(SERVICE) == SERVICE.model
+    assert vllm.served_as(replace(SERVICE, flags=("--served-model-name", "llama"))) == "llama"
 
 
 def test_a_node_keeps_what_it_was_started_for() -> None:

@@ -53,6 +53,11 @@ def test_a_log_that_names_what_is_planned_is_in_order_and_its_lines_are_shown() 
         (log(INSTANTIATED), "the log does not name libfabric's provider"),
         (log(*answer("nixl/backend-starts-0.9"), INSTANTIATED), "the log does not name libfabric's provider"),
         (log(RAILS.format(count=1, provider="tcp"), INSTANTIATED), "NIXL uses tcp, not efa: I1126"),
+        # One worker of several, whichever is last.
+        (
+            log(*(RAILS.format(count=1, provider=one) for one in ("efa", "tcp", "efa")), INSTANTIATED),
+            "NIXL uses tcp, not efa: I1126",
+        ),
         (
             log(FALLBACK, RAILS.format(count=1, provider="tcp"), INSTANTIATED),
             f"fallen back to TCP: {FALLBACK}",
@@ -147,6 +152,17 @@ def _more(text: str, name: str, count: int) -> str:
             {"metrics_after": _more(AFTER, "failed_transfers_total", 2)},
             "KV transfer",
             "2 transfers or notifications",
+        ),
+        # Another version has another name for it: what is not counted is not 0.
+        (
+            {"metrics_after": AFTER.replace("failed_transfers", "transfers_failed")},
+            "KV transfer",
+            "the consumer's metrics lack vllm:nixl_num_failed_transfers_total.",
+        ),
+        (
+            {"metrics_before": BEFORE.replace("local_compute", "computed")},
+            "KV transfer",
+            'lack vllm:prompt_tokens_by_source_total{source="local_compute"}.',
         ),
         ({"answer": "a wond"}, "answer", "from character 5 on: 'nd' and not 'rd'."),
         ({"answer": "a word and"}, "answer", "from character 7 on: ' and' and not ''."),

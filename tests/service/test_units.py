@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import shutil
 import subprocess
 from pathlib import Path
@@ -54,7 +55,12 @@ def test_the_engine_is_told_its_role_by_the_nodes_environment() -> None:
 
 @pytest.mark.parametrize(
     ("given", "told"),
-    [("a b", '"a b"'), ('$HOME %n \\ "', r'"$$HOME %%n \\ \""'), (Variable("X"), "${X}")],
+    [
+        ("a b", '"a b"'),
+        ('$HOME %n \\ "', r'"$$HOME %%n \\ \""'),
+        (Variable("X"), "${X}"),
+        ("{\n}", r'"{\n}"'),
+    ],
 )
 def test_a_word_comes_through_systemd_as_it_is(given: str | Variable, told: str) -> None:
     assert word(given) == told
@@ -74,6 +80,28 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
         [analyze, "verify", tmp_path / "one.service"], capture_output=True, text=True, check=False
     )
     assert "one.service" not in done.stderr
+
+
+@pytest.mark.parametrize("works", [True, False])
+def test_a_node_names_a_service_only_while_its_engine_was_started_for_it(tmp_path: Path, works: bool) -> None:
+    """A start that ends half-way: else the old engine would be taken for one of the new service, and only be proven."""
+    (tmp_path / "etc/nixl-efa").mkdir(parents=True)
+    told = tmp_path / "etc/nixl-efa/service.json"
+    told.write_text("old", encoding="utf-8")
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f'#!/bin/sh\n[ "$1" != restart ] || exit {0 if works else 1}\n', encoding="utf-8")
+    systemctl.chmod(0o755)
+    script = Path(units.__file__).with_name("start-unit.sh")
+    words = ["x.service", *(base64.b64encode(one).decode() for one in (b"[Unit]", b"new")), "", ""]
+    done = subprocess.run(
+        ["sh", script, *words],
+        env={"NIXL_EFA_ROOT": str(tmp_path), "PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert f"@@ end started {0 if works else 1}" in done.stdout
+    assert (told.read_text(encoding="utf-8") if told.exists() else "") == ("new" if works else "")
 
 
 def test_the_routers_version_is_the_one_of_the_tests() -> None:

@@ -1,0 +1,170 @@
+"""Two nodes that only pretend: what Run Command's scripts would print, so that each step can go wrong on purpose."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.service import run
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
+from nixl_efa.service.on_nodes import OnNodes
+from tests.nodes.stand_in import FakeClock
+from tests.records import answer
+from tests.service.conftest import OVER_EFA, OVER_TCP
+
+PAIR = PairOutputs(
+    "trial",
+    (
+        Node("producer", "producer", "i-p", "10.0.0.11", ""),
+        Node("consumer", "consumer", "i-c", "10.0.0.12", ""),
+    ),
+)
+SERVICE = Service("vllm", "/models/x", "0.32.0", ("--max-model-len", "4096"))
+LOG = "\n".join(answer("nixl/backend-starts-1.5-tcp"))
+METRICS = answer("vllm/metrics-0.32-decode")
+FACTS = "@@ begin nixl\nnixl 1.5.0 LIBFABRIC provider=tcp\n@@ end nixl 0\n"
+
+
+@dataclass
+class Pretended:
+    """The pair. before: what happens before a step's answer, by the step and how often it was asked before."""
+
+    units: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    services: dict[str, str] = field(default_factory=dict)
+    proven: str = ""
+    silent: set[str] = field(default_factory=set)
+    before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
+    asked: list[str] = field(default_factory=list)
+    _starts: int = 0
+
+    def begin(self, node: str, unit: str, **changes: Any) -> None:
+        """Starts a unit."""
+        self._starts += 1
+        log = LOG if unit == ENGINE_UNIT else ""
+        self.units[node, unit] = {
+            "state": "active",
+            "restarts": 0,
+            "invocation": f"{node}-{self._starts}",
+            "healthy": True,
+            "log": log,
+            "end": "the last line",
+            "metrics": "",
+            **changes,
+        }
+
+    def runs(self, node: str, unit: str) -> bool:
+        """Whether a unit runs."""
+        return self.units.get((node, unit), {}).get("state") == "active"
+
+    def start(self, **more: Any) -> run.Report:
+        """`nixl-efa serve start`."""
+        planned = {node.name: OVER_EFA for node in PAIR.nodes}
+        return run.start(
+            OnNodes(PAIR, self.ask), SERVICE, planned, OVER_TCP, clock=FakeClock(), say=lambda _: None, **more
+        )
+
+    def status(self) -> run.Report:
+        """`nixl-efa serve status`."""
+        return run.status(OnNodes(PAIR, self.ask))
+
+    def ask(self, scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        """Run Command."""
+        if event := self.before.pop((what, self.asked.count(what)), None):
+            event()
+        self.asked.append(what)
+        steps: dict[str, Callable[[str, Script], str]] = {
+            "node facts": lambda *_: FACTS,
+            "packages and model": self._prepare,
+            "start": self._start,
+            "stop": self._stop,
+            "look": self._look,
+            "proof": self._prove,
+        }
+        return {
+            node.instance_id: Outcome("", f"{node.instance_id}: it is not registered.")
+            if node.name in self.silent
+            else Outcome(steps[what](node.name, scripts[node.instance_id]))
+            for node in PAIR.nodes
+            if node.instance_id in scripts
+        }
+
+    def _prepare(self, node: str, _: Script) -> str:
+        backend = {"kv_role": f"kv_{node}", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
+        model = {
+            "path": "/models/x",
+            "config": {"vocab_size": 2048},
+            "sum": "ab" * 32,
+            "weight_bytes": 1000,
+            "to_copy": 0,
+            "error": "",
+        }
+        return document(
+            {
+                "error": "",
+                "installed": {"vllm": "0.32.0", "nixl": "1.5.0"},
+                "model": model,
+                "hub": "/hub",
+                "kv_transfer_config": json.dumps(backend),
+                "free_bytes": 1 << 40,
+                "memory_bytes": 1 << 40,
+                "gpu_bytes": [],
+                "taken": {},
+                "running": [unit for (where, unit) in self.units if where == node and self.runs(node, unit)],
+                "service": self.services.get(node, ""),
+            }
+        )
+
+    def _start(self, node: str, script: Script) -> str:
+        unit, _, service, *_ = script.arguments
+        if service:
+            self.services[node] = base64.b64decode(service).decode()
+        self.begin(node, unit)
+        return "@@ begin started\n\n@@ end started 0\n"
+
+    def _stop(self, node: str, script: Script) -> str:
+        self.proven = "" if node == "consumer" else self.proven
+        for unit in script.arguments:
+            self.units.pop((node, unit), None)
+        return "@@ begin stopped\n\n@@ end stopped 0\n"
+
+    def _look(self, node: str, _: Script) -> str:
+        gone = dict.fromkeys(("state", "invocation", "log", "end", "metrics"), "") | {
+            "restarts": 0,
+            "healthy": False,
+        }
+        names = [ENGINE_UNIT, *([ROUTER_UNIT] if node == "consumer" else [])]
+        return document(
+            {
+                "units": [self.units.get((node, name), gone) for name in names],
+                "service": self.services.get(node, ""),
+                "proven": self.proven if node == "consumer" else "",
+            }
+        )
+
+    def _prove(self, _: str, script: Script) -> str:
+        if len(script.arguments) == 1:
+            self.proven = base64.b64decode(script.arguments[0]).decode()
+            return "@@ begin proven\n@@ end proven 0\n"
+        proof = {
+            "name": "producer",
+            "step": "",
+            "error": "",
+            "tokens": 1000,
+            "alone": "a word",
+            "answer": "a word",
+            "seconds": 0.2,
+            "counters_before": "net/ens32 rx_bytes=1000",
+            "counters_after": f"net/ens32 rx_bytes={1000 + (4 << 20)}",
+            **{f"metrics_{when}": "\n".join(METRICS[when]) for when in ("before", "after")},
+        }
+        return document({"proofs": [proof]})
+
+
+def document(one: Mapping[str, Any]) -> str:
+    """A program's document, in its section."""
+    return f"@@ begin program\n{json.dumps(one)}\n@@ end program 0\n"

@@ -1,0 +1,155 @@
+"""When a start may say "ready", and what runs after it: something else happens at each of its steps."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from nixl_efa.findings import Level
+from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.service import run
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, Way
+from nixl_efa.service.on_nodes import OnNodes
+from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
+
+OTHER = Service("vllm", "/models/other", "0.32.0")
+FALLBACK = "I1126 19:30:05.0   28690 libfabric_topology.cpp:90] Discovered 1 tcp devices (TCP fallback)"
+# How often a step was asked before, in a start without errors: "look" while the engines start, while the router starts,
+# and at the end; "start" and "stop" of engines, then of the router; "proof" of the pairs, of the router, and its file.
+FIRST, SECOND, LAST = 0, 1, 2
+
+
+@pytest.fixture
+def pair() -> Pretended:
+    return Pretended()
+
+
+def failed(report: run.Report) -> list[tuple[str, str]]:
+    return [(where, one.line()) for where, one in report.found if one.level is Level.FAIL]
+
+
+def test_a_start_in_order(pair: Pretended) -> None:
+    report = pair.start()
+    assert (failed(report), report.ready, pair.status().ready) == ([], True, True)
+    assert pair.runs("consumer", ROUTER_UNIT)
+    engines = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
+    assert json.loads(pair.proven)["engines"] == engines
+    assert pair.start().ready
+    assert engines == {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in engines}
+
+
+def another_service(pair: Pretended) -> None:
+    pair.services["producer"] = OTHER.text
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [
+        # By systemd: its log was not read, and it may have fallen back to TCP.
+        (lambda pair: pair.begin("producer", ENGINE_UNIT), "was started again during the proof"),
+        (lambda pair: pair.units["producer", ENGINE_UNIT].update(healthy=False), "has ended or was started"),
+        # By somebody else at the same time.
+        (another_service, "somebody has started another service meanwhile"),
+        (lambda pair: pair.units.pop(("consumer", ROUTER_UNIT)), "the router does not answer any more"),
+        (
+            lambda pair: pair.units["producer", ENGINE_UNIT].update(
+                log=LOG.replace("provider=tcp", "provider=shm")
+            ),
+            "NIXL uses shm, not tcp",
+        ),
+        (lambda pair: pair.silent.add("producer"), "it is not registered"),
+    ],
+)
+def test_what_happens_during_the_proof_is_not_ready(
+    pair: Pretended, event: Callable[[Pretended], None], said: str
+) -> None:
+    pair.before["look", LAST] = lambda: event(pair)
+    report = pair.start()
+    assert not report.ready
+    [(_, line)] = failed(report)
+    assert said in line
+    assert (pair.runs("consumer", ROUTER_UNIT), pair.proven) == (False, "")
+
+
+@pytest.mark.parametrize(
+    "step",
+    [("start", SECOND), ("look", SECOND), ("proof", SECOND), ("look", LAST), ("proof", LAST)],
+    ids=["the router's start", "its health", "its proof", "the last look", "its file"],
+)
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ConnectionError])
+def test_no_router_runs_that_is_not_proven_whatever_ends_the_command(
+    pair: Pretended, step: tuple[str, int], error: type[BaseException]
+) -> None:
+    def end() -> None:
+        pair.begin("consumer", ROUTER_UNIT)  # a command that was sent is carried out
+        raise error
+
+    pair.before[step] = end
+    with pytest.raises(error):
+        pair.start()
+    assert (pair.runs("consumer", ROUTER_UNIT), pair.proven, pair.status().ready) == (False, "", False)
+
+
+def test_a_router_whose_start_has_no_answer_is_stopped(pair: Pretended) -> None:
+    """Run Command's own time was over, and systemd has started it."""
+
+    def starts_without_an_answer() -> None:
+        pair.begin("consumer", ROUTER_UNIT)
+        pair.silent.add("consumer")
+
+    pair.before["start", SECOND] = starts_without_an_answer
+    pair.before["stop", SECOND] = pair.silent.clear
+    assert not pair.start().ready
+    assert not pair.runs("consumer", ROUTER_UNIT)
+
+
+def test_an_earlier_proof_is_gone_when_a_later_one_fails(pair: Pretended) -> None:
+    """The router had ended by itself, so that there was none to stop; somebody starts it again by hand."""
+    assert pair.start().ready
+    del pair.units["consumer", ROUTER_UNIT]
+    pair.units["producer", ENGINE_UNIT]["log"] = ""
+    assert not pair.start().ready
+    pair.units["producer", ENGINE_UNIT]["log"] = LOG
+    pair.begin("consumer", ROUTER_UNIT)
+    assert not pair.status().ready
+
+
+def test_an_engine_that_ran_and_ends_again_and_again_is_not_waited_for(pair: Pretended) -> None:
+    """It runs for this service, so it is not started; systemd starts it, and it ends while it loads."""
+    assert pair.start().ready
+    engine = pair.units["producer", ENGINE_UNIT]
+    engine.update(healthy=False, restarts=7, end="CUDA error: uncorrectable ECC error encountered")
+    seen = pair.asked.count("look")
+    pair.before["look", seen + 3] = lambda: engine.update(restarts=8)
+    report = pair.start()
+    assert [where for where, _ in failed(report)] == ["producer"]
+    assert "the engine ended" in failed(report)[0][1]
+    assert pair.asked.count("look") == seen + 4
+
+
+def test_a_node_that_is_stopped_while_an_engine_loads_is_not_waited_for_for_hours(pair: Pretended) -> None:
+    def stopped() -> None:
+        pair.silent.add("producer")
+
+    pair.before["look", FIRST] = stopped
+    report = pair.start()
+    assert [where for where, _ in failed(report)] == ["producer"]
+    assert pair.asked.count("look") * run.LOOK_SECONDS <= run.SILENT_SECONDS + 60
+
+
+def test_stop_ends_the_engines_of_the_nodes_that_answer(pair: Pretended) -> None:
+    assert pair.start().ready
+    pair.silent.add("consumer")
+    report = run.stop(OnNodes(PAIR, pair.ask))
+    assert {where for where, _ in failed(report)} == {"consumer"}
+    assert not pair.runs("producer", ENGINE_UNIT)
+
+
+def test_without_a_node_of_each_role_nothing_is_asked(pair: Pretended) -> None:
+    alone = PairOutputs("trial", PAIR.nodes[1:], "")
+    nodes = replace(OnNodes(PAIR, pair.ask), pair=alone)
+    report = run.start(nodes, SERVICE, {}, Way("UCX", "", "IP"), clock=None, say=print)  # type: ignore[arg-type]
+    assert ([where for where, _ in failed(report)], pair.asked) == ([""], [])
