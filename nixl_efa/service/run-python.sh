@@ -7,10 +7,10 @@ python=$root/opt/nixl-efa/venv/bin/python
 set -a
 # shellcheck source=/dev/null
 . "$root/etc/nixl-efa/env"
-# The user's own, as the engine has it.
+# The user's own, as the engine has it. A line that is no assignment is named in no output: it may be a token.
 if [ -r "$root/etc/nixl-efa/service.env" ]; then
   # shellcheck source=/dev/null
-  . "$root/etc/nixl-efa/service.env"
+  . "$root/etc/nixl-efa/service.env" 2>/dev/null
 fi
 set +a
 # The preload is for NIXL, which nothing here loads.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,25 @@ def test_a_node_names_a_service_only_while_its_engine_was_started_for_it(tmp_pat
     )
     assert f"@@ end started {0 if works else 1}" in done.stdout
     assert (told.read_text(encoding="utf-8") if told.exists() else "") == ("new" if works else "")
+
+
+def test_a_token_without_its_name_is_in_no_output(tmp_path: Path) -> None:
+    """Run Command keeps both outputs."""
+    (tmp_path / "etc/nixl-efa").mkdir(parents=True)
+    (tmp_path / "etc/nixl-efa/env").touch()
+    (tmp_path / "etc/nixl-efa/service.env").write_text("hf_secret\nHF_HOME=/hub\n", encoding="utf-8")
+    python = tmp_path / "opt/nixl-efa/venv/bin/python"
+    python.parent.mkdir(parents=True)
+    python.symlink_to(sys.executable)
+    script = Path(units.__file__).with_name("run-python.sh")
+    done = subprocess.run(
+        ["sh", script, "import os; print(os.environ['HF_HOME'])", ""],
+        env={"NIXL_EFA_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == ("@@ begin program\n/hub\n@@ end program 0\n", "")
 
 
 def test_the_routers_version_is_the_one_of_the_tests() -> None:
