@@ -134,6 +134,12 @@ def test_what_is_not_known_far_away_or_without_an_end_is_none(changed: Calendar)
     assert ends_findings(changed) == []
 
 
+def test_a_block_that_is_not_saved_is_not_what_follows_an_environments_end() -> None:
+    loose = replace(NOT_SAVED, users=(("dev", "not saved"),))
+    (end,) = (one for one in ends_findings(replace(FULL, owned=(EXTENDED, loose))) if one.check == "end")
+    assert f"{EXTENDED.reservation.id} of dev ends at" in end.message
+
+
 def test_an_offer_is_new_or_known_since_a_search_with_the_fee_before() -> None:
     known = tracks(WANTED.looks)
     assert movement(OFFERS[4], known, NOW) == ("new", None)

@@ -14,6 +14,7 @@ import pytest
 
 from nixl_efa.capacity import history
 from nixl_efa.capacity.history import Look, Seen, is_worth_keeping, keep, rates, read, tracks
+from nixl_efa.capacity.search import Found, Request
 
 NOW = datetime(2026, 12, 1, 8, tzinfo=UTC)
 BLOCK = Seen(
@@ -150,6 +151,13 @@ def test_searches_at_another_place_or_for_others_are_apart(path: Path) -> None:
     for one in here:
         keep(path, one)
     assert read(path).of("p5.48xlarge", 2, "") == (LOOK,)
+
+
+def test_a_look_names_the_regions_that_answered_and_sell_the_type() -> None:
+    regions = ("us-east-1", "us-east-2", "eu-north-1")
+    silent = Found((), {"us-east-1": OSError()}, answered=True, not_sold=("eu-north-1",))
+    request = Request("p5.48xlarge", 2, (24,), NOW)
+    assert history.look(request, regions, silent, NOW, "").regions == ("us-east-2",)
 
 
 def test_a_blocks_fee_is_followed_from_look_to_look() -> None:

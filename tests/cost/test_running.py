@@ -59,6 +59,12 @@ def test_what_runs_has_cost_so_far_and_by_its_end() -> None:
     assert (shown(so_far), shown(by_end)) == ("1,440.81 USD", "1,442.03 USD")
 
 
+def test_of_a_block_no_hour_before_its_start_counts_and_never_less_than_0_idles() -> None:
+    early = replace(PRODUCER, launched=START - timedelta(hours=1))
+    of_block = told(early, replace(early, id="i-2"), replace(early, id="i-3"))[f"block {BLOCK.id}"]
+    assert (of_block.used, of_block.idle) == (Decimal(30), Decimal(0))
+
+
 def test_the_reservations_of_one_purchase_have_one_fee() -> None:
     other = replace(BLOCK, id="cr-2")
     nodes = (PRODUCER, replace(CONSUMER, reservation_id="cr-2"))

@@ -146,6 +146,12 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
         ),
         (
             "credentials",
+            {"credentials": Credentials("env", expires=NOW - timedelta(minutes=5))},
+            "WARN",
+            "in 0 min: a deployment may take longer.",
+        ),
+        (
+            "credentials",
             {"credentials": Credentials("env", expires=NOW + timedelta(hours=1))},
             "PASS",
             "until 2026-12-01 09:00 UTC.",
@@ -208,6 +214,11 @@ def test_what_is_missing_is_told_with_what_to_do(
     finding = found(check, **changes)
     assert finding.level.value == level
     assert words in finding.line()
+
+
+def test_how_to_get_a_node_is_not_told_where_the_one_that_is_there_does_not_fit() -> None:
+    remedy = found("node", machine=replace(MACHINE, cdk_fails="no ABI"), system=MACOS).remedy
+    assert "brew" not in remedy
 
 
 def test_another_account_than_the_settings_name_is_a_fault() -> None:

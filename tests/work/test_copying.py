@@ -25,6 +25,10 @@ from nixl_efa.work.copying import Copy, Progress, Remote, parse
             ["./prod:all:x", "prod:producer,consumer:x"],
             Copy(Remote("prod", ("producer", "consumer"), "x"), ("./prod:all:x",), to_nodes=True),
         ),
+        (
+            ["a", "prod:consumer,producer,consumer:x"],
+            Copy(Remote("prod", ("consumer", "producer"), "x"), ("a",), to_nodes=True),
+        ),
     ],
 )
 def test_paths_are_here_or_on_nodes(words: list[str], wanted: Copy) -> None:

@@ -18,6 +18,10 @@ def test_each_log_and_all_of_them_are_a_line_that_bash_takes(names: tuple[str, .
     assert "\n" not in line
 
 
+def test_a_log_that_is_named_twice_is_printed_once() -> None:
+    assert logs.command(["boot", "boot"], 5, follow=False) == logs.command(["boot"], 5, follow=False)
+
+
 def test_lines_begin_with_their_logs_name_where_there_are_several(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
