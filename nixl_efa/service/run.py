@@ -328,6 +328,9 @@ def status(nodes: OnNodes) -> Report:
     report.add_all(problems)
     for name, one in seen.items():
         report.add(name, *_engine_findings(report.environment, one))
+    if report.service is None and any(one.engine.is_up for one in seen.values()):
+        again = f"`nixl-efa serve start {report.environment} --model MODEL` starts it again."
+        report.add("", warned("proof", "no node names its service: a start has ended half-way.", again))
     router = seen.get(nodes.router_node.name)
     if router is not None and router.router is not None and report.service is not None:
         report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"

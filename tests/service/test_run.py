@@ -140,6 +140,19 @@ def test_a_node_that_is_stopped_while_an_engine_loads_is_not_waited_for_for_hour
     assert pair.asked.count("look") * run.LOOK_SECONDS <= run.SILENT_SECONDS + 60
 
 
+def test_engines_of_a_service_that_no_node_names_are_not_ready_and_status_says_why(pair: Pretended) -> None:
+    assert pair.start().ready
+    pair.services.clear()
+    status = pair.status()
+    assert not status.ready
+    assert [one.message for _, one in status.found if one.level is not Level.PASS] == [
+        "no node names its service: a start has ended half-way."
+    ]
+    before = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
+    assert pair.start().ready
+    assert all(pair.units[name, ENGINE_UNIT]["invocation"] != one for name, one in before.items())
+
+
 def test_stop_ends_the_engines_of_the_nodes_that_answer(pair: Pretended) -> None:
     assert pair.start().ready
     pair.silent.add("consumer")
