@@ -74,6 +74,8 @@ def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: 
         )
     if not re.fullmatch(r"[0-9][\w.+!-]*", version):
         raise BadInput(f"--engine-version {version!r} is no version of {engine}: give one such as 0.32.0.")
+    if flags and not flags[0].startswith("-"):
+        raise BadInput(f"{flags[0]!r} is no flag of {engine}: they begin with a dash, after `--`.")
     for flag in flags:
         # "--flag.key VALUE" is a part of a flag's JSON; an engine takes "--fla" for "--flag". Values are not shown.
         given = flag.partition("=")[0].partition(".")[0]
