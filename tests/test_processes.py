@@ -44,7 +44,7 @@ def seen_below(program: Path, place: str, *arguments: str, **variables: str) -> 
         **variables,
     }
     # Not by "#!", which takes no path with a space.
-    command = [sys.executable, program, *arguments]
+    command = [sys.executable, str(program), *arguments]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
     return json.loads(done.stdout)
 
