@@ -12,7 +12,7 @@ from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
 from nixl_efa.findings import Level, counted
-from nixl_efa.service import vllm
+from nixl_efa.service.engines import DEFAULT, ENGINES, engine_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,10 +50,10 @@ def start(
         list[str] | None,
         typer.Argument(metavar="[-- FLAG...]", help="The engine's own flags.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help="The engine: vllm.")] = vllm.NAME,
+    engine: Annotated[str, typer.Option(help="The engine: vllm.")] = DEFAULT,
     engine_version: Annotated[
         str, typer.Option(metavar="VERSION", help="Of the engine's package.")
-    ] = vllm.VERSION,
+    ] = ENGINES[DEFAULT].VERSION,
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
@@ -65,9 +65,7 @@ def start(
     """
     from nixl_efa.service.model import asked
 
-    if engine != vllm.NAME:
-        raise output.BadInput(f"--engine {engine!r} is none that can be served: give {vllm.NAME}.")
-    service = asked(engine, model, engine_version, flags or (), vllm.REFUSED)
+    service = asked(engine, model, engine_version, flags or (), engine_of(engine, "--engine").REFUSED)
 
     def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
         from nixl_efa.clock import clock_of
@@ -85,9 +83,10 @@ def restart(environment: Environment, as_json: AsJson = False, profile: Profile 
     def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
         from nixl_efa.clock import clock_of
         from nixl_efa.service import run
+        from nixl_efa.service.status import told_service
 
         seen, _ = nodes.look()
-        service = run.told_service(seen)
+        service = told_service(seen)
         if service is None:
             raise output.Failure(
                 f"no service was started on {environment}: `nixl-efa serve start {environment} --model MODEL`."
@@ -100,9 +99,9 @@ def restart(environment: Environment, as_json: AsJson = False, profile: Profile 
 @app.command("status")
 def status(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
     """Show what runs, and whether it is what was proven. Exits with 1 when it is not."""
-    from nixl_efa.service import run
+    from nixl_efa.service.status import status as status_of
 
-    _act(environment, profile, as_json, lambda nodes, *_: run.status(nodes), looks=True)
+    _act(environment, profile, as_json, lambda nodes, *_: status_of(nodes), looks=True)
 
 
 @app.command("stop")
@@ -224,7 +223,7 @@ def _nodes(
         kept = bucket if what in LOOKS else None
         return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa serve: {what}", kept)
 
-    return OnNodes(pair, ask), planned, way
+    return OnNodes(pair, ask, ENGINES[DEFAULT]), planned, way
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -255,6 +254,6 @@ def _tell(report: Report) -> None:
 def _end(report: Report) -> str:
     """Ready, or not."""
     if report.ready and report.service:
-        return f"Ready: {report.url}/v1 answers for {vllm.served_as(report.service)}."
+        return f"Ready: {report.url}/v1 answers for {report.name}."
     bad = [one for _, one in report.found if one.level is not Level.PASS]
     return f"Not ready: {counted(len(bad), 'step')} of {len(report.found)} did not pass."

@@ -11,7 +11,7 @@ from nixl_efa.findings import Finding, failed, listed, passed
 from nixl_efa.nodes import nixl_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.service import vllm
+from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, Way
 
 GIB = 1 << 30
@@ -93,41 +93,41 @@ def nixl_finding(facts: NodeFacts, planned: Planned, way: Way) -> Finding:
     return nixl_rules.nixl(facts, planned)
 
 
-def type_finding(planned: Planned) -> Finding | None:
+def type_finding(planned: Planned, engine: Engine) -> Finding | None:
     """Why an instance type can't run the engine; None if it can."""
     if planned.accelerator_kind != "neuron":
         return None
     return failed(
         "engine",
-        f"the package {vllm.PACKAGE} has no build for the Neuron devices of {planned.instance_type}.",
+        f"the package {engine.PACKAGE} has no build for the Neuron devices of {planned.instance_type}.",
         "Take a type with NVIDIA GPUs; vLLM Neuron has settings of its own (docs/nodes.md).",
     )
 
 
 def node_findings(
-    environment: str, node: Node, found: Prepared, service: Service, way: Way
+    environment: str, node: Node, found: Prepared, service: Service, way: Way, engine: Engine
 ) -> tuple[Finding, ...]:
     """What stops the service on one node."""
     return (
-        _engine(found, service),
+        _engine(found, service, engine),
         _settings(environment, node, found, way),
-        *((_model(found, service),) if not found.install_error else ()),
-        *(_room(found, service) if found.sum else ()),
+        *((_model(found, service, engine),) if not found.install_error else ()),
+        *(_room(found, service, engine) if found.sum else ()),
         _ports(environment, found),
     )
 
 
-def _engine(found: Prepared, service: Service) -> Finding:
-    there = found.installed.get(vllm.PACKAGE, "")
+def _engine(found: Prepared, service: Service, engine: Engine) -> Finding:
+    there = found.installed.get(engine.PACKAGE, "")
     if found.install_error:
         return failed(
             "engine",
-            f"{vllm.PACKAGE}=={service.version} can't be installed: {found.install_error}.",
+            f"{engine.PACKAGE}=={service.version} can't be installed: {found.install_error}.",
             "pip's own settings say where packages come from: look at /etc/pip.conf on the node, and whether it has a "
             "way out.",
-            f"/opt/nixl-efa/venv/bin/python -m pip install {vllm.PACKAGE}=={service.version}",
+            f"/opt/nixl-efa/venv/bin/python -m pip install {engine.PACKAGE}=={service.version}",
         )
-    return passed("engine", f"{vllm.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}")
+    return passed("engine", f"{engine.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}")
 
 
 def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Finding:
@@ -150,7 +150,7 @@ def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Findin
     return passed("settings", f"{seen[0]}, {way.backend}")
 
 
-def _model(found: Prepared, service: Service) -> Finding:
+def _model(found: Prepared, service: Service, engine: Engine) -> Finding:
     if found.model_error or not found.sum:
         kinds = {
             "s3": "Is the name right, and may the nodes' role read that bucket (s3:GetObject, s3:ListBucket)?"
@@ -167,14 +167,14 @@ def _model(found: Prepared, service: Service) -> Finding:
     config = dict(found.config)
     kind = (config.get("architectures") or ["unknown"])[0]
     return passed(
-        "model", f"{kind}, {vllm.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights"
+        "model", f"{kind}, {engine.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights"
     )
 
 
-def _room(found: Prepared, service: Service) -> tuple[Finding, ...]:
+def _room(found: Prepared, service: Service, engine: Engine) -> tuple[Finding, ...]:
     """Memory and disk for the weights."""
     findings = []
-    used = min(vllm.accelerators(service.flags), len(found.gpu_bytes))
+    used = min(engine.accelerators(service.flags), len(found.gpu_bytes))
     if found.gpu_bytes:
         room = int(GPU_SHARE * sum(found.gpu_bytes[:used]))
         where = f"{used} of {len(found.gpu_bytes)} GPUs"
@@ -222,10 +222,12 @@ def _ports(environment: str, found: Prepared) -> Finding:
     )
 
 
-def agreement(found: Mapping[str, Prepared]) -> tuple[Finding, ...]:
+def agreement(found: Mapping[str, Prepared], engine: Engine) -> tuple[Finding, ...]:
     """The same engine and the same model on all nodes: otherwise a KV cache is refused, or misread."""
     return (
-        _same("same engine", {name: one.installed.get(vllm.PACKAGE, "none") for name, one in found.items()}),
+        _same(
+            "same engine", {name: one.installed.get(engine.PACKAGE, "none") for name, one in found.items()}
+        ),
         _same("same NIXL", {name: one.installed.get("nixl", "none") for name, one in found.items()}),
         _same("same model", {name: _identity(one) for name, one in found.items()}),
     )

@@ -3,6 +3,7 @@
 A node runs it with the standard library. Argument: a JSON document:
   units     name and url (that answers with 200 while it is well) of each
   pattern   of the lines that are read of a log's beginning; lines: how many of its last ones are told
+  metrics   pattern of the lines that count of an engine's /metrics, at their beginning
 stdout is one JSON document:
   units     of each: state (systemd's ActiveState; empty: no such unit), restarts (since somebody started it),
             invocation (systemd's id of this start), healthy, log (the lines that are read), end (its last lines),
@@ -24,7 +25,6 @@ from typing import Any
 
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID")
-METRICS = re.compile(r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{")
 # Of a log: how much of a line, how many lines, and among how many of its first they are looked for.
 WIDTH, MOST, BEGINNING = 250, 40, 20_000
 # A proxy of the environment is for the hub.
@@ -84,7 +84,7 @@ def beginning(invocation: str, pattern: str) -> str:
     return "\n".join(found)
 
 
-def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
+def unit(name: str, url: str, pattern: str, counters: str, lines: int) -> dict[str, Any]:
     """One unit."""
     told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
     shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
@@ -98,14 +98,17 @@ def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
         "healthy": get(url) is not None,
         "log": beginning(invocation, pattern) if invocation else "",
         "end": "\n".join(line[:WIDTH] for line in end),
-        "metrics": "\n".join(line for line in metrics.splitlines() if METRICS.match(line)),
+        "metrics": "\n".join(line for line in metrics.splitlines() if re.match(counters, line)),
     }
 
 
 def main(given: dict[str, Any]) -> dict[str, Any]:
     """All units."""
     return {
-        "units": [unit(one["name"], one["url"], given["pattern"], given["lines"]) for one in given["units"]],
+        "units": [
+            unit(one["name"], one["url"], given["pattern"], given["metrics"], given["lines"])
+            for one in given["units"]
+        ],
         "service": read("/etc/nixl-efa/service.json"),
         "proven": read("/run/nixl-efa/proven.json"),
     }

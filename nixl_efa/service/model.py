@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -60,7 +60,7 @@ def service_of(document: dict[str, Any]) -> Service | None:
         return None
 
 
-def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: dict[str, str]) -> Service:
+def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: Mapping[str, str]) -> Service:
     """The service that a command line describes. BadInput for values that can't be right.
 
     refused: the engine's flags that the user may not set, and why.

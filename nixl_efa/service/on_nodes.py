@@ -15,7 +15,7 @@ from nixl_efa.nodes.parse import json_object
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
-from nixl_efa.service import vllm
+from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, engine_url
 from nixl_efa.settings.parts import CONSUMER
 
@@ -66,10 +66,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class OnNodes:
-    """The nodes of an environment, and the means to run scripts on them."""
+    """The nodes of an environment, the means to run scripts on them, and the engine of their service."""
 
     pair: PairOutputs
     ask: Ask
+    engine: Engine
 
     @property
     def router_node(self) -> Node:
@@ -172,17 +173,22 @@ class OnNodes:
         """Every node's units."""
         given: dict[str, Mapping[str, Any]] = {}
         for node in self.pair.nodes:
-            units = [{"name": ENGINE_UNIT, "url": f"{engine_url(node)}{vllm.HEALTH}"}]
+            units = [{"name": ENGINE_UNIT, "url": f"{engine_url(node)}{self.engine.HEALTH}"}]
             if node == self.router_node:
                 units.append({"name": ROUTER_UNIT, "url": f"http://127.0.0.1:{ROUTER_PORT}/health"})
-            given[node.name] = {"units": units, "pattern": vllm.LOG_LINES, "lines": END_LINES}
+            given[node.name] = {
+                "units": units,
+                "pattern": self.engine.LOG_LINES,
+                "metrics": self.engine.METRICS,
+                "lines": END_LINES,
+            }
         found, problems = self.python(_text("look_at_units.py"), given, SECONDS, "look")
         return {name: _seen(document) for name, document in found.items()}, problems
 
     def prove(
         self, router: bool, vocabulary: int
     ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
-        """vllm_prove.py's documents: of each consumer with every producer, or of the router."""
+        """The documents of the engine's program: of each consumer with every producer, or of the router."""
         producers = [
             {"name": node.name, "url": engine_url(node), "address": node.private_ip}
             for node in self.pair.nodes
@@ -199,7 +205,7 @@ class OnNodes:
             }
             for node in consumers
         }
-        return self.python(vllm.program(), given, 3600, "proof")
+        return self.python(self.engine.program(), given, 3600, "proof")
 
     def write_proof(self, proof: Mapping[str, Any]) -> Mapping[str, Finding]:
         """Writes what was proven, and for which starts of the engines, to the router's node; it is kept until the node

@@ -12,8 +12,8 @@ from typing import Any
 from nixl_efa.findings import Finding, failed, listed, passed
 from nixl_efa.nodes.counters import IP as IP_COUNTER
 from nixl_efa.nodes.counters import counters, moved
-from nixl_efa.service import vllm
 from nixl_efa.service.before import gib
+from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import EFA, Way
 
 # How much the bytes of the network devices may differ from those that NIXL counts.
@@ -79,9 +79,9 @@ def _cause(lines: list[str]) -> tuple[str, str]:
     return "".join(errors[-1:]), _ELSE
 
 
-def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
+def log_findings(environment: str, log: str, way: Way, engine: Engine) -> tuple[Finding, ...]:
     """What NIXL reports in the log of an engine that has started."""
-    read = vllm.read_log(log)
+    read = engine.read_log(log)
     again = f"then `nixl-efa serve restart {environment}`"
     if not read.backends:
         return (
@@ -119,23 +119,25 @@ def log_findings(environment: str, log: str, way: Way) -> tuple[Finding, ...]:
 
 
 def pair_findings(
-    environment: str, consumer: str, one: Mapping[str, Any], way: Way, end: str = ""
+    environment: str, consumer: str, one: Mapping[str, Any], way: Way, engine: Engine, end: str = ""
 ) -> tuple[Finding, ...]:
-    """A producer and a consumer, from vllm_prove.py's result for them. end: the end of the log of the engine that gave
-    no answer."""
+    """A producer and a consumer, from what the engine's program has found. end: of the log of the engine that gave no
+    answer."""
     link = f"{one['name']} -> {consumer}"
     if one["error"]:
         return (_no_answer(environment, link, one, end),)
     answered = _answer(environment, link, one)
-    tokens = _tokens(environment, link, one)
-    return (answered, tokens, _bytes(environment, link, one, way))
+    tokens = _tokens(environment, link, one, engine)
+    return (answered, tokens, _bytes(environment, link, one, way, engine))
 
 
-def router_findings(environment: str, one: Mapping[str, Any], end: str = "") -> tuple[Finding, ...]:
+def router_findings(
+    environment: str, one: Mapping[str, Any], engine: Engine, end: str = ""
+) -> tuple[Finding, ...]:
     """An answer through the router. end: of its log."""
     if one["error"]:
         return (_no_answer(environment, "router", one, end),)
-    return (_answer(environment, "router", one), _tokens(environment, "router", one))
+    return (_answer(environment, "router", one), _tokens(environment, "router", one, engine))
 
 
 # Steps for which the producer's engine knows the cause; for the others, the consumer's engine does.
@@ -187,13 +189,13 @@ def _answer(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
     return passed("answer", f"{who}: equal to the producer's own, in {one['seconds']} s")
 
 
-def _tokens(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
-    found = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"]))
-    if absent := vllm.lacking(one["metrics_before"]) or vllm.lacking(one["metrics_after"]):
+def _tokens(environment: str, who: str, one: Mapping[str, Any], engine: Engine) -> Finding:
+    found = engine.counted(one["metrics_after"]).since(engine.counted(one["metrics_before"]))
+    if absent := engine.lacking(one["metrics_before"]) or engine.lacking(one["metrics_after"]):
         return failed(
             "KV transfer",
             f"{who}: the consumer's metrics lack {listed(absent)}.",
-            f"Take --engine-version {vllm.VERSION}, which was tried, and no flag --disable-log-stats.",
+            f"Take --engine-version {engine.VERSION}, which was tried, and no flag --disable-log-stats.",
         )
     told = f"of {one['tokens']} prompt tokens {found.transferred} came by KV transfer"
     if found.failed:
@@ -212,9 +214,9 @@ def _tokens(environment: str, who: str, one: Mapping[str, Any]) -> Finding:
     return passed("KV transfer", f"{who}: {told}, none was computed on the consumer; {gib(found.nixl_bytes)}")
 
 
-def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way) -> Finding:
+def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way, engine: Engine) -> Finding:
     """The bytes that the network device received at the consumer, compared with those that NIXL counts."""
-    counted = vllm.counted(one["metrics_after"]).since(vllm.counted(one["metrics_before"])).nixl_bytes
+    counted = engine.counted(one["metrics_after"]).since(engine.counted(one["metrics_before"])).nixl_bytes
     before, after = counters(one["counters_before"]), counters(one["counters_after"])
     by_efa = moved(before, after).received_bytes
     by_ip = sum(

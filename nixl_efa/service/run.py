@@ -1,4 +1,4 @@
-"""The life of a service: the checks before, the start, the proof; later, what runs.
+"""The life of a service: the checks before, the start, the proof, the stop.
 
 The service is not ready before the last step. The router, which receives the requests, starts after the engines are
 proven.
@@ -9,15 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 from nixl_efa.clock import Clock
-from nixl_efa.findings import Finding, Level, failed, listed, passed, skipped, warned
+from nixl_efa.findings import Finding, Level, failed, listed, passed
 from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
-from nixl_efa.service import before, proof, vllm
+from nixl_efa.service import before, proof
 from nixl_efa.service.before import Prepared
 from nixl_efa.service.model import (
     ENGINE_PORTS,
@@ -41,11 +40,15 @@ ROUTER_START_SECONDS = 60.0
 
 @dataclass
 class Report:
-    """What was found, in its order, each with the node that it is about (empty: all). ready: every step is proven."""
+    """What was found, in its order, each with the node that it is about (empty: all).
+
+    url: of the router; name: by which requests ask for the model. ready: every step is proven.
+    """
 
     environment: str
     service: Service | None
     url: str = ""
+    name: str = ""
     ready: bool = False
     found: list[tuple[str, Finding]] = field(default_factory=list)
 
@@ -78,7 +81,8 @@ def start(
     Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
     the engines as they are, and no router that is not proven.
     """
-    report = Report(nodes.pair.environment, service, f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}")
+    url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"
+    report = Report(nodes.pair.environment, service, url, nodes.engine.served_as(service))
     if missing := [role for role in ROLES if not nodes.pair.of_role(role)]:
         report.add("", failed("nodes", f"there is no {missing[0]}.", "A service needs one of each role."))
         return report
@@ -90,7 +94,7 @@ def start(
         return report
     seen = _wait(nodes, started, report, clock, say)
     for name, one in seen.items():
-        report.add(name, *proof.log_findings(report.environment, one.engine.log, way))
+        report.add(name, *proof.log_findings(report.environment, one.engine.log, way, nodes.engine))
     if report.is_stopped:
         return report
     _prove(nodes, service, way, max(one.vocabulary for one in ready.values()), seen, report, clock, say)
@@ -102,7 +106,7 @@ def _before(
 ) -> Mapping[str, Prepared]:
     """Checks what the nodes have, and installs what they need."""
     for name, wanted in planned.items():
-        if unfit := before.type_finding(wanted):
+        if unfit := before.type_finding(wanted, nodes.engine):
             report.add(name, unfit)
     if report.is_stopped:
         return {}
@@ -118,7 +122,7 @@ def _before(
     if report.is_stopped:
         return {}
     router = nodes.router_node.name
-    engine = f"{vllm.PACKAGE}=={service.version}"
+    engine = f"{nodes.engine.PACKAGE}=={service.version}"
     say(f"Installing {engine} where it is missing, and looking at {service.model} ...")
     packages = {
         node.name: (engine, f"{ROUTER}=={ROUTER_VERSION}") if node.name == router else (engine,)
@@ -135,9 +139,11 @@ def _before(
     for node in nodes.pair.nodes:
         if node.name in found:
             one = found[node.name]
-            report.add(node.name, *before.node_findings(report.environment, node, one, service, way))
+            report.add(
+                node.name, *before.node_findings(report.environment, node, one, service, way, nodes.engine)
+            )
     if len(found) == len(nodes.pair.nodes) and not report.is_stopped:
-        report.add("", *before.agreement(found))
+        report.add("", *before.agreement(found, nodes.engine))
     return found
 
 
@@ -161,14 +167,14 @@ def _engines(
     chosen = [node for node in nodes.pair.nodes if not running[node.name]]
     if report.is_stopped or not chosen:
         return frozenset()
-    say(f"Starting {vllm.WORDS} on {listed(node.name for node in chosen)} ...")
+    say(f"Starting {nodes.engine.WORDS} on {listed(node.name for node in chosen)} ...")
     texts = {
         node.name: engine_unit(
-            vllm.WORDS,
+            nodes.engine.WORDS,
             report.environment,
             node.role,
-            vllm.command(service, found[node.name].path, node.role),
-            (*vllm.VARIABLES, f"HF_HOME={found[node.name].hub}"),
+            nodes.engine.command(service, found[node.name].path, node.role),
+            (*nodes.engine.VARIABLES, f"HF_HOME={found[node.name].hub}"),
         )
         for node in chosen
     }
@@ -200,7 +206,7 @@ def _wait(
         waiting = [name for name, one in seen.items() if not one.engine.is_healthy] + list(problems)
         if not waiting:
             for name in seen:
-                report.add(name, passed("start", f"{vllm.WORDS} answers"))
+                report.add(name, passed("start", f"{nodes.engine.WORDS} answers"))
             return seen
         now = clock.now()
         silent = {name: silent.get(name, now) for name in problems}
@@ -242,7 +248,7 @@ def _prove(
         for one in document["proofs"]:
             engine = one["name"] if one["step"] in proof.OF_PRODUCER else name
             end = now[engine].engine.end if engine in now else ""
-            report.add(name, *proof.pair_findings(report.environment, name, one, way, end))
+            report.add(name, *proof.pair_findings(report.environment, name, one, way, nodes.engine, end))
     if report.is_stopped:
         return
     try:
@@ -252,7 +258,7 @@ def _prove(
             now, problems = nodes.look()
             report.add_all(problems)
             for name, one in now.items():
-                report.add(name, *_changed(report.environment, service, way, seen[name], one))
+                report.add(name, *_changed(nodes, service, way, seen[name], one))
         if not report.is_stopped:
             engines = {name: one.engine.invocation for name, one in seen.items()}
             report.add_all(
@@ -277,11 +283,14 @@ def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock)
         for one in document["proofs"]:
             now = nodes.look()[0] if one["error"] else {}
             unit = now[router].router if router in now else None
-            report.add("", *proof.router_findings(report.environment, one, unit.end if unit else ""))
+            report.add(
+                "", *proof.router_findings(report.environment, one, nodes.engine, unit.end if unit else "")
+            )
 
 
-def _changed(environment: str, service: Service, way: Way, before: Seen, now: Seen) -> tuple[Finding, ...]:
+def _changed(nodes: OnNodes, service: Service, way: Way, before: Seen, now: Seen) -> tuple[Finding, ...]:
     """What has happened on a node during the proof, so that it proves nothing: another start, or somebody else's."""
+    environment = nodes.pair.environment
     again = f"Is somebody else at work on {environment}? Then do it again: `{service.command(environment)}`."
     if service_of(dict(now.service or {})) != service:
         return (failed("proof", "somebody has started another service meanwhile.", again),)
@@ -289,7 +298,7 @@ def _changed(environment: str, service: Service, way: Way, before: Seen, now: Se
         return (failed("proof", "the engine has ended or was started again during the proof.", again),)
     if now.router is not None and not now.router.is_healthy:
         return (failed("proof", "the router does not answer any more.", again),)
-    found = proof.log_findings(environment, now.engine.log, way)
+    found = proof.log_findings(environment, now.engine.log, way, nodes.engine)
     return tuple(one for one in found if one.level is Level.FAIL)
 
 
@@ -312,82 +321,6 @@ def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
         name, failed("router", why, f"`nixl-efa serve logs {report.environment} --router` shows its log.")
     )
     return False
-
-
-def told_service(seen: Mapping[str, Seen]) -> Service | None:
-    """The service in the nodes' files: that of the first node that has one."""
-    return next(
-        (found for one in seen.values() if one.service and (found := service_of(dict(one.service)))), None
-    )
-
-
-def status(nodes: OnNodes) -> Report:
-    """What runs, whether it is what was proven, and its counters until now."""
-    seen, problems = nodes.look()
-    report = Report(nodes.pair.environment, told_service(seen))
-    report.add_all(problems)
-    for name, one in seen.items():
-        report.add(name, *_engine_findings(report.environment, one))
-    if report.service is None and any(one.engine.is_up for one in seen.values()):
-        again = f"`nixl-efa serve start {report.environment} --model MODEL` starts it again."
-        report.add("", warned("proof", "no node names its service: a start has ended half-way.", again))
-    router = seen.get(nodes.router_node.name)
-    if router is not None and router.router is not None and report.service is not None:
-        report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"
-        report.add("", *_proven(report.environment, report.service, router, seen))
-    report.ready = bool(report.service) and not any(one.level is not Level.PASS for _, one in report.found)
-    return report
-
-
-def _engine_findings(environment: str, one: Seen) -> tuple[Finding, ...]:
-    unit = one.engine
-    if not unit.state or unit.state == "inactive":
-        return (
-            skipped(
-                "engine", "no engine runs.", f"`nixl-efa serve start {environment} --model MODEL` starts one."
-            ),
-        )
-    if not unit.is_up:
-        finding = proof.not_started(unit.end)
-        return (failed("engine", finding.message, finding.remedy),)
-    again = f", started again {unit.restarts} times by itself" if unit.restarts else ""
-    if not unit.is_healthy:
-        last = "".join(unit.end.splitlines()[-1:])
-        return (
-            failed("engine", f"it does not answer{again}: {last}", f"`nixl-efa serve logs {environment}`"),
-        )
-    counted = vllm.counted(unit.metrics)
-    findings = [passed("engine", f"{vllm.WORDS} answers{again}")]
-    moved = f"{before.gib(counted.nixl_bytes)} by NIXL, {counted.transferred} prompt tokens by KV transfer"
-    if counted.failed:
-        remedy = f"`nixl-efa serve logs {environment}` on the consumer has NIXL's words."
-        findings.append(warned("KV transfer", f"{moved}, {counted.failed} transfers failed.", remedy))
-    elif counted.nixl_bytes:
-        findings.append(passed("KV transfer", f"{moved}, none failed"))
-    return tuple(findings)
-
-
-def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Seen]) -> tuple[Finding, ...]:
-    """The router, and whether the engines that run are those of the proof."""
-    unit = one.router
-    restart = f"`{service.command(environment)}` proves it again; engines that run continue."
-    if unit is None or not unit.is_up:
-        return (failed("router", "it does not run: nothing answers requests.", restart),)
-    if not unit.is_healthy:
-        last = "".join(unit.end.splitlines()[-1:])
-        return (
-            failed(
-                "router",
-                f"it has no healthy worker of each role: {last}",
-                f"`nixl-efa serve logs {environment}`",
-            ),
-        )
-    known: Mapping[str, Any] = (one.proven or {}).get("engines", {})
-    others = [name for name, each in seen.items() if known.get(name) != each.engine.invocation]
-    if others:
-        message = f"{listed(others)} started again since the proof: what they do now is not proven."
-        return (passed("router", "it answers"), warned("proof", message, restart))
-    return (passed("router", "it answers"), passed("proof", f"of {(one.proven or {}).get('at', '')}"))
 
 
 def stop(nodes: OnNodes) -> Report:

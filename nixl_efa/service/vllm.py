@@ -1,16 +1,16 @@
 """vLLM as the engine: its package, its command, what its log and its metrics say. Pure.
 
-Seen with 0.32.0 (tests/recorded/vllm). Another engine needs a module with the same members.
+Seen with 0.32.0 (tests/recorded/vllm).
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from nixl_efa.nodes import nixl_log
+from nixl_efa.service.engine import Counted, Log
 from nixl_efa.service.model import ENGINE_PORTS, Service
 from nixl_efa.service.units import VENV, Variable
 
@@ -21,7 +21,7 @@ VERSION = "0.32.0"
 HEALTH = "/health"
 _OURS = "it follows from the node's role."
 _HTTP = "the router and the proof ask each engine by plain HTTP."
-REFUSED = {
+REFUSED: Mapping[str, str] = {
     "--kv-transfer-config": "it is PAIR_KV_TRANSFER_CONFIG of /etc/nixl-efa/env (docs/nodes.md).",
     "--port": _OURS,
     "--host": _OURS,
@@ -35,26 +35,14 @@ REFUSED = {
     "--headless": _HTTP,
 }
 # NIXL names libfabric's provider only at this level.
-VARIABLES = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
+VARIABLES: tuple[str, ...] = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
 # The lines of a log that are read here. Not every line with "rails": there is one for each layer of each rank.
 LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback"
+# The lines of /metrics that are counted.
+METRICS = r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{"
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
 _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
-
-
-@dataclass(frozen=True, slots=True)
-class Log:
-    """What an engine's log says of NIXL. backends: as often as they are named.
-
-    providers: of libfabric, each with the last line that names it (each worker has its own). fallback: the line that
-    reports a fallback to TCP. Each line is unchanged.
-    """
-
-    backends: tuple[str, ...]
-    backend_line: str
-    providers: Mapping[str, str]
-    fallback: str
 
 
 def read_log(text: str) -> Log:
@@ -70,21 +58,6 @@ def read_log(text: str) -> Log:
 
 def _last(lines: list[str], pattern: str) -> str:
     return next((one.strip() for one in reversed(lines) if re.search(pattern, one)), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """The counters of an engine since its start: prompt tokens by their source, and what NIXL moved."""
-
-    transferred: int
-    computed: int
-    cached: int
-    nixl_bytes: int
-    failed: int
-
-    def since(self, before: Counted) -> Counted:
-        """The difference."""
-        return Counted(*(getattr(self, one) - getattr(before, one) for one in self.__slots__))
 
 
 _TOKENS = "prompt_tokens_by_source_total"
@@ -148,7 +121,7 @@ def accelerators(flags: tuple[str, ...]) -> int:
     return total
 
 
-def dtype(flags: tuple[str, ...], config: dict[str, object]) -> str:
+def dtype(flags: tuple[str, ...], config: Mapping[str, object]) -> str:
     """What the weights are computed in, as vLLM decides it: the flag, else the model's own."""
     given = _value(flags, ("--dtype",))
     return (

@@ -19,6 +19,7 @@ from nixl_efa.nodes import run_command
 from nixl_efa.nodes.facts import Planned, planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.service import vllm
 from nixl_efa.service.model import IP, Way, way_of
 from nixl_efa.service.on_nodes import OnNodes
 from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
@@ -110,4 +111,4 @@ def on(account: Account, pair: PairOutputs) -> OnNodes:
     def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
         return run_command.run(account.ssm, scripts, SystemClock(), seconds, what)
 
-    return OnNodes(pair, ask)
+    return OnNodes(pair, ask, vllm)

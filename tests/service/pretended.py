@@ -10,9 +10,10 @@ from typing import Any
 
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
-from nixl_efa.service import run
+from nixl_efa.service import run, vllm
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.status import status as status_of
 from tests.nodes.stand_in import FakeClock
 from tests.records import answer
 from tests.service.conftest import OVER_EFA, OVER_TCP
@@ -65,12 +66,18 @@ class Pretended:
         """`nixl-efa serve start`."""
         planned = {node.name: OVER_EFA for node in PAIR.nodes}
         return run.start(
-            OnNodes(PAIR, self.ask), SERVICE, planned, OVER_TCP, clock=FakeClock(), say=lambda _: None, **more
+            OnNodes(PAIR, self.ask, vllm),
+            SERVICE,
+            planned,
+            OVER_TCP,
+            clock=FakeClock(),
+            say=lambda _: None,
+            **more,
         )
 
     def status(self) -> run.Report:
         """`nixl-efa serve status`."""
-        return run.status(OnNodes(PAIR, self.ask))
+        return status_of(OnNodes(PAIR, self.ask, vllm))
 
     def ask(self, scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
         """Run Command."""

@@ -26,8 +26,10 @@ from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.service import run, vllm
+from nixl_efa.service.engine import Counted
 from nixl_efa.service.model import Service, engine_url
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.status import status as status_of
 from tests.real_nodes.conftest import BUCKET, Account, boot, wait_until
 from tests.service.conftest import PLANNED, ROOT, WAY, first_boot, on
 
@@ -126,7 +128,7 @@ def ended(account: Account, nodes: OnNodes, command: str) -> dict[str, object]:
     return found
 
 
-def counted(nodes: OnNodes) -> vllm.Counted:
+def counted(nodes: OnNodes) -> Counted:
     seen, _ = nodes.look()
     return vllm.counted(seen["consumer"].engine.metrics)
 
@@ -176,7 +178,7 @@ def test_a_killed_producer_comes_back_and_the_consumer_stays(nodes: OnNodes, acc
     assert (found["wrong"], found["late"]) == (0, 0)
     assert found["back"] is not None
     assert float(str(found["back"])) <= BACK_SECONDS
-    assert not run.status(nodes).ready
+    assert not status_of(nodes).ready
     assert started(nodes).ready
 
 

@@ -43,7 +43,7 @@ LLAMA = Prepared(
 
 
 def findings(service: Service = SERVICE, **changes: Any) -> dict[str, Finding]:
-    found = before.node_findings("prod", NODE, replace(LLAMA, **changes), service, WAY)
+    found = before.node_findings("prod", NODE, replace(LLAMA, **changes), service, WAY, vllm)
     return {one.check: one for one in found}
 
 
@@ -155,8 +155,8 @@ def test_our_own_units_have_their_ports() -> None:
 
 
 def test_a_type_for_which_the_package_has_no_build_is_refused() -> None:
-    assert before.type_finding(P5) is None
-    found = before.type_finding(replace(P5, instance_type="trn2.48xlarge", accelerator_kind="neuron"))
+    assert before.type_finding(P5, vllm) is None
+    found = before.type_finding(replace(P5, instance_type="trn2.48xlarge", accelerator_kind="neuron"), vllm)
     assert found is not None
     assert "no build for the Neuron devices of trn2.48xlarge" in found.message
 
@@ -196,8 +196,10 @@ def test_the_flag_decides_the_dtype_unless_it_is_auto() -> None:
     ],
 )
 def test_nodes_that_differ_are_named(changes: dict[str, Any], check: str, said: str) -> None:
-    assert {one.level for one in before.agreement({"producer": LLAMA, "consumer": LLAMA})} == {Level.PASS}
-    found = before.agreement({"producer": LLAMA, "consumer": replace(LLAMA, **changes)})
+    assert {one.level for one in before.agreement({"producer": LLAMA, "consumer": LLAMA}, vllm)} == {
+        Level.PASS
+    }
+    found = before.agreement({"producer": LLAMA, "consumer": replace(LLAMA, **changes)}, vllm)
     assert [(one.check, one.message) for one in found if one.level is Level.FAIL] == [
         (check, f"it differs: {said}")
     ]

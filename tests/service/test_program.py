@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nixl_efa.service import look_at_units, prepare, vllm_prove
+from nixl_efa.service import look_at_units, prepare, vllm, vllm_prove
 
 MODELS = {"data": [{"id": "tiny", "max_model_len": 2048}]}
 COUNT = 'vllm:nixl_bytes_transferred_count{engine="0"} '
@@ -244,7 +244,7 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         'case $* in *--lines=2*=abc*) printf "ERROR two\\nthree\\n" ;; *=abc*) echo one; yes "ERROR two" ;; esac',
     )
     with Server([]) as url:
-        found = look_at_units.unit("x.service", f"{url}/health", "ERROR", 2)
+        found = look_at_units.unit("x.service", f"{url}/health", "ERROR", vllm.METRICS, 2)
     assert found == {
         "state": "active",
         "restarts": 2,
@@ -255,5 +255,5 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         "metrics": "",
     }
     command(tmp_path, "systemctl", "printf 'LoadState=not-found\\nActiveState=inactive\\nInvocationID=\\n'")
-    gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", 2)
+    gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", vllm.METRICS, 2)
     assert (gone["state"], gone["healthy"], gone["log"]) == ("", False, "")

@@ -10,6 +10,7 @@ import pytest
 
 from nixl_efa.findings import Finding, Level
 from nixl_efa.service import proof, vllm
+from nixl_efa.service.engine import Counted
 from nixl_efa.service.model import EFA, IP, Way
 from tests.records import answer
 
@@ -34,10 +35,12 @@ def levels(findings: tuple[Finding, ...]) -> dict[str, Level]:
 
 
 def test_a_log_that_names_what_is_planned_is_in_order_and_its_lines_are_shown() -> None:
-    found = proof.log_findings("prod", log(RAILS.format(count=32, provider="efa"), INSTANTIATED), OVER_EFA)
+    found = proof.log_findings(
+        "prod", log(RAILS.format(count=32, provider="efa"), INSTANTIATED), OVER_EFA, vllm
+    )
     assert levels(found) == {"backend": Level.PASS, "provider": Level.PASS}
     assert "Created 32 rails using provider=efa" in found[1].message
-    assert levels(proof.log_findings("prod", UCX_LOG, OVER_UCX)) == {"backend": Level.PASS}
+    assert levels(proof.log_findings("prod", UCX_LOG, OVER_UCX, vllm)) == {"backend": Level.PASS}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +68,7 @@ def test_a_log_that_names_what_is_planned_is_in_order_and_its_lines_are_shown() 
     ],
 )
 def test_a_log_that_does_not_prove_what_is_planned_is_refused_with_its_line(text: str, said: str) -> None:
-    found = proof.log_findings("prod", text, OVER_EFA)
+    found = proof.log_findings("prod", text, OVER_EFA, vllm)
     assert found[-1].level is Level.FAIL
     assert said in found[-1].message
     assert found[-1].remedy
@@ -74,14 +77,14 @@ def test_a_log_that_does_not_prove_what_is_planned_is_refused_with_its_line(text
 def test_a_rehearsal_over_tcp_asks_for_tcp() -> None:
     assert RAILS.format(count=1, provider="tcp") in LIBFABRIC_LOG
     for more in ((), (FALLBACK,)):
-        found = proof.log_findings("dev", log(*more, *LIBFABRIC_LOG), Way("LIBFABRIC", "tcp", IP))
+        found = proof.log_findings("dev", log(*more, *LIBFABRIC_LOG), Way("LIBFABRIC", "tcp", IP), vllm)
         assert levels(found)["provider"] is Level.PASS
-    assert levels(proof.log_findings("dev", log(*LIBFABRIC_LOG), OVER_EFA))["provider"] is Level.FAIL
+    assert levels(proof.log_findings("dev", log(*LIBFABRIC_LOG), OVER_EFA, vllm))["provider"] is Level.FAIL
 
 
 def test_what_a_real_decode_counted_is_read() -> None:
     counted = vllm.counted(AFTER).since(vllm.counted(BEFORE))
-    assert counted == vllm.Counted(transferred=1000, computed=0, cached=0, nixl_bytes=4 * MIB, failed=0)
+    assert counted == Counted(transferred=1000, computed=0, cached=0, nixl_bytes=4 * MIB, failed=0)
     prefill = vllm.counted("\n".join(answer("vllm/metrics-0.32-prefill")))
     assert (prefill.transferred, prefill.computed, prefill.cached) == (0, 1104, 896)
 
@@ -110,11 +113,11 @@ def proven(**changes: Any) -> dict[str, Any]:
 
 
 def test_a_pair_in_order() -> None:
-    found = proof.pair_findings("prod", "consumer", proven(), OVER_EFA)
+    found = proof.pair_findings("prod", "consumer", proven(), OVER_EFA, vllm)
     assert levels(found) == dict.fromkeys(("answer", "KV transfer", "wire"), Level.PASS)
     assert all("producer -> consumer: " in one.message for one in found)
     by_ip = proof.pair_findings(
-        "dev", "consumer", proven(counters_after=counters(ip=int(4.04 * MIB))), OVER_UCX
+        "dev", "consumer", proven(counters_after=counters(ip=int(4.04 * MIB))), OVER_UCX, vllm
     )
     assert by_ip[-1].message.endswith(
         "the interface's counters saw 4 MiB arrive, NIXL moved 4 MiB (ratio 1.010)"
@@ -172,7 +175,9 @@ def _more(text: str, name: str, count: int) -> str:
 def test_what_is_not_proven_fails_and_says_what_was_seen(
     changes: dict[str, Any], check: str, said: str
 ) -> None:
-    found = {one.check: one for one in proof.pair_findings("prod", "consumer", proven(**changes), OVER_EFA)}
+    found = {
+        one.check: one for one in proof.pair_findings("prod", "consumer", proven(**changes), OVER_EFA, vllm)
+    }
     assert {name for name, one in found.items() if one.level is Level.FAIL} == {check}
     assert said in found[check].message
     assert found[check].remedy
@@ -189,8 +194,8 @@ def test_what_is_not_proven_fails_and_says_what_was_seen(
 def test_a_request_without_an_answer_names_its_step(step: str, said: str, remedy: str) -> None:
     part = {"name": "producer", "step": step, "error": "HTTP 500 from http://10.0.0.12:8200: no"}
     for found in (
-        proof.pair_findings("prod", "consumer", part, OVER_EFA),
-        proof.router_findings("prod", part),
+        proof.pair_findings("prod", "consumer", part, OVER_EFA, vllm),
+        proof.router_findings("prod", part, vllm),
     ):
         assert [one.level for one in found] == [Level.FAIL]
         assert said in found[0].message
@@ -200,7 +205,7 @@ def test_a_request_without_an_answer_names_its_step(step: str, said: str, remedy
 def test_a_request_without_an_answer_has_the_line_of_the_log_that_tells_why() -> None:
     part = {"name": "producer", "step": "decode", "error": "HTTP 500 from http://10.0.0.12:8200: no"}
     end = "\n".join(answer("vllm/handshake-without-a-host"))
-    (found,) = proof.pair_findings("prod", "consumer", part, OVER_EFA, end)
+    (found,) = proof.pair_findings("prod", "consumer", part, OVER_EFA, vllm, end)
     assert (
         "HTTP 500 from http://10.0.0.12:8200: no. Its log: (Worker_DP0_EP0 pid=2823482) ERROR 10-16"
         in found.message
@@ -208,16 +213,19 @@ def test_a_request_without_an_answer_has_the_line_of_the_log_that_tells_why() ->
     assert "VLLM_NIXL_SIDE_CHANNEL_HOST" in found.remedy
     # A log without an error tells nothing of it.
     assert (
-        "Its log" not in proof.pair_findings("prod", "consumer", part, OVER_EFA, "GET /health 200")[0].message
+        "Its log"
+        not in proof.pair_findings("prod", "consumer", part, OVER_EFA, vllm, "GET /health 200")[0].message
     )
 
 
 def test_the_router_is_held_to_the_same_answer_and_the_same_tokens() -> None:
-    assert levels(proof.router_findings("prod", proven())) == {
+    assert levels(proof.router_findings("prod", proven(), vllm)) == {
         "answer": Level.PASS,
         "KV transfer": Level.PASS,
     }
-    wrong = proof.router_findings("prod", proven(answer="b", metrics_after=_more(AFTER, "local_compute", 1)))
+    wrong = proof.router_findings(
+        "prod", proven(answer="b", metrics_after=_more(AFTER, "local_compute", 1)), vllm
+    )
     assert levels(wrong) == {"answer": Level.FAIL, "KV transfer": Level.FAIL}
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
-from nixl_efa.service import run
+from nixl_efa.service import run, vllm
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, Way
 from nixl_efa.service.on_nodes import OnNodes
 from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
@@ -156,13 +156,13 @@ def test_engines_of_a_service_that_no_node_names_are_not_ready_and_status_says_w
 def test_stop_ends_the_engines_of_the_nodes_that_answer(pair: Pretended) -> None:
     assert pair.start().ready
     pair.silent.add("consumer")
-    report = run.stop(OnNodes(PAIR, pair.ask))
+    report = run.stop(OnNodes(PAIR, pair.ask, vllm))
     assert {where for where, _ in failed(report)} == {"consumer"}
     assert not pair.runs("producer", ENGINE_UNIT)
 
 
 def test_without_a_node_of_each_role_nothing_is_asked(pair: Pretended) -> None:
     alone = PairOutputs("trial", PAIR.nodes[1:], "")
-    nodes = replace(OnNodes(PAIR, pair.ask), pair=alone)
+    nodes = replace(OnNodes(PAIR, pair.ask, vllm), pair=alone)
     report = run.start(nodes, SERVICE, {}, Way("UCX", "", "IP"), clock=None, say=print)  # type: ignore[arg-type]
     assert ([where for where, _ in failed(report)], pair.asked) == ([""], [])

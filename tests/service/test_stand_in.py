@@ -15,6 +15,7 @@ from nixl_efa.nodes import run_command
 from nixl_efa.service import run
 from nixl_efa.service.model import Service, Way, engine_url, way_of
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.status import status as status_of
 from tests.real_nodes.conftest import Account, wait_until
 from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP
 
@@ -96,7 +97,7 @@ def test_a_service_is_ready_when_it_is_proven(nodes: OnNodes, account: Account) 
         ("", "KV transfer"),
     ]
     assert told[-1] == "Starting the router on consumer ..."
-    status = run.status(nodes)
+    status = status_of(nodes)
     assert [one.line() for _, one in status.found if one.level is not Level.PASS] == []
     assert (status.ready, status.service, status.url) == (True, report.service, report.url)
     before = engines(account, nodes)
@@ -125,7 +126,7 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
     assert found["back"] <= 5
     after = engines(account, nodes)
     assert (after["consumer"], after["producer"] != before["producer"]) == (before["consumer"], True)
-    status = run.status(nodes)
+    status = status_of(nodes)
     assert not status.ready
     [(_, doubt)] = [each for each in status.found if each[1].level is not Level.PASS]
     assert doubt.message == "producer started again since the proof: what they do now is not proven."
@@ -161,7 +162,7 @@ def test_what_is_not_proven_is_not_ready_and_nothing_answers(
     assert not report.ready
     assert {one for _, one in failed(report)} == {check}
     assert any(said in one.message for _, one in report.found)
-    assert not run.status(nodes).ready
+    assert not status_of(nodes).ready
     active = "systemctl is-active nixl-efa-router"
     assert account.run(nodes.router_node.instance_id, active)["StandardOutputContent"].strip() == "inactive"
 
@@ -170,7 +171,7 @@ def test_a_service_that_is_stopped_leaves_nothing_that_runs(nodes: OnNodes, acco
     report = run.stop(nodes)
     assert failed(report) == []
     assert set(engines(account, nodes).values()) == {"0"}
-    assert {one.check for _, one in run.status(nodes).found} == {"engine", "router"}
+    assert {one.check for _, one in status_of(nodes).found} == {"engine", "router"}
     log, problems = nodes.logs(nodes.pair.nodes, "nixl-efa-engine.service", 50)
     assert problems == {}
     assert all("Backend LIBFABRIC was instantiated" in one["log"].text for one in log.values())

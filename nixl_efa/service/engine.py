@@ -1,0 +1,87 @@
+"""What an engine of a service is for the product. Pure.
+
+A further engine is one module with the members of Engine (vllm.py is the first), and a line in ENGINES of engines.py.
+What prepares, starts, proves and shows a service knows no engine by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from nixl_efa.service.model import Service
+from nixl_efa.service.units import Variable
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """What an engine's log says of NIXL. backends: as often as they are named.
+
+    providers: of libfabric, each with the last line that names it (each worker has its own). fallback: the line that
+    reports a fallback to TCP. Each line is unchanged.
+    """
+
+    backends: tuple[str, ...]
+    backend_line: str
+    providers: Mapping[str, str]
+    fallback: str
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """The counters of an engine since its start: prompt tokens by their source, and what NIXL moved."""
+
+    transferred: int
+    computed: int
+    cached: int
+    nixl_bytes: int
+    failed: int
+
+    def since(self, before: Counted) -> Counted:
+        """The difference."""
+        return Counted(*(getattr(self, one) - getattr(before, one) for one in self.__slots__))
+
+
+class Engine(Protocol):
+    """The members of an engine's module."""
+
+    # By which users ask for it, and its name in messages.
+    NAME: str
+    WORDS: str
+    # The Python package that is installed on the nodes, and its version that was tried, which is the default.
+    PACKAGE: str
+    VERSION: str
+    # The path that answers with 200 while it can take requests.
+    HEALTH: str
+    # Flags that users may not set, and why.
+    REFUSED: Mapping[str, str]
+    # NAME=VALUE of its unit.
+    VARIABLES: tuple[str, ...]
+    # Patterns: of the lines of its log that read_log reads; of the beginnings of the lines of /metrics that are read.
+    LOG_LINES: str
+    METRICS: str
+
+    def command(self, service: Service, path: str, role: str) -> tuple[str | Variable, ...]:
+        """The words that start it on a node of this role. path: where the model is."""
+
+    def served_as(self, service: Service) -> str:
+        """The name by which requests ask for the model."""
+
+    def accelerators(self, flags: tuple[str, ...]) -> int:
+        """On how many accelerators of a node the weights are divided."""
+
+    def dtype(self, flags: tuple[str, ...], config: Mapping[str, object]) -> str:
+        """What the weights are computed in. config: the model's config.json."""
+
+    def read_log(self, text: str) -> Log:
+        """The log of one start."""
+
+    def lacking(self, text: str) -> tuple[str, ...]:
+        """Counters of the proof that the text of /metrics does not have."""
+
+    def counted(self, text: str) -> Counted:
+        """The counters in the text of /metrics."""
+
+    def program(self) -> str:
+        """The text of the Python program that sends the requests of the proof on a consumer's node."""
