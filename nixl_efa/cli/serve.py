@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from nixl_efa.nodes.facts import Planned
     from nixl_efa.nodes.run_command import Outcome, Script
-    from nixl_efa.service.model import Way
     from nixl_efa.service.on_nodes import OnNodes
     from nixl_efa.service.run import Report
+    from nixl_efa.service.way import Way
 
 app = typer.Typer(
     help="Serve a model: prefill on the producers, decode on the consumers, proven before it is ready.",
@@ -199,8 +199,8 @@ def _nodes(
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import run_command, verify
     from nixl_efa.nodes.facts import planned_by_node
-    from nixl_efa.service.model import way_of
     from nixl_efa.service.on_nodes import LOOKS, OnNodes
+    from nixl_efa.service.way import way_of
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     clients = clients_of(settings, profile)

@@ -12,7 +12,8 @@ from nixl_efa.nodes import nixl_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, Way
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.way import Way
 
 GIB = 1 << 30
 # vLLM's share of an accelerator's memory (--gpu-memory-utilization), and what beside the weights an engine takes of the

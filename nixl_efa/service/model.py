@@ -1,4 +1,4 @@
-"""What is served, and how KV caches should be transferred from node to node."""
+"""What is served: a model, its engine and their flags. Pure; the settings and the launch read it, too."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from nixl_efa.failure import BadInput
-from nixl_efa.nixl_backend import LIBFABRIC
-from nixl_efa.nodes.facts import Planned
-from nixl_efa.nodes.outputs import Node
-from nixl_efa.settings.parts import PRODUCER
 
 # Of an engine by its node's role, and of the router: those that the setting `service_ports` opens when it is not set.
-ENGINE_PORTS = {PRODUCER: 8100, "consumer": 8200}
+ENGINE_PORTS = {"producer": 8100, "consumer": 8200}
 ROUTER_PORT = 8000
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
-EFA, IP = "EFA", "IP"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,27 +79,3 @@ def asked(engine: str, model: str, version: str, flags: Sequence[str], refused: 
             if why := next((why for one, why in refused.items() if one.startswith(whole)), ""):
                 raise BadInput(f"{given} can't be given to {engine} here: {why}")
     return Service(engine, name, version, tuple(flags))
-
-
-@dataclass(frozen=True, slots=True)
-class Way:
-    """How KV caches should be transferred.
-
-    backend:  of NIXL. provider: libfabric's, as NIXL's log names it; empty with UCX, which names none.
-    wire:     the device whose counters must have seen the bytes: the EFA devices, or the IP interface.
-    """
-
-    backend: str
-    provider: str
-    wire: str
-
-
-def way_of(planned: Planned) -> Way:
-    """The plan for the nodes' instance type."""
-    nixl = planned.nixl
-    return Way(nixl.name, "efa" if nixl.name == LIBFABRIC else "", EFA if planned.efa_interfaces else IP)
-
-
-def engine_url(node: Node) -> str:
-    """Where a node's engine answers, for the nodes."""
-    return f"http://{node.private_ip}:{ENGINE_PORTS[node.role]}"

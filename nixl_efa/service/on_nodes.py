@@ -16,7 +16,8 @@ from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, engine_url
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
 
 Say = Callable[[str], None]

@@ -14,7 +14,7 @@ from nixl_efa.nodes.counters import IP as IP_COUNTER
 from nixl_efa.nodes.counters import counters, moved
 from nixl_efa.service.before import gib
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import EFA, Way
+from nixl_efa.service.way import EFA, Way
 
 # How much the bytes of the network devices may differ from those that NIXL counts.
 TOLERANCE = 0.05

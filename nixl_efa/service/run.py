@@ -18,17 +18,11 @@ from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
 from nixl_efa.service import before, proof
 from nixl_efa.service.before import Prepared
-from nixl_efa.service.model import (
-    ENGINE_PORTS,
-    ENGINE_UNIT,
-    ROUTER_PORT,
-    ROUTER_UNIT,
-    Service,
-    Way,
-    service_of,
-)
+from nixl_efa.service.model import ENGINE_PORTS, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Say, Seen
-from nixl_efa.service.units import ROUTER, ROUTER_VERSION, engine_unit, router_unit
+from nixl_efa.service.router import ROUTER, ROUTER_VERSION, router_unit
+from nixl_efa.service.units import engine_unit
+from nixl_efa.service.way import Way
 from nixl_efa.settings.parts import ROLES
 
 # How long an engine may load a model, how often it is looked at, how often that is told.

@@ -20,8 +20,8 @@ from nixl_efa.nodes.facts import Planned, planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.service import vllm
-from nixl_efa.service.model import IP, Way, way_of
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.way import IP, Way, way_of
 from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
 from tests.told_at_boot import P5
 

@@ -27,9 +27,10 @@ from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.service import run, vllm
 from nixl_efa.service.engine import Counted
-from nixl_efa.service.model import Service, engine_url
+from nixl_efa.service.model import Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import status as status_of
+from nixl_efa.service.way import engine_url
 from tests.real_nodes.conftest import BUCKET, Account, boot, wait_until
 from tests.service.conftest import PLANNED, ROOT, WAY, first_boot, on
 

@@ -15,7 +15,8 @@ from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.parse import Nixl
 from nixl_efa.service import before, vllm
 from nixl_efa.service.before import GIB, Prepared
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, asked, service_of, way_of
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, asked, service_of
+from nixl_efa.service.way import way_of
 from tests.nodes.conftest import p5_facts, p5_plan
 
 __all__ = ["p5_facts", "p5_plan"]

@@ -11,7 +11,7 @@ import pytest
 from nixl_efa.findings import Finding, Level
 from nixl_efa.service import proof, vllm
 from nixl_efa.service.engine import Counted
-from nixl_efa.service.model import EFA, IP, Way
+from nixl_efa.service.way import EFA, IP, Way
 from tests.records import answer
 
 OVER_EFA, OVER_UCX = Way("LIBFABRIC", "efa", EFA), Way("UCX", "", IP)

@@ -11,8 +11,9 @@ import pytest
 from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.service import run, vllm
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, Way
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.way import Way
 from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
 
 OTHER = Service("vllm", "/models/other", "0.32.0")

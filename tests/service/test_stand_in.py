@@ -13,9 +13,10 @@ from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.service import run
-from nixl_efa.service.model import Service, Way, engine_url, way_of
+from nixl_efa.service.model import Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import status as status_of
+from nixl_efa.service.way import Way, engine_url, way_of
 from tests.real_nodes.conftest import Account, wait_until
 from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP
 

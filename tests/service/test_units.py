@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from nixl_efa.nodes.outputs import Node, PairOutputs
-from nixl_efa.service import units, vllm
+from nixl_efa.service import router, units, vllm
 from nixl_efa.service.model import Service
-from nixl_efa.service.units import Variable, engine_unit, router_command, word
+from nixl_efa.service.router import router_command
+from nixl_efa.service.units import Variable, engine_unit, word
 
 PAIR = PairOutputs(
     "prod",
@@ -126,4 +127,4 @@ def test_a_token_without_its_name_is_in_no_output(tmp_path: Path) -> None:
 
 def test_the_routers_version_is_the_one_of_the_tests() -> None:
     wanted = (Path(__file__).parent / "router-requirements.txt").read_text(encoding="utf-8").splitlines()
-    assert f"{units.ROUTER}=={units.ROUTER_VERSION}" in wanted
+    assert f"{router.ROUTER}=={router.ROUTER_VERSION}" in wanted

@@ -1,0 +1,36 @@
+"""How KV caches should be transferred from node to node, and where engines answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nixl_efa.nixl_backend import LIBFABRIC
+from nixl_efa.nodes.facts import Planned
+from nixl_efa.nodes.outputs import Node
+from nixl_efa.service.model import ENGINE_PORTS
+
+EFA, IP = "EFA", "IP"
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How KV caches should be transferred.
+
+    backend:  of NIXL. provider: libfabric's, as NIXL's log names it; empty with UCX, which names none.
+    wire:     the device whose counters must have seen the bytes: the EFA devices, or the IP interface.
+    """
+
+    backend: str
+    provider: str
+    wire: str
+
+
+def way_of(planned: Planned) -> Way:
+    """The plan for the nodes' instance type."""
+    nixl = planned.nixl
+    return Way(nixl.name, "efa" if nixl.name == LIBFABRIC else "", EFA if planned.efa_interfaces else IP)
+
+
+def engine_url(node: Node) -> str:
+    """Where a node's engine answers, for the nodes."""
+    return f"http://{node.private_ip}:{ENGINE_PORTS[node.role]}"
