@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
+from nixl_efa.service.measured import Measured
 from nixl_efa.service.model import Service
 from nixl_efa.service.units import Variable
 
@@ -62,8 +63,9 @@ class Engine(Protocol):
     LOG_LINES: str
     METRICS: str
 
-    def command(self, service: Service, path: str, role: str) -> tuple[str | Variable, ...]:
-        """The words that start it on a node of this role. path: where the model is."""
+    def command(self, service: Service, path: str, role: str, planned: str) -> tuple[str | Variable, ...]:
+        """The words that start it on a node of this role. path: where the model is. planned: the engine's settings of
+        its KV transfer on that node (PAIR_KV_TRANSFER_CONFIG)."""
 
     def served_as(self, service: Service) -> str:
         """The name by which requests ask for the model."""
@@ -84,4 +86,13 @@ class Engine(Protocol):
         """The counters in the text of /metrics."""
 
     def program(self) -> str:
-        """The text of the Python program that sends the requests of the proof on a consumer's node."""
+        """The text of the Python program that sends the requests of the proof, or of a measurement, on a consumer's
+        node."""
+
+    def load(
+        self, *, prompt_tokens: int, output_tokens: int, concurrency: int, requests: int, seed: int
+    ) -> tuple[str, ...]:
+        """The flags of its load tool: so many requests with so many tokens each, `concurrency` at a time."""
+
+    def measured(self, document: Mapping[str, Any]) -> Measured:
+        """What that program has measured. KeyError, ValueError or TypeError if its document has another form."""

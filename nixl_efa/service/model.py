@@ -15,6 +15,8 @@ from nixl_efa.failure import BadInput
 ENGINE_PORTS = {"producer": 8100, "consumer": 8200}
 ROUTER_PORT = 8000
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
+# How KV caches go: as planned for the nodes; by UCX over TCP on purpose; not at all, in one engine that does all.
+PLANNED, BY_TCP, NO_TRANSFER = "planned", "tcp", "none"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +25,22 @@ class Service:
 
     model:   a hub's name, a folder of the nodes ("/models/x") or an S3 folder ("s3://bucket/x").
     version: of the engine's package. flags: the engine's own.
+    transfer: PLANNED; the others are for measurements (`nixl-efa bench`).
     """
 
     engine: str
     model: str
     version: str
     flags: tuple[str, ...] = ()
+    transfer: str = PLANNED
 
     @property
     def text(self) -> str:
         """The file's content."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        told = asdict(self)
+        if self.transfer == PLANNED:
+            del told["transfer"]
+        return json.dumps(told, indent=1) + "\n"
 
     def command(self, environment: str) -> str:
         """The command that asks for it."""
@@ -50,6 +57,7 @@ def service_of(document: dict[str, Any]) -> Service | None:
             str(document["model"]),
             str(document["version"]),
             tuple(map(str, document["flags"])),
+            str(document.get("transfer", PLANNED)),
         )
     except (KeyError, TypeError):
         return None

@@ -7,7 +7,7 @@ proven.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nixl_efa.clock import Clock
@@ -18,11 +18,19 @@ from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
 from nixl_efa.service import before, proof
 from nixl_efa.service.before import Prepared
-from nixl_efa.service.model import ENGINE_PORTS, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service, service_of
+from nixl_efa.service.model import (
+    ENGINE_PORTS,
+    ENGINE_UNIT,
+    NO_TRANSFER,
+    ROUTER_PORT,
+    ROUTER_UNIT,
+    Service,
+    service_of,
+)
 from nixl_efa.service.on_nodes import OnNodes, Say, Seen
 from nixl_efa.service.router import ROUTER, ROUTER_VERSION, router_unit
 from nixl_efa.service.units import engine_unit
-from nixl_efa.service.way import Way
+from nixl_efa.service.way import Way, way_by
 from nixl_efa.settings.parts import ROLES
 
 # How long an engine may load a model, how often it is looked at, how often that is told.
@@ -72,6 +80,7 @@ def start(
 ) -> Report:
     """Starts the service and proves it. planned: by node. again: engines that run are started again.
 
+    A service without KV transfer is one engine on the router's node, without a router; the other engines end.
     Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
     the engines as they are, and no router that is not proven.
     """
@@ -80,6 +89,11 @@ def start(
     if missing := [role for role in ROLES if not nodes.pair.of_role(role)]:
         report.add("", failed("nodes", f"there is no {missing[0]}.", "A service needs one of each role."))
         return report
+    unified = service.transfer == NO_TRANSFER
+    if unified:
+        others = [node.name for node in nodes.pair.nodes if node != nodes.router_node]
+        report.add_all(nodes.stop(dict.fromkeys(others, (ENGINE_UNIT,))))
+        nodes = replace(nodes, pair=replace(nodes.pair, nodes=(nodes.router_node,)))
     ready = _before(nodes, service, planned, way, report, say)
     if report.is_stopped:
         return report
@@ -87,9 +101,14 @@ def start(
     if report.is_stopped:
         return report
     seen = _wait(nodes, started, report, clock, say)
+    way = way_by(service, way)
     for name, one in seen.items():
-        report.add(name, *proof.log_findings(report.environment, one.engine.log, way, nodes.engine))
+        if not unified:
+            report.add(name, *proof.log_findings(report.environment, one.engine.log, way, nodes.engine))
     if report.is_stopped:
+        return report
+    if unified:
+        report.ready = True
         return report
     _prove(nodes, service, way, max(one.vocabulary for one in ready.values()), seen, report, clock, say)
     return report
@@ -167,7 +186,9 @@ def _engines(
             nodes.engine.WORDS,
             report.environment,
             node.role,
-            nodes.engine.command(service, found[node.name].path, node.role),
+            nodes.engine.command(
+                service, found[node.name].path, node.role, found[node.name].kv_transfer_config
+            ),
             (*nodes.engine.VARIABLES, f"HF_HOME={found[node.name].hub}"),
         )
         for node in chosen

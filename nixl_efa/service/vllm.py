@@ -5,13 +5,17 @@ Seen with 0.32.0 (tests/recorded/vllm).
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+from nixl_efa.nixl_backend import UCX
 from nixl_efa.nodes import nixl_log
 from nixl_efa.service.engine import Counted, Log
-from nixl_efa.service.model import ENGINE_PORTS, Service
+from nixl_efa.service.measured import PERCENTS, Measured, Percentiles, percentiles
+from nixl_efa.service.model import BY_TCP, ENGINE_PORTS, NO_TRANSFER, PLANNED, Service
 from nixl_efa.service.units import VENV, Variable
 
 NAME, WORDS = "vllm", "vLLM"
@@ -63,6 +67,7 @@ def _last(lines: list[str], pattern: str) -> str:
 _TOKENS = "prompt_tokens_by_source_total"
 _SOURCES = ("external_kv_transfer", "local_compute", "local_cache_hit")
 _FAILURES = ("nixl_num_failed_transfers_total", "nixl_num_failed_notifications_total")
+_FAILED = (*_FAILURES, "nixl_num_kv_expired_reqs_total")
 
 
 def lacking(text: str) -> tuple[str, ...]:
@@ -83,28 +88,41 @@ def counted(text: str) -> Counted:
         key = f"{name} {source[1]}" if source else name
         sums[key] = sums.get(key, 0.0) + float(value)
     transferred, computed, cached = (int(sums.get(f"{_TOKENS} {source}", 0)) for source in _SOURCES)
-    failures = (*_FAILURES, "nixl_num_kv_expired_reqs_total")
     return Counted(
         transferred=transferred,
         computed=computed,
         cached=cached,
         nixl_bytes=int(sums.get("nixl_bytes_transferred_sum", 0)),
-        failed=int(sum(sums.get(one, 0) for one in failures)),
+        failed=int(sum(sums.get(one, 0) for one in _FAILED)),
     )
 
 
-def command(service: Service, path: str, role: str) -> tuple[str | Variable, ...]:
-    """The words that start the engine on a node of this role. path: where the model is."""
+def command(service: Service, path: str, role: str, planned: str) -> tuple[str | Variable, ...]:
+    """The words that start the engine on a node of this role. path: where the model is. planned: the node's
+    PAIR_KV_TRANSFER_CONFIG."""
     return (
+        # UCX's own choice among several transports may be EFA; cuda_copy is for the memory of GPUs.
+        *(("/usr/bin/env", "UCX_TLS=tcp,cuda_copy,sm,self") if service.transfer == BY_TCP else ()),
         f"{VENV}/bin/vllm",
         "serve",
         path,
         *("--served-model-name", service.model),
         *("--host", "0.0.0.0"),  # the security group decides who can reach it
         *("--port", str(ENGINE_PORTS[role])),
-        *("--kv-transfer-config", Variable("PAIR_KV_TRANSFER_CONFIG")),
+        *_kv_transfer(service, planned),
         *service.flags,
     )
+
+
+def _kv_transfer(service: Service, planned: str) -> tuple[str | Variable, ...]:
+    """The flag that says how KV caches go; none for an engine that does prefill and decode alone."""
+    if service.transfer == NO_TRANSFER:
+        return ()
+    if service.transfer == PLANNED:
+        return ("--kv-transfer-config", Variable("PAIR_KV_TRANSFER_CONFIG"))
+    told = json.loads(planned)
+    told["kv_connector_extra_config"]["backends"] = [UCX]
+    return ("--kv-transfer-config", json.dumps(told, separators=(",", ":")))
 
 
 def served_as(service: Service) -> str:
@@ -141,6 +159,63 @@ def _value(flags: tuple[str, ...], names: tuple[str, ...]) -> str:
     return found
 
 
+def load(
+    *, prompt_tokens: int, output_tokens: int, concurrency: int, requests: int, seed: int
+) -> tuple[str, ...]:
+    """The flags of `vllm bench serve`: random prompts, and answers of exactly this length."""
+    return (
+        *("--backend", "openai", "--endpoint", "/v1/completions", "--dataset-name", "random"),
+        *("--random-input-len", str(prompt_tokens), "--random-output-len", str(output_tokens)),
+        *("--num-prompts", str(requests), "--max-concurrency", str(concurrency), "--seed", str(seed)),
+        *("--ignore-eos", "--temperature", "0", "--disable-tqdm"),
+        *("--percentile-metrics", "ttft,tpot,itl,e2el"),
+        *("--metric-percentiles", ",".join(map(str, PERCENTS))),
+    )
+
+
+def measured(document: Mapping[str, Any]) -> Measured:
+    """What vllm_prove.py has measured: the result of `vllm bench serve`, and the metrics that moved meanwhile."""
+    result, moved = document["result"], document["metrics"]
+    by_source = (int(moved.get(f"vllm:{_TOKENS} {source}", 0)) for source in _SOURCES)
+    transferred, computed, cached = by_source
+    transfers = int(moved.get("vllm:nixl_xfer_time_seconds_count", 0))
+    bucket = "vllm:nixl_xfer_time_seconds_bucket "
+    seconds = {
+        float(name.removeprefix(bucket)): float(count)
+        for name, count in moved.items()
+        if name.startswith(bucket)
+    }
+    kv = percentiles(seconds)
+    mean = moved["vllm:nixl_xfer_time_seconds_sum"] / transfers * 1000 if transfers else None
+    has_more = result["total_output_tokens"] > result["completed"]
+
+    def of(what: str) -> Percentiles:
+        return Percentiles(*(float(result[f"p{one}_{what}_ms"]) for one in PERCENTS))
+
+    return Measured(
+        seconds=float(result["duration"]),
+        answered=int(result["completed"]),
+        failed=int(result["failed"]),
+        prompt_tokens=int(result["total_input_tokens"]),
+        output_tokens=int(result["total_output_tokens"]),
+        requests_per_s=float(result["request_throughput"]),
+        output_tokens_per_s=float(result["output_throughput"]),
+        tokens_per_s=float(result["total_token_throughput"]),
+        ttft_ms=of("ttft"),
+        tpot_ms=of("tpot") if has_more else None,
+        itl_ms=of("itl") if has_more else None,
+        e2el_ms=of("e2el"),
+        transferred=transferred,
+        computed=computed,
+        cached=cached,
+        transfers=transfers,
+        nixl_bytes=int(moved.get("vllm:nixl_bytes_transferred_sum", 0)),
+        kv_ms=Percentiles(kv.p50 * 1000, kv.p95 * 1000, kv.p99 * 1000) if kv else None,
+        kv_mean_ms=mean,
+        failed_transfers=int(sum(moved.get(f"vllm:{one}", 0) for one in _FAILED)),
+    )
+
+
 def program() -> str:
-    """The program that sends the requests of the proof on a consumer's node."""
+    """The program that sends the requests of the proof, or of a measurement, on a consumer's node."""
     return Path(__file__).with_name("vllm_prove.py").read_text(encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Requests that prove a vLLM service, from a consumer's node: what was answered, and what was counted meanwhile.
+"""Requests that prove or measure a vLLM service, from a consumer's node: what was answered and counted meanwhile.
 
-A node runs it with the standard library. Argument: a JSON document:
+A node runs it with the standard library. Argument: a JSON document. To prove:
   own          URL of this node's engine
   producers    name, url and address of each
   consumers    url of each
@@ -15,7 +15,14 @@ stdout is one JSON document, in which `proofs` has one of each producer, or of t
   seconds         the second answer's
   metrics_before, metrics_after      of this node's engine (of all consumers), the lines that count
   counters_before, counters_after    of the EFA devices, and of the IP interface that leads to the producer
-Prompts are tokens by chance, new in each run, so that no engine has them in a cache. Nothing is decided here.
+Prompts are tokens by chance, new in each run, so that no engine has them in a cache.
+To measure:
+  own          as above; url: whom vLLM's own load tool asks; load: its flags
+  unit         of systemd, in which it runs, so that it can be ended
+  engines      URLs whose metrics count; address: to which the IP interface leads whose bytes are counted
+stdout: error (empty: none), seconds, result (what the tool has written, but for its lists), and what was counted
+meanwhile: metrics (name and label, of all engines together), counters (as above).
+Nothing is decided here.
 """
 
 from __future__ import annotations
@@ -24,9 +31,13 @@ import fcntl
 import json
 import os
 import random
+import re
+import shlex
 import socket
 import struct
+import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -40,6 +51,10 @@ PROMPT_TOKENS, ANSWER_TOKENS = 1000, 16
 WARM_UPS = 3
 ANSWER_SECONDS, COUNT_SECONDS = 300.0, 5.0
 _METRICS = ("vllm:prompt_tokens_by_source_total", "vllm:nixl_")
+# Of these, what a measurement tells.
+COUNTED = (
+    r"vllm:(prompt_tokens_by|nixl_xfer_time_seconds_|nixl_bytes_transferred_|nixl_num_(failed|kv_expired))"
+)
 _SIOCGIFADDR = 0x8915
 # A proxy of the environment is for the hub.
 _DIRECTLY = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -76,7 +91,7 @@ def ask(step: str, url: str, body: dict[str, Any] | None = None) -> Any:
         raise ProofError(step, f"no answer from {url}: {error}") from None
 
 
-def metrics(urls: list[str]) -> str:
+def metrics(urls: list[str], *, buckets: bool = False) -> str:
     """The lines that count, of engines."""
     found = []
     for url in urls:
@@ -85,7 +100,7 @@ def metrics(urls: list[str]) -> str:
                 lines = answer.read().decode("utf-8", "replace").splitlines()
         except OSError as error:
             raise ProofError("metrics", f"no metrics from {url}: {error}") from None
-        found += [one for one in lines if one.startswith(_METRICS) and "_bucket{" not in one]
+        found += [one for one in lines if one.startswith(_METRICS) and (buckets or "_bucket{" not in one)]
     return "\n".join(found)
 
 
@@ -97,7 +112,9 @@ def counters(address: str, root: str = "") -> str:
         if _read(f"{folder}/{device}/device/vendor") != "0x1d0f":
             continue
         counted = f"{folder}/{device}/ports/1/hw_counters"
-        values = [f"{name}={_read(f'{counted}/{name}')}" for name in sorted(os.listdir(counted))]
+        # Bytes alone: 32 devices, with all that they count, are more than Run Command gives.
+        names = sorted(one for one in os.listdir(counted) if one.endswith("_bytes"))
+        values = [f"{name}={_read(f'{counted}/{name}')}" for name in names]
         lines.append(" ".join([device, *values]))
     if interface := leading_to(address):
         statistics = f"{root}/sys/class/net/{interface}/statistics"
@@ -105,6 +122,21 @@ def counters(address: str, root: str = "") -> str:
             f"net/{interface} tx_bytes={_read(f'{statistics}/tx_bytes')} rx_bytes={_read(f'{statistics}/rx_bytes')}"
         )
     return "\n".join(lines)
+
+
+def difference(before: str, after: str) -> str:
+    """Counters that have moved, in the same form."""
+    known = {one.split()[0]: dict(_pairs(one)) for one in before.splitlines()}
+    lines = []
+    for device, values in ((one.split()[0], _pairs(one)) for one in after.splitlines()):
+        moved = [(name, value - known.get(device, {}).get(name, value)) for name, value in values]
+        lines.append(" ".join([device, *(f"{name}={value}" for name, value in moved if value)]))
+    return "\n".join(lines)
+
+
+def _pairs(line: str) -> list[tuple[str, int]]:
+    pairs = (one.partition("=") for one in line.split()[1:])
+    return [(name, int(value)) for name, _, value in pairs if value.isdecimal()]
 
 
 def _read(path: str) -> str:
@@ -218,8 +250,85 @@ def _transfers(lines: str) -> float:
     return sum(float(one.rpartition(" ")[2]) for one in counts)
 
 
+def samples(urls: list[str]) -> dict[str, float]:
+    """What is counted of KV transfers, the histograms' buckets too: by name and by the label that tells samples of one
+    engine apart, the sum of all engines."""
+    found: dict[str, float] = {}
+    for name, labels, value in re.findall(
+        r"^(\S+)\{(.*)\} (\S+)$", metrics(urls, buckets=True), re.MULTILINE
+    ):
+        if re.match(COUNTED, name):
+            label = re.search(r'\b(?:source|le)="([^"]*)"', labels)
+            key = f"{name} {label[1]}" if label else name
+            found[key] = found.get(key, 0.0) + float(value)
+    return found
+
+
+def environment() -> list[str]:
+    """Of the load tool's unit: this program's own variables, which those of /etc/nixl-efa are among, and where the
+    engine keeps models. By name: the value of a token is in no command line."""
+    told = run("systemctl", "show", "nixl-efa-engine.service", "--property=Environment", "--value")
+    for one in shlex.split(told):
+        name, _, value = one.partition("=")
+        os.environ.setdefault(name, value)
+    return [f"--setenv={name}" for name in sorted(os.environ) if re.fullmatch(r"[A-Za-z]\w*", name)]
+
+
+def run(*command: str) -> str:
+    """What a command prints; of one that can't be run nothing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    except OSError:
+        return ""
+
+
+def measured(given: dict[str, Any]) -> dict[str, Any]:
+    """One run of the load tool."""
+    url, urls, address = given["url"], given["engines"], given["address"]
+    try:
+        served = ask("models", f"{given['own']}/v1/models")["data"][0]
+        before, seen = samples(urls), counters(address)
+    except ProofError as error:
+        return {"error": str(error)}
+    vllm = f"{os.path.dirname(sys.executable)}/vllm"
+    with tempfile.TemporaryDirectory() as folder:
+        told = f"{folder}/result.json"
+        command = [
+            *("systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={given['unit']}"),
+            *environment(),
+            # A proxy is for the hub, whose files are there by now.
+            *("--setenv=no_proxy=*", "--setenv=HF_HUB_OFFLINE=1"),
+            *(vllm, "bench", "serve", "--base-url", url, *given["load"]),
+            # The tokenizer is where the engine has it.
+            *("--model", served.get("root") or served["id"], "--served-model-name", served["id"]),
+            *("--save-result", "--result-dir", folder, "--result-filename", "result.json"),
+        ]
+        begun = time.monotonic()
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+        seconds = round(time.monotonic() - begun, 3)
+        lines = [one.strip() for one in (done.stderr or done.stdout).splitlines() if one.strip()]
+        if done.returncode or not os.path.exists(told):
+            return {"error": "".join(lines[-1:]) or f"exit code {done.returncode}"}
+        with open(told, encoding="utf-8") as file:
+            result = {key: value for key, value in json.load(file).items() if not isinstance(value, list)}
+    time.sleep(COUNT_SECONDS)  # an engine writes what it has counted with its next step
+    try:
+        after = samples(urls)
+    except ProofError as error:
+        return {"error": str(error)}
+    return {
+        "error": "",
+        "seconds": seconds,
+        "result": result,
+        "metrics": {key: value - before.get(key, 0.0) for key, value in after.items()},
+        "counters": difference(seen, counters(address)),
+    }
+
+
 def main(given: dict[str, Any]) -> dict[str, Any]:
-    """All proofs."""
+    """One measurement, or all proofs."""
+    if "load" in given:
+        return measured(given)
     own, router, producers = given["own"], given["router"], given["producers"]
     try:
         prompts = Prompts(own, given["vocabulary"])

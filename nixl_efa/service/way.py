@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nixl_efa.nixl_backend import LIBFABRIC
+from nixl_efa.nixl_backend import LIBFABRIC, UCX
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.service.model import ENGINE_PORTS
+from nixl_efa.service.model import BY_TCP, ENGINE_PORTS, Service
 
 EFA, IP = "EFA", "IP"
 
@@ -23,6 +23,11 @@ class Way:
     backend: str
     provider: str
     wire: str
+
+
+def way_by(service: Service, planned: Way) -> Way:
+    """How KV caches should go in this service. planned: for the nodes."""
+    return Way(UCX, "", IP) if service.transfer == BY_TCP else planned
 
 
 def way_of(planned: Planned) -> Way:

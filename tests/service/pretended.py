@@ -27,6 +27,7 @@ PAIR = PairOutputs(
 )
 SERVICE = Service("vllm", "/models/x", "0.32.0", ("--max-model-len", "4096"))
 LOG = "\n".join(answer("nixl/backend-starts-1.5-tcp"))
+UCX_LOG = "\n".join(answer("vllm/engine-start-0.32-ucx"))
 METRICS = answer("vllm/metrics-0.32-decode")
 FACTS = "@@ begin nixl\nnixl 1.5.0 LIBFABRIC provider=tcp\n@@ end nixl 0\n"
 
@@ -46,13 +47,12 @@ class Pretended:
     def begin(self, node: str, unit: str, **changes: Any) -> None:
         """Starts a unit."""
         self._starts += 1
-        log = LOG if unit == ENGINE_UNIT else ""
         self.units[node, unit] = {
             "state": "active",
             "restarts": 0,
             "invocation": f"{node}-{self._starts}",
             "healthy": True,
-            "log": log,
+            "log": LOG if unit == ENGINE_UNIT else "",
             "end": "the last line",
             "metrics": "",
             **changes,
@@ -62,12 +62,12 @@ class Pretended:
         """Whether a unit runs."""
         return self.units.get((node, unit), {}).get("state") == "active"
 
-    def start(self, **more: Any) -> run.Report:
+    def start(self, service: Service = SERVICE, **more: Any) -> run.Report:
         """`nixl-efa serve start`."""
         planned = {node.name: OVER_EFA for node in PAIR.nodes}
         return run.start(
             OnNodes(PAIR, self.ask, vllm),
-            SERVICE,
+            service,
             planned,
             OVER_TCP,
             clock=FakeClock(),
@@ -127,10 +127,13 @@ class Pretended:
         )
 
     def _start(self, node: str, script: Script) -> str:
-        unit, _, service, *_ = script.arguments
+        unit, text, service, *_ = script.arguments
         if service:
             self.services[node] = base64.b64decode(service).decode()
-        self.begin(node, unit)
+        command = base64.b64decode(text).decode()
+        logs = {"--kv-transfer-config": LOG, r"\"backends\":[\"UCX\"]": UCX_LOG}
+        log = [log for words, log in logs.items() if words in command]
+        self.begin(node, unit, log="".join(log[-1:]))
         return "@@ begin started\n\n@@ end started 0\n"
 
     def _stop(self, node: str, script: Script) -> str:

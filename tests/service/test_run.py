@@ -11,7 +11,7 @@ import pytest
 from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.service import run, vllm
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
+from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way
 from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
@@ -40,6 +40,25 @@ def test_a_start_in_order(pair: Pretended) -> None:
     assert json.loads(pair.proven)["engines"] == engines
     assert pair.start().ready
     assert engines == {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in engines}
+
+
+def test_a_service_without_kv_transfer_is_one_engine_and_the_next_start_is_of_all(pair: Pretended) -> None:
+    assert pair.start().ready
+    assert pair.start(replace(SERVICE, transfer=NO_TRANSFER)).ready
+    assert [name for (name, _) in pair.units] == ["consumer"]
+    assert pair.units["consumer", ENGINE_UNIT]["log"] == ""
+    assert (pair.proven, pair.start().ready) == ("", True)
+    assert pair.runs("producer", ENGINE_UNIT)
+
+
+def test_kv_caches_over_tcp_on_purpose_are_proven_as_such(pair: Pretended) -> None:
+    """And the engines of the one are not taken for those of the other."""
+    by_tcp = pair.start(replace(SERVICE, transfer=BY_TCP))
+    assert (failed(by_tcp), by_tcp.ready) == ([], True)
+    assert next(one.message for _, one in by_tcp.found if one.check == "backend").startswith("UCX: ")
+    first = pair.units["consumer", ENGINE_UNIT]["invocation"]
+    assert pair.start().ready
+    assert pair.units["consumer", ENGINE_UNIT]["invocation"] != first
 
 
 def another_service(pair: Pretended) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.service import router, units, vllm
-from nixl_efa.service.model import Service
+from nixl_efa.service.model import BY_TCP, NO_TRANSFER, Service, service_of
 from nixl_efa.service.router import router_command
 from nixl_efa.service.units import Variable, engine_unit, word
 
@@ -43,7 +45,7 @@ def test_the_router_knows_every_engine_and_looks_at_it_as_it_should() -> None:
 
 def test_the_engine_is_told_its_role_by_the_nodes_environment() -> None:
     service = Service("vllm", "s3://b/x", "0.32.0", ("--hf-overrides", '{"a": "50 %"}'))
-    command = vllm.command(service, "/opt/dlami/nvme/models/b/x", "consumer")
+    command = vllm.command(service, "/opt/dlami/nvme/models/b/x", "consumer", "")
     unit = engine_unit("vLLM", "prod", "consumer", command, vllm.VARIABLES)
     (line,) = [one for one in unit.splitlines() if one.startswith("ExecStart=")]
     assert '"serve" "/opt/dlami/nvme/models/b/x" "--served-model-name" "s3://b/x"' in line
@@ -53,6 +55,26 @@ def test_the_engine_is_told_its_role_by_the_nodes_environment() -> None:
     files = [one for one in unit.splitlines() if one.startswith("EnvironmentFile=")]
     assert files == ["EnvironmentFile=/etc/nixl-efa/env", "EnvironmentFile=-/etc/nixl-efa/service.env"]
     assert 'Environment="NIXL_LOG_LEVEL=INFO"' in unit
+
+
+def test_for_a_measurement_an_engine_goes_by_ucx_over_tcp_or_has_no_kv_transfer() -> None:
+    """What else the node's own settings say stays."""
+    node = '{"kv_role":"kv_consumer","kv_buffer_device":"cpu","kv_connector_extra_config":{"backends":["LIBFABRIC"]}}'
+    by_tcp = vllm.command(Service("vllm", "/x", "0.32.0", transfer=BY_TCP), "/x", "consumer", node)
+    assert by_tcp[:2] == ("/usr/bin/env", "UCX_TLS=tcp,cuda_copy,sm,self")
+    told = json.loads(str(by_tcp[by_tcp.index("--kv-transfer-config") + 1]))
+    assert told == {**json.loads(node), "kv_connector_extra_config": {"backends": ["UCX"]}}
+    alone = vllm.command(Service("vllm", "/x", "0.32.0", transfer=NO_TRANSFER), "/x", "consumer", node)
+    assert alone[0] == "/opt/nixl-efa/venv/bin/vllm"
+    assert "--kv-transfer-config" not in alone
+
+
+def test_a_file_of_a_service_for_users_says_nothing_of_its_kv_transfer() -> None:
+    """Nodes may have one from before there was a choice: engines that run for it are not started again."""
+    service = Service("vllm", "/x", "0.32.0")
+    assert "transfer" not in json.loads(service.text)
+    for one in (service, replace(service, transfer=BY_TCP)):
+        assert service_of(json.loads(one.text)) == one
 
 
 @pytest.mark.parametrize(
