@@ -1,5 +1,6 @@
 # make rehearse    the main job, on a local AWS: buy a Capacity Block, deploy nixl-efa-prod into it, look, destroy
 #                  ENV=dev: another environment; KEEP=1: leave it; REAL=1: with nodes that boot (Linux, root);
+#                  SERVE=1: these also serve a model (a real vLLM, 3.7 GB at the first run);
 #                  CDK=cdktn: by CDK Terrain in place of cdktf (synth and install take it, too)
 # make test        everything that can go wrong, tried
 # make test-matrix the same under other versions, at other moments, with other signals
@@ -86,7 +87,8 @@ $(NODE_cdktn): npm/cdktn/package-lock.json
 	@touch $@
 
 rehearse: has-terraform install
-	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep) $(if $(REAL),--real-nodes)
+	@$(if $(SERVE),scripts/fetch-serve)
+	@$(BIN)/nixl-efa rehearse $(ENV) $(if $(KEEP),--keep) $(if $(REAL),--real-nodes) $(if $(SERVE),--serve .tools/serve)
 
 synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth

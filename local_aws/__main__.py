@@ -39,7 +39,9 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     parser = _parser(name)
     given = parser.parse_args(arguments)
     start = _start(given.now, given.speed, parser)
-    run = _machines(parser) if given.machines else None
+    if given.layer is not None and not (given.machines and given.layer.is_dir()):
+        parser.error(f"--layer {given.layer}: it is a folder for the root of --machines.")
+    run = _machines(parser, given.layer) if given.machines else None
     # Blocked before the server's threads start, so that a signal ends only the wait below and interrupts nothing else.
     # A shell starts background jobs with SIGINT ignored, and sigwait never returns for an ignored signal.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
@@ -74,10 +76,10 @@ def main(arguments: Sequence[str] | None = None, name: str = "local-aws") -> Non
     _say("The local AWS has stopped; what was in it is gone.")
 
 
-def _machines(parser: _Parser) -> Run:
+def _machines(parser: _Parser, layer: Path | None) -> Run:
     try:
         tree = prepare(os.environ, _say)
-        return Run(home(os.environ), tree)
+        return Run(home(os.environ), tree, [] if layer is None else [layer.absolute()])
     except CannotBootError as error:
         parser.fail(f"--machines: {error}.")
 
@@ -109,6 +111,11 @@ def _parser(name: str) -> _Parser:
         "--machines",
         action="store_true",
         help="Let each instance boot a Debian on this machine, with its user data. Needs Linux and root.",
+    )
+    parser.add_argument(
+        "--layer",
+        type=Path,
+        help="A folder whose files lie over the root of the machines, at the same paths.",
     )
     parser.add_argument("--now", help="Start the simulated clock at this time (2026-12-01T08:00, UTC).")
     parser.add_argument(

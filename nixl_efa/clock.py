@@ -60,14 +60,18 @@ class EndpointClock(SystemClock):
         return ahead if abs(ahead) > _PRECISION else timedelta()
 
 
+def replacement_of_aws(environ: Mapping[str, str]) -> str:
+    """The URL of the server that replaces AWS, as in a rehearsal; empty if AWS itself is asked."""
+    endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")
+    ignored = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
+    return "" if ignored or _AWS.match(endpoint) else endpoint
+
+
 def clock_of(environ: Mapping[str, str]) -> Clock:
     """The clock that AWS's answers follow: this machine's clock for AWS, the server's clock if a server replaces
     AWS."""
-    endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")
-    ignored = environ.get("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "").lower() == "true"
-    if not endpoint or ignored or _AWS.match(endpoint):
-        return SystemClock()
-    return EndpointClock(endpoint)
+    endpoint = replacement_of_aws(environ)
+    return EndpointClock(endpoint) if endpoint else SystemClock()
 
 
 def _date_of(endpoint: str, otherwise: datetime) -> datetime:

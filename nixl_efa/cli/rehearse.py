@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from pathlib import Path
 from types import FrameType
 from typing import Annotated
 
@@ -30,6 +31,13 @@ def command(
         bool,
         typer.Option("--real-nodes", help="Let the nodes boot on this machine. Needs Linux, root and apt."),
     ] = False,
+    serve: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Also serve a model, on nodes that boot, with the engine in this folder (scripts/fetch-serve).",
+        ),
+    ] = None,
     port: Annotated[
         int, typer.Option(min=0, max=65535, help="Port of the local AWS; 0 takes a free one.")
     ] = 0,
@@ -51,4 +59,4 @@ def command(
     folder = project_folder().absolute()
     environ = {name: value for name, value in os.environ.items() if name not in FOREIGN}
     settings = environment_settings(environment, environ, folder)
-    rehearse(settings, Options(keep, port, real_nodes), folder, environ, sys.executable, say)
+    rehearse(settings, Options(keep, port, real_nodes, serve), folder, environ, sys.executable, say)

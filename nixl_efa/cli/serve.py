@@ -214,7 +214,7 @@ def _nodes(
     types = {one.node.name: one.instance.instance_type or launch.instance_type for one in seen.nodes}
     planned = planned_by_node(pair, launch.of_machines(types))
     # What goes over a link is what the lesser of its ends can do.
-    way = way_of(min(planned.values(), key=lambda one: one.efa_interfaces))
+    way = way_of(min(planned.values(), key=lambda one: one.efa_interfaces), os.environ)
     bucket = (
         run_command.Bucket(clients.s3(settings.region), pair.scripts_bucket) if pair.scripts_bucket else None
     )

@@ -11,6 +11,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from local_aws.machines.failure import CannotBootError
+from local_aws.machines.root import home, prepare
+from local_aws.machines.run import Run
 from nixl_efa.clock import SystemClock
 from nixl_efa.failure import Failure
 from nixl_efa.nodes import run_command
@@ -49,6 +52,17 @@ _BOOT_REPORT: Mapping[str, tuple[str, ...]] = {
 _NOT_INSTALLED = "No module named"
 # They FAIL when the boot report does: its own row, and cloud-init, of which the report is the last command.
 _OF_THE_REPORT = ("boot report", "cloud-init")
+
+
+def can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
+    """Whether machines can boot here, with what they boot from made ready and namespaces tried; says why not."""
+    try:
+        tree = prepare(environ, tell)
+        Run(home(environ), tree).close()
+    except CannotBootError as error:
+        tell(f"The nodes are simulated, since {error}.")
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

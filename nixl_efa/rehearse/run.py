@@ -12,16 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from local_aws.control import Control
-from local_aws.machines.failure import CannotBootError
-from local_aws.machines.root import home, prepare
-from local_aws.machines.run import Run
 from local_aws.machines.session import write_plugin
 from local_aws.quotas import QUOTAS
 from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.nodes import outputs
-from nixl_efa.rehearse import facts, many_nodes, real_nodes, server, workspace
+from nixl_efa.rehearse import facts, many_nodes, real_nodes, server, serving, workspace
 from nixl_efa.rehearse.block import Block, Market
 from nixl_efa.rehearse.built import running_nodes, tell_instances
 from nixl_efa.rehearse.kept import programs_of_a_user, write_shell_file
@@ -48,11 +45,15 @@ DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complet
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """keep: leave the pair and the local AWS at the end. port: 0 takes a free one. real_nodes: the nodes boot."""
+    """keep: leave the pair and the local AWS at the end. port: 0 takes a free one. real_nodes: the nodes boot.
+
+    serve: a folder with an engine, which is served on nodes that boot.
+    """
 
     keep: bool = False
     port: int = 0
     real_nodes: bool = False
+    serve: Path | None = None
 
 
 def rehearse(
@@ -63,12 +64,15 @@ def rehearse(
     Nothing outside this machine is called: the programs get the local AWS's address and keys that open nothing.
     """
     tools = find_tools(project, environ, python)
+    layer = serving.require(options.serve) if options.serve else None
     earlier = server.left_running(project / workspace.FOLDER / settings.name)
     if earlier:
         raise Failure(
             f"an earlier rehearsal of {settings.name} was kept and still runs: end it with `kill {earlier}`"
         )
-    are_real = options.real_nodes and can_boot(environ, tell)
+    are_real = (options.real_nodes or layer is not None) and real_nodes.can_boot(environ, tell)
+    if layer is not None and not are_real:
+        raise Failure("--serve needs nodes that boot.")
     space = workspace.make(project, settings)
     started = server.start(
         python,
@@ -77,12 +81,13 @@ def rehearse(
         settings.region,
         workspace.environ_of(space, settings, "", environ),
         machines=are_real,
+        layer=layer,
     )
     try:
         given = workspace.environ_of(space, settings, started.endpoint, environ)
         with terraform_environ(given) as complete:
             programs = Programs(space.folder, complete, space.log)
-            _Rehearsal(settings, tools, programs, started, space, tell).run(options.keep, are_real)
+            _Rehearsal(settings, tools, programs, started, space, tell).run(options, are_real)
     except KeyboardInterrupt:
         server.stop(started.process)
         raise Failure(
@@ -94,17 +99,6 @@ def rehearse(
         raise
     if not options.keep:
         server.stop(started.process)
-
-
-def can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
-    """Whether machines can boot here, with what they boot from made ready and namespaces tried; says why not."""
-    try:
-        tree = prepare(environ, tell)
-        Run(home(environ), tree).close()
-    except CannotBootError as error:
-        tell(f"The nodes are simulated, since {error}.")
-        return False
-    return True
 
 
 class _Rehearsal:
@@ -129,7 +123,7 @@ class _Rehearsal:
         self._grown = settings
         self._blocks: list[Block] = []
 
-    def run(self, keep: bool, are_real: bool) -> None:
+    def run(self, options: Options, are_real: bool) -> None:
         name, stack = self._settings.name, self._settings.stack_name
         self._step(f"A local AWS listens on {self._local.endpoint} (pid {self._local.process.pid})")
         if self._space.set_aside:
@@ -153,6 +147,8 @@ class _Rehearsal:
         self._command("status", name)
         if are_real:
             self._verify_real_nodes(deployed)
+            if options.serve:
+                self._serve(options.keep)
         else:
             who = f"the {launch.count} nodes" if several else "the pair"
             self._step(f"Verify {who} (the nodes' answers are simulated: there is no machine to measure on)")
@@ -162,7 +158,7 @@ class _Rehearsal:
             self._add_consumer()
         if len(self._blocks) > 1:
             self._end_a_block()
-        if keep:
+        if options.keep:
             self._tell_inferred()
             self._explain_keep(are_real)
             return
@@ -349,6 +345,18 @@ class _Rehearsal:
             raise Failure(
                 f"verify: {len(judgement.unexpected)} FAIL that this machine does not explain (above)"
             )
+
+    def _serve(self, keep: bool) -> None:
+        """A model on the nodes, proven, asked and, unless the rehearsal is kept, stopped."""
+        name, service = self._settings.name, serving.Serving(self._pair(), self._client("ssm"))
+        self._step(f"Serve a model: the provider is {serving.PROVIDER}, and each engine has one core")
+        service.prepare()
+        self._use(self._settings, serving.VARIABLES)
+        self._command("serve", "start", name, "--model", serving.MODEL, "--", *serving.FLAGS)
+        service.ask(self._tell)
+        self._command("serve", "status", name)
+        if not keep:
+            self._command("serve", "stop", name)
 
     def _pair(self) -> outputs.PairOutputs:
         # As in the workspace, wherever the state of the real pair is.

@@ -30,9 +30,18 @@ class Server:
 
 
 def start(
-    python: str, folder: Path, port: int, region: str, environ: Mapping[str, str], *, machines: bool = False
+    python: str,
+    folder: Path,
+    port: int,
+    region: str,
+    environ: Mapping[str, str],
+    *,
+    machines: bool = False,
+    layer: Path | None = None,
 ) -> Server:
     """Start it and wait until it listens. Failure with its own words when it does not.
+
+    layer: a folder that lies over the root of its machines.
 
     It is in a separate session: Ctrl-C reaches only the rehearsal, which then stops it cleanly.
     """
@@ -44,6 +53,7 @@ def start(
                 *(python, "-m", "local_aws", "--region", region),
                 *("--port", str(port), "--port-file", str(port_file)),
                 *(["--machines"] if machines else []),
+                *(["--layer", str(layer)] if layer is not None else []),
             ],
             stdout=output,
             stderr=subprocess.STDOUT,

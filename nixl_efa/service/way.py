@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from nixl_efa.clock import replacement_of_aws
 from nixl_efa.nixl_backend import LIBFABRIC, UCX
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.service.model import BY_TCP, ENGINE_PORTS, Service
 
 EFA, IP = "EFA", "IP"
+# What there is in place of EFA, as libfabric's provider: only a server that replaces AWS has such nodes.
+PROVIDER_VARIABLE = "NIXL_EFA_REHEARSED_PROVIDER"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +34,12 @@ def way_by(service: Service, planned: Way) -> Way:
     return Way(UCX, "", IP) if service.transfer == BY_TCP else planned
 
 
-def way_of(planned: Planned) -> Way:
-    """The plan for the nodes' instance type."""
+def way_of(planned: Planned, environ: Mapping[str, str]) -> Way:
+    """The plan for the nodes' instance type. environ: of the command, which in a rehearsal names another provider."""
     nixl = planned.nixl
-    return Way(nixl.name, "efa" if nixl.name == LIBFABRIC else "", EFA if planned.efa_interfaces else IP)
+    rehearsed = environ.get(PROVIDER_VARIABLE, "") if replacement_of_aws(environ) else ""
+    provider = (rehearsed or "efa") if nixl.name == LIBFABRIC else ""
+    return Way(nixl.name, provider, EFA if planned.efa_interfaces and not rehearsed else IP)
 
 
 def engine_url(node: Node) -> str:

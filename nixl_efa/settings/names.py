@@ -12,6 +12,7 @@ OTHER_VARIABLES: dict[str, str] = {
     "NIXL_EFA_CDK": "names the library of the constructs: cdktf or cdktn",
     ENVIRONMENTS_VARIABLE: "limits a run to the environments that it names",
     "NIXL_EFA_LOCK_REGION": "is the region of the journal of purchases that all machines share",
+    "NIXL_EFA_REHEARSED_PROVIDER": "is libfabric's provider between the nodes of a rehearsal, which have no EFA",
     "NIXL_EFA_TRACEBACK": "makes the command line show a traceback for an unknown error",
 }
 

@@ -110,6 +110,17 @@ def test_the_command_says_in_one_line_why_no_machine_can_boot(
     assert capsys.readouterr().err == "local-aws: --machines: machines need Linux and root.\n"
 
 
+@pytest.mark.parametrize("words", [["--machines"], []])
+def test_a_layer_is_a_folder_for_machines(
+    tmp_path: Path, words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    layer = tmp_path / "missing" if words else tmp_path
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--layer", str(layer), "--port", "0"])
+    assert ended.value.code == 2
+    assert f"--layer {layer}: it is a folder for the root of --machines." in capsys.readouterr().err
+
+
 def test_the_root_of_another_recipe_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     now = recipe.name()
     monkeypatch.setattr(recipe, "PACKAGES", (*recipe.PACKAGES, "hello"))

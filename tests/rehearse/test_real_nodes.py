@@ -11,8 +11,7 @@ from local_aws.machines.failure import CannotBootError
 from nixl_efa.failure import Failure
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import Outcome
-from nixl_efa.rehearse.real_nodes import Booted, booted_of, judge, tell_verified
-from nixl_efa.rehearse.run import can_boot
+from nixl_efa.rehearse.real_nodes import Booted, booted_of, can_boot, judge, tell_verified
 
 ALL = ["efa", "gpu", "memlock"]
 NODE = Node("producer", "producer", "i-1", "10.0.0.1", "")
@@ -133,8 +132,8 @@ def test_where_no_namespace_can_be_had_the_nodes_are_simulated_too(
     def refuse(_home: Path, _tree: Path) -> None:
         raise CannotBootError("machines can't run here: unshare: Operation not permitted")
 
-    monkeypatch.setattr("nixl_efa.rehearse.run.prepare", lambda _environ, _tell: tmp_path)
-    monkeypatch.setattr("nixl_efa.rehearse.run.Run", refuse)
+    monkeypatch.setattr("nixl_efa.rehearse.real_nodes.prepare", lambda _environ, _tell: tmp_path)
+    monkeypatch.setattr("nixl_efa.rehearse.real_nodes.Run", refuse)
     said: list[str] = []
     assert can_boot({"HOME": str(tmp_path)}, said.append) is False
     assert said == [

@@ -32,7 +32,7 @@ ROUTER = ROOT / ".tools" / "router"
 # What the machines can have: no EFA and no GPU. The real engine goes by UCX over their IP interface; the stand-in by
 # LIBFABRIC, as on AWS, but over tcp, which the settings of a rehearsal ask for.
 PLANNED: Planned = planned("g7e.8xlarge", None, 0, "1.5.0")
-WAY: Way = way_of(PLANNED)
+WAY: Way = way_of(PLANNED, {})
 OVER_EFA: Planned = planned("g7e.12xlarge", None, 1, "1.5.0")
 OVER_TCP = Way("LIBFABRIC", "tcp", IP)
 MODEL = "/models/stand-in"
@@ -100,9 +100,17 @@ def with_efa(own: PeerNode) -> Bootstrap:
 
 
 @pytest.fixture(scope="module")
-def nodes(account: Account) -> OnNodes:
-    """A pair after its first boot, NIXL installed; it was told of EFA, which the machines don't have."""
-    return on(account, PairOutputs("trial", tuple(boot(account, with_efa, "producer", "consumer")), BUCKET))
+def three(account: Account) -> OnNodes:
+    """Two producers and a consumer after their first boot, NIXL installed; they were told of EFA, which the machines
+    don't have."""
+    names = ("producer", "consumer", "producer-2")
+    return on(account, PairOutputs("trial", tuple(boot(account, with_efa, *names)), BUCKET))
+
+
+@pytest.fixture(scope="module")
+def nodes(three: OnNodes) -> OnNodes:
+    """The first two of them."""
+    return replace(three, pair=replace(three.pair, nodes=three.pair.nodes[:2]))
 
 
 def on(account: Account, pair: PairOutputs) -> OnNodes:

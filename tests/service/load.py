@@ -1,12 +1,17 @@
 """Requests to a router for some seconds, one after the other in each of several threads, on a node of a test.
 
-Arguments: SECONDS (at most) THREADS ROUTER PRODUCER (URLs) MODEL VOCABULARY TOKENS AFTER (so many seconds after the
-producer was away and is back, the load ends; 0: whatever becomes of it)
-Each answer is compared with the producer's own, asked for afterwards. stdout: JSON:
+Arguments: SECONDS and ANSWERS (at most; 0 answers: no limit) THREADS ROUTER (URL) PRODUCERS (URLs with commas) MODEL
+VOCABULARY TOKENS AFTER (so many seconds after the first producer was away and is back, the load ends; 0: whatever
+becomes of it)
+Each answer is compared with the last producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
-  late        failed requests that were begun after the producer was healthy again
-  back        seconds from its health to the first right answer; null where it was never away
+  away        whether the first producer was away meanwhile
+  begun_away  failed requests that were begun while it was
+  late        failed requests that were begun after its first right answer when it was back
+  back        seconds from its health to that answer; null where it was never away or is not back
   seconds     of each answer, sorted
+/run/load.json keeps the prompts and the answers. `load.py URL MODEL` asks an engine for them again: how many it answers
+with the same text.
 """
 
 # mypy: ignore-errors
@@ -16,15 +21,12 @@ import sys
 import threading
 import time
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 
-seconds, threads, router, producer, model, vocabulary, tokens, after = sys.argv[1:9]
-end = time.monotonic() + float(seconds)
-done = []  # (begun, ended, prompt, text or None)
-health = []  # (moment, healthy)
-ended = threading.Event()
+KEPT = "/run/load.json"
 
 
-def post(url, prompt):
+def post(url, model, prompt):
     body = {
         "model": model,
         "prompt": prompt,
@@ -39,54 +41,97 @@ def post(url, prompt):
         return json.load(told)["choices"][0]["text"]
 
 
-def load(number):
-    chance = random.Random(f"{time.time_ns()} {number}")
-    while time.monotonic() < end and not ended.is_set():
-        prompt = chance.choices(range(int(vocabulary) // 8, int(vocabulary) // 2), k=int(tokens))
-        begun = time.monotonic()
-        try:
-            text = post(router, prompt)
-        except OSError:
-            text = None
-            time.sleep(0.1)
-        done.append((begun, time.monotonic(), prompt, text))
+def same(url, model, kept):
+    """Which of the kept prompts an engine answers with the kept text."""
+    with ThreadPoolExecutor(4) as several:
+        return [
+            text == own
+            for (_, text), own in zip(
+                kept, several.map(lambda one: post(url, model, one[0]), kept), strict=True
+            )
+        ]
 
 
-def watch():
-    while time.monotonic() < end and not ended.is_set():
-        try:
-            with urllib.request.urlopen(f"{producer}/health", timeout=1) as told:
-                health.append((time.monotonic(), told.status == 200))
-        except OSError:
-            health.append((time.monotonic(), False))
-        away = [moment for moment, healthy in health if not healthy]
-        if float(after) and away and time.monotonic() > max(away) + float(after):
-            ended.set()
-        time.sleep(0.05)
+class Load:
+    """The requests, and the first producer's health meanwhile."""
+
+    def __init__(self, seconds, answers, router, producer, model, vocabulary, tokens, after):
+        self.router, self.producer, self.model = router, producer, model
+        self.among, self.tokens, self.after = range(vocabulary // 8, vocabulary // 2), tokens, after
+        self.end, self.answers = time.monotonic() + seconds, answers
+        self.done = []  # (begun, ended, prompt, text or None)
+        self.health = []  # (moment, healthy)
+        self.over = threading.Event()
+
+    def ask(self, number):
+        chance = random.Random(f"{time.time_ns()} {number}")
+        while time.monotonic() < self.end and not self.over.is_set():
+            prompt = chance.choices(self.among, k=self.tokens)
+            begun = time.monotonic()
+            try:
+                text = post(self.router, self.model, prompt)
+            except OSError:
+                text = None
+                time.sleep(0.1)
+            self.done.append((begun, time.monotonic(), prompt, text))
+            if self.answers and len(self.done) >= self.answers:
+                self.over.set()
+
+    def watch(self):
+        while time.monotonic() < self.end and not self.over.is_set():
+            try:
+                with urllib.request.urlopen(f"{self.producer}/health", timeout=1) as told:
+                    self.health.append((time.monotonic(), told.status == 200))
+            except OSError:
+                self.health.append((time.monotonic(), False))
+            away = [moment for moment, healthy in self.health if not healthy]
+            if self.after and away and time.monotonic() > max(away) + self.after:
+                self.over.set()
+            time.sleep(0.05)
+
+    def run(self, threads):
+        running = [threading.Thread(target=self.ask, args=(number,)) for number in range(threads)]
+        running.append(threading.Thread(target=self.watch))
+        for one in running:
+            one.start()
+        for one in running:
+            one.join()
 
 
-running = [threading.Thread(target=load, args=(number,)) for number in range(int(threads))]
-running.append(threading.Thread(target=watch))
-for one in running:
-    one.start()
-for one in running:
-    one.join()
-away = [moment for moment, healthy in health if not healthy]
-again = next((moment for moment, healthy in health if healthy and moment > max(away)), None) if away else None
-answered = [one for one in done if one[3] is not None]
-right = [one for one in answered if post(producer, one[2]) == one[3]]
-first = min((ended for begun, ended, _, _ in right if again and begun >= again), default=None)
-sys.stdout.write(
-    json.dumps(
-        {
-            "answered": len(answered),
-            "wrong": len(answered) - len(right),
-            "failed": len(done) - len(answered),
-            "late": sum(
-                1 for begun, _, _, text in done if text is None and again and first and begun > first
-            ),
-            "back": round(first - again, 2) if again and first else None,
-            "seconds": sorted(round(ended - begun, 3) for begun, ended, _, _ in answered),
-        }
+def main(seconds, answers, threads, router, producers, model, vocabulary, tokens, after):
+    first, last = producers.split(",")[0], producers.split(",")[-1]
+    load = Load(
+        float(seconds), int(answers), router, first, model, int(vocabulary), int(tokens), float(after)
     )
-)
+    load.run(int(threads))
+    away = [moment for moment, healthy in load.health if not healthy]
+    gone, back = (away[0], away[-1]) if away else (float("inf"), float("inf"))
+    again = next((moment for moment, healthy in load.health if healthy and moment > back), float("inf"))
+    answered = [one for one in load.done if one[3] is not None]
+    failed = [begun for begun, _, _, text in load.done if text is None]
+    kept = [(prompt, text) for _, _, prompt, text in answered]
+    with open(KEPT, "w", encoding="utf-8") as file:
+        json.dump(kept, file)
+    right = [one for one, is_same in zip(answered, same(last, model, kept), strict=True) if is_same]
+    first_right = min((ended for begun, ended, _, _ in right if begun >= again), default=float("inf"))
+    return {
+        "answered": len(answered),
+        "wrong": len(answered) - len(right),
+        "failed": len(failed),
+        "away": bool(away),
+        "begun_away": sum(gone < begun < again for begun in failed),
+        "late": sum(begun > first_right for begun in failed),
+        "back": round(first_right - again, 2) if first_right < float("inf") else None,
+        "seconds": sorted(round(ended - begun, 3) for begun, ended, _, _ in answered),
+    }
+
+
+def again(url, model):
+    with open(KEPT, encoding="utf-8") as file:
+        kept = json.load(file)
+    return {"asked": len(kept), "same": sum(same(url, model, kept))}
+
+
+if __name__ == "__main__":
+    words = sys.argv[1:]
+    sys.stdout.write(json.dumps(again(*words) if len(words) == 2 else main(*words)))

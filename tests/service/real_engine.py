@@ -1,12 +1,13 @@
 """A real vLLM (its build for CPUs) on machines that have booted, served and proven by the product: `make test-serve`.
 
-Not part of `make test`: it needs 3.6 GB and a quiet machine. Each engine has a core of its own. Figures are printed.
+Not part of `make test`: it needs 3.7 GB and a quiet machine. Each engine has a core of its own. Figures are printed.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -14,69 +15,56 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from local_aws import LocalAws
 from local_aws.machines.root import home
 from local_aws.machines.run import Run
-from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.rehearse.serving import FLAGS, MODEL, Serving
 from nixl_efa.service import run, vllm
 from nixl_efa.service.engine import Counted
-from nixl_efa.service.model import Service
+from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_PORT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import status as status_of
-from nixl_efa.service.way import engine_url
-from tests.real_nodes.conftest import BUCKET, Account, boot, wait_until
-from tests.service.conftest import PLANNED, ROOT, WAY, first_boot, on
+from nixl_efa.service.way import Way, engine_url, way_of
+from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, boot, wait_until
+from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, with_efa
 
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
-MODEL = "/models/tiny"
-SERVICE = Service("vllm", MODEL, "0.32.0", ("--enforce-eager", "--max-num-seqs", "8"))
-# Of the engine on CPUs: the memory of its KV cache, and no threads beside those of its core.
-ENGINE_ENV = """\
-VLLM_CPU_KVCACHE_SPACE=1
-VLLM_CPU_OMP_THREADS_BIND=nobind
-OMP_NUM_THREADS=1
-HF_HUB_OFFLINE=1
-DO_NOT_TRACK=1
-"""
-REQUESTS, PROOF_SECONDS, ANSWER_SECONDS, BACK_SECONDS = 200, 90.0, 1.0, 5.0
+SERVICE = Service("vllm", MODEL, vllm.VERSION, FLAGS)
+REQUESTS, PROOF_SECONDS, ANSWER_SECONDS, BACK_SECONDS, WIRE = 200, 90.0, 1.0, 5.0, (1.0, 1.05)
+ENV = "/etc/nixl-efa/env"
 
 
 def told(words: str) -> None:
     """A figure: pytest is to leave the output alone (-s)."""
-    sys.stderr.write(f"  {words}\n")
+    sys.stderr.write(f"  {time.monotonic() - BEGUN:6.1f} s  {words}\n")
+
+
+BEGUN = time.monotonic()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def at_once() -> Iterator[None]:
-    """The local AWS may be asked at once."""
+    """The local AWS may be asked at once; each look at the engines takes time from them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_command, "POLL_SECONDS", 0.2)
-        patch.setattr(run, "LOOK_SECONDS", 1.0)
+        patch.setattr(run, "LOOK_SECONDS", 2.0)
         yield
 
 
 @pytest.fixture(scope="module")
-def aws(tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAws]:
+def aws(tree: Path) -> Iterator[LocalAws]:
     """A local AWS whose instances boot with the engine."""
     subprocess.run([ROOT / "scripts/fetch-serve"], check=True)
-    more = tmp_path_factory.mktemp("more")
-    (more / "etc/nixl-efa").mkdir(parents=True)
-    more.chmod(0o755)
-    (more / "etc/nixl-efa/service.env").write_text(ENGINE_ENV, encoding="utf-8")
-    with LocalAws(run=Run(home(os.environ), tree, [more, ROOT / ".tools/serve"])) as running:
+    with LocalAws(run=Run(home(os.environ), tree, [ROOT / ".tools/serve"])) as running:
         yield running
-
-
-def without_installation(own: PeerNode) -> Bootstrap:
-    """NIXL is in the layer."""
-    return replace(first_boot(own), install_nixl=False, nixl_version="")
 
 
 @pytest.fixture(scope="module")
@@ -87,45 +75,45 @@ def power_on() -> float:
 
 @pytest.fixture(scope="module")
 def nodes(power_on: float, account: Account) -> OnNodes:
-    """A pair after its first boot, each engine on a core of its own."""
-    pair = PairOutputs("trial", tuple(boot(account, without_installation, "producer", "consumer")), BUCKET)
-    for core, node in enumerate(pair.nodes):
-        folder = "/etc/systemd/system/nixl-efa-engine.service.d"
-        pin = f"[Service]\\nCPUAffinity={core % (os.cpu_count() or 1)}\\n"
-        account.out(node.instance_id, f"mkdir -p {folder}; printf '{pin}' >{folder}/pin.conf")
+    """A pair after its first boot, each engine on a core of its own, NIXL over libfabric's tcp."""
+    pair = PairOutputs("trial", tuple(boot(account, with_efa, "producer", "consumer")), BUCKET)
+    told(f"booted, with NIXL's own installation, {time.monotonic() - power_on:.0f} s after power-on")
+    Serving(pair, account.ssm).prepare()
     return on(account, pair)
 
 
-def started(nodes: OnNodes, **changes: bool) -> run.Report:
-    planned = {node.name: PLANNED for node in nodes.pair.nodes}
-    return run.start(nodes, SERVICE, planned, WAY, clock=SystemClock(), say=told, **changes)
+def started(
+    nodes: OnNodes, service: Service = SERVICE, way: Way = OVER_TCP, *, anew: bool = False
+) -> run.Report:
+    planned = {node.name: OVER_EFA for node in nodes.pair.nodes}
+    begun = time.monotonic()
+    report = run.start(nodes, service, planned, way, clock=SystemClock(), say=told, anew=anew)
+    told(f"start: {time.monotonic() - begun:.0f} s")
+    return report
 
 
-def shown(report: run.Report) -> None:
-    for where, one in report.found:
-        told(f"{one.level.value} {one.check} {where}: {one.line()}")
+def refused(report: run.Report) -> list[tuple[str, str, str]]:
+    return [(where, one.check, one.message) for where, one in report.found if one.level is not Level.PASS]
 
 
-def load(account: Account, nodes: OnNodes, seconds: int, threads: int, after: int = 0) -> str:
-    """Requests of 200 tokens through the router, on the consumer: the command's id."""
-    words = [
-        str(seconds),
-        str(threads),
-        "http://127.0.0.1:8000",
-        engine_url(nodes.pair.nodes[0]),
-        MODEL,
-        "2048",
-    ]
-    script = f"nice python3 -c {shlex.quote(LOAD)} {shlex.join([*words, '200', str(after)])}"
+def load(account: Account, nodes: OnNodes, answers: int, threads: int, after: int = 0) -> str:
+    """Requests of 200 tokens through the router, on its node: the command's id."""
+    router = f"http://127.0.0.1:{ROUTER_PORT}"
+    words = (300, answers, threads, router, engine_url(nodes.pair.nodes[0]), MODEL, 2048, 200, after)
+    return sent(account, nodes, *map(str, words))
+
+
+def sent(account: Account, nodes: OnNodes, *words: str) -> str:
+    script = f"nice python3 -c {shlex.quote(LOAD)} {shlex.join(words)}"
     return account.send(nodes.router_node.instance_id, script, executionTimeout=["600"])
 
 
-def ended(account: Account, nodes: OnNodes, command: str) -> dict[str, object]:
+def ended(account: Account, nodes: OnNodes, command: str) -> dict[str, Any]:
     at = nodes.router_node.instance_id
-    wait_until(lambda: account.invocation(command, at)["Status"] != "InProgress", "the load's end", 500)
+    wait_until(lambda: account.invocation(command, at)["Status"] not in UNDER_WAY, "the load's end", 500)
     answer = account.invocation(command, at)
     assert answer["Status"] == "Success", answer
-    found: dict[str, object] = json.loads(answer["StandardOutputContent"])
+    found: dict[str, Any] = json.loads(answer["StandardOutputContent"])
     return found
 
 
@@ -135,66 +123,127 @@ def counted(nodes: OnNodes) -> Counted:
 
 
 def pid(account: Account, instance_id: str) -> str:
-    return account.out(instance_id, "systemctl show --property=MainPID --value nixl-efa-engine").strip()
+    return account.out(instance_id, f"systemctl show --property=MainPID --value {ENGINE_UNIT}").strip()
+
+
+def number(account: Account, instance_id: str, script: str) -> int:
+    return int(account.out(instance_id, script))
 
 
 def test_the_first_proven_answer(nodes: OnNodes, power_on: float) -> None:
     report = started(nodes)
-    shown(report)
-    assert [one for _, one in report.found if one.level is not Level.PASS] == []
-    assert report.ready
     took = time.monotonic() - power_on
+    for where, one in report.found:
+        told(f"{one.level.value} {one.check} {where}: {one.line()}")
+    assert refused(report) == []
+    assert report.ready
+    [wire] = [one.message for _, one in report.found if one.check == "wire"]
+    [ratio] = re.findall(r"ratio ([\d.]+)", wire)
+    assert WIRE[0] <= float(ratio) <= WIRE[1]
     told(f"first proven answer {took:.0f} s after power-on")
     assert took <= PROOF_SECONDS
-
-
-def test_answers_are_the_unified_engines(nodes: OnNodes, account: Account) -> None:
-    """The producer by itself is one engine that does both."""
-    before, answered, wrong, seconds = counted(nodes), 0, 0, list[float]()
-    while answered < REQUESTS:
-        found = ended(account, nodes, load(account, nodes, 15, 4))
-        answered += int(str(found["answered"]))
-        wrong += int(str(found["wrong"]))
-        assert found["failed"] == 0
-        seconds += found["seconds"]  # type: ignore[arg-type]
-    seconds.sort()
-    p50, p95 = seconds[len(seconds) // 2], seconds[int(0.95 * len(seconds))]
-    moved = counted(nodes).since(before)
-    told(
-        f"{answered} requests, {wrong} unlike the producer's own; p50 {p50} s, p95 {p95} s at 4 at once; {moved}"
-    )
-    assert (wrong, moved.computed, moved.failed) == (0, 0, 0)
-    assert moved.transferred == 200 * answered
-    assert p95 <= ANSWER_SECONDS
 
 
 def test_a_killed_producer_comes_back_and_the_consumer_stays(nodes: OnNodes, account: Account) -> None:
     producer, consumer = (node.instance_id for node in nodes.pair.nodes)
     before = pid(account, consumer)
-    command = load(account, nodes, 300, 2, after=10)
-    account.out(producer, "sleep 5; systemctl kill --signal=KILL nixl-efa-engine")
+    command = load(account, nodes, 0, 2, after=10)
+    account.out(producer, f"sleep 5; systemctl kill --signal=KILL {ENGINE_UNIT}")
     found = ended(account, nodes, command)
     told(f"killed under load: { ({name: one for name, one in found.items() if name != 'seconds'}) }")
     assert pid(account, consumer) == before
     assert (found["wrong"], found["late"]) == (0, 0)
     assert found["back"] is not None
-    assert float(str(found["back"])) <= BACK_SECONDS
+    assert found["back"] <= BACK_SECONDS
     assert not status_of(nodes).ready
     assert started(nodes).ready
 
 
-def test_a_backend_that_is_not_planned_is_refused_before_an_engine_starts(
-    nodes: OnNodes, account: Account
+def test_each_answer_is_the_producers_own_and_came_by_kv_transfer(nodes: OnNodes, account: Account) -> None:
+    consumer = nodes.router_node.instance_id
+    received = "cat /sys/class/net/host0/statistics/rx_bytes"
+    written = f"journalctl --unit={ENGINE_UNIT} --output=short | wc --bytes"
+    before, bytes_before, log_before = (
+        counted(nodes),
+        number(account, consumer, received),
+        number(account, consumer, written),
+    )
+    found = ended(account, nodes, load(account, nodes, REQUESTS, 4))
+    moved = counted(nodes).since(before)
+    wire = (number(account, consumer, received) - bytes_before) / moved.nixl_bytes
+    logged = (number(account, consumer, written) - log_before) / found["answered"]
+    seconds = found["seconds"]
+    p50, p95 = seconds[len(seconds) // 2], seconds[int(0.95 * len(seconds))]
+    told(
+        f"{found['answered']} requests, {found['wrong']} unlike the producer's own, {found['failed']} failed; p50 "
+        f"{p50} s, p95 {p95} s at 4 at once; {moved}; wire {wire:.3f}; the consumer's journal grew by {logged:.0f} "
+        "bytes a request"
+    )
+    assert found["answered"] >= REQUESTS
+    assert (found["wrong"], found["failed"], moved.computed, moved.failed) == (0, 0, 0, 0)
+    assert moved.transferred == 200 * found["answered"]
+    assert WIRE[0] <= wire <= WIRE[1]
+    assert p95 <= ANSWER_SECONDS
+
+
+def test_they_are_those_of_one_engine_without_kv_transfer(nodes: OnNodes, account: Account) -> None:
+    assert started(nodes, replace(SERVICE, transfer=NO_TRANSFER)).ready
+    found = ended(account, nodes, sent(account, nodes, engine_url(nodes.router_node), MODEL))
+    told(f"one engine by itself: {found['same']} of {found['asked']} answers are the same")
+    assert found["asked"] >= REQUESTS
+    assert found["same"] == found["asked"]
+
+
+def test_kv_caches_go_by_ucx_as_well(nodes: OnNodes) -> None:
+    report = started(nodes, replace(SERVICE, transfer=BY_TCP))
+    assert refused(report) == []
+    [backend, _] = [one.message for _, one in report.found if one.check == "backend"]
+    assert backend.startswith("UCX: ")
+    assert report.ready
+
+
+PIP = "/opt/nixl-efa/venv/bin/python -m pip install --quiet --no-deps"
+
+
+@pytest.mark.parametrize(
+    ("change", "undo", "way", "check", "said"),
+    [
+        (
+            f"{PIP} --find-links /opt/newer nixl==1.5.1 nixl-cu13==1.5.1",
+            f"{PIP} nixl==1.5.0 nixl-cu13==1.5.0",
+            OVER_TCP,
+            "NIXL",
+            r"^1\.5\.1 makes no LIBFABRIC: .*version `FABRIC_1\.10' not found",
+        ),
+        (
+            f"cp {ENV} /run/env; sed -i '/^FI_PROVIDER=/d' {ENV}",
+            f"cp /run/env {ENV}",
+            way_of(OVER_EFA, {}),
+            "NIXL",
+            r"^1\.5\.0 with LIBFABRIC uses tcp, not EFA\.$",
+        ),
+        (
+            f"cp {ENV} /run/env; sed -i '/^PAIR_KV/s/LIBFABRIC/UCX/' {ENV}",
+            f"cp /run/env {ENV}",
+            OVER_TCP,
+            "settings",
+            r"UCX, and LIBFABRIC is planned",
+        ),
+    ],
+    ids=["NIXL too new for the libfabric", "FI_PROVIDER missing", "backend UCX"],
+)
+def test_what_would_go_wrong_is_refused_before_an_engine_starts(
+    nodes: OnNodes, account: Account, change: str, undo: str, way: Way, check: str, said: str
 ) -> None:
-    env = "/etc/nixl-efa/env"
     producer = nodes.pair.nodes[0].instance_id
     before = pid(account, producer)
-    account.out(producer, f"cp {env} /run/env; sed -i '/^PAIR_KV/s/UCX/LIBFABRIC/' {env}")
-    report = started(nodes, anew=True)
-    account.out(producer, f"cp /run/env {env}")
-    assert [(where, one.check) for where, one in report.found if one.level is Level.FAIL] == [
-        ("producer", "settings")
-    ]
+    account.out(producer, change)
+    report = started(nodes, way=way, anew=True)
+    account.out(producer, undo)
+    found = {where: (name, message) for where, name, message in refused(report)}
+    told(f"refused: {found['producer']}")
+    assert found["producer"][0] == check
+    assert re.search(said, found["producer"][1])
     assert pid(account, producer) == before
 
 

@@ -22,7 +22,7 @@ from tests.nodes.conftest import p5_facts, p5_plan
 __all__ = ["p5_facts", "p5_plan"]
 
 P5 = planned("p5.48xlarge", None, 32, "1.5.0")
-WAY = way_of(P5)
+WAY = way_of(P5, {})
 NODE = Node("producer", "producer", "i-1", "10.0.0.11", "")
 KV = {"kv_role": "kv_producer", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
 SERVICE = Service("vllm", "meta-llama/Llama-3.3-70B-Instruct", "0.32.0", ("--tensor-parallel-size", "8"))

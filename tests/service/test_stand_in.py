@@ -6,22 +6,25 @@ import json
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
+from nixl_efa.nodes.outputs import Node
 from nixl_efa.service import run
-from nixl_efa.service.model import Service
+from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import status as status_of
 from nixl_efa.service.way import Way, engine_url, way_of
-from tests.real_nodes.conftest import Account, wait_until
+from tests.real_nodes.conftest import UNDER_WAY, Account, wait_until
 from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP
 
 ENV = "/etc/nixl-efa/env"
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
+THREADS = 4
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,6 +53,20 @@ def engines(account: Account, nodes: OnNodes) -> dict[str, str]:
     return {node.name: account.out(node.instance_id, show).strip() for node in nodes.pair.nodes}
 
 
+def loaded(
+    account: Account, nodes: OnNodes, seconds: int, after: int, first: Node, other: Node, script: str
+) -> dict[str, Any]:
+    """What load.py says of requests, while the engine of the first producer ends by a script two seconds later."""
+    at = nodes.router_node.instance_id
+    producers = f"{engine_url(first)},{engine_url(other)}"
+    words = (seconds, 0, THREADS, "http://127.0.0.1:8000", producers, MODEL, 2048, 200, after)
+    command = account.send(at, f"python3 -c {shlex.quote(LOAD)} {shlex.join(map(str, words))}")
+    account.out(first.instance_id, "sleep 2; " + script.format(ENGINE_UNIT))
+    wait_until(lambda: account.invocation(command, at)["Status"] not in UNDER_WAY, "the load's end", 300)
+    found: dict[str, Any] = json.loads(account.invocation(command, at)["StandardOutputContent"])
+    return found
+
+
 def provider(account: Account, nodes: OnNodes, value: str) -> None:
     """What the nodes' environment says of libfabric's provider; empty: nothing."""
     line = f"FI_PROVIDER={value}" if value else ""
@@ -72,7 +89,7 @@ def test_without_efa_nothing_is_installed_and_nothing_started(
 ) -> None:
     provider(account, nodes, value)
     told: list[str] = []
-    report = started(nodes, told=told, way=way_of(OVER_EFA))
+    report = started(nodes, told=told, way=way_of(OVER_EFA, {}))
     assert [(where, one.check, one.message) for where, one in report.found] == [
         ("producer", "NIXL", said),
         ("consumer", "NIXL", said),
@@ -109,18 +126,9 @@ def test_a_service_is_ready_when_it_is_proven(nodes: OnNodes, account: Account) 
 def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_answer(
     nodes: OnNodes, account: Account
 ) -> None:
-    producer, consumer = nodes.pair.nodes
+    producer = nodes.pair.nodes[0]
     before = engines(account, nodes)
-    words = ["150", "4", "http://127.0.0.1:8000", engine_url(producer), MODEL, "2048", "200", "6"]
-    load = account.send(consumer.instance_id, f"python3 -c {shlex.quote(LOAD)} {shlex.join(words)}")
-    account.out(producer.instance_id, "sleep 2; systemctl kill --signal=KILL nixl-efa-engine")
-    under_way = ("Pending", "InProgress")
-    wait_until(
-        lambda: account.invocation(load, consumer.instance_id)["Status"] not in under_way,
-        "the load's end",
-        300,
-    )
-    found = json.loads(account.invocation(load, consumer.instance_id)["StandardOutputContent"])
+    found = loaded(account, nodes, 150, 6, producer, producer, "systemctl kill --signal=KILL {0}")
     assert found["answered"] > 20
     assert (found["wrong"], found["late"]) == (0, 0)
     assert found["failed"] > 0
@@ -133,6 +141,23 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
     assert doubt.message == "producer started again since the proof: what they do now is not proven."
     assert started(nodes).ready
     assert engines(account, nodes) == after
+
+
+def test_of_two_producers_one_is_lost_and_nothing_but_what_was_in_flight(
+    three: OnNodes, account: Account
+) -> None:
+    provider(account, three, "tcp")
+    assert started(three).ready
+    consumer, lost, other = three.router_node, three.pair.nodes[2], three.pair.nodes[0]
+    before = engines(account, three)
+    found = loaded(account, three, 20, 0, lost, other, "systemctl kill --signal=KILL {0}; systemctl stop {0}")
+    assert found["away"]
+    assert found["answered"] > 20
+    assert (found["wrong"], found["begun_away"]) == (0, 0)
+    assert found["failed"] <= THREADS
+    after = engines(account, three)
+    assert after["producer-2"] == "0"
+    assert (after[consumer.name], after[other.name]) == (before[consumer.name], before[other.name])
 
 
 def test_what_is_wrong_is_refused_before_an_engine_is_started(nodes: OnNodes, account: Account) -> None:
