@@ -62,7 +62,7 @@ def document(report: PairReport) -> dict[str, Any]:
             }
             for one in report.nodes
         ],
-        "reservations": [_reservation(one) for one in report.held if one.id],
+        "reservations": reservations(report.held),
         "findings": [_plain(finding) for finding in report.findings],
         "transfers": [
             {
@@ -94,6 +94,11 @@ def document_without_nodes(environment: str, findings: Sequence[Finding]) -> dic
         "findings": [_plain(finding) for finding in findings],
         "transfers": [],
     }
+
+
+def reservations(held: Iterable[Held]) -> list[dict[str, Any]]:
+    """Those that have an id, as plain values: terminates is when EC2 begins to terminate the nodes in a block."""
+    return [_reservation(one) for one in held if one.id]
 
 
 def _reservation(held: Held) -> dict[str, Any]:

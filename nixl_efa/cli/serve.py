@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
-from nixl_efa.findings import Level, counted
 from nixl_efa.service.engines import DEFAULT, ENGINES, engine_of
 
 if TYPE_CHECKING:
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from nixl_efa.nodes.facts import Planned
     from nixl_efa.nodes.run_command import Outcome, Script
+    from nixl_efa.nodes.verify import PairReport
     from nixl_efa.service.on_nodes import OnNodes
     from nixl_efa.service.run import Report
     from nixl_efa.service.way import Way
@@ -67,7 +66,7 @@ def start(
 
     service = asked(engine, model, engine_version, flags or (), engine_of(engine, "--engine").REFUSED)
 
-    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
+    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way, _: PairReport) -> Report:
         from nixl_efa.clock import clock_of
         from nixl_efa.service import run
 
@@ -80,12 +79,12 @@ def start(
 def restart(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
     """Start the engines of the service again, and prove it. Requests in flight are lost."""
 
-    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way) -> Report:
+    def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way, _: PairReport) -> Report:
         from nixl_efa.clock import clock_of
         from nixl_efa.service import run
         from nixl_efa.service.status import told_service
 
-        seen, _ = nodes.look()
+        seen, _problems = nodes.look()
         service = told_service(seen)
         if service is None:
             raise output.Failure(
@@ -98,22 +97,34 @@ def restart(environment: Environment, as_json: AsJson = False, profile: Profile 
 
 @app.command("status")
 def status(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
-    """Show what runs, and whether it is what was proven. Exits with 1 when it is not."""
+    """Show what runs, whether it is what was proven, what it does, and how long its nodes have.
+
+    Tokens are counted on the nodes for 5 seconds. Exits with 1 when the service is not ready.
+    """
     from nixl_efa.service.status import status as status_of
 
-    _act(environment, profile, as_json, lambda nodes, *_: status_of(nodes), looks=True)
+    _act(environment, profile, as_json, lambda nodes, _, __, by_aws: status_of(nodes, by_aws), looks=True)
+
+
+@app.command("dashboard")
+def dashboard() -> None:
+    """Print a dashboard for Grafana 10 or newer, which reads vLLM's metrics from Prometheus."""
+    from importlib.resources import files
+
+    print(files("nixl_efa.service").joinpath("dashboard.json").read_text(encoding="utf-8"), end="")
 
 
 @app.command("stop")
 def stop(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
     """End the router, then the engines. Requests in flight are lost; packages and models stay on the nodes."""
+    from nixl_efa.cli import serve_view
     from nixl_efa.service import run
 
     report = _report(environment, profile, lambda nodes, *_: run.stop(nodes))
     if as_json:
-        output.print_json("serve", document(report))
+        output.print_json("serve", serve_view.document(report))
     else:
-        _tell(report)
+        serve_view.tell(report)
         if not report.is_stopped:
             output.data(f"No service runs on {environment}.")
     if report.is_stopped:
@@ -135,7 +146,7 @@ def logs(
     """Print the end of the engines' logs, or of the router's."""
     from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
 
-    nodes, _, _ = _nodes(environment, profile, running=False)
+    nodes, *_ = _nodes(environment, profile, running=False)
     chosen = [nodes.router_node] if router else list(nodes.pair.nodes)
     if node is not None:
         chosen = [find(nodes.pair, node)]
@@ -155,17 +166,19 @@ def _act(
     environment: str,
     profile: str | None,
     as_json: bool,
-    act: Callable[[OnNodes, Mapping[str, Planned], Way], Report],
+    act: Callable[[OnNodes, Mapping[str, Planned], Way, PairReport], Report],
     *,
     looks: bool = False,
 ) -> None:
     """Does it and tells it; exit code 1 when the service is not ready."""
+    from nixl_efa.cli import serve_view
+
     report = _report(environment, profile, act, looks=looks)
     if as_json:
-        output.print_json("serve", document(report))
+        output.print_json("serve", serve_view.document(report))
     else:
-        _tell(report)
-        output.data(_end(report))
+        serve_view.tell(report)
+        output.data(serve_view.end(report))
     if not report.ready:
         raise typer.Exit(1)
 
@@ -173,14 +186,14 @@ def _act(
 def _report(
     environment: str,
     profile: str | None,
-    act: Callable[[OnNodes, Mapping[str, Planned], Way], Report],
+    act: Callable[[OnNodes, Mapping[str, Planned], Way, PairReport], Report],
     *,
     looks: bool = False,
 ) -> Report:
     """The result. After Ctrl-C, commands that were sent continue on the nodes."""
-    nodes, planned, way = _nodes(environment, profile, running=not looks)
+    nodes, planned, way, by_aws = _nodes(environment, profile, running=not looks)
     try:
-        return act(nodes, planned, way)
+        return act(nodes, planned, way, by_aws)
     except KeyboardInterrupt:
         raise output.Failure(
             "interrupted: commands that were already sent continue, and nothing is proven. "
@@ -191,8 +204,9 @@ def _report(
 
 def _nodes(
     environment: str, profile: str | None, *, running: bool
-) -> tuple[OnNodes, Mapping[str, Planned], Way]:
-    """The environment's nodes, what is planned for each, and how KV caches should go. running: all must run."""
+) -> tuple[OnNodes, Mapping[str, Planned], Way, PairReport]:
+    """The environment's nodes, what is planned for each, how KV caches should go, and what AWS says about the nodes.
+    running: all must run."""
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of
@@ -223,37 +237,4 @@ def _nodes(
         kept = bucket if what in LOOKS else None
         return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa serve: {what}", kept)
 
-    return OnNodes(pair, ask, ENGINES[DEFAULT]), planned, way
-
-
-def document(report: Report) -> dict[str, Any]:
-    """The report as plain values."""
-    service = report.service
-    return {
-        "environment": report.environment,
-        "ok": not report.is_stopped,
-        "ready": report.ready,
-        "engine": service.engine if service else "",
-        "version": service.version if service else "",
-        "model": service.model if service else "",
-        "flags": list(service.flags) if service else [],
-        "url": report.url,
-        "findings": [{"node": where, **asdict(one), "level": one.level.value} for where, one in report.found],
-    }
-
-
-def _tell(report: Report) -> None:
-    """A line for each finding, in the order of the steps."""
-    for where, one in report.found:
-        about = f"{one.check} ({where})" if where else one.check
-        output.data(f"{one.level.value} {about}: {one.line()}")
-        if one.command and one.level is Level.FAIL:
-            output.data(f"     By hand: {one.command}")
-
-
-def _end(report: Report) -> str:
-    """Ready, or not."""
-    if report.ready and report.service:
-        return f"Ready: {report.url}/v1 answers for {report.name}."
-    bad = [one for _, one in report.found if one.level is not Level.PASS]
-    return f"Not ready: {counted(len(bad), 'step')} of {len(report.found)} did not pass."
+    return OnNodes(pair, ask, ENGINES[DEFAULT]), planned, way, seen

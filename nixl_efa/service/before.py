@@ -12,7 +12,7 @@ from nixl_efa.nodes import nixl_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORTS, ROUTER_UNIT, Service
 from nixl_efa.service.way import Way
 
 GIB = 1 << 30
@@ -208,9 +208,10 @@ def _power(count: int) -> int:
 
 def _ports(environment: str, found: Prepared) -> Finding:
     """Ports that other programs use. The ports of our own units become free when the units are restarted."""
-    ours = {str(ROUTER_PORT)} if ROUTER_UNIT in found.running else set()
+    routers = set(map(str, ROUTER_PORTS))
+    ours = routers if ROUTER_UNIT in found.running else set()
     if ENGINE_UNIT in found.running:
-        ours |= set(found.taken) - {str(ROUTER_PORT)}
+        ours |= set(found.taken) - routers
     others = {port: who for port, who in found.taken.items() if port not in ours}
     if not others:
         return passed("ports", "free")

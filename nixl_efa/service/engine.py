@@ -44,6 +44,25 @@ class Counted:
         return Counted(*(getattr(self, one) - getattr(before, one) for one in self.__slots__))
 
 
+@dataclass(frozen=True, slots=True)
+class Activity:
+    """What an engine does. None: it does not tell it.
+
+    prompt_tokens, generated_tokens: a second, over a short interval. running, waiting: requests, now. Since its start:
+    kv_bytes that it got by NIXL; kv_gbps: those by the time of all transfers, one after the other; failed_transfers;
+    expired: KV caches that nobody fetched in time.
+    """
+
+    prompt_tokens: float | None
+    generated_tokens: float | None
+    running: int | None
+    waiting: int | None
+    kv_bytes: int | None
+    kv_gbps: float | None
+    failed_transfers: int | None
+    expired: int | None
+
+
 class Engine(Protocol):
     """The members of an engine's module."""
 
@@ -53,7 +72,7 @@ class Engine(Protocol):
     # The Python package that is installed on the nodes, and its version that was tried, which is the default.
     PACKAGE: str
     VERSION: str
-    # The path that answers with 200 while it can take requests.
+    # The path that answers with 200 while it can take requests. Its metrics, in Prometheus's form, are at /metrics.
     HEALTH: str
     # Flags that users may not set, and why.
     REFUSED: Mapping[str, str]
@@ -84,6 +103,9 @@ class Engine(Protocol):
 
     def counted(self, text: str) -> Counted:
         """The counters in the text of /metrics."""
+
+    def activity(self, before: str, text: str, seconds: float) -> Activity:
+        """What it does, by the text of /metrics and by that of so many seconds before."""
 
     def program(self) -> str:
         """The text of the Python program that sends the requests of the proof, or of a measurement, on a consumer's

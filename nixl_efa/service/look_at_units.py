@@ -3,11 +3,12 @@
 A node runs it with the standard library. Argument: a JSON document:
   units     name and url (that answers with 200 while it is well) of each
   pattern   of the lines that are read of a log's beginning; lines: how many of its last ones are told
-  metrics   pattern of the lines that count of an engine's /metrics, at their beginning
+  metrics   pattern of the lines that are read of an engine's /metrics, at their beginning
+  seconds   how long before these lines they are read a first time; 0: not at all
 stdout is one JSON document:
   units     of each: state (systemd's ActiveState; empty: no such unit), restarts (since somebody started it),
             invocation (systemd's id of this start), healthy, log (the lines that are read), end (its last lines),
-            metrics (those that count of an engine's)
+            metrics (the lines that are read of an engine's), earlier (those that were read first), seconds (between)
   service, proven   the text of our files; empty where they are not there
 """
 
@@ -18,6 +19,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from contextlib import suppress
 from itertools import islice
@@ -84,13 +86,18 @@ def beginning(invocation: str, pattern: str) -> str:
     return "\n".join(found)
 
 
-def unit(name: str, url: str, pattern: str, counters: str, lines: int) -> dict[str, Any]:
-    """One unit."""
+def metrics(url: str, pattern: str) -> tuple[str, float]:
+    """The lines that are read of the metrics beside a URL of a unit's health, and when; empty where there are none."""
+    text = get(f"{url.rpartition('/')[0]}/metrics") or ""
+    return "\n".join(line for line in text.splitlines() if re.match(pattern, line)), time.monotonic()
+
+
+def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
+    """One unit, without its metrics."""
     told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
     shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
     invocation = shown.get("InvocationID", "")
     end = run(*journal(invocation, f"--lines={lines}")).splitlines() if invocation else []
-    metrics = get(f"{url.rpartition('/')[0]}/metrics") or ""
     return {
         "state": shown.get("ActiveState", "") if shown.get("LoadState") == "loaded" else "",
         "restarts": int(shown.get("NRestarts") or 0),
@@ -98,17 +105,21 @@ def unit(name: str, url: str, pattern: str, counters: str, lines: int) -> dict[s
         "healthy": get(url) is not None,
         "log": beginning(invocation, pattern) if invocation else "",
         "end": "\n".join(line[:WIDTH] for line in end),
-        "metrics": "\n".join(line for line in metrics.splitlines() if re.match(counters, line)),
     }
 
 
 def main(given: dict[str, Any]) -> dict[str, Any]:
     """All units."""
+    units, pattern, seconds = given["units"], given["metrics"], given["seconds"]
+    first = [metrics(one["url"], pattern) if seconds else ("", 0.0) for one in units]
+    time.sleep(seconds)
+    found = []
+    for one, (earlier, then) in zip(units, first, strict=True):
+        text, now = metrics(one["url"], pattern)
+        counted = {"metrics": text, "earlier": earlier, "seconds": now - then}
+        found.append({**unit(one["name"], one["url"], given["pattern"], given["lines"]), **counted})
     return {
-        "units": [
-            unit(one["name"], one["url"], given["pattern"], given["metrics"], given["lines"])
-            for one in given["units"]
-        ],
+        "units": found,
         "service": read("/etc/nixl-efa/service.json"),
         "proven": read("/run/nixl-efa/proven.json"),
     }

@@ -14,6 +14,9 @@ from nixl_efa.failure import BadInput
 # Of an engine by its node's role, and of the router: those that the setting `service_ports` opens when it is not set.
 ENGINE_PORTS = {"producer": 8100, "consumer": 8200}
 ROUTER_PORT = 8000
+# Of the router's own metrics, by its default; service_ports opens it when it is named there.
+ROUTER_METRICS_PORT = 29000
+ROUTER_PORTS = (ROUTER_PORT, ROUTER_METRICS_PORT)
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
 # How KV caches go: as planned for the nodes; by UCX over TCP on purpose; not at all, in one engine that does all.
 PLANNED, BY_TCP, NO_TRANSFER = "planned", "tcp", "none"

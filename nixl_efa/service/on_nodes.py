@@ -38,7 +38,7 @@ class Unit:
     """One of our units on a node, as it is now. state: systemd's ActiveState, empty where there is no such unit.
 
     restarts: since somebody started it. invocation: systemd's id of this start. log: the lines that are read; end: the
-    last ones. metrics: the lines that count.
+    last ones. metrics: the lines that are read; earlier: those of so many seconds before, empty if not asked for.
     """
 
     state: str
@@ -48,6 +48,8 @@ class Unit:
     log: str
     end: str
     metrics: str
+    earlier: str
+    seconds: float
 
     @property
     def is_up(self) -> bool:
@@ -170,8 +172,8 @@ class OnNodes:
                 )
         return wrong
 
-    def look(self) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:
-        """Every node's units."""
+    def look(self, seconds: float = 0) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:
+        """Every node's units. seconds: how long before their metrics these are read a first time; 0: not at all."""
         given: dict[str, Mapping[str, Any]] = {}
         for node in self.pair.nodes:
             units = [{"name": ENGINE_UNIT, "url": f"{engine_url(node)}{self.engine.HEALTH}"}]
@@ -181,6 +183,7 @@ class OnNodes:
                 "units": units,
                 "pattern": self.engine.LOG_LINES,
                 "metrics": self.engine.METRICS,
+                "seconds": seconds,
                 "lines": END_LINES,
             }
         found, problems = self.python(_text("look_at_units.py"), given, SECONDS, "look")
@@ -249,6 +252,8 @@ def _seen(document: Mapping[str, Any]) -> Seen:
             log=one["log"],
             end=one["end"],
             metrics=one["metrics"],
+            earlier=one["earlier"],
+            seconds=one["seconds"],
         )
         for one in document["units"]
     )

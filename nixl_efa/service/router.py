@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nixl_efa.nodes.outputs import PairOutputs
-from nixl_efa.service.model import ROUTER_PORT
+from nixl_efa.service.model import ROUTER_METRICS_PORT, ROUTER_PORT
 from nixl_efa.service.units import VENV, word
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER, PRODUCER
@@ -30,6 +30,7 @@ def router_command(pair: PairOutputs) -> tuple[str, ...]:
         *workers,
         *("--host", "0.0.0.0"),  # the security group decides who can reach it
         *("--port", str(ROUTER_PORT)),
+        *("--prometheus-host", "0.0.0.0", "--prometheus-port", str(ROUTER_METRICS_PORT)),
         *("--health-failure-threshold", str(FAILURES)),
         *("--health-success-threshold", "1"),
         *("--health-check-timeout-secs", str(LOOK_SECONDS)),

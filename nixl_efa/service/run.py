@@ -23,6 +23,7 @@ from nixl_efa.service.model import (
     ENGINE_UNIT,
     NO_TRANSFER,
     ROUTER_PORT,
+    ROUTER_PORTS,
     ROUTER_UNIT,
     Service,
     service_of,
@@ -143,7 +144,7 @@ def _before(
     }
     # 5600 is the port at which NIXL's connector gives its metadata away.
     ports = {
-        node.name: [ENGINE_PORTS[node.role], 5600, *([ROUTER_PORT] if node.name == router else [])]
+        node.name: [ENGINE_PORTS[node.role], 5600, *(ROUTER_PORTS if node.name == router else ())]
         for node in nodes.pair.nodes
     }
     documents, problems = nodes.prepare(packages, service.model, ports)

@@ -1,15 +1,37 @@
-"""What runs of a service, and whether it is what was proven."""
+"""What runs of a service, whether it is what was proven, what it does, and how long its nodes have."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from nixl_efa.findings import Finding, Level, failed, listed, passed, skipped, warned
+from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
+from nixl_efa.nodes import block
+from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import before, proof
-from nixl_efa.service.model import ROUTER_PORT, Service, service_of
+from nixl_efa.service.engine import Activity
+from nixl_efa.service.model import ROUTER_METRICS_PORT, ROUTER_PORT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Seen
 from nixl_efa.service.run import Report
+from nixl_efa.service.way import engine_url
+
+# Over how long tokens are counted.
+ACTIVITY_SECONDS = 5.0
+_TRANSFER = "KV transfer"
+
+
+@dataclass
+class Status(Report):
+    """A service that is looked at. activity: of the engines that answer, by their nodes.
+
+    metrics: the URL that Prometheus reads, of each of these engines by its node, and of the router by that word.
+    held: the nodes' reservations.
+    """
+
+    activity: dict[str, Activity] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    held: tuple[block.Held, ...] = ()
 
 
 def told_service(seen: Mapping[str, Seen]) -> Service | None:
@@ -19,13 +41,19 @@ def told_service(seen: Mapping[str, Seen]) -> Service | None:
     )
 
 
-def status(nodes: OnNodes) -> Report:
-    """What runs, whether it is what was proven, and its counters until now."""
-    seen, problems = nodes.look()
-    report = Report(nodes.pair.environment, told_service(seen))
+def status(nodes: OnNodes, by_aws: PairReport) -> Status:
+    """What runs and what it does. by_aws: what AWS says about the nodes, with the time left in their reservations."""
+    seen, problems = nodes.look(ACTIVITY_SECONDS)
+    report = Status(nodes.pair.environment, told_service(seen), held=by_aws.held)
     report.add_all(problems)
-    for name, one in seen.items():
-        report.add(name, *_engine_findings(nodes, one))
+    for node in nodes.pair.nodes:
+        if (one := seen.get(node.name)) is None:
+            continue
+        now = nodes.engine.activity(one.engine.earlier, one.engine.metrics, one.engine.seconds)
+        report.add(node.name, *_engine_findings(nodes, one, now))
+        if one.engine.is_up and one.engine.is_healthy:
+            report.activity[node.name] = now
+            report.metrics[node.name] = f"{engine_url(node)}/metrics"
     if report.service is None and any(one.engine.is_up for one in seen.values()):
         again = f"`nixl-efa serve start {report.environment} --model MODEL` starts it again."
         report.add("", warned("proof", "no node names its service: a start has ended half-way.", again))
@@ -34,11 +62,16 @@ def status(nodes: OnNodes) -> Report:
         report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"
         report.name = nodes.engine.served_as(report.service)
         report.add("", *_proven(report.environment, report.service, router, seen))
-    report.ready = bool(report.service) and not any(one.level is not Level.PASS for _, one in report.found)
+        if router.router.is_up and router.router.is_healthy:
+            report.metrics["router"] = f"http://{nodes.router_node.private_ip}:{ROUTER_METRICS_PORT}/metrics"
+    # A transfer that has failed is counted as long as its engine runs, and the service goes on.
+    doubts = [one for _, one in report.found if one.level is not Level.PASS and one.check != _TRANSFER]
+    report.add("", *(one for one in by_aws.findings if one.check == block.CHECK))
+    report.ready = bool(report.service) and not doubts and not report.is_stopped
     return report
 
 
-def _engine_findings(nodes: OnNodes, one: Seen) -> tuple[Finding, ...]:
+def _engine_findings(nodes: OnNodes, one: Seen, now: Activity) -> tuple[Finding, ...]:
     environment, unit = nodes.pair.environment, one.engine
     if not unit.state or unit.state == "inactive":
         return (
@@ -55,14 +88,19 @@ def _engine_findings(nodes: OnNodes, one: Seen) -> tuple[Finding, ...]:
         return (
             failed("engine", f"it does not answer{again}: {last}", f"`nixl-efa serve logs {environment}`"),
         )
-    counted = nodes.engine.counted(unit.metrics)
     findings = [passed("engine", f"{nodes.engine.WORDS} answers{again}")]
-    moved = f"{before.gib(counted.nixl_bytes)} by NIXL, {counted.transferred} prompt tokens by KV transfer"
-    if counted.failed:
-        remedy = f"`nixl-efa serve logs {environment}` on the consumer has NIXL's words."
-        findings.append(warned("KV transfer", f"{moved}, {counted.failed} transfers failed.", remedy))
-    elif counted.nixl_bytes:
-        findings.append(passed("KV transfer", f"{moved}, none failed"))
+    transferred = nodes.engine.counted(unit.metrics).transferred
+    rate = f" at {now.kv_gbps:.2f} Gbps on average" if now.kv_gbps else ""
+    moved = f"{before.gib(now.kv_bytes or 0)} by NIXL{rate}, {transferred} prompt tokens by KV transfer"
+    bad = [f"{counted(now.failed_transfers, 'transfer')} failed"] if now.failed_transfers else []
+    if now.expired:
+        bad.append(f"{counted(now.expired, 'KV cache')} expired before the consumer had read it")
+    if bad:
+        remedy = f"`nixl-efa serve logs {environment}` has the engine's words."
+        findings.append(warned(_TRANSFER, f"{moved}, {', '.join(bad)}.", remedy))
+    elif now.kv_bytes:
+        none = ", none failed" if now.failed_transfers == 0 else ""
+        findings.append(passed(_TRANSFER, f"{moved}{none}"))
     return tuple(findings)
 
 

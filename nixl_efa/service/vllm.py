@@ -13,7 +13,7 @@ from typing import Any
 
 from nixl_efa.nixl_backend import UCX
 from nixl_efa.nodes import nixl_log
-from nixl_efa.service.engine import Counted, Log
+from nixl_efa.service.engine import Activity, Counted, Log
 from nixl_efa.service.measured import PERCENTS, Measured, Percentiles, percentiles
 from nixl_efa.service.model import BY_TCP, ENGINE_PORTS, NO_TRANSFER, PLANNED, Service
 from nixl_efa.service.units import VENV, Variable
@@ -42,8 +42,11 @@ REFUSED: Mapping[str, str] = {
 VARIABLES: tuple[str, ...] = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
 # The lines of a log that are read here. Not every line with "rails": there is one for each layer of each rank.
 LOG_LINES = r"Backend [A-Z_]+ was instantiated|rails using provider|TCP fallback"
-# The lines of /metrics that are counted.
-METRICS = r"vllm:(prompt_tokens_by_source_total|nixl_\w+_(sum|total))\{"
+# The lines of /metrics that are read.
+METRICS = (
+    r"vllm:((prompt_tokens_by_source|prompt_tokens|generation_tokens|nixl_num_\w+)_total"
+    r"|num_requests_(running|waiting)|nixl_(bytes_transferred|xfer_time_seconds)_sum)\{"
+)
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
 _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)
@@ -67,7 +70,8 @@ def _last(lines: list[str], pattern: str) -> str:
 _TOKENS = "prompt_tokens_by_source_total"
 _SOURCES = ("external_kv_transfer", "local_compute", "local_cache_hit")
 _FAILURES = ("nixl_num_failed_transfers_total", "nixl_num_failed_notifications_total")
-_FAILED = (*_FAILURES, "nixl_num_kv_expired_reqs_total")
+_EXPIRED = "nixl_num_kv_expired_reqs_total"
+_FAILED = (*_FAILURES, _EXPIRED)
 
 
 def lacking(text: str) -> tuple[str, ...]:
@@ -82,11 +86,7 @@ def lacking(text: str) -> tuple[str, ...]:
 
 def counted(text: str) -> Counted:
     """The counters in the text of /metrics, of all engines that it names together."""
-    sums: dict[str, float] = {}
-    for name, labels, value in _SAMPLE.findall(text):
-        source = re.search(r'source="(\w+)"', labels)
-        key = f"{name} {source[1]}" if source else name
-        sums[key] = sums.get(key, 0.0) + float(value)
+    sums = _sums(text)
     transferred, computed, cached = (int(sums.get(f"{_TOKENS} {source}", 0)) for source in _SOURCES)
     return Counted(
         transferred=transferred,
@@ -95,6 +95,41 @@ def counted(text: str) -> Counted:
         nixl_bytes=int(sums.get("nixl_bytes_transferred_sum", 0)),
         failed=int(sum(sums.get(one, 0) for one in _FAILED)),
     )
+
+
+def activity(before: str, text: str, seconds: float) -> Activity:
+    """What the engines in the text of /metrics do together. before: the text of so many seconds before."""
+    now, then = _sums(text), _sums(before)
+
+    def a_second(name: str) -> float | None:
+        known = seconds > 0 and name in now and name in then
+        # Fewer than before: the engine has started again meanwhile.
+        return (now[name] - then[name]) / seconds if known and now[name] >= then[name] else None
+
+    def whole(name: str) -> int | None:
+        return int(now[name]) if name in now else None
+
+    kv_bytes, kv_seconds = whole("nixl_bytes_transferred_sum"), now.get("nixl_xfer_time_seconds_sum")
+    return Activity(
+        prompt_tokens=a_second("prompt_tokens_total"),
+        generated_tokens=a_second("generation_tokens_total"),
+        running=whole("num_requests_running"),
+        waiting=whole("num_requests_waiting"),
+        kv_bytes=kv_bytes,
+        kv_gbps=kv_bytes * 8 / kv_seconds / 1e9 if kv_bytes and kv_seconds else None,
+        failed_transfers=whole("nixl_num_failed_transfers_total"),
+        expired=whole(_EXPIRED),
+    )
+
+
+def _sums(text: str) -> dict[str, float]:
+    """The values of all engines together, by their names; those of prompt tokens by source, also by that."""
+    sums: dict[str, float] = {}
+    for name, labels, value in _SAMPLE.findall(text):
+        source = re.search(r'source="(\w+)"', labels)
+        key = f"{name} {source[1]}" if source else name
+        sums[key] = sums.get(key, 0.0) + float(value)
+    return sums
 
 
 def command(service: Service, path: str, role: str, planned: str) -> tuple[str | Variable, ...]:

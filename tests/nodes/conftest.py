@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import boto3
@@ -10,6 +11,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.cli import main
+from nixl_efa.clock import EndpointClock
 from nixl_efa.nodes.cloud_init import CloudInit
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
@@ -26,6 +28,7 @@ from tests.nodes.stand_in import (
     StandIn,
     instance,
 )
+from tests.offerings import soonest_offering
 
 __all__ = ["clients_are_made_once"]
 
@@ -165,6 +168,43 @@ def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     for name, instance_id in zip(ADDRESSES, ids, strict=True):
         answer(aws, instance_id, StandIn(name, tmp_path / name))
     return found
+
+
+@pytest.fixture
+def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> datetime:
+    """The pair's outputs name instances that run in a bought Capacity Block, which ends then."""
+    monkeypatch.setattr(EndpointClock, "now", lambda _: aws.clock.now())  # exactly, not to the second
+    ec2 = boto3.client("ec2", REGION)
+    offering = soonest_offering(ec2)
+    bought = ec2.purchase_capacity_block(
+        CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
+    )["CapacityReservation"]
+    aws.clock.set(offering["StartDate"] + timedelta(minutes=1))
+    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
+    zone = offering["AvailabilityZone"]
+    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.251.0/24", AvailabilityZone=zone)["Subnet"][
+        "SubnetId"
+    ]
+    ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
+    launched = ec2.run_instances(
+        ImageId=boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"],
+        InstanceType="p5.48xlarge",
+        MinCount=2,
+        MaxCount=2,
+        SubnetId=subnet,
+        IamInstanceProfile={"Name": "nodes"},
+        InstanceMarketOptions={"MarketType": "capacity-block"},
+        CapacityReservationSpecification={
+            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
+        },
+    )["Instances"]
+    ids = {f"{name}_instance_id": one["InstanceId"] for name, one in zip(ADDRESSES, launched, strict=True)}
+    addresses = {
+        f"{name}_private_ip": one["PrivateIpAddress"] for name, one in zip(ADDRESSES, launched, strict=True)
+    }
+    project.ids[:] = ids.values()
+    project.outputs(**ids, **addresses)
+    return offering["EndDate"]
 
 
 @pytest.fixture

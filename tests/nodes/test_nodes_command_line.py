@@ -12,17 +12,15 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.clock import EndpointClock
 from nixl_efa.findings import failed
 from nixl_efa.launch import launch_of
 from nixl_efa.mend import look
 from nixl_efa.nodes import outputs
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
 from nixl_efa.settings import Settings
-from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
+from tests.nodes.local_pair import REGION, Project, Run, answer
 from tests.nodes.stand_in import ADDRESSES, GIB, StandIn
 from tests.nodes.test_environments import leave_behind
-from tests.offerings import soonest_offering
 
 
 def test_verify_shows_both_nodes_side_by_side_and_the_proof(project: Project, run: Run) -> None:
@@ -108,40 +106,6 @@ def test_a_state_that_lost_its_environment_is_warned_of_beside_the_pair(
     leave_behind(project.folder, "old")
     code, _, err = run(*command)
     assert (code, "WARN: state/nixl-efa-old.tfstate still holds" in err) == (0, True), err
-
-
-@pytest.fixture
-def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> datetime:
-    """The pair's outputs name instances that run in a bought Capacity Block, which ends then."""
-    monkeypatch.setattr(EndpointClock, "now", lambda _: aws.clock.now())  # exactly, not to the second
-    ec2 = boto3.client("ec2", REGION)
-    offering = soonest_offering(ec2)
-    bought = ec2.purchase_capacity_block(
-        CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX"
-    )["CapacityReservation"]
-    aws.clock.set(offering["StartDate"] + timedelta(minutes=1))
-    vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
-    zone = offering["AvailabilityZone"]
-    subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.251.0/24", AvailabilityZone=zone)["Subnet"][
-        "SubnetId"
-    ]
-    launched = ec2.run_instances(
-        ImageId=boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"],
-        InstanceType="p5.48xlarge",
-        MinCount=2,
-        MaxCount=2,
-        SubnetId=subnet,
-        InstanceMarketOptions={"MarketType": "capacity-block"},
-        CapacityReservationSpecification={
-            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
-        },
-    )["Instances"]
-    ids = {f"{name}_instance_id": one["InstanceId"] for name, one in zip(ADDRESSES, launched, strict=True)}
-    addresses = {
-        f"{name}_private_ip": one["PrivateIpAddress"] for name, one in zip(ADDRESSES, launched, strict=True)
-    }
-    project.outputs(**ids, **addresses)
-    return offering["EndDate"]
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,10 @@ from nixl_efa.nodes import run_command
 from nixl_efa.nodes.facts import Planned, planned
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import vllm
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.status import Status, status
 from nixl_efa.service.way import IP, Way, way_of
 from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
 from tests.told_at_boot import P5
@@ -111,6 +113,11 @@ def three(account: Account) -> OnNodes:
 def nodes(three: OnNodes) -> OnNodes:
     """The first two of them."""
     return replace(three, pair=replace(three.pair, nodes=three.pair.nodes[:2]))
+
+
+def status_of(nodes: OnNodes) -> Status:
+    """`nixl-efa serve status` of nodes of which AWS says nothing."""
+    return status(nodes, PairReport(nodes.pair, (), ()))
 
 
 def on(account: Account, pair: PairOutputs) -> OnNodes:

@@ -21,7 +21,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN_BYTES, SLOTS, SLOT_TOKENS = 4096, 32, 1024
 COUNTS = {"external_kv_transfer": 0, "local_compute": 0, "local_cache_hit": 0}
-MOVED = {"bytes": 0, "count": 0, "failed": 0}
+MOVED = {"bytes": 0, "count": 0, "seconds": 0.0, "failed": 0}
+REQUESTS = {"running": 0, "generated": 0}
 LOCK = threading.Lock()
 
 
@@ -81,6 +82,7 @@ class Engine:
         ours = self.agent.get_xfer_descs([(here, size, 0)], "DRAM")
         theirs = self.agent.get_xfer_descs([(there, size, 0)], "DRAM")
         handle = self.agent.initialize_xfer("READ", ours, theirs, self.peers[peer])
+        begun = time.monotonic()
         state, end = (
             self.agent.transfer(handle),
             time.monotonic() + 3,
@@ -94,6 +96,7 @@ class Engine:
         self.agent.release_xfer_handle(handle)
         MOVED["bytes"] += size
         MOVED["count"] += 1
+        MOVED["seconds"] += time.monotonic() - begun
         return ctypes.string_at(here, size)
 
     def complete(self, request):
@@ -111,6 +114,7 @@ class Engine:
             "choices": [{"index": 0, "text": answer(held, request["max_tokens"])}],
             "model": request["model"],
         }
+        REQUESTS["generated"] += request["max_tokens"]
         found["kv_transfer_params"] = self.prefill(prompt) if params.get("do_remote_decode") else None
         return {"id": "cmpl-1", "object": "text_completion", "usage": {"prompt_tokens": len(prompt)}, **found}
 
@@ -120,6 +124,11 @@ def metrics():
     lines = [
         f'vllm:prompt_tokens_by_source_total{{{label},source="{one}"}} {n}.0' for one, n in COUNTS.items()
     ]
+    lines += [f"vllm:prompt_tokens_total{{{label}}} {sum(COUNTS.values())}.0"]
+    lines += [f"vllm:generation_tokens_total{{{label}}} {REQUESTS['generated']}.0"]
+    lines += [f"vllm:num_requests_running{{{label}}} {REQUESTS['running']}.0"]
+    lines += [f"vllm:num_requests_waiting{{{label}}} 0.0"]
+    lines += [f"vllm:nixl_xfer_time_seconds_sum{{{label}}} {MOVED['seconds']!r}"]
     lines += [f"vllm:nixl_bytes_transferred_sum{{{label}}} {float(MOVED['bytes'])!r}"]
     lines += [f"vllm:nixl_bytes_transferred_count{{{label}}} {MOVED['count']}.0"]
     lines += [f"vllm:nixl_num_failed_transfers_total{{{label}}} {MOVED['failed']}.0"]
@@ -160,11 +169,14 @@ def handler(engine):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             try:
                 with LOCK:
+                    REQUESTS["running"] = 1
                     found = engine.complete(request)
             except Exception as error:
                 sys.stderr.write(f"ERROR {error}\n")
                 self.reply(500, {"error": {"message": str(error)}})
                 return
+            finally:
+                REQUESTS["running"] = 0
             self.reply(200, found)
 
     return Handler

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from nixl_efa.findings import Finding
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import run, vllm
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.status import Status
 from nixl_efa.service.status import status as status_of
 from tests.nodes.stand_in import FakeClock
 from tests.records import answer
@@ -55,6 +58,8 @@ class Pretended:
             "log": LOG if unit == ENGINE_UNIT else "",
             "end": "the last line",
             "metrics": "",
+            "earlier": "",
+            "seconds": 0.0,
             **changes,
         }
 
@@ -75,9 +80,9 @@ class Pretended:
             **more,
         )
 
-    def status(self) -> run.Report:
-        """`nixl-efa serve status`."""
-        return status_of(OnNodes(PAIR, self.ask, vllm))
+    def status(self, *capacity: Finding) -> Status:
+        """`nixl-efa serve status`. capacity: what AWS says about the nodes' reservations."""
+        return status_of(OnNodes(PAIR, self.ask, vllm), PairReport(PAIR, (), capacity))
 
     def ask(self, scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
         """Run Command."""
@@ -146,6 +151,8 @@ class Pretended:
         gone = dict.fromkeys(("state", "invocation", "log", "end", "metrics"), "") | {
             "restarts": 0,
             "healthy": False,
+            "earlier": "",
+            "seconds": 0.0,
         }
         names = [ENGINE_UNIT, *([ROUTER_UNIT] if node == "consumer" else [])]
         return document(

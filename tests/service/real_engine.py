@@ -31,10 +31,9 @@ from nixl_efa.service import run, vllm
 from nixl_efa.service.engine import Counted
 from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_PORT, Service
 from nixl_efa.service.on_nodes import OnNodes
-from nixl_efa.service.status import status as status_of
 from nixl_efa.service.way import Way, engine_url, way_of
 from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, boot, wait_until
-from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, with_efa
+from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, status_of, with_efa
 
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
 SERVICE = Service("vllm", MODEL, vllm.VERSION, FLAGS)

@@ -15,6 +15,7 @@ from nixl_efa.service import look_at_units, prepare, vllm, vllm_prove
 
 MODELS = {"data": [{"id": "tiny", "max_model_len": 2048}]}
 COUNT = 'vllm:nixl_bytes_transferred_count{engine="0"} '
+COUNTED = 'vllm:generation_tokens_total{engine="0"} '
 
 
 @dataclass
@@ -39,7 +40,8 @@ class Server:
                 self.wfile.write(body)
 
             def do_GET(self) -> None:
-                text = f"# a comment\n{COUNT}{len(server.requests)}.0\nvllm:other 1\nvllm:nixl_x_bucket{{le=1}} 3\n"
+                told = ("# a comment", f"{COUNT}{len(server.requests)}.0", f"{COUNTED}0.0", "vllm:other 1")
+                text = "\n".join([*told, 'vllm:nixl_bytes_transferred_bucket{le="1"} 3', ""])
                 self.reply(
                     200, text.encode() if self.path == "/metrics" else json.dumps(server.models).encode()
                 )
@@ -244,7 +246,7 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         'case $* in *--lines=2*=abc*) printf "ERROR two\\nthree\\n" ;; *=abc*) echo one; yes "ERROR two" ;; esac',
     )
     with Server([]) as url:
-        found = look_at_units.unit("x.service", f"{url}/health", "ERROR", vllm.METRICS, 2)
+        found = look_at_units.unit("x.service", f"{url}/health", "ERROR", 2)
     assert found == {
         "state": "active",
         "restarts": 2,
@@ -252,8 +254,17 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         "healthy": True,
         "log": "\n".join(["ERROR two"] * look_at_units.MOST),
         "end": "ERROR two\nthree",
-        "metrics": "",
     }
     command(tmp_path, "systemctl", "printf 'LoadState=not-found\\nActiveState=inactive\\nInvocationID=\\n'")
-    gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", vllm.METRICS, 2)
+    gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", 2)
     assert (gone["state"], gone["healthy"], gone["log"]) == ("", False, "")
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_metrics_are_read_twice_only_when_it_is_asked_for(seconds: float) -> None:
+    with Server([text("x")]) as url:
+        given = {"units": [{"name": "x.service", "url": f"{url}/health"}], "pattern": "ERROR", "lines": 1}
+        [found] = look_at_units.main({**given, "metrics": vllm.METRICS, "seconds": seconds})["units"]
+    assert found["metrics"].splitlines() == [f"{COUNTED}0.0"]
+    assert found["earlier"] == (found["metrics"] if seconds else "")
+    assert not seconds or seconds <= found["seconds"] < 60

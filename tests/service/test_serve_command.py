@@ -4,24 +4,27 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import datetime, timedelta
 from typing import Any
 
 import boto3
 import pytest
 
 from local_aws import LocalAws
+from nixl_efa.cli.output import iso
 from nixl_efa.service.model import Service
 from nixl_efa.settings.model import STACK_TAG
-from tests.nodes.conftest import aws, project, run
+from nixl_efa.times import moment
+from tests.nodes.conftest import aws, block_end, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.policies import denied, under
-from tests.printed import ROOT
-from tests.records import answer
+from tests.printed import ROOT, blocks
+from tests.records import record
 
-__all__ = ["aws", "project", "run"]
+__all__ = ["aws", "block_end", "project", "run"]
 
 SERVICE = Service("vllm", "/models/x", "0.32.0", ("--max-model-len", "4096"))
-METRICS = "\n".join(answer("vllm/metrics-0.32-decode")["after"])
+LOAD = record("vllm/metrics-0.32-load")
 
 
 def unit(started: str, **changes: Any) -> dict[str, Any]:
@@ -33,7 +36,19 @@ def unit(started: str, **changes: Any) -> dict[str, Any]:
         "log": "",
         "end": "the last line",
         "metrics": "",
+        "earlier": "",
+        "seconds": 0.0,
         **changes,
+    }
+
+
+def under_load(node: str) -> dict[str, Any]:
+    """What an engine tells twice."""
+    told = {when: "\n".join(lines) for when, lines in LOAD["answer"][node].items()}
+    return {
+        "metrics": told["after"],
+        "earlier": told["before"],
+        "seconds": LOAD["question"]["seconds"][node],
     }
 
 
@@ -48,8 +63,8 @@ def service(project: Project, aws: LocalAws) -> Any:
     def say(**changes: Any) -> None:
         proven = json.dumps({"engines": {"producer": "p1", "consumer": "c1"}, "at": "2026-12-01T09:00:00Z"})
         units = {
-            "producer": [unit("p1", **changes)],
-            "consumer": [unit("c1", metrics=METRICS), unit("r1")],
+            "producer": [unit("p1", **under_load("producer") | changes)],
+            "consumer": [unit("c1", **under_load("consumer")), unit("r1")],
         }
         for (name, several), instance_id in zip(units.items(), project.ids, strict=True):
             told = {"units": several, "service": SERVICE.text, "proven": proven if name == "consumer" else ""}
@@ -64,15 +79,51 @@ def service(project: Project, aws: LocalAws) -> Any:
 def test_a_service_that_is_what_was_proven(service: Any, run: Run) -> None:
     code, out, _ = run("serve", "status", "prod")
     assert code == 0
-    *lines, last = out.splitlines()
+    page = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
+    [table] = [one.text for one in blocks(page, "") if one.text.startswith("NODE ")]
+    address = re.compile(r"http://172\.31\.[\d.]+:(?=\d+/metrics)")
+    *lines, last = address.sub("ADDRESS:", out).splitlines()
     assert lines == [
         "PASS engine (producer): vLLM answers",
         "PASS engine (consumer): vLLM answers",
-        "PASS KV transfer (consumer): 4 MiB by NIXL, 1000 prompt tokens by KV transfer, none failed",
+        "PASS KV transfer (consumer): 186 MiB by NIXL at 1.09 Gbps on average, 37200 prompt tokens by KV transfer, "
+        "none failed",
         "PASS router: it answers",
         "PASS proof: of 2026-12-01T09:00:00Z",
+        "PASS capacity: no reservation: the nodes have no end time.",
+        "",
+        *address.sub("ADDRESS:", table).splitlines(),
+        "",
     ]
     assert re.fullmatch(r"Ready: http://172\.31\.[\d.]+:8000/v1 answers for /models/x\.", last)
+
+
+def test_the_time_left_in_the_block_counts_to_the_moment_at_which_ec2_terminates(
+    block_end: datetime, service: Any, aws: LocalAws, run: Run
+) -> None:
+    """A warning that it is near is none of the service."""
+    stop = block_end - timedelta(minutes=30)
+    aws.clock.set(stop - timedelta(minutes=40))
+    code, out, _ = run("serve", "status", "prod")
+    [line] = [one for one in out.splitlines() if " capacity: " in one]
+    told = (
+        f"EC2 begins to terminate at {moment(stop)}, in 40 min. The block ends at {moment(block_end)}. Save"
+    )
+    assert (code, line.startswith("WARN capacity: Capacity Block cr-"), told in line) == (0, True, True), out
+    [found] = json.loads(run("serve", "status", "prod", "--json")[1])["reservations"]
+    assert (found["terminates"], found["end"]) == (iso(stop), iso(block_end))
+
+
+def test_it_fits_a_terminal_of_80_columns(service: Any, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    service(invocation="p2", healthy=False)
+    _, out, _ = run("serve", "status", "prod")
+    assert "\n    METRICS http://172.31." in out
+    # A command stays whole, so that it can be copied.
+    whole = "`nixl-efa serve start prod --model /models/x --engine-version 0.32.0 --"
+    assert [line for line in out.splitlines() if len(line) > 80 and whole not in line] == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +157,25 @@ def test_the_document_has_the_members_of_the_page(service: Any, run: Run) -> Non
     page = (ROOT / "docs/serve.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^\| `nixl-efa/serve/1` \|(.*)$", page, re.MULTILINE)
     documented = set(re.findall(r"`(\w+)`", line))
-    assert documented == set(document) - {"schema"} | set(document["findings"][0])
+    inner = set(document["findings"][0]) | set(document["engines"][0])
+    assert documented == set(document) - {"schema"} | inner
+    assert document["reservations"] == []
+    load = {name: value for name, value in document["engines"][1].items() if name != "node"}
+    assert load.pop("kv_gbps") == pytest.approx(1.0936, rel=0.001)
+    assert load == {
+        "prompt_tokens": pytest.approx(908.4, rel=0.001),
+        "generated_tokens": pytest.approx(110.0, rel=0.001),
+        "running": 3,
+        "waiting": 0,
+        "kv_bytes": 195035136,
+        "failed_transfers": 0,
+        "expired": 0,
+    }
+    assert [url.rpartition(":")[2] for url in document["metrics"].values()] == [
+        "8100/metrics",
+        "8200/metrics",
+        "29000/metrics",
+    ]
 
 
 def test_logs_are_printed_as_they_are(service: Any, run: Run) -> None:

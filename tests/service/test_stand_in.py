@@ -14,13 +14,12 @@ from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.service import run
+from nixl_efa.service import run, status
 from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
-from nixl_efa.service.status import status as status_of
 from nixl_efa.service.way import Way, engine_url, way_of
 from tests.real_nodes.conftest import UNDER_WAY, Account, wait_until
-from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP
+from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP, status_of
 
 ENV = "/etc/nixl-efa/env"
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
@@ -33,6 +32,7 @@ def at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_command, "POLL_SECONDS", 0.1)
         patch.setattr(run, "LOOK_SECONDS", 0.3)
+        patch.setattr(status, "ACTIVITY_SECONDS", 0.5)
         yield
 
 
@@ -115,9 +115,16 @@ def test_a_service_is_ready_when_it_is_proven(nodes: OnNodes, account: Account) 
         ("", "KV transfer"),
     ]
     assert told[-1] == "Starting the router on consumer ..."
-    status = status_of(nodes)
-    assert [one.line() for _, one in status.found if one.level is not Level.PASS] == []
-    assert (status.ready, status.service, status.url) == (True, report.service, report.url)
+    seen = status_of(nodes)
+    assert [one.line() for _, one in seen.found if one.level is not Level.PASS] == []
+    assert (seen.ready, seen.service, seen.url) == (True, report.service, report.url)
+    consumer = seen.activity["consumer"]
+    assert (consumer.generated_tokens, consumer.running, consumer.failed_transfers) == (0.0, 0, 0)
+    assert consumer.kv_gbps
+    # Each of the names is one that Prometheus finds, and the router's, too.
+    for url, name in zip(seen.metrics.values(), ("vllm:", "vllm:", "vllm_router_"), strict=True):
+        script = f"import urllib.request; print(urllib.request.urlopen({url!r}, timeout=9).read().decode())"
+        assert name in account.out(nodes.pair.nodes[0].instance_id, f"python3 -c {shlex.quote(script)}")
     before = engines(account, nodes)
     assert started(nodes).ready
     assert engines(account, nodes) == before  # they were proven again, and not started again
@@ -135,9 +142,9 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
     assert found["back"] <= 5
     after = engines(account, nodes)
     assert (after["consumer"], after["producer"] != before["producer"]) == (before["consumer"], True)
-    status = status_of(nodes)
-    assert not status.ready
-    [(_, doubt)] = [each for each in status.found if each[1].level is not Level.PASS]
+    seen = status_of(nodes)
+    assert not seen.ready
+    [(_, doubt)] = [each for each in seen.found if each[1].level is not Level.PASS]
     assert doubt.message == "producer started again since the proof: what they do now is not proven."
     assert started(nodes).ready
     assert engines(account, nodes) == after

@@ -40,6 +40,8 @@ def test_the_router_knows_every_engine_and_looks_at_it_as_it_should() -> None:
         assert f"--{option} http://10.0.0.{number}:{port}" in command
     assert "--health-failure-threshold 3 " in command
     assert "--health-check-timeout-secs 5 " in command
+    # By default only programs on the node reach its metrics (vllm-router --help).
+    assert " --prometheus-host 0.0.0.0 --prometheus-port 29000 " in command
     assert command.startswith("/opt/nixl-efa/venv/bin/vllm-router --vllm-pd-disaggregation ")
 
 

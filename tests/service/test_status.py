@@ -1,0 +1,151 @@
+"""What status tells of a service that runs: what each engine does, by what real engines counted, and the time left."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from nixl_efa.findings import Finding, Level, failed, passed, warned
+from nixl_efa.service import vllm
+from nixl_efa.service.engine import Activity
+from nixl_efa.service.model import ENGINE_UNIT
+from tests.records import answer, record
+from tests.service.pretended import Pretended
+
+RECORD = "vllm/metrics-0.32-load"
+SECONDS = record(RECORD)["question"]["seconds"]
+
+
+def metrics(node: str, when: str) -> str:
+    return "\n".join(answer(RECORD)[node][when])
+
+
+def of(node: str) -> Activity:
+    return vllm.activity(metrics(node, "before"), metrics(node, "after"), SECONDS[node])
+
+
+def test_what_real_engines_did_in_five_seconds() -> None:
+    """23 requests of 200 tokens; the producer generates one token of each."""
+    producer, consumer = of("producer"), of("consumer")
+    assert producer.prompt_tokens == pytest.approx(23 * 200 / 5.047)
+    assert consumer.prompt_tokens == pytest.approx(23 * 200 / 5.064)
+    assert producer.generated_tokens == pytest.approx(23 / 5.047)
+    assert consumer.generated_tokens == pytest.approx(557 / 5.064)
+    assert (producer.running, consumer.running, consumer.waiting) == (0, 3, 0)
+    assert (producer.kv_bytes, producer.kv_gbps) == (0, None)
+    assert consumer.kv_bytes == 195035136
+    assert consumer.kv_gbps == pytest.approx(8 * 195035136 / 1.426757 / 1e9)
+    assert (consumer.failed_transfers, consumer.expired) == (0, 0)
+
+
+def test_of_real_metrics_the_lines_are_read_that_are_needed() -> None:
+    lines = metrics("consumer", "after").splitlines()
+    kept = [one for one in lines if re.match(vllm.METRICS, one)]
+    assert vllm.activity("\n".join(kept), "\n".join(kept), 1) == vllm.activity(
+        "\n".join(lines), "\n".join(lines), 1
+    )
+    assert vllm.lacking("\n".join(kept)) == ()
+    assert not [one for one in kept if "_count{" in one or "by_reason" in one]
+
+
+def test_what_is_not_told_is_not_0() -> None:
+    assert vllm.activity("", "", 5.0) == Activity(None, None, None, None, None, None, None, None)
+    before, after = metrics("consumer", "before"), metrics("consumer", "after")
+    assert vllm.activity("", after, 0.0).generated_tokens is None
+    # The engine has started again between both.
+    assert vllm.activity(after, before, 5.0).generated_tokens is None
+    assert vllm.activity(after, before, 5.0).running == 2
+
+
+def test_several_engines_of_a_node_do_their_work_together() -> None:
+    """Data parallel: each rank has a label of its own."""
+    both = [metrics("consumer", when) for when in ("before", "after")]
+    twice = ["\n".join([text, text.replace('engine="0"', 'engine="1"')]) for text in both]
+    found, one = vllm.activity(twice[0], twice[1], SECONDS["consumer"]), of("consumer")
+    assert one.generated_tokens
+    assert found.generated_tokens == pytest.approx(2 * one.generated_tokens)
+    assert found.kv_gbps == pytest.approx(one.kv_gbps)
+    assert found.running == 6
+
+
+@pytest.fixture
+def pair() -> Pretended:
+    """A service that is ready, under load."""
+    pair = Pretended()
+    assert pair.start().ready
+    for node in ("producer", "consumer"):
+        pair.units[node, ENGINE_UNIT] |= {
+            "earlier": metrics(node, "before"),
+            "metrics": metrics(node, "after"),
+            "seconds": SECONDS[node],
+        }
+    return pair
+
+
+def test_a_service_under_load(pair: Pretended) -> None:
+    status = pair.status()
+    assert status.ready
+    assert status.activity == {"producer": of("producer"), "consumer": of("consumer")}
+    assert status.metrics == {
+        "producer": "http://10.0.0.11:8100/metrics",
+        "consumer": "http://10.0.0.12:8200/metrics",
+        "router": "http://10.0.0.12:29000/metrics",
+    }
+    [told] = [one.message for _, one in status.found if one.check == "KV transfer"]
+    assert told == "186 MiB by NIXL at 1.09 Gbps on average, 37200 prompt tokens by KV transfer, none failed"
+
+
+def test_an_engine_that_does_not_answer_has_no_figures(pair: Pretended) -> None:
+    pair.units["producer", ENGINE_UNIT]["healthy"] = False
+    status = pair.status()
+    assert (set(status.activity), set(status.metrics)) == ({"consumer"}, {"consumer", "router"})
+
+
+@pytest.mark.parametrize(
+    ("node", "counter", "said"),
+    [
+        (
+            "consumer",
+            "nixl_num_failed_transfers_total",
+            "37200 prompt tokens by KV transfer, 2 transfers failed.",
+        ),
+        (
+            "producer",
+            "nixl_num_kv_expired_reqs_total",
+            "2 KV caches expired before the consumer had read it.",
+        ),
+    ],
+)
+def test_a_transfer_that_failed_once_is_told_and_the_service_is_ready(
+    pair: Pretended, node: str, counter: str, said: str
+) -> None:
+    """It is counted as long as its engine runs, also after the engines were proven again."""
+    unit = pair.units[node, ENGINE_UNIT]
+    unit["metrics"] = re.sub(rf"(vllm:{counter}.*) 0\.0", r"\1 2.0", unit["metrics"])
+    status = pair.status()
+    [(where, found)] = [each for each in status.found if each[1].level is not Level.PASS]
+    assert (where, found.level, found.message.endswith(said)) == (node, Level.WARN, True), found
+    assert status.ready
+
+
+BLOCK = "Capacity Block cr-1"
+
+
+@pytest.mark.parametrize(
+    ("capacity", "ready"),
+    [
+        (passed("capacity", f"{BLOCK} is active; EC2 begins to terminate in 5 h 20 min."), True),
+        (
+            warned("capacity", f"{BLOCK} is active; EC2 begins to terminate in 40 min.", "Save your work."),
+            True,
+        ),
+        (failed("capacity", f"{BLOCK} is at its end.", "Save what you need now."), False),
+    ],
+)
+def test_the_time_left_is_told_and_ends_a_service_only_with_the_block(
+    pair: Pretended, capacity: Finding, ready: bool
+) -> None:
+    status = pair.status(capacity, passed("network nodes", "they share one"))
+    assert status.found[-1] == ("", capacity)
+    assert (status.ready, status.is_stopped) == (ready, not ready)
