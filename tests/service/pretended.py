@@ -45,6 +45,7 @@ class Pretended:
     silent: set[str] = field(default_factory=set)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    ports: dict[str, list[int]] = field(default_factory=dict)
     _starts: int = 0
 
     def begin(self, node: str, unit: str, **changes: Any) -> None:
@@ -105,7 +106,8 @@ class Pretended:
             if node.instance_id in scripts
         }
 
-    def _prepare(self, node: str, _: Script) -> str:
+    def _prepare(self, node: str, script: Script) -> str:
+        self.ports[node] = json.loads(script.arguments[1])["ports"]
         backend = {"kv_role": f"kv_{node}", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
         model = {
             "path": "/models/x",

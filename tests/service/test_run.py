@@ -36,6 +36,8 @@ def test_a_start_in_order(pair: Pretended) -> None:
     report = pair.start()
     assert (failed(report), report.ready, pair.status().ready) == ([], True, True)
     assert pair.runs("consumer", ROUTER_UNIT)
+    # vllm-router also ends when somebody has the port of its metrics.
+    assert pair.ports == {"producer": [8100, 5600], "consumer": [8200, 5600, 8000, 29000]}
     engines = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
     assert json.loads(pair.proven)["engines"] == engines
     assert pair.start().ready
