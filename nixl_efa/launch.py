@@ -19,6 +19,7 @@ from nixl_efa.nixl_backend import NixlBackend, common, nixl_backend
 from nixl_efa.node_names import Node, node_of, nodes_of, place
 from nixl_efa.refusals.model import Asked
 from nixl_efa.reservation_source import ReservationSource, reservation_source
+from nixl_efa.service.model import Service
 from nixl_efa.settings import AssumeRole, Settings
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 from nixl_efa.settings.parts import CONSUMER, PRODUCER, Part
@@ -83,6 +84,7 @@ class Launch:
     nixl_pinned:     the settings name that version; else a node takes what its libfabric loads.
     nixl_wheels:     folder or index that has NIXL's wheels; empty: what pip takes by itself.
     service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs instead.
+    service:         whose engine each node starts when it boots; None: none.
     min_hours:       hours that a reservation must still last.
     must_be_active: the launch follows at once, so capacity that starts later can't be used.
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
@@ -126,6 +128,7 @@ class Launch:
     nixl_wheels: str = ""
     service_ports: tuple[int, ...] = ()
     service_cidrs: tuple[str, ...] = ()
+    service: Service | None = None
     min_hours: float = 1.0
     must_be_active: bool = False
     instance_profile: str = ""
@@ -277,11 +280,7 @@ class Launch:
 
 
 def launch_of(
-    settings: Settings,
-    *,
-    min_hours: float | None = None,
-    must_be_active: bool = False,
-    profile: str = "",
+    settings: Settings, *, min_hours: float | None = None, must_be_active: bool = False, profile: str = ""
 ) -> Launch:
     """The launch that an environment's settings describe.
 
@@ -350,6 +349,7 @@ def _launch(settings: Settings, part: Part) -> Launch:
         nixl_wheels=settings.nixl_wheels or "",
         service_ports=settings.service_ports,
         service_cidrs=settings.service_cidrs,
+        service=settings.service.asked if settings.service and settings.service.start_at_boot else None,
         instance_profile=settings.instance_profile or "",
         permissions_boundary=settings.permissions_boundary or "",
         assume_role=settings.assume_role,

@@ -60,6 +60,13 @@ if [ "$PAIR_NIXL" = yes ]; then
   check nixl_backend "$wanted" "$probe"
 fi
 
+# begin service
+if engine=$(sed -n 's/.*"error":"\(.*\)"}$/\1/p' "$root/run/nixl-efa/engine.json" 2>/dev/null); then
+  check engine started "${engine:-started}"
+else
+  lines+="NOTE engine: not started yet: systemctl status nixl-efa-service"$'\n'
+fi
+# end service
 if said=$("$root/opt/nixl-efa/bin/read-members" "$root" 2>/dev/null); then
   lines+="NOTE members: $(printf %s "$said" | plain)"$'\n'
 else

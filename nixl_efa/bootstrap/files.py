@@ -9,6 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from nixl_efa.bootstrap.model import Bootstrap, PeerNode
+from nixl_efa.bootstrap.packaged import packaged
+from nixl_efa.bootstrap.service import service_files
 from nixl_efa.nixl_releases import for_node
 
 # vLLM's default for VLLM_NIXL_SIDE_CHANNEL_PORT (vLLM documentation, NixlConnector usage guide).
@@ -54,7 +56,11 @@ def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
         NodeFile("/etc/apt/apt.conf.d/99nixl-efa", "0644", _NO_DRIVER_UPGRADE),
         NodeFile("/etc/update-motd.d/98-nixl-efa", "0755", _MOTD),
         NodeFile("/opt/nixl-efa/bin/configure", "0755", _packaged("configure.sh")),
-        NodeFile("/opt/nixl-efa/bin/boot-report", "0755", _packaged("boot-report.sh")),
+        NodeFile(
+            "/opt/nixl-efa/bin/boot-report",
+            "0755",
+            _packaged("boot-report.sh", serves=bootstrap.service is not None),
+        ),
         NodeFile("/opt/nixl-efa/bin/read-members", "0755", _packaged("read-members.sh")),
         NodeFile("/opt/nixl-efa/bin/nixl-probe", "0755", _packaged("nixl-probe.sh")),
     ]
@@ -62,6 +68,8 @@ def node_files(bootstrap: Bootstrap) -> tuple[NodeFile, ...]:
         releases = for_node(bootstrap.nixl_versions, bootstrap.architecture)
         files.append(NodeFile("/opt/nixl-efa/bin/install-nixl", "0755", _packaged("install-nixl.sh")))
         files.append(NodeFile("/opt/nixl-efa/releases.txt", "0644", releases))
+    if bootstrap.service:
+        files += [NodeFile(*one) for one in service_files(bootstrap, bootstrap.service)]
     return tuple(files)
 
 
@@ -142,11 +150,8 @@ def env_file(bootstrap: Bootstrap) -> str:
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 
-def _packaged(name: str) -> str:
-    """A script of this package as it is on a node: of its comments the first line alone, since EC2 gives user data
-    16 KiB. A comment is a line of its own that begins with "# "."""
-    lines = Path(__file__).with_name(name).read_text(encoding="utf-8").splitlines(keepends=True)
-    return "".join([*lines[:2], *(line for line in lines[2:] if not line.lstrip().startswith("# "))])
+def _packaged(name: str, *, serves: bool = False) -> str:
+    return packaged(Path(__file__).with_name(name), serves=serves)
 
 
 # EFA registers memory for the device, which counts as locked (EC2 user guide, efa-start-nccl). PAM applies

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from nixl_efa.launch import Launch
 from nixl_efa.nixl_backend import LIBFABRIC, NixlBackend, nixl_backend
 from nixl_efa.nixl_releases import offered
+from nixl_efa.service.model import Service
 
 # EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
 USER_DATA_LIMIT_BYTES = 16 * 1024
@@ -50,6 +51,7 @@ class Bootstrap:
     scripts_bucket:   name of the S3 bucket that both nodes may read and write.
     service_ports:    TCP ports that the VPC may reach.
     common_nixl:      how NIXL goes between nodes of several types; None: all are of this one.
+    service:          whose engine the node starts when it boots; None: none.
     """
 
     environment: str
@@ -68,6 +70,7 @@ class Bootstrap:
     nixl_wheels: str = ""
     architecture: str = "x86_64"
     common_nixl: NixlBackend | None = None
+    service: Service | None = None
 
     @property
     def own(self) -> PeerNode:
@@ -120,4 +123,5 @@ def bootstrap_of(
         nixl_wheels=launch.nixl_wheels,
         architecture=facts.architectures[0] if facts else "x86_64",
         common_nixl=launch.nixl_of_several_types,
+        service=launch.service,
     )

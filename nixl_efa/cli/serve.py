@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -10,7 +11,7 @@ import typer
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
-from nixl_efa.service.engines import DEFAULT, ENGINES, engine_of
+from nixl_efa.service.engines import DEFAULT, ENGINES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -39,20 +40,31 @@ def _group() -> None:
 def start(
     environment: Environment,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MODEL",
-            help="A hub's name (Qwen/Qwen3-32B), a folder of the nodes (/models/x), or one in S3 (s3://bucket/x).",
+            help="A hub's name (Qwen/Qwen3-32B), a folder of the nodes (/models/x), or one in S3 (s3://bucket/x). "
+            "Without it the service of the settings is started, with it nothing of that counts.",
         ),
-    ],
+    ] = None,
     flags: Annotated[
         list[str] | None,
         typer.Argument(metavar="[-- FLAG...]", help="The engine's own flags.", show_default=False),
     ] = None,
-    engine: Annotated[str, typer.Option(help="The engine: vllm.")] = DEFAULT,
+    engine: Annotated[str | None, typer.Option(help=f"The engine: {DEFAULT}.", show_default=False)] = None,
     engine_version: Annotated[
-        str, typer.Option(metavar="VERSION", help="Of the engine's package.")
-    ] = ENGINES[DEFAULT].VERSION,
+        str | None,
+        typer.Option(metavar="VERSION", help="Of the engine's package: by default the one that was tried."),
+    ] = None,
+    producer_flags: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FLAGS", help="Further flags on the producers, as a shell writes them: '--a 1'."
+        ),
+    ] = None,
+    consumer_flags: Annotated[
+        str | None, typer.Option(metavar="FLAGS", help="Further flags on the consumers.")
+    ] = None,
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
@@ -62,17 +74,44 @@ def start(
     the hardware counters saw its bytes. Engines that run for the same model already are only proven. Exits with 1 when
     a step fails; if engines were started or proven by then, no router runs.
     """
-    from nixl_efa.service.model import asked
+    from nixl_efa.cli.environments import environment_settings
+    from nixl_efa.service.asked import OPTIONS, asked
+    from nixl_efa.settings.service import named
 
-    service = asked(engine, model, engine_version, flags or (), engine_of(engine, "--engine").REFUSED)
+    given = {
+        "model": model,
+        "engine": engine,
+        "version": engine_version,
+        "flags": tuple(flags) if flags else None,
+        "producer_flags": _words(producer_flags, "--producer-flags"),
+        "consumer_flags": _words(consumer_flags, "--consumer-flags"),
+    }
+    settings = environment_settings(environment, os.environ, project_folder(), profile)
+    service = asked(
+        {name: one for name, one in given.items() if one is not None},
+        settings.service.asked if settings.service else None,
+        {name: named(settings.source("service"), name) for name in OPTIONS},
+        environment,
+    )
+    at_boot = settings.service is not None and settings.service.start_at_boot
 
     def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way, _: PairReport) -> Report:
         from nixl_efa.clock import clock_of
         from nixl_efa.service import run
 
-        return run.start(nodes, service, planned, way, clock=clock_of(os.environ), say=output.say)
+        return run.start(
+            nodes, service, planned, way, clock=clock_of(os.environ), say=output.say, at_boot=at_boot
+        )
 
     _act(environment, profile, as_json, act)
+
+
+def _words(text: str | None, option: str) -> tuple[str, ...] | None:
+    """The words of an option's text."""
+    try:
+        return None if text is None else tuple(shlex.split(text))
+    except ValueError as error:
+        raise output.BadInput(f"{option} {text!r} is not what a shell can read: {error}.") from None
 
 
 @app.command("restart")

@@ -11,6 +11,7 @@ from nixl_efa.cli import nodes_view, output
 from nixl_efa.cli.commands import shown
 from nixl_efa.findings import Level, counted
 from nixl_efa.lines import Column, folded
+from nixl_efa.service.model import FLAGS
 from nixl_efa.service.status import Status
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def document(report: Report) -> dict[str, Any]:
         "engine": service.engine if service else "",
         "version": service.version if service else "",
         "model": service.model if service else "",
-        "flags": list(service.flags) if service else [],
+        **{name: list(getattr(service, name)) if service else [] for name in FLAGS},
         "url": report.url,
         **(_looked_at(report) if isinstance(report, Status) else {}),
         "findings": [{"node": where, **asdict(one), "level": one.level.value} for where, one in report.found],

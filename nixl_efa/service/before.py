@@ -30,7 +30,8 @@ class Prepared:
     installed: versions by package. path: where the engine finds the model. sum: of its config.json.
     weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks.
     taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
-    started for.
+    started for. at_boot: whether the node starts its engine at boot ("enabled", "disabled"; empty: it has no unit for
+    that).
     """
 
     installed: Mapping[str, str]
@@ -47,6 +48,7 @@ class Prepared:
     taken: Mapping[str, str]
     running: tuple[str, ...]
     service: str = ""
+    at_boot: str = ""
     install_error: str = ""
     model_error: str = ""
 
@@ -76,6 +78,7 @@ def prepared(document: Mapping[str, Any]) -> Prepared:
         taken=document["taken"],
         running=tuple(document["running"]),
         service=document["service"],
+        at_boot=document["at_boot"],
         install_error=document["error"],
         model_error=model["error"],
     )
@@ -113,7 +116,7 @@ def node_findings(
         _engine(found, service, engine),
         _settings(environment, node, found, way),
         *((_model(found, service, engine),) if not found.install_error else ()),
-        *(_room(found, service, engine) if found.sum else ()),
+        *(_room(found, service.flags_of(node.role), engine) if found.sum else ()),
         _ports(environment, found),
     )
 
@@ -172,10 +175,10 @@ def _model(found: Prepared, service: Service, engine: Engine) -> Finding:
     )
 
 
-def _room(found: Prepared, service: Service, engine: Engine) -> tuple[Finding, ...]:
+def _room(found: Prepared, flags: tuple[str, ...], engine: Engine) -> tuple[Finding, ...]:
     """Memory and disk for the weights."""
     findings = []
-    used = min(engine.accelerators(service.flags), len(found.gpu_bytes))
+    used = min(engine.accelerators(flags), len(found.gpu_bytes))
     if found.gpu_bytes:
         room = int(GPU_SHARE * sum(found.gpu_bytes[:used]))
         where = f"{used} of {len(found.gpu_bytes)} GPUs"

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from nixl_efa.service.measured import Measured
 from nixl_efa.service.model import Service
-from nixl_efa.service.units import Variable
+from nixl_efa.service.units import Variable, engine_unit
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +76,8 @@ class Engine(Protocol):
     HEALTH: str
     # Flags that users may not set, and why.
     REFUSED: Mapping[str, str]
+    # Flags that users may not set on the nodes of one role alone, and why.
+    ALIKE: Mapping[str, str]
     # NAME=VALUE of its unit.
     VARIABLES: tuple[str, ...]
     # Patterns: of the lines of its log that read_log reads; of the beginnings of the lines of /metrics that are read.
@@ -118,3 +120,23 @@ class Engine(Protocol):
 
     def measured(self, document: Mapping[str, Any]) -> Measured:
         """What that program has measured. KeyError, ValueError or TypeError if its document has another form."""
+
+
+def unit_of(
+    engine: Engine, service: Service, environment: str, role: str, *, path: str, hub: str, planned: str
+) -> str:
+    """The unit of an engine on a node of this role. path: where the model is; hub: where models of the hub are kept.
+    planned: see Engine.command."""
+    return engine_unit(
+        engine.WORDS,
+        environment,
+        role,
+        engine.command(service, path, role, planned),
+        (*engine.VARIABLES, f"HF_HOME={hub}"),
+        (service.model, path) if path != service.model else ("", ""),
+    )
+
+
+def hub(place: str) -> str:
+    """Where models of the hub are kept. place: the folder below which a node keeps models."""
+    return f"{place}/huggingface"

@@ -16,7 +16,7 @@ from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
 
@@ -121,15 +121,18 @@ class OnNodes:
         return found, wrong
 
     def prepare(
-        self, packages: Mapping[str, Sequence[str]], model: str, ports: Mapping[str, Sequence[int]]
+        self, packages: Mapping[str, Sequence[str]], service: Service, ports: Mapping[str, Sequence[int]]
     ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
         """Packages installed, and what prepare.py saw."""
         given = {
             name: {
                 "packages": list(several),
-                "model": model,
+                "installer": _text("install-engine.sh"),
+                "model": service.model,
+                "folder": service.path(""),
                 "ports": list(ports[name]),
                 "units": [ENGINE_UNIT, ROUTER_UNIT],
+                "boot_unit": BOOT_UNIT,
             }
             for name, several in packages.items()
         }
@@ -170,6 +173,21 @@ class OnNodes:
                 wrong[name] = failed(
                     "stop", f"{stopped.last_line}.", "Look at `systemctl status` on the node."
                 )
+        return wrong
+
+    def set_at_boot(self, names: Iterable[str], *, at_boot: bool) -> Mapping[str, Finding]:
+        """Lets these nodes start their engines at boot, or no longer; where that could not be set."""
+        text = 'output=$(systemctl "$1" "$2" 2>&1)\nprintf \'@@ begin set\\n%s\\n@@ end set %s\\n\' "$output" $?\n'
+        verb = "enable" if at_boot else "disable"
+        found, problems = self.run(
+            {name: Script(text, (verb, BOOT_UNIT)) for name in names}, SECONDS, "start at boot"
+        )
+        wrong = dict(problems)
+        for name, read in found.items():
+            done = read.get("set", MISSING)
+            if done.code:
+                message = f"{BOOT_UNIT} can't be {verb}d: {done.last_line}."
+                wrong[name] = failed("start at boot", message, f"systemctl {verb} {BOOT_UNIT}")
         return wrong
 
     def look(self, seconds: float = 0) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:

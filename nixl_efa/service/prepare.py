@@ -3,9 +3,12 @@
 A node runs it with the Python of NIXL's virtual environment and the standard library, in NIXL's environment. Argument:
 a JSON document:
   packages   NAME==VERSION of each that the node needs; those that are there are left alone
+  installer  the text of install-engine.sh
   model      a hub's name, a folder, or s3://BUCKET/FOLDER
+  folder     of a model in S3, below the folder for models
   ports      that the node's services will listen on
   units      of systemd, ours
+  boot_unit  that may be at work on the same since the node has booted: it is waited for
 stdout is one JSON document: a member for each thing that was looked at, as `main` has it. Nothing is decided here.
 """
 
@@ -21,6 +24,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -55,21 +59,28 @@ def run(*command: str, seconds: int = 60) -> tuple[str, str]:
     ) if done.returncode else ""
 
 
-def install(packages: list[str]) -> str:
+def install(packages: list[str], installer: str) -> str:
     """Why the packages could not be installed; empty when they are there. NIXL stays the one that fits the node."""
     missing = [
         one for one in packages if found(one.partition("==")[0]).partition("+")[0] != one.partition("==")[2]
     ]
     if not missing:
         return ""
-    kept = [f"{name}=={found(name)}" for name in KEPT if found(name)]
-    constraints = f"{ROOT}/var/lib/nixl-efa/service-constraints.txt"
-    os.makedirs(os.path.dirname(constraints), exist_ok=True)
-    with open(constraints, "w", encoding="ascii") as file:
-        file.write("".join(f"{one}\n" for one in kept))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-cache-dir", "--disable-pip-version-check"]
-    _, error = run(*pip, "--constraint", constraints, *missing, seconds=INSTALL_SECONDS)
+    _, error = run("bash", "-c", installer, "install-engine", *missing, seconds=INSTALL_SECONDS)
     return error
+
+
+def wait_for(unit: str) -> None:
+    """Until a unit has done what it was started for, or waits for."""
+    end = time.monotonic() + INSTALL_SECONDS
+    while time.monotonic() < end:
+        shown = run("systemctl", "show", unit, "--property=ActiveState,Job")[0].split()
+        # A unit that waits for another one has a job, and is not active yet.
+        if "ActiveState=activating" not in shown and not any(
+            re.fullmatch(r"Job=[1-9]\d*", one) for one in shown
+        ):
+            return
+        time.sleep(2)
 
 
 def place() -> str:
@@ -77,11 +88,11 @@ def place() -> str:
     return DISKS if os.path.ismount(DISKS) else ELSEWHERE
 
 
-def model(name: str) -> dict[str, Any]:
+def model(name: str, folder: str) -> dict[str, Any]:
     """path, config, sum (of config.json), weight_bytes, to_copy (bytes that are not on the node yet) and error."""
     try:
         if name.startswith("s3://"):
-            told = of_s3(name)
+            told = of_s3(name, folder)
         elif name.startswith("/"):
             told = {"path": name, **of_folder(f"{ROOT}{name}"), "to_copy": 0}
         else:
@@ -111,9 +122,9 @@ def described(text: bytes) -> dict[str, Any]:
     return {"config": told, "sum": hashlib.sha256(text).hexdigest()}
 
 
-def of_s3(uri: str) -> dict[str, Any]:
+def of_s3(uri: str, folder: str) -> dict[str, Any]:
     """A model in S3, of which the weights are copied when the engine is started."""
-    target = f"{place()}/models/{uri[len('s3://') :]}"
+    target = f"{place()}{folder}"
     text, error = run("aws", "s3", "cp", "--quiet", f"{uri}/config.json", "-", seconds=COPY_SECONDS)
     if error:
         raise OSError(f"{uri}/config.json can't be read: {error}")
@@ -196,7 +207,8 @@ def taken(ports: list[int]) -> dict[str, str]:
 def main(given: dict[str, Any]) -> dict[str, Any]:
     """All of it."""
     os.environ.setdefault("HF_HOME", f"{place()}/huggingface")
-    error = install(given["packages"])
+    wait_for(given["boot_unit"])
+    error = install(given["packages"], given["installer"])
     importlib.invalidate_caches()  # what pip has just installed
     names = [*KEPT, *(one.partition("==")[0] for one in given["packages"])]
     states = {unit: run("systemctl", "is-active", unit)[0].strip() for unit in given["units"]}
@@ -204,7 +216,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "error": error,
         "installed": {name: found(name) for name in names if found(name)},
-        "model": model(given["model"]),
+        "model": model(given["model"], given["folder"]),
         "hub": os.environ["HF_HOME"],
         "kv_transfer_config": os.environ.get("PAIR_KV_TRANSFER_CONFIG", ""),
         "free_bytes": shutil.disk_usage(place()).free,
@@ -212,6 +224,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         "gpu_bytes": gpus(),
         "taken": taken(given["ports"]),
         "running": running,
+        "at_boot": run("systemctl", "is-enabled", given["boot_unit"])[0].strip().replace("not-found", ""),
         "service": read(f"{ROOT}/etc/nixl-efa/service.json"),
     }
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nixl_efa.nodes.outputs import PairOutputs
-from nixl_efa.service.model import ROUTER_METRICS_PORT, ROUTER_PORT
+from nixl_efa.service.engine import Engine
+from nixl_efa.service.model import ROUTER_METRICS_PORT, ROUTER_PORT, Service
 from nixl_efa.service.units import VENV, word
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER, PRODUCER
@@ -16,6 +17,12 @@ ROUTER_VERSION = "0.1.17"
 FAILURES, LOOK_SECONDS, BETWEEN_SECONDS = 3, 5, 2
 # The router ends when its workers are not healthy in this time after its start.
 WORKERS_SECONDS = 24 * 3600
+
+
+def packages(engine: Engine, service: Service, *, has_router: bool) -> tuple[str, ...]:
+    """NAME==VERSION of what a node needs. has_router: the node is the first consumer."""
+    router = (f"{ROUTER}=={ROUTER_VERSION}",) if has_router else ()
+    return (f"{engine.PACKAGE}=={service.version}", *router)
 
 
 def router_command(pair: PairOutputs) -> tuple[str, ...]:

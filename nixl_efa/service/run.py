@@ -11,14 +11,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from nixl_efa.clock import Clock
-from nixl_efa.findings import Finding, Level, failed, listed, passed
+from nixl_efa.findings import Finding, Level, failed, listed, passed, warned
 from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
 from nixl_efa.service import before, proof
 from nixl_efa.service.before import Prepared
+from nixl_efa.service.engine import unit_of
 from nixl_efa.service.model import (
+    BOOT_UNIT,
     ENGINE_PORTS,
     ENGINE_UNIT,
     NO_TRANSFER,
@@ -29,8 +31,7 @@ from nixl_efa.service.model import (
     service_of,
 )
 from nixl_efa.service.on_nodes import OnNodes, Say, Seen
-from nixl_efa.service.router import ROUTER, ROUTER_VERSION, router_unit
-from nixl_efa.service.units import engine_unit
+from nixl_efa.service.router import packages, router_unit
 from nixl_efa.service.way import Way, way_by
 from nixl_efa.settings.parts import ROLES
 
@@ -78,8 +79,10 @@ def start(
     clock: Clock,
     say: Say,
     anew: bool = False,
+    at_boot: bool | None = None,
 ) -> Report:
-    """Starts the service and proves it. planned: by node. again: engines that run are started again.
+    """Starts the service and proves it. planned: by node. anew: engines that run are started again. at_boot: whether
+    nodes start their engines when they boot; None: as they are told already.
 
     A service without KV transfer is one engine on the router's node, without a router; the other engines end.
     Engines that run for the same service are only proven. A step that fails is the last one. KeyboardInterrupt leaves
@@ -99,6 +102,8 @@ def start(
     if report.is_stopped:
         return report
     started = _engines(nodes, service, ready, report, say, anew=anew)
+    if not report.is_stopped and at_boot is not None:
+        _at_boot(nodes, ready, report, at_boot=at_boot)
     if report.is_stopped:
         return report
     seen = _wait(nodes, started, report, clock, say)
@@ -138,8 +143,8 @@ def _before(
     router = nodes.router_node.name
     engine = f"{nodes.engine.PACKAGE}=={service.version}"
     say(f"Installing {engine} where it is missing, and looking at {service.model} ...")
-    packages = {
-        node.name: (engine, f"{ROUTER}=={ROUTER_VERSION}") if node.name == router else (engine,)
+    wanted_on = {
+        node.name: packages(nodes.engine, service, has_router=node.name == router)
         for node in nodes.pair.nodes
     }
     # 5600 is the port at which NIXL's connector gives its metadata away.
@@ -147,7 +152,7 @@ def _before(
         node.name: [ENGINE_PORTS[node.role], 5600, *(ROUTER_PORTS if node.name == router else ())]
         for node in nodes.pair.nodes
     }
-    documents, problems = nodes.prepare(packages, service.model, ports)
+    documents, problems = nodes.prepare(wanted_on, service, ports)
     report.add_all(problems)
     found = {name: before.prepared(one) for name, one in documents.items()}
     for node in nodes.pair.nodes:
@@ -183,20 +188,32 @@ def _engines(
         return frozenset()
     say(f"Starting {nodes.engine.WORDS} on {listed(node.name for node in chosen)} ...")
     texts = {
-        node.name: engine_unit(
-            nodes.engine.WORDS,
+        node.name: unit_of(
+            nodes.engine,
+            service,
             report.environment,
             node.role,
-            nodes.engine.command(
-                service, found[node.name].path, node.role, found[node.name].kv_transfer_config
-            ),
-            (*nodes.engine.VARIABLES, f"HF_HOME={found[node.name].hub}"),
+            path=found[node.name].path,
+            hub=found[node.name].hub,
+            planned=found[node.name].kv_transfer_config,
         )
         for node in chosen
     }
     folders = {name: one.path for name, one in found.items()}
     report.add_all(nodes.start(ENGINE_UNIT, texts, service, folders))
     return frozenset(texts)
+
+
+def _at_boot(nodes: OnNodes, found: Mapping[str, Prepared], report: Report, *, at_boot: bool) -> None:
+    """Lets nodes start their engines when they boot, or no longer."""
+    wanted = "enabled" if at_boot else "disabled"
+    if at_boot:
+        lacking = [name for name, one in found.items() if not one.at_boot]
+        for name in lacking:
+            remedy = f"`nixl-efa nodes sync {report.environment}` writes it; then start the service again."
+            report.add(name, warned("start at boot", f"the node has no {BOOT_UNIT}.", remedy))
+    differing = [name for name, one in found.items() if one.at_boot not in ("", wanted)]
+    report.add_all(nodes.set_at_boot(differing, at_boot=at_boot) if differing else {})
 
 
 def _wait(
@@ -343,5 +360,6 @@ def stop(nodes: OnNodes) -> Report:
     """Stops the router, then the engines: requests in progress are lost."""
     report = Report(nodes.pair.environment, None)
     report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
-    report.add_all(nodes.stop({node.name: (ENGINE_UNIT,) for node in nodes.pair.nodes}))
+    # What installs and starts an engine at boot is ended before the engine, and starts none until the next start.
+    report.add_all(nodes.stop({node.name: (BOOT_UNIT, ENGINE_UNIT) for node in nodes.pair.nodes}))
     return report

@@ -28,19 +28,26 @@ def word(one: str | Variable) -> str:
 
 
 def engine_unit(
-    what: str, environment: str, role: str, command: Sequence[str | Variable], variables: Sequence[str]
+    what: str,
+    environment: str,
+    role: str,
+    command: Sequence[str | Variable],
+    variables: Sequence[str],
+    copied: tuple[str, str] = ("", ""),
 ) -> str:
-    """An engine's unit. what: the engine in words. variables: NAME=VALUE.
+    """An engine's unit. what: the engine in words. variables: NAME=VALUE. copied: from where and to where a model is
+    copied; start-service.sh reads that, systemd does not (systemd.unit, "X-").
 
     The user's own variables are in /etc/nixl-efa/service.env, which has precedence.
     """
+    model = "X-Model={}\nX-Folder={}\n".format(*copied) if copied[0] else ""
     given = "".join(f"Environment={word(one)}\n" for one in variables)
     return f"""\
 [Unit]
 Description={what}, {role} of {environment} (nixl-efa serve)
 After=network-online.target nvidia-persistenced.service nvidia-fabricmanager.service
 Wants=network-online.target
-
+{model}
 [Service]
 Environment="HOME=/root" "PATH={VENV}/bin:{_PATH}"
 {given}EnvironmentFile=/etc/nixl-efa/env
@@ -51,4 +58,28 @@ LimitNOFILE=1048576
 Restart=on-failure
 RestartSec=2
 TimeoutStopSec=60
+"""
+
+
+def boot_unit(environment: str, packages: Sequence[str]) -> str:
+    """The unit that starts a node's engine when the node boots. packages: NAME==VERSION, which a first start installs.
+
+    After the boot report: at a first boot, the one that comes before the engine is the one that cloud-init waits for.
+    """
+    return f"""\
+[Unit]
+Description=Starts the engine of {environment} at boot (nixl-efa serve)
+After=network-online.target dlami-nvme.service nvidia-persistenced.service nvidia-fabricmanager.service
+After=nixl-efa-boot-report.service
+Wants=network-online.target
+
+[Service]
+Type=oneshot
+EnvironmentFile=/etc/nixl-efa/env
+EnvironmentFile=-/etc/nixl-efa/service.env
+UnsetEnvironment=LD_PRELOAD
+ExecStart={" ".join(map(word, ("/opt/nixl-efa/bin/start-service", *packages)))}
+
+[Install]
+WantedBy=multi-user.target
 """

@@ -29,7 +29,7 @@ REFUSED: Mapping[str, str] = {
     "--kv-transfer-config": "it is PAIR_KV_TRANSFER_CONFIG of /etc/nixl-efa/env (docs/nodes.md).",
     "--port": _OURS,
     "--host": _OURS,
-    "--model": "give --model before the two dashes.",
+    "--model": "the model is named by --model before the two dashes, or by service.model in the settings.",
     "--api-key": "it would stand in Run Command's history; who reaches the ports is the security group's.",
     "--hf-token": "it would stand in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
     "--uds": "the nodes reach each other by TCP.",
@@ -38,6 +38,10 @@ REFUSED: Mapping[str, str] = {
     "--grpc": _HTTP,
     "--headless": _HTTP,
 }
+# What vLLM compares before it takes a KV cache from another engine (compute_nixl_compatibility_hash), and the name by
+# which the router and the proof ask for the model.
+_ALIKE = "it must be the same on all nodes: give it in the flags of all."
+ALIKE: Mapping[str, str] = dict.fromkeys(("--served-model-name", "--dtype", "--kv-cache-dtype"), _ALIKE)
 # NIXL names libfabric's provider only at this level.
 VARIABLES: tuple[str, ...] = ("NIXL_LOG_LEVEL=INFO", "VLLM_NO_USAGE_STATS=1")
 # The lines of a log that are read here. Not every line with "rails": there is one for each layer of each rank.
@@ -145,7 +149,7 @@ def command(service: Service, path: str, role: str, planned: str) -> tuple[str |
         *("--host", "0.0.0.0"),  # the security group decides who can reach it
         *("--port", str(ENGINE_PORTS[role])),
         *_kv_transfer(service, planned),
-        *service.flags,
+        *service.flags_of(role),
     )
 
 

@@ -14,6 +14,7 @@ from nixl_efa.settings import values
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.credentials import AssumedRole, ProfileName
 from nixl_efa.settings.parts import CONSUMER, COUNTS, PRODUCER, CapacityEntry, Group, Part, parts
+from nixl_efa.settings.service import ServiceTable
 from nixl_efa.settings.source import DEFAULT, Source
 
 PlacementChoice = Annotated[Literal["auto", "on", "off"], values.Allowed('"auto", "on" or "off"')]
@@ -26,6 +27,10 @@ Capacity = Annotated[
     values.Allowed(
         "a list of tables (JSON in a variable), each with a reservation and how many nodes it takes"
     ),
+]
+Served = Annotated[
+    ServiceTable | None,
+    values.Allowed('a table (JSON in a variable), such as {model = "Qwen/Qwen3-32B"}'),
 ]
 Owner = Annotated[
     values.TagValue | None, values.Allowed("text of up to 256 letters, digits, spaces and _ . : / = + - @")
@@ -145,6 +150,9 @@ class Settings(BaseModel):
     )
     nixl_wheels: values.NixlWheels | None = Field(
         default=None, description="Where nodes find NIXL's wheels: a folder of the image, or an index."
+    )
+    service: Served = Field(
+        default=None, description="Model that `nixl-efa serve start` serves, its engine and flags: see below."
     )
     mlflow_tracking_server_arn: values.TrackingServerArn | None = Field(
         default=None, description="MLflow tracking server that the nodes may use."

@@ -13,6 +13,7 @@ from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 from nixl_efa.settings.names import REGIONS, nearest
 from nixl_efa.settings.rule import Facts, Rule, rule
+from nixl_efa.settings.service_rules import SERVICE_RULES
 from nixl_efa.settings.values import MAX_NODES
 
 # EBS user guide, general-purpose: the ratios of a gp3 volume.
@@ -210,6 +211,7 @@ RULES: tuple[Rule, ...] = (
     ),
     rule(_project_prefix, "project_prefix"),
     rule(_tags, "tags", "owner", "project_prefix"),
+    *SERVICE_RULES,
 )
 
 # Applied to each of its parts (Settings.parts).

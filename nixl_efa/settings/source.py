@@ -69,6 +69,13 @@ def given(setting: str, value: object, source: Source) -> str:
     return f"{setting} = {shown(value)} ({source.label})"
 
 
+def within(source: Source, rest: str) -> Source:
+    """The place of a part of a table; a variable has no names for parts. For a part of a list it is the list's."""
+    if source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL):
+        return source
+    return Source(source.layer, source.label + rest.partition("[")[0])
+
+
 def _printable(text: str) -> str:
     """The text on one line, without control characters that a terminal would execute."""
     return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)

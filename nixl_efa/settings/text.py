@@ -10,6 +10,7 @@ from typing import Annotated, get_args, get_origin
 
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.parts import Group
+from nixl_efa.settings.service import ServiceTable
 
 CLEARING_WORDS = ("", "none")
 _YES_NO = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -104,4 +105,5 @@ _READERS: dict[object, Callable[[object], object]] = {
     _core_type(Settings.model_fields["backend"].annotation): _word_or_json,
     _core_type(Settings.model_fields["assume_role"].annotation): _word_or_json,
     Group: _word_or_json,
+    ServiceTable: _word_or_json,
 }

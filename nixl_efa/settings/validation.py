@@ -15,7 +15,8 @@ from nixl_efa.settings.credentials import AssumeRole
 from nixl_efa.settings.model import Settings
 from nixl_efa.settings.names import REGIONS
 from nixl_efa.settings.parts import CONSUMER, PRODUCER, CapacityEntry, Group
-from nixl_efa.settings.source import Given, Layer, Source, fault, given, shown
+from nixl_efa.settings.service import ServiceTable
+from nixl_efa.settings.source import Given, Source, fault, given, shown, within
 from nixl_efa.settings.values import allowed
 
 # The settings that are a table or a list of tables; a backend's table depends on its type.
@@ -25,6 +26,7 @@ _TABLES: Mapping[str, type[BaseModel] | None] = {
     PRODUCER: Group,
     CONSUMER: Group,
     "capacity": CapacityEntry,
+    "service": ServiceTable,
 }
 # How pydantic marks an error of a table's key rather than of its value.
 _KEY = "[key]"
@@ -53,7 +55,7 @@ def _of_detail(detail: ErrorDetails, setting: str, origin: Given) -> Finding:
     # The entries of `capacity` are counted from 1, as in every command.
     first = 1 if setting == "capacity" else 0
     name = "".join(f"[{part + first}]" if isinstance(part, int) else f".{part}" for part in path)[1:]
-    source = _within(origin.source, name.removeprefix(setting))
+    source = within(origin.source, name.removeprefix(setting))
     value = detail["input"]
     of_key = detail["loc"][-1] == _KEY
     must_be = f"must be {_allowed(path, origin.value, of_key)}"
@@ -85,7 +87,7 @@ def _of_backend_type(value: object, source: Source) -> Finding:
     near = names.nearest(chosen, BACKENDS) if isinstance(chosen, str) else ""
     return fault(
         "backend",
-        f"{given('backend.type', chosen, _within(source, '.type'))} must be one of {types}.",
+        f"{given('backend.type', chosen, within(source, '.type'))} must be one of {types}.",
         f'Did you mean "{near}"?' if near else "",
     )
 
@@ -130,10 +132,3 @@ def _table_model(setting: str, value: object) -> type[BaseModel] | None:
         return model
     table = as_table(value)
     return BACKENDS.get(str(table.get("type"))) if isinstance(table, Mapping) else None
-
-
-def _within(source: Source, rest: str) -> Source:
-    """The place of a part of a table; a variable has no names for parts. For a part of a list it is the list's."""
-    if source.layer in (Layer.VARIABLE_OF_ENVIRONMENT, Layer.VARIABLE_OF_ALL):
-        return source
-    return Source(source.layer, source.label + rest.partition("[")[0])

@@ -51,6 +51,12 @@ def allowed(annotation: object) -> str:
     return next((text for part in get_args(annotation) if (text := allowed(part))), "")
 
 
+def _no_expression(text: str) -> str:
+    if "${" in text or "%{" in text or not text.replace("\n", " ").isprintable():
+        raise ValueError('must not contain "${", "%{" or control characters')
+    return text
+
+
 def _nixl_version(version: str) -> str:
     # The normalized public form of PEP 440 without an epoch, which is what a package index shows.
     match = re.fullmatch(
@@ -258,6 +264,28 @@ NixlWheels = Annotated[
     str,
     StringConstraints(pattern=r"^(/|https://[a-zA-Z0-9.:-]+/)[a-zA-Z0-9_.~/-]*$", max_length=200),
     Allowed("a folder's absolute path, or the https address of a package index without user and password"),
+]
+# What a model and flags may be is judged by nixl_efa.service.asked.
+ModelName = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=512),
+    AfterValidator(_no_expression),
+    Allowed("a hub's name, a folder of the nodes or one in S3 (s3://bucket/folder), as text"),
+]
+Word = Annotated[
+    str,
+    StringConstraints(pattern=r"^[\w.+!-]{1,64}$"),
+    Allowed("a word of up to 64 letters, digits and . _ + ! -"),
+]
+EngineFlag = Annotated[
+    str,
+    StringConstraints(min_length=1),
+    AfterValidator(_no_expression),
+    Allowed("a flag or its value, as text"),
+]
+EngineFlags = Annotated[
+    tuple[EngineFlag, ...],
+    Allowed('a list of flags and their values, each as text, such as ["--max-model-len", "32768"]'),
 ]
 TrackingServerArn = Annotated[
     str,

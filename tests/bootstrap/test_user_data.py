@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nixl_efa import bootstrap as bootstrap_package
+from nixl_efa import service as service_package
 from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, Bootstrap, PeerNode, plain, terraform_escape, user_data
 from nixl_efa.bootstrap.files import ENV_NAMES, FORM, node_files
 from nixl_efa.settings.values import MAX_ENVIRONMENT_NAME, MAX_NODES
@@ -64,7 +65,11 @@ def shellcheck(file: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    "script", sorted(Path(bootstrap_package.__file__).parent.glob("*.sh")), ids=lambda path: path.name
+    "script",
+    sorted(
+        one for part in (bootstrap_package, service_package) for one in Path(part.__path__[0]).glob("*.sh")
+    ),
+    ids=lambda path: path.name,
 )
 def test_every_script_passes_shellcheck(script: Path) -> None:
     assert shellcheck(script) == ""
@@ -82,7 +87,8 @@ def test_a_script_on_a_node_is_the_packaged_one_but_for_comments_below_its_first
         if path not in files:
             assert (source.name, changes) == ("install-nixl.sh", {"install_nixl": False})
             continue
-        packaged, written = source.read_text(encoding="utf-8").splitlines(), files[path].splitlines()
+        text = re.sub(r"(?s)# begin service\n.*?# end service\n", "", source.read_text(encoding="utf-8"))
+        packaged, written = text.splitlines(), files[path].splitlines()
         gone = [line for line in packaged if line not in written]
         assert [line for line in packaged if line in written] == written
         assert [line for line in gone if not line.lstrip().startswith("# ")] == []

@@ -77,6 +77,13 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
     "install_nixl": {"install_nixl": False},
     "nixl_version": {"nixl_version": "1.4.0"},
     "nixl_wheels": {"nixl_wheels": "/opt/wheels"},
+    "service": {
+        "service": {
+            "model": "s3://models/x",
+            "flags": ["--hf-overrides", '{"a": "$x"}'],
+            "start_at_boot": True,
+        },
+    },
     "mlflow_tracking_server_arn": {"mlflow_tracking_server_arn": ARN},
     "mlflow_artifact_bucket_arn": {"mlflow_artifact_bucket_arn": "arn:aws:s3:::kv-artifacts"},
     "project_prefix": {"project_prefix": "kv"},

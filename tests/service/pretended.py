@@ -42,6 +42,7 @@ class Pretended:
     units: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     proven: str = ""
+    at_boot: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -95,6 +96,7 @@ class Pretended:
             "packages and model": self._prepare,
             "start": self._start,
             "stop": self._stop,
+            "start at boot": self._set_at_boot,
             "look": self._look,
             "proof": self._prove,
         }
@@ -130,6 +132,7 @@ class Pretended:
                 "taken": {},
                 "running": [unit for (where, unit) in self.units if where == node and self.runs(node, unit)],
                 "service": self.services.get(node, ""),
+                "at_boot": self.at_boot.get(node, ""),
             }
         )
 
@@ -142,6 +145,10 @@ class Pretended:
         log = [log for words, log in logs.items() if words in command]
         self.begin(node, unit, log="".join(log[-1:]))
         return "@@ begin started\n\n@@ end started 0\n"
+
+    def _set_at_boot(self, node: str, script: Script) -> str:
+        self.at_boot[node] = f"{script.arguments[0]}d"
+        return "@@ begin set\n\n@@ end set 0\n"
 
     def _stop(self, node: str, script: Script) -> str:
         self.proven = "" if node == "consumer" else self.proven

@@ -14,8 +14,9 @@ from nixl_efa.nodes.facts import NodeFacts, Planned, planned
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.parse import Nixl
 from nixl_efa.service import before, vllm
+from nixl_efa.service.asked import asked
 from nixl_efa.service.before import GIB, Prepared
-from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, asked, service_of
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, service_of
 from nixl_efa.service.way import way_of
 from tests.nodes.conftest import p5_facts, p5_plan
 
@@ -267,7 +268,7 @@ def test_a_service_that_can_not_be_asked_for(
     model: str, version: str, flags: tuple[str, ...], said: str
 ) -> None:
     with pytest.raises(BadInput) as refused:
-        asked("vllm", model, version, flags, vllm.REFUSED)
+        asked({"model": model, "version": version, "flags": flags}, None, {}, "prod")
     assert said in refused.value.message
     assert "hf_x" not in refused.value.message
 
@@ -276,7 +277,7 @@ def test_a_service_that_can_not_be_asked_for(
     "flags", [("--", "-tp", "8"), ("--model-impl", "auto"), ("--hf-overrides", '{"a": "--port"}')]
 )
 def test_flags_of_an_engine_that_only_look_like_ours_are_taken(flags: tuple[str, ...]) -> None:
-    assert asked("vllm", "a/b", "0.32.0", flags, vllm.REFUSED).flags == flags
+    assert asked({"model": "a/b", "flags": flags}, None, {}, "prod").flags == flags
 
 
 def test_the_name_that_answers_is_the_one_that_the_flags_give_it() -> None:
@@ -285,7 +286,7 @@ def test_the_name_that_answers_is_the_one_that_the_flags_give_it() -> None:
 
 
 def test_a_node_keeps_what_it_was_started_for() -> None:
-    service = asked("vllm", "s3://bucket/models/x/", "0.32.0", ("--dtype", "half"), vllm.REFUSED)
+    service = asked({"model": "s3://bucket/models/x/", "flags": ("--dtype", "half")}, None, {}, "prod")
     assert service.model == "s3://bucket/models/x"
     assert service_of(json.loads(service.text)) == service
     assert service_of({"engine": "vllm"}) is None

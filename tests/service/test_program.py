@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -173,16 +175,16 @@ def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Pat
     (tmp_path / "model-1.safetensors").write_bytes(b"x" * 10)
     (tmp_path / "model-2.safetensors").write_bytes(b"x" * 5)
     (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
-    found = prepare.model(str(tmp_path))
+    found = prepare.model(str(tmp_path), "")
     assert (found["config"], found["weight_bytes"], found["to_copy"], found["error"]) == (
         {"dtype": "bfloat16", "text_config": {"vocab_size": 9}},
         15,
         0,
         "",
     )
-    assert "No such file" in prepare.model(f"{tmp_path}/other")["error"]
+    assert "No such file" in prepare.model(f"{tmp_path}/other", "")["error"]
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
-    assert "no JSON document" in prepare.model(str(tmp_path))["error"]
+    assert "no JSON document" in prepare.model(str(tmp_path), "")["error"]
 
 
 def command(folder: Path, name: str, script: str) -> None:
@@ -199,33 +201,55 @@ def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch
     (there / "config.json").write_bytes(b"x" * 40)
     listing = "2026-11-26 10:00:00        40 x/config.json\n2026-11-26 10:00:00    700000 x/a b.safetensors\n"
     command(tmp_path, "aws", f"case $2 in cp) echo '{{}}' ;; ls) printf '{listing}' ;; esac")
-    found = prepare.model("s3://b/x")
+    found = prepare.model("s3://b/x", "/models/b/x")
     assert (found["path"], found["weight_bytes"], found["to_copy"]) == (str(there), 700000, 700000)
     command(tmp_path, "aws", "echo 'fatal error: An error occurred (403)' >&2; exit 1")
-    assert prepare.model("s3://b/x")["error"] == (
+    assert prepare.model("s3://b/x", "/models/b/x")["error"] == (
         "s3://b/x/config.json can't be read: fatal error: An error occurred (403)"
     )
 
 
-def test_packages_that_are_there_are_left_alone_and_nixl_keeps_its_version(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(prepare, "ROOT", str(tmp_path))
-    versions = {"vllm": "0.32.0+cpu", "nixl": "1.5.0", "nixl-cu13": "1.5.0"}
+def test_packages_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    versions = {"vllm": "0.32.0+cpu"}
     monkeypatch.setattr(prepare, "found", lambda name: versions.get(name, ""))
-    asked: list[tuple[str, ...]] = []
+    assert prepare.install(["vllm==0.32.0"], "exit 1") == ""
+    assert prepare.install(["vllm==0.33.0", "vllm-router==0.1.17"], 'echo "$0 $*" >&2; exit 1') == (
+        "install-engine vllm==0.33.0 vllm-router==0.1.17"
+    )
 
-    def run(*words: str, **_: int) -> tuple[str, str]:
-        asked.append(words)
-        return "", ""
 
-    monkeypatch.setattr(prepare, "run", run)
-    assert prepare.install(["vllm==0.32.0"]) == ""
-    assert asked == []
-    assert prepare.install(["vllm==0.33.0", "vllm-router==0.1.17"]) == ""
-    assert asked[0][-2:] == ("vllm==0.33.0", "vllm-router==0.1.17")
-    constraints = (tmp_path / "var/lib/nixl-efa/service-constraints.txt").read_text(encoding="ascii")
-    assert constraints == "nixl==1.5.0\nnixl-cu13==1.5.0\n"
+def test_nixl_keeps_its_version(tmp_path: Path) -> None:
+    """pip's own form of its list, also of a package from a file."""
+    command(tmp_path, "python", 'echo "$*" >>"$NIXL_EFA_ROOT/asked"; cat "$NIXL_EFA_ROOT/pip"')
+    python = tmp_path / "opt/nixl-efa/venv/bin/python"
+    python.parent.mkdir(parents=True)
+    (tmp_path / "python").rename(python)
+    (tmp_path / "pip").write_text("nixl==1.5.0\nnixl-cu13==1.5.0\nnixlx==1\nnumpy==2.3.0\n", encoding="utf-8")
+    script = Path(prepare.__file__).with_name("install-engine.sh")
+    subprocess.run(
+        ["bash", script, "vllm==0.33.0", "vllm-router==0.1.17"],
+        env={"NIXL_EFA_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        check=True,
+        capture_output=True,
+    )
+    kept = tmp_path / "var/lib/nixl-efa/service-constraints.txt"
+    assert kept.read_text(encoding="utf-8") == "nixl==1.5.0\nnixl-cu13==1.5.0\n"
+    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()[-1]
+    assert asked.endswith(f"--constraint {kept} vllm==0.33.0 vllm-router==0.1.17")
+
+
+def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    states = ["inactive\\nJob=12", "activating\\nJob=12", "activating\\nJob=12", "inactive\\nJob=0", "never"]
+    cases = "".join(f"{number}) printf 'ActiveState={one}\\n' ;; " for number, one in enumerate(states, 1))
+    command(
+        tmp_path,
+        "systemctl",
+        f"echo x >>{tmp_path}/asked; case $(grep -c x {tmp_path}/asked) in {cases} esac",
+    )
+    prepare.wait_for("nixl-efa-service.service")
+    assert (tmp_path / "asked").read_text(encoding="utf-8").count("x") == 4
 
 
 def test_a_port_that_somebody_has_is_found() -> None:

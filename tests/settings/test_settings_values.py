@@ -114,6 +114,7 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("nixl_wheels", '"/opt/wheels; id"', f"{WHEELS}."),
     ("nixl_version", '"latest"', f"{VERSION}."),
     ("nixl_version", '"1.5.1; rm -rf /"', f"{VERSION}."),
+    ("service", '"Qwen/Qwen3-32B"', 'a table (JSON in a variable), such as {model = "Qwen/Qwen3-32B"}.'),
     (
         "mlflow_tracking_server_arn",
         '"arn:aws:s3:::mine"',

@@ -93,6 +93,7 @@ CASES: list[tuple[str, str, Settings]] = [
     ("install_nixl", "", {"install_nixl": False}),
     ("nixl_version", "", {"nixl_version": "1.4.0"}),
     ("nixl_wheels", "", {"nixl_wheels": "/opt/wheels"}),
+    ("service", "", {"service": {"model": "Qwen/Qwen3-32B", "start_at_boot": True}}),
     (
         "mlflow_tracking_server_arn",
         "",

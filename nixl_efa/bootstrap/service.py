@@ -1,0 +1,47 @@
+"""What a node gets so that it starts its engine when it boots (`start_at_boot` of the setting `service`).
+
+Of a service only the engines start so: no router runs before `nixl-efa serve start` has proven them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nixl_efa import service as scripts
+from nixl_efa.bootstrap.model import Bootstrap
+from nixl_efa.bootstrap.packaged import packaged
+from nixl_efa.service.engine import hub, unit_of
+from nixl_efa.service.engines import ENGINES
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, Service
+from nixl_efa.service.router import packages
+from nixl_efa.service.units import boot_unit
+from nixl_efa.settings.parts import CONSUMER
+
+# Stands in the engine's unit for the folder below which a node keeps models; start-service.sh knows which it is.
+PLACE = "@PLACE@"
+
+
+def service_files(bootstrap: Bootstrap, service: Service) -> tuple[tuple[str, str, str], ...]:
+    """Path, permissions and content of each file."""
+    engine, role = ENGINES[service.engine], bootstrap.own.role
+    unit = unit_of(
+        engine,
+        service,
+        bootstrap.environment,
+        role,
+        path=service.path(PLACE),
+        hub=hub(PLACE),
+        planned="",  # the unit names the variable
+    )
+    # The first node of a role has the role's name.
+    wanted = packages(engine, service, has_router=bootstrap.node == CONSUMER)
+    folder = Path(scripts.__file__).parent
+    return (
+        ("/etc/nixl-efa/boot/service.json", "0644", service.text),
+        (f"/etc/nixl-efa/boot/{ENGINE_UNIT}", "0644", unit),
+        (f"/etc/systemd/system/{BOOT_UNIT}", "0644", boot_unit(bootstrap.environment, wanted)),
+        *(
+            (f"/opt/nixl-efa/bin/{name}", "0755", packaged(folder / f"{name}.sh"))
+            for name in ("install-engine", "start-unit", "start-service")
+        ),
+    )

@@ -1,0 +1,56 @@
+"""Rules for the table `service`. What may be served is judged as for `nixl-efa serve start`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nixl_efa.findings import Finding
+from nixl_efa.service.asked import faults
+from nixl_efa.settings.rule import Facts, Rule, rule
+from nixl_efa.settings.service import named
+from nixl_efa.settings.source import given, within
+
+# EC2 gives user data 16 KiB (nixl_efa.bootstrap), of which the rest is for the other files.
+MOST_AT_BOOT = 1000
+
+
+def _asked(facts: Facts) -> Iterator[Finding]:
+    if facts.settings.service is None:
+        return
+    for one in faults(facts.settings.service.asked):
+        yield facts.fault("service", f"{named(facts.source('service'), one.member)} {one.value} {one.says}")
+
+
+def _at_boot(facts: Facts) -> Iterator[Finding]:
+    service = facts.settings.service
+    if service is not None and service.start_at_boot and not facts.settings.install_nixl:
+        source = within(facts.source("service"), ".start_at_boot")
+        yield facts.fault(
+            "service",
+            f"{given('service.start_at_boot', True, source)} and {facts.shown('install_nixl')} exclude each other: the "
+            "engine is installed beside NIXL.",
+            f"Change one of them, or {facts.set_to('install_nixl', 'true')}.",
+        )
+
+
+def _length(facts: Facts) -> Iterator[Finding]:
+    service = facts.settings.service
+    if service is None or not service.start_at_boot:
+        return
+    flags = (*service.flags, *service.producer_flags, *service.consumer_flags)
+    length = sum(map(len, (service.model, *flags)))
+    if length > MOST_AT_BOOT:
+        source = within(facts.source("service"), ".start_at_boot")
+        yield facts.fault(
+            "service",
+            f"{given('service.start_at_boot', True, source)}: model and flags have {length} characters, and the nodes' "
+            f"user data has room for {MOST_AT_BOOT}.",
+            "Put long values into a file on the nodes that a flag names, or leave start_at_boot out.",
+        )
+
+
+SERVICE_RULES: tuple[Rule, ...] = (
+    rule(_asked, "service"),
+    rule(_at_boot, "service", "install_nixl"),
+    rule(_length, "service"),
+)
