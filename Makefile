@@ -94,7 +94,7 @@ synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # Four at a time, a file at a time: half of a run waits for Terraform. TESTS=tests/settings runs all that is there.
-test: has-terraform install .tools/checkov/installed .tools/engines/installed .tools/router/installed
+test: has-terraform install .tools/checkov/installed .tools/engines/installed .tools/router/installed .tools/mlflow/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
 # A real vLLM on machines of this one: Linux, root, 2 cores of its own, 3.6 GB at the first run. Figures are printed.
@@ -143,6 +143,13 @@ docs: has-node .tools/docs/installed npm/docs/node_modules/installed
 	@$(PYTHON) -m pip download --quiet --disable-pip-version-check --no-deps --only-binary=:all: --python-version 3.11 \
 		--implementation cp --abi cp311 --abi abi3 --abi none --platform manylinux_2_28_x86_64 \
 		--platform manylinux_2_17_x86_64 --platform manylinux2014_x86_64 --platform any --dest .tools/router -r $< >&2
+	@touch $@
+
+# Apart, as above: `nixl-efa bench --mlflow` needs it, and nothing else does.
+.tools/mlflow/installed: tests/bench/mlflow-requirements.txt
+	@echo "Installing mlflow-skinny into .tools/mlflow" >&2
+	@$(PYTHON) -m venv .tools/mlflow
+	@.tools/mlflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $< >&2
 	@touch $@
 
 lint: install

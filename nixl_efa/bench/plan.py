@@ -17,6 +17,8 @@ UNIFIED, BASELINE, EFA, TCP = "unified", "baseline", "efa", "tcp"
 # What the engines of a layer do with KV caches. In the order in which the layers are measured: engines are started
 # again where it changes, and those of the last layer are those of the service that is put back.
 TRANSFER: Mapping[str, str] = {UNIFIED: NO_TRANSFER, TCP: BY_TCP, BASELINE: PLANNED, EFA: PLANNED}
+# In these no KV cache goes from engine to engine.
+NO_KV_TRANSFER = (UNIFIED, BASELINE)
 DEFAULTS: Mapping[str, int] = {"output_tokens": 128, "requests": 50, "seed": 0}
 _REQUIRED = ("layer", "prompt_tokens", "concurrency")
 _KEYS = (*_REQUIRED, *DEFAULTS)

@@ -54,6 +54,9 @@ COMMANDS: dict[str, Target] = {
         "nixl_efa.cli.nodes_sync", "app", "Change the nodes of a running pair without replacing them."
     ),
     "serve": Target("nixl_efa.cli.serve", "app", "Serve a model on the nodes, proven before it is ready."),
+    "bench": Target(
+        "nixl_efa.cli.bench", "bench", "Measure a service: one engine alone, over EFA, over TCP."
+    ),
     "policy": Target(
         "nixl_efa.cli.policy", "policy", "Print the least IAM policy for an environment's commands."
     ),

@@ -19,6 +19,7 @@ from typing import Any
 # The commands that take these options; those of `capacity` by their own names.
 TAKE_PROFILE = frozenset(
     {
+        "bench",
         "capacity",
         "check",
         "connect",

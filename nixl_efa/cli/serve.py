@@ -185,7 +185,7 @@ def logs(
     """Print the end of the engines' logs, or of the router's."""
     from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
 
-    nodes, *_ = _nodes(environment, profile, running=False)
+    nodes, *_ = nodes_of(environment, profile, running=False)
     chosen = [nodes.router_node] if router else list(nodes.pair.nodes)
     if node is not None:
         chosen = [find(nodes.pair, node)]
@@ -230,7 +230,7 @@ def _report(
     looks: bool = False,
 ) -> Report:
     """The result. After Ctrl-C, commands that were sent continue on the nodes."""
-    nodes, planned, way, by_aws = _nodes(environment, profile, running=not looks)
+    nodes, planned, way, by_aws = nodes_of(environment, profile, running=not looks)
     try:
         return act(nodes, planned, way, by_aws)
     except KeyboardInterrupt:
@@ -241,7 +241,7 @@ def _report(
         ) from None
 
 
-def _nodes(
+def nodes_of(
     environment: str, profile: str | None, *, running: bool
 ) -> tuple[OnNodes, Mapping[str, Planned], Way, PairReport]:
     """The environment's nodes, what is planned for each, how KV caches should go, and what AWS says about the nodes.

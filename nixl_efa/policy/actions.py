@@ -293,7 +293,7 @@ ROWS: tuple[Row, ...] = (
         "ssm:SendCommand",
         "verify run",
         On.ON_NODES,
-        "`verify`, `nodes sync`, `serve`, `run`: the scripts on a node",
+        "`verify`, `nodes sync`, `serve`, `bench`, `run`: the scripts on a node",
     ),
     _row("ssm:GetCommandInvocation", "verify run", On.ANYTHING, "`verify`, `run`: what they printed"),
     _row("ssm:CancelCommand", "run", On.ANYTHING, "`run`: Ctrl-C ends the command on the nodes"),

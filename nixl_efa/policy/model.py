@@ -22,7 +22,7 @@ Command = Literal[
 ]
 COMMANDS: tuple[Command, ...] = get_args(Command)
 # `nixl-efa deploy` checks before and verifies after. `mend` needs no more than deploy, `status`, `nodes sync` and
-# `serve` no more than verify, and `logs` no more than run.
+# `serve` and `bench` no more than verify, and `logs` no more than run.
 INCLUDED: dict[Command, tuple[Command, ...]] = {
     "deploy": ("deploy", "check", "verify"),
     "copy": ("copy", "run"),

@@ -22,7 +22,7 @@ class Percentiles:
 class Measured:
     """One run. Times are in milliseconds.
 
-    answered, failed: requests. prompt_tokens, output_tokens: of all answered requests together.
+    answered, failed: requests. all_prompt_tokens, all_output_tokens: of the answered ones together.
     ttft: to the first token. tpot: an output token after the first, averaged over a request; None if there is only one.
     itl: between two tokens. e2el: to the last token.
     transferred, computed, cached: prompt tokens by where their KV cache came from, as the engines count them.
@@ -33,8 +33,8 @@ class Measured:
     seconds: float
     answered: int
     failed: int
-    prompt_tokens: int
-    output_tokens: int
+    all_prompt_tokens: int
+    all_output_tokens: int
     requests_per_s: float
     output_tokens_per_s: float
     tokens_per_s: float

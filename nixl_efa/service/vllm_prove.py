@@ -257,7 +257,7 @@ def samples(urls: list[str]) -> dict[str, float]:
     for name, labels, value in re.findall(
         r"^(\S+)\{(.*)\} (\S+)$", metrics(urls, buckets=True), re.MULTILINE
     ):
-        if re.match(COUNTED, name):
+        if re.match(COUNTED, name) and not name.endswith("_created"):
             label = re.search(r'\b(?:source|le)="([^"]*)"', labels)
             key = f"{name} {label[1]}" if label else name
             found[key] = found.get(key, 0.0) + float(value)

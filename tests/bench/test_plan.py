@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import timedelta
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from nixl_efa.bench import plan
 from nixl_efa.bench.plan import Row
 from nixl_efa.failure import BadInput
+from tests.printed import ROOT, blocks
 
 TABLE = """
 [[rows]]
@@ -104,3 +106,17 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
     with pytest.raises(BadInput) as error:
         plan.read(TABLE.replace("1024", "0").replace('"efa"', '"eva"') + "x = 1\n", "t.toml")
     assert len(error.value.message.splitlines()) == 3
+
+
+def test_the_plan_of_the_aws_cdk_design_has_92_rows() -> None:
+    """As the page prints it: 23 of each layer, prompts of 1K to 128K tokens, concurrency 1, 4 and 16, 3 starts."""
+    tables = [block.text for block in blocks((ROOT / "docs/bench.md").read_text(encoding="utf-8"), "toml")]
+    rows = plan.read(tables[-1], "docs/bench.md")
+    assert len(rows) == len(set(rows)) == 92
+    assert Counter(one.layer for one in rows) == dict.fromkeys(("baseline", "unified", "efa", "tcp"), 23)
+    assert {one.concurrency for one in rows} == {1, 4, 16}
+    assert min(one.prompt_tokens for one in rows) == 1 << 10
+    assert max(one.prompt_tokens + one.output_tokens for one in rows if one.layer != "baseline") == 128 << 10
+    assert plan.starts(rows) == 3
+    for one in tables[:-1]:
+        assert plan.read(one, "docs/bench.md")

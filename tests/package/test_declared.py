@@ -26,6 +26,7 @@ PACKAGE_OF = {
     "pydantic_core": "pydantic",
     "click": "typer",
     "yaml": "pyyaml",
+    "mlflow": "mlflow-skinny",
 }
 
 
@@ -46,7 +47,7 @@ def imported(packages: Iterable[str]) -> set[str]:
 
 
 def test_what_the_code_imports_is_declared_and_what_is_declared_is_imported() -> None:
-    declared = names([*PROJECT["dependencies"], *EXTRAS["cdktf"], *EXTRAS["rehearse"]])
+    declared = names([*PROJECT["dependencies"], *EXTRAS["cdktf"], *EXTRAS["rehearse"], *EXTRAS["mlflow"]])
     # The types of boto3's clients are read by mypy alone.
     found = {name for name in imported(PACKAGES) if not name.startswith("mypy_boto3")}
     assert {PACKAGE_OF.get(name, name.replace("_", "-")) for name in found} == declared

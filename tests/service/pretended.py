@@ -47,6 +47,9 @@ class Pretended:
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     ports: dict[str, list[int]] = field(default_factory=dict)
+    # Of measurements: what was asked for, and changes of what is told, by how many were before.
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    measured: dict[int, dict[str, Any]] = field(default_factory=dict)
     _starts: int = 0
 
     def begin(self, node: str, unit: str, **changes: Any) -> None:
@@ -99,6 +102,8 @@ class Pretended:
             "start at boot": self._set_at_boot,
             "look": self._look,
             "proof": self._prove,
+            "measurement": self._measure,
+            "end": lambda *_: "@@ begin ended\n\n@@ end ended 0\n",
         }
         return {
             node.instance_id: Outcome("", f"{node.instance_id}: it is not registered.")
@@ -170,6 +175,16 @@ class Pretended:
                 "service": self.services.get(node, ""),
                 "proven": self.proven if node == "consumer" else "",
             }
+        )
+
+    def _measure(self, _: str, script: Script) -> str:
+        """What was recorded of 12 requests: through the router, or to an engine alone."""
+        given = json.loads(script.arguments[1])
+        self.loads.append(given)
+        by_router = given["url"].endswith(":8000")
+        found = answer("vllm/bench-0.32-kv") if by_router else answer("vllm/bench-0.32-prefill")
+        return document(
+            {**found, "counters": "net/ens32 rx_bytes=26000000", **self.measured.get(len(self.loads) - 1, {})}
         )
 
     def _prove(self, _: str, script: Script) -> str:

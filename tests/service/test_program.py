@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import threading
 import time
@@ -190,6 +191,73 @@ def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Pat
 def command(folder: Path, name: str, script: str) -> None:
     (folder / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
     (folder / name).chmod(0o755)
+
+
+RESULT = {"completed": 3, "duration": 1.5, "latencies": [0.1, 0.2, 0.3]}
+
+
+def measured(consumer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> dict[str, Any]:
+    """What the program tells with a systemd that does what the script says, and writes down its words."""
+    command(folder, "systemd-run", f'printf "%s\\n" "$@" >{folder}/words\n{script}')
+    command(folder, "systemctl", 'echo "HOME=/root HF_HOME=/opt/hub"')
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    monkeypatch.setattr(vllm_prove, "COUNT_SECONDS", 0.0)
+    given = {
+        "own": consumer,
+        "url": "http://127.0.0.1:8000",
+        "engines": [consumer, consumer],
+        "address": "127.0.0.1",
+        "unit": "nixl-efa-bench.service",
+        "load": ["--num-prompts", "3"],
+    }
+    return vllm_prove.main(given)
+
+
+def test_the_load_tool_runs_in_a_unit_and_what_it_wrote_is_told_with_what_moved_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asks = "curl --silent --data '{}' $OWN >/dev/null"
+    write = f"echo '{json.dumps(RESULT)}' >$one/result.json"
+    writes = f'for one; do [ "$last" = --result-dir ] && {write}; last=$one; done'
+    models = {"data": [{"id": "served", "root": "/models/x"}]}
+    with Server([text("a")], models) as consumer:
+        monkeypatch.setenv("OWN", consumer)
+        told = measured(consumer, tmp_path, monkeypatch, f"{asks}; {writes}")
+    assert (told["error"], told["result"]) == ("", {"completed": 3, "duration": 1.5})
+    # One transfer, which each of both engines counts.
+    assert told["metrics"]["vllm:nixl_bytes_transferred_count"] == 2.0
+    assert told["counters"].startswith("net/lo")
+    words = (tmp_path / "words").read_text(encoding="utf-8").splitlines()
+    assert words[:5] == ["--quiet", "--wait", "--collect", "--pipe", "--unit=nixl-efa-bench.service"]
+    assert {"--setenv=HF_TOKEN", "--setenv=HF_HOME", "--setenv=no_proxy=*"} <= set(words)
+    assert not [one for one in words if "hf_secret" in one]
+    after = words[words.index("bench") - 1 :]
+    assert after[0].endswith("/vllm")
+    assert after[1:7] == ["bench", "serve", "--base-url", "http://127.0.0.1:8000", "--num-prompts", "3"]
+    assert after[7:11] == ["--model", "/models/x", "--served-model-name", "served"]
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo 'Traceback' >&2; echo 'ValueError: too long' >&2; exit 1", "ValueError: too long"),
+        ("exit 3", "exit code 3"),
+        ("exit 0", "exit code 0"),
+    ],
+)
+def test_a_load_tool_that_fails_tells_its_last_line(
+    script: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server([text("a")]) as consumer:
+        assert measured(consumer, tmp_path, monkeypatch, script) == {"error": said}
+    assert measured(consumer, tmp_path, monkeypatch, script)["error"].startswith("no answer from ")
+
+
+def test_counters_that_have_moved() -> None:
+    before = "rdmap0s0 rx_bytes=12 rdma_read_bytes=7\nnet/ens5 tx_bytes=1 rx_bytes=2"
+    after = "rdmap0s0 rx_bytes=15 rdma_read_bytes=7\nnet/ens5 tx_bytes=1 rx_bytes=4\nrdmap1s0 rx_bytes=5"
+    assert vllm_prove.difference(before, after) == "rdmap0s0 rx_bytes=3\nnet/ens5 rx_bytes=2\nrdmap1s0"
 
 
 def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Pieces of the calendar's page: a moment, code in a text, a table. Each escapes its input. Pure."""
+"""A page in one file, and pieces of it: a moment, code in a text, a table. Each escapes its input. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from html import escape
 
+from nixl_efa import __version__
+from nixl_efa.capacity.calendar.style import STYLE
+
+# The page may load nothing, run no script and send no form.
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 When = Callable[[datetime], str]
 
 
@@ -50,3 +55,51 @@ def class_of(kind: str) -> str:
 def folded(title: str, content: str) -> str:
     """A part that is closed until the reader opens it; it is not printed on paper."""
     return f"<details>\n<summary>{escape(title)}</summary>\n{content}</details>\n"
+
+
+def document(
+    title: str,
+    heading: str,
+    intro: str,
+    skip: tuple[str, str],
+    sections: Sequence[tuple[str, str, str]],
+    foot: str,
+    style: str = "",
+) -> str:
+    """The whole page. intro, foot: HTML. skip: the section that a keyboard reaches first, and the words of that link.
+    sections: name, title, and content as HTML. style: what the page needs beside STYLE."""
+    links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>\n' for name, text, _ in sections)
+    body = "".join(
+        f'<section aria-labelledby="{name}">\n<h2 id="{name}" tabindex="-1">{escape(text)}</h2>\n{content}</section>\n'
+        for name, text, content in sections
+    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
+<meta name="generator" content="nixl-efa {escape(__version__)}">
+<title>{escape(title)}</title>
+<style>
+{STYLE}{style}</style>
+</head>
+<body>
+<a class="skip" href="#{skip[0]}">{escape(skip[1])}</a>
+<header>
+<h1>{escape(heading)}</h1>
+<p>{intro}</p>
+<nav aria-label="On this page">
+<ul>
+{links}</ul>
+</nav>
+</header>
+<main>
+{body}</main>
+<footer>
+<p class="quiet">Written by nixl-efa {escape(__version__)}. {foot}</p>
+</footer>
+</body>
+</html>
+"""

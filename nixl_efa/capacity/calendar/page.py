@@ -7,12 +7,10 @@ from __future__ import annotations
 
 from html import escape
 
-from nixl_efa import __version__
-from nixl_efa.capacity.calendar.markup import When, table, time_of, with_code
+from nixl_efa.capacity.calendar.markup import When, document, table, time_of, with_code
 from nixl_efa.capacity.calendar.model import Calendar, Kind, Lane, Owned, block_lanes, holds, offer_lanes
 from nixl_efa.capacity.calendar.offers import fees, offers
 from nixl_efa.capacity.calendar.scale import Scale
-from nixl_efa.capacity.calendar.style import STYLE
 from nixl_efa.findings import counted
 from nixl_efa.times import moment, span
 
@@ -26,8 +24,6 @@ CLASSES = {
     Kind.OFFER: "offer",
     Kind.UNUSABLE: "unusable",
 }
-# The page may load nothing, run no script and send no form.
-_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def page(calendar: Calendar, when: When = moment) -> str:
@@ -46,43 +42,16 @@ def page(calendar: Calendar, when: When = moment) -> str:
             for number, one in enumerate(calendar.wanted, 1)
         ),
     ]
-    links = "".join(f'<li><a href="#{name}">{escape(text)}</a></li>\n' for name, text, _ in sections)
-    body = "".join(
-        f'<section aria-labelledby="{name}">\n<h2 id="{name}" tabindex="-1">{escape(text)}</h2>\n{content}</section>\n'
-        for name, text, content in sections
+    return document(
+        title,
+        "Capacity calendar",
+        f"{_account(calendar)}, as AWS told it at {time_of(calendar.now, when)}. Times are UTC. Fees are in the "
+        "currency that\nstands beside them, for all instances and the whole time.",
+        ("line", "To the time line"),
+        sections,
+        "Offers change from minute to minute, and each search gives\nthem new ids: what is bought is looked up anew "
+        "before.",
     )
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="{_POLICY}">
-<meta name="generator" content="nixl-efa {escape(__version__)}">
-<title>{escape(title)}</title>
-<style>
-{STYLE}</style>
-</head>
-<body>
-<a class="skip" href="#line">To the time line</a>
-<header>
-<h1>Capacity calendar</h1>
-<p>{_account(calendar)}, as AWS told it at {time_of(calendar.now, when)}. Times are UTC. Fees are in the currency that
-stands beside them, for all instances and the whole time.</p>
-<nav aria-label="On this page">
-<ul>
-{links}</ul>
-</nav>
-</header>
-<main>
-{body}</main>
-<footer>
-<p class="quiet">Written by nixl-efa {escape(__version__)}. Offers change from minute to minute, and each search gives
-them new ids: what is bought is looked up anew before.</p>
-</footer>
-</body>
-</html>
-"""
 
 
 def _account(calendar: Calendar) -> str:
