@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 import pytest
 
 from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.service import run, vllm
 from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
@@ -188,3 +189,50 @@ def test_without_a_node_of_each_role_nothing_is_asked(pair: Pretended) -> None:
     nodes = replace(OnNodes(PAIR, pair.ask, vllm), pair=alone)
     report = run.start(nodes, SERVICE, {}, Way("UCX", "", "IP"), clock=None, say=print)  # type: ignore[arg-type]
     assert ([where for where, _ in failed(report)], pair.asked) == ([""], [])
+
+
+@pytest.mark.parametrize(
+    ("at_boot", "was", "becomes", "asked"),
+    [
+        (True, "disabled", "enabled", 1),
+        (True, "enabled", "enabled", 0),
+        (False, "enabled", "disabled", 1),
+        (False, "disabled", "disabled", 0),
+        (None, "enabled", "enabled", 0),
+        (None, "disabled", "disabled", 0),
+    ],
+)
+def test_a_start_says_whether_nodes_start_their_engines_at_boot(
+    at_boot: bool | None, was: str, becomes: str, asked: int
+) -> None:
+    pair = Pretended(at_boot=dict.fromkeys(("producer", "consumer"), was))
+    assert pair.start(at_boot=at_boot).ready
+    assert set(pair.at_boot.values()) == {becomes}
+    assert pair.asked.count("start at boot") == asked
+
+
+def test_a_node_that_can_not_start_its_engine_at_boot_is_told_and_the_service_is_ready() -> None:
+    """Its files are of before the setting."""
+    pair = Pretended(at_boot={"producer": "enabled"})
+    report = pair.start(at_boot=True)
+    assert report.ready
+    [(where, one)] = [each for each in report.found if each[1].level is Level.WARN]
+    assert (where, one.line()) == (
+        "consumer",
+        "the node has no nixl-efa-service.service. `nixl-efa nodes sync trial` writes it; then start the service "
+        "again.",
+    )
+    assert pair.asked.count("start at boot") == 0
+
+
+def test_a_stop_ends_what_starts_engines_before_the_engines() -> None:
+    pair = Pretended()
+    pair.start()
+    ended: list[tuple[str, ...]] = []
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        ended.extend(tuple(one.arguments) for one in scripts.values())
+        return pair.ask(scripts, seconds, what)
+
+    run.stop(OnNodes(PAIR, ask, vllm))
+    assert ended == [(ROUTER_UNIT,), *[("nixl-efa-service.service", ENGINE_UNIT)] * 2]

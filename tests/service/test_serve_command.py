@@ -212,9 +212,44 @@ def test_nixl_that_does_not_go_as_planned_ends_a_start_before_anything_is_instal
     assert out.splitlines()[-1] == "Not ready: 2 steps of 2 did not pass."
 
 
+def test_without_a_model_the_settings_say_what_is_served(service: Any, project: Project, run: Run) -> None:
+    """No node tells of its NIXL here, so that a start ends with its first step."""
+    file = project.folder / "environments/prod.toml"
+    table = '[service]\nmodel = "a/b"\nflags = ["--max-model-len", "4096"]\nproducer_flags = ["-x"]\n'
+    file.write_text(f"{file.read_text(encoding='utf-8')}{table}", encoding="utf-8")
+
+    def served(*words: str) -> list[Any]:
+        code, out, _ = run("serve", "start", "prod", "--json", *words)
+        document = json.loads(out)
+        assert (code, document["ready"]) == (1, False)
+        return [document[name] for name in ("model", "version", "flags", "producer_flags", "consumer_flags")]
+
+    assert served() == ["a/b", "0.32.0", ["--max-model-len", "4096"], ["-x"], []]
+    assert served("--consumer-flags=-y '1 2'", "--producer-flags=", "--", "-z") == [
+        "a/b",
+        "0.32.0",
+        ["-z"],
+        [],
+        ["-y", "1 2"],
+    ]
+    assert served("--model", "c/d") == ["c/d", "0.32.0", [], [], []]
+    file.write_text(f"{file.read_text(encoding='utf-8')}version = 'x'\n", encoding="utf-8")
+    code, _, err = run("serve", "start", "prod")
+    said = "prod: service.version (environments/prod.toml: service.version) 'x' is no version of vllm"
+    assert (code, said in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
+        (
+            ("start", "prod"),
+            "there is no model to serve: give --model, or set service.model in environments/prod.toml",
+        ),
+        (
+            ("start", "prod", "--model", "a/b", "--producer-flags", "'x"),
+            '--producer-flags "\'x" is not what a shell',
+        ),
         (("start", "prdo", "--model", "a/b"), 'There is no environment "prdo". Did you mean prod?'),
         (("start", "prod", "--model", "a b"), "--model 'a b' is neither"),
         (

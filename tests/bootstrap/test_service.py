@@ -1,0 +1,237 @@
+"""What a node gets to start its engine when it boots, and what start-service does with it."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import random
+import string
+import subprocess
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nixl_efa import service as service_package
+from nixl_efa.bootstrap import USER_DATA_LIMIT_BYTES, plain, user_data
+from nixl_efa.bootstrap.files import node_files
+from nixl_efa.service import vllm
+from nixl_efa.service.engine import hub, unit_of
+from nixl_efa.service.model import Service
+from nixl_efa.settings.service_rules import MOST_AT_BOOT
+from nixl_efa.settings.values import MAX_NODES
+from tests.bootstrap.test_user_data import of_many
+from tests.told_at_boot import P5
+
+IN_S3 = Service("vllm", "s3://models/x", "0.32.0", ("--max-model-len", "4096"), (), ("--x", "50 % ${y}"))
+FOLDER = "/opt/nixl-efa/models/models/x"
+
+
+def unpacked(document: dict[str, Any]) -> dict[str, tuple[str, int]]:
+    """Content and permissions of what the archive in a user data holds, by path."""
+    [packed] = [one["content"] for one in document["write_files"] if one.get("encoding") == "b64"]
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(base64.b64decode(packed)))) as tar:
+        members = [(one, tar.extractfile(one)) for one in tar.getmembers()]
+        return {f"/{one.name}": (file.read().decode(), one.mode) for one, file in members if file}
+
+
+def files_of(**changes: Any) -> dict[str, str]:
+    return {one.path: one.content for one in node_files(replace(P5, service=IN_S3, **changes))}
+
+
+def test_user_data_with_a_service_fits_with_the_longest_names_and_flags() -> None:
+    """Random words, which no packing makes shorter."""
+    letters, chance = string.ascii_letters + string.digits + string.punctuation, random.Random(1)
+    flags = tuple("".join(chance.choices(letters, k=50)) for _ in range(MOST_AT_BOOT // 50))
+    service = Service("vllm", "", "0.32.0", flags)
+    ports = tuple(range(65500, 65530))
+    wheels = f"https://{'x' * 60}"
+    document = user_data(of_many(MAX_NODES, service_ports=ports, nixl_wheels=wheels, service=service))
+    assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES - 256
+
+
+def test_every_file_is_written_or_unpacked_and_opaque_values_are_readable(
+    validate_cloud_config: Callable[[str], subprocess.CompletedProcess[str]],
+) -> None:
+    boot = replace(P5, service=IN_S3, region="${var.region}", scripts_bucket="${aws_s3_bucket.scripts.id}")
+    text = user_data(boot)
+    assert (text.count("${var.region}"), text.count("${aws_s3_bucket.scripts.id}")) == (3, 2)
+    checked = validate_cloud_config(plain(text))
+    assert checked.returncode == 0, checked.stderr
+    document = yaml.safe_load(plain(text))
+    packed = unpacked(document)
+    written = {one["path"]: one["content"] for one in document["write_files"]}
+    at_once = replace(boot, nodes=(boot.own,))
+    for file in node_files(at_once):
+        if file.path in packed:
+            assert packed[file.path] == (file.content, int(file.permissions, 8))
+        else:
+            assert written[file.path] == file.content
+    # What must be there before the first command is no part of the archive.
+    assert not any(path.startswith(("/etc/apt", "/etc/security", "/etc/profile.d")) for path in packed)
+
+
+def test_the_engine_starts_after_nixl_and_the_boot_report_stays_the_last_command() -> None:
+    commands = yaml.safe_load(plain(user_data(replace(P5, service=IN_S3))))["runcmd"]
+    units = ["nixl-efa-boot-report.service", "nixl-efa-service.service"]
+    assert commands == [
+        ["tar", "-xzf", "/opt/nixl-efa/files.tar.gz", "-C", "/"],
+        ["/opt/nixl-efa/bin/configure"],
+        ["systemctl", "enable", *units],
+        ["/opt/nixl-efa/bin/install-nixl"],
+        ["systemctl", "start", "--no-block", *units],
+        ["systemctl", "start", units[0]],
+    ]
+
+
+@pytest.mark.parametrize(("node", "router"), [("producer", False), ("consumer", True)])
+def test_a_node_gets_what_a_start_from_the_command_line_would_give_it(node: str, router: bool) -> None:
+    files = files_of(node=node)
+    assert files["/etc/nixl-efa/boot/service.json"] == IN_S3.text
+    unit = files["/etc/nixl-efa/boot/nixl-efa-engine.service"].replace("@PLACE@", "/opt/nixl-efa")
+    place = "/opt/nixl-efa"
+    path, models = f"{place}/models/models/x", hub(place)
+    assert unit == unit_of(vllm, IN_S3, P5.environment, node, path=path, hub=models, planned="{}")
+    assert ('"--x" "50 %% $${y}"' in unit) is router
+    wanted = '"vllm==0.32.0" "vllm-router==0.1.17"' if router else '"vllm==0.32.0"'
+    start = f'ExecStart="/opt/nixl-efa/bin/start-service" {wanted}\n'
+    assert start in files["/etc/systemd/system/nixl-efa-service.service"]
+
+
+def test_only_the_first_consumer_has_the_router() -> None:
+    nodes = (P5.nodes[0], replace(P5.nodes[1], name="consumer-2"))
+    files = files_of(node="consumer-2", nodes=nodes)
+    assert "vllm-router" not in files["/etc/systemd/system/nixl-efa-service.service"]
+
+
+class Machine:
+    """A root with the files of a service, and stand-ins of what start-service runs; each says what it was asked."""
+
+    def __init__(self, root: Path, service: Service) -> None:
+        self.root, self.bin = root, root / "bin"
+        files = {one.path: one.content for one in node_files(replace(P5, service=service))}
+        for path in files:
+            self.write(path, files[path])
+        self.write("/var/lib/nixl-efa/install.json", '{"error":""}')
+        for name in ("systemctl", "aws"):
+            self.command(f"/bin/{name}", f'echo {name} "$@" >>"$NIXL_EFA_ROOT/asked"')
+        self.command("/bin/mountpoint", "exit 1")
+        self.command("/opt/nixl-efa/bin/install-engine", 'echo install "$@" >>"$NIXL_EFA_ROOT/asked"')
+
+    def write(self, path: str, text: str) -> None:
+        file = self.root / path.lstrip("/")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+        file.chmod(0o755)
+
+    def read(self, path: str) -> str:
+        return (self.root / path.lstrip("/")).read_text(encoding="utf-8")
+
+    def command(self, path: str, script: str) -> None:
+        self.write(path, f"#!/bin/bash\n{script}\n")
+
+    def start(self) -> tuple[int, str, list[str]]:
+        """The exit code, the error that it tells, and what was run, without the boot report, which comes last."""
+        done = subprocess.run(
+            ["bash", self.root / "opt/nixl-efa/bin/start-service", "vllm==0.32.0"],
+            env={"NIXL_EFA_ROOT": str(self.root), "PATH": f"{self.bin}:/usr/bin:/bin"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stderr == ""
+        asked = self.read("asked").splitlines()
+        (self.root / "asked").unlink()
+        assert asked.pop() == "systemctl restart nixl-efa-boot-report.service"
+        told: str = json.loads(self.read("/run/nixl-efa/engine.json"))["error"]
+        return done.returncode, told, asked
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path, IN_S3)
+
+
+ENGINE = "nixl-efa-engine.service"
+
+
+def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
+    root = machine.root
+    assert machine.start() == (
+        0,
+        "",
+        [
+            "install vllm==0.32.0",
+            f"aws s3 sync --only-show-errors s3://models/x {root}{FOLDER}",
+            "systemctl daemon-reload",
+            f"systemctl reset-failed {ENGINE}",
+            f"systemctl restart {ENGINE}",
+        ],
+    )
+    assert machine.read("/etc/nixl-efa/service.json") == IN_S3.text
+    unit = machine.read(f"/etc/systemd/system/{ENGINE}")
+    assert f'"serve" "{FOLDER}"' in unit
+    assert unit == machine.read(f"/etc/nixl-efa/boot/{ENGINE}").replace("@PLACE@", "/opt/nixl-efa")
+
+
+def test_models_are_on_the_disks_of_the_instance_where_it_has_some(machine: Machine) -> None:
+    machine.command("/bin/mountpoint", f'[ "$2" = "{machine.root}/opt/dlami/nvme" ]')
+    assert machine.start()[2][1].endswith(f"{machine.root}/opt/dlami/nvme/models/models/x")
+    assert '"HF_HOME=/opt/dlami/nvme/huggingface"' in machine.read(f"/etc/systemd/system/{ENGINE}")
+
+
+def test_a_later_start_starts_what_was_started_last(machine: Machine) -> None:
+    machine.write("/etc/nixl-efa/service.json", "another")
+    machine.write(f"/etc/systemd/system/{ENGINE}", "[Unit]\n[Service]\n")
+    assert machine.start() == (0, "", [f"systemctl start {ENGINE}"])
+    assert machine.read("/etc/nixl-efa/service.json") == "another"
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_model_is_copied_again_to_disks_that_are_empty(machine: Machine, is_there: bool) -> None:
+    machine.start()
+    if is_there:
+        machine.write(f"{FOLDER}/config.json", "{}")
+    copied = [f"aws s3 sync --only-show-errors s3://models/x {machine.root}{FOLDER}"]
+    assert machine.start() == (0, "", [*([] if is_there else copied), f"systemctl start {ENGINE}"])
+
+
+@pytest.mark.parametrize(
+    ("path", "script", "said"),
+    [
+        ("/opt/nixl-efa/bin/install-engine", "", "not installed: vllm==0.32.0: the last line"),
+        ("/bin/aws", "", "not started: the last line"),
+        (
+            "/bin/systemctl",
+            '[ "$1" != restart ] || [ "$2" != nixl-efa-engine.service ] || ',
+            "not started: the last line",
+        ),
+    ],
+)
+def test_what_fails_is_told_with_its_own_last_words(
+    machine: Machine, path: str, script: str, said: str
+) -> None:
+    name = path.rpartition("/")[2]
+    fails = "{ echo 'a \"quoted\" line'; echo the last line; exit 1; } >&2"
+    machine.command(path, f'echo {name} "$@" >>"$NIXL_EFA_ROOT/asked"\n{script}{fails}')
+    assert machine.start()[:2] == (1, said)
+    assert not (machine.root / "etc/nixl-efa/service.json").exists()
+
+
+def test_without_nixl_nothing_is_installed(machine: Machine) -> None:
+    machine.write("/var/lib/nixl-efa/install.json", '{"error":"not finished"}')
+    assert machine.start() == (1, "NIXL is not installed", [])
+
+
+def test_the_scripts_of_a_node_are_those_of_the_package() -> None:
+    files = files_of()
+    for name in ("install-engine", "start-unit", "start-service"):
+        packaged = (Path(service_package.__path__[0]) / f"{name}.sh").read_text(encoding="utf-8")
+        kept = [one for one in packaged.splitlines()[2:] if not one.lstrip().startswith("# ")]
+        assert files[f"/opt/nixl-efa/bin/{name}"].splitlines() == [*packaged.splitlines()[:2], *kept]
