@@ -70,8 +70,8 @@ def install(packages: list[str], installer: str) -> str:
     return error
 
 
-def wait_for(unit: str) -> None:
-    """Until a unit has done what it was started for, or waits for."""
+def wait_for(unit: str) -> str:
+    """Waits until a unit neither does what it was started for nor waits to do it; why that took too long, or empty."""
     end = time.monotonic() + INSTALL_SECONDS
     while time.monotonic() < end:
         shown = run("systemctl", "show", unit, "--property=ActiveState,Job")[0].split()
@@ -79,8 +79,9 @@ def wait_for(unit: str) -> None:
         if "ActiveState=activating" not in shown and not any(
             re.fullmatch(r"Job=[1-9]\d*", one) for one in shown
         ):
-            return
+            return ""
         time.sleep(2)
+    return f"{unit} is still at work since the node's boot: journalctl -u {unit}"
 
 
 def place() -> str:
@@ -207,8 +208,7 @@ def taken(ports: list[int]) -> dict[str, str]:
 def main(given: dict[str, Any]) -> dict[str, Any]:
     """All of it."""
     os.environ.setdefault("HF_HOME", f"{place()}/huggingface")
-    wait_for(given["boot_unit"])
-    error = install(given["packages"], given["installer"])
+    error = wait_for(given["boot_unit"]) or install(given["packages"], given["installer"])
     importlib.invalidate_caches()  # what pip has just installed
     names = [*KEPT, *(one.partition("==")[0] for one in given["packages"])]
     states = {unit: run("systemctl", "is-active", unit)[0].strip() for unit in given["units"]}

@@ -316,8 +316,10 @@ def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest
         "systemctl",
         f"echo x >>{tmp_path}/asked; case $(grep -c x {tmp_path}/asked) in {cases} esac",
     )
-    prepare.wait_for("nixl-efa-service.service")
+    assert prepare.wait_for("nixl-efa-service.service") == ""
     assert (tmp_path / "asked").read_text(encoding="utf-8").count("x") == 4
+    monkeypatch.setattr(prepare, "INSTALL_SECONDS", 0)
+    assert "nixl-efa-service.service is still at work" in prepare.wait_for("nixl-efa-service.service")
 
 
 def test_a_port_that_somebody_has_is_found() -> None:
