@@ -94,7 +94,7 @@ synth: install
 	@PATH="$(CURDIR)/$(NPM_$(CDK))/.bin:$$PATH" $(CDK) synth
 
 # Four at a time, a file at a time: half of a run waits for Terraform. TESTS=tests/settings runs all that is there.
-test: has-terraform install .tools/checkov/installed .tools/engines/installed .tools/router/installed .tools/mlflow/installed
+test: has-terraform install .tools/checkov/installed .tools/engines/installed .tools/router/installed .tools/mlflow/installed .tools/hub/installed
 	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder $(or $(TESTS),-m "not matrix")
 
 # A real vLLM on machines of this one: Linux, root, 2 cores of its own, 3.6 GB at the first run. Figures are printed.
@@ -150,6 +150,11 @@ docs: has-node .tools/docs/installed npm/docs/node_modules/installed
 	@echo "Installing mlflow-skinny into .tools/mlflow" >&2
 	@$(PYTHON) -m venv .tools/mlflow
 	@.tools/mlflow/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-compile -r $< >&2
+	@touch $@
+
+.tools/hub/installed: tests/service/hub-requirements.txt
+	@echo "Installing huggingface_hub into .tools/hub" >&2
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/hub --upgrade -r $< >&2
 	@touch $@
 
 lint: install

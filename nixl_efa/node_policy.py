@@ -22,6 +22,7 @@ def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> State
         "Statement": [
             _systems_manager(),
             *_scripts_bucket(bucket_arn),
+            *_models_bucket(settings, partition),
             *_session_logs(settings.region, partition),
             *_mlflow(settings),
         ],
@@ -57,6 +58,17 @@ def _scripts_bucket(bucket_arn: str) -> list[Statement]:
     return [
         _allow("ListScripts", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket_arn]),
         _allow("ReadAndWriteScripts", ["s3:GetObject", "s3:PutObject"], [f"{bucket_arn}/*"]),
+    ]
+
+
+def _models_bucket(settings: Settings, partition: str) -> list[Statement]:
+    """Models that were staged in a bucket of the user's own; nothing is written there."""
+    if not settings.models_bucket:
+        return []
+    bucket = f"arn:{partition}:s3:::{settings.models_bucket}"
+    return [
+        _allow("ListModels", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket]),
+        _allow("ReadModels", ["s3:GetObject"], [f"{bucket}/*"]),
     ]
 
 

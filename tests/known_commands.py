@@ -31,6 +31,8 @@ from nixl_efa.settings import load
 from tests.printed import ROOT
 
 # The commands that have commands of their own.
+# The packages that a page may say to install.
+HUB = ROOT / "tests/service/hub-requirements.txt"
 GROUPS = {"capacity": capacity, "instance-types": instance_types, "nodes": nodes, "serve": serve}
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 _ASSIGNMENT = re.compile(r"[A-Z_][A-Z0-9_]*=\S*")
@@ -190,6 +192,7 @@ def _pip(words: list[str]) -> str:
         for folder in folders
         if not folder.startswith(f"wheels/nixl_efa-{__version__}-py3-none-any.whl")
         if not (ROOT / folder / "pyproject.toml").exists()
+        if f"\n{folder}==" not in HUB.read_text(encoding="utf-8")
     ]
     return f"no package: {missing}" if missing else ""
 
@@ -202,6 +205,7 @@ def _npm(words: list[str]) -> str:
 # Commands of the AWS CLI's own, which botocore does not know, with their options (AWS CLI reference).
 OF_THE_CLI = {
     ("s3", "cp"): {"--recursive"},
+    ("s3", "mb"): {"--region"},
     ("s3", "rm"): {"--recursive"},
     ("s3", "sync"): set(),
     ("sso", "login"): {"--profile"},

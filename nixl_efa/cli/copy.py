@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -17,18 +15,19 @@ import typer
 from nixl_efa.aws_errors import explain
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import Profile
+from nixl_efa.cli.progress import Progress, size
 from nixl_efa.cli.work import At, carry_out, interrupts, nodes_at
 from nixl_efa.clock import clock_of
 from nixl_efa.findings import counted
 from nixl_efa.findings import listed as named
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.work import MOST_SECONDS, copying, pieces, running
-from nixl_efa.work.copying import Copy, Kept, Progress
+from nixl_efa.work.copying import Copy, Kept
+from nixl_efa.work.copying import Progress as OfNodes
 
 if TYPE_CHECKING:
     from nixl_efa.nodes.outputs import Node
 
-_SAY_SECONDS = 15.0
 # Notes that are told of a copy.
 _NOTES = 10
 
@@ -131,7 +130,7 @@ def _on_nodes(
     is_stopped: Callable[[], bool],
 ) -> None:
     """Let the nodes do their part. Failure, with what each of them says, where one could not."""
-    progress, said = Progress(), dict[str, bytes]()
+    progress, said = OfNodes(), dict[str, bytes]()
 
     def receive(node: Node, stream: running.Stream, data: bytes) -> None:
         if stream == "err":
@@ -162,30 +161,16 @@ def _on_nodes(
 
 @contextmanager
 def _bar(what: str, total: int, is_stopped: Callable[[], bool]) -> Iterator[pieces.Done]:
-    """Says how much is done: in one line on a terminal, else each some seconds. total: 0 where it is not known."""
-    count, last = 0, time.monotonic()
-    is_terminal = sys.stderr.isatty()
-
-    def line() -> str:
-        of = f" of {_size(total)}" if total else ""
-        return f"{what}: {_size(count)}{of}"
+    """Shows how much is done. total: 0 where it is not known."""
+    shown = Progress(what, total)
 
     def done(more: int) -> None:
-        nonlocal count, last
-        count += more
         if is_stopped():
             raise _Interrupted
-        if time.monotonic() - last > (0.2 if is_terminal else _SAY_SECONDS):
-            last = time.monotonic()
-            if is_terminal:
-                sys.stderr.write(f"\r{line()}\x1b[K")
-                sys.stderr.flush()
-            else:
-                output.say(line())
+        shown.add(more)
 
     yield done
-    if is_terminal:
-        sys.stderr.write("\r\x1b[K")
+    shown.clear()
 
 
 def _tell(listed: pieces.Listing, where: str) -> None:
@@ -193,12 +178,4 @@ def _tell(listed: pieces.Listing, where: str) -> None:
         output.say(f"{note}.")
     if (more := len(listed["notes"]) - _NOTES) > 0:
         output.say(f"And {more} more of that kind.")
-    output.say(f"{counted(len(listed['files']), 'file')}, {_size(pieces.total_of(listed))}, {where}.")
-
-
-def _size(count: int) -> str:
-    """In units of the power of ten that says it: 812 bytes, 4.2 MB, 140.0 GB."""
-    for unit, least in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
-        if count >= least:
-            return f"{count / least:.1f} {unit}"
-    return f"{count} bytes"
+    output.say(f"{counted(len(listed['files']), 'file')}, {size(pieces.total_of(listed))}, {where}.")

@@ -11,6 +11,7 @@ import typer
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
+from nixl_efa.cli.serve_prepare import prepare
 from nixl_efa.service.engines import DEFAULT, ENGINES
 
 if TYPE_CHECKING:
@@ -112,6 +113,9 @@ def _words(text: str | None, option: str) -> tuple[str, ...] | None:
         return None if text is None else tuple(shlex.split(text))
     except ValueError as error:
         raise output.BadInput(f"{option} {text!r} is not what a shell can read: {error}.") from None
+
+
+app.command("prepare")(prepare)
 
 
 @app.command("restart")
@@ -276,4 +280,4 @@ def nodes_of(
         kept = bucket if what in LOOKS else None
         return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa serve: {what}", kept)
 
-    return OnNodes(pair, ask, ENGINES[DEFAULT]), planned, way, seen
+    return OnNodes(pair, ask, ENGINES[DEFAULT], settings.models_bucket or ""), planned, way, seen

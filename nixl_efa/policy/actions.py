@@ -8,7 +8,7 @@ from __future__ import annotations
 from nixl_efa.policy.model import COMMANDS, INCLUDED, Command, On, Row
 
 # All that looks nodes up in the state.
-_WITH_NODES = "verify connect run copy forward ssh-config"
+_WITH_NODES = "verify connect run copy forward ssh-config prepare"
 
 
 def _row(actions: str, commands: str, on: On, why: str) -> Row:
@@ -305,6 +305,18 @@ ROWS: tuple[Row, ...] = (
     ),
     _row("s3:GetObject PutObject DeleteObject", "copy", On.COPIES, "`copy`: files on their way"),
     _row("s3:ListBucket", "run copy", On.BUCKET, "`run`: what is left of outputs, to delete it"),
+    _row(
+        "s3:ListBucket ListBucketMultipartUploads",
+        "prepare",
+        On.MODELS_BUCKET,
+        "`serve prepare`: what is staged; uploads that were killed",
+    ),
+    _row(
+        "s3:GetObject PutObject DeleteObject AbortMultipartUpload",
+        "prepare",
+        On.MODELS,
+        "`serve prepare`: a model's files and manifest",
+    ),
     _row(
         "s3:GetObject DeleteObject",
         "verify",

@@ -14,6 +14,7 @@ from nixl_efa.nodes import session
 from nixl_efa.nodes.run_command import PREFIX
 from nixl_efa.policy.actions import rows_of
 from nixl_efa.policy.model import Command, On
+from nixl_efa.service import staged
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.settings.model import STACK_TAG
@@ -125,6 +126,7 @@ def _scopes(settings: Settings, launch: Launch) -> dict[On, Scope]:
         **_of_parameters(launch),
         **_of_nodes(launch),
         **_of_state(settings, launch),
+        **_of_models(settings, launch),
     }
 
 
@@ -281,6 +283,13 @@ def _of_nodes(launch: Launch) -> dict[On, Scope]:
         On.SSH_STARTED: Scope((_arn(launch, "ssm", f"document/{session.SSH}", account=""),)),
         On.SESSION_KEPT: Scope((_arn(launch, "ssm", "session/${aws:userid}-*"),)),
     }
+
+
+def _of_models(settings: Settings, launch: Launch) -> dict[On, Scope]:
+    """The bucket of models, which may be the scripts bucket."""
+    name = settings.models_bucket or f"{launch.name_of('')}*"
+    bucket = f"arn:{partition_of(launch.region)}:s3:::{name}"
+    return {On.MODELS_BUCKET: Scope((bucket,)), On.MODELS: Scope((f"{bucket}/{staged.PREFIX}/*",))}
 
 
 def _of_state(settings: Settings, launch: Launch) -> dict[On, Scope]:

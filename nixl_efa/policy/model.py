@@ -18,6 +18,7 @@ Command = Literal[
     "copy",
     "forward",
     "ssh-config",
+    "prepare",
     "all",
 ]
 COMMANDS: tuple[Command, ...] = get_args(Command)
@@ -54,6 +55,8 @@ class On(StrEnum):
     OUTPUTS = "LongOutputs"
     OUTPUTS_SENT = "SentOutputs"
     COPIES = "Copies"
+    MODELS_BUCKET = "ModelsBucket"
+    MODELS = "StageModels"
     PARAMETERS = "Parameters"
     PARAMETERS_KEPT = "KeepParameters"
     PARAMETERS_BESIDE = "OtherEnvironments"

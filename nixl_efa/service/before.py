@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nixl_efa.findings import Finding, failed, listed, passed
+from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.nodes import nixl_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node
@@ -28,7 +28,9 @@ class Prepared:
     """What prepare.py reports about a node.
 
     installed: versions by package. path: where the engine finds the model. sum: of its config.json.
-    weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks.
+    weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks. source: the folder in S3 from
+    which it is copied before the engine starts, empty: none; is_whole: it was copied. content: the sum of its manifest,
+    where it is staged; incomplete: a staged copy without one.
     taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
     started for. at_boot: whether the node starts its engine at boot ("enabled", "disabled"; empty: it has no unit for
     that).
@@ -49,6 +51,10 @@ class Prepared:
     running: tuple[str, ...]
     service: str = ""
     at_boot: str = ""
+    source: str = ""
+    is_whole: bool = False
+    content: str = ""
+    incomplete: str = ""
     install_error: str = ""
     model_error: str = ""
 
@@ -79,6 +85,10 @@ def prepared(document: Mapping[str, Any]) -> Prepared:
         running=tuple(document["running"]),
         service=document["service"],
         at_boot=document["at_boot"],
+        source=model["source"],
+        is_whole=model["is_whole"],
+        content=model["content"],
+        incomplete=model["incomplete"],
         install_error=document["error"],
         model_error=model["error"],
     )
@@ -115,7 +125,7 @@ def node_findings(
     return (
         _engine(found, service, engine),
         _settings(environment, node, found, way),
-        *((_model(found, service, engine),) if not found.install_error else ()),
+        *(_model(environment, found, service, engine) if not found.install_error else ()),
         *(_room(found, service.flags_of(node.role), engine) if found.sum else ()),
         _ports(environment, found),
     )
@@ -154,24 +164,32 @@ def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Findin
     return passed("settings", f"{seen[0]}, {way.backend}")
 
 
-def _model(found: Prepared, service: Service, engine: Engine) -> Finding:
+def _model(environment: str, found: Prepared, service: Service, engine: Engine) -> tuple[Finding, ...]:
     if found.model_error or not found.sum:
-        kinds = {
-            "s3": "Is the name right, and may the nodes' role read that bucket (s3:GetObject, s3:ListBucket)?"
-        }
-        kind = service.model.partition(":")[0]
-        other = (
-            "Copy it to every node, at the same place."
-            if service.model.startswith("/")
-            else "Is the name right, has the node a way out, does the model need HF_TOKEN in /etc/nixl-efa/service.env?"
-        )
-        return failed("model", f"{found.model_error}.", kinds.get(kind, other))
+        in_s3 = "s3://" in found.model_error or service.model.startswith("s3://")
+        remedy = "Is the name right, and may the nodes' role read that bucket (s3:GetObject, s3:ListBucket)?"
+        if service.model.startswith("/"):
+            remedy = "Copy it to every node, at the same place."
+        elif not in_s3:
+            remedy = (
+                "Is the name right, has the node a way out, does the model need HF_TOKEN in "
+                "/etc/nixl-efa/service.env?"
+            )
+        return (failed("model", f"{found.model_error}.", remedy),)
     if not found.weight_bytes:
-        return failed("model", f"{found.path} has no weights (*.safetensors or *.bin).", "Copy them there.")
+        return (
+            failed("model", f"{found.path} has no weights (*.safetensors or *.bin).", "Copy them there."),
+        )
     config = dict(found.config)
     kind = (config.get("architectures") or ["unknown"])[0]
-    return passed(
-        "model", f"{kind}, {engine.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights"
+    staged = ", staged" if found.content else ""
+    told = f"{kind}, {engine.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights{staged}"
+    if not found.incomplete:
+        return (passed("model", told),)
+    again = f"`nixl-efa serve prepare {environment} --model {service.model}` completes it."
+    return (
+        passed("model", told),
+        warned("staged", f"{found.incomplete} have no manifest, so they are not used.", again),
     )
 
 
@@ -195,7 +213,8 @@ def _room(found: Prepared, flags: tuple[str, ...], engine: Engine) -> tuple[Find
     fits = found.weight_bytes < room
     findings.append(passed("memory", told) if fits else failed("memory", f"{told}.", remedy))
     if found.to_copy:
-        told = f"{gib(found.to_copy)} to copy, {gib(found.free_bytes)} free"
+        of = f" from {found.source}" if found.source else ""
+        told = f"{gib(found.to_copy)} to copy{of}, {gib(found.free_bytes)} free"
         findings.append(
             passed("disk", told)
             if found.to_copy + SPARE_BYTES <= found.free_bytes
@@ -240,7 +259,8 @@ def agreement(found: Mapping[str, Prepared], engine: Engine) -> tuple[Finding, .
 
 def _identity(found: Prepared) -> str:
     """What tells two models apart, or a whole copy from one that was cut."""
-    return f"config.json {found.sum[:12]}, {found.weight_bytes} bytes of weights"
+    content = f", content {found.content[:12]}" if found.content else ""
+    return f"config.json {found.sum[:12]}, {found.weight_bytes} bytes of weights{content}"
 
 
 def _same(check: str, values: Mapping[str, str]) -> Finding:

@@ -123,17 +123,25 @@ class Engine(Protocol):
 
 
 def unit_of(
-    engine: Engine, service: Service, environment: str, role: str, *, path: str, hub: str, planned: str
+    engine: Engine,
+    service: Service,
+    environment: str,
+    role: str,
+    *,
+    path: str,
+    hub: str,
+    planned: str,
+    source: str = "",
 ) -> str:
     """The unit of an engine on a node of this role. path: where the model is; hub: where models of the hub are kept.
-    planned: see Engine.command."""
+    planned: see Engine.command. source: the folder in S3 from which the model comes, if it is not the service's."""
     return engine_unit(
         engine.WORDS,
         environment,
         role,
         engine.command(service, path, role, planned),
         (*engine.VARIABLES, f"HF_HOME={hub}"),
-        (service.model, path) if path != service.model else ("", ""),
+        (source or service.model, path) if path != service.model else ("", ""),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from nixl_efa.nodes.parse import json_object
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
+from nixl_efa.service import staged
 from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
 from nixl_efa.service.way import engine_url
@@ -22,8 +24,8 @@ from nixl_efa.settings.parts import CONSUMER
 
 Say = Callable[[str], None]
 Sections = Mapping[str, Section]
-# An installation of an engine, a copy of a model's weights, all else.
-INSTALL_SECONDS, COPY_SECONDS, SECONDS = 3600, 7200, 300
+# An installation of an engine, all else.
+INSTALL_SECONDS, SECONDS = 3600, 300
 # Scripts that only read, so that they may run a second time if their output was cut (run_command.run).
 LOOKS = ("node facts", "look", "logs")
 END_LINES = 20
@@ -58,6 +60,18 @@ class Unit:
 
 
 @dataclass(frozen=True, slots=True)
+class Copying:
+    """A copy of a model on a node. state: of copy_model.py ("copying", "done", "failed"), empty if it told nothing.
+
+    line: how far it is, or why it failed. runs: its unit runs.
+    """
+
+    state: str
+    line: str
+    runs: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Seen:
     """A node: its units, the service in its file, and the last proof (only on the first consumer)."""
 
@@ -69,11 +83,15 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class OnNodes:
-    """The nodes of an environment, the means to run scripts on them, and the engine of their service."""
+    """The nodes of an environment, the means to run scripts on them, and the engine of their service.
+
+    models_bucket: where models are staged; empty: in the scripts bucket.
+    """
 
     pair: PairOutputs
     ask: Ask
     engine: Engine
+    models_bucket: str = ""
 
     @property
     def router_node(self) -> Node:
@@ -130,6 +148,8 @@ class OnNodes:
                 "installer": _text("install-engine.sh"),
                 "model": service.model,
                 "folder": service.path(""),
+                "staged": self._staged(service.model),
+                "manifest": staged.MANIFEST,
                 "ports": list(ports[name]),
                 "units": [ENGINE_UNIT, ROUTER_UNIT],
                 "boot_unit": BOOT_UNIT,
@@ -138,20 +158,37 @@ class OnNodes:
         }
         return self.python(_text("prepare.py"), given, INSTALL_SECONDS, "packages and model")
 
-    def start(
-        self, unit: str, texts: Mapping[str, str], service: Service | None, folders: Mapping[str, str]
-    ) -> Mapping[str, Finding]:
-        """Starts a unit again, by its text on each node; what could not be. folders: where a model in S3 goes."""
-        told = base64.b64encode(service.text.encode()).decode() if service else ""
-        copied = service.model if service and service.model.startswith("s3://") else ""
-        scripts = {
-            name: Script(
-                _text("start-unit.sh"),
-                (unit, base64.b64encode(text.encode()).decode(), told, copied, folders.get(name, "")),
+    def _staged(self, model: str) -> str:
+        """Where `serve prepare` stages a model; empty for a folder of the nodes, and without a bucket."""
+        bucket = self.models_bucket or self.pair.scripts_bucket
+        return f"s3://{bucket}/{staged.folder(model)}" if bucket and not model.startswith("/") else ""
+
+    def copies(
+        self, sources: Mapping[str, tuple[str, str, bool]], *, begin: bool
+    ) -> tuple[Mapping[str, Copying], Mapping[str, Finding]]:
+        """How far the copies of models are, by a node's name; begin: where none runs, one is started.
+
+        sources: from which folder in S3, to which of the node, and whether a manifest is there.
+        """
+        scripts = {}
+        for name, (source, folder, has_manifest) in sources.items():
+            mark = hashlib.sha256(folder.encode()).hexdigest()[:8]
+            words = (source, folder, staged.MANIFEST if has_manifest else "") if begin else ()
+            status = f"/run/nixl-efa/copy-{mark}.json"
+            scripts[name] = Script(
+                _text("start-copy.sh"), (_text("copy_model.py"), f"nixl-efa-copy-{mark}", status, *words)
             )
+        found, problems = self.run(scripts, SECONDS, "copy")
+        return {name: _copying(read) for name, read in found.items()}, problems
+
+    def start(self, unit: str, texts: Mapping[str, str], service: Service | None) -> Mapping[str, Finding]:
+        """Starts a unit again, by its text on each node; what could not be."""
+        told = base64.b64encode(service.text.encode()).decode() if service else ""
+        scripts = {
+            name: Script(_text("start-unit.sh"), (unit, base64.b64encode(text.encode()).decode(), told))
             for name, text in texts.items()
         }
-        found, problems = self.run(scripts, COPY_SECONDS if copied else SECONDS, "start")
+        found, problems = self.run(scripts, SECONDS, "start")
         wrong = dict(problems)
         for name, read in found.items():
             started = read.get("started", MISSING)
@@ -257,6 +294,14 @@ class OnNodes:
             "printf '@@ begin log\\n%s\\n@@ end log %s\\n' \"$output\" $?\n"
         )
         return self.run({node.name: Script(text, (unit, str(lines))) for node in nodes}, SECONDS, "logs")
+
+
+def _copying(read: Sections) -> Copying:
+    """The sections of start-copy.sh."""
+    told = json_object(read.get("status", MISSING).text) or {}
+    runs = read.get("unit", MISSING).last_line in ("active", "activating")
+    end = read.get("end", MISSING).last_line
+    return Copying(str(told.get("state", "")), str(told.get("line", "") or end), runs)
 
 
 def _seen(document: Mapping[str, Any]) -> Seen:

@@ -6,6 +6,7 @@ a JSON document:
   installer  the text of install-engine.sh
   model      a hub's name, a folder, or s3://BUCKET/FOLDER
   folder     of a model in S3, below the folder for models
+  staged     where the model may be staged, s3://BUCKET/FOLDER, or empty; manifest: the manifest's name there
   ports      that the node's services will listen on
   units      of systemd, ours
   boot_unit  that may be at work on the same since the node has booted: it is waited for
@@ -31,7 +32,8 @@ from typing import Any
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 # Where deep-learning images have the instance's own disks; else the root volume.
 DISKS, ELSEWHERE = f"{ROOT}/opt/dlami/nvme", f"{ROOT}/opt/nixl-efa"
-WEIGHTS = ("*.safetensors", "*.bin", "*.pt", "*.gguf")
+# Files with weights: an engine reads those of the first of these kinds that a model has.
+WEIGHTS = (".safetensors", ".bin", ".pt", ".gguf")
 # Of a config.json, which can be longer than what Run Command gives.
 TOLD = ("architectures", "dtype", "torch_dtype", "vocab_size")
 INSTALL_SECONDS, COPY_SECONDS = 3000, 120
@@ -89,26 +91,73 @@ def place() -> str:
     return DISKS if os.path.ismount(DISKS) else ELSEWHERE
 
 
-def model(name: str, folder: str) -> dict[str, Any]:
-    """path, config, sum (of config.json), weight_bytes, to_copy (bytes that are not on the node yet) and error."""
+def model(name: str, folder: str, staged: str, manifest: str) -> dict[str, Any]:
+    """path, config, sum (of config.json), weight_bytes, error; to_copy: bytes that are not on the node yet.
+
+    source: the folder in S3 from which they are copied before the engine starts; empty: none. is_whole: all is there.
+    content: the sum of the manifest, where the model is staged; incomplete: a staged copy that is not used, in words.
+    """
+    empty = {"to_copy": 0, "source": "", "is_whole": False, "content": "", "incomplete": "", "error": ""}
     try:
-        if name.startswith("s3://"):
-            told = of_s3(name, folder)
-        elif name.startswith("/"):
-            told = {"path": name, **of_folder(f"{ROOT}{name}"), "to_copy": 0}
-        else:
-            told = of_hub(name)
+        if name.startswith("/"):
+            return {**empty, "path": name, **of_folder(f"{ROOT}{name}")}
+        found, incomplete = of_manifest(staged, manifest) if staged and shutil.which("aws") else ({}, "")
+        found = found or (of_s3(name, folder) if name.startswith("s3://") else of_hub(name))
     except OSError as error:
-        return {"path": name, "config": {}, "sum": "", "weight_bytes": 0, "to_copy": 0, "error": str(error)}
-    return {"error": "", **told}
+        return {**empty, "path": name, "config": {}, "sum": "", "weight_bytes": 0, "error": str(error)}
+    return {**empty, "incomplete": incomplete, **found}
+
+
+def weights(sizes: dict[str, int]) -> int:
+    """Bytes of the first kind of weights that the files have."""
+    found = [sum(size for name, size in sizes.items() if name.endswith(kind)) for kind in WEIGHTS]
+    return next(filter(None, found), 0)
+
+
+def there(folder: str) -> int:
+    """Bytes of all files below a folder."""
+    every = glob.glob(f"{folder}/**", recursive=True)
+    return sum(os.path.getsize(one) for one in every if os.path.isfile(one))
+
+
+def of_manifest(staged: str, manifest: str) -> tuple[dict[str, Any], str]:
+    """A model that was staged; nothing if it was not, or not completely: then how many objects are there."""
+    text, error = run("aws", "s3", "cp", "--quiet", f"{staged}/{manifest}", "-", seconds=COPY_SECONDS)
+    if error and not re.search(r"\b404\b|does not exist|NoSuch", error):
+        raise OSError(f"{staged}/{manifest} can't be read: {error}")
+    if error:
+        listed, error = run("aws", "s3", "ls", "--recursive", f"{staged}/", seconds=COPY_SECONDS)
+        if "NoSuchBucket" in error:
+            raise OSError(f"{staged}/ can't be listed: {error}")
+        count = len(listed.splitlines())
+        return {}, f"{count} objects below {staged}/" if count else ""
+    told = json.loads(text)
+    config, error = run(
+        "aws", "s3", "cp", "--quiet", f"{told['place']}/config.json", "-", seconds=COPY_SECONDS
+    )
+    if error:
+        raise OSError(f"{told['place']}/config.json can't be read: {error}")
+    path = f"{place()}/models/{told['place'][len('s3://') :]}"
+    is_there = read(f"{path}/{manifest}") == text
+    return {
+        "path": path,
+        **described(config.encode()),
+        "weight_bytes": weights({one["name"]: one["bytes"] for one in told["files"]}),
+        "to_copy": 0 if is_there else max(0, told["bytes"] - there(path)),
+        "source": told["place"],
+        "is_whole": is_there,
+        "content": told["sum"],
+    }, ""
 
 
 def of_folder(folder: str) -> dict[str, Any]:
     """What a folder with a model tells."""
     with open(f"{folder}/config.json", "rb") as file:
         text = file.read()
-    sizes = [sum(map(os.path.getsize, glob.glob(f"{folder}/{kind}"))) for kind in WEIGHTS]
-    return {**described(text), "weight_bytes": next(filter(None, sizes), 0)}
+    return {
+        **described(text),
+        "weight_bytes": weights({one: os.path.getsize(one) for one in glob.glob(f"{folder}/*")}),
+    }
 
 
 def described(text: bytes) -> dict[str, Any]:
@@ -125,25 +174,20 @@ def described(text: bytes) -> dict[str, Any]:
 
 def of_s3(uri: str, folder: str) -> dict[str, Any]:
     """A model in S3, of which the weights are copied when the engine is started."""
-    target = f"{place()}{folder}"
     text, error = run("aws", "s3", "cp", "--quiet", f"{uri}/config.json", "-", seconds=COPY_SECONDS)
     if error:
         raise OSError(f"{uri}/config.json can't be read: {error}")
     listed, error = run("aws", "s3", "ls", "--recursive", f"{uri}/", seconds=COPY_SECONDS)
     if error:
         raise OSError(f"{uri}/ can't be listed: {error}")
-    files = re.findall(r"^\S+ +\S+ +(\d+) (.+)$", listed, re.MULTILINE)
-    total = sum(int(size) for size, _ in files)
-    kinds = tuple(kind.lstrip("*") for kind in WEIGHTS)
-    weights = [sum(int(size) for size, name in files if name.endswith(kind)) for kind in kinds]
-    there = sum(
-        os.path.getsize(one) for one in glob.glob(f"{target}/**", recursive=True) if os.path.isfile(one)
-    )
+    target = f"{place()}{folder}"
+    sizes = {name: int(size) for size, name in re.findall(r"^\S+ +\S+ +(\d+) (.+)$", listed, re.MULTILINE)}
     return {
         "path": target,
         **described(text.encode()),
-        "weight_bytes": next(filter(None, weights), 0),
-        "to_copy": max(0, total - there),
+        "weight_bytes": weights(sizes),
+        "to_copy": max(0, sum(sizes.values()) - there(target)),
+        "source": uri,
     }
 
 
@@ -160,13 +204,11 @@ def of_hub(name: str) -> dict[str, Any]:
     path, files = json.loads(told.splitlines()[-1])
     with open(path, "rb") as file:
         text = file.read()
-    kinds = [kind.lstrip("*") for kind in WEIGHTS]
-    weights = [sum(size for one, size in files.items() if one.endswith(kind)) for kind in kinds]
-    size = next(filter(None, weights), 0)
-    there = sum(
+    size = weights(files)
+    kept = sum(
         os.path.getsize(one) for one in glob.glob(f"{os.path.dirname(path)}/*") if not one.endswith(".json")
     )
-    return {"path": name, **described(text), "weight_bytes": size, "to_copy": max(0, size - there)}
+    return {"path": name, **described(text), "weight_bytes": size, "to_copy": max(0, size - kept)}
 
 
 def memory() -> int:
@@ -216,7 +258,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     return {
         "error": error,
         "installed": {name: found(name) for name in names if found(name)},
-        "model": model(given["model"], given["folder"]),
+        "model": model(given["model"], given["folder"], given["staged"], given["manifest"]),
         "hub": os.environ["HF_HOME"],
         "kv_transfer_config": os.environ.get("PAIR_KV_TRANSFER_CONFIG", ""),
         "free_bytes": shutil.disk_usage(place()).free,

@@ -16,7 +16,7 @@ from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
-from nixl_efa.service import before, proof
+from nixl_efa.service import before, copies, proof
 from nixl_efa.service.before import Prepared
 from nixl_efa.service.engine import unit_of
 from nixl_efa.service.model import (
@@ -101,7 +101,7 @@ def start(
     ready = _before(nodes, service, planned, way, report, say)
     if report.is_stopped:
         return report
-    started = _engines(nodes, service, ready, report, say, anew=anew)
+    started = _engines(nodes, service, ready, report, clock, say, anew=anew)
     if not report.is_stopped and at_boot is not None:
         _at_boot(nodes, ready, report, at_boot=at_boot)
     if report.is_stopped:
@@ -171,6 +171,7 @@ def _engines(
     service: Service,
     found: Mapping[str, Prepared],
     report: Report,
+    clock: Clock,
     say: Say,
     *,
     anew: bool,
@@ -186,6 +187,10 @@ def _engines(
     chosen = [node for node in nodes.pair.nodes if not running[node.name]]
     if report.is_stopped or not chosen:
         return frozenset()
+    copied = copies.copy(nodes, {node.name: found[node.name] for node in chosen}, clock, say)
+    report.add_all(copied)
+    if report.is_stopped:
+        return frozenset()
     say(f"Starting {nodes.engine.WORDS} on {listed(node.name for node in chosen)} ...")
     texts = {
         node.name: unit_of(
@@ -196,11 +201,11 @@ def _engines(
             path=found[node.name].path,
             hub=found[node.name].hub,
             planned=found[node.name].kv_transfer_config,
+            source=found[node.name].source,
         )
         for node in chosen
     }
-    folders = {name: one.path for name, one in found.items()}
-    report.add_all(nodes.start(ENGINE_UNIT, texts, service, folders))
+    report.add_all(nodes.start(ENGINE_UNIT, texts, service))
     return frozenset(texts)
 
 
@@ -307,7 +312,7 @@ def _prove(
 def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock) -> None:
     """Starts the router, and asks it."""
     router = nodes.router_node.name
-    report.add_all(nodes.start(ROUTER_UNIT, {router: router_unit(nodes.pair)}, None, {}))
+    report.add_all(nodes.start(ROUTER_UNIT, {router: router_unit(nodes.pair)}, None))
     if report.is_stopped or not _router_is_up(nodes, report, clock):
         return
     documents, problems = nodes.prove(router=True, vocabulary=vocabulary)

@@ -27,13 +27,15 @@ model=$(of_unit Model) folder=$(of_unit Folder)
 if $first; then
   grep -q '"error":""' "$root/var/lib/nixl-efa/install.json" || end 'NIXL is not installed'
   said=$("$bin/install-engine" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
-  said=$("$bin/start-unit" "$engine" "$(base64 -w 0 <<<"$text")" "$(base64 -w 0 "$boot/service.json")" "$model" "$folder")
-  grep -q '^@@ end started 0$' <<<"$said" || end "not started: $(sed '/^@@/d' <<<"$said" | tail -n 1)"
-  end ''
 fi
 # The disks of an instance that was stopped are empty.
-if [ -n "$model" ] && [ ! -e "$root$folder/config.json" ]; then
+if [ -n "$model" ] && { $first || [ ! -e "$root$folder/config.json" ]; }; then
   said=$(aws s3 sync --only-show-errors "$model" "$root$folder" 2>&1) || end "not copied: $model: ${said##*$'\n'}"
+fi
+if $first; then
+  said=$("$bin/start-unit" "$engine" "$(base64 -w 0 <<<"$text")" "$(base64 -w 0 "$boot/service.json")")
+  grep -q '^@@ end started 0$' <<<"$said" || end "not started: $(sed '/^@@/d' <<<"$said" | tail -n 1)"
+  end ''
 fi
 said=$(systemctl start "$engine" 2>&1) || end "not started: ${said##*$'\n'}"
 end ''

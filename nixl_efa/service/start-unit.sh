@@ -1,15 +1,11 @@
 #!/bin/sh
-# Writes one of our units and what belongs to it, and starts it anew. Usage: start-unit UNIT TEXT SERVICE MODEL FOLDER
-# TEXT: the unit's, in base64; SERVICE: the text of /etc/nixl-efa/service.json, in base64; MODEL: s3://... that is copied
-# into FOLDER first, or empty. Section "started": what failed, with its exit code.
+# Writes one of our units and what belongs to it, and starts it anew. Usage: start-unit UNIT TEXT SERVICE
+# TEXT: the unit's, in base64; SERVICE: the text of /etc/nixl-efa/service.json, in base64, or empty. Section "started":
+# what failed, with its exit code.
 root=${NIXL_EFA_ROOT:-}
-unit=$1 text=$2 service=$3 model=$4 folder=$5
+unit=$1 text=$2 service=$3
 begin() {
   set -e
-  if [ -n "$model" ]; then
-    mkdir -p "$root$folder"
-    aws s3 sync --only-show-errors "$model" "$root$folder"
-  fi
   # From here on until the start, nobody may take the engine that runs for one of the old or of the new service.
   [ -z "$service" ] || rm -f "$root/etc/nixl-efa/service.json"
   mkdir -p "$root/etc/systemd/system"

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 from nixl_efa import instance_types, nixl_releases, provider_version
 from nixl_efa.settings import values
-from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
+from nixl_efa.settings.backend import Backend, BucketName, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.credentials import AssumedRole, ProfileName
 from nixl_efa.settings.parts import CONSUMER, COUNTS, PRODUCER, CapacityEntry, Group, Part, parts
 from nixl_efa.settings.service import ServiceTable
@@ -153,6 +153,9 @@ class Settings(BaseModel):
     )
     service: Served = Field(
         default=None, description="Model that `nixl-efa serve start` serves, its engine and flags: see below."
+    )
+    models_bucket: BucketName | None = Field(
+        default=None, description="Bucket of staged models, which nodes may read. Absent: the scripts bucket."
     )
     mlflow_tracking_server_arn: values.TrackingServerArn | None = Field(
         default=None, description="MLflow tracking server that the nodes may use."

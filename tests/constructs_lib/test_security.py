@@ -139,6 +139,18 @@ def test_mlflow_is_reached_only_when_its_arns_are_given() -> None:
     assert "UseMlflow" not in with_bucket
 
 
+def test_a_bucket_of_models_is_only_read() -> None:
+    assert "ReadModels" not in statements()
+    given = statements(models_bucket="acme-models")
+    assert given["ReadModels"]["Resource"] == [
+        "arn:${data.aws_partition.current.partition}:s3:::acme-models/*"
+    ]
+    assert (given["ReadModels"]["Action"], given["ListModels"]["Action"]) == (
+        ["s3:GetObject"],
+        ["s3:GetBucketLocation", "s3:ListBucket"],
+    )
+
+
 def test_the_scripts_bucket_is_encrypted_closed_to_the_public_and_refuses_plain_http() -> None:
     stack = synthesize("dev")
     rule = resources(stack, "aws_s3_bucket_server_side_encryption_configuration")["scripts"]["rule"][0]

@@ -50,6 +50,8 @@ class Pretended:
     # Of measurements: what was asked for, and changes of what is told, by how many were before.
     loads: list[dict[str, Any]] = field(default_factory=list)
     measured: dict[int, dict[str, Any]] = field(default_factory=dict)
+    copies: list[dict[str, str]] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     _starts: int = 0
 
     def begin(self, node: str, unit: str, **changes: Any) -> None:
@@ -81,7 +83,7 @@ class Pretended:
             planned,
             OVER_TCP,
             clock=FakeClock(),
-            say=lambda _: None,
+            say=self.told.append,
             **more,
         )
 
@@ -98,6 +100,7 @@ class Pretended:
             "node facts": lambda *_: FACTS,
             "packages and model": self._prepare,
             "start": self._start,
+            "copy": self._copy,
             "stop": self._stop,
             "start at boot": self._set_at_boot,
             "look": self._look,
@@ -122,6 +125,10 @@ class Pretended:
             "sum": "ab" * 32,
             "weight_bytes": 1000,
             "to_copy": 0,
+            "source": "s3://b/x" if self.copies else "",
+            "is_whole": False,
+            "content": "",
+            "incomplete": "",
             "error": "",
         }
         return document(
@@ -139,6 +146,16 @@ class Pretended:
                 "service": self.services.get(node, ""),
                 "at_boot": self.at_boot.get(node, ""),
             }
+        )
+
+    def _copy(self, node: str, _: Script) -> str:
+        """What each look at a copy sees: the last again and again."""
+        seen = self.copies[min(self.asked.count("copy"), len(self.copies)) - 1]
+        status = json.dumps(seen) if seen["state"] else ""
+        active = "active" if seen["state"] == "copying" else "inactive"
+        return (
+            f"@@ begin unit\n{active}\n@@ end unit 0\n@@ begin status\n{status}\n@@ end status 0\n"
+            f"@@ begin end\nKilled\n@@ end end 0\n"
         )
 
     def _start(self, node: str, script: Script) -> str:

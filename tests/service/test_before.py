@@ -56,6 +56,22 @@ def test_a_node_that_has_all_of_it() -> None:
     assert found["memory"].message == "131.0 GiB of weights, and 8 of 8 GPUs can hold 576.0 GiB"
 
 
+def test_of_a_staged_model_it_is_told_from_where_it_is_copied() -> None:
+    place = "s3://acme-models/nixl-efa-models/hub/meta-llama/Llama-3.3-70B-Instruct"
+    found = findings(source=place, content="cd" * 32)
+    assert found["model"].message == "LlamaForCausalLM, bfloat16, 131.0 GiB of weights, staged"
+    assert found["disk"].message == f"131.0 GiB to copy from {place}, 28000.0 GiB free"
+    other = replace(LLAMA, content="ef" * 32)
+    told = before.agreement({"producer": replace(LLAMA, content="cd" * 32), "consumer": other}, vllm)
+    assert [one.check for one in told if one.level is Level.FAIL] == ["same model"]
+    left = findings(incomplete=f"7 objects below {place}/")["staged"]
+    assert left.level is Level.WARN
+    assert left.message == f"7 objects below {place}/ have no manifest, so they are not used."
+    assert (
+        "`nixl-efa serve prepare prod --model meta-llama/Llama-3.3-70B-Instruct` completes it" in left.remedy
+    )
+
+
 @pytest.mark.parametrize(
     ("changes", "check", "said", "remedy"),
     [

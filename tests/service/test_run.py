@@ -236,3 +236,29 @@ def test_a_stop_ends_what_starts_engines_before_the_engines() -> None:
 
     run.stop(OnNodes(PAIR, ask, vllm))
     assert ended == [(ROUTER_UNIT,), *[("nixl-efa-service.service", ENGINE_UNIT)] * 2]
+
+
+def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pair: Pretended) -> None:
+    under_way = {"state": "copying", "line": "3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left"}
+    pair.copies = [under_way] * 8 + [{"state": "done", "line": "61.0 GiB in 30 s"}]
+    report = pair.start()
+    assert (failed(report), report.ready) == ([], True)
+    assert pair.asked.index("copy") < pair.asked.index("start")
+    assert [one.message for _, one in report.found if one.check == "copy"] == ["61.0 GiB in 30 s"] * 2
+    assert "  consumer: 3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left" in pair.told
+
+
+@pytest.mark.parametrize(
+    ("copies", "said"),
+    [
+        ([{"state": "failed", "line": "aws s3 sync: (403) Forbidden"}], "aws s3 sync: (403) Forbidden."),
+        # Its process was killed: the status tells nothing.
+        ([{"state": "", "line": ""}], "Killed."),
+    ],
+)
+def test_no_engine_starts_without_its_model(pair: Pretended, copies: list[dict[str, str]], said: str) -> None:
+    pair.copies = copies
+    report = pair.start()
+    assert not report.ready
+    assert all(f"the model was not copied: {said}" in line for _, line in failed(report))
+    assert "start" not in pair.asked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,11 +15,14 @@ from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.service import run, status
+from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.service import copies, run, status
 from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.stage import FromS3, stage
+from nixl_efa.service.staged import MANIFEST, folder, manifest_key
 from nixl_efa.service.way import Way, engine_url, way_of
-from tests.real_nodes.conftest import UNDER_WAY, Account, wait_until
+from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, wait_until
 from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP, status_of
 
 ENV = "/etc/nixl-efa/env"
@@ -33,11 +37,14 @@ def at_once() -> Iterator[None]:
         patch.setattr(run_command, "POLL_SECONDS", 0.1)
         patch.setattr(run, "LOOK_SECONDS", 0.3)
         patch.setattr(status, "ACTIVITY_SECONDS", 0.5)
+        patch.setattr(copies, "LOOK_SECONDS", 0.3)
         yield
 
 
-def started(nodes: OnNodes, *flags: str, told: list[str] | None = None, way: Way = OVER_TCP) -> run.Report:
-    service = Service("vllm", MODEL, "0.32.0", flags)
+def started(
+    nodes: OnNodes, *flags: str, told: list[str] | None = None, way: Way = OVER_TCP, model: str = MODEL
+) -> run.Report:
+    service = Service("vllm", model, "0.32.0", flags)
     planned = {node.name: OVER_EFA for node in nodes.pair.nodes}
     say = (told if told is not None else []).append
     return run.start(nodes, service, planned, way, clock=SystemClock(), say=say)
@@ -165,6 +172,70 @@ def test_of_two_producers_one_is_lost_and_nothing_but_what_was_in_flight(
     after = engines(account, three)
     assert after["producer-2"] == "0"
     assert (after[consumer.name], after[other.name]) == (before[consumer.name], before[other.name])
+
+
+def test_a_staged_model_is_copied_by_the_nodes_themselves_and_served_by_its_name(
+    nodes: OnNodes, account: Account
+) -> None:
+    """By the real AWS CLI, with the role of the nodes."""
+    s3 = account.client("s3")
+    bucket, name = Bucket(s3, BUCKET), "acme/tiny"
+    config = b'{"architectures": ["StandIn"], "dtype": "bfloat16", "vocab_size": 2048}'
+    for key, data in {"config.json": config, "model.safetensors": b"1" * (20 << 20), "a b/c": b"c"}.items():
+        s3.put_object(Bucket=BUCKET, Key=f"runs/7/{key}", Body=data)
+
+    def staged() -> None:
+        stage(name, FromS3(s3, f"s3://{BUCKET}/runs/7"), bucket, SystemClock(), lambda _: lambda _: None)
+
+    staged()
+    told: list[str] = []
+    report = started(nodes, told=told, model=name)
+    assert failed(report) == []
+    assert report.ready
+    rows = {one.check: one.message for where, one in report.found if where == "producer"}
+    assert rows["model"].endswith("20 MiB of weights, staged")
+    assert rows["disk"].startswith(f"20 MiB to copy from s3://{BUCKET}/{folder(name)}, ")
+    assert re.fullmatch(r"0\.0 GiB in \d+ s", rows["copy"])
+    assert "Copying the model to producer, consumer ..." in told
+    place = f"/opt/nixl-efa/models/{BUCKET}/{folder(name)}"
+    for node in nodes.pair.nodes:
+        process = account.out(
+            node.instance_id, f"tr '\\0' ' ' </proc/$(pgrep -f served-model-name)/cmdline; ls {place}"
+        )
+        assert f"{place} --served-model-name {name}" in process
+        assert process.split()[-5:] == ["a", "b", "config.json", "model.safetensors", MANIFEST]
+    # All is there: nothing is copied again.
+    report = started(nodes, model=name)
+    assert (report.ready, [one for _, one in report.found if one.check in ("copy", "disk")]) == (True, [])
+    # Other weights of the same size, one file less: a copy that was cut is told, and what is left is exactly the model.
+    s3.put_object(Bucket=BUCKET, Key="runs/7/model.safetensors", Body=b"2" * (20 << 20))
+    s3.delete_object(Bucket=BUCKET, Key="runs/7/a b/c")
+    staged()
+    report = started(nodes, "--max-model-len", "2000", model=name)
+    assert failed(report) == []
+    for node in nodes.pair.nodes:
+        seen = account.out(
+            node.instance_id, f"head -c 3 {place}/model.safetensors; find {place} -type f | sort"
+        )
+        assert seen == f"222{place}/config.json\n{place}/model.safetensors\n{place}/{MANIFEST}\n"
+
+
+def test_a_copy_that_can_not_be_whole_starts_no_engine(nodes: OnNodes, account: Account) -> None:
+    s3 = account.client("s3")
+    manifest = s3.get_object(Bucket=BUCKET, Key=manifest_key("acme/tiny"))["Body"].read()
+    s3.put_object(
+        Bucket=BUCKET, Key=f"{folder('acme/tiny')}/config.json", Body=b'{"architectures": ["Other"]}'
+    )
+    s3.put_object(Bucket=BUCKET, Key=manifest_key("acme/tiny"), Body=manifest + b" ")
+    before = engines(account, nodes)
+    report = started(nodes, "--max-model-len", "1000", model="acme/tiny")
+    assert failed(report) == [("producer", "copy"), ("consumer", "copy")]
+    assert any("config.json has 28 bytes in place of" in one.message for _, one in report.found)
+    assert engines(account, nodes) == before
+    # Without its manifest it is not used at all.
+    s3.delete_object(Bucket=BUCKET, Key=manifest_key("acme/tiny"))
+    report = started(nodes, model="acme/tiny")
+    assert failed(report) == [("producer", "model"), ("consumer", "model")]
 
 
 def test_what_is_wrong_is_refused_before_an_engine_is_started(nodes: OnNodes, account: Account) -> None:

@@ -113,6 +113,11 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ("nixl_wheels", '"http://wheels.example/simple/"', f"{WHEELS}."),
     ("nixl_wheels", '"/opt/wheels; id"', f"{WHEELS}."),
     ("nixl_version", '"latest"', f"{VERSION}."),
+    (
+        "models_bucket",
+        '"s3://acme-models"',
+        "a bucket's name: 3 to 63 lower-case letters, digits, hyphens and dots.",
+    ),
     ("nixl_version", '"1.5.1; rm -rf /"', f"{VERSION}."),
     ("service", '"Qwen/Qwen3-32B"', 'a table (JSON in a variable), such as {model = "Qwen/Qwen3-32B"}.'),
     (

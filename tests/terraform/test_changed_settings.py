@@ -94,6 +94,7 @@ CASES: list[tuple[str, str, Settings]] = [
     ("nixl_version", "", {"nixl_version": "1.4.0"}),
     ("nixl_wheels", "", {"nixl_wheels": "/opt/wheels"}),
     ("service", "", {"service": {"model": "Qwen/Qwen3-32B", "start_at_boot": True}}),
+    ("models_bucket", "", {"models_bucket": "acme-models"}),
     (
         "mlflow_tracking_server_arn",
         "",

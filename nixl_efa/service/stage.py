@@ -1,0 +1,300 @@
+"""Stages a model: copies its files from S3 or the hub into a bucket, before nodes exist.
+
+An object is whole or not there (S3). Each has its file's sum in its metadata, so that the same command, started again,
+copies only what is missing. The manifest is removed before anything is changed, and written when all is there.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Protocol
+
+from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_errors import error_code
+from nixl_efa.clock import Clock
+from nixl_efa.failure import Failure
+from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.service.hub import HubModel
+from nixl_efa.service.staged import MANIFEST, File, Manifest, change, folder, has_weights, manifest_key
+from nixl_efa.work import pieces
+
+if TYPE_CHECKING:
+    from mypy_boto3_s3 import S3Client
+
+MIB = 1 << 20
+# Files at the same time, and parts of each: together not more than the connections of a client (nixl_efa.aws).
+FILES_AT_ONCE, PARTS_AT_ONCE, PART_BYTES = 4, 4, 64 * MIB
+# The name of the metadata of an object that holds its file's sum.
+SUM = "nixl-efa-sum"
+# How long Ctrl-C waits for copies that are ended, so that S3 keeps no parts of them.
+END_SECONDS = 20.0
+KEPT = timedelta(days=1)
+# Bytes of all files that are there or have come.
+Progress = Callable[[int], None]
+
+
+class Stopped(Exception):  # noqa: N818  (not an error)
+    """The command was interrupted."""
+
+
+class Moved:
+    """Bytes that threads have copied.
+
+    Raises Stopped in their callbacks once it is stopped: boto3 then ends the copy, and aborts a multi-part upload.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.active = 0
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def __call__(self, count: int) -> None:
+        if self._stopped:
+            raise Stopped
+        with self._lock:
+            self.bytes += count
+
+    def copying(self, more: int) -> None:
+        """A copy begins (1) or has ended (-1)."""
+        with self._lock:
+            self.active += more
+        if self._stopped and more > 0:
+            self.copying(-1)
+            raise Stopped
+
+    def stop(self) -> None:
+        """Ends the copies, and waits until they have ended."""
+        self._stopped = True
+        end = time.monotonic() + END_SECONDS
+        while self.active and time.monotonic() < end:
+            time.sleep(0.05)
+
+
+class Source(Protocol):
+    """Where a model comes from."""
+
+    def files(self) -> tuple[str, tuple[File, ...]]:
+        """Its revision and files."""
+
+    def put(self, file: File, revision: str, target: Bucket, key: str, moved: Moved) -> None:
+        """Copies a file to an object."""
+
+    def check_room(self, files: Sequence[File]) -> None:
+        """Failure if this machine has no room for it."""
+
+    def forget(self) -> None:
+        """Removes what is kept here."""
+
+
+def _config() -> Any:
+    from boto3.s3.transfer import TransferConfig
+
+    return TransferConfig(
+        multipart_threshold=PART_BYTES, multipart_chunksize=PART_BYTES, max_concurrency=PARTS_AT_ONCE
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FromHub:
+    """A model of the hub: each file comes by this machine."""
+
+    model: HubModel
+
+    def files(self) -> tuple[str, tuple[File, ...]]:
+        """Its commit and files."""
+        return self.model.files()
+
+    def put(self, file: File, revision: str, target: Bucket, key: str, moved: Moved) -> None:
+        """Downloads and uploads it."""
+        path = self.model.fetch(file, revision)
+        moved.copying(1)
+        try:
+            target.s3.upload_file(
+                str(path),
+                target.name,
+                key,
+                ExtraArgs={"Metadata": {SUM: file.sum}},
+                Callback=moved,
+                Config=_config(),
+            )
+        finally:
+            moved.copying(-1)
+        path.unlink()
+
+    def check_room(self, files: Sequence[File]) -> None:
+        """Of the files on their way."""
+        self.model.check_room(files, FILES_AT_ONCE)
+
+    def forget(self) -> None:
+        """The folder of the downloads."""
+        self.model.forget()
+
+
+@dataclass(frozen=True, slots=True)
+class FromS3:
+    """A folder in S3: S3 copies it by itself."""
+
+    s3: S3Client
+    uri: str
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        bucket, _, key = self.uri.removeprefix("s3://").partition("/")
+        return bucket, key
+
+    def files(self) -> tuple[str, tuple[File, ...]]:
+        """Its files; S3 has no revision of a folder."""
+        bucket, key = self._place
+        found = tuple(
+            File(one["Key"].removeprefix(f"{key}/"), one["Size"], f"etag:{one['ETag'].strip(chr(34))}")
+            for one in Bucket(self.s3, bucket).objects(f"{key}/")
+            if not one["Key"].endswith(("/", f"/{MANIFEST}"))
+        )
+        if not has_weights(found) or "config.json" not in {one.name for one in found}:
+            raise Failure(
+                f"{self.uri}/ is no model's folder: it has {len(found)} files, and needs config.json and weights "
+                "(*.safetensors or *.bin)."
+            )
+        return "", found
+
+    def put(self, file: File, _revision: str, target: Bucket, key: str, moved: Moved) -> None:
+        """S3 copies it, in parts if it is large."""
+        bucket, own = self._place
+        moved.copying(1)
+        try:
+            target.s3.copy(
+                {"Bucket": bucket, "Key": f"{own}/{file.name}"},
+                target.name,
+                key,
+                ExtraArgs={
+                    "Metadata": {SUM: file.sum},
+                    "MetadataDirective": "REPLACE",
+                    # Tags would need permissions of their own.
+                    "TaggingDirective": "REPLACE",
+                    # Not another content than the one that is in the manifest.
+                    "CopySourceIfMatch": f'"{file.sum.partition(":")[2]}"',
+                },
+                Callback=moved,
+                Config=_config(),
+            )
+        finally:
+            moved.copying(-1)
+
+    def check_room(self, files: Sequence[File]) -> None:
+        """Nothing comes to this machine."""
+
+    def forget(self) -> None:
+        """Nothing is kept."""
+
+
+def stage(
+    model: str, source: Source, bucket: Bucket, clock: Clock, progress: Callable[[int], Progress]
+) -> Manifest:
+    """Makes the bucket hold the model; returns its manifest.
+
+    progress: gets the total in bytes, and returns what is then told how many are there, twice a second.
+    Raises Failure, and errors of AWS. KeyboardInterrupt ends what runs; the next try continues.
+    """
+    revision, files = source.files()
+    prefix = f"{folder(model)}/"
+    manifest = Manifest(model, revision, f"s3://{bucket.name}/{folder(model)}", files)
+    there = _there(bucket, prefix, files)
+    needed = change(files, there)
+    tell = progress(manifest.bytes)
+    if not needed.is_none:
+        source.check_room(needed.missing)
+        _end_old_uploads(bucket, prefix, clock)
+        bucket.s3.delete_object(Bucket=bucket.name, Key=manifest_key(model))
+        had = manifest.bytes - sum(one.bytes for one in needed.missing)
+        _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
+        for name in needed.left_over:
+            bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{name}")
+    now = {
+        one["Key"].removeprefix(prefix): one["Size"]
+        for one in bucket.objects(prefix)
+        if one["Key"] != manifest_key(model)
+    }
+    if now != {one.name: one.bytes for one in files}:
+        raise Failure(
+            f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
+        )
+    bucket.s3.put_object(
+        Bucket=bucket.name,
+        Key=manifest_key(model),
+        Body=manifest.text.encode(),
+        ContentType="application/json",
+    )
+    source.forget()
+    return manifest
+
+
+def _copy(
+    source: Source,
+    revision: str,
+    files: Sequence[File],
+    bucket: Bucket,
+    prefix: str,
+    tell: Progress,
+) -> None:
+    """All of the files, several at once, the largest first, so that the end is not one large file alone."""
+    moved = Moved()
+    ordered = sorted(files, key=lambda one: -one.bytes)
+
+    def one(index: int) -> int:
+        file = ordered[index]
+        source.put(file, revision, bucket, f"{prefix}{file.name}", moved)
+        return file.bytes
+
+    try:
+        pieces.side_by_side(list(range(len(ordered))), one, FILES_AT_ONCE, lambda _: tell(moved.bytes))
+    except BaseException:
+        moved.stop()
+        raise
+
+
+def _there(bucket: Bucket, prefix: str, files: Sequence[File]) -> dict[str, tuple[int, str]]:
+    """Size and sum of each object of the folder; the sum of those that can be right only."""
+    wanted = {one.name: one.bytes for one in files}
+    sizes = {
+        one["Key"].removeprefix(prefix): one["Size"]
+        for one in bucket.objects(prefix)
+        if one["Key"] != f"{prefix}{MANIFEST}"
+    }
+
+    def sum_of(name: str) -> str:
+        answer = bucket.s3.head_object(Bucket=bucket.name, Key=f"{prefix}{name}")
+        return answer["Metadata"].get(SUM, "")
+
+    same = [name for name, size in sizes.items() if wanted.get(name) == size]
+    sums, errors = ask_all(same, sum_of) if same else ({}, {})
+    for error in errors.values():
+        raise error
+    return {name: (size, sums.get(name, "")) for name, size in sizes.items()}
+
+
+def _end_old_uploads(bucket: Bucket, prefix: str, clock: Clock) -> None:
+    """Aborts multi-part uploads that were killed more than a day ago: S3 charges for their parts, and lists them
+    nowhere else."""
+    pages = bucket.s3.get_paginator("list_multipart_uploads").paginate(Bucket=bucket.name, Prefix=prefix)
+    for page in pages:
+        for one in page.get("Uploads", ()):
+            if one["Initiated"] < clock.now() - KEPT:
+                bucket.s3.abort_multipart_upload(Bucket=bucket.name, Key=one["Key"], UploadId=one["UploadId"])
+
+
+def region_of(bucket: Bucket) -> str:
+    """The bucket's region. Failure if there is no such bucket, or it can't be used."""
+    try:
+        answer = bucket.s3.head_bucket(Bucket=bucket.name)
+    except Exception as error:
+        if error_code(error) in ("404", "NoSuchBucket"):
+            raise Failure(
+                f"there is no bucket {bucket.name}: `aws s3 mb s3://{bucket.name}` makes it."
+            ) from error
+        raise
+    return answer.get("BucketRegion") or ""
