@@ -12,9 +12,9 @@ from nixl_efa.settings.parts import CONSUMER, PRODUCER
 ROUTER = "vllm-router"
 ROUTER_VERSION = "0.1.17"
 # A worker is excluded after so many failed health checks in a row, each with a timeout of so many seconds: a busy
-# decode engine misses one (seen with the engine on CPUs). A check every two seconds finds within that time a worker
+# decode engine misses one (seen with the engine on CPUs). A check every second finds within that time a worker
 # that is back.
-FAILURES, LOOK_SECONDS, BETWEEN_SECONDS = 3, 5, 2
+FAILURES, LOOK_SECONDS, BETWEEN_SECONDS = 3, 5, 1
 # The router ends when its workers are not healthy in this time after its start.
 WORKERS_SECONDS = 24 * 3600
 

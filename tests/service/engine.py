@@ -83,16 +83,19 @@ class Engine:
         theirs = self.agent.get_xfer_descs([(there, size, 0)], "DRAM")
         handle = self.agent.initialize_xfer("READ", ours, theirs, self.peers[peer])
         begun = time.monotonic()
-        state, end = (
-            self.agent.transfer(handle),
-            time.monotonic() + 3,
-        )  # of an end that was killed nothing comes
-        while state != "DONE":
-            if state == "ERR" or time.monotonic() > end:
-                MOVED["failed"] += 1
-                raise RuntimeError(f"NIXL transfer failure: {state}")
-            time.sleep(0.001)
-            state = self.agent.check_xfer_state(handle)
+        try:
+            # Of an end that was killed nothing comes.
+            state, end = self.agent.transfer(handle), time.monotonic() + 3
+            while state != "DONE":
+                if state == "ERR" or time.monotonic() > end:
+                    raise RuntimeError(f"NIXL transfer failure: {state}")
+                time.sleep(0.001)
+                state = self.agent.check_xfer_state(handle)
+        except Exception:
+            MOVED["failed"] += 1
+            self.agent.release_xfer_handle(handle)
+            self.agent.remove_remote_agent(self.peers.pop(peer))
+            raise
         self.agent.release_xfer_handle(handle)
         MOVED["bytes"] += size
         MOVED["count"] += 1

@@ -5,8 +5,7 @@ VOCABULARY TOKENS AFTER (so many seconds after the first producer was away and i
 becomes of it)
 Each answer is compared with the last producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
-  away        whether the first producer was away meanwhile
-  begun_away  failed requests that were begun while it was
+  last_failed seconds from the first producer's end to the beginning of the last failed request; null without both
   late        failed requests that were begun after its first right answer when it was back
   back        seconds from its health to that answer; null where it was never away or is not back
   seconds     of each answer, sorted
@@ -99,27 +98,26 @@ class Load:
 
 
 def main(seconds, answers, threads, router, producers, model, vocabulary, tokens, after):
-    first, last = producers.split(",")[0], producers.split(",")[-1]
+    first, own = producers.split(",")[0], producers.split(",")[-1]
     load = Load(
         float(seconds), int(answers), router, first, model, int(vocabulary), int(tokens), float(after)
     )
     load.run(int(threads))
     away = [moment for moment, healthy in load.health if not healthy]
-    gone, back = (away[0], away[-1]) if away else (float("inf"), float("inf"))
-    again = next((moment for moment, healthy in load.health if healthy and moment > back), float("inf"))
+    last = away[-1] if away else float("inf")
+    again = next((moment for moment, healthy in load.health if healthy and moment > last), float("inf"))
     answered = [one for one in load.done if one[3] is not None]
     failed = [begun for begun, _, _, text in load.done if text is None]
     kept = [(prompt, text) for _, _, prompt, text in answered]
     with open(KEPT, "w", encoding="utf-8") as file:
         json.dump(kept, file)
-    right = [one for one, is_same in zip(answered, same(last, model, kept), strict=True) if is_same]
+    right = [one for one, is_same in zip(answered, same(own, model, kept), strict=True) if is_same]
     first_right = min((ended for begun, ended, _, _ in right if begun >= again), default=float("inf"))
     return {
         "answered": len(answered),
         "wrong": len(answered) - len(right),
         "failed": len(failed),
-        "away": bool(away),
-        "begun_away": sum(gone < begun < again for begun in failed),
+        "last_failed": round(max(failed) - away[0], 2) if failed and away else None,
         "late": sum(begun > first_right for begun in failed),
         "back": round(first_right - again, 2) if first_right < float("inf") else None,
         "seconds": sorted(round(ended - begun, 3) for begun, ended, _, _ in answered),

@@ -151,24 +151,25 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
     assert (after["consumer"], after["producer"] != before["producer"]) == (before["consumer"], True)
     seen = status_of(nodes)
     assert not seen.ready
-    [(_, doubt)] = [each for each in seen.found if each[1].level is not Level.PASS]
-    assert doubt.message == "producer started again since the proof: what they do now is not proven."
+    # Transfers that were in flight have failed, which is told, too.
+    doubts = {one.check: one for _, one in seen.found if one.level is not Level.PASS}
+    assert set(doubts) <= {"proof", "KV transfer"}
+    assert doubts["proof"].message == "producer started again since the proof: what they do now is not proven."
     assert started(nodes).ready
     assert engines(account, nodes) == after
 
 
-def test_of_two_producers_one_is_lost_and_nothing_but_what_was_in_flight(
-    three: OnNodes, account: Account
-) -> None:
+def test_of_two_producers_one_is_lost_and_the_other_answers(three: OnNodes, account: Account) -> None:
+    """The router does not ask elsewhere again: what it sends to the lost one fails until three checks of its health,
+    one a second, have failed."""
     provider(account, three, "tcp")
     assert started(three).ready
     consumer, lost, other = three.router_node, three.pair.nodes[2], three.pair.nodes[0]
     before = engines(account, three)
-    found = loaded(account, three, 20, 0, lost, other, "systemctl kill --signal=KILL {0}; systemctl stop {0}")
-    assert found["away"]
+    found = loaded(account, three, 12, 0, lost, other, "systemctl kill --signal=KILL {0}; systemctl stop {0}")
     assert found["answered"] > 20
-    assert (found["wrong"], found["begun_away"]) == (0, 0)
-    assert found["failed"] <= THREADS
+    assert found["wrong"] == 0
+    assert found["last_failed"] <= 5
     after = engines(account, three)
     assert after["producer-2"] == "0"
     assert (after[consumer.name], after[other.name]) == (before[consumer.name], before[other.name])
