@@ -154,7 +154,9 @@ def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_an
     # Transfers that were in flight have failed, which is told, too.
     doubts = {one.check: one for _, one in seen.found if one.level is not Level.PASS}
     assert set(doubts) <= {"proof", "KV transfer"}
-    assert doubts["proof"].message == "producer started again since the proof: what they do now is not proven."
+    assert (
+        doubts["proof"].message == "producer started again since the proof: what they do now is not proven."
+    )
     assert started(nodes).ready
     assert engines(account, nodes) == after
 
