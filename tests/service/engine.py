@@ -1,4 +1,4 @@
-"""A stand-in of vLLM: its command, its HTTP interface, its metrics; the KV caches go by the real NIXL.
+"""A stand-in of vLLM: its commands, its HTTP interface, its metrics; the KV caches go by the real NIXL.
 
 A prompt's "KV cache" is 4 KiB a token that follow from the tokens; an answer follows from those bytes. So the
 consumer's answer is the producer's only if each byte has arrived. Faults, a flag: --fault corrupt (a byte of
@@ -12,11 +12,13 @@ import ctypes
 import hashlib
 import json
 import os
+import random
 import sys
 import threading
 import time
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 TOKEN_BYTES, SLOTS, SLOT_TOKENS = 4096, 32, 1024
@@ -43,6 +45,9 @@ def answer(held, count):
 
 class Engine:
     def __init__(self, config):
+        self.role = ""
+        if not config:
+            return  # one engine that does all
         from nixl._api import nixl_agent, nixl_agent_config
 
         self.role, self.id = config["kv_role"], str(uuid.uuid4())
@@ -132,6 +137,11 @@ def metrics():
     lines += [f"vllm:num_requests_running{{{label}}} {REQUESTS['running']}.0"]
     lines += [f"vllm:num_requests_waiting{{{label}}} 0.0"]
     lines += [f"vllm:nixl_xfer_time_seconds_sum{{{label}}} {MOVED['seconds']!r}"]
+    lines += [f"vllm:nixl_xfer_time_seconds_count{{{label}}} {MOVED['count']}.0"]
+    lines += [
+        f'vllm:nixl_xfer_time_seconds_bucket{{{label},le="{one}"}} {MOVED["count"]}.0'
+        for one in ("5.0", "+Inf")
+    ]
     lines += [f"vllm:nixl_bytes_transferred_sum{{{label}}} {float(MOVED['bytes'])!r}"]
     lines += [f"vllm:nixl_bytes_transferred_count{{{label}}} {MOVED['count']}.0"]
     lines += [f"vllm:nixl_num_failed_transfers_total{{{label}}} {MOVED['failed']}.0"]
@@ -203,10 +213,52 @@ def side_channel(engine):
     threading.Thread(target=ThreadingHTTPServer(address, Metadata).serve_forever, daemon=True).start()
 
 
+def bench():
+    """`vllm bench serve`: the members of its result that are read (tests/recorded/vllm/bench-0.32-kv.json)."""
+    tokens, count = int(option("--random-input-len")), int(option("--random-output-len"))
+    requests, chance = int(option("--num-prompts")), random.Random(int(option("--seed")))
+    seconds = []
+    begun = time.monotonic()
+
+    def ask(prompt):
+        body = {"model": option("--served-model-name"), "prompt": prompt, "max_tokens": count}
+        request = urllib.request.Request(f"{option('--base-url')}/v1/completions", json.dumps(body).encode())
+        request.add_header("Content-Type", "application/json")
+        started = time.monotonic()
+        with urllib.request.urlopen(request, timeout=60) as told:
+            told.read()
+        seconds.append(time.monotonic() - started)
+
+    prompts = [chance.choices(range(2048), k=tokens) for _ in range(requests)]
+    with ThreadPoolExecutor(int(option("--max-concurrency"))) as several:
+        list(several.map(ask, prompts))
+    took = time.monotonic() - begun
+    milliseconds = max(seconds) * 1000
+    result = {
+        "duration": took,
+        "completed": len(seconds),
+        "failed": requests - len(seconds),
+        "total_input_tokens": requests * tokens,
+        "total_output_tokens": requests * count,
+        "request_throughput": requests / took,
+        "output_throughput": requests * count / took,
+        "total_token_throughput": requests * (tokens + count) / took,
+        "latencies": seconds,
+        **{f"p{p}_{what}_ms": milliseconds for p in (50, 95, 99) for what in ("ttft", "tpot", "itl", "e2el")},
+    }
+    with open(f"{option('--result-dir')}/{option('--result-filename')}", "w") as file:
+        json.dump(result, file)
+
+
 def main():
+    if sys.argv[1] == "bench":
+        bench()
+        return
     if option("--fault") == "crash":
         raise SystemExit("torch.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB.")
-    engine = Engine(json.loads(option("--kv-transfer-config")))
-    side_channel(engine)
+    config = option("--kv-transfer-config")
+    engine = Engine(json.loads(config) if config else None)
+    if config:
+        side_channel(engine)
     time.sleep(float(option("--seconds", "0.5")))
     ThreadingHTTPServer((option("--host"), int(option("--port"))), handler(engine)).serve_forever()

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from nixl_efa.bench import plan
+from nixl_efa.bench.run import UNIT, Measurement, Outcome, measure
 from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.nodes.run_command import Bucket, Script
 from nixl_efa.service import copies, run, status
 from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
@@ -135,6 +138,75 @@ def test_a_service_is_ready_when_it_is_proven(nodes: OnNodes, account: Account) 
     before = engines(account, nodes)
     assert started(nodes).ready
     assert engines(account, nodes) == before  # they were proven again, and not started again
+
+
+TABLE = """
+[[rows]]
+layer = ["unified", "tcp", "baseline", "efa"]
+prompt_tokens = 200
+concurrency = 2
+output_tokens = 8
+requests = 8
+
+[[rows]]
+layer = "efa"
+prompt_tokens = 200
+concurrency = 2
+requests = 100000
+"""
+
+
+def test_a_measurement_in_all_layers_ends_with_ctrl_c_and_the_service_is_as_it_was(
+    nodes: OnNodes, account: Account, tmp_path: Path
+) -> None:
+    """KV caches by NIXL's UCX over TCP, by LIBFABRIC, and not at all; the last row is ended on the node."""
+    *rows, endless = plan.read(TABLE, "t.toml")
+    active = f"systemctl is-active {UNIT}"
+    at = nodes.router_node.instance_id
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Any]:
+        """Ctrl-C while the row of many requests is under way."""
+        if what != "measurement" or not any(
+            "100000" in word for one in scripts.values() for word in one.arguments
+        ):
+            return nodes.ask(scripts, seconds, what)
+        (script,) = scripts.values()
+        account.send(at, "\n".join(script.commands))
+        wait_until(
+            lambda: account.run(at, active)["StandardOutputContent"].strip() == "active", "the load", 60
+        )
+        raise KeyboardInterrupt
+
+    outcome = Outcome()
+    one = Measurement(
+        nodes=replace(nodes, ask=ask),
+        service=Service("vllm", MODEL, "0.32.0"),
+        planned={node.name: OVER_EFA for node in nodes.pair.nodes},
+        way=OVER_TCP,
+        folder=tmp_path,
+        runs=True,
+        clock=SystemClock(),
+        say=lambda _: None,
+        done=lambda _: None,
+    )
+    with pytest.raises(KeyboardInterrupt):
+        measure(one, [*rows, endless], outcome)
+    assert [(about, each.line()) for about, each in outcome.found] == []
+    assert list(outcome.results) == rows
+    moved = {row.layer: each.measured for row, each in outcome.results.items()}
+    assert [(layer, each.transferred, each.computed) for layer, each in moved.items()] == [
+        ("unified", 0, 1600),
+        ("tcp", 1600, 0),
+        ("baseline", 0, 1600),
+        ("efa", 1600, 0),
+    ]
+    assert account.run(at, active)["StandardOutputContent"].strip() != "active"
+    assert status_of(nodes).ready
+    rest = Outcome()
+    measure(one, rows, rest)
+    assert {row: each.document for row, each in rest.results.items()} == {
+        row: each.document for row, each in outcome.results.items()
+    }
 
 
 def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_answer(
