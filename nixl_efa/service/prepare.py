@@ -78,9 +78,7 @@ def wait_for(unit: str) -> str:
     while time.monotonic() < end:
         shown = run("systemctl", "show", unit, "--property=ActiveState,Job")[0].split()
         # A unit that waits for another one has a job, and is not active yet.
-        if "ActiveState=activating" not in shown and not any(
-            re.fullmatch(r"Job=[1-9]\d*", one) for one in shown
-        ):
+        if not any(re.fullmatch(r"ActiveState=(activating|active)|Job=[1-9]\d*", one) for one in shown):
             return ""
         time.sleep(2)
     return f"{unit} is still at work since the node's boot: journalctl -u {unit}"

@@ -65,6 +65,7 @@ def boot_unit(environment: str, packages: Sequence[str]) -> str:
     """The unit that starts a node's engine when the node boots. packages: NAME==VERSION, which a first start installs.
 
     After the boot report: at a first boot, the one that comes before the engine is the one that cloud-init waits for.
+    Not a oneshot: nothing else of a boot waits until a large model is copied.
     """
     return f"""\
 [Unit]
@@ -74,7 +75,7 @@ After=nixl-efa-boot-report.service
 Wants=network-online.target
 
 [Service]
-Type=oneshot
+Type=exec
 EnvironmentFile=/etc/nixl-efa/env
 EnvironmentFile=-/etc/nixl-efa/service.env
 UnsetEnvironment=LD_PRELOAD

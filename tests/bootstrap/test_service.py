@@ -206,7 +206,7 @@ def test_a_model_is_copied_again_to_disks_that_are_empty(machine: Machine, is_th
     ("path", "script", "said"),
     [
         ("/opt/nixl-efa/bin/install-engine", "", "not installed: vllm==0.32.0: the last line"),
-        ("/bin/aws", "", "not started: the last line"),
+        ("/bin/aws", "", "not copied: s3://models/x: the last line"),
         (
             "/bin/systemctl",
             '[ "$1" != restart ] || [ "$2" != nixl-efa-engine.service ] || ',

@@ -409,7 +409,7 @@ def test_nixl_keeps_its_version(tmp_path: Path) -> None:
 def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     monkeypatch.setattr(time, "sleep", lambda _: None)
-    states = ["inactive\\nJob=12", "activating\\nJob=12", "activating\\nJob=12", "inactive\\nJob=0", "never"]
+    states = ["inactive\\nJob=12", "activating\\nJob=12", "active\\nJob=0", "inactive\\nJob=0", "never"]
     cases = "".join(f"{number}) printf 'ActiveState={one}\\n' ;; " for number, one in enumerate(states, 1))
     command(
         tmp_path,
