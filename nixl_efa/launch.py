@@ -69,8 +69,7 @@ class Launch:
 
     account_id:      the only account that it may happen in; empty: any. account_set_by: where that was given.
     prefix:          what the names in AWS begin with (see name_of).
-    nodes:           producers first.
-    type_facts:      None for a type that the data doesn't know.
+    nodes:           producers first. type_facts: None for a type that the data doesn't know.
     interfaces:      of each node, the primary first (efa_layout.layout).
     market:          how EC2 is asked for the instances.
     placement_group: whether the stack makes a cluster placement group; `placement_choice` is the setting.
@@ -80,16 +79,15 @@ class Launch:
     protect_nodes:   no plan of Terraform may destroy or replace a node.
     empty_scripts_bucket: the scripts bucket may be destroyed with what it holds.
     stack_identity:  the nodes' tag STACK_TAG, by which a node is known to belong to this very stack.
-    nixl_version:    of the NIXL that a node installs at its first boot; empty: none.
-    nixl_pinned:     the settings name that version; else a node takes what its libfabric loads.
+    nixl_version:    of the NIXL that a node installs; empty: none. nixl_pinned: no other that its libfabric loads.
     nixl_wheels:     folder or index that has NIXL's wheels; empty: what pip takes by itself.
     service_ports:   TCP ports of the nodes that the VPC may reach, or the blocks of service_cidrs instead.
     service:         whose engine each node starts when it boots; None: none.
-    min_hours:       hours that a reservation must still last.
+    models_bucket:   where its model may be staged. min_hours: hours that a reservation must still last.
     must_be_active: the launch follows at once, so capacity that starts later can't be used.
     instance_profile: the user's own; empty: the stack makes one with a role, which `permissions_boundary` bounds.
-    profile:         the AWS profile of all calls, those to look by hand too; empty: none is named.
-    assume_role:     the role of all calls but those to look by hand; None: the credentials' own.
+    profile:         the AWS profile of all calls; empty: none is named. assume_role: the role of all calls but those to
+                     look by hand; None: the credentials' own.
     role:            of a request: whose own table its nodes follow; empty for none (Settings.parts).
     unfilled: it is not yet known which of the nodes go into its reservation (nixl_efa.capacity.fill).
     parts:           the requests; empty where all nodes are launched alike. whole: of a request, what it is a part of.
@@ -129,6 +127,7 @@ class Launch:
     service_ports: tuple[int, ...] = ()
     service_cidrs: tuple[str, ...] = ()
     service: Service | None = None
+    models_bucket: str = ""
     min_hours: float = 1.0
     must_be_active: bool = False
     instance_profile: str = ""
@@ -349,6 +348,7 @@ def _launch(settings: Settings, part: Part) -> Launch:
         nixl_wheels=settings.nixl_wheels or "",
         service_ports=settings.service_ports,
         service_cidrs=settings.service_cidrs,
+        models_bucket=settings.models_bucket or "",
         service=settings.service.asked if settings.service and settings.service.start_at_boot else None,
         instance_profile=settings.instance_profile or "",
         permissions_boundary=settings.permissions_boundary or "",

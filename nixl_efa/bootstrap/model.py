@@ -52,6 +52,7 @@ class Bootstrap:
     service_ports:    TCP ports that the VPC may reach.
     common_nixl:      how NIXL goes between nodes of several types; None: all are of this one.
     service:          whose engine the node starts when it boots; None: none.
+    models_bucket:    where its model may be staged; empty: in the scripts bucket.
     """
 
     environment: str
@@ -71,6 +72,7 @@ class Bootstrap:
     architecture: str = "x86_64"
     common_nixl: NixlBackend | None = None
     service: Service | None = None
+    models_bucket: str = ""
 
     @property
     def own(self) -> PeerNode:
@@ -124,4 +126,5 @@ def bootstrap_of(
         architecture=facts.architectures[0] if facts else "x86_64",
         common_nixl=launch.nixl_of_several_types,
         service=launch.service,
+        models_bucket=launch.models_bucket,
     )

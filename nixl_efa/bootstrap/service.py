@@ -5,11 +5,13 @@ Of a service only the engines start so: no router runs before `nixl-efa serve st
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 
 from nixl_efa import service as scripts
 from nixl_efa.bootstrap.model import Bootstrap
 from nixl_efa.bootstrap.packaged import packaged
+from nixl_efa.service import staged
 from nixl_efa.service.engine import hub, unit_of
 from nixl_efa.service.engines import ENGINES
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, Service
@@ -17,8 +19,9 @@ from nixl_efa.service.router import packages
 from nixl_efa.service.units import boot_unit
 from nixl_efa.settings.parts import CONSUMER
 
-# Stands in the engine's unit for the folder below which a node keeps models; start-service.sh knows which it is.
-PLACE = "@PLACE@"
+# Stand in the engine's unit for what start-service.sh finds out: the folder below which a node keeps models; where the
+# model is, from where it is copied, and its manifest's name.
+PLACE, PATH, SOURCE, MANIFEST_NAME = "@PLACE@", "@PATH@", "@SOURCE@", "@MANIFEST@"
 
 
 def service_files(bootstrap: Bootstrap, service: Service) -> tuple[tuple[str, str, str], ...]:
@@ -29,16 +32,31 @@ def service_files(bootstrap: Bootstrap, service: Service) -> tuple[tuple[str, st
         service,
         bootstrap.environment,
         role,
-        path=service.path(PLACE),
+        path=PATH,
         hub=hub(PLACE),
         planned="",  # the unit names the variable
+        source=SOURCE,
+        manifest=MANIFEST_NAME,
     )
+    in_s3 = service.model.startswith("s3://")
+    model = {
+        "path": service.path(PLACE),
+        "source": service.model if in_s3 else "",
+        "bucket": bootstrap.models_bucket,
+        "staged": "" if service.model.startswith("/") else staged.folder(service.model),
+        "manifest": staged.MANIFEST,
+    }
     # The first node of a role has the role's name.
     wanted = packages(engine, service, has_router=bootstrap.node == CONSUMER)
     folder = Path(scripts.__file__).parent
     return (
         ("/etc/nixl-efa/boot/service.json", "0644", service.text),
         (f"/etc/nixl-efa/boot/{ENGINE_UNIT}", "0644", unit),
+        (
+            "/etc/nixl-efa/boot/model",
+            "0644",
+            "".join(f"{name}={shlex.quote(value)}\n" for name, value in model.items()),
+        ),
         (f"/etc/systemd/system/{BOOT_UNIT}", "0644", boot_unit(bootstrap.environment, wanted)),
         *(
             (f"/opt/nixl-efa/bin/{name}", "0755", packaged(folder / f"{name}.sh"))

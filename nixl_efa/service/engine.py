@@ -132,16 +132,18 @@ def unit_of(
     hub: str,
     planned: str,
     source: str = "",
+    manifest: str = "",
 ) -> str:
     """The unit of an engine on a node of this role. path: where the model is; hub: where models of the hub are kept.
-    planned: see Engine.command. source: the folder in S3 from which the model comes, if it is not the service's."""
+    planned: see Engine.command. source: the folder in S3 from which the model comes, if it is not the service's;
+    manifest: the manifest's name there, empty: none."""
     return engine_unit(
         engine.WORDS,
         environment,
         role,
         engine.command(service, path, role, planned),
         (*engine.VARIABLES, f"HF_HOME={hub}"),
-        (source or service.model, path) if path != service.model else ("", ""),
+        (source or service.model, path, manifest) if path != service.model else ("", "", ""),
     )
 
 

@@ -32,6 +32,7 @@ from nixl_efa.service.model import (
 )
 from nixl_efa.service.on_nodes import OnNodes, Say, Seen
 from nixl_efa.service.router import packages, router_unit
+from nixl_efa.service.staged import MANIFEST
 from nixl_efa.service.way import Way, way_by
 from nixl_efa.settings.parts import ROLES
 
@@ -202,6 +203,7 @@ def _engines(
             hub=found[node.name].hub,
             planned=found[node.name].kv_transfer_config,
             source=found[node.name].source,
+            manifest=MANIFEST if found[node.name].content else "",
         )
         for node in chosen
     }

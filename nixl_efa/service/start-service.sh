@@ -15,23 +15,55 @@ end() { # ERROR; empty: the engine was started
   [ -z "$1" ]
   exit
 }
+# As copy_model.py, of which user data has no room: the lock is the same one, and the manifest comes last.
+fetch() { # FOLDER
+  if [ -n "$manifest" ]; then
+    aws s3 cp --quiet "$model/$manifest" "$1.manifest" || return
+    if cmp -s "$1.manifest" "$1/$manifest"; then return; fi
+    rm -f "$1/$manifest"
+  fi
+  cat ~/.aws/config >"$state/aws" 2>/dev/null
+  export AWS_CONFIG_FILE=$state/aws
+  aws configure set default.s3.max_concurrent_requests 64
+  while sleep 30; do echo "copying $model: $(du -sh "$1" | cut -f 1)"; done 9>&- &
+  aws s3 sync --only-show-errors --exact-timestamps --delete --exclude "${manifest:-/}" "$model" "$1"
+  local code=$?
+  kill $!
+  if [ $code = 0 ] && [ -n "$manifest" ]; then mv "$1.manifest" "$1/$manifest"; fi
+  return $code
+}
 of_unit() { sed -n "s/^X-$1=//p" <<<"$text"; }
 
 first=false
 if [ ! -e "$root/etc/nixl-efa/service.json" ]; then first=true unit=$boot/$engine; fi
 place=/opt/dlami/nvme
 mountpoint -q "$root$place" || place=/opt/nixl-efa
-text=$(sed "s|@PLACE@|$place|g" "$unit" 2>&1) || end "$text"
-model=$(of_unit Model) folder=$(of_unit Folder)
+source='' path='' manifest=''
+if $first; then
+  # shellcheck source=/dev/null
+  . "$boot/model"
+  path=${path/@PLACE@/$place} name=$manifest manifest=''
+  staged=${staged:+s3://${bucket:-$PAIR_SCRIPTS_BUCKET}/$staged}
+  # Only a model with its manifest is complete.
+  if [ -n "$staged" ] && aws s3 ls "$staged/$name" >/dev/null 2>&1; then
+    source=$staged path=$place/models/${staged#s3://} manifest=$name
+  fi
+fi
+text=$(sed "s|@PLACE@|$place|g;s|@PATH@|$path|g;s|@SOURCE@|$source|;s|@MANIFEST@|$manifest|" "$unit" 2>&1) || end "$text"
+model=$(of_unit Model) folder=$(of_unit Folder) manifest=$(of_unit Manifest)
 
+# The model comes while packages are installed. The disks of an instance that was stopped are empty.
+copy=''
+if [ -n "$model" ]; then
+  mkdir -p "$root$folder" "$state"
+  (flock 9 && fetch "$root$folder" 2>"$state/copy") 9>"$root$folder.lock" &
+  copy=$!
+fi
 if $first; then
   grep -q '"error":""' "$root/var/lib/nixl-efa/install.json" || end 'NIXL is not installed'
   said=$("$bin/install-engine" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
 fi
-# The disks of an instance that was stopped are empty.
-if [ -n "$model" ] && { $first || [ ! -e "$root$folder/config.json" ]; }; then
-  said=$(aws s3 sync --only-show-errors "$model" "$root$folder" 2>&1) || end "not copied: $model: ${said##*$'\n'}"
-fi
+if [ -n "$copy" ] && ! wait "$copy"; then end "not copied: $model: $(tail -n 1 "$state/copy")"; fi
 if $first; then
   said=$("$bin/start-unit" "$engine" "$(base64 -w 0 <<<"$text")" "$(base64 -w 0 "$boot/service.json")")
   grep -q '^@@ end started 0$' <<<"$said" || end "not started: $(sed '/^@@/d' <<<"$said" | tail -n 1)"

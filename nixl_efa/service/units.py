@@ -33,14 +33,14 @@ def engine_unit(
     role: str,
     command: Sequence[str | Variable],
     variables: Sequence[str],
-    copied: tuple[str, str] = ("", ""),
+    copied: tuple[str, str, str] = ("", "", ""),
 ) -> str:
     """An engine's unit. what: the engine in words. variables: NAME=VALUE. copied: from where and to where a model is
-    copied; start-service.sh reads that, systemd does not (systemd.unit, "X-").
+    copied, and its manifest's name; start-service.sh reads that, systemd does not (systemd.unit, "X-").
 
     The user's own variables are in /etc/nixl-efa/service.env, which has precedence.
     """
-    model = "X-Model={}\nX-Folder={}\n".format(*copied) if copied[0] else ""
+    model = "X-Model={}\nX-Folder={}\nX-Manifest={}\n".format(*copied) if copied[0] else ""
     given = "".join(f"Environment={word(one)}\n" for one in variables)
     return f"""\
 [Unit]

@@ -14,9 +14,12 @@ from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import run
 from nixl_efa.service.model import Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.stage import FromS3, stage
+from nixl_efa.service.staged import MANIFEST, folder
 from tests.real_nodes.conftest import BUCKET, Account, boot, wait_until
 from tests.service.conftest import MODEL, PLANNED, WAY, first_boot, on
 
@@ -146,3 +149,29 @@ def test_an_installation_that_fails_is_in_the_boot_report(account: Account) -> N
         "not installed: vllm==9.9.9: ERROR: No matching distribution found for vllm==9.9.9"
     )
     assert process(account, node) == "0"
+
+
+def test_a_staged_model_is_copied_at_boot_while_the_engine_is_installed(account: Account) -> None:
+    s3, name = account.client("s3"), "acme/at-boot"
+    config = b'{"architectures": ["StandIn"], "dtype": "bfloat16", "vocab_size": 2048}'
+    for key, data in {"config.json": config, "model.safetensors": b"1" * (9 << 20)}.items():
+        s3.put_object(Bucket=BUCKET, Key=f"runs/boot/{key}", Body=data)
+    source, bucket = FromS3(s3, f"s3://{BUCKET}/runs/boot"), Bucket(s3, BUCKET)
+    manifest = stage(name, source, bucket, SystemClock(), lambda _: lambda _: None)
+
+    def staged(own: PeerNode) -> Bootstrap:
+        return replace(first_boot(own), service=replace(SERVICE, model=name))
+
+    [node] = boot(account, staged, "producer")
+    wait_for_engine(account, node)
+    assert report(account, node)["engine"] == (True, "started")
+    place = f"/opt/nixl-efa/models/{BUCKET}/{folder(name)}"
+    command = account.out(node.instance_id, f"tr '\\0' ' ' </proc/{process(account, node)}/cmdline")
+    assert f" {place} --served-model-name {name} " in command
+    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest.text
+    assert account.out(node.instance_id, f"stat -c %s {place}/model.safetensors").strip() == str(9 << 20)
+    # The disks of an instance that was stopped are empty.
+    account.out(node.instance_id, f"rm -r {place}")
+    reboot(account, node)
+    wait_until(lambda: process(account, node) != "0", "the engine", SECONDS)
+    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest.text
