@@ -73,6 +73,12 @@ class _Ending(_Body):
     cause: Cause
 
 
+class _Notice(_Body):
+    instance_id: str = Field(pattern=r"^i-[0-9a-f]{8,17}$")
+    # EC2 user guide, spot-instance-termination-notices: two minutes.
+    seconds: float = Field(default=120, ge=0, le=_YEAR)
+
+
 T = TypeVar("T", bound=_Body)
 
 
@@ -213,6 +219,15 @@ def _write_endings(body: bytes) -> None:
     world().endings[given.instance_id] = given.cause
 
 
+def _read_notices() -> Mapping[str, Any]:
+    return {"notices": {instance: moment.isoformat() for instance, moment in world().notices.items()}}
+
+
+def _write_notices(body: bytes) -> None:
+    given = _read_body(_Notice, body)
+    world().notices[given.instance_id] = world().clock.now() + timedelta(seconds=given.seconds)
+
+
 def _read_machines() -> Mapping[str, Any]:
     fleet = world().machines
     return {"machines": {} if fleet is None else fleet.describe()}
@@ -247,5 +262,6 @@ _RESOURCES: dict[str, _Resource] = {
     "machines": (_read_machines, _no_write, _nothing),
     "settings": (_read_settings, _write_settings, _nothing),
     "endings": (_read_endings, _write_endings, lambda: world().endings.clear()),
+    "notices": (_read_notices, _write_notices, lambda: world().notices.clear()),
     "commands": (_read_commands, _write_commands, lambda: world().command_outputs.clear()),
 }

@@ -20,9 +20,11 @@ from local_aws.authorization.denial import Caller
 from local_aws.control_api import PREFIX
 from local_aws.gate import CALLER
 from local_aws.permissions import policies_of_arn
+from local_aws.world import world
 
 _LATEST = "/latest/"
 _TOKEN_PATH, _ROLES_PATH = "/latest/api/token", "/latest/meta-data/iam/security-credentials/"
+_ID_PATH, _SPOT_PATH = "/latest/meta-data/instance-id", "/latest/meta-data/spot/instance-action"
 _TOKEN = "local"
 _HOST = "127.0.0.1"
 _KEY_SECONDS = 6 * 3600
@@ -59,6 +61,11 @@ class Metadata:
         if environ.get("HTTP_X_AWS_EC2_METADATA_TOKEN") != _TOKEN:
             return 401, "text/plain", b""
         region, instance = _instance_at(environ["REMOTE_ADDR"])
+        if instance is not None and path == _ID_PATH:
+            return 200, "text/plain", instance.id.encode()
+        if instance is not None and path == _SPOT_PATH and instance.id in world().notices:
+            told = {"action": "terminate", "time": world().notices[instance.id].strftime(_TIME)}
+            return 200, "application/json", json.dumps(told).encode()
         role = _role_of(region, instance)
         if role is None or path not in (_ROLES_PATH, f"{_ROLES_PATH}{role.name}"):
             return 404, "text/plain", b""

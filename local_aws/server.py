@@ -142,6 +142,13 @@ class LocalAws:
         """End an instance without an API call of its user, before the next EC2 call is answered."""
         world().endings[instance_id] = cause
 
+    def warn(self, instance_id: str, seconds: float | None = 120) -> None:
+        """Tell an instance, in its metadata, that EC2 takes it back in so many seconds; None: not any more. It does not
+        end by that."""
+        world().notices.pop(instance_id, None)
+        if seconds is not None:
+            world().notices[instance_id] = world().clock.now() + timedelta(seconds=seconds)
+
     def advance(self, delta: timedelta) -> None:
         """Move the clock by `delta`."""
         self.clock.advance(delta)

@@ -6,7 +6,7 @@ moto creates its backends itself, without arguments, so they get this object fro
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from local_aws.authorization.policy import Document
@@ -68,6 +68,7 @@ class World:
     quotas:           Service Quotas values that differ from the defaults, by quota code.
     one_spot_p_quota: Service Quotas has one quota for every P on Spot, instead of P5's own.
     pending_seconds:  how long on this machine's clock a launched instance is pending.
+    notices:          when EC2 takes Spot Instances back, by id, as it tells them in their metadata.
     endings:          instances, by id, that end before the next call of EC2 is answered, and why.
     launches: what every RunInstances call requested, in order.
     inferred: the inferred rows of docs/facts.md that answers depended on.
@@ -98,6 +99,7 @@ class World:
     quotas: dict[str, float] = field(default_factory=dict)
     one_spot_p_quota: bool = False
     pending_seconds: float = 0.0
+    notices: dict[str, datetime] = field(default_factory=dict)
     endings: dict[str, Cause] = field(default_factory=dict)
     launches: list[AskedLaunch] = field(default_factory=list)
     inferred: set[str] = field(default_factory=set)

@@ -23,6 +23,7 @@ def node_policy(settings: Settings, *, bucket_arn: str, partition: str) -> State
             _systems_manager(),
             *_scripts_bucket(bucket_arn),
             *_models_bucket(settings, partition),
+            *_block_end(settings),
             *_session_logs(settings.region, partition),
             *_mlflow(settings),
         ],
@@ -70,6 +71,14 @@ def _models_bucket(settings: Settings, partition: str) -> list[Statement]:
         _allow("ListModels", ["s3:GetBucketLocation", "s3:ListBucket"], [bucket]),
         _allow("ReadModels", ["s3:GetObject"], [f"{bucket}/*"]),
     ]
+
+
+def _block_end(settings: Settings) -> list[Statement]:
+    """A node in a Capacity Block asks when the block ends, which an extension changes (docs/serve.md). The action has
+    no resources (Service Authorization Reference)."""
+    if not any(settings.of(part).use_capacity_block for part in settings.parts):
+        return []
+    return [_allow("AskWhenTheBlockEnds", ["ec2:DescribeCapacityReservations"], ["*"])]
 
 
 def _session_logs(region: str, partition: str) -> list[Statement]:

@@ -13,6 +13,7 @@ from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, req
 from nixl_efa.cli.project import project_folder
 from nixl_efa.cli.serve_prepare import prepare
 from nixl_efa.service.engines import DEFAULT, ENGINES
+from nixl_efa.service.model import DRAIN_SECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -174,6 +175,40 @@ def stop(environment: Environment, as_json: AsJson = False, profile: Profile = N
         raise typer.Exit(1)
 
 
+@app.command("drain")
+def drain(
+    environment: Environment,
+    limit: Annotated[
+        int, typer.Option(metavar="SECONDS", min=0, max=86_400, help="How long requests may still run.")
+    ] = DRAIN_SECONDS,
+    as_json: AsJson = False,
+    profile: Profile = None,
+) -> None:
+    """End the service in order: refuse new requests, let what runs end, copy results and logs, stop all.
+
+    Copied to the scripts bucket: /opt/nixl-efa/results of each node, and the logs of its units. Nodes do the same by
+    themselves before their Capacity Block ends, and when EC2 warns them. Exits with 1 if something could not be saved.
+    """
+    from nixl_efa.cli import serve_view
+    from nixl_efa.service import drain as draining
+    from nixl_efa.service.run import Report
+
+    def act(nodes: OnNodes, *_: object) -> Report:
+        report = Report(environment, None)
+        report.found += draining.drain(nodes, limit, output.say)
+        return report
+
+    report = _report(environment, profile, act, looks=True)
+    if as_json:
+        output.print_json("serve", serve_view.document(report))
+    else:
+        serve_view.tell(report)
+        if not report.is_stopped:
+            output.data(f"Drained: nothing of the service runs on {environment}.")
+    if report.is_stopped:
+        raise typer.Exit(1)
+
+
 @app.command("logs")
 def logs(
     environment: Environment,
@@ -256,6 +291,7 @@ def nodes_of(
     from nixl_efa.launch import launch_of
     from nixl_efa.nodes import run_command, verify
     from nixl_efa.nodes.facts import planned_by_node
+    from nixl_efa.service.drain import ends_of
     from nixl_efa.service.on_nodes import LOOKS, OnNodes
     from nixl_efa.service.way import way_of
 
@@ -280,4 +316,9 @@ def nodes_of(
         kept = bucket if what in LOOKS else None
         return run_command.run(ssm, scripts, clock, seconds, f"nixl-efa serve: {what}", kept)
 
-    return OnNodes(pair, ask, ENGINES[DEFAULT], settings.models_bucket or ""), planned, way, seen
+    return (
+        OnNodes(pair, ask, ENGINES[DEFAULT], settings.models_bucket or "", ends_of(seen)),
+        planned,
+        way,
+        seen,
+    )

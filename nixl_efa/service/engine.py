@@ -83,6 +83,9 @@ class Engine(Protocol):
     # Patterns: of the lines of its log that read_log reads; of the beginnings of the lines of /metrics that are read.
     LOG_LINES: str
     METRICS: str
+    # Pattern of the beginnings of lines of /metrics whose sum is 0 when it has no request and keeps no KV cache for
+    # another engine.
+    BUSY: str
 
     def command(self, service: Service, path: str, role: str, planned: str) -> tuple[str | Variable, ...]:
         """The words that start it on a node of this role. path: where the model is. planned: the engine's settings of

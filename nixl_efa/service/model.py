@@ -13,6 +13,8 @@ ROUTER_PORT = 8000
 # Of the router's own metrics, by its default; service_ports opens it when it is named there.
 ROUTER_METRICS_PORT = 29000
 ROUTER_PORTS = (ROUTER_PORT, ROUTER_METRICS_PORT)
+# How long requests may still run when a service is drained.
+DRAIN_SECONDS = 300
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
 # Installs and starts a node's engine when the node boots (the setting `service`, start_at_boot).
 BOOT_UNIT = "nixl-efa-service.service"

@@ -16,7 +16,7 @@ from nixl_efa.nodes.facts import Planned, node_facts
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
 from nixl_efa.nodes.verify import FACTS_TIMEOUT_SECONDS
-from nixl_efa.service import before, copies, proof
+from nixl_efa.service import before, copies, drain, proof
 from nixl_efa.service.before import Prepared
 from nixl_efa.service.engine import unit_of
 from nixl_efa.service.model import (
@@ -93,6 +93,9 @@ def start(
     report = Report(nodes.pair.environment, service, url, nodes.engine.served_as(service))
     if missing := [role for role in ROLES if not nodes.pair.of_role(role)]:
         report.add("", failed("nodes", f"there is no {missing[0]}.", "A service needs one of each role."))
+        return report
+    report.add_all(drain.too_late(nodes.ends, clock.now()))
+    if report.is_stopped:
         return report
     unified = service.transfer == NO_TRANSFER
     if unified:
@@ -185,6 +188,7 @@ def _engines(
     }
     # No request may be answered by a service that is not proven. This also removes the last proof.
     report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    report.found += drain.arm(nodes)
     chosen = [node for node in nodes.pair.nodes if not running[node.name]]
     if report.is_stopped or not chosen:
         return frozenset()

@@ -1,4 +1,4 @@
-"""The systemd unit of an engine, and what systemd reads in one. Pure."""
+"""The systemd units of an engine and of what drains its node, and what systemd reads in one. Pure."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 VENV = "/opt/nixl-efa/venv"
+WATCH_UNIT, DRAIN_UNIT = "nixl-efa-watch.service", "nixl-efa-drain.service"
 # The default of systemd, and CUDA's compiler, which an engine may need.
 _PATH = "/usr/local/cuda/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -46,7 +47,7 @@ def engine_unit(
 [Unit]
 Description={what}, {role} of {environment} (nixl-efa serve)
 After=network-online.target nvidia-persistenced.service nvidia-fabricmanager.service
-Wants=network-online.target
+Wants=network-online.target {WATCH_UNIT}
 {model}
 [Service]
 Environment="HOME=/root" "PATH={VENV}/bin:{_PATH}"
@@ -84,3 +85,29 @@ ExecStart={" ".join(map(word, ("/opt/nixl-efa/bin/start-service", *packages)))}
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def watch_unit(environment: str) -> str:
+    """The unit that waits for the end of its node; it runs while the engine does."""
+    about = f"Waits for the end of this node of {environment}"
+    return _drains(about, "PartOf=nixl-efa-engine.service\n", "watch", "Restart=on-failure\nRestartSec=5\n")
+
+
+def drain_unit(environment: str) -> str:
+    """The unit of a drain; systemd runs it once at a time. It stops the engine, so it is no part of it."""
+    return _drains(f"Drains this node of {environment}", "", "drain", "Type=oneshot\n")
+
+
+def _drains(about: str, more: str, action: str, service: str) -> str:
+    return f"""\
+[Unit]
+Description={about} (nixl-efa serve)
+ConditionPathExists=/etc/nixl-efa/drain.json
+After=network-online.target
+{more}
+[Service]
+Environment="HOME=/root" "PATH={_PATH}:/snap/bin"
+EnvironmentFile=/etc/nixl-efa/env
+UnsetEnvironment=LD_PRELOAD
+ExecStart=/usr/bin/python3 /opt/nixl-efa/bin/drain {action}
+{service}"""

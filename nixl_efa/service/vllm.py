@@ -51,6 +51,9 @@ METRICS = (
     r"vllm:((prompt_tokens_by_source|prompt_tokens|generation_tokens|nixl_num_\w+)_total"
     r"|num_requests_(running|waiting)|nixl_(bytes_transferred|xfer_time_seconds)_sum)\{"
 )
+# Those that wait for a KV cache count as waiting. A producer has blocks in use until the consumer has fetched them, or
+# their lease is over (vLLM 0.32, v1/core/sched/scheduler.py: get_request_counts, has_finished_requests).
+BUSY = r"vllm:(num_requests_running|num_requests_waiting|kv_cache_usage_perc)\{"
 
 _BACKEND = re.compile(r"Backend ([A-Z_]+) was instantiated")
 _SAMPLE = re.compile(r"^vllm:(\w+)\{([^}]*)\} (\S+)$", re.MULTILINE)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from nixl_efa.node_policy import node_policy
+from nixl_efa.settings import Settings
 from tests.synthesis import resources, synthesize
 
 TRACKING = "arn:aws:sagemaker:us-east-2:123456789012:mlflow-tracking-server/kv"
@@ -117,6 +121,31 @@ def test_session_manager_may_manage_the_nodes_and_log_sessions() -> None:
     }
     assert set(log["Action"]) == {"logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"}
     assert all(":log-group:/aws/ssm" in resource for resource in log["Resource"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "asks"),
+    [
+        ({}, False),
+        ({"capacity_reservation_id": "cr-0123456789abcdef0"}, False),
+        ({"capacity_reservation_id": "cr-0123456789abcdef0", "use_capacity_block": True}, True),
+        (
+            {"capacity": ({"capacity_reservation_id": "cr-0123456789abcdef0", "use_capacity_block": True},)},
+            True,
+        ),
+    ],
+)
+def test_a_node_asks_for_the_end_of_a_capacity_block_where_it_may_be_in_one(
+    settings: dict[str, Any], asks: bool
+) -> None:
+    found = node_policy(
+        Settings(name="dev", instance_type="p5.48xlarge", region="us-east-2", **settings),
+        bucket_arn="arn:aws:s3:::x",
+        partition="aws",
+    )
+    assert ("ec2:DescribeCapacityReservations" in json.dumps(found)) == asks
+    actions = [action for one in statements().values() for action in one["Action"]]
+    assert not any(action.startswith("ec2:") for action in actions)
 
 
 def test_a_node_reads_no_parameter_of_the_account() -> None:

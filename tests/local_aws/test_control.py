@@ -124,7 +124,8 @@ def test_a_reset_empties_everything(control: Control, aws: LocalAws, ec2: EC2Cli
             "GET",
             "weather",
             None,
-            "there are calls, clock, commands, endings, faults, inferred, launches, machines, policy, settings",
+            "there are calls, clock, commands, endings, faults, inferred, launches, machines, notices, policy, "
+            "settings",
         ),
     ],
 )

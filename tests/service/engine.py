@@ -1,8 +1,9 @@
 """A stand-in of vLLM: its commands, its HTTP interface, its metrics; the KV caches go by the real NIXL.
 
 A prompt's "KV cache" is 4 KiB a token that follow from the tokens; an answer follows from those bytes. So the
-consumer's answer is the producer's only if each byte has arrived. Faults, a flag: --fault corrupt (a byte of
-what arrived is another), crash (the engine ends at its start). A program of its own, for any Python.
+consumer's answer is the producer's only if each byte has arrived. It takes 2 ms a token. A producer keeps a KV cache
+until the consumer says that it has it. Faults, a flag: --fault corrupt (a byte of what arrived is another), crash (the
+engine ends at its start). A program of its own, for any Python.
 """
 
 # mypy: ignore-errors
@@ -25,6 +26,8 @@ TOKEN_BYTES, SLOTS, SLOT_TOKENS = 4096, 32, 1024
 COUNTS = {"external_kv_transfer": 0, "local_compute": 0, "local_cache_hit": 0}
 MOVED = {"bytes": 0, "count": 0, "seconds": 0.0, "failed": 0}
 REQUESTS = {"running": 0, "generated": 0}
+# When each KV cache was made that nobody has fetched; the lease of one is over after so many seconds.
+KEPT, LEASE = [], 10
 LOCK = threading.Lock()
 
 
@@ -66,6 +69,7 @@ class Engine:
         """Puts a KV cache where others can read it; how to find it."""
         held, place = cache(prompt), self.slot()
         ctypes.memmove(place, held, len(held))
+        KEPT.append(time.monotonic())
         return {
             "do_remote_prefill": True,
             "do_remote_decode": False,
@@ -78,8 +82,8 @@ class Engine:
     def fetch(self, params):
         """Reads a KV cache from another engine."""
         peer = params["remote_engine_id"]
+        url = f"http://{params['remote_host']}:{params['remote_port']}/"
         if peer not in self.peers:
-            url = f"http://{params['remote_host']}:{params['remote_port']}/"
             with urllib.request.urlopen(url, timeout=5) as told:
                 self.peers[peer] = self.agent.add_remote_agent(base64.b64decode(told.read()))
         [[there, size]] = params["remote_block_ids"]
@@ -105,6 +109,7 @@ class Engine:
         MOVED["bytes"] += size
         MOVED["count"] += 1
         MOVED["seconds"] += time.monotonic() - begun
+        urllib.request.urlopen(f"{url}fetched", timeout=5).close()
         return ctypes.string_at(here, size)
 
     def complete(self, request):
@@ -146,6 +151,8 @@ def metrics():
     lines += [f"vllm:nixl_bytes_transferred_count{{{label}}} {MOVED['count']}.0"]
     lines += [f"vllm:nixl_num_failed_transfers_total{{{label}}} {MOVED['failed']}.0"]
     lines += [f"vllm:nixl_num_failed_notifications_total{{{label}}} 0.0"]
+    kept = sum(time.monotonic() - made < LEASE for made in KEPT)
+    lines += [f"vllm:kv_cache_usage_perc{{{label}}} {kept / SLOTS!r}"]
     return "\n".join(lines) + "\n"
 
 
@@ -180,16 +187,17 @@ def handler(engine):
 
         def do_POST(self):
             request = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            REQUESTS["running"] += 1
             try:
                 with LOCK:
-                    REQUESTS["running"] = 1
                     found = engine.complete(request)
+                time.sleep(0.002 * request["max_tokens"])
             except Exception as error:
                 sys.stderr.write(f"ERROR {error}\n")
                 self.reply(500, {"error": {"message": str(error)}})
                 return
             finally:
-                REQUESTS["running"] = 0
+                REQUESTS["running"] -= 1
             self.reply(200, found)
 
     return Handler
@@ -203,6 +211,8 @@ def side_channel(engine):
             pass
 
         def do_GET(self):
+            if self.path == "/fetched" and KEPT:
+                KEPT.pop()
             data = base64.b64encode(engine.agent.get_agent_metadata())
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))

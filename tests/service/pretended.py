@@ -13,6 +13,7 @@ from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import run, vllm
+from nixl_efa.service.drain import BlockEnd
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import Status
@@ -37,13 +38,19 @@ FACTS = "@@ begin nixl\nnixl 1.5.0 LIBFABRIC provider=tcp\n@@ end nixl 0\n"
 
 @dataclass
 class Pretended:
-    """The pair. before: what happens before a step's answer, by the step and how often it was asked before."""
+    """The pair. before: what happens before a step's answer, by the step and how often it was asked before.
+
+    ends: of their Capacity Blocks. answers: why a node may not ask EC2. drained: what a drain of a node tells.
+    """
 
     units: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     proven: str = ""
     at_boot: dict[str, str] = field(default_factory=dict)
     silent: set[str] = field(default_factory=set)
+    answers: dict[str, str] = field(default_factory=dict)
+    drained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ends: dict[str, BlockEnd] = field(default_factory=dict)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     ports: dict[str, list[int]] = field(default_factory=dict)
@@ -78,7 +85,7 @@ class Pretended:
         """`nixl-efa serve start`."""
         planned = {node.name: OVER_EFA for node in PAIR.nodes}
         return run.start(
-            OnNodes(PAIR, self.ask, vllm),
+            OnNodes(PAIR, self.ask, vllm, ends=self.ends),
             service,
             planned,
             OVER_TCP,
@@ -107,6 +114,7 @@ class Pretended:
             "proof": self._prove,
             "measurement": self._measure,
             "end": lambda *_: "@@ begin ended\n\n@@ end ended 0\n",
+            "drain": self._drain,
         }
         return {
             node.instance_id: Outcome("", f"{node.instance_id}: it is not registered.")
@@ -157,6 +165,16 @@ class Pretended:
             f"@@ begin unit\n{active}\n@@ end unit 0\n@@ begin status\n{status}\n@@ end status 0\n"
             f"@@ begin end\nKilled\n@@ end end 0\n"
         )
+
+    def _drain(self, node: str, script: Script) -> str:
+        armed = f"@@ begin armed\n\n@@ end armed 0\n@@ begin ask\n{self.answers.get(node, '')}\n@@ end ask "
+        if not script.arguments[-1]:
+            return f"{armed}{int(node in self.answers)}\n"
+        self.units.pop((node, ROUTER_UNIT), None)
+        self.units.pop((node, ENGINE_UNIT), None)
+        told = {"at": "", "why": "", "saved": f"s3://b/{node}", "left": "", "problems": []}
+        told |= self.drained.get(node, {})
+        return f"{armed}0\n@@ begin drained\n{json.dumps(told)}\n@@ end drained 0\n"
 
     def _start(self, node: str, script: Script) -> str:
         unit, text, service, *_ = script.arguments

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 import boto3
@@ -60,7 +62,7 @@ def section(name: str, text: str) -> str:
 def service(project: Project, aws: LocalAws) -> Any:
     """Lets both nodes say what runs on them: with changes of the producer's engine."""
 
-    def say(**changes: Any) -> None:
+    def say(drain: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
         proven = json.dumps({"engines": {"producer": "p1", "consumer": "c1"}, "at": "2026-12-01T09:00:00Z"})
         units = {
             "producer": [unit("p1", **under_load("producer") | changes)],
@@ -69,6 +71,8 @@ def service(project: Project, aws: LocalAws) -> Any:
         for (name, several), instance_id in zip(units.items(), project.ids, strict=True):
             told = {"units": several, "service": SERVICE.text, "proven": proven if name == "consumer" else ""}
             log = section("log", f"{name}: a line")
+            drained: dict[str, Any] = {"saved": f"s3://b/{name}", "left": "", "problems": [], **drain}
+            log += section("armed", "") + section("drained", json.dumps(drained))
             stdout = section("program", json.dumps(told)) + section("stopped", "") + log
             aws.command_output(instance_id, stdout=stdout)
 
@@ -193,6 +197,22 @@ def test_stop_says_that_nothing_runs(service: Any, run: Run) -> None:
     assert run("serve", "stop", "prod")[:2] == (0, "No service runs on prod.\n")
 
 
+def test_a_drain_says_where_all_is_and_what_could_not_be_copied(service: Any, run: Run) -> None:
+    assert run("serve", "drain", "prod") == (
+        0,
+        "PASS requests (producer): none is left\n"
+        "PASS copy (producer): s3://b/producer/\n"
+        "PASS requests (consumer): none is left\n"
+        "PASS copy (consumer): s3://b/consumer/\n"
+        "Drained: nothing of the service runs on prod.\n",
+        "Draining both nodes: requests have 300 s to end; then results and logs are copied ...\n",
+    )
+    service(drain={"problems": ["s3://b/x: AccessDenied"]})
+    code, out, _ = run("serve", "drain", "prod", "--limit", "5")
+    assert (code, "FAIL copy (producer): s3://b/x: AccessDenied. Mend that" in out) == (1, True)
+    assert "nothing of the service runs" not in out
+
+
 def test_nixl_that_does_not_go_as_planned_ends_a_start_before_anything_is_installed(
     project: Project, aws: LocalAws, run: Run
 ) -> None:
@@ -299,7 +319,7 @@ def test_the_policy_of_verify_is_enough(service: Any, project: Project, aws: Loc
     boto3.client("ec2", REGION).create_tags(Resources=project.ids, Tags=tag)
     _, printed, _ = run("policy", "verify", "--env", "prod")
     under(aws, printed)
-    for words in (("status", "prod"), ("logs", "prod"), ("stop", "prod")):
+    for words in (("status", "prod"), ("logs", "prod"), ("stop", "prod"), ("drain", "prod")):
         code, out, err = run("serve", *words)
         assert code == 0, out + err
     assert denied(aws) == []

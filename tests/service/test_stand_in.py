@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import shlex
@@ -19,7 +20,7 @@ from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import Bucket, Script
-from nixl_efa.service import copies, run, status
+from nixl_efa.service import copies, drain, run, status
 from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.stage import FromS3, stage
@@ -41,6 +42,7 @@ def at_once() -> Iterator[None]:
         patch.setattr(run, "LOOK_SECONDS", 0.3)
         patch.setattr(status, "ACTIVITY_SECONDS", 0.5)
         patch.setattr(copies, "LOOK_SECONDS", 0.3)
+        patch.setattr(drain, "EVERY_SECONDS", 0.5)
         yield
 
 
@@ -313,6 +315,35 @@ def test_a_copy_that_can_not_be_whole_starts_no_engine(nodes: OnNodes, account: 
     assert failed(report) == [("producer", "model"), ("consumer", "model")]
 
 
+ASK = """
+import http.client, pathlib, sys
+router = http.client.HTTPConnection("127.0.0.1", 8000)
+router.request("POST", "/v1/completions", sys.argv[1], {"Content-Type": "application/json"})
+pathlib.Path("/run/sent").touch()
+print(router.getresponse().read().decode())
+"""
+
+
+def slow(account: Account, nodes: OnNodes) -> str:
+    """A request through the router that is under way, whose answer takes three seconds: the command's id."""
+    body = json.dumps({"model": MODEL, "prompt": [7] * 100, "max_tokens": 1500, "temperature": 0})
+    node = nodes.router_node.instance_id
+    sent = account.send(node, f"python3 -c {shlex.quote(ASK)} {shlex.quote(body)}")
+    account.out(node, "until [ -e /run/sent ]; do sleep 0.05; done")
+    return sent
+
+
+def copied(account: Account) -> dict[str, bytes]:
+    """What drains have copied, by node and name; the time is left out."""
+    s3 = account.client("s3")
+    listed = s3.list_objects_v2(Bucket=BUCKET, Prefix="nixl-efa-drain/trial/").get("Contents", ())
+    found = {}
+    for one in listed:
+        _, _, node, _, name = one["Key"].split("/", 4)
+        found[f"{node}/{name}"] = s3.get_object(Bucket=BUCKET, Key=one["Key"])["Body"].read()
+    return found
+
+
 def test_what_is_wrong_is_refused_before_an_engine_is_started(nodes: OnNodes, account: Account) -> None:
     """The other backend in the consumer's environment, and somebody on the router's port."""
     consumer = nodes.router_node.instance_id
@@ -325,6 +356,34 @@ def test_what_is_wrong_is_refused_before_an_engine_is_started(nodes: OnNodes, ac
     account.out(consumer, f"cp /run/env {ENV}; systemctl stop other")
     assert failed(report) == [("consumer", "settings"), ("consumer", "ports")]
     assert engines(account, nodes) == before
+
+
+def test_a_node_that_spot_takes_back_drains_by_itself_and_then_the_rest_is_drained(
+    nodes: OnNodes, account: Account
+) -> None:
+    """The consumer, with the router: what it has taken is answered, nothing new is; results and logs are copied."""
+    consumer = nodes.router_node.instance_id
+    account.out(consumer, "mkdir -p /opt/nixl-efa/results/table; echo 1 >/opt/nixl-efa/results/table/row.csv")
+    assert started(nodes).ready
+    request = slow(account, nodes)
+    account.aws.warn(consumer)
+    wait_until(lambda: engines(account, nodes)["consumer"] == "0", "the consumer's drain")
+    account.aws.warn(consumer, None)
+    answered = account.invocation(request, consumer)
+    assert "choices" in answered["StandardOutputContent"], answered
+    assert engines(account, nodes)["producer"] != "0"
+    found = drain.drain(nodes, 60, lambda _: None)
+    assert [(name, one.level, one.check) for name, one in found] == [
+        (name, Level.PASS, check) for name in ("producer", "consumer") for check in ("requests", "copy")
+    ]
+    assert set(engines(account, nodes).values()) == {"0"}
+    kept = copied(account)
+    assert kept["consumer/results/table/row.csv"] == b"1\n"
+    assert b"EC2 takes the instance back (terminate): draining" in gzip.decompress(
+        kept["consumer/watch.log.gz"]
+    )
+    assert b"starting graceful shutdown" in gzip.decompress(kept["consumer/router.log.gz"])
+    assert b"Backend LIBFABRIC was instantiated" in gzip.decompress(kept["producer/engine.log.gz"])
 
 
 @pytest.mark.parametrize(

@@ -102,10 +102,11 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
     (tmp_path / "one.service").write_text(
         engine_unit("vLLM", "prod", "producer", command, ()), encoding="utf-8"
     )
-    done = subprocess.run(
-        [analyze, "verify", tmp_path / "one.service"], capture_output=True, text=True, check=False
-    )
-    assert "one.service" not in done.stderr
+    for name, text in (("watch", units.watch_unit("prod")), ("drain", units.drain_unit("prod"))):
+        (tmp_path / f"nixl-efa-{name}.service").write_text(text, encoding="utf-8")
+    every = sorted(tmp_path.glob("*.service"))
+    done = subprocess.run([analyze, "verify", *every], capture_output=True, text=True, check=False)
+    assert not any(one.name in done.stderr for one in every), done.stderr
 
 
 @pytest.mark.parametrize("works", [True, False])

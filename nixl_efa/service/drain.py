@@ -1,0 +1,181 @@
+"""The end of a service in order: what runs ends, results and logs are copied, nothing is answered any more.
+
+Each node drains itself (drain_node.py), so that it can when nobody is there: when EC2 warns it, or its Capacity Block
+ends. The end of the block that is told to the node here can change, because a block can be extended. So the node asks
+EC2 again before the end counts; its role may (node_policy.py). A node that can't ask drains at the end that it knows:
+a service that ends too early is started again, results that are lost are not.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nixl_efa.block_end import lead
+from nixl_efa.findings import Finding, failed, passed, warned
+from nixl_efa.nodes.parse import json_object
+from nixl_efa.nodes.run_command import Script
+from nixl_efa.nodes.sections import MISSING
+from nixl_efa.service import drain_node, units
+from nixl_efa.service.model import DRAIN_SECONDS, ROUTER_PORT
+from nixl_efa.service.way import engine_url
+from nixl_efa.times import moment
+
+if TYPE_CHECKING:
+    from nixl_efa.nodes.outputs import Node
+    from nixl_efa.nodes.verify import PairReport
+    from nixl_efa.service.on_nodes import OnNodes, Say, Sections
+
+CHECK = "drain"
+# EC2's user guide recommends 5 seconds (spot-instance-termination-notices).
+EVERY_SECONDS = 5.0
+ASKED_SECONDS, COPY_SECONDS = 300, 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class BlockEnd:
+    """The end of a node's Capacity Block. lead: how long before it EC2 begins to terminate."""
+
+    id: str
+    end: datetime
+    lead: timedelta
+
+    @property
+    def drains(self) -> datetime:
+        """When the node begins to drain."""
+        return self.end - self.lead - drain_node.BEFORE
+
+
+def ends_of(report: PairReport) -> Mapping[str, BlockEnd]:
+    """The ends of the Capacity Blocks, by the name of each node that runs in one."""
+    return {
+        name: BlockEnd(block.id, block.end, lead(block.instance_type))
+        for held in report.held
+        if (block := held.block) is not None and block.end is not None
+        for name in held.nodes
+    }
+
+
+def too_late(ends: Mapping[str, BlockEnd], now: datetime) -> Mapping[str, Finding]:
+    """Why nothing can be started on nodes whose block is about to end."""
+    return {
+        name: failed(
+            CHECK,
+            f"{one.id} ends at {moment(one.end)}, and EC2 begins to terminate at {moment(one.end - one.lead)}: a "
+            "service that starts now would be drained at once.",
+            "`nixl-efa capacity search` finds another block.",
+        )
+        for name, one in ends.items()
+        if one.drains <= now < one.end
+    }
+
+
+def config(nodes: OnNodes, node: Node) -> dict[str, Any]:
+    """A node's /etc/nixl-efa/drain.json; drain_node.py says what its members are."""
+    end = nodes.ends.get(node.name)
+    return {
+        "instance": node.instance_id,
+        "engines": [engine_url(one) for one in nodes.pair.nodes],
+        "own": engine_url(node),
+        "router": f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}",
+        "has_router": node == nodes.router_node,
+        "busy": nodes.engine.BUSY,
+        "limit": DRAIN_SECONDS,
+        "every": EVERY_SECONDS,
+        "block": end
+        and {"id": end.id, "end": end.end.isoformat(timespec="seconds"), "lead": end.lead.total_seconds()},
+    }
+
+
+def arm(nodes: OnNodes) -> list[tuple[str, Finding]]:
+    """Makes every node wait for its own end; a drain that runs is ended. What was found, by the nodes' names."""
+    found, problems = _run(nodes, None, ASKED_SECONDS)
+    return [*problems.items(), *((name, _armed(nodes, name, read)) for name, read in found.items())]
+
+
+def _armed(nodes: OnNodes, name: str, read: Sections) -> Finding:
+    armed, asked, end = read.get("armed", MISSING), read.get("ask", MISSING), nodes.ends.get(name)
+    if armed.code:
+        return failed(
+            CHECK, f"it can't be prepared: {armed.last_line}.", "Is the disk full (`df -h`)? Is systemd well?"
+        )
+    if end is None:
+        return passed(CHECK, "by itself when EC2 warns that the instance ends")
+    told = f"by itself at {moment(end.drains)}, before {end.id} ends, or when EC2 warns earlier"
+    if asked.code:
+        environment = nodes.pair.environment
+        return warned(
+            CHECK,
+            f"{told}. The node can't ask EC2 whether the block was extended: {asked.last_line}.",
+            f"`nixl-efa deploy {environment}` lets the stack's role ask (ec2:DescribeCapacityReservations); a role of "
+            f"your own needs the same. Else start the service again after `nixl-efa capacity extend`.",
+        )
+    return passed(CHECK, f"{told}; the node asks EC2 first whether the block was extended")
+
+
+def drain(nodes: OnNodes, limit: int, say: Say) -> list[tuple[str, Finding]]:
+    """Drains every node now. limit: seconds for what runs. What was found, by the nodes' names."""
+    say(
+        f"Draining {nodes.pair.every_node}: requests have {limit} s to end; then results and logs are copied ..."
+    )
+    asked = {"why": f"asked for by `nixl-efa serve drain {nodes.pair.environment}`", "limit": limit}
+    found, problems = _run(nodes, asked, limit + COPY_SECONDS)
+    lost = {
+        name: failed(
+            CHECK,
+            f"nothing of it is saved: {one.message}",
+            "What it has on its disk is lost with the instance; `nixl-efa serve drain` again if it comes back.",
+        )
+        for name, one in problems.items()
+    }
+    return [*lost.items(), *((name, one) for name, read in found.items() for one in _drained(name, read))]
+
+
+def _drained(name: str, read: Sections) -> tuple[Finding, ...]:
+    armed, printed = read.get("armed", MISSING), read.get("drained", MISSING)
+    told = json_object(printed.text) if printed.code == 0 else None
+    if armed.code or told is None:
+        last = (armed if armed.code else printed).last_line
+        by_hand = f"journalctl -u {units.DRAIN_UNIT}"
+        return (failed(CHECK, f"it did not come to its end: {last}.", "Look at its log.", by_hand),)
+    left = (
+        warned("requests", f"still ran after the limit and were ended, at {told['left']}.", "")
+        if told["left"]
+        else passed("requests", "none is left")
+    )
+    again = f"Mend that, then `nixl-efa serve drain` again copies what is on {name}."
+    wrong = tuple(failed("copy", f"{one}.", again) for one in told["problems"])
+    return (left, *wrong, *(() if wrong else (passed("copy", f"{told['saved']}/"),)))
+
+
+def _run(
+    nodes: OnNodes, now: Mapping[str, Any] | None, seconds: int
+) -> tuple[Mapping[str, Sections], Mapping[str, Finding]]:
+    """drain-node.sh on every node."""
+    program, script = (
+        Path(__file__).with_name(one).read_text(encoding="utf-8")
+        for one in ("drain_node.py", "drain-node.sh")
+    )
+    environment = nodes.pair.environment
+    watch, once = units.watch_unit(environment), units.drain_unit(environment)
+    asked = _packed(json.dumps(now)) if now else ""
+    scripts = {
+        node.name: Script(
+            script,
+            (
+                *map(_packed, (program, json.dumps(config(nodes, node)), watch, once)),
+                asked,
+            ),
+        )
+        for node in nodes.pair.nodes
+    }
+    return nodes.run(scripts, seconds, CHECK)
+
+
+def _packed(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()

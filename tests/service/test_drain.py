@@ -1,0 +1,133 @@
+"""What is told of drains: before a service starts, and when the nodes are drained."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from nixl_efa.capacity.reservation import from_api
+from nixl_efa.findings import Level
+from nixl_efa.nodes.block import Held
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.nodes.verify import PairReport
+from nixl_efa.service import drain
+from nixl_efa.service.drain import BlockEnd
+from nixl_efa.service.engines import ENGINES
+from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
+from nixl_efa.service.on_nodes import OnNodes
+from tests.nodes.stand_in import FakeClock
+from tests.service.pretended import PAIR, Pretended
+
+END = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
+BLOCK = BlockEnd("cr-1", END, timedelta(minutes=30))
+
+
+def on(pair: Pretended, **ends: BlockEnd) -> OnNodes:
+    return OnNodes(PAIR, pair.ask, ENGINES["vllm"], ends=ends)
+
+
+def lines(found: list[tuple[str, Any]]) -> list[str]:
+    return [f"{one.level.value} {one.check} ({where}): {one.line()}" for where, one in found]
+
+
+@pytest.mark.parametrize(
+    ("instance_type", "drains"),
+    # EC2 user guide, capacity-blocks-monitor: EC2's warning comes 40 minutes before the end; it terminates 10 later, in
+    # UltraServers 60 minutes before the end.
+    [("p5.48xlarge", "10:50"), ("p6e-gb200.36xlarge", "10:20")],
+)
+def test_a_node_drains_ten_minutes_before_ec2_terminates_it(instance_type: str, drains: str) -> None:
+    payload: Mapping[str, Any] = {
+        "CapacityReservationId": "cr-1",
+        "InstanceType": instance_type,
+        "ReservationType": "capacity-block",
+        "State": "active",
+        "EndDate": END,
+    }
+    held = Held("cr-1", from_api(payload, "us-east-2"), ("producer",), frozenset(), None)
+    without = Held("", None, ("consumer",), frozenset(), None)
+    [(name, end)] = drain.ends_of(PairReport(PAIR, (), (), held=(held, without))).items()
+    assert (name, f"{end.drains:%H:%M}") == ("producer", drains)
+
+
+@pytest.mark.parametrize(
+    ("now", "late"), [("10:49", False), ("10:50", True), ("11:29", True), ("11:30", False)]
+)
+def test_nothing_is_started_that_would_be_drained_at_once(now: str, late: bool) -> None:
+    found = drain.too_late({"producer": BLOCK}, datetime.fromisoformat(f"2026-12-01T{now}+00:00"))
+    assert [one.message for one in found.values()] == late * [
+        "cr-1 ends at 2026-12-01 11:30 UTC, and EC2 begins to terminate at 2026-12-01 11:00 UTC: a service that starts "
+        "now would be drained at once."
+    ]
+
+
+def test_a_start_too_late_asks_no_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = Pretended(
+        ends={"consumer": BlockEnd("cr-1", FakeClock().now() + timedelta(minutes=35), BLOCK.lead)}
+    )
+    report = pair.start()
+    assert ([where for where, _ in report.found], pair.asked) == (["consumer"], [])
+
+
+def test_each_node_is_told_its_own_end_before_the_engines_start() -> None:
+    pair, given = Pretended(), {}
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        given.update({one: json.loads(base64.b64decode(two.arguments[1])) for one, two in scripts.items()})
+        return pair.ask(scripts, seconds, what)
+
+    found = drain.arm(OnNodes(PAIR, ask, ENGINES["vllm"], ends={"producer": BLOCK}))
+    assert lines(found) == [
+        "PASS drain (producer): by itself at 2026-12-01 10:50 UTC, before cr-1 ends, or when EC2 warns earlier; the "
+        "node asks EC2 first whether the block was extended",
+        "PASS drain (consumer): by itself when EC2 warns that the instance ends",
+    ]
+    assert given["i-p"]["block"] == {"id": "cr-1", "end": "2026-12-01T11:30:00+00:00", "lead": 1800.0}
+    assert (given["i-p"]["own"], given["i-p"]["has_router"]) == ("http://10.0.0.11:8100", False)
+    assert given["i-c"]["block"] is None
+    assert (given["i-c"]["own"], given["i-c"]["has_router"]) == ("http://10.0.0.12:8200", True)
+    pair = Pretended()
+    assert pair.start().ready
+    assert pair.asked.index("drain") < pair.asked.index("start")
+
+
+def test_a_node_that_can_not_ask_ec2_is_told_with_what_to_do() -> None:
+    pair = Pretended(answers={"producer": "An error occurred (UnauthorizedOperation)"})
+    (where, one), _ = drain.arm(on(pair, producer=BLOCK))
+    assert (where, one.level) == ("producer", Level.WARN)
+    assert "The node can't ask EC2 whether the block was extended: An error" in one.message
+    assert "`nixl-efa deploy trial` lets the stack's role ask" in one.remedy
+
+
+def test_a_drain_ends_all_and_says_where_it_is() -> None:
+    pair = Pretended()
+    assert pair.start().ready
+    told: list[str] = []
+    assert lines(drain.drain(on(pair), 60, told.append)) == [
+        "PASS requests (producer): none is left",
+        "PASS copy (producer): s3://b/producer/",
+        "PASS requests (consumer): none is left",
+        "PASS copy (consumer): s3://b/consumer/",
+    ]
+    assert told == ["Draining both nodes: requests have 60 s to end; then results and logs are copied ..."]
+    assert not any(pair.runs(name, ENGINE_UNIT) for name in ("producer", "consumer"))
+    assert not pair.runs("consumer", ROUTER_UNIT)
+    assert pair.start().ready
+
+
+def test_a_drain_with_a_node_that_is_gone_and_one_that_can_not_copy() -> None:
+    pair = Pretended(silent={"producer"})
+    pair.drained["consumer"] = {"left": "http://10.0.0.12:8200", "problems": ["s3://b/x: AccessDenied"]}
+    found = drain.drain(on(pair), 60, lambda _: None)
+    assert lines(found) == [
+        "FAIL drain (producer): nothing of it is saved: i-p: it is not registered. What it has on its disk is lost "
+        "with the instance; `nixl-efa serve drain` again if it comes back.",
+        "WARN requests (consumer): still ran after the limit and were ended, at http://10.0.0.12:8200.",
+        "FAIL copy (consumer): s3://b/x: AccessDenied. Mend that, then `nixl-efa serve drain` again copies what is on "
+        "consumer.",
+    ]

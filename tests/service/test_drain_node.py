@@ -1,0 +1,343 @@
+"""When a node drains by itself, and how: EC2's words in the form of its user guide, the programs by stand-ins."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nixl_efa.service import drain_node, vllm
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_UNIT
+from nixl_efa.service.units import DRAIN_UNIT, WATCH_UNIT
+from tests.records import answer
+
+NOW = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
+# EC2 user guide, spot-instance-termination-notices, and monitoring-instances-status-check_sched (viewing scheduled
+# events by the instance's metadata).
+SPOT = '{"action": "terminate", "time": "2026-12-01T10:02:00Z"}'
+EVENT = {
+    "NotBefore": "1 Dec 2026 10:09:43 GMT",
+    "Code": "instance-retirement",
+    "Description": "The instance is running on degraded hardware",
+    "EventId": "instance-event-0d59937288b749b32",
+    "State": "active",
+}
+URL = "http://10.0.0.11:8100"
+CONFIG: dict[str, Any] = {
+    "instance": "i-a",
+    "engines": [URL, "http://10.0.0.12:8200"],
+    "own": URL,
+    "router": "http://10.0.0.12:8000",
+    "has_router": True,
+    "busy": vllm.BUSY,
+    "limit": 300,
+    "every": 5.0,
+    "block": {"id": "cr-1", "end": "2026-12-01T11:30:00+00:00", "lead": 1800.0},
+}
+ENVIRON = {
+    "AWS_REGION": "us-east-2",
+    "PAIR_ENVIRONMENT": "prod",
+    "PAIR_NODE": "consumer",
+    "PAIR_SCRIPTS_BUCKET": "bucket",
+}
+
+
+class OverError(Exception):
+    """The end of a test of a program that does not end."""
+
+
+@pytest.mark.parametrize(
+    ("spot", "events", "ends"),
+    [
+        ("", "", []),
+        ("", "[]", []),
+        (SPOT, "", ["10:02"]),
+        ("", json.dumps([EVENT]), ["10:09"]),
+        ("", json.dumps([EVENT | {"Code": "system-maintenance"}]), []),
+        ("", json.dumps([EVENT | {"State": "completed"}]), []),
+        # Its time has come, and somebody has started a service since.
+        ("", json.dumps([EVENT | {"NotBefore": "1 Dec 2026 09:59:00 GMT"}]), []),
+        # Something else than the metadata service answers there.
+        ("<html>", "", []),
+        ('{"action": "terminate"}', "", []),
+    ],
+)
+def test_the_words_of_ec2(spot: str, events: str, ends: list[str]) -> None:
+    assert [f"{at:%H:%M}" for at, _ in drain_node.endings(spot, events, NOW)] == ends
+
+
+@pytest.mark.parametrize(
+    ("at", "told", "ending"),
+    [
+        ("10:49:59", ("2026-12-01T11:30:00.000Z", ""), None),
+        ("10:50:00", ("2026-12-01T11:30:00.000Z", ""), "cr-1 ends at 2026-12-01 11:30 UTC"),
+        # Extended meanwhile; an extension that is bought and not paid for does not change the end.
+        ("10:50:00", ("2026-12-02T11:30:00+00:00", ""), None),
+        # No permission, no way to EC2: tried for a minute, then the end counts as it was told.
+        ("10:50:30", ("", "UnauthorizedOperation"), None),
+        (
+            "10:51:00",
+            ("", "UnauthorizedOperation"),
+            "cr-1 ends at 2026-12-01 11:30 UTC; whether it was extended is",
+        ),
+        (
+            "10:51:00",
+            ("None", ""),
+            "cr-1 ends at 2026-12-01 11:30 UTC; whether it was extended is not known: EC2",
+        ),
+        # The block is over, and the node runs: it was stopped, and started in another one.
+        ("11:30:00", ("2026-12-01T11:30:00.000Z", ""), None),
+    ],
+)
+def test_the_end_of_a_block(
+    monkeypatch: pytest.MonkeyPatch, at: str, told: tuple[str, str], ending: str | None
+) -> None:
+    monkeypatch.setattr(drain_node, "run", lambda *_, **__: told)
+    when = datetime.fromisoformat(f"2026-12-01T{at}+00:00")
+    found = drain_node.Block(CONFIG["block"], "us-east-2").ending(when)
+    if ending is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert f"{found[0]:%H:%M}" == "11:00"
+        assert found[1].startswith(ending)
+
+
+def test_ec2_is_asked_when_the_end_counts_and_at_no_other_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    ends, asked = ["2026-12-02T11:30:00.000Z", "2026-12-02T11:30:00.000Z"], []
+
+    def run(*command: str, **_: object) -> tuple[str, str]:
+        asked.append(command)
+        return ends.pop(0), ""
+
+    monkeypatch.setattr(drain_node, "run", run)
+    block = drain_node.Block(CONFIG["block"], "us-east-2")
+    every = (block.ending(NOW + timedelta(minutes=10 * step)) for step in range(6 * 26))
+    ending = next(filter(None, every))
+    assert f"{ending[0]:%d %H:%M}" == "02 11:00"
+    assert len(asked) == 2
+
+
+@pytest.mark.parametrize(("left", "seconds"), [(600, 300), (6000, 300), (120, 60), (10, 5), (-5, 0)])
+def test_half_of_the_time_that_is_left_is_for_what_runs(left: float, seconds: float) -> None:
+    assert drain_node.limit(left, 300) == seconds
+
+
+@pytest.mark.parametrize(
+    ("metadata", "config", "now", "drained"),
+    [
+        ({"spot/instance-action": SPOT}, {}, "10:00:00", ("EC2 takes the instance back (terminate)", 60)),
+        ({"instance-id": "i-a"}, {}, "10:50:00", ("cr-1 ends at 2026-12-01 11:30 UTC", 300)),
+        # The metadata service does not answer at the moment.
+        ({}, {}, "10:50:00", ("cr-1 ends at 2026-12-01 11:30 UTC", 300)),
+        # A disk that was copied to another instance.
+        ({"instance-id": "i-b"}, {}, "10:50:00", None),
+        ({"instance-id": "i-a"}, {"block": None}, "10:50:00", None),
+        ({"instance-id": "i-a"}, {}, "10:49:00", None),
+    ],
+)
+def test_the_watch_drains_when_it_should(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    metadata: dict[str, str],
+    config: dict[str, Any],
+    now: str,
+    drained: tuple[str, float] | None,
+) -> None:
+    commands: list[tuple[str, ...]] = []
+
+    def run(*command: str, **_: object) -> tuple[str, str]:
+        commands.append(command)
+        return "2026-12-01T11:30:00.000Z", ""
+
+    def end(_: float) -> None:
+        raise OverError
+
+    monkeypatch.setattr(drain_node, "ROOT", str(tmp_path))
+    monkeypatch.setattr(drain_node, "metadata", lambda path: metadata.get(path, ""))
+    monkeypatch.setattr(drain_node, "run", run)
+    monkeypatch.setattr(drain_node, "now", lambda: datetime.fromisoformat(f"2026-12-01T{now}+00:00"))
+    monkeypatch.setattr(f"{drain_node.__name__}.time.sleep", end)
+    with pytest.raises(OverError):
+        drain_node.watch(CONFIG | config, ENVIRON)
+    asked = tmp_path / "run/nixl-efa/drain.json"
+    assert (("systemctl", "start", drain_node.DRAIN) in commands) == (drained is not None)
+    if drained is not None:
+        assert json.loads(asked.read_text(encoding="utf-8")) == {"why": drained[0], "limit": drained[1]}
+
+
+@pytest.fixture
+def engine() -> Iterator[Callable[[str], str]]:
+    """An HTTP server with such /metrics: its URL."""
+    servers = []
+
+    def start(text: str) -> str:
+        class Metrics(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                self.send_response(200)
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+        servers.append(ThreadingHTTPServer(("127.0.0.1", 0), Metrics))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{servers[-1].server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+LABELS = '{engine="0",model_name="/models/x"}'
+
+
+@pytest.mark.parametrize(
+    ("lines", "busy"),
+    [
+        ({"num_requests_running": 0.0, "num_requests_waiting": 0.0, "kv_cache_usage_perc": 0.0}, False),
+        ({"num_requests_running": 2.0, "num_requests_waiting": 0.0, "kv_cache_usage_perc": 0.1}, True),
+        ({"num_requests_running": 0.0, "num_requests_waiting": 1.0, "kv_cache_usage_perc": 0.0}, True),
+        # A producer whose answer is over, and whose KV cache nobody has fetched yet.
+        ({"num_requests_running": 0.0, "num_requests_waiting": 0.0, "kv_cache_usage_perc": 0.003}, True),
+    ],
+)
+def test_what_an_engine_still_does(engine: Callable[[str], str], lines: dict[str, float], busy: bool) -> None:
+    others = "\n".join(answer("vllm/metrics-0.32-decode")["after"])
+    text = "\n".join(f"vllm:{name}{LABELS} {value}" for name, value in lines.items())
+    assert bool(drain_node.running(engine(f"{others}\n{text}\n"), vllm.BUSY)) == busy
+
+
+def test_a_node_that_is_gone_does_nothing() -> None:
+    assert drain_node.running("http://127.0.0.1:9", vllm.BUSY) is None
+
+
+class Machine:
+    """A node's programs: what was called in order, and what each prints."""
+
+    def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.calls: list[str] = []
+        self.failing: dict[str, str] = {}
+        self.busy: list[str] = []
+        self.router_ends = True
+        self.root = root
+        self._active = {drain_node.ENGINE, drain_node.ROUTER}
+        monkeypatch.setattr(drain_node, "ROOT", str(root))
+        monkeypatch.setattr(drain_node, "run", self.run)
+        monkeypatch.setattr(drain_node, "running", lambda url, _: float(url in self.busy))
+        monkeypatch.setattr(f"{drain_node.__name__}.subprocess.Popen", self.popen)
+        monkeypatch.setattr(f"{drain_node.__name__}.time.sleep", lambda _: None)
+        monkeypatch.setattr(drain_node, "now", lambda: NOW)
+
+    def popen(self, command: list[str], **_: object) -> Any:
+        self.calls.append(" ".join(command[:3]))
+
+        class Process:
+            def wait(self) -> int:
+                return 0
+
+        return Process()
+
+    def run(self, *command: str, **_: object) -> tuple[str, str]:
+        line = " ".join(command)
+        if command[:2] == ("systemctl", "is-active"):
+            return ("active" if command[2] in self._active else "inactive"), ""
+        self.calls.append(line.rpartition("--unit=")[2] if command[0] == "bash" else " ".join(command[:3]))
+        if command[:2] == ("systemctl", "kill") and self.router_ends:
+            self._active.discard(drain_node.ROUTER)
+        if command[:2] == ("systemctl", "stop"):
+            self._active.discard(command[-1])
+        return "", next((why for part, why in self.failing.items() if part in line), "")
+
+    def drain(self, limit: float = 0.0, **config: Any) -> dict[str, Any]:
+        drain_node.drain(CONFIG | config, {"why": "a test", "limit": limit}, ENVIRON)
+        told: dict[str, Any] = json.loads(
+            (self.root / "var/lib/nixl-efa/drained.json").read_text(encoding="utf-8")
+        )
+        return told
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    results = tmp_path / "opt/nixl-efa/results"
+    results.mkdir(parents=True)
+    (results / "row.csv").write_text("1\n", encoding="utf-8")
+    return Machine(tmp_path, monkeypatch)
+
+
+def test_a_drain_in_order(machine: Machine) -> None:
+    (machine.root / "run/nixl-efa").mkdir(parents=True)
+    (machine.root / "run/nixl-efa/proven.json").touch()
+    told = machine.drain(30)
+    place = "s3://bucket/nixl-efa-drain/prod/consumer/20261201T100000Z"
+    assert told == {"at": "20261201T100000Z", "why": "a test", "saved": place, "left": "", "problems": []}
+    refused, early, router, late, *logs, boot, engine = machine.calls
+    assert (refused, early, router) == (
+        "systemctl kill --signal=TERM",
+        "aws s3 sync",
+        "systemctl stop nixl-efa-router.service",
+    )
+    assert (late, boot) == ("aws s3 sync", "systemctl disable --now")
+    assert engine == f"systemctl stop {drain_node.ENGINE}"
+    assert [one.partition(" ")[0] for one in sorted(logs)] == sorted(drain_node.UNITS.values())
+    assert not (machine.root / "run/nixl-efa/proven.json").exists()
+
+
+def test_at_the_limit_what_runs_is_told_and_the_router_is_killed(machine: Machine) -> None:
+    machine.busy, machine.router_ends = [URL], False
+    assert machine.drain()["left"] == f"{URL}, http://10.0.0.12:8000"
+    router = machine.calls.index("systemctl kill --signal=KILL")
+    assert router < machine.calls.index(f"systemctl stop {drain_node.ENGINE}")
+
+
+@pytest.mark.parametrize(
+    ("failing", "problem"),
+    [
+        ({"s3 sync": "AccessDenied"}, "/opt/nixl-efa/results: AccessDenied"),
+        ({"router.log.gz": "AccessDenied"}, "consumer/20261201T100000Z/router.log.gz: AccessDenied"),
+        ({f"stop {drain_node.ENGINE}": "timed out"}, "nixl-efa-engine.service does not end: timed out"),
+    ],
+)
+def test_what_fails_keeps_nothing_else_from_being_done(
+    machine: Machine, failing: dict[str, str], problem: str
+) -> None:
+    machine.failing = failing
+    [told] = machine.drain()["problems"]
+    assert told.endswith(problem)
+    assert len(machine.calls) == 10
+
+
+def test_a_node_without_the_router_is_taken_off_its_list(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def post(request: Any, timeout: float) -> Any:
+        asked.append((request.get_method(), request.full_url))
+        raise ConnectionRefusedError  # the router has ended: nothing new comes either way
+
+    monkeypatch.setattr(drain_node._DIRECTLY, "open", post)
+    assert machine.drain(has_router=False)["problems"] == []
+    assert asked == [
+        ("POST", "http://10.0.0.12:8000/remove_worker?url=http%3A%2F%2F10.0.0.11%3A8100"),
+    ]
+    assert not any("router" in one for one in machine.calls if one.startswith("systemctl"))
+
+
+def test_the_units_have_the_names_of_the_services() -> None:
+    ours = (
+        drain_node.ENGINE,
+        drain_node.ROUTER,
+        drain_node.BOOT,
+        drain_node.UNITS["watch"],
+        drain_node.DRAIN,
+    )
+    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, WATCH_UNIT, DRAIN_UNIT)
