@@ -12,6 +12,7 @@ from typing import Any
 from nixl_efa.failure import BadInput
 from nixl_efa.service.model import BY_TCP, NO_TRANSFER, PLANNED
 from nixl_efa.settings.names import did_you_mean
+from nixl_efa.times import span
 
 UNIFIED, BASELINE, EFA, TCP = "unified", "baseline", "efa", "tcp"
 # What the engines of a layer do with KV caches. In the order in which the layers are measured: engines are started
@@ -25,6 +26,8 @@ _KEYS = (*_REQUIRED, *DEFAULTS)
 # What a run takes even with the smallest model on the fastest machine: the start of engines; the start of the load
 # tool; an output token of each of the requests that are under way at the same time.
 LEAST_START, LEAST_ROW, LEAST_TOKEN = timedelta(minutes=1), timedelta(seconds=10), timedelta(milliseconds=5)
+# How long a row may run; more than any engine takes of anything.
+LONGEST_ROW, MOST = timedelta(hours=6), 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,19 +99,29 @@ def _rows(table: Mapping[str, Any]) -> tuple[list[Row], list[str]]:
     values: dict[str, list[Any]] = {}
     for key in _KEYS:
         given = table.get(key, DEFAULTS.get(key, []))
-        values[key] = list(dict.fromkeys(given)) if isinstance(given, list) else [given]
+        values[key] = given if isinstance(given, list) else [given]
         wrong += [why for one in values[key] if (why := _fault(key, one))]
         if key in table and not values[key]:
             wrong.append(f"{key} is an empty list.")
     if wrong:
         return [], wrong
-    rows = [Row(**dict(zip(_KEYS, one, strict=True))) for one in product(*values.values())]
+    # A baseline is the same for all lengths of answers.
+    rows = list(
+        dict.fromkeys(
+            _of_layer(Row(**dict(zip(_KEYS, one, strict=True)))) for one in product(*values.values())
+        )
+    )
     wrong = [
         f"{one.requests} requests can't be {one.concurrency} at a time: give requests of at least the concurrency."
         for one in rows
         if one.requests < one.concurrency
     ]
-    return [] if wrong else [_of_layer(one) for one in rows], list(dict.fromkeys(wrong))
+    wrong += [
+        f"{one.name} takes at least {span(one.least)}, and a row may run {span(LONGEST_ROW)}: give fewer requests."
+        for one in rows
+        if one.least > LONGEST_ROW
+    ]
+    return [] if wrong else rows, list(dict.fromkeys(wrong))
 
 
 def _fault(key: str, value: object) -> str:
@@ -117,12 +130,13 @@ def _fault(key: str, value: object) -> str:
         meant = did_you_mean(value, TRANSFER) if isinstance(value, str) else ""
         return (
             ""
-            if value in TRANSFER
+            if isinstance(value, str) and value in TRANSFER
             else f"layer {value!r} is none. {meant or 'Give ' + ', '.join(TRANSFER) + '.'}"
         )
     least = 0 if key == "seed" else 1
-    is_right = isinstance(value, int) and not isinstance(value, bool) and value >= least
-    return "" if is_right else f"{key} is {value!r}: give whole numbers of at least {least}."
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        return f"{key} is {value!r}: give whole numbers of at least {least}."
+    return f"{key} is {value}: give at most {MOST}." if value > MOST else ""
 
 
 def _of_layer(row: Row) -> Row:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from nixl_efa.bench import results
-from nixl_efa.bench.plan import BASELINE, TRANSFER, UNIFIED, Row
+from nixl_efa.bench.plan import BASELINE, LONGEST_ROW, TRANSFER, UNIFIED, Row
 from nixl_efa.bench.results import Result, Setup
 from nixl_efa.clock import Clock
 from nixl_efa.findings import Finding, Level, failed, warned
@@ -22,9 +22,8 @@ from nixl_efa.service.on_nodes import OnNodes, Say
 from nixl_efa.service.way import Way, engine_url, way_by
 from nixl_efa.settings.parts import CONSUMER, PRODUCER
 
-# The unit in which the load tool runs, so that it can be ended; how long a row may run.
+# The unit in which the load tool runs, so that it can be ended.
 UNIT = "nixl-efa-bench.service"
-ROW_SECONDS = 6 * 3600
 _END = (
     f"output=$(systemctl stop {UNIT} 2>&1)\n"
     "printf '@@ begin ended\\n%s\\n@@ end ended %s\\n' \"$output\" $?\n"
@@ -132,7 +131,9 @@ def _row(one: Measurement, row: Row, outcome: Outcome) -> bool:
             seed=zlib.crc32(row.name.encode()),
         ),
     }
-    documents, problems = one.nodes.python(engine.program(), {node.name: given}, ROW_SECONDS, "measurement")
+    documents, problems = one.nodes.python(
+        engine.program(), {node.name: given}, int(LONGEST_ROW.total_seconds()), "measurement"
+    )
     outcome.found += [(row.name, problem) for problem in problems.values()]
     for document in documents.values():
         found, finding = _judged(one, row, document)

@@ -60,6 +60,15 @@ def test_the_baseline_ends_with_the_first_token() -> None:
     assert row == Row("baseline", 1024, 4, 1, 40, 0)
 
 
+def test_a_baseline_is_measured_once_for_answers_of_several_lengths() -> None:
+    text = (
+        TABLE.replace('"unified"', '"baseline"').replace("[1024, 4096]", "1024")
+        + "output_tokens = [16, 64]\n"
+    )
+    rows = [(one.layer, one.output_tokens) for one in plan.read(text, "t.toml")]
+    assert rows == [("baseline", 1), ("efa", 16), ("efa", 64)]
+
+
 def test_how_long_rows_take_at_least() -> None:
     rows = plan.read(TABLE, "t.toml")
     # 40 requests, 4 at a time, 128 tokens of 5 ms each.
@@ -92,6 +101,17 @@ def test_how_long_rows_take_at_least() -> None:
         (
             TABLE.replace("= 4\n", "= 64\n"),
             "[[rows]] 1: 40 requests can't be 64 at a time: give requests of at least the concurrency.",
+        ),
+        # What can't be in a set.
+        (TABLE.replace('"efa"', '["efa"]'), "[[rows]] 1: layer ['efa'] is none."),
+        (
+            TABLE.replace("[1024, 4096]", "{a = 1}"),
+            "[[rows]] 1: prompt_tokens is {'a': 1}: give whole numbers",
+        ),
+        (TABLE.replace("1024", "9" * 30), f"[[rows]] 1: prompt_tokens is {'9' * 30}: give at most 10000000."),
+        (
+            TABLE.replace("= 40", "= 9999999"),
+            "[[rows]] 1: unified-p4096-c4-o128-n9999999-s0 takes at least 18 d 12 h, and a row may run 6 h",
         ),
         (TABLE + TABLE, "t.toml: efa-p1024-c4-o128-n40-s0 is there more than once."),
     ],
