@@ -50,10 +50,13 @@ def bench(
     the end the service is put back. Rows that were measured are not measured again, so the same command goes on after
     Ctrl-C. Exits with 1 unless every row has a result.
     """
+    from dataclasses import replace
+
     from nixl_efa.bench import plan, results, run, tracking
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.cli.serve import nodes_of
     from nixl_efa.clock import clock_of
+    from nixl_efa.service.model import PLANNED, service_of
     from nixl_efa.service.status import told_service
     from nixl_efa.service.way import EFA
 
@@ -72,6 +75,12 @@ def bench(
             f"{table} has the layer efa, and the nodes of {environment} have no EFA: take tcp."
         )
     router = seen[nodes.router_node.name].router if nodes.router_node.name in seen else None
+    # A measurement that was killed has left the engines of its layer: the service is still the one for users.
+    left_over = any(
+        one.service and (told := service_of(dict(one.service))) and told.transfer != PLANNED
+        for one in seen.values()
+    )
+    service = replace(service, transfer=PLANNED)
     where = folder or project_folder() / "measurements" / environment
     clock = clock_of(os.environ)
     one = run.Measurement(
@@ -80,7 +89,7 @@ def bench(
         planned=planned,
         way=way,
         folder=where,
-        runs=router is not None and router.is_up,
+        runs=left_over or (router is not None and router.is_up),
         clock=clock,
         say=output.say,
         done=lambda found: output.say(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from tests.nodes.conftest import aws, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.printed import ROOT
 from tests.service.conftest import OVER_EFA, OVER_TCP
-from tests.service.pretended import PAIR, Pretended
+from tests.service.pretended import PAIR, SERVICE, Pretended
 
 __all__ = ["aws", "project", "run"]
 
@@ -125,6 +126,20 @@ def test_ctrl_c_says_what_is_kept_and_how_to_go_on(pair: Pretended, run: Run) ->
     assert "The same command measures the others" in err
     assert pair.status().ready
     assert "1 row of 2 to measure on prod" in run("bench", "prod", "t.toml", "--yes")[2]
+
+
+@pytest.mark.parametrize("transfer", ["none", "tcp"])
+def test_after_a_measurement_that_was_killed_its_rows_are_known_and_the_service_comes_back(
+    pair: Pretended, run: Run, transfer: str
+) -> None:
+    """The engines of its layer still run, and the nodes name them as the service."""
+    assert run("bench", "prod", "t.toml", "--yes")[0] == 0
+    pair.start(replace(SERVICE, transfer=transfer))
+    (next(Path("measurements/prod").glob("tcp-*.json"))).unlink()
+    code, _, err = run("bench", "prod", "t.toml", "--yes")
+    assert (code, "1 row of 2 to measure on prod" in err) == (0, True), err
+    assert pair.status().ready
+    assert json.loads(pair.services["consumer"]) == json.loads(SERVICE.text)
 
 
 def test_the_document_has_the_members_of_the_page(pair: Pretended, run: Run) -> None:
