@@ -96,12 +96,14 @@ def bench(
             f"  {found.measured.answered} requests in {found.measured.seconds:.1f} s"
         ),
     )
-    left = [row for row in rows if row not in results.read(where, one.setup, rows, nodes.engine)]
+    earlier = results.read(where, one.setup, rows, nodes.engine)
+    left = [row for row in rows if row not in earlier]
+    # Before anything is stopped: a folder that can't be written would be found after the first row.
+    _write_page(one, environment, rows, earlier)
     if left:
         _ask(one, environment, left, len(rows), by_aws, yes=yes)
     outcome = run.Outcome()
     try:
-        where.mkdir(parents=True, exist_ok=True)
         run.measure(one, rows, outcome)
     except OSError as error:
         raise output.Failure(f"{where} can't be written: {error.strerror}.") from error
@@ -159,16 +161,10 @@ def _tell(
 ) -> None:
     """The table or the document, the page and MLflow."""
     from nixl_efa.bench import tracking
-    from nixl_efa.bench.page import page
     from nixl_efa.bench.text import COLUMNS, cells
-    from nixl_efa.files import put
 
     found = [outcome.results[row] for row in rows if row in outcome.results]
-    path = one.folder / "index.html"
-    try:
-        put(path, page(environment, one.service, found, len(rows)))
-    except OSError as error:
-        raise output.Failure(f"{path} can't be written: {error.strerror}.") from error
+    path = _write_page(one, environment, rows, outcome.results)
     if as_json:
         output.print_json("bench", document(one, environment, rows, outcome, path))
     else:
@@ -185,6 +181,20 @@ def _tell(
             [(f"{file.stem} {each.at:%Y-%m-%dT%H:%M:%SZ}", file, _body(one, each)) for file, each in files],
         )
         output.say(f"{counted(logged, 'row')} logged to {server}, {len(found) - logged} were there.")
+
+
+def _write_page(one: Measurement, environment: str, rows: Sequence[Row], known: Mapping[Row, Result]) -> Path:
+    """The page of the rows that have a result, in the table's order; Failure if it can't be written."""
+    from nixl_efa.bench.page import page
+    from nixl_efa.files import put
+
+    path = one.folder / "index.html"
+    try:
+        one.folder.mkdir(parents=True, exist_ok=True)
+        put(path, page(environment, one.service, [known[row] for row in rows if row in known], len(rows)))
+    except OSError as error:
+        raise output.Failure(f"{path} can't be written: {error.strerror}.") from error
+    return path
 
 
 def _body(one: Measurement, found: Result) -> Mapping[str, Any]:

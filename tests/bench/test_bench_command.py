@@ -105,6 +105,21 @@ def test_nothing_begins_unless_somebody_agrees(
     assert run("bench", "prod", "t.toml")[0] == 0
 
 
+def test_a_folder_that_can_t_be_written_is_told_before_an_engine_is_stopped(
+    pair: Pretended, run: Run
+) -> None:
+    Path("file").write_text("", encoding="utf-8")
+    Path("taken/index.html").mkdir(parents=True)
+    for folder in ("file/results", "taken"):
+        pair.asked.clear()
+        code, _, err = run("bench", "prod", "t.toml", "--yes", "--to", folder)
+        assert (code, f"{folder}/index.html can't be written: " in err, set(pair.asked)) == (
+            1,
+            True,
+            {"look"},
+        )
+
+
 def test_a_row_without_a_result_ends_with_1_and_is_named(pair: Pretended, run: Run) -> None:
     pair.measured[1] = {"error": "ValueError: too long"}
     code, out, _ = run("bench", "prod", "t.toml", "--yes")
