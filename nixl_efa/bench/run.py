@@ -78,7 +78,7 @@ def measure(one: Measurement, rows: Sequence[Row], outcome: Outcome) -> None:
     left = [row for row in rows if row not in earlier]
     if not left:
         return
-    running = ""
+    running, stays = "", False
     try:
         for transfer, group in groupby(left, lambda row: TRANSFER[row.layer]):
             running = ""
@@ -107,10 +107,14 @@ def measure(one: Measurement, rows: Sequence[Row], outcome: Outcome) -> None:
                     return
     except KeyboardInterrupt:
         one.say("Ending the row that is under way. A second Ctrl-C leaves the service as it is then.")
-        one.nodes.run({one.nodes.router_node.name: Script(_END)}, 300, "end")
+        try:
+            one.nodes.run({one.nodes.router_node.name: Script(_END)}, 300, "end")
+        except KeyboardInterrupt:
+            stays = True
+            raise
         raise
     finally:
-        outcome.found += _put_back(one, running)
+        outcome.found += [] if stays else _put_back(one, running)
 
 
 def _row(one: Measurement, row: Row, outcome: Outcome) -> bool:

@@ -11,7 +11,7 @@ from nixl_efa.nodes import block
 from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import before, proof
 from nixl_efa.service.engine import Activity
-from nixl_efa.service.model import ROUTER_METRICS_PORT, ROUTER_PORT, Service, service_of
+from nixl_efa.service.model import PLANNED, ROUTER_METRICS_PORT, ROUTER_PORT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Seen
 from nixl_efa.service.run import Report
 from nixl_efa.service.way import engine_url
@@ -57,6 +57,17 @@ def status(nodes: OnNodes, by_aws: PairReport) -> Status:
     if report.service is None and any(one.engine.is_up for one in seen.values()):
         again = f"`nixl-efa serve start {report.environment} --model MODEL` starts it again."
         report.add("", warned("proof", "no node names its service: a start has ended half-way.", again))
+    kinds = {
+        name: found.transfer
+        for name, one in seen.items()
+        if one.engine.is_up and one.service and (found := service_of(dict(one.service)))
+    }
+    if measured := [name for name, kind in kinds.items() if kind != PLANNED]:
+        message = f"{listed(measured)} has the engine of a measurement, not the one for users."
+        again = (
+            "`nixl-efa bench` puts the service back at its end; if it was killed, start the service again."
+        )
+        report.add("", warned("service", message, again))
     router = seen.get(nodes.router_node.name)
     if router is not None and router.router is not None and report.service is not None:
         report.url = f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}"

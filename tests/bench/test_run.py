@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,29 @@ def test_after_an_interrupt_in_any_row_the_rest_is_measured_and_nothing_twice(
     assert (failures(outcome), len(outcome.results)) == ([], len(ROWS))
     assert pair.asked.count("measurement") == len(ROWS) - number
     assert len(list(tmp_path.iterdir())) == len(ROWS)
+
+
+def test_engines_of_a_measurement_are_not_told_as_ready(pair: Pretended) -> None:
+    for transfer in ("none", "tcp"):
+        assert pair.start(replace(SERVICE, transfer=transfer)).ready
+        status = pair.status()
+        assert not status.ready
+        assert any("has the engine of a measurement" in one.message for _, one in status.found)
+    assert pair.start().ready
+    assert pair.status().ready
+
+
+def test_a_second_interrupt_leaves_the_service_as_it_is(pair: Pretended, tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    def interrupt() -> None:
+        asked[:] = pair.asked
+        raise KeyboardInterrupt
+
+    pair.before["measurement", 0] = pair.before["end", 0] = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        measured(pair, tmp_path)
+    assert pair.asked == asked
 
 
 @pytest.mark.parametrize("step", [("start", 0), ("look", 1), ("proof", 0), ("start", 2), ("measurement", 1)])
