@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,8 +56,14 @@ def log(uri: str, experiment: str, rows: Iterable[tuple[str, Path, Mapping[str, 
                 _log(client, where, name, path, body)
                 count += 1
     except (MlflowException, OSError) as error:
-        raise Failure(f"MLflow at {uri} can't be written: {error}. The rows' files are kept.") from error
+        message = f"MLflow at {uri} can't be written: {error}. The rows' files are kept."
+        raise Failure(without_password(message)) from error
     return count
+
+
+def without_password(text: str) -> str:
+    """A text whose URLs name no user: MLFLOW_TRACKING_URI may have a password, and MLflow's own errors repeat it."""
+    return re.sub(r"://[^/\s]*@", "://", text)
 
 
 def _log(client: Any, where: str, name: str, path: Path, body: Mapping[str, Any]) -> None:

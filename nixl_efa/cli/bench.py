@@ -180,7 +180,9 @@ def _tell(
             f"nixl-efa-{environment}",
             [(f"{file.stem} {each.at:%Y-%m-%dT%H:%M:%SZ}", file, _body(one, each)) for file, each in files],
         )
-        output.say(f"{counted(logged, 'row')} logged to {server}, {len(found) - logged} were there.")
+        output.say(
+            f"{counted(logged, 'row')} logged to {tracking.without_password(server)}, {len(found) - logged} were there."
+        )
 
 
 def _write_page(one: Measurement, environment: str, rows: Sequence[Row], known: Mapping[Row, Result]) -> Path:

@@ -93,6 +93,15 @@ def test_a_server_that_can_t_be_reached_is_one_message(environ: dict[str, str]) 
     assert told.endswith("The rows' files are kept.")
 
 
+def test_a_password_in_the_server_s_url_is_in_no_message() -> None:
+    told = tracking.without_password(
+        "MLflow at http://me:p@ss@10.0.0.9:5000/x: http://me:p@ss@10.0.0.9:5000/y"
+    )
+    assert told == "MLflow at http://10.0.0.9:5000/x: http://10.0.0.9:5000/y"
+    arn = "arn:aws:sagemaker:us-east-2:111122223333:mlflow-tracking-server/x"
+    assert tracking.without_password(arn) == arn
+
+
 def test_figures_become_metrics_by_their_names() -> None:
     told = tracking.numbers({"a": 1, "b": {"p50": 2.5}, "c": None, "d": "x", "e": True})
     assert told == {"a": 1.0, "b.p50": 2.5}
