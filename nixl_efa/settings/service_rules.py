@@ -38,7 +38,8 @@ def _length(facts: Facts) -> Iterator[Finding]:
     if service is None or not service.start_at_boot:
         return
     flags = (*service.flags, *service.producer_flags, *service.consumer_flags)
-    length = sum(map(len, (service.model, *flags)))
+    # As they are in the user data: beyond ASCII, service.json has them escaped.
+    length = sum(len(one.encode("ascii", "backslashreplace")) for one in (service.model, *flags))
     if length > MOST_AT_BOOT:
         source = within(facts.source("service"), ".start_at_boot")
         yield facts.fault(

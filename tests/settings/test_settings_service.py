@@ -96,6 +96,14 @@ SAID: list[tuple[str, list[str]]] = [
         ],
     ),
     (f'{QWEN}flags = ["--x", "{"x" * 1000}"]', []),
+    (
+        f'{QWEN}start_at_boot = true\nflags = ["--x", "{"漢" * 333}"]',
+        [
+            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 2015 "
+            "characters, and the nodes' user data has room for 1000. Put long values into a file on the nodes that a "
+            "flag names, or leave start_at_boot out."
+        ],
+    ),
 ]
 
 
