@@ -17,13 +17,15 @@ from nixl_efa.findings import Finding, Level, failed, warned
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.service import run as service_run
-from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_PORT, ROUTER_UNIT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Say
 from nixl_efa.service.way import Way, engine_url, way_by
 from nixl_efa.settings.parts import CONSUMER, PRODUCER
 
 # The unit in which the load tool runs, so that it can be ended.
 UNIT = "nixl-efa-bench.service"
+# The load tool is ended so long before Run Command gives it up, so that it is told.
+_SPARE_SECONDS = 120
 _END = (
     f"output=$(systemctl stop {UNIT} 2>&1)\n"
     "printf '@@ begin ended\\n%s\\n@@ end ended %s\\n' \"$output\" $?\n"
@@ -100,10 +102,11 @@ def measure(one: Measurement, rows: Sequence[Row], outcome: Outcome) -> None:
                     if each.level is not Level.PASS
                 ]
                 continue
-            running = transfer
+            running, begun = transfer, _engines(one)
             for row in chosen:
                 one.say(f"Measuring {row.name}, {len(outcome.results) + 1} of {len(rows)} ...")
-                if not _row(one, row, outcome):
+                if not _row(one, row, begun, outcome, warm_up=row is chosen[0]):
+                    running = ""
                     return
     except KeyboardInterrupt:
         one.say("Ending the row that is under way. A second Ctrl-C leaves the service as it is then.")
@@ -117,8 +120,28 @@ def measure(one: Measurement, rows: Sequence[Row], outcome: Outcome) -> None:
         outcome.found += [] if stays else _put_back(one, running)
 
 
-def _row(one: Measurement, row: Row, outcome: Outcome) -> bool:
-    """Measures a row; False if the node does not answer, so that nothing more can be measured."""
+def _engines(one: Measurement) -> dict[str, tuple[str, str]]:
+    """Of each node that answers: systemd's id of its engine's start, and how KV caches go there."""
+    seen, _ = one.nodes.look()
+    return {
+        name: (each.engine.invocation, told.transfer)
+        for name, each in seen.items()
+        if each.service and (told := service_of(dict(each.service)))
+    }
+
+
+def _row(
+    one: Measurement,
+    row: Row,
+    begun: Mapping[str, tuple[str, str]],
+    outcome: Outcome,
+    *,
+    warm_up: bool,
+) -> bool:
+    """Measures a row; False if nothing more can be measured: the node does not answer, or the engines are others.
+
+    begun: the engines that were started for the row's layer. warm_up: an engine's first request takes longer.
+    """
     node, engine = one.nodes.router_node, one.nodes.engine
     given = {
         "own": engine_url(node),
@@ -126,6 +149,8 @@ def _row(one: Measurement, row: Row, outcome: Outcome) -> bool:
         "engines": _counted(one, row),
         "address": one.nodes.pair.of_role(PRODUCER)[0].private_ip,
         "unit": UNIT,
+        "seconds": int(LONGEST_ROW.total_seconds()) - _SPARE_SECONDS,
+        "warm_up": warm_up,
         "load": engine.load(
             prompt_tokens=row.prompt_tokens,
             output_tokens=row.output_tokens,
@@ -139,6 +164,13 @@ def _row(one: Measurement, row: Row, outcome: Outcome) -> bool:
         engine.program(), {node.name: given}, int(LONGEST_ROW.total_seconds()), "measurement"
     )
     outcome.found += [(row.name, problem) for problem in problems.values()]
+    # Somebody else's start, or an engine that has ended and was started again, would count as this layer.
+    if documents and _engines(one) != begun:
+        environment = one.nodes.pair.environment
+        message = "an engine was started again while the row was measured, by itself or by somebody else."
+        remedy = f"`nixl-efa serve logs {environment}` tells why; the next run measures the row again."
+        outcome.found.append((row.name, failed("engines", message, remedy)))
+        return False
     for document in documents.values():
         found, finding = _judged(one, row, document)
         if finding is not None:

@@ -18,7 +18,8 @@ stdout is one JSON document, in which `proofs` has one of each producer, or of t
 Prompts are tokens by chance, new in each run, so that no engine has them in a cache.
 To measure:
   own          as above; url: whom vLLM's own load tool asks; load: its flags
-  unit         of systemd, in which it runs, so that it can be ended
+  unit         of systemd, in which it runs, so that it can be ended; seconds: after which it is
+  warm_up      whether one request goes before, which is not counted
   engines      URLs whose metrics count; address: to which the IP interface leads whose bytes are counted
 stdout: error (empty: none), seconds, result (what the tool has written, but for its lists), and what was counted
 meanwhile: metrics (name and label, of all engines together), counters (as above).
@@ -287,6 +288,9 @@ def measured(given: dict[str, Any]) -> dict[str, Any]:
     url, urls, address = given["url"], given["engines"], given["address"]
     try:
         served = ask("models", f"{given['own']}/v1/models")["data"][0]
+        if given["warm_up"]:
+            ask("warm-up", f"{url}/v1/completions", Prompts(given["own"], 0).new())
+            time.sleep(COUNT_SECONDS)  # it is counted with the engine's next step
         before, seen = samples(urls), counters(address)
     except ProofError as error:
         return {"error": str(error)}
@@ -295,6 +299,7 @@ def measured(given: dict[str, Any]) -> dict[str, Any]:
         told = f"{folder}/result.json"
         command = [
             *("systemd-run", "--quiet", "--wait", "--collect", "--pipe", f"--unit={given['unit']}"),
+            f"--property=RuntimeMaxSec={given['seconds']}",
             *environment(),
             # A proxy is for the hub, whose files are there by now.
             *("--setenv=no_proxy=*", "--setenv=HF_HUB_OFFLINE=1"),
@@ -307,6 +312,8 @@ def measured(given: dict[str, Any]) -> dict[str, Any]:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
         seconds = round(time.monotonic() - begun, 3)
         lines = [one.strip() for one in (done.stderr or done.stdout).splitlines() if one.strip()]
+        if seconds >= given["seconds"]:
+            return {"error": f"it has not ended after {given['seconds']} s"}
         if done.returncode or not os.path.exists(told):
             return {"error": "".join(lines[-1:]) or f"exit code {done.returncode}"}
         with open(told, encoding="utf-8") as file:

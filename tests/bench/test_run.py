@@ -72,6 +72,7 @@ def test_every_layer_is_measured_at_its_place_and_the_service_is_as_it_was(
     assert len(list(tmp_path.iterdir())) == len(ROWS)
     seeds = [one["load"][one["load"].index("--seed") + 1] for one in pair.loads]
     assert len(set(seeds)) == len(ROWS)
+    assert [one["warm_up"] for one in pair.loads] == [True, False, True, False, True, False, False, False]
 
 
 def test_nothing_is_touched_when_every_row_has_its_result(pair: Pretended, tmp_path: Path) -> None:
@@ -168,6 +169,26 @@ def test_a_measurement_that_somebody_else_runs_is_named(pair: Pretended, tmp_pat
     }
     (first, *_) = failures(measured(pair, tmp_path))
     assert "`nixl-efa run trial consumer -- systemctl stop nixl-efa-bench.service` ends it." in first[1]
+
+
+@pytest.mark.parametrize("transfer", ["planned", "none"])
+@pytest.mark.parametrize("number", [0, 3, 7])
+def test_a_row_during_which_engines_were_started_again_has_no_result_and_the_service_is_proven_at_the_end(
+    pair: Pretended, tmp_path: Path, number: int, transfer: str
+) -> None:
+    """By themselves, or by another measurement."""
+
+    def again() -> None:
+        pair.services["consumer"] = replace(SERVICE, transfer=transfer).text
+        pair.begin("consumer", ENGINE_UNIT)
+
+    pair.before["measurement", number] = again
+    outcome = measured(pair, tmp_path)
+    assert [about for about, _ in failures(outcome)] == [ROWS[number].name]
+    assert "was started again while the row was measured" in failures(outcome)[0][1]
+    assert list(outcome.results) == list(ROWS[:number])
+    assert len(list(tmp_path.iterdir())) == number
+    assert pair.status().ready
 
 
 def test_a_layer_that_does_not_start_leaves_the_others(pair: Pretended, tmp_path: Path) -> None:

@@ -198,7 +198,15 @@ def command(folder: Path, name: str, script: str) -> None:
 RESULT = {"completed": 3, "duration": 1.5, "latencies": [0.1, 0.2, 0.3]}
 
 
-def measured(consumer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> dict[str, Any]:
+def measured(
+    consumer: str,
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    *,
+    warm_up: bool = False,
+    seconds: int = 600,
+) -> dict[str, Any]:
     """What the program tells with a systemd that does what the script says, and writes down its words."""
     command(folder, "systemd-run", f'printf "%s\\n" "$@" >{folder}/words\n{script}')
     command(folder, "systemctl", 'echo "HOME=/root HF_HOME=/opt/hub"')
@@ -211,6 +219,8 @@ def measured(consumer: str, folder: Path, monkeypatch: pytest.MonkeyPatch, scrip
         "engines": [consumer, consumer],
         "address": "127.0.0.1",
         "unit": "nixl-efa-bench.service",
+        "seconds": seconds,
+        "warm_up": warm_up,
         "load": ["--num-prompts", "3"],
     }
     return vllm_prove.main(given)
@@ -232,6 +242,7 @@ def test_the_load_tool_runs_in_a_unit_and_what_it_wrote_is_told_with_what_moved_
     assert told["counters"].startswith("net/lo")
     words = (tmp_path / "words").read_text(encoding="utf-8").splitlines()
     assert words[:5] == ["--quiet", "--wait", "--collect", "--pipe", "--unit=nixl-efa-bench.service"]
+    assert "--property=RuntimeMaxSec=600" in words
     assert {"--setenv=HF_TOKEN", "--setenv=HF_HOME", "--setenv=no_proxy=*"} <= set(words)
     assert not [one for one in words if "hf_secret" in one]
     after = words[words.index("bench") - 1 :]
@@ -254,6 +265,24 @@ def test_a_load_tool_that_fails_tells_its_last_line(
     with Server([text("a")]) as consumer:
         assert measured(consumer, tmp_path, monkeypatch, script) == {"error": said}
     assert measured(consumer, tmp_path, monkeypatch, script)["error"].startswith("no answer from ")
+
+
+def test_a_load_tool_that_was_ended_by_its_time_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server([text("a")]) as consumer:
+        told = measured(consumer, tmp_path, monkeypatch, "exit 1", seconds=0)
+    assert told == {"error": "it has not ended after 0 s"}
+
+
+def test_a_request_that_warms_up_goes_before_and_must_be_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Server([ERROR]) as consumer:
+        told = measured(consumer, tmp_path, monkeypatch, "exit 1", warm_up=True)
+    # The router of this test is not there.
+    assert told["error"].startswith("no answer from http://127.0.0.1:8000/v1/completions")
+    assert not (tmp_path / "words").exists()
 
 
 def test_counters_that_have_moved() -> None:
