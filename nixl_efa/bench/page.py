@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from nixl_efa.bench.plan import TRANSFER
+from nixl_efa.bench.plan import TRANSFER, Row
 from nixl_efa.bench.results import Result
 from nixl_efa.bench.text import COLUMNS, cells
 from nixl_efa.capacity.calendar.markup import document, table
@@ -64,14 +64,8 @@ PLOTS = (
 
 def page(environment: str, service: Service, results: Sequence[Result], rows: int) -> str:
     """The page. results: in the order of the table; rows: how many it has."""
-    concurrencies = sorted({one.row.concurrency for one in results})
     sections = [
-        (
-            f"plots-{concurrency}",
-            f"{concurrency} at a time",
-            _plots([one for one in results if one.row.concurrency == concurrency]),
-        )
-        for concurrency in concurrencies
+        (f"plots-{number}", title, _plots(group)) for number, (title, group) in enumerate(_groups(results))
     ]
     sections.append(("rows", "All rows", _rows(results)))
     last = max((one.at for one in results), default=None)
@@ -91,6 +85,25 @@ def page(environment: str, service: Service, results: Sequence[Result], rows: in
         "A percentile of a KV cache's time is estimated within the buckets of a histogram.",
         _STYLE,
     )
+
+
+def _kind(row: Row) -> tuple[int, int, int, int]:
+    return row.concurrency, row.output_tokens, row.requests, row.seed
+
+
+def _groups(results: Sequence[Result]) -> list[tuple[str, list[Result]]]:
+    """Results that can be on one line: they differ in their layer and in the length of the prompt alone."""
+    kinds = sorted({_kind(one.row) for one in results})
+    words = ("{} at a time", "answers of {} tokens", "{} requests", "seed {}")
+    # What is the same in all is not named.
+    named = [place for place in range(len(words)) if not place or len({kind[place] for kind in kinds}) > 1]
+    return [
+        (
+            ", ".join(words[place].format(kind[place]) for place in named),
+            [one for one in results if _kind(one.row) == kind],
+        )
+        for kind in kinds
+    ]
 
 
 def _plots(results: Sequence[Result]) -> str:

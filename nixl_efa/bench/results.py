@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nixl_efa.bench.plan import NO_KV_TRANSFER, Row
+from nixl_efa.failure import Failure
 from nixl_efa.files import put
 from nixl_efa.nodes.counters import IP as IP_COUNTER
 from nixl_efa.nodes.counters import counters, moved
@@ -133,14 +134,18 @@ def doubt(found: Result) -> str:
 
 
 def write(folder: Path, made: Setup, found: Result) -> None:
-    """Writes a row's file, whole. OSError if it can't be written."""
+    """Writes a row's file, whole. Failure if it can't be written."""
     body = {
         "schema": SCHEMA,
         **made.key(found.row),
         "figures": found.figures(),
         "document": found.document,
     }
-    put(made.path(folder, found.row), json.dumps(body, indent=1) + "\n")
+    path = made.path(folder, found.row)
+    try:
+        put(path, json.dumps(body, indent=1) + "\n")
+    except OSError as error:
+        raise Failure(f"{path} can't be written: {error.strerror}.") from error
 
 
 def read(folder: Path, made: Setup, rows: Iterable[Row], engine: Engine) -> dict[Row, Result]:

@@ -6,11 +6,12 @@ from nixl_efa.bench.results import Result
 from nixl_efa.lines import Column
 from nixl_efa.service.measured import Percentiles
 
-# Times in milliseconds, each as p50/p95/p99; rates in Gbps and tokens per second.
+# PROMPT and OUT in tokens. Times in milliseconds, each as p50/p95/p99; rates in Gbps and tokens per second.
 COLUMNS = (
     Column("LAYER"),
     Column("PROMPT", right=True),
     Column("CONC", right=True),
+    Column("OUT", leaves=6, right=True),
     Column("TTFT ms", right=True),
     Column("TPOT ms", leaves=1, right=True),
     Column("ITL ms", leaves=4, right=True),
@@ -27,6 +28,7 @@ def cells(found: Result) -> tuple[str, ...]:
         found.row.layer,
         str(found.row.prompt_tokens),
         str(found.row.concurrency),
+        str(found.row.output_tokens),
         three(one.ttft_ms),
         three(one.tpot_ms),
         three(one.itl_ms),

@@ -105,8 +105,6 @@ def bench(
     outcome = run.Outcome()
     try:
         run.measure(one, rows, outcome)
-    except OSError as error:
-        raise output.Failure(f"{where} can't be written: {error.strerror}.") from error
     except KeyboardInterrupt:
         for about, finding in outcome.found:
             output.say(_line(about, finding))

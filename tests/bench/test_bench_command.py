@@ -67,10 +67,21 @@ def test_a_table_is_measured_printed_and_kept(pair: Pretended, run: Run) -> None
     heading, unified, tcp, last = (
         re.split(r"  +", line) for line in out.splitlines() if not line.startswith("WARN")
     )
-    assert heading == ["LAYER", "PROMPT", "CONC", "TTFT ms", "TPOT ms", "ITL ms", "tok/s", "KV ms", "KV Gbps"]
-    assert unified[:4] == ["unified", "512", "2", "286/416/476"]
-    assert tcp[:4] == ["tcp", "512", "2", "1053/1334/1361"]
-    assert tcp[4:] == ["95.3/114/116", "95.4/174/220", "418", "68.8/240/288", "0.249/0.0714/0.0595"]
+    assert heading == [
+        "LAYER",
+        "PROMPT",
+        "CONC",
+        "OUT",
+        "TTFT ms",
+        "TPOT ms",
+        "ITL ms",
+        "tok/s",
+        "KV ms",
+        "KV Gbps",
+    ]
+    assert unified[:5] == ["unified", "512", "2", "16", "286/416/476"]
+    assert tcp[:5] == ["tcp", "512", "2", "16", "1053/1334/1361"]
+    assert tcp[5:] == ["95.3/114/116", "95.4/174/220", "418", "68.8/240/288", "0.249/0.0714/0.0595"]
     page = Path("measurements/prod/index.html")
     assert last == [f"2 of 2 rows have a result: {page}"]
     assert len(list(page.parent.glob("*.json"))) == 2

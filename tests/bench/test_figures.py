@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,12 +12,14 @@ from typing import Any
 import pytest
 
 from nixl_efa.bench import results
+from nixl_efa.bench.page import page
 from nixl_efa.bench.plan import Row
 from nixl_efa.bench.results import Result, Setup
 from nixl_efa.service import vllm
 from nixl_efa.service.measured import percentiles
 from nixl_efa.service.model import Service
 from nixl_efa.service.way import EFA, IP
+from tests.bench.pages import SERVICE, made
 from tests.records import answer
 
 KV, PREFILL = answer("vllm/bench-0.32-kv"), answer("vllm/bench-0.32-prefill")
@@ -192,3 +195,22 @@ def test_a_file_that_is_no_result_is_measured_again(tmp_path: Path, text: str) -
     (path,) = tmp_path.iterdir()
     path.write_text(text, encoding="utf-8")
     assert results.read(tmp_path, SETUP, [ROW], vllm) == {}
+
+
+def test_rows_that_differ_in_more_than_layer_and_prompt_are_on_plots_of_their_own() -> None:
+    def titles(*rows: Row) -> list[str]:
+        return re.findall(
+            r"<h2[^>]*>(.* at a time.*)</h2>", page("prod", SERVICE, [made(one) for one in rows], 9)
+        )
+
+    short, long = Row("efa", 512, 4, output_tokens=16), Row("efa", 512, 4, output_tokens=128)
+    assert titles(short, replace(short, layer="tcp"), replace(short, prompt_tokens=1024)) == ["4 at a time"]
+    assert titles(short, long) == [
+        "4 at a time, answers of 16 tokens",
+        "4 at a time, answers of 128 tokens",
+    ]
+    assert titles(short, replace(short, seed=1), replace(short, concurrency=1)) == [
+        "1 at a time, seed 0",
+        "4 at a time, seed 0",
+        "4 at a time, seed 1",
+    ]
