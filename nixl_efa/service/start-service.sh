@@ -12,6 +12,7 @@ end() { # ERROR; empty: the engine was started
   mkdir -p "$state"
   printf '{"seconds":%s,"error":"%s"}\n' $SECONDS "$(tr -d '\\"\n' <<<"$1")" >"$state/engine.json"
   systemctl restart nixl-efa-boot-report.service
+  wait # a copy that has begun is of use for the next start
   [ -z "$1" ]
   exit
 }
@@ -40,6 +41,7 @@ place=/opt/dlami/nvme
 mountpoint -q "$root$place" || place=/opt/nixl-efa
 source='' path='' manifest=''
 if $first; then
+  grep -q '"error":""' "$root/var/lib/nixl-efa/install.json" || end 'NIXL is not installed'
   # shellcheck source=/dev/null
   . "$boot/model"
   path=${path/@PLACE@/$place} name=$manifest manifest=''
@@ -60,7 +62,6 @@ if [ -n "$model" ]; then
   copy=$!
 fi
 if $first; then
-  grep -q '"error":""' "$root/var/lib/nixl-efa/install.json" || end 'NIXL is not installed'
   said=$("$bin/install-engine" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
 fi
 if [ -n "$copy" ] && ! wait "$copy"; then end "not copied: $model: $(tail -n 1 "$state/copy")"; fi

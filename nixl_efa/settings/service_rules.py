@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from nixl_efa.findings import Finding
@@ -33,6 +34,21 @@ def _at_boot(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _name(facts: Facts) -> Iterator[Finding]:
+    """A script of the boot writes the model's place into the engine's unit."""
+    service = facts.settings.service
+    if service is None or not service.start_at_boot:
+        return
+    if odd := "".join(dict.fromkeys(re.findall(r"[^\w./:+=@-]", service.model or "", re.ASCII))):
+        source = within(facts.source("service"), ".start_at_boot")
+        yield facts.fault(
+            "service",
+            f"{given('service.start_at_boot', True, source)}: the model's name {service.model!r} has {odd!r}, which a "
+            "node can't take at its boot.",
+            "Give the model's folder a name of letters, digits and ._-+=@/, or leave start_at_boot out.",
+        )
+
+
 def _length(facts: Facts) -> Iterator[Finding]:
     service = facts.settings.service
     if service is None or not service.start_at_boot:
@@ -53,5 +69,6 @@ def _length(facts: Facts) -> Iterator[Finding]:
 SERVICE_RULES: tuple[Rule, ...] = (
     rule(_asked, "service"),
     rule(_at_boot, "service", "install_nixl"),
+    rule(_name, "service"),
     rule(_length, "service"),
 )

@@ -94,9 +94,11 @@ def test_the_engine_starts_after_nixl_and_the_boot_report_stays_the_last_command
 def test_a_node_gets_what_a_start_from_the_command_line_would_give_it(node: str, router: bool) -> None:
     files = files_of(node=node)
     assert files["/etc/nixl-efa/boot/service.json"] == IN_S3.text
-    unit = files["/etc/nixl-efa/boot/nixl-efa-engine.service"].replace("@PLACE@", "/opt/nixl-efa")
     place = "/opt/nixl-efa"
     path, models = f"{place}/models/models/x", hub(place)
+    unit = files["/etc/nixl-efa/boot/nixl-efa-engine.service"]
+    for name, value in {"PLACE": place, "PATH": path, "SOURCE": IN_S3.model, "MANIFEST": ""}.items():
+        unit = unit.replace(f"@{name}@", value)
     assert unit == unit_of(vllm, IN_S3, P5.environment, node, path=path, hub=models, planned="{}")
     assert ('"--x" "50 %% $${y}"' in unit) is router
     wanted = '"vllm==0.32.0" "vllm-router==0.1.17"' if router else '"vllm==0.32.0"'
@@ -110,6 +112,9 @@ def test_only_the_first_consumer_has_the_router() -> None:
     assert "vllm-router" not in files["/etc/systemd/system/nixl-efa-service.service"]
 
 
+ASKED = 'echo "${0##*/}" "$@" >>"$NIXL_EFA_ROOT/asked"'
+
+
 class Machine:
     """A root with the files of a service, and stand-ins of what start-service runs; each says what it was asked."""
 
@@ -119,8 +124,9 @@ class Machine:
         for path in files:
             self.write(path, files[path])
         self.write("/var/lib/nixl-efa/install.json", '{"error":""}')
-        for name in ("systemctl", "aws"):
-            self.command(f"/bin/{name}", f'echo {name} "$@" >>"$NIXL_EFA_ROOT/asked"')
+        self.command("/bin/systemctl", f"{ASKED}")
+        self.command("/bin/aws", f'{ASKED}; [ "$1 $2" != "s3 ls" ]')  # nothing is staged
+        self.command("/bin/sleep", "exit 1")  # nothing tells how far a copy is
         self.command("/bin/mountpoint", "exit 1")
         self.command("/opt/nixl-efa/bin/install-engine", 'echo install "$@" >>"$NIXL_EFA_ROOT/asked"')
 
@@ -137,10 +143,14 @@ class Machine:
         self.write(path, f"#!/bin/bash\n{script}\n")
 
     def start(self) -> tuple[int, str, list[str]]:
-        """The exit code, the error that it tells, and what was run, without the boot report, which comes last."""
+        """The exit code, the error that it tells, and what was run beside the boot report."""
         done = subprocess.run(
             ["bash", self.root / "opt/nixl-efa/bin/start-service", "vllm==0.32.0"],
-            env={"NIXL_EFA_ROOT": str(self.root), "PATH": f"{self.bin}:/usr/bin:/bin"},
+            env={
+                "NIXL_EFA_ROOT": str(self.root),
+                "PATH": f"{self.bin}:/usr/bin:/bin",
+                "PAIR_SCRIPTS_BUCKET": "scripts",
+            },
             capture_output=True,
             text=True,
             check=False,
@@ -148,9 +158,11 @@ class Machine:
         assert done.stderr == ""
         asked = self.read("asked").splitlines()
         (self.root / "asked").unlink()
-        assert asked.pop() == "systemctl restart nixl-efa-boot-report.service"
+        asked.remove("systemctl restart nixl-efa-boot-report.service")
         told: str = json.loads(self.read("/run/nixl-efa/engine.json"))["error"]
-        return done.returncode, told, asked
+        # The copy and the installation are side by side.
+        first = sorted(one for one in asked if one.startswith(("aws", "install")))
+        return done.returncode, told, [*first, *(one for one in asked if one not in first)]
 
 
 @pytest.fixture
@@ -159,6 +171,14 @@ def machine(tmp_path: Path) -> Machine:
 
 
 ENGINE = "nixl-efa-engine.service"
+LOOKED = "aws s3 ls s3://scripts/nixl-efa-models/s3/models/x/nixl-efa-manifest.json"
+
+
+def copied(root: Path, source: str = "s3://models/x", folder: str = FOLDER, but: str = "/") -> list[str]:
+    return [
+        "aws configure set default.s3.max_concurrent_requests 64",
+        f"aws s3 sync --only-show-errors --exact-timestamps --delete --exclude {but} {source} {root}{folder}",
+    ]
 
 
 def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
@@ -167,8 +187,10 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
         0,
         "",
         [
+            copied(root)[0],
+            LOOKED,
+            copied(root)[1],
             "install vllm==0.32.0",
-            f"aws s3 sync --only-show-errors s3://models/x {root}{FOLDER}",
             "systemctl daemon-reload",
             f"systemctl reset-failed {ENGINE}",
             f"systemctl restart {ENGINE}",
@@ -177,12 +199,28 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
     assert machine.read("/etc/nixl-efa/service.json") == IN_S3.text
     unit = machine.read(f"/etc/systemd/system/{ENGINE}")
     assert f'"serve" "{FOLDER}"' in unit
-    assert unit == machine.read(f"/etc/nixl-efa/boot/{ENGINE}").replace("@PLACE@", "/opt/nixl-efa")
+    assert "X-Model=s3://models/x\n" in unit
+    assert "@" not in unit
+
+
+def test_a_staged_model_is_copied_with_its_manifest_last(machine: Machine) -> None:
+    """Of another program: what `nixl-efa serve prepare` writes is in tests/service/test_stage.py."""
+    manifest = 'case "$1 $2" in "s3 cp") echo whole >"${!#}" ;; esac'
+    machine.command("/bin/aws", f"{ASKED}; {manifest}")
+    source = "s3://scripts/nixl-efa-models/s3/models/x"
+    folder = f"/opt/nixl-efa/models/{source.removeprefix('s3://')}"
+    code, error, asked = machine.start()
+    assert (code, error) == (0, "")
+    assert copied(machine.root, source, folder, "nixl-efa-manifest.json")[1] in asked
+    assert machine.read(f"{folder}/nixl-efa-manifest.json") == "whole\n"
+    assert f'"serve" "{folder}"' in machine.read(f"/etc/systemd/system/{ENGINE}")
+    # It is whole: nothing but the manifest is asked for again.
+    assert [one for one in machine.start()[2] if "sync" in one] == []
 
 
 def test_models_are_on_the_disks_of_the_instance_where_it_has_some(machine: Machine) -> None:
     machine.command("/bin/mountpoint", f'[ "$2" = "{machine.root}/opt/dlami/nvme" ]')
-    assert machine.start()[2][1].endswith(f"{machine.root}/opt/dlami/nvme/models/models/x")
+    assert copied(machine.root, folder="/opt/dlami/nvme/models/models/x")[1] in machine.start()[2]
     assert '"HF_HOME=/opt/dlami/nvme/huggingface"' in machine.read(f"/etc/systemd/system/{ENGINE}")
 
 
@@ -193,13 +231,9 @@ def test_a_later_start_starts_what_was_started_last(machine: Machine) -> None:
     assert machine.read("/etc/nixl-efa/service.json") == "another"
 
 
-@pytest.mark.parametrize("is_there", [True, False])
-def test_a_model_is_copied_again_to_disks_that_are_empty(machine: Machine, is_there: bool) -> None:
+def test_a_model_is_looked_at_again_for_disks_that_are_empty_now(machine: Machine) -> None:
     machine.start()
-    if is_there:
-        machine.write(f"{FOLDER}/config.json", "{}")
-    copied = [f"aws s3 sync --only-show-errors s3://models/x {machine.root}{FOLDER}"]
-    assert machine.start() == (0, "", [*([] if is_there else copied), f"systemctl start {ENGINE}"])
+    assert machine.start() == (0, "", [*copied(machine.root), f"systemctl start {ENGINE}"])
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,15 @@ SAID: list[tuple[str, list[str]]] = [
     ),
     (f"install_nixl = false\n{QWEN}", []),
     (
+        f'{TABLE}model = "s3://b/50%&x|"\nstart_at_boot = true',
+        [
+            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): the model's name 's3://b/50%&x|' "
+            "has '%&|', which a node can't take at its boot. Give the model's folder a name of letters, digits and "
+            "._-+=@/, or leave start_at_boot out."
+        ],
+    ),
+    (f'{TABLE}model = "s3://b/50%&x|"', []),
+    (
         f'{QWEN}start_at_boot = true\nflags = ["--x", "{"x" * 1000}"]',
         [
             f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 1017 "

@@ -106,6 +106,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
             "kms_key_id": boto3.client("kms", REGION).create_key()["KeyMetadata"]["Arn"],
             "mlflow_tracking_server_arn": "arn:aws:sagemaker:us-east-2:123456789012:mlflow-tracking-server/kv",
             "mlflow_artifact_bucket_arn": "arn:aws:s3:::kv-artifacts",
+            "models_bucket": "team-models",
         },
         "block": {
             "instance_type": "p5.4xlarge",
@@ -116,6 +117,7 @@ def environments(aws: LocalAws) -> dict[str, dict[str, Any]]:
             "instance_profile": "team-nodes",
             "nixl_version": "1.4.0",
             "nixl_wheels": "/opt/wheels",
+            "service": {"model": "s3://team-models/x", "start_at_boot": True},
             "min_hours": 3,
         },
         "west": {
