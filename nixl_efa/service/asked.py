@@ -57,7 +57,8 @@ def faults(service: Service) -> Iterator[Fault]:
     for member in FLAGS:
         flags: tuple[str, ...] = getattr(service, member)
         if flags and not flags[0].startswith("-"):
-            yield Fault(member, repr(flags[0]), f"is no flag of {engine.NAME}: they begin with a dash.")
+            # It may be a token: values of flags are not shown.
+            yield Fault(member, "", f"the first word is no flag of {engine.NAME}: they begin with a dash.")
         refused = engine.REFUSED if member == "flags" else {**engine.REFUSED, **engine.ALIKE}
         for flag in flags:
             # "--flag.key VALUE" is a part of a flag's JSON; an engine takes "--fla" for "--flag".

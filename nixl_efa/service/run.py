@@ -283,16 +283,13 @@ def _prove(
 ) -> None:
     """Every pair, then the router."""
     say("Warming up and proving each producer with each consumer ...")
-    documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
-    report.add_all(problems)
-    every = [one for document in documents.values() for one in document["proofs"]]
-    # The reason for a missing answer is in the log of the engine that gave none.
-    now = nodes.look()[0] if any(one["error"] for one in every) else {}
-    for name, document in documents.items():
-        for one in document["proofs"]:
-            engine = one["name"] if one["step"] in proof.OF_PRODUCER else name
-            end = now[engine].engine.end if engine in now else ""
-            report.add(name, *proof.pair_findings(report.environment, name, one, way, nodes.engine, end))
+    for last in (False, False, True):
+        found = _pairs(nodes, way, vocabulary)
+        # Other traffic of that moment, such as a repeated packet, is counted too. KV caches that go another way fail
+        # each time.
+        if last or {one.check for _, one in found if one.level is Level.FAIL} != {"wire"}:
+            break
+    report.found += found
     if report.is_stopped:
         return
     try:
@@ -313,6 +310,23 @@ def _prove(
         # No request may be answered by a service that is not proven: also not after Ctrl-C, or an error of AWS.
         if not report.ready:
             report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+
+
+def _pairs(nodes: OnNodes, way: Way, vocabulary: int) -> list[tuple[str, Finding]]:
+    """What one proof of every pair has found."""
+    environment = nodes.pair.environment
+    documents, problems = nodes.prove(router=False, vocabulary=vocabulary)
+    found = list(problems.items())
+    every = [one for document in documents.values() for one in document["proofs"]]
+    # The reason for a missing answer is in the log of the engine that gave none.
+    now = nodes.look()[0] if any(one["error"] for one in every) else {}
+    for name, document in documents.items():
+        for one in document["proofs"]:
+            engine = one["name"] if one["step"] in proof.OF_PRODUCER else name
+            end = now[engine].engine.end if engine in now else ""
+            findings = proof.pair_findings(environment, name, one, way, nodes.engine, end)
+            found += [(name, each) for each in findings]
+    return found
 
 
 def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock) -> None:

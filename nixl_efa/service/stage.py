@@ -19,7 +19,7 @@ from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service.hub import HubModel
-from nixl_efa.service.staged import MANIFEST, File, Manifest, change, folder, has_weights, manifest_key
+from nixl_efa.service.staged import MANIFEST, File, Manifest, change, folder, has_weights, manifest_key, unfit
 from nixl_efa.work import pieces
 
 if TYPE_CHECKING:
@@ -160,6 +160,11 @@ class FromS3:
                 f"{self.uri}/ is no model's folder: it has {len(found)} files, and needs config.json and weights "
                 "(*.safetensors or *.bin)."
             )
+        if odd := unfit(found):
+            raise Failure(
+                f"{self.uri}/ has {odd!r}, which can't be a file below the model's folder on a node. Copy the model "
+                "without it to a folder of its own, and give that one."
+            )
         return "", found
 
     def put(self, file: File, _revision: str, target: Bucket, key: str, moved: Moved) -> None:
@@ -203,6 +208,7 @@ def stage(
     revision, files = source.files()
     prefix = f"{folder(model)}/"
     manifest = Manifest(model, revision, f"s3://{bucket.name}/{folder(model)}", files)
+    _check_alone(bucket, prefix, manifest)
     there = _there(bucket, prefix, files)
     needed = change(files, there)
     tell = progress(manifest.bytes)
@@ -255,6 +261,18 @@ def _copy(
     except BaseException:
         moved.stop()
         raise
+
+
+def _check_alone(bucket: Bucket, prefix: str, manifest: Manifest) -> None:
+    """Failure if another model is staged below this one's folder: its files would be taken for left-over ones."""
+    own = {prefix + MANIFEST, *(prefix + one.name for one in manifest.files)}
+    for one in bucket.objects(prefix):
+        if one["Key"].endswith(f"/{MANIFEST}") and one["Key"] not in own:
+            other = one["Key"].removesuffix(f"/{MANIFEST}")
+            raise Failure(
+                f"another model is staged at s3://{bucket.name}/{other}, inside {manifest.place}. Give the model a "
+                f"folder of its own, or remove the other one: `aws s3 rm --recursive s3://{bucket.name}/{other}`."
+            )
 
 
 def _there(bucket: Bucket, prefix: str, files: Sequence[File]) -> dict[str, tuple[int, str]]:

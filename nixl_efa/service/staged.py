@@ -56,6 +56,17 @@ class Manifest:
         return json.dumps({**asdict(self), "files": files, "bytes": self.bytes, "sum": told}, indent=1) + "\n"
 
 
+def unfit(files: Iterable[File]) -> str:
+    """A name that can't be a file below a folder, as S3 allows it; empty for none."""
+    names = {one.name for one in files}
+    for name in sorted(names):
+        parts = name.split("/")
+        above = {"/".join(parts[:count]) for count in range(1, len(parts))}
+        if {"", ".", ".."} & {*parts} or above & names:
+            return name
+    return ""
+
+
 def folder(model: str) -> str:
     """The prefix of a model's objects in the bucket, without a slash at its end."""
     kind, name = ("s3", model.removeprefix("s3://")) if model.startswith("s3://") else ("hub", model)

@@ -19,7 +19,8 @@ end() { # ERROR; empty: the engine was started
 # As copy_model.py, of which user data has no room: the lock is the same one, and the manifest comes last.
 fetch() { # FOLDER
   if [ -n "$manifest" ]; then
-    aws s3 cp --quiet "$model/$manifest" "$1.manifest" || return
+    # What is whole on the disk starts without S3, too.
+    aws s3 cp --quiet "$model/$manifest" "$1.manifest" || { [ -e "$1/$manifest" ]; return; }
     if cmp -s "$1.manifest" "$1/$manifest"; then return; fi
     rm -f "$1/$manifest"
   fi

@@ -19,7 +19,10 @@ def _asked(facts: Facts) -> Iterator[Finding]:
     if facts.settings.service is None:
         return
     for one in faults(facts.settings.service.asked):
-        yield facts.fault("service", f"{named(facts.source('service'), one.member)} {one.value} {one.says}")
+        yield facts.fault(
+            "service",
+            " ".join(filter(None, (named(facts.source("service"), one.member), one.value, one.says))),
+        )
 
 
 def _at_boot(facts: Facts) -> Iterator[Finding]:

@@ -214,8 +214,14 @@ def test_a_staged_model_is_copied_with_its_manifest_last(machine: Machine) -> No
     assert copied(machine.root, source, folder, "nixl-efa-manifest.json")[1] in asked
     assert machine.read(f"{folder}/nixl-efa-manifest.json") == "whole\n"
     assert f'"serve" "{folder}"' in machine.read(f"/etc/systemd/system/{ENGINE}")
-    # It is whole: nothing but the manifest is asked for again.
+    # It is whole: nothing but the manifest is asked for again, and without an answer it is started as it is.
     assert [one for one in machine.start()[2] if "sync" in one] == []
+    machine.command("/bin/aws", f"{ASKED}; exit 1")
+    code, error, asked = machine.start()
+    assert (code, error, asked[-1]) == (0, "", f"systemctl start {ENGINE}")
+    assert [one for one in asked if "sync" in one] == []
+    (machine.root / folder[1:] / "nixl-efa-manifest.json").unlink()
+    assert machine.start()[:2] == (1, f"not copied: {source}: ")
 
 
 def test_models_are_on_the_disks_of_the_instance_where_it_has_some(machine: Machine) -> None:

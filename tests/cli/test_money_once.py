@@ -72,7 +72,7 @@ def ended(
         process = buying(cli, first)
         until(lambda: [one["state"] for one in journal(tmp_path / "state")] == ["bought"], process)
         process.send_signal(request.param)
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=400)
     (entry,) = journal(tmp_path / "state")
     assert entry["state"] == "bought"
     assert stored(ID_NAME) == ""
@@ -278,7 +278,7 @@ def test_what_is_bought_while_the_disk_fills_is_told_and_every_file_is_whole(
     process = buying(cli, offering)
     until(lambda: [one["state"] for one in journal(disk.folder)] == ["calling"], process)
     disk.leave_free(0)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=400)
     (block,) = names_of(aws)
     assert out.strip() == block, err
     assert "can't be written" in err
@@ -303,7 +303,7 @@ def test_what_could_not_be_told_is_told_by_the_next_command(
             [*command, "--yes", "--max-fee", "99999"],
             env=environ,
             check=False,
-            timeout=120,
+            timeout=400,
             stdout=full if stream == "stdout" else said,
             stderr=full if stream == "stderr" else said,
         )

@@ -57,6 +57,8 @@ class Pretended:
     # Of measurements: what was asked for, and changes of what is told, by how many were before.
     loads: list[dict[str, Any]] = field(default_factory=list)
     measured: dict[int, dict[str, Any]] = field(default_factory=dict)
+    # In so many proofs other traffic is counted, too.
+    disturbed: int = 0
     copies: list[dict[str, str]] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
     _starts: int = 0
@@ -226,6 +228,7 @@ class Pretended:
         if len(script.arguments) == 1:
             self.proven = base64.b64decode(script.arguments[0]).decode()
             return "@@ begin proven\n@@ end proven 0\n"
+        self.disturbed, other = max(0, self.disturbed - 1), (1 << 20) if self.disturbed else 0
         proof = {
             "name": "producer",
             "step": "",
@@ -235,7 +238,7 @@ class Pretended:
             "answer": "a word",
             "seconds": 0.2,
             "counters_before": "net/ens32 rx_bytes=1000",
-            "counters_after": f"net/ens32 rx_bytes={1000 + (4 << 20)}",
+            "counters_after": f"net/ens32 rx_bytes={1000 + (4 << 20) + other}",
             **{f"metrics_{when}": "\n".join(METRICS[when]) for when in ("before", "after")},
         }
         return document({"proofs": [proof]})

@@ -274,7 +274,7 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
         # A part of its JSON, and an abbreviation: vLLM takes both.
         ("a/b", "0.32.0", ("--kv-transfer-config.kv_role", "kv_both"), "--kv-transfer-config can't be given"),
         ("a/b", "0.32.0", ("--kv-tran", "{}"), "--kv-tran can't be given"),
-        ("a/b", "0.32.0", ("producer",), "'producer' is no flag of vllm"),
+        ("a/b", "0.32.0", ("producer",), "the first word is no flag of vllm"),
         # An engine that nobody can ask would be waited for, for hours.
         ("a/b", "0.32.0", ("--ssl-keyfile", "/k"), "by plain HTTP"),
         ("a/b", "0.32.0", ("--headless",), "by plain HTTP"),

@@ -262,3 +262,17 @@ def test_no_engine_starts_without_its_model(pair: Pretended, copies: list[dict[s
     assert not report.ready
     assert all(f"the model was not copied: {said}" in line for _, line in failed(report))
     assert "start" not in pair.asked
+
+
+@pytest.mark.parametrize(
+    ("disturbed", "ready", "proofs"), [(0, True, 3), (1, True, 4), (2, True, 5), (3, False, 3)]
+)
+def test_bytes_of_other_traffic_are_no_other_way_if_another_proof_has_none(
+    disturbed: int, ready: bool, proofs: int
+) -> None:
+    """proofs: of the pairs, and if they pass, of the router and its file."""
+    pair = Pretended(disturbed=disturbed)
+    report = pair.start()
+    assert (report.ready, pair.asked.count("proof")) == (ready, proofs)
+    wires = [one.level for _, one in report.found if one.check == "wire"]
+    assert wires == [Level.PASS if ready else Level.FAIL]

@@ -15,9 +15,10 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
+from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import stage as staging
-from nixl_efa.service.staged import File, Manifest, change, folder, manifest_key, wanted
+from nixl_efa.service.staged import File, Manifest, change, folder, manifest_key, unfit, wanted
 from tests.nodes.conftest import aws, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.nodes.stand_in import FakeClock
@@ -304,6 +305,46 @@ def test_what_is_missing_is_what_is_not_there_or_other() -> None:
         False,
     )
     assert change(files[:1], {"a": (1, "x")}).is_none
+
+
+@pytest.mark.parametrize(
+    ("names", "odd"),
+    [
+        (("config.json", "a/b.safetensors", "a/c/d"), ""),
+        (("config.json", "../evil"), "../evil"),
+        (("config.json", "/etc/x"), "/etc/x"),
+        (("a/./b",), "a/./b"),
+        (("a//b",), "a//b"),
+        (("a", "a/b"), "a/b"),
+        (("a/b", "a/b/c/d"), "a/b/c/d"),
+    ],
+)
+def test_names_that_can_be_no_files_of_a_node(names: tuple[str, ...], odd: str) -> None:
+    assert unfit([File(one, 1, "") for one in names]) == odd
+
+
+def staged_from(s3: Any, uri: str) -> Manifest:
+    return staging.stage(
+        uri, staging.FromS3(s3, uri), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None
+    )
+
+
+def test_a_folder_with_such_a_name_is_refused_before_anything_is_copied(s3: Any) -> None:
+    for name in ("config.json", "model.safetensors", "a", "a/b"):
+        s3.put_object(Bucket=OTHERS, Key=f"odd/{name}", Body=b"{}")
+    with pytest.raises(Failure, match="has 'a/b', which can't be a file"):
+        staged_from(s3, f"s3://{OTHERS}/odd")
+    assert objects(s3) == {}
+
+
+def test_a_model_that_holds_another_staged_one_is_refused_and_the_other_stays(s3: Any) -> None:
+    for place in ("nested", "nested/ckpt"):
+        for name in ("config.json", "model.safetensors"):
+            s3.put_object(Bucket=OTHERS, Key=f"{place}/{name}", Body=b"{}")
+    staged_from(s3, f"s3://{OTHERS}/nested/ckpt")
+    with pytest.raises(Failure, match="another model is staged at"):
+        staged_from(s3, f"s3://{OTHERS}/nested")
+    assert manifest_key(f"s3://{OTHERS}/nested/ckpt") in objects(s3)
 
 
 def test_two_contents_have_two_sums() -> None:
