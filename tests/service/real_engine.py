@@ -67,8 +67,8 @@ def aws(tree: Path) -> Iterator[LocalAws]:
 
 
 @pytest.fixture(scope="module")
-def power_on() -> float:
-    """When the machines were started."""
+def power_on(account: Account) -> float:
+    """When the machines are started: the engine has been fetched by then."""
     return time.monotonic()
 
 
