@@ -137,6 +137,26 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
                 rule.update(FromPort=-1, ToPort=-1)
         super().modify_security_group_rules(group_id, rules)
 
+    def revoke_security_group_ingress(self, **given: Any) -> None:
+        """A rule that is gone is told by its id; moto tells it as one that is described. A client that asks again after a
+        lost answer takes the first for success."""
+        self._check_rules(given, "ingress_rules")
+        super().revoke_security_group_ingress(**given)
+
+    def revoke_security_group_egress(self, **given: Any) -> None:
+        """As for ingress."""
+        self._check_rules(given, "egress_rules")
+        super().revoke_security_group_egress(**given)
+
+    def _check_rules(self, given: dict[str, Any], kind: str) -> None:
+        group = self.get_security_group_by_name_or_id(given["group_name_or_id"])
+        known = {rule.id for rule in getattr(group, kind, ())}
+        for one in given.get("security_rule_ids") or ():
+            if group is not None and one not in known:
+                raise refuse(
+                    "InvalidSecurityGroupRuleId.NotFound", f"The security group rule ID '{one}' does not exist"
+                )
+
     def check_groups(self, groups: Iterable[str], subnet: Any) -> None:
         """Refuse a security group that does not exist (moto would invent one) or that is in another VPC than the subnet
         (EC2 API reference, errors-overview, InvalidParameter)."""
