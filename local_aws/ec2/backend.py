@@ -138,8 +138,8 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         super().modify_security_group_rules(group_id, rules)
 
     def revoke_security_group_ingress(self, **given: Any) -> None:
-        """A rule that is gone is told by its id; moto tells it as one that is described. A client that asks again after a
-        lost answer takes the first for success."""
+        """A rule that is gone is told by its id; moto tells it as one that is described. A client that asks again after
+        a lost answer takes the first for success."""
         self._check_rules(given, "ingress_rules")
         super().revoke_security_group_ingress(**given)
 

@@ -322,11 +322,12 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
         say(f"Ended with requests at {left}")
     if config["has_router"]:
         stop(ROUTER)
+    # Before the rest of the results, which may take longer than the node has.
+    problems += copy_logs(place)
     if early is not None:
         early.wait()
         _, why = run(*results(place), seconds=24 * 3600)
         problems += [f"{RESULTS}: {why}"] if why else []
-    problems += copy_logs(place)
     if config["has_router"] and os.path.exists(f"{ROOT}/run/nixl-efa/proven.json"):
         os.unlink(f"{ROOT}/run/nixl-efa/proven.json")
     run("systemctl", "disable", "--now", BOOT)
