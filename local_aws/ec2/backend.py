@@ -154,7 +154,8 @@ class Backend(Zones, EC2Backend):  # type: ignore[misc]
         for one in given.get("security_rule_ids") or ():
             if group is not None and one not in known:
                 raise refuse(
-                    "InvalidSecurityGroupRuleId.NotFound", f"The security group rule ID '{one}' does not exist"
+                    "InvalidSecurityGroupRuleId.NotFound",
+                    f"The security group rule ID '{one}' does not exist",
                 )
 
     def check_groups(self, groups: Iterable[str], subnet: Any) -> None:
