@@ -1,73 +1,16 @@
-"""What runs on a node: the proof's requests against servers of HTTP here, the look before a start in a folder."""
+"""What asks engines on a node: the proof, a measurement and the look at the units, against servers of HTTP here."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import threading
-import time
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from nixl_efa.service import copy_model, look_at_units, prepare, vllm, vllm_prove
-from nixl_efa.service.staged import File, Manifest
-
-MODELS = {"data": [{"id": "tiny", "max_model_len": 2048}]}
-COUNT = 'vllm:nixl_bytes_transferred_count{engine="0"} '
-COUNTED = 'vllm:generation_tokens_total{engine="0"} '
-
-
-@dataclass
-class Server:
-    """An engine of HTTP alone. answers: what POST gets, one after the other, the last again and again."""
-
-    answers: list[tuple[int, dict[str, Any]]]
-    models: dict[str, Any] = field(default_factory=lambda: MODELS)
-    requests: list[dict[str, Any]] = field(default_factory=list)
-
-    def __enter__(self) -> str:
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def reply(self, code: int, body: bytes) -> None:
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_GET(self) -> None:
-                told = ("# a comment", f"{COUNT}{len(server.requests)}.0", f"{COUNTED}0.0", "vllm:other 1")
-                text = "\n".join([*told, 'vllm:nixl_bytes_transferred_bucket{le="1"} 3', ""])
-                self.reply(
-                    200, text.encode() if self.path == "/metrics" else json.dumps(server.models).encode()
-                )
-
-            def do_POST(self) -> None:
-                server.requests.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-                code, body = server.answers[min(len(server.requests), len(server.answers)) - 1]
-                self.reply(code, json.dumps(body).encode())
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        return f"http://127.0.0.1:{self._server.server_address[1]}"
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-
-def text(words: str, **more: Any) -> tuple[int, dict[str, Any]]:
-    return 200, {"choices": [{"text": words}], **more}
-
+from nixl_efa.service import look_at_units, vllm, vllm_prove
+from tests.service.programs import COUNT, COUNTED, Server, command, text
 
 ERROR = (500, {"error": "KV load failure"})
 PARAMS = {"remote_host": "10.0.0.11"}
@@ -170,31 +113,6 @@ def test_counters_are_of_efa_devices_and_of_the_interface_that_leads_there(root:
     assert vllm_prove.leading_to("127.0.0.1") == "lo"
 
 
-def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text(
-        json.dumps({"dtype": "bfloat16", "id2label": {"0": "x"}, "text_config": {"vocab_size": 9, "y": 1}}),
-        encoding="utf-8",
-    )
-    (tmp_path / "model-1.safetensors").write_bytes(b"x" * 10)
-    (tmp_path / "model-2.safetensors").write_bytes(b"x" * 5)
-    (tmp_path / "pytorch_model.bin").write_bytes(b"x" * 100)
-    found = prepare.model(str(tmp_path), "", "", "")
-    assert (found["config"], found["weight_bytes"], found["to_copy"], found["error"]) == (
-        {"dtype": "bfloat16", "text_config": {"vocab_size": 9}},
-        15,
-        0,
-        "",
-    )
-    assert "No such file" in prepare.model(f"{tmp_path}/other", "", "", "")["error"]
-    (tmp_path / "config.json").write_text("{", encoding="utf-8")
-    assert "no JSON document" in prepare.model(str(tmp_path), "", "", "")["error"]
-
-
-def command(folder: Path, name: str, script: str) -> None:
-    (folder / name).write_text(f"#!/bin/bash\n{script}\n", encoding="utf-8")
-    (folder / name).chmod(0o755)
-
-
 RESULT = {"completed": 3, "duration": 1.5, "latencies": [0.1, 0.2, 0.3]}
 
 
@@ -289,172 +207,6 @@ def test_counters_that_have_moved() -> None:
     before = "rdmap0s0 rx_bytes=12 rdma_read_bytes=7\nnet/ens5 tx_bytes=1 rx_bytes=2"
     after = "rdmap0s0 rx_bytes=15 rdma_read_bytes=7\nnet/ens5 tx_bytes=1 rx_bytes=4\nrdmap1s0 rx_bytes=5"
     assert vllm_prove.difference(before, after) == "rdmap0s0 rx_bytes=3\nnet/ens5 rx_bytes=2\nrdmap1s0"
-
-
-def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The AWS CLI's form: date, time, bytes, key."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(prepare, "ELSEWHERE", str(tmp_path))
-    there = tmp_path / "models/b/x"
-    there.mkdir(parents=True)
-    (there / "config.json").write_bytes(b"x" * 40)
-    listing = "2026-11-26 10:00:00        40 x/config.json\n2026-11-26 10:00:00    700000 x/a b.safetensors\n"
-    command(tmp_path, "aws", f"case $2 in cp) echo '{{}}' ;; ls) printf '{listing}' ;; esac")
-    found = prepare.model("s3://b/x", "/models/b/x", "", "")
-    assert (found["path"], found["weight_bytes"], found["to_copy"]) == (str(there), 700000, 700000)
-    command(tmp_path, "aws", "echo 'fatal error: An error occurred (403)' >&2; exit 1")
-    assert prepare.model("s3://b/x", "/models/b/x", "", "")["error"] == (
-        "s3://b/x/config.json can't be read: fatal error: An error occurred (403)"
-    )
-
-
-PLACE = "s3://b/nixl-efa-models/hub/acme/tiny"
-MANIFEST = Manifest(
-    "acme/tiny", "0123", PLACE, (File("config.json", 2, "git:1"), File("model.safetensors", 700, "sha256:2"))
-).text
-
-
-@pytest.fixture
-def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """What the AWS CLI finds: a folder of objects by their name, and nothing else."""
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(prepare, "ELSEWHERE", str(tmp_path))
-    folder = tmp_path / "bucket"
-    folder.mkdir()
-    command(
-        tmp_path,
-        "aws",
-        f"""case $2 in
-          cp) cat "{folder}/$(basename "$4")" 2>/dev/null ||
-            {{ echo 'fatal error: An error occurred (404) when calling the HeadObject operation' >&2; exit 1; }} ;;
-          ls) ls {folder} | grep . ;;
-        esac""",
-    )
-    return folder
-
-
-def test_a_staged_model_is_what_its_manifest_says(bucket: Path, tmp_path: Path) -> None:
-    (bucket / "config.json").write_text("{}", encoding="utf-8")
-    (bucket / "manifest").write_text(MANIFEST, encoding="utf-8")
-    found = prepare.model("acme/tiny", "", PLACE, "manifest")
-    own = tmp_path / "models/b/nixl-efa-models/hub/acme/tiny"
-    assert (found["error"], found["path"], found["source"]) == ("", str(own), PLACE)
-    assert (found["weight_bytes"], found["to_copy"]) == (700, 702)
-    assert found["content"] == json.loads(MANIFEST)["sum"]
-    own.mkdir(parents=True)
-    (own / "manifest").write_text(MANIFEST, encoding="utf-8")
-    found = prepare.model("acme/tiny", "", PLACE, "manifest")
-    assert (found["source"], found["is_whole"], found["to_copy"]) == (PLACE, True, 0)
-    # Another content was staged since.
-    (bucket / "manifest").write_text(MANIFEST.replace("0123", "4567"), encoding="utf-8")
-    assert not prepare.model("acme/tiny", "", PLACE, "manifest")["is_whole"]
-
-
-def test_without_its_manifest_a_staged_model_is_not_used(
-    bucket: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hub = {"path": "acme/tiny", "config": {}, "sum": "ab", "weight_bytes": 5, "to_copy": 5}
-    monkeypatch.setattr(prepare, "of_hub", lambda _: hub)
-    found = prepare.model("acme/tiny", "", PLACE, "manifest")
-    assert (found["path"], found["source"], found["incomplete"]) == ("acme/tiny", "", "")
-    (bucket / "model.safetensors").write_text("x", encoding="utf-8")
-    found = prepare.model("acme/tiny", "", PLACE, "manifest")
-    assert (found["path"], found["incomplete"]) == ("acme/tiny", f"1 objects below {PLACE}/")
-
-
-def test_a_bucket_that_can_not_be_read_is_no_reason_to_download_from_the_hub(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    command(tmp_path, "aws", "echo 'fatal error: An error occurred (403)' >&2; exit 1")
-    assert prepare.model("acme/tiny", "", PLACE, "manifest")["error"] == (
-        f"{PLACE}/manifest can't be read: fatal error: An error occurred (403)"
-    )
-
-
-@pytest.mark.parametrize(
-    ("own", "kept"),
-    [
-        ("", "[default]\ns3 =\n  max_concurrent_requests = 64"),
-        ("[default]\nendpoint_url = http://x\n", "max_concurrent_requests = 64"),
-        ("[default]\ns3 =\n  max_concurrent_requests = 7\n", "max_concurrent_requests = 7"),
-    ],
-)
-def test_the_aws_cli_fetches_more_at_once_unless_the_node_says_how_many(
-    own: str, kept: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "config").write_text(own, encoding="utf-8")
-    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
-    found = copy_model.config()
-    assert kept in found
-    assert found.count("max_concurrent_requests") == 1
-    assert all(line in found for line in own.splitlines())
-    assert found.count("[default]") == 1
-
-
-def test_a_disk_without_room_is_told_before_anything_is_copied(
-    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (bucket / "manifest").write_text(MANIFEST, encoding="utf-8")
-    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=5 << 30))
-    status = tmp_path / "run/status.json"
-    with pytest.raises(SystemExit):
-        copy_model.main(PLACE, str(tmp_path / "to"), str(status), "manifest")
-    told = json.loads(status.read_text(encoding="utf-8"))
-    assert told["state"] == "failed"
-    assert told["line"].startswith(f"{tmp_path}/to has 5.0 GiB free, 0.0 GiB are to be copied")
-    assert list((tmp_path / "to").iterdir()) == []
-
-
-def test_packages_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = {"vllm": "0.32.0+cpu"}
-    monkeypatch.setattr(prepare, "found", lambda name: versions.get(name, ""))
-    assert prepare.install(["vllm==0.32.0"], "exit 1") == ""
-    assert prepare.install(["vllm==0.33.0", "vllm-router==0.1.17"], 'echo "$0 $*" >&2; exit 1') == (
-        "install-engine vllm==0.33.0 vllm-router==0.1.17"
-    )
-
-
-def test_nixl_keeps_its_version(tmp_path: Path) -> None:
-    """pip's own form of its list, also of a package from a file."""
-    command(tmp_path, "python", 'echo "$*" >>"$NIXL_EFA_ROOT/asked"; cat "$NIXL_EFA_ROOT/pip"')
-    python = tmp_path / "opt/nixl-efa/venv/bin/python"
-    python.parent.mkdir(parents=True)
-    (tmp_path / "python").rename(python)
-    (tmp_path / "pip").write_text("nixl==1.5.0\nnixl-cu13==1.5.0\nnixlx==1\nnumpy==2.3.0\n", encoding="utf-8")
-    script = Path(prepare.__file__).with_name("install-engine.sh")
-    subprocess.run(
-        ["bash", script, "vllm==0.33.0", "vllm-router==0.1.17"],
-        env={"NIXL_EFA_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        check=True,
-        capture_output=True,
-    )
-    kept = tmp_path / "var/lib/nixl-efa/service-constraints.txt"
-    assert kept.read_text(encoding="utf-8") == "nixl==1.5.0\nnixl-cu13==1.5.0\n"
-    asked = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()[-1]
-    assert asked.endswith(f"--constraint {kept} vllm==0.33.0 vllm-router==0.1.17")
-
-
-def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
-    monkeypatch.setattr(time, "sleep", lambda _: None)
-    states = ["inactive\\nJob=12", "activating\\nJob=12", "active\\nJob=0", "inactive\\nJob=0", "never"]
-    cases = "".join(f"{number}) printf 'ActiveState={one}\\n' ;; " for number, one in enumerate(states, 1))
-    command(
-        tmp_path,
-        "systemctl",
-        f"echo x >>{tmp_path}/asked; case $(grep -c x {tmp_path}/asked) in {cases} esac",
-    )
-    assert prepare.wait_for("nixl-efa-service.service") == ""
-    assert (tmp_path / "asked").read_text(encoding="utf-8").count("x") == 4
-    monkeypatch.setattr(prepare, "INSTALL_SECONDS", 0)
-    assert "nixl-efa-service.service is still at work" in prepare.wait_for("nixl-efa-service.service")
-
-
-def test_a_port_that_somebody_has_is_found() -> None:
-    with Server([]) as url:
-        port = int(url.rpartition(":")[2])
-        assert set(prepare.taken([port, 1])) == {str(port)}
 
 
 def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
