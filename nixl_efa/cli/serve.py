@@ -161,16 +161,10 @@ def dashboard() -> None:
 @app.command("stop")
 def stop(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
     """End the router, then the engines. Requests in flight are lost; packages and models stay on the nodes."""
-    from nixl_efa.cli import serve_view
     from nixl_efa.service import run
 
     report = _report(environment, profile, lambda nodes, *_: run.stop(nodes))
-    if as_json:
-        output.print_json("serve", serve_view.document(report))
-    else:
-        serve_view.tell(report)
-        if not report.is_stopped:
-            output.data(f"No service runs on {environment}.")
+    _tell(report, as_json, "" if report.is_stopped else f"No service runs on {environment}.")
     if report.is_stopped:
         raise typer.Exit(1)
 
@@ -189,7 +183,6 @@ def drain(
     Copied to the scripts bucket: /opt/nixl-efa/results of each node, and the logs of its units. Nodes do the same by
     themselves before their Capacity Block ends, and when EC2 warns them. Exits with 1 if something could not be saved.
     """
-    from nixl_efa.cli import serve_view
     from nixl_efa.service import drain as draining
     from nixl_efa.service.run import Report
 
@@ -199,12 +192,8 @@ def drain(
         return report
 
     report = _report(environment, profile, act, looks=True)
-    if as_json:
-        output.print_json("serve", serve_view.document(report))
-    else:
-        serve_view.tell(report)
-        if not report.is_stopped:
-            output.data(f"Drained: nothing of the service runs on {environment}.")
+    last = f"Drained: nothing of the service runs on {environment}."
+    _tell(report, as_json, "" if report.is_stopped else last)
     if report.is_stopped:
         raise typer.Exit(1)
 
@@ -252,13 +241,21 @@ def _act(
     from nixl_efa.cli import serve_view
 
     report = _report(environment, profile, act, looks=looks)
-    if as_json:
-        output.print_json("serve", serve_view.document(report))
-    else:
-        serve_view.tell(report)
-        output.data(serve_view.end(report))
+    _tell(report, as_json, serve_view.end(report))
     if not report.ready:
         raise typer.Exit(1)
+
+
+def _tell(report: Report, as_json: bool, last: str) -> None:
+    """Prints what was found, and a last line; or the document."""
+    from nixl_efa.cli import serve_view
+
+    if as_json:
+        output.print_json("serve", serve_view.document(report))
+        return
+    serve_view.tell(report)
+    if last:
+        output.data(last)
 
 
 def _report(

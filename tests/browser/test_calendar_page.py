@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from nixl_efa.capacity.calendar.page import page as written
 from nixl_efa.capacity.calendar.scale import Scale
 from nixl_efa.capacity.search import Found
+from tests.browser.looks import Open, faults, rgb
 from tests.calendars import CURRENT, FOREIGN, NEXT, REGIONS, calendar, offer
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, Page
+    pass
 
 FULL = calendar()
-Open = Callable[..., "Page"]
 # Of all regions and lengths.
 MANY = tuple(
     offer(number * 100 + days, days, region=region, zone=f"{region}a")
@@ -26,47 +24,10 @@ MANY = tuple(
     for days in (*range(1, 15), *range(21, 183, 7))
 )
 PAGES = {
-    "full": FULL,
-    "empty": calendar(empty=True),
-    "many": replace(FULL, wanted=(replace(FULL.wanted[0], found=Found(MANY, {}, True)),)),
+    "full": written(FULL),
+    "empty": written(calendar(empty=True)),
+    "many": written(replace(FULL, wanted=(replace(FULL.wanted[0], found=Found(MANY, {}, True)),))),
 }
-
-
-@pytest.fixture
-def opened(browser: Browser, tmp_path: Path) -> Iterator[Open]:
-    """Opens a calendar's page. What it asks for beside itself, runs or complains of fails the test."""
-    wrong: list[str] = []
-    contexts = []
-
-    def opens(name: str = "full", **how: Any) -> Page:
-        path = tmp_path / f"{name}.html"
-        path.write_text(written(PAGES[name]), encoding="utf-8")
-        context = browser.new_context(**how)
-        contexts.append(context)
-        page = context.new_page()
-        page.on("request", lambda one: wrong.append(one.url) if one.url != path.as_uri() else None)
-        page.on("console", lambda one: wrong.append(one.text))
-        page.on("pageerror", lambda one: wrong.append(str(one)))
-        page.on("dialog", lambda one: wrong.append(one.message))
-        page.goto(path.as_uri())
-        return page
-
-    yield opens
-    for one in contexts:
-        one.close()
-    assert wrong == []
-
-
-def faults(page: Page) -> list[str]:
-    """What axe-core finds against a page, by the rules of WCAG and its own."""
-    from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
-
-    found = Axe().run(page).response["violations"]
-    return [f"{one['id']}: {node['html'][:200]}" for one in found for node in one["nodes"]]
-
-
-def rgb(page: Page, selector: str, name: str) -> str:
-    return str(page.eval_on_selector(selector, f"one => getComputedStyle(one).{name}"))
 
 
 @pytest.mark.parametrize(
