@@ -187,6 +187,13 @@ class FromS3:
                 Callback=moved,
                 Config=_config(),
             )
+        except Exception as error:
+            if error_code(error) in ("412", "PreconditionFailed"):
+                raise Failure(
+                    f"{self.uri}/{file.name} was replaced while the model was copied: the same command copies what is "
+                    "there then."
+                ) from error
+            raise
         finally:
             moved.copying(-1)
 
@@ -220,12 +227,8 @@ def stage(
         _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
         for name in needed.left_over:
             bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{name}")
-    now = {
-        one["Key"].removeprefix(prefix): one["Size"]
-        for one in bucket.objects(prefix)
-        if one["Key"] != manifest_key(model)
-    }
-    if now != {one.name: one.bytes for one in files}:
+    # Somebody else who prepares the same model may have a newer content, of the same size.
+    if not change(files, _there(bucket, prefix, files)).is_none:
         raise Failure(
             f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
         )

@@ -34,6 +34,9 @@ fetch() { # FOLDER
   if [ $code = 0 ] && [ -n "$manifest" ]; then mv "$1.manifest" "$1/$manifest"; fi
   return $code
 }
+# The first boot starts this unit after `nixl-efa serve stop`, too, if that came meanwhile.
+systemctl is-enabled --quiet nixl-efa-service.service || exit 0
+
 of_unit() { sed -n "s/^X-$1=//p" <<<"$text"; }
 
 first=false

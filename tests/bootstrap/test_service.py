@@ -157,6 +157,7 @@ class Machine:
         )
         assert done.stderr == ""
         asked = self.read("asked").splitlines()
+        asked.remove("systemctl is-enabled --quiet nixl-efa-service.service")
         (self.root / "asked").unlink()
         asked.remove("systemctl restart nixl-efa-boot-report.service")
         told: str = json.loads(self.read("/run/nixl-efa/engine.json"))["error"]
@@ -262,6 +263,17 @@ def test_what_fails_is_told_with_its_own_last_words(
     machine.command(path, f'echo {name} "$@" >>"$NIXL_EFA_ROOT/asked"\n{script}{fails}')
     assert machine.start()[:2] == (1, said)
     assert not (machine.root / "etc/nixl-efa/service.json").exists()
+
+
+def test_nothing_is_started_after_a_stop_that_came_before_the_first_start(machine: Machine) -> None:
+    machine.command("/bin/systemctl", f'{ASKED}; [ "$1" != is-enabled ]')
+    done = subprocess.run(
+        ["bash", machine.root / "opt/nixl-efa/bin/start-service", "vllm==0.32.0"],
+        env={"NIXL_EFA_ROOT": str(machine.root), "PATH": f"{machine.bin}:/usr/bin:/bin"},
+        check=False,
+    )
+    assert done.returncode == 0
+    assert machine.read("asked") == "systemctl is-enabled --quiet nixl-efa-service.service\n"
 
 
 def test_without_nixl_nothing_is_installed(machine: Machine) -> None:

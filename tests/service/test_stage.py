@@ -196,9 +196,29 @@ def test_a_model_that_changes_while_it_is_copied_is_not_staged(s3: Any) -> None:
     revision, files = source.files()
     put_model(s3, **{"model.safetensors": bytes(reversed(LARGE))})
     large = next(one for one in files if one.name == "model.safetensors")
-    with pytest.raises(Exception, match=r"PreconditionFailed|412|pre-conditions"):
+    with pytest.raises(Failure, match=r"runs/7/model\.safetensors was replaced while the model was copied"):
         source.put(large, revision, Bucket(s3, MODELS), "x", staging.Moved())
     assert "x" not in objects(s3)
+
+
+def test_a_newer_content_of_the_same_size_by_somebody_else_gets_no_manifest_of_the_older(s3: Any) -> None:
+    put_model(s3)
+    name = f"s3://{OTHERS}/runs/7"
+
+    class Other(staging.FromS3):
+        """While this one copies, somebody else has replaced an object that is done."""
+
+        def put(self, file: File, revision: str, target: Bucket, key: str, moved: staging.Moved) -> None:
+            super().put(file, revision, target, key, moved)
+            if file.name == "config.json":
+                body = bytes(reversed(CONFIG))
+                target.s3.put_object(Bucket=target.name, Key=key, Body=body, Metadata={staging.SUM: "etag:x"})
+
+    with pytest.raises(Failure, match="was changed by somebody else meanwhile"):
+        staging.stage(name, Other(s3, name), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None)
+    assert manifest_key(name) not in objects(s3)
+    staged_from(s3, name)
+    assert s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/config.json")["Body"].read() == CONFIG
 
 
 def test_uploads_that_were_killed_are_ended_after_a_day(s3: Any) -> None:
