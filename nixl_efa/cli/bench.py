@@ -74,6 +74,13 @@ def bench(
         raise output.BadInput(
             f"{table} has the layer efa, and the nodes of {environment} have no EFA: take tcp."
         )
+    # A row that is too long would fail when its layer has started.
+    most = nodes.engine.context(service.flags)
+    if most and (long := next((row for row in rows if row.prompt_tokens + row.output_tokens > most), None)):
+        raise output.BadInput(
+            f"{table}: {long.name} has {long.prompt_tokens} tokens of prompt and {long.output_tokens} of answer, and "
+            f"--max-model-len of the service allows {most}: shorten the row, or start the service with more."
+        )
     router = seen[nodes.router_node.name].router if nodes.router_node.name in seen else None
     # A measurement that was killed has left the engines of its layer: the service is still the one for users.
     left_over = any(

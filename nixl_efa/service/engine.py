@@ -97,6 +97,9 @@ class Engine(Protocol):
     def accelerators(self, flags: tuple[str, ...]) -> int:
         """On how many accelerators of a node the weights are divided."""
 
+    def context(self, flags: tuple[str, ...]) -> int:
+        """The most tokens of a prompt and its answer that the flags allow; 0 if they do not say."""
+
     def dtype(self, flags: tuple[str, ...], config: Mapping[str, object]) -> str:
         """What the weights are computed in. config: the model's config.json."""
 

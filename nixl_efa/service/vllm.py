@@ -181,6 +181,19 @@ def accelerators(flags: tuple[str, ...]) -> int:
     return total
 
 
+def context(flags: tuple[str, ...]) -> int:
+    """The most tokens of a prompt and its answer, as --max-model-len says; 0 if the model's own length counts.
+
+    vLLM reads "32k" as 32,000 and "32K" as 32,768 (human_readable_int of 0.32.0).
+    """
+    given = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmM]?)", _value(flags, ("--max-model-len",)))
+    return (
+        int(float(given[1]) * {"": 1, "k": 10**3, "K": 2**10, "m": 10**6, "M": 2**20}[given[2]])
+        if given
+        else 0
+    )
+
+
 def dtype(flags: tuple[str, ...], config: Mapping[str, object]) -> str:
     """What the weights are computed in, as vLLM decides it: the flag, else the model's own."""
     given = _value(flags, ("--dtype",))

@@ -116,6 +116,19 @@ def test_nothing_begins_unless_somebody_agrees(
     assert run("bench", "prod", "t.toml")[0] == 0
 
 
+def test_a_row_that_is_longer_than_the_services_context_is_told_before_an_engine_is_stopped(
+    pair: Pretended, run: Run
+) -> None:
+    """The service was started with --max-model-len 4096."""
+    for tokens, code in ((4081, 2), (4080, 0)):
+        pair.asked.clear()
+        Path("t.toml").write_text(TABLE.replace("[512]", str(tokens)), encoding="utf-8")
+        found, _, err = run("bench", "prod", "t.toml", "--yes")
+        assert (found, set(pair.asked) == {"look"}) == (code, code == 2)
+    # The last run was the one that fits.
+    assert err.count("--max-model-len") == 0
+
+
 def test_a_folder_that_can_t_be_written_is_told_before_an_engine_is_stopped(
     pair: Pretended, run: Run
 ) -> None:

@@ -153,3 +153,21 @@ def test_a_token_without_its_name_is_in_no_output(tmp_path: Path) -> None:
 def test_the_routers_version_is_the_one_of_the_tests() -> None:
     wanted = (Path(__file__).parent / "router-requirements.txt").read_text(encoding="utf-8").splitlines()
     assert f"{router.ROUTER}=={router.ROUTER_VERSION}" in wanted
+
+
+@pytest.mark.parametrize(
+    ("flags", "most"),
+    [
+        ((), 0),
+        (("--max-model-len", "4096"), 4096),
+        (("--max_model_len=32k",), 32_000),
+        (("--max-model-len", "32K"), 32_768),
+        (("--max-model-len", "25.6k"), 25_600),
+        (("--max-model-len", "1M"), 1_048_576),
+        (("--max-model-len", "auto"), 0),
+        (("--max-model-len",), 0),
+    ],
+)
+def test_the_longest_context_that_the_flags_allow(flags: tuple[str, ...], most: int) -> None:
+    """Of vLLM's own words: human_readable_int of 0.32.0."""
+    assert vllm.context(flags) == most
