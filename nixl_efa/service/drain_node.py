@@ -147,7 +147,7 @@ def block_end(region: str, block: str) -> tuple[datetime | None, str]:
     )
     try:
         return (None, error) if error else (moment(told.strip()), "")
-    except ValueError:
+    except (ValueError, TypeError):  # TypeError: Python 3.9, of what is no time
         return None, f"EC2 names no end of {block}: {told.strip()[:100]}"
 
 
@@ -160,24 +160,26 @@ class Block:
         self._end = moment(told["end"])
         self._lead = timedelta(seconds=told["lead"])
         self._is_over = False
+        self._asked_again = self._end
 
     def ending(self, at: datetime) -> tuple[datetime, str] | None:
         """When EC2 begins to terminate and why, if that is soon; EC2 is asked then, and only then."""
-        due = self._end - self._lead - BEFORE
-        if self._is_over or at < due:
-            return None
-        if at >= self._end:
-            # Its instances are gone by then, so this one is of another reservation.
-            say(f"{self.id} ended at {self._end:%Y-%m-%d %H:%M} UTC, and this node runs: it is not in it.")
-            self._is_over = True
+        due, is_after = self._end - self._lead - BEFORE, at >= self._end
+        if self._is_over or at < (self._asked_again if is_after else due):
             return None
         end, error = block_end(self._region, self.id)
-        if end is None and at < due + ASKING:
+        if end is None and (is_after or at < due + ASKING):
             say(f"EC2 can't be asked whether {self.id} was extended: {error}")
+            self._asked_again = at + ASKING
             return None
         if end is not None and end > self._end:
             say(f"{self.id} was extended: it ends at {end:%Y-%m-%d %H:%M} UTC.")
-            self._end = end
+            self._end = self._asked_again = end
+            return None
+        if is_after:
+            # Its instances are gone by then, so this one is of another reservation.
+            say(f"{self.id} ended at {self._end:%Y-%m-%d %H:%M} UTC, and this node runs: it is not in it.")
+            self._is_over = True
             return None
         unsure = f"; whether it was extended is not known: {error}" if end is None else ""
         return self._end - self._lead, f"{self.id} ends at {self._end:%Y-%m-%d %H:%M} UTC{unsure}"

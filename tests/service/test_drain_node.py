@@ -124,6 +124,37 @@ def test_ec2_is_asked_when_the_end_counts_and_at_no_other_time(monkeypatch: pyte
     assert len(asked) == 2
 
 
+def test_a_watch_that_begins_after_the_end_it_was_told_knows_of_the_extension(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The extension is known to the watch alone, which a reboot or a new start of the engine ends."""
+    answers, asked = [("", "no way to EC2"), ("2026-12-02T11:30:00.000Z", "")], []
+
+    def run(*command: str, **_: object) -> tuple[str, str]:
+        asked.append(command)
+        return answers.pop(0) if len(answers) > 1 else answers[0]
+
+    monkeypatch.setattr(drain_node, "run", run)
+    block = drain_node.Block(CONFIG["block"], "us-east-2")
+    later = datetime(2026, 12, 1, 12, 0, tzinfo=UTC)
+    assert [block.ending(later + timedelta(seconds=one)) for one in (0, 5, 59, 60)] == [None] * 4
+    # Once without an answer, once a minute later.
+    assert len(asked) == 2
+    ending = block.ending(datetime(2026, 12, 2, 10, 50, tzinfo=UTC))
+    assert ending == (datetime(2026, 12, 2, 11, 0, tzinfo=UTC), "cr-1 ends at 2026-12-02 11:30 UTC")
+
+
+def test_what_is_no_time_is_no_answer_in_python_3_9(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.9 raises TypeError for it, later ones ValueError; the AWS CLI prints None for a member without value."""
+
+    def parse(_: str) -> datetime:
+        raise TypeError
+
+    monkeypatch.setattr(drain_node, "parsedate_to_datetime", parse)
+    monkeypatch.setattr(drain_node, "run", lambda *_, **__: ("None\n", ""))
+    assert drain_node.block_end("us-east-2", "cr-1") == (None, "EC2 names no end of cr-1: None")
+
+
 @pytest.mark.parametrize(("left", "seconds"), [(600, 300), (6000, 300), (120, 60), (10, 5), (-5, 0)])
 def test_half_of_the_time_that_is_left_is_for_what_runs(left: float, seconds: float) -> None:
     assert drain_node.limit(left, 300) == seconds
