@@ -23,6 +23,7 @@ import sys
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -275,6 +276,11 @@ def wait(config: dict[str, Any], seconds: float) -> str:
         time.sleep(LOOK_SECONDS)
 
 
+def has_results() -> bool:
+    """Whether anything is in the folder of results."""
+    return os.path.isdir(f"{ROOT}{RESULTS}") and bool(os.listdir(f"{ROOT}{RESULTS}"))
+
+
 def results(place: str) -> list[str]:
     """The command that copies the folder of results."""
     return ["aws", "s3", "sync", "--only-show-errors", f"{ROOT}{RESULTS}", f"{place}/results"]
@@ -311,14 +317,11 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     say(f"Draining, for {asked['limit']:.0f} s at most: {asked['why']}")
     refuse(config)
     problems = []
-    has_results = os.path.isdir(f"{ROOT}{RESULTS}") and bool(os.listdir(f"{ROOT}{RESULTS}"))
     # What is there already is copied meanwhile: two minutes are short.
     early = None
-    if has_results:
-        try:
+    if has_results():
+        with suppress(OSError):  # no AWS CLI: told below
             early = subprocess.Popen(results(place), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        except OSError as error:
-            problems.append(f"{RESULTS}: the AWS CLI can't be run: {error}")
     left = wait(config, asked["limit"])
     if left:
         say(f"Ended with requests at {left}")
@@ -328,6 +331,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     problems += copy_logs(place)
     if early is not None:
         early.wait()
+    if has_results():
         _, why = run(*results(place), seconds=24 * 3600)
         problems += [f"{RESULTS}: {why}"] if why else []
     if config["has_router"] and os.path.exists(f"{ROOT}/run/nixl-efa/proven.json"):

@@ -330,6 +330,16 @@ def test_at_the_limit_what_runs_is_told_and_the_router_is_killed(machine: Machin
     assert router < machine.calls.index(f"systemctl stop {drain_node.ENGINE}")
 
 
+def test_results_that_come_while_requests_end_are_copied(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = machine.root / "opt/nixl-efa/results/row.csv"
+    row.unlink()
+    monkeypatch.setattr(drain_node, "wait", lambda *_: row.write_text("1\n", encoding="utf-8") and "")
+    assert machine.drain()["problems"] == []
+    assert machine.calls.count("aws s3 sync") == 1
+
+
 @pytest.mark.parametrize(
     ("failing", "problem"),
     [
