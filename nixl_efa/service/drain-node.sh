@@ -12,7 +12,8 @@ put() { # PATH PERMISSIONS BASE64: whole or not there
 }
 arm() {
   set -e
-  mkdir -p "$root/opt/nixl-efa/results"
+  # It may be a link to a disk that is empty after a stop.
+  mkdir -p "$(readlink -m "$root/opt/nixl-efa/results")"
   put /opt/nixl-efa/bin/drain 0755 "$program"
   put /etc/nixl-efa/drain.json 0644 "$config"
   put /etc/systemd/system/nixl-efa-watch.service 0644 "$watch"
@@ -25,6 +26,8 @@ arm() {
 }
 output=$( (arm) 2>&1)
 code=$?
+# What is on a full disk is saved, too: by what the node was told before.
+[ -z "$now" ] || [ ! -e "$root/etc/systemd/system/nixl-efa-drain.service" ] || code=0
 printf '@@ begin armed\n%s\n@@ end armed %s\n' "$output" "$code"
 [ "$code" = 0 ] || exit 0
 if [ -z "$now" ]; then
@@ -33,13 +36,10 @@ if [ -z "$now" ]; then
   printf '@@ begin ask\n%s\n@@ end ask %s\n' "$output" $?
   exit 0
 fi
-# One that runs already goes on as it was asked.
-systemctl is-active --quiet nixl-efa-drain.service || {
-  rm -f "$root/var/lib/nixl-efa/drained.json"
-  put /run/nixl-efa/drain.json 0644 "$now"
-}
+# One that runs already reads it, too; then its end is waited for.
+put /run/nixl-efa/drain.json 0644 "$now"
 output=$(systemctl start nixl-efa-drain.service 2>&1)
 code=$?
-[ "$code" != 0 ] || output=$(cat "$root/var/lib/nixl-efa/drained.json" 2>&1)
+[ "$code" != 0 ] || output=$(cat "$root/run/nixl-efa/drained.json" 2>&1)
 printf '@@ begin drained\n%s\n@@ end drained %s\n' "$output" "$code"
 exit 0

@@ -3,8 +3,8 @@
 A node runs it with the standard library of Python 3.9, by the units of drain.py, in the variables of /etc/nixl-efa/env.
 Argument:
   watch   waits until the node ends soon, by EC2's word or with its Capacity Block, and starts the unit of `drain` then
-  drain   drains, as /run/nixl-efa/drain.json says (why; limit: seconds for what runs), and writes
-          /var/lib/nixl-efa/drained.json: at, why, saved (where to), left (what still ran at the limit), problems
+  drain   drains, as /run/nixl-efa/drain.json says (why; limit: seconds for what runs, which a later one can shorten),
+          and writes /run/nixl-efa/drained.json: at, why, saved (where to), left (what still ran at the limit), problems
   ask     prints the end of the Capacity Block as EC2 knows it; or why it can't be asked, with exit code 1
 /etc/nixl-efa/drain.json is written by `nixl-efa serve`: instance, engines (URLs), own (the node's own of these), router
 (URL), has_router, busy (a pattern: while the sum of such lines of /metrics is not 0, something runs), limit (most
@@ -36,6 +36,9 @@ ENGINE, ROUTER, DRAIN = "nixl-efa-engine.service", "nixl-efa-router.service", "n
 BOOT = "nixl-efa-service.service"
 UNITS = {"engine": ENGINE, "router": ROUTER, "watch": "nixl-efa-watch.service", "drain": DRAIN}
 RESULTS, PREFIX = "/opt/nixl-efa/results", "nixl-efa-drain"
+ASKED, DONE = "/run/nixl-efa/drain.json", "/run/nixl-efa/drained.json"
+# Both in memory, because the disk may be full. Where nobody could write what is asked for: what is there is saved.
+UNREAD = {"why": f"{ASKED} can't be read", "limit": 0}
 # A drain begins so long before EC2 terminates: with a Capacity Block, when EC2 sends its warning (40 minutes before the
 # end, 10 before it begins to terminate: EC2 user guide, capacity-blocks-monitor).
 BEFORE = timedelta(minutes=10)
@@ -208,7 +211,13 @@ def watch(config: dict[str, Any], environ: dict[str, str]) -> None:
             ends, why = min(soon)
             say(f"{why}: draining")
             left = (ends - at).total_seconds()
-            write("/run/nixl-efa/drain.json", {"why": why, "limit": limit(left, config["limit"])})
+            try:
+                write(ASKED, {"why": why, "limit": limit(left, config["limit"])})
+            except OSError as error:
+                say(f"{ASKED} can't be written: {error}")
+                # That of an earlier drain does not count.
+                with suppress(OSError):
+                    os.unlink(f"{ROOT}{ASKED}")
             # The end of the engine ends this program, too. If something else has ended the drain: again.
             run("systemctl", "start", DRAIN, seconds=3600)
         time.sleep(config["every"])
@@ -257,15 +266,24 @@ def refuse(config: dict[str, Any]) -> None:
         say(f"The router does not take this engine off its list: {error}. It has ended, or ends too.")
 
 
-def wait(config: dict[str, Any], seconds: float) -> str:
-    """Until nothing runs; what does after so many seconds, empty when nothing does.
+def wait(config: dict[str, Any], asked: dict[str, Any]) -> str:
+    """Until nothing runs; what does at the limit, empty when nothing does.
 
     All engines count: a request that one engine waits for is at another, and a producer keeps a KV cache until a
-    consumer has fetched it.
+    consumer has fetched it. They are asked side by side, because each that is gone takes until the timeout. What is asked
+    meanwhile can only shorten it: the node may end before the limit that somebody has set.
     """
-    end, idle = time.monotonic() + seconds, 0
+    end, idle = time.monotonic() + asked["limit"], 0
+
+    def busy_one(url: str) -> str:
+        return url if running(url, config["busy"]) else ""
+
     while True:
-        busy = [url for url in config["engines"] if running(url, config["busy"])]
+        with ThreadPoolExecutor(len(config["engines"])) as pool:
+            busy = list(filter(None, pool.map(busy_one, config["engines"])))
+        if (newest := read(ASKED)) and newest != asked:
+            asked, end = newest, min(end, time.monotonic() + newest["limit"])
+            say(f"Asked again, for {asked['limit']:.0f} s at most: {asked['why']}")
         if config["has_router"] and is_active(ROUTER):
             busy.append(config["router"])
         idle = 0 if busy else idle + 1
@@ -322,7 +340,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     if has_results():
         with suppress(OSError):  # no AWS CLI: told below
             early = subprocess.Popen(results(place), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    left = wait(config, asked["limit"])
+    left = wait(config, asked)
     if left:
         say(f"Ended with requests at {left}")
     if config["has_router"]:
@@ -343,7 +361,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
         say(one)
     say(f"Drained: {place}")
     told = {"at": at, "why": asked["why"], "saved": place, "left": left, "problems": problems}
-    write("/var/lib/nixl-efa/drained.json", told)
+    write(DONE, told)
 
 
 def main(action: str) -> int:
@@ -358,7 +376,7 @@ def main(action: str) -> int:
         say(error if end is None else f"{end:%Y-%m-%dT%H:%M:%SZ}")
         return int(end is None)
     else:
-        drain(config, read("/run/nixl-efa/drain.json"), environ)
+        drain(config, read(ASKED) or UNREAD, environ)
     return 0
 
 

@@ -203,6 +203,32 @@ def test_the_watch_drains_when_it_should(
         assert json.loads(asked.read_text(encoding="utf-8")) == {"why": drained[0], "limit": drained[1]}
 
 
+def test_a_node_that_can_write_nothing_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file of an earlier drain, with its limit, is left: removing needs no room."""
+    earlier = tmp_path / "run/nixl-efa/drain.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{"why": "earlier", "limit": 3600}', encoding="utf-8")
+    asked: list[Any] = []
+
+    def run(*command: str, **_: object) -> tuple[str, str]:
+        assert command == ("systemctl", "start", drain_node.DRAIN)
+        drain_node.main("drain")
+        raise OverError
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(drain_node, "ROOT", str(tmp_path))
+    monkeypatch.setattr(drain_node, "metadata", {"spot/instance-action": SPOT}.get)
+    monkeypatch.setattr(drain_node, "run", run)
+    monkeypatch.setattr(drain_node, "now", lambda: NOW)
+    monkeypatch.setattr(drain_node, "write", full)
+    monkeypatch.setattr(drain_node, "drain", lambda _, what, __: asked.append(what))
+    with pytest.raises(OverError):
+        drain_node.watch(CONFIG | {"block": None}, ENVIRON)
+    assert asked == [{"why": "/run/nixl-efa/drain.json can't be read", "limit": 0}]
+
+
 @pytest.fixture
 def engine() -> Iterator[Callable[[str], str]]:
     """An HTTP server with such /metrics: its URL."""
@@ -291,7 +317,7 @@ class Machine:
     def drain(self, limit: float = 0.0, **config: Any) -> dict[str, Any]:
         drain_node.drain(CONFIG | config, {"why": "a test", "limit": limit}, ENVIRON)
         told: dict[str, Any] = json.loads(
-            (self.root / "var/lib/nixl-efa/drained.json").read_text(encoding="utf-8")
+            (self.root / "run/nixl-efa/drained.json").read_text(encoding="utf-8")
         )
         return told
 
@@ -328,6 +354,33 @@ def test_at_the_limit_what_runs_is_told_and_the_router_is_killed(machine: Machin
     assert machine.drain()["left"] == f"{URL}, http://10.0.0.12:8000"
     router = machine.calls.index("systemctl kill --signal=KILL")
     assert router < machine.calls.index(f"systemctl stop {drain_node.ENGINE}")
+
+
+def test_a_drain_with_a_long_limit_is_shortened_when_the_node_ends_earlier(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`serve drain --limit 3600`, and then EC2's warning: it can't wait for an hour."""
+    machine.busy, seconds = [URL], iter(range(3600))
+    monkeypatch.setattr(f"{drain_node.__name__}.time.monotonic", lambda: float(next(seconds)))
+
+    def warned(_: float) -> None:
+        drain_node.write(drain_node.ASKED, {"why": "EC2 takes the instance back", "limit": 60})
+
+    drain_node.write(drain_node.ASKED, {"why": "a test", "limit": 3600})
+    monkeypatch.setattr(f"{drain_node.__name__}.time.sleep", warned)
+    assert machine.drain(3600)["left"] == f"{URL}"
+    assert next(seconds) < 70
+    # A limit that ends later does not count.
+    began = next(seconds)
+    machine.drain(5)
+    assert next(seconds) - began < 10
+
+
+def test_engines_are_asked_side_by_side(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is gone takes until the timeout, and Spot leaves two minutes."""
+    together = threading.Barrier(len(CONFIG["engines"]), timeout=10)
+    monkeypatch.setattr(drain_node, "running", lambda *_: together.wait() * 0.0)
+    assert machine.drain()["left"] == ""
 
 
 def test_results_that_come_while_requests_end_are_copied(
