@@ -262,7 +262,7 @@ def refuse(config: dict[str, Any]) -> None:
     try:
         url = f"{config['router']}/remove_worker?url={quote(config['own'], safe='')}"
         _DIRECTLY.open(urllib.request.Request(url, b""), timeout=5).close()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         say(f"The router does not take this engine off its list: {error}. It has ended, or ends too.")
 
 
@@ -270,8 +270,8 @@ def wait(config: dict[str, Any], asked: dict[str, Any]) -> str:
     """Until nothing runs; what does at the limit, empty when nothing does.
 
     All engines count: a request that one engine waits for is at another, and a producer keeps a KV cache until a
-    consumer has fetched it. They are asked side by side, because each that is gone takes until the timeout. What is asked
-    meanwhile can only shorten it: the node may end before the limit that somebody has set.
+    consumer has fetched it. They are asked side by side: each that is gone takes until the timeout. A limit that
+    is set meanwhile can only shorten it: the node may end before the one that somebody has set.
     """
     end, idle = time.monotonic() + asked["limit"], 0
 
@@ -320,12 +320,13 @@ def copy_logs(place: str) -> list[str]:
 
 
 def stop(unit: str) -> str:
-    """Ends a unit for good; why it does not end. What it still does is lost."""
+    """Ends a unit for good; why it does not end, empty where there is none. What it still does is lost."""
     if unit == ROUTER and is_active(unit):
         # It has been told to end before, and would wait for its requests.
         run("systemctl", "stop", "--no-block", unit)
         run("systemctl", "kill", "--signal=KILL", unit)
-    return run("systemctl", "stop", unit, seconds=120)[1]
+    error = run("systemctl", "stop", unit, seconds=120)[1]
+    return "" if error.endswith(f"{unit} not loaded.") else error
 
 
 def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]) -> None:
@@ -357,6 +358,8 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     run("systemctl", "disable", "--now", BOOT)
     if why := stop(ENGINE):
         problems.append(f"{ENGINE} does not end: {why}")
+    # It ends with the engine, but where no engine was started yet it would ask for the next drain.
+    stop(UNITS["watch"])
     for one in problems:
         say(one)
     say(f"Drained: {place}")

@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from http.client import BadStatusLine
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -337,14 +338,14 @@ def test_a_drain_in_order(machine: Machine) -> None:
     place = "s3://bucket/nixl-efa-drain/prod/consumer/20261201T100000Z"
     assert told == {"at": "20261201T100000Z", "why": "a test", "saved": place, "left": "", "problems": []}
     # Logs before the rest of the results: two minutes may be all.
-    refused, early, router, *logs, late, boot, engine = machine.calls
+    refused, early, router, *logs, late, boot, engine, watch = machine.calls
     assert (refused, early, router) == (
         "systemctl kill --signal=TERM",
         "aws s3 sync",
         "systemctl stop nixl-efa-router.service",
     )
     assert (late, boot) == ("aws s3 sync", "systemctl disable --now")
-    assert engine == f"systemctl stop {drain_node.ENGINE}"
+    assert (engine, watch) == (f"systemctl stop {ENGINE_UNIT}", f"systemctl stop {WATCH_UNIT}")
     assert [one.partition(" ")[0] for one in sorted(logs)] == sorted(drain_node.UNITS.values())
     assert not (machine.root / "run/nixl-efa/proven.json").exists()
 
@@ -407,17 +408,26 @@ def test_what_fails_keeps_nothing_else_from_being_done(
     machine.failing = failing
     [told] = machine.drain()["problems"]
     assert told.endswith(problem)
-    assert len(machine.calls) == 10
+    assert len(machine.calls) == 11
 
 
+def test_where_no_service_was_started_a_drain_only_copies(machine: Machine) -> None:
+    """systemd 252: "Unit %s not loaded.". The watch, which is there before the first engine, ends too."""
+    unit = drain_node.ENGINE
+    machine.failing = {f"stop {unit}": f"Failed to stop {unit}: Unit {unit} not loaded."}
+    assert machine.drain()["problems"] == []
+    assert f"systemctl stop {WATCH_UNIT}" in machine.calls
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(), BadStatusLine("another program's words")])
 def test_a_node_without_the_router_is_taken_off_its_list(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     asked: list[Any] = []
 
     def post(request: Any, timeout: float) -> Any:
         asked.append((request.get_method(), request.full_url))
-        raise ConnectionRefusedError  # the router has ended: nothing new comes either way
+        raise error  # the router has ended: nothing new comes either way
 
     monkeypatch.setattr(drain_node._DIRECTLY, "open", post)
     assert machine.drain(has_router=False)["problems"] == []
