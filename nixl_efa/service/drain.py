@@ -51,17 +51,21 @@ class BlockEnd:
         return self.end - self.lead - drain_node.BEFORE
 
 
-def ends_of(report: PairReport) -> Mapping[str, BlockEnd]:
-    """The ends of the Capacity Blocks, by the name of each node that runs in one."""
-    return {
-        name: BlockEnd(block.id, block.end, lead(block.instance_type))
-        for held in report.held
-        if (block := held.block) is not None and block.end is not None
-        for name in held.nodes
-    }
+End = BlockEnd | Finding
 
 
-def too_late(ends: Mapping[str, BlockEnd], now: datetime) -> Mapping[str, Finding]:
+def ends_of(report: PairReport) -> Mapping[str, End]:
+    """The ends of the Capacity Blocks, by the name of each node that runs in one; or why AWS names none."""
+    found: dict[str, End] = {}
+    for held in report.held:
+        if isinstance(held.reservation, Finding):
+            found |= dict.fromkeys(held.nodes, held.reservation)
+        elif (block := held.block) is not None and block.end is not None:
+            found |= dict.fromkeys(held.nodes, BlockEnd(block.id, block.end, lead(block.instance_type)))
+    return found
+
+
+def too_late(ends: Mapping[str, End], now: datetime) -> Mapping[str, Finding]:
     """Why nothing can be started on nodes whose block is about to end."""
     return {
         name: failed(
@@ -71,7 +75,7 @@ def too_late(ends: Mapping[str, BlockEnd], now: datetime) -> Mapping[str, Findin
             "`nixl-efa capacity search` finds another block.",
         )
         for name, one in ends.items()
-        if one.drains <= now < one.end
+        if isinstance(one, BlockEnd) and one.drains <= now < one.end
     }
 
 
@@ -87,8 +91,13 @@ def config(nodes: OnNodes, node: Node) -> dict[str, Any]:
         "busy": nodes.engine.BUSY,
         "limit": DRAIN_SECONDS,
         "every": EVERY_SECONDS,
-        "block": end
-        and {"id": end.id, "end": end.end.isoformat(timespec="seconds"), "lead": end.lead.total_seconds()},
+        "block": {
+            "id": end.id,
+            "end": end.end.isoformat(timespec="seconds"),
+            "lead": end.lead.total_seconds(),
+        }
+        if isinstance(end, BlockEnd)
+        else None,
     }
 
 
@@ -106,6 +115,13 @@ def _armed(nodes: OnNodes, name: str, read: Sections) -> Finding:
         )
     if end is None:
         return passed(CHECK, "by itself when EC2 warns that the instance ends")
+    if isinstance(end, Finding):
+        return warned(
+            CHECK,
+            f"if the node is in a Capacity Block, it does not know when that ends: {end.message}",
+            "`nixl-efa policy verify` prints the permission; then start the service again.",
+            end.command,
+        )
     told = f"by itself at {moment(end.drains)}, before {end.id} ends, or when EC2 warns earlier"
     if asked.code:
         environment = nodes.pair.environment

@@ -17,7 +17,7 @@ from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
 from nixl_efa.service import staged
-from nixl_efa.service.drain import BlockEnd
+from nixl_efa.service.drain import End
 from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
 from nixl_efa.service.way import engine_url
@@ -87,14 +87,14 @@ class OnNodes:
     """The nodes of an environment, the means to run scripts on them, and the engine of their service.
 
     models_bucket: where models are staged; empty: in the scripts bucket. ends: of the Capacity Blocks, by
-    the name of each node that runs in one.
+    the name of each node that runs in one, or may.
     """
 
     pair: PairOutputs
     ask: Ask
     engine: Engine
     models_bucket: str = ""
-    ends: Mapping[str, BlockEnd] = field(default_factory=dict)
+    ends: Mapping[str, End] = field(default_factory=dict)
 
     @property
     def router_node(self) -> Node:

@@ -13,7 +13,7 @@ from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import run, vllm
-from nixl_efa.service.drain import BlockEnd
+from nixl_efa.service.drain import End
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.status import Status
@@ -50,7 +50,7 @@ class Pretended:
     silent: set[str] = field(default_factory=set)
     answers: dict[str, str] = field(default_factory=dict)
     drained: dict[str, dict[str, Any]] = field(default_factory=dict)
-    ends: dict[str, BlockEnd] = field(default_factory=dict)
+    ends: dict[str, End] = field(default_factory=dict)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     ports: dict[str, list[int]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.capacity.reservation import from_api
-from nixl_efa.findings import Level
+from nixl_efa.findings import Level, skipped
 from nixl_efa.nodes.block import Held
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.verify import PairReport
@@ -27,7 +27,7 @@ END = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
 BLOCK = BlockEnd("cr-1", END, timedelta(minutes=30))
 
 
-def on(pair: Pretended, **ends: BlockEnd) -> OnNodes:
+def on(pair: Pretended, **ends: drain.End) -> OnNodes:
     return OnNodes(PAIR, pair.ask, ENGINES["vllm"], ends=ends)
 
 
@@ -52,6 +52,7 @@ def test_a_node_drains_ten_minutes_before_ec2_terminates_it(instance_type: str, 
     held = Held("cr-1", from_api(payload, "us-east-2"), ("producer",), frozenset(), None)
     without = Held("", None, ("consumer",), frozenset(), None)
     [(name, end)] = drain.ends_of(PairReport(PAIR, (), (), held=(held, without))).items()
+    assert isinstance(end, BlockEnd)
     assert (name, f"{end.drains:%H:%M}") == ("producer", drains)
 
 
@@ -102,6 +103,21 @@ def test_a_node_that_can_not_ask_ec2_is_told_with_what_to_do() -> None:
     assert (where, one.level) == ("producer", Level.WARN)
     assert "The node can't ask EC2 whether the block was extended: An error" in one.message
     assert "`nixl-efa deploy trial` lets the stack's role ask" in one.remedy
+
+
+def test_an_end_that_aws_does_not_tell_us_is_no_pass() -> None:
+    denied = skipped(
+        "capacity", "no permission to look: ec2:DescribeCapacityReservations.", command="aws ec2"
+    )
+    held = Held("cr-1", denied, ("producer",), frozenset(), None)
+    pair = Pretended(ends=dict(drain.ends_of(PairReport(PAIR, (), (), held=(held,)))))
+    report = pair.start()
+    assert report.ready
+    assert [one for one in lines(report.found) if "drain (producer)" in one] == [
+        "WARN drain (producer): if the node is in a Capacity Block, it does not know when that ends: no permission to "
+        "look: ec2:DescribeCapacityReservations. `nixl-efa policy verify` prints the permission; then start the "
+        "service again."
+    ]
 
 
 def test_a_drain_ends_all_and_says_where_it_is() -> None:

@@ -35,7 +35,7 @@ class Folder:
         """The sections of the script. asked: the text of the drain that is asked for; empty arms."""
         words = [base64.b64encode(one.encode()).decode() for one in ("pass", "{}", "[Unit]", "[Unit]")]
         environ = {"NIXL_EFA_ROOT": str(self.root), "PATH": f"{self.root}/bin:{os.environ['PATH']}"}
-        command = ["sh", SCRIPT, *words, base64.b64encode(asked.encode()).decode()]
+        command = ["sh", str(SCRIPT), *words, base64.b64encode(asked.encode()).decode()]
         done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
         return dict(sections(done.stdout))
 
