@@ -83,15 +83,18 @@ def write(path: str, document: Any) -> None:
 
 
 def run(*command: str, seconds: float = 60) -> tuple[str, str]:
-    """What a command prints, and why it failed: its last line of errors; empty when it did not."""
+    """What a command prints, and why it failed: the last line of its errors (all: in the journal), else empty."""
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, errors="replace", check=False, timeout=seconds
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
-    said = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-    return done.stdout, said[0] if done.returncode else ""
+    said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+    if not done.returncode or len(said) == 1:
+        return done.stdout, said[0] if done.returncode else ""
+    say(done.stderr.strip())
+    return done.stdout, f"{said[-1]} (the last of {len(said)} lines in the journal)"
 
 
 def moment(text: str) -> datetime:
@@ -295,8 +298,11 @@ def wait(config: dict[str, Any], asked: dict[str, Any]) -> str:
 
 
 def has_results() -> bool:
-    """Whether anything is in the folder of results."""
-    return os.path.isdir(f"{ROOT}{RESULTS}") and bool(os.listdir(f"{ROOT}{RESULTS}"))
+    """Whether anything is in the folder of results, or it can't be read, which the copy then tells."""
+    try:
+        return bool(os.listdir(f"{ROOT}{RESULTS}"))
+    except OSError as error:
+        return not isinstance(error, FileNotFoundError)
 
 
 def results(place: str) -> list[str]:
@@ -353,7 +359,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     if has_results():
         _, why = run(*results(place), seconds=24 * 3600)
         problems += [f"{RESULTS}: {why}"] if why else []
-    if config["has_router"] and os.path.exists(f"{ROOT}/run/nixl-efa/proven.json"):
+    with suppress(FileNotFoundError):  # only where the router is
         os.unlink(f"{ROOT}/run/nixl-efa/proven.json")
     run("systemctl", "disable", "--now", BOOT)
     if why := stop(ENGINE):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -139,10 +140,13 @@ def test_a_drain_ends_all_and_says_where_it_is() -> None:
 def test_a_drain_with_a_node_that_is_gone_and_one_that_can_not_copy() -> None:
     pair = Pretended(silent={"producer"})
     pair.drained["consumer"] = {"left": "http://10.0.0.12:8200", "problems": ["s3://b/x: AccessDenied"]}
-    found = drain.drain(on(pair), 60, lambda _: None)
+    nodes = on(pair)
+    nodes = replace(nodes, pair=replace(nodes.pair, scripts_bucket="bucket"))
+    found = drain.drain(nodes, 60, lambda _: None)
     assert lines(found) == [
-        "FAIL drain (producer): nothing of it is saved: i-p: it is not registered. What it has on its disk is lost "
-        "with the instance; `nixl-efa serve drain` again if it comes back.",
+        "FAIL drain (producer): it does not say what it has saved: i-p: it is not registered. `aws s3 ls "
+        "s3://bucket/nixl-efa-drain/trial/producer/` shows what it has copied, also by itself before; the rest of its "
+        "disk is lost with the instance. `nixl-efa serve drain` again if it comes back.",
         "WARN requests (consumer): still ran after the limit and were ended, at http://10.0.0.12:8200.",
         "FAIL copy (consumer): s3://b/x: AccessDenied. Mend that, then `nixl-efa serve drain` again copies what is on "
         "consumer.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import threading
 from collections.abc import Callable, Iterator
@@ -417,6 +418,28 @@ def test_where_no_service_was_started_a_drain_only_copies(machine: Machine) -> N
     machine.failing = {f"stop {unit}": f"Failed to stop {unit}: Unit {unit} not loaded."}
     assert machine.drain()["problems"] == []
     assert f"systemctl stop {WATCH_UNIT}" in machine.calls
+
+
+def test_a_folder_that_can_not_be_read_is_told_and_the_rest_is_saved(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A link to a network disk that is gone."""
+
+    def stale(_: str) -> list[str]:
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(f"{drain_node.__name__}.os.listdir", stale)
+    machine.failing = {"s3 sync": "Stale file handle"}
+    assert machine.drain()["problems"] == ["/opt/nixl-efa/results: Stale file handle"]
+
+
+def test_all_files_that_are_not_copied_are_in_the_journal(capsys: pytest.CaptureFixture[str]) -> None:
+    script = "printf 'upload failed: ./%s\\n' a b >&2; exit 1"
+    _, why = drain_node.run("sh", "-c", script)
+    assert why == "upload failed: ./b (the last of 2 lines in the journal)"
+    assert capsys.readouterr().out == "upload failed: ./a\nupload failed: ./b\n"
+    assert drain_node.run("sh", "-c", "echo one >&2; exit 1")[1] == "one"
+    assert drain_node.run("sh", "-c", "printf 'a\\nb\\n' >&2")[1] == ""
 
 
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), BadStatusLine("another program's words")])
