@@ -42,6 +42,8 @@ UNREAD = {"why": f"{ASKED} can't be read", "limit": 0}
 # A drain begins so long before EC2 terminates: with a Capacity Block, when EC2 sends its warning (40 minutes before the
 # end, 10 before it begins to terminate: EC2 user guide, capacity-blocks-monitor).
 BEFORE = timedelta(minutes=10)
+# EC2 warns so long before a Spot interruption (spot-instance-termination-notices); it counts where a clock is slow.
+SPOT = timedelta(minutes=2)
 # How long it is tried to ask EC2 whether a block was extended, before it counts as not extended.
 ASKING = timedelta(minutes=1)
 # So many looks in a row, a second apart, must find nothing: a request that the router has taken is counted by no engine
@@ -133,7 +135,7 @@ def endings(spot: str, events: str, at: datetime) -> list[tuple[datetime, str]]:
     try:
         told = json.loads(spot or "{}")
         if told.get("action"):
-            found.append((moment(told["time"]), f"EC2 takes the instance back ({told['action']})"))
+            found.append((min(moment(told["time"]), at + SPOT), f"EC2 takes the instance back ({told['action']})"))
         for one in json.loads(events or "[]"):
             begins = moment(one["NotBefore"])
             if one["Code"] in ENDING_EVENTS and one.get("State", "active") == "active" and begins > at:
@@ -232,7 +234,7 @@ def watch(config: dict[str, Any], environ: dict[str, str]) -> None:
 def running(url: str, pattern: str) -> float | None:
     """What an engine still does, as the sum of its lines of this pattern; None where no engine answers.
 
-    One that is there and does not answer in time is busy.
+    One that is there and does not answer in time, or without such lines (an error of its metrics), is busy.
     """
     where = urlsplit(url)
     connection = http.client.HTTPConnection(where.hostname or "", where.port, timeout=5)
@@ -243,7 +245,8 @@ def running(url: str, pattern: str) -> float | None:
     try:
         connection.request("GET", "/metrics")
         lines = connection.getresponse().read().decode("utf-8", "replace").splitlines()
-        return sum(float(one.rpartition(" ")[2]) for one in lines if re.match(pattern, one))
+        found = [float(one.rpartition(" ")[2]) for one in lines if re.match(pattern, one)]
+        return sum(found) if found else 1.0
     except ConnectionError:
         return None
     except (OSError, http.client.HTTPException, ValueError):

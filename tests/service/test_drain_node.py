@@ -60,6 +60,8 @@ class OverError(Exception):
         ("", "", []),
         ("", "[]", []),
         (SPOT, "", ["10:02"]),
+        # A node whose clock is slow: EC2 never warns earlier than two minutes before.
+        (SPOT.replace("10:02", "10:32"), "", ["10:02"]),
         ("", json.dumps([EVENT]), ["10:09"]),
         ("", json.dumps([EVENT | {"Code": "system-maintenance"}]), []),
         ("", json.dumps([EVENT | {"State": "completed"}]), []),
@@ -273,6 +275,11 @@ def test_what_an_engine_still_does(engine: Callable[[str], str], lines: dict[str
     others = "\n".join(answer("vllm/metrics-0.32-decode")["after"])
     text = "\n".join(f"vllm:{name}{LABELS} {value}" for name, value in lines.items())
     assert bool(drain_node.running(engine(f"{others}\n{text}\n"), vllm.BUSY)) == busy
+
+
+def test_an_engine_whose_metrics_are_an_error_is_busy(engine: Callable[[str], str]) -> None:
+    """Its requests may run: a drain waits until the limit, as for one that does not answer."""
+    assert drain_node.running(engine("Internal Server Error"), vllm.BUSY)
 
 
 def test_a_node_that_is_gone_does_nothing() -> None:
