@@ -191,7 +191,8 @@ def drain(
         report.found += draining.drain(nodes, limit, output.say)
         return report
 
-    report = _report(environment, profile, act, looks=True)
+    told = f"nodes that were asked go on. `nixl-efa serve drain {environment}` joins them and tells what they save"
+    report = _report(environment, profile, act, looks=True, interrupted=told)
     last = f"Drained: nothing of the service runs on {environment}."
     _tell(report, as_json, "" if report.is_stopped else last)
     if report.is_stopped:
@@ -264,17 +265,18 @@ def _report(
     act: Callable[[OnNodes, Mapping[str, Planned], Way, PairReport], Report],
     *,
     looks: bool = False,
+    interrupted: str = "",
 ) -> Report:
-    """The result. After Ctrl-C, commands that were sent continue on the nodes."""
+    """The result. After Ctrl-C, commands that were sent continue on the nodes. interrupted: what is said then."""
     nodes, planned, way, by_aws = nodes_of(environment, profile, running=not looks)
     try:
         return act(nodes, planned, way, by_aws)
     except KeyboardInterrupt:
-        raise output.Failure(
-            "interrupted: commands that were already sent continue, and nothing is proven. "
-            f"`nixl-efa serve status {environment}` tells what runs.",
-            exit_code=130,
-        ) from None
+        told = interrupted or (
+            "commands that were already sent continue, and nothing is proven. "
+            f"`nixl-efa serve status {environment}` tells what runs"
+        )
+        raise output.Failure(f"interrupted: {told}.", exit_code=130) from None
 
 
 def nodes_of(

@@ -135,7 +135,9 @@ def endings(spot: str, events: str, at: datetime) -> list[tuple[datetime, str]]:
     try:
         told = json.loads(spot or "{}")
         if told.get("action"):
-            found.append((min(moment(told["time"]), at + SPOT), f"EC2 takes the instance back ({told['action']})"))
+            found.append(
+                (min(moment(told["time"]), at + SPOT), f"EC2 takes the instance back ({told['action']})")
+            )
         for one in json.loads(events or "[]"):
             begins = moment(one["NotBefore"])
             if one["Code"] in ENDING_EVENTS and one.get("State", "active") == "active" and begins > at:

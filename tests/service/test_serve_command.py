@@ -312,6 +312,11 @@ def test_ctrl_c_says_that_nothing_is_proven(service: Any, run: Run, monkeypatch:
     code, out, err = run("serve", "start", "prod", "--model", "/models/x")
     assert (code, out) == (130, "")
     assert "nothing is proven. `nixl-efa serve status prod` tells what runs." in err.splitlines()[-1]
+    code, out, err = run("serve", "drain", "prod")
+    assert (code, out) == (130, "")
+    assert (
+        "nodes that were asked go on. `nixl-efa serve drain prod` joins them and tells what they save." in err
+    )
 
 
 def test_the_policy_of_verify_is_enough(service: Any, project: Project, aws: LocalAws, run: Run) -> None:
