@@ -141,13 +141,13 @@ def drain(nodes: OnNodes, limit: int, say: Say) -> list[tuple[str, Finding]]:
     )
     asked = {"why": f"asked for by `nixl-efa serve drain {nodes.pair.environment}`", "limit": limit}
     found, problems = _run(nodes, asked, limit + COPY_SECONDS)
-    at = f"s3://{nodes.pair.scripts_bucket}/{drain_node.PREFIX}/{nodes.pair.environment}"
+    at = f"{nodes.pair.scripts_bucket}/{drain_node.PREFIX}/{nodes.pair.environment}"
     lost = {
         name: failed(
             CHECK,
             f"it does not say what it has saved: {one.message}",
-            f"`aws s3 ls {at}/{name}/` shows what it has copied, also by itself before; the rest of its disk "
-            "is lost with the instance. `nixl-efa serve drain` again if it comes back.",
+            f"`aws s3 ls s3://{at}/{name}/` shows what it has copied, also by itself before; the rest of its "
+            "disk is lost with the instance. `nixl-efa serve drain` again if it comes back.",
         )
         for name, one in problems.items()
     }
