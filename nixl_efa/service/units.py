@@ -62,6 +62,11 @@ TimeoutStopSec=60
 """
 
 
+# The AWS CLI waits one second for the role's keys, and asks once (AWS SDKs and tools reference guide, IMDS credential
+# provider): a busy node answers later.
+_KEYS = 'Environment="AWS_METADATA_SERVICE_TIMEOUT=5" "AWS_METADATA_SERVICE_NUM_ATTEMPTS=3"\n'
+
+
 def boot_unit(environment: str, packages: Sequence[str]) -> str:
     """The unit that starts a node's engine when the node boots. packages: NAME==VERSION, which a first start installs.
 
@@ -77,7 +82,7 @@ Wants=network-online.target
 
 [Service]
 Type=exec
-EnvironmentFile=/etc/nixl-efa/env
+{_KEYS}EnvironmentFile=/etc/nixl-efa/env
 EnvironmentFile=-/etc/nixl-efa/service.env
 UnsetEnvironment=LD_PRELOAD
 ExecStart={" ".join(map(word, ("/opt/nixl-efa/bin/start-service", *packages)))}
@@ -107,7 +112,7 @@ After=network-online.target
 {more}
 [Service]
 Environment="HOME=/root" "PATH={_PATH}:/snap/bin"
-EnvironmentFile=/etc/nixl-efa/env
+{_KEYS}EnvironmentFile=/etc/nixl-efa/env
 UnsetEnvironment=LD_PRELOAD
 ExecStart=/usr/bin/python3 /opt/nixl-efa/bin/drain {action}
 {service}"""

@@ -24,6 +24,11 @@ FIRST_SECONDS, NEXT_SECONDS = 3.0, 2.0
 DIRECT = {"out": 20_000, "err": 6_000}
 # A command that prints faster than S3 takes it waits.
 MOST_HELD = 64 << 20
+# One that fails is tried again: a busy node or S3 may have kept it from an answer.
+TRIES, TRY_SECONDS = 3, 1.0
+# The AWS CLI waits one second for the role's keys, and asks once (AWS SDKs and tools reference guide, IMDS credential
+# provider): a busy node answers later.
+KEYS = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3"}
 # Programs that a command left behind may hold its output open.
 AFTER_SECONDS = 1.0
 
@@ -96,18 +101,24 @@ def put(region: str, bucket: str, key: str, data: bytes) -> str:
         file.write(data)
         file.flush()
         command = ["aws", "--region", region, "s3api", "put-object", "--bucket", bucket, "--key", key]
-        try:
-            done = subprocess.run(
-                [*command, "--body", file.name],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                check=False,
-            )
-        except OSError as error:
-            return f"the AWS CLI can't be run: {error.strerror}"
-    said = done.stderr.decode(errors="replace").split()
-    return " ".join(said) or "the AWS CLI failed" if done.returncode else ""
+        why = ""
+        for number in range(TRIES):
+            time.sleep(TRY_SECONDS if number else 0)
+            try:
+                done = subprocess.run(
+                    [*command, "--body", file.name],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    env={**KEYS, **os.environ},
+                    check=False,
+                )
+            except OSError as error:
+                return f"the AWS CLI can't be run: {error.strerror}"
+            if not done.returncode:
+                return ""
+            why = " ".join(done.stderr.decode(errors="replace").split()) or "the AWS CLI failed"
+    return why
 
 
 class Sender:

@@ -21,6 +21,11 @@ TOKEN = "0123"
 AWS = """\
 #!/bin/sh
 while [ $# -gt 0 ]; do case $1 in --key) key=$2 ;; --body) body=$2 ;; esac; shift; done
+[ "${AWS_METADATA_SERVICE_TIMEOUT:-1}" != 1 ] || { echo 'Unable to locate credentials' >&2; exit 253; }
+if [ "$FAILS" -gt "$(cat "$0.failed" 2>/dev/null || echo 0)" ]; then
+  echo $(($(cat "$0.failed" 2>/dev/null || echo 0) + 1)) >"$0.failed"
+  echo 'Unable to locate credentials' >&2; exit 253
+fi
 [ -d "$KEPT" ] || { echo 'An error occurred (AccessDenied)' >&2; exit 254; }
 mkdir -p "$KEPT/${key%/*}" && cp "$body" "$KEPT/$key"
 """
@@ -30,7 +35,13 @@ class Node:
     """Runs a command as a node does; `out` and `err`: what it left to Run Command, `kept`: what it sent to S3."""
 
     def __init__(
-        self, folder: Path, command: str, *, bucket: str = "bucket", is_allowed: bool = True
+        self,
+        folder: Path,
+        command: str,
+        *,
+        bucket: str = "bucket",
+        is_allowed: bool = True,
+        fails: int = 0,
     ) -> None:
         (folder / "bin").mkdir()
         (folder / "bin/aws").write_text(AWS)
@@ -41,7 +52,12 @@ class Node:
         told = base64.b64encode(command.encode()).decode()
         self.done = subprocess.run(
             [sys.executable, "-c", TEXT, TOKEN, "us-east-2", bucket, f"{PREFIX}/{TOKEN}", told],
-            env={**os.environ, "PATH": f"{folder / 'bin'}:{os.environ['PATH']}", "KEPT": str(kept)},
+            env={
+                **os.environ,
+                "PATH": f"{folder / 'bin'}:{os.environ['PATH']}",
+                "KEPT": str(kept),
+                "FAILS": str(fails),
+            },
             capture_output=True,
             check=False,
         )
@@ -74,6 +90,12 @@ def test_everything_else_is_sent_to_the_bucket_whole(tmp_path: Path, command: st
     node = Node(tmp_path, command)
     assert node.out is not None
     assert (b"".join(node.kept), int(node.out[3]), node.out[1]) == (wanted, len(node.kept), b"")
+
+
+def test_a_part_that_is_not_taken_at_once_is_sent_again(tmp_path: Path) -> None:
+    node = Node(tmp_path, "seq 30000", fails=2)
+    assert node.out is not None
+    assert b"".join(node.kept) == b"".join(b"%d\n" % number for number in range(1, 30001))
 
 
 @pytest.mark.parametrize(
