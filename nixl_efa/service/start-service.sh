@@ -30,7 +30,7 @@ fetch() { # FOLDER
   while sleep 30; do echo "copying $model: $(du -sh "$1" | cut -f 1)"; done 9>&- &
   aws s3 sync --only-show-errors --exact-timestamps --delete --exclude "${manifest:-/}" "$model" "$1"
   local code=$?
-  kill $!
+  kill $! 2>/dev/null # the last line of errors is the reason of a failure
   if [ $code = 0 ] && [ -n "$manifest" ]; then mv "$1.manifest" "$1/$manifest"; fi
   return $code
 }
