@@ -49,7 +49,7 @@ def copy(nodes: OnNodes, found: Mapping[str, Prepared], clock: Clock, say: Say) 
                     say(f"  {name}: {one.line}")
         if len(ended) < len(sources):
             clock.sleep(LOOK_SECONDS)
-    return ended
+    return {name: ended[name] for name in sources}
 
 
 def _end(environment: str, one: Copying) -> Finding:

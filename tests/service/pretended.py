@@ -159,8 +159,10 @@ class Pretended:
         )
 
     def _copy(self, node: str, _: Script) -> str:
-        """What each look at a copy sees: the last again and again."""
+        """What each look at a copy sees: the last again and again. One that names a node is for that node only."""
         seen = self.copies[min(self.asked.count("copy"), len(self.copies)) - 1]
+        if seen.get("node", node) != node:
+            seen = self.copies[-1]
         status = json.dumps(seen) if seen["state"] else ""
         active = "active" if seen["state"] == "copying" else "inactive"
         return (

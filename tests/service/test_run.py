@@ -248,6 +248,12 @@ def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pa
     assert "  consumer: 3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left" in pair.told
 
 
+def test_copies_are_reported_in_the_order_of_the_nodes_whichever_ends_first(pair: Pretended) -> None:
+    failing = {"state": "failed", "line": "No space left on device"}
+    pair.copies = [{"state": "copying", "line": "1.0 of 2.0 GiB", "node": "producer"}, failing]
+    assert [where for where, _ in failed(pair.start())] == ["producer", "consumer"]
+
+
 @pytest.mark.parametrize(
     ("copies", "said"),
     [
