@@ -7,6 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer.core import TyperGroup
 
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
@@ -18,6 +19,8 @@ from nixl_efa.service.model import DRAIN_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from click import Command, Context
+
     from nixl_efa.nodes.facts import Planned
     from nixl_efa.nodes.run_command import Outcome, Script
     from nixl_efa.nodes.verify import PairReport
@@ -25,7 +28,18 @@ if TYPE_CHECKING:
     from nixl_efa.service.run import Report
     from nixl_efa.service.way import Way
 
+
+class _Serve(TyperGroup):
+    """`serve ENV` is `serve start ENV`."""
+
+    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+        """A first word that is no command names the environment."""
+        is_start = args[0] not in self.commands and not args[0].startswith("-")
+        return super().resolve_command(ctx, ["start", *args] if is_start else args)
+
+
 app = typer.Typer(
+    cls=_Serve,
     help="Serve a model: prefill on the producers, decode on the consumers, proven before it is ready.",
     no_args_is_help=True,
     add_completion=False,

@@ -276,6 +276,10 @@ def test_without_a_model_the_settings_say_what_is_served(service: Any, project: 
             ("start", "prod", "--model", "a/b", "--engine", "sglang"),
             "--engine 'sglang' is none that can be served: give vllm.",
         ),
+        # `serve ENV` is `serve start ENV`.
+        (("prod", "--model", "a/b", "--", "--port", "1"), "--port can't be given to vllm here"),
+        (("prdo",), 'There is no environment "prdo". Did you mean prod?'),
+        (("--model", "a/b", "prod"), "No such option: --model"),
         (("start", "prod", "--model", "a/b", "--", "--port", "1"), "--port can't be given to vllm here"),
     ],
 )
