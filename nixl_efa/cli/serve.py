@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -19,8 +19,6 @@ from nixl_efa.service.model import DRAIN_SECONDS
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from click import Command, Context
-
     from nixl_efa.nodes.facts import Planned
     from nixl_efa.nodes.run_command import Outcome, Script
     from nixl_efa.nodes.verify import PairReport
@@ -32,7 +30,8 @@ if TYPE_CHECKING:
 class _Serve(TyperGroup):
     """`serve ENV` is `serve start ENV`."""
 
-    def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
+    # Of what typer.core names, only the class is public: the types of its methods are Click's, of a private module.
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """A first word that is no command names the environment."""
         is_start = args[0] not in self.commands and not args[0].startswith("-")
         return super().resolve_command(ctx, ["start", *args] if is_start else args)
