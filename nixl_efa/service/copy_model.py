@@ -2,7 +2,8 @@
 
 A node runs it with its python3 (3.9 or later) and the standard library. Arguments: SOURCE (s3://BUCKET/FOLDER), FOLDER,
 STATUS (a file), MANIFEST (the name of the manifest below SOURCE; empty where there is none). A second one for the same
-folder waits for the first. The manifest comes into the folder last: with it, the copy is complete.
+folder waits for the first. The manifest, or MARK where there is none, comes into the folder last: with it, the copy is
+complete.
 
 STATUS holds a JSON document: state ("copying", "done", "failed") and line, which says how far it is or why it failed.
 """
@@ -23,6 +24,8 @@ from typing import Any
 
 GIB = 1 << 30
 SPARE_BYTES = 5 * GIB
+# As in start-service.sh.
+MARK = "nixl-efa-whole"
 # How often the status is written, and how often a line is printed.
 STATUS_SECONDS, PRINT_SECONDS = 2.0, 30.0
 # A role's permissions can come some seconds after its node.
@@ -139,7 +142,8 @@ class Status:
 def copy(source: str, folder: str, status: str, manifest: str) -> None:
     """Copies what is missing. CopyError if it can't be."""
     environ = {key: value for key, value in os.environ.items() if key != "LD_PRELOAD"}
-    own = os.path.join(folder, manifest) if manifest else ""
+    mark = manifest or MARK
+    own = os.path.join(folder, mark)
     with tempfile.NamedTemporaryFile("w", suffix=".aws", encoding="utf-8") as file:
         file.write(config())
         file.flush()
@@ -150,31 +154,28 @@ def copy(source: str, folder: str, status: str, manifest: str) -> None:
         if text and read(own) == text:
             told.tell("done", f"{total / GIB:.1f} GiB, there already")
             return
-        if own:
-            with suppress(FileNotFoundError):
-                os.unlink(own)
+        with suppress(FileNotFoundError):
+            os.unlink(own)
         free, missing = shutil.disk_usage(folder).free, max(0, total - taken(folder))
         if missing + SPARE_BYTES > free:
             raise CopyError(
                 f"{folder} has {free / GIB:.1f} GiB free, {missing / GIB:.1f} GiB are to be copied, and "
                 f"{SPARE_BYTES / GIB:.0f} GiB stay free"
             )
-        _sync(source, folder, manifest, environ, told)
+        _sync(source, folder, mark, environ, told)
     for name, size in files.items():
         path = os.path.join(folder, name)
         there = os.path.getsize(path) if os.path.isfile(path) else -1
         if there != size:
             raise CopyError(f"{path} has {there} bytes in place of {size}: the model was changed meanwhile")
-    if own:
-        write(own, text)
+    write(own, text)
     seconds = max(time.monotonic() - told.begun, 0.1)
     told.tell("done", f"{total / GIB:.1f} GiB in {seconds:.0f} s")
 
 
-def _sync(source: str, folder: str, manifest: str, environ: dict[str, str], told: Status) -> None:
+def _sync(source: str, folder: str, mark: str, environ: dict[str, str], told: Status) -> None:
     """The AWS CLI's part. --exact-timestamps: else a file of the same size is left as it is, whatever is in it."""
-    words = ["aws", "s3", "sync", "--only-show-errors", "--exact-timestamps", "--delete"]
-    words += ["--exclude", manifest] if manifest else []
+    words = ["aws", "s3", "sync", "--only-show-errors", "--exact-timestamps", "--delete", "--exclude", mark]
     with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
         with subprocess.Popen([*words, source, folder], env=environ, stderr=errors) as process:
             try:

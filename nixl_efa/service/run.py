@@ -180,10 +180,13 @@ def _engines(
     *,
     anew: bool,
 ) -> frozenset[str]:
-    """Engines that already run for this service stay, unless `again`; others are started. Returns the names of their
-    nodes."""
+    """Engines that already run for this service stay, unless `anew`; others are started, also those of nodes that have
+    another content of the model than the one that is staged. Returns the names of their nodes."""
     running = {
-        name: ENGINE_UNIT in one.running and one.service == service.text and not anew
+        name: ENGINE_UNIT in one.running
+        and one.service == service.text
+        and not anew
+        and (one.is_whole or not one.content)
         for name, one in found.items()
     }
     # No request may be answered by a service that is not proven. This also removes the last proof.

@@ -2,6 +2,8 @@
 # Starts this node's engine when it boots. Usage: start-service NAME==VERSION... (the packages of a first start)
 # The engine that was started last stays the node's; before there was one, it is that of /etc/nixl-efa/boot. No router is
 # started: only `nixl-efa serve start` proves a service. /run/nixl-efa/engine.json: "error" is empty once it is started.
+# Nodes with different weights give wrong answers: what is whole on the disks is used without a look at S3, and files that
+# are newer than the engine's last start are not started.
 set -uo pipefail
 root=${NIXL_EFA_ROOT:-}
 bin=$root/opt/nixl-efa/bin boot=$root/etc/nixl-efa/boot state=$root/run/nixl-efa
@@ -16,22 +18,26 @@ end() { # ERROR; empty: the engine was started
   [ -z "$1" ]
   exit
 }
-# As copy_model.py, of which user data has no room: the lock is the same one, and the manifest comes last.
+# As copy_model.py, of which user data has no room: the same lock, the same room on the disk, the mark comes last.
 fetch() { # FOLDER
-  if [ -n "$manifest" ]; then
-    # What is whole on the disk starts without S3, too.
-    aws s3 cp --quiet "$model/$manifest" "$1.manifest" || { [ -e "$1/$manifest" ]; return; }
-    if cmp -s "$1.manifest" "$1/$manifest"; then return; fi
-    rm -f "$1/$manifest"
-  fi
+  if [ -e "$1/$mark" ]; then return; fi
+  if [ -n "$manifest" ]; then aws s3 cp --quiet "$model/$manifest" "$1.new" || return; else : >"$1.new"; fi
   cat ~/.aws/config >"$state/aws" 2>/dev/null
   export AWS_CONFIG_FILE=$state/aws
   aws configure set default.s3.max_concurrent_requests 64
-  while sleep 30; do echo "copying $model: $(du -sh "$1" | cut -f 1)"; done 9>&- &
-  aws s3 sync --only-show-errors --exact-timestamps --delete --exclude "${manifest:-/}" "$model" "$1"
-  local code=$?
+  local total lacks code
+  total=$(aws s3 ls --recursive --summarize "$model/" | sed -n 's/^ *Total Size: //p')
+  if [ "${total:-0}" = 0 ]; then return 1; fi
+  lacks=$((total + (5 << 30) - $(du -s -B 1 "$1" | cut -f 1) - $(df -B 1 --output=avail "$1" | tail -n 1)))
+  if [ $lacks -gt 0 ]; then
+    echo "its disk lacks $((lacks >> 20)) MiB" >&2
+    return 1
+  fi
+  while sleep 30; do echo "copying $model: $(du -sh "$1" | cut -f 1) of $(numfmt --to=iec "$total")"; done 9>&- &
+  aws s3 sync --only-show-errors --exact-timestamps --delete --exclude "$mark" "$model" "$1"
+  code=$?
   kill $! 2>/dev/null # the last line of errors is the reason of a failure
-  if [ $code = 0 ] && [ -n "$manifest" ]; then mv "$1.manifest" "$1/$manifest"; fi
+  if [ $code = 0 ]; then mv "$1.new" "$1/$mark"; fi
   return $code
 }
 # The first boot starts this unit after `nixl-efa serve stop`, too, if that came meanwhile.
@@ -57,6 +63,7 @@ if $first; then
 fi
 text=$(sed "s|@PLACE@|$place|g;s|@PATH@|$path|g;s|@SOURCE@|$source|;s|@MANIFEST@|$manifest|" "$unit" 2>&1) || end "$text"
 model=$(of_unit Model) folder=$(of_unit Folder) manifest=$(of_unit Manifest)
+mark=${manifest:-nixl-efa-whole}
 
 # The model comes while packages are installed. The disks of an instance that was stopped are empty.
 copy=''
@@ -68,11 +75,18 @@ fi
 if $first; then
   said=$("$bin/install-engine" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
 fi
-if [ -n "$copy" ] && ! wait "$copy"; then end "not copied: $model: $(tail -n 1 "$state/copy")"; fi
+if [ -n "$copy" ] && ! wait "$copy"; then
+  said=$(tail -n 1 "$state/copy")
+  end "not copied: $model: ${said:-nothing is there}"
+fi
 if $first; then
   said=$("$bin/start-unit" "$engine" "$(base64 -w 0 <<<"$text")" "$(base64 -w 0 "$boot/service.json")")
   grep -q '^@@ end started 0$' <<<"$said" || end "not started: $(sed '/^@@/d' <<<"$said" | tail -n 1)"
   end ''
+fi
+newer=(-newer "$root/etc/nixl-efa/service.json")
+if [ -n "$model" ] && [ -n "$(find "$root$folder" -type f ! -name "$mark" "${newer[@]}" -print -quit)" ]; then
+  end "not started: $model has changed since the last start here: nixl-efa serve restart $PAIR_ENVIRONMENT"
 fi
 said=$(systemctl start "$engine" 2>&1) || end "not started: ${said##*$'\n'}"
 end ''

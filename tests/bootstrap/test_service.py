@@ -7,6 +7,7 @@ import gzip
 import io
 import json
 import random
+import re
 import string
 import subprocess
 import tarfile
@@ -113,6 +114,10 @@ def test_only_the_first_consumer_has_the_router() -> None:
 
 
 ASKED = 'echo "${0##*/}" "$@" >>"$NIXL_EFA_ROOT/asked"'
+# Nothing is staged. The summary is that of the AWS CLI's documentation (s3 ls).
+SUMMARY = "Total Objects: 10\\n   Total Size: 3000000000\\n"
+LISTS = f"case $* in *--summarize*) printf '{SUMMARY}' ;; *' ls '*) exit 1 ;; esac"
+AWS = f"{ASKED}; {LISTS}"
 
 
 class Machine:
@@ -125,7 +130,8 @@ class Machine:
             self.write(path, files[path])
         self.write("/var/lib/nixl-efa/install.json", '{"error":""}')
         self.command("/bin/systemctl", f"{ASKED}")
-        self.command("/bin/aws", f'{ASKED}; [ "$1 $2" != "s3 ls" ]')  # nothing is staged
+        self.command("/bin/aws", AWS)
+        self.command("/bin/df", "echo Avail; echo ${AVAIL:-1000000000000}")
         self.command("/bin/sleep", "exit 1")  # nothing tells how far a copy is
         self.command("/bin/mountpoint", "exit 1")
         self.command("/opt/nixl-efa/bin/install-engine", 'echo install "$@" >>"$NIXL_EFA_ROOT/asked"')
@@ -142,7 +148,7 @@ class Machine:
     def command(self, path: str, script: str) -> None:
         self.write(path, f"#!/bin/bash\n{script}\n")
 
-    def start(self) -> tuple[int, str, list[str]]:
+    def start(self, **environ: str) -> tuple[int, str, list[str]]:
         """The exit code, the error that it tells, and what was run beside the boot report."""
         done = subprocess.run(
             ["bash", self.root / "opt/nixl-efa/bin/start-service", "vllm==0.32.0"],
@@ -150,12 +156,15 @@ class Machine:
                 "NIXL_EFA_ROOT": str(self.root),
                 "PATH": f"{self.bin}:/usr/bin:/bin",
                 "PAIR_SCRIPTS_BUCKET": "scripts",
+                "PAIR_ENVIRONMENT": "prod",
+                **environ,
             },
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.stderr == ""
+        self.printed = done.stdout
         asked = self.read("asked").splitlines()
         asked.remove("systemctl is-enabled --quiet nixl-efa-service.service")
         (self.root / "asked").unlink()
@@ -175,9 +184,12 @@ ENGINE = "nixl-efa-engine.service"
 LOOKED = "aws s3 ls s3://scripts/nixl-efa-models/s3/models/x/nixl-efa-manifest.json"
 
 
-def copied(root: Path, source: str = "s3://models/x", folder: str = FOLDER, but: str = "/") -> list[str]:
+def copied(
+    root: Path, source: str = "s3://models/x", folder: str = FOLDER, but: str = "nixl-efa-whole"
+) -> list[str]:
     return [
         "aws configure set default.s3.max_concurrent_requests 64",
+        f"aws s3 ls --recursive --summarize {source}/",
         f"aws s3 sync --only-show-errors --exact-timestamps --delete --exclude {but} {source} {root}{folder}",
     ]
 
@@ -188,9 +200,9 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
         0,
         "",
         [
-            copied(root)[0],
+            *copied(root)[:2],
             LOOKED,
-            copied(root)[1],
+            copied(root)[2],
             "install vllm==0.32.0",
             "systemctl daemon-reload",
             f"systemctl reset-failed {ENGINE}",
@@ -207,27 +219,22 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
 def test_a_staged_model_is_copied_with_its_manifest_last(machine: Machine) -> None:
     """Of another program: what `nixl-efa serve prepare` writes is in tests/service/test_stage.py."""
     manifest = 'case "$1 $2" in "s3 cp") echo whole >"${!#}" ;; esac'
-    machine.command("/bin/aws", f"{ASKED}; {manifest}")
+    machine.command("/bin/aws", f"{ASKED}; {manifest}; {LISTS.replace('exit 1', ':')}")
     source = "s3://scripts/nixl-efa-models/s3/models/x"
     folder = f"/opt/nixl-efa/models/{source.removeprefix('s3://')}"
     code, error, asked = machine.start()
     assert (code, error) == (0, "")
-    assert copied(machine.root, source, folder, "nixl-efa-manifest.json")[1] in asked
+    assert copied(machine.root, source, folder, "nixl-efa-manifest.json")[2] in asked
     assert machine.read(f"{folder}/nixl-efa-manifest.json") == "whole\n"
     assert f'"serve" "{folder}"' in machine.read(f"/etc/systemd/system/{ENGINE}")
-    # It is whole: nothing but the manifest is asked for again, and without an answer it is started as it is.
-    assert [one for one in machine.start()[2] if "sync" in one] == []
-    machine.command("/bin/aws", f"{ASKED}; exit 1")
-    code, error, asked = machine.start()
-    assert (code, error, asked[-1]) == (0, "", f"systemctl start {ENGINE}")
-    assert [one for one in asked if "sync" in one] == []
     (machine.root / folder[1:] / "nixl-efa-manifest.json").unlink()
-    assert machine.start()[:2] == (1, f"not copied: {source}: ")
+    machine.command("/bin/aws", f"{ASKED}; exit 1")
+    assert machine.start()[:2] == (1, f"not copied: {source}: nothing is there")
 
 
 def test_models_are_on_the_disks_of_the_instance_where_it_has_some(machine: Machine) -> None:
     machine.command("/bin/mountpoint", f'[ "$2" = "{machine.root}/opt/dlami/nvme" ]')
-    assert copied(machine.root, folder="/opt/dlami/nvme/models/models/x")[1] in machine.start()[2]
+    assert copied(machine.root, folder="/opt/dlami/nvme/models/models/x")[2] in machine.start()[2]
     assert '"HF_HOME=/opt/dlami/nvme/huggingface"' in machine.read(f"/etc/systemd/system/{ENGINE}")
 
 
@@ -238,9 +245,58 @@ def test_a_later_start_starts_what_was_started_last(machine: Machine) -> None:
     assert machine.read("/etc/nixl-efa/service.json") == "another"
 
 
-def test_a_model_is_looked_at_again_for_disks_that_are_empty_now(machine: Machine) -> None:
+def test_a_model_that_is_whole_starts_as_it_is_and_one_that_is_not_is_copied(machine: Machine) -> None:
+    """Other nodes run what they have: new content comes to all of them, by a start from the command line."""
     machine.start()
+    assert machine.start() == (0, "", [f"systemctl start {ENGINE}"])
+    (machine.root / FOLDER[1:] / "nixl-efa-whole").unlink()
     assert machine.start() == (0, "", [*copied(machine.root), f"systemctl start {ENGINE}"])
+
+
+@pytest.mark.parametrize(("seconds", "starts"), [(-10, True), (10, False)])
+def test_a_content_that_is_newer_than_the_last_start_is_not_started(
+    machine: Machine, seconds: int, starts: bool
+) -> None:
+    """The AWS CLI gives its files the time of S3's objects. They were copied to a disk that was empty, or by a start
+    from the command line that has ended before the engines; the next boot finds them whole."""
+    machine.start()
+    told = (machine.root / "etc/nixl-efa/service.json").stat().st_mtime
+    weights, mark = (machine.root / FOLDER[1:] / name for name in ("model.safetensors", "nixl-efa-whole"))
+    mark.unlink()
+    machine.command(
+        "/bin/aws", f'{AWS}; case $2 in sync) touch -d @{told + seconds:.0f} "${{!#}}/{weights.name}" ;; esac'
+    )
+    for copies in (True, False):
+        code, error, asked = machine.start()
+        assert any("sync" in one for one in asked) == copies
+        assert (code, error) == (
+            (0, "")
+            if starts
+            else (
+                1,
+                "not started: s3://models/x has changed since the last start here: nixl-efa serve restart prod",
+            )
+        )
+        assert (f"systemctl start {ENGINE}" in asked) == starts
+
+
+def test_a_model_for_which_the_disk_has_no_room_is_not_copied(machine: Machine) -> None:
+    """3,000,000,000 bytes, and 5 GiB stay free."""
+    machine.write(f"{FOLDER}/half", "x" * 5000)
+    code, error, asked = machine.start(AVAIL=str(3_000_000_000 + (5 << 30) - (10 << 20)))
+    assert (code, error) == (1, "not copied: s3://models/x: its disk lacks 9 MiB")
+    assert not any("sync" in one for one in asked)
+    assert machine.start(AVAIL=str(3_000_000_000 + (5 << 30)))[0] == 0
+
+
+def test_how_far_a_copy_is_is_in_the_journal(machine: Machine) -> None:
+    # The second sleep comes after the first line.
+    machine.command("/bin/sleep", 'cd "$NIXL_EFA_ROOT"; [ -e once ] && touch twice && exit 1; touch once')
+    machine.command(
+        "/bin/aws", f'{AWS}; case $2 in sync) until [ -e "$NIXL_EFA_ROOT/twice" ]; do :; done ;; esac'
+    )
+    assert machine.start()[:2] == (0, "")
+    assert re.fullmatch(r"copying s3://models/x: \S+ of 2\.8G\n", machine.printed)
 
 
 @pytest.mark.parametrize(

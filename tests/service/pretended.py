@@ -60,6 +60,8 @@ class Pretended:
     # In so many proofs other traffic is counted, too.
     disturbed: int = 0
     copies: list[dict[str, str]] = field(default_factory=list)
+    # The model that is copied has a manifest.
+    staged: bool = False
     told: list[str] = field(default_factory=list)
     _starts: int = 0
 
@@ -136,8 +138,8 @@ class Pretended:
             "weight_bytes": 1000,
             "to_copy": 0,
             "source": "s3://b/x" if self.copies else "",
-            "is_whole": False,
-            "content": "",
+            "is_whole": self.asked.count("copy") > 0,
+            "content": "c1" if self.staged else "",
             "incomplete": "",
             "error": "",
         }

@@ -157,7 +157,11 @@ def test_a_staged_model_is_copied_at_boot_while_the_engine_is_installed(account:
     for key, data in {"config.json": config, "model.safetensors": b"1" * (9 << 20)}.items():
         s3.put_object(Bucket=BUCKET, Key=f"runs/boot/{key}", Body=data)
     source, bucket = FromS3(s3, f"s3://{BUCKET}/runs/boot"), Bucket(s3, BUCKET)
-    manifest = stage(name, source, bucket, SystemClock(), lambda _: lambda _: None)
+
+    def prepared() -> str:
+        return stage(name, source, bucket, SystemClock(), lambda _: lambda _: None).text
+
+    manifest = prepared()
 
     def staged(own: PeerNode) -> Bootstrap:
         return replace(first_boot(own), service=replace(SERVICE, model=name))
@@ -168,10 +172,23 @@ def test_a_staged_model_is_copied_at_boot_while_the_engine_is_installed(account:
     place = f"/opt/nixl-efa/models/{BUCKET}/{folder(name)}"
     command = account.out(node.instance_id, f"tr '\\0' ' ' </proc/{process(account, node)}/cmdline")
     assert f" {place} --served-model-name {name} " in command
-    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest.text
+    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest
     assert account.out(node.instance_id, f"stat -c %s {place}/model.safetensors").strip() == str(9 << 20)
-    # The disks of an instance that was stopped are empty.
+    # The disks of an instance that was stopped are empty. The manifest is written anew, the content is the same.
+    prepared()
     account.out(node.instance_id, f"rm -r {place}")
     reboot(account, node)
     wait_until(lambda: process(account, node) != "0", "the engine", SECONDS)
-    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest.text
+    assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == manifest
+    # Other nodes run this content: another one is not started by a boot, which finds the old one or copies the new one.
+    s3.put_object(Bucket=BUCKET, Key="runs/boot/model.safetensors", Body=b"2" * (9 << 20))
+    newer = prepared()
+    changed = f"s3://{BUCKET}/{folder(name)} has changed since the last start here"
+    seen = f"not started: {changed}: nixl-efa serve restart trial"
+    for empties, has, told in (("", manifest, (True, "started")), (f"rm -r {place};", newer, (False, seen))):
+        at_boot = "rm -f /run/nixl-efa/engine.json; systemctl restart nixl-efa-boot-report"
+        stop = f"systemctl stop nixl-efa-service nixl-efa-engine; {empties}"
+        account.out(node.instance_id, f"{stop} {at_boot}; systemctl start nixl-efa-service")
+        wait_for_engine(account, node)
+        assert report(account, node)["engine"] == told
+        assert account.out(node.instance_id, f"cat {place}/{MANIFEST}") == has

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -148,6 +149,27 @@ def test_a_disk_without_room_is_told_before_anything_is_copied(
     assert told["state"] == "failed"
     assert told["line"].startswith(f"{tmp_path}/to has 5.0 GiB free, 0.0 GiB are to be copied")
     assert list((tmp_path / "to").iterdir()) == []
+
+
+def test_a_copy_without_a_manifest_has_a_mark_when_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A boot starts what is whole without a look at S3 (start-service.sh)."""
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    folder, status = tmp_path / "to", tmp_path / "run/status.json"
+    mark = folder / copy_model.MARK
+    listing = "2026-11-26 10:00:00  4 x/config.json\n"
+    copies = f"[ ! -e {mark} ] || exit 1; [[ $* == *--exclude\\ {copy_model.MARK}\\ * ]] && printf"
+    for size, is_whole in ((4, True), (3, False)):
+        script = (
+            f"case $2 in ls) printf '{listing}' ;; sync) {copies} {'x' * size} >{folder}/config.json ;; esac"
+        )
+        command(tmp_path, "aws", script)
+        with nullcontext() if is_whole else pytest.raises(SystemExit):
+            copy_model.main("s3://b/x", str(folder), str(status))
+        assert mark.exists() == is_whole
+    script = (Path(copy_model.__file__).parent / "start-service.sh").read_text(encoding="utf-8")
+    assert f"mark=${{manifest:-{copy_model.MARK}}}\n" in script
 
 
 def test_packages_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,6 +248,24 @@ def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pa
     assert "  consumer: 3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left" in pair.told
 
 
+@pytest.mark.parametrize(("staged", "again"), [(True, ["producer", "consumer"]), (False, [])])
+def test_a_content_that_was_staged_since_comes_to_all_nodes_by_the_next_start(
+    staged: bool, again: list[str]
+) -> None:
+    """Else a node that is started alone, in place of another one, would have other weights than its peers."""
+    pair = Pretended()
+    assert pair.start().ready
+    before = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
+    pair.copies, pair.staged = [{"state": "done", "line": "61.0 GiB in 30 s"}], staged
+    for chosen in (again, []):
+        report = pair.start()
+        assert (failed(report), report.ready) == ([], True)
+        assert [where for where, one in report.found if one.check == "copy"] == chosen
+        now = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in before}
+        assert [name for name in before if now[name] != before[name]] == chosen
+        before = now
+
+
 def test_copies_are_reported_in_the_order_of_the_nodes_whichever_ends_first(pair: Pretended) -> None:
     failing = {"state": "failed", "line": "No space left on device"}
     pair.copies = [{"state": "copying", "line": "1.0 of 2.0 GiB", "node": "producer"}, failing]
