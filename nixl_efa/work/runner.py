@@ -24,8 +24,8 @@ FIRST_SECONDS, NEXT_SECONDS = 3.0, 2.0
 DIRECT = {"out": 20_000, "err": 6_000}
 # A command that prints faster than S3 takes it waits.
 MOST_HELD = 64 << 20
-# One that fails is tried again: a busy node or S3 may have kept it from an answer.
-TRIES, TRY_SECONDS = 3, 1.0
+# One that fails is tried again: a busy node or S3 may have kept it from an answer. A CLI that hangs is ended.
+TRIES, TRY_SECONDS, PUT_SECONDS = 3, 1.0, 300.0
 # The AWS CLI waits one second for the role's keys, and asks once (AWS SDKs and tools reference guide, IMDS credential
 # provider): a busy node answers later.
 KEYS = {"AWS_METADATA_SERVICE_TIMEOUT": "5", "AWS_METADATA_SERVICE_NUM_ATTEMPTS": "3"}
@@ -42,6 +42,7 @@ class Output:
         self.held = bytearray()
         self.cut = False
         self.is_sent = True
+        self._is_over = False
         self._changed = threading.Condition()
         self._source = source
         self.reader = threading.Thread(target=self._read, daemon=True)
@@ -53,8 +54,10 @@ class Output:
             if not data:
                 return
             with self._changed:
-                while self.is_sent and len(self.held) > MOST_HELD:
+                while self.is_sent and len(self.held) > MOST_HELD and not self._is_over:
                     self._changed.wait()
+                if self._is_over:
+                    return
                 if self.is_sent:
                     self.held += data
                 else:
@@ -72,6 +75,12 @@ class Output:
             self.held.clear()
             self._changed.notify_all()
             return data
+
+    def end(self) -> None:
+        """Nothing more is read."""
+        with self._changed:
+            self._is_over = True
+            self._changed.notify_all()
 
     def give_up(self, data: bytes) -> None:
         """Nothing can be sent: the beginning is kept, from `data` on, which was taken."""
@@ -112,9 +121,13 @@ def put(region: str, bucket: str, key: str, data: bytes) -> str:
                     stderr=subprocess.PIPE,
                     env={**KEYS, **os.environ},
                     check=False,
+                    timeout=PUT_SECONDS,
                 )
             except OSError as error:
                 return f"the AWS CLI can't be run: {error.strerror}"
+            except subprocess.TimeoutExpired:
+                why = f"the AWS CLI does not end within {PUT_SECONDS:g} s"
+                continue
             if not done.returncode:
                 return ""
             why = " ".join(done.stderr.decode(errors="replace").split()) or "the AWS CLI failed"
@@ -178,12 +191,13 @@ def main(token: str, region: str, bucket: str, prefix: str, command: str) -> Non
     for one in outputs:
         one.reader.join(AFTER_SECONDS)
     for one in outputs:
-        # A reader that waits for room gets it, and then all is here.
-        while not one.is_direct and not sender.why:
+        # A reader that waits for room gets it, and then all is here. Programs that are left behind may print for ever.
+        if not one.is_direct:
             sender.send(one)
             one.reader.join(0.1)
-            if not one.held:
-                break
+        one.end()
+        if not one.is_direct:
+            sender.send(one)
         if sender.why and one.is_sent:
             one.give_up(one.take())
     code = process.returncode if process.returncode >= 0 else 128 - process.returncode

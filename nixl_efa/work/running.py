@@ -40,6 +40,8 @@ PATIENCE_POLLS = 150
 _GONE_POLLS = 15
 # How long a cancelled command may take to end.
 CANCEL_POLLS = 30
+# How long after --timeout Run Command may need to say that a command has ended: 60 seconds are for its delivery.
+_LATE_SECONDS = 300
 # Exit codes that are not from the command: as of ssh(1) without a connection, of timeout(1), of a shell after a signal.
 NOT_ASKED, TIMED_OUT, CANCELLED = 255, 124, 130
 
@@ -110,7 +112,7 @@ def run(
         running[node].command_id = command_id
     asked = [running[node] for node in sent]
     try:
-        ended |= _follow(ssm, bucket, asked, clock, receive, gone, is_stopped)
+        ended |= _follow(ssm, bucket, asked, clock, receive, gone, is_stopped, timeout_seconds)
     except OSError:
         _cancel(ssm, sent)
         raise
@@ -163,13 +165,17 @@ def _follow(
     receive: Receive,
     gone: Gone,
     is_stopped: Callable[[], bool],
+    timeout_seconds: int,
 ) -> dict[Node, Ended]:
-    """Wait until all have ended, or until some seconds after they were cancelled."""
+    """Wait until all have ended, or until some time after they were cancelled or should have ended."""
     waiting = {one.node: one for one in running}
     ended: dict[Node, Ended] = {}
     polls = faults = polls_since_cancel = 0
-    while waiting and polls_since_cancel < CANCEL_POLLS:
-        _sleep(clock, FIRST_POLL_SECONDS if polls < FIRST_POLLS else POLL_SECONDS, is_stopped)
+    left = float(timeout_seconds + _LATE_SECONDS)
+    while waiting and polls_since_cancel < CANCEL_POLLS and left > 0:
+        seconds = FIRST_POLL_SECONDS if polls < FIRST_POLLS else POLL_SECONDS
+        _sleep(clock, seconds, is_stopped)
+        left -= seconds
         polls += 1
         if is_stopped():
             if not polls_since_cancel:
@@ -195,8 +201,16 @@ def _follow(
             if faults > PATIENCE_POLLS or not may_pass(error):
                 raise error
     for node, one in waiting.items():
-        why = f"Run Command {one.command_id} was cancelled and has not ended yet"
-        ended[node] = Ended(CANCELLED, f"{node.name}: {why}.")
+        about = f"{node.name}: Run Command {one.command_id}"
+        ended[node] = (
+            Ended(CANCELLED, f"{about} was cancelled and has not ended yet.")
+            if polls_since_cancel
+            else Ended(
+                NOT_ASKED,
+                f"{about} has not ended {_LATE_SECONDS} s after --timeout: the node's agent of Systems Manager does "
+                "not answer. The command may still run.",
+            )
+        )
     return ended
 
 

@@ -121,6 +121,25 @@ def test_a_program_that_is_left_behind_holds_nothing_up_and_a_signal_is_a_shells
     assert (node.out[2], node.done.returncode) == (b"137", 0)
 
 
+def test_a_program_that_is_left_behind_and_prints_on_holds_nothing_up(tmp_path: Path) -> None:
+    command = "{ while sleep 0.01; do echo more; done; } & echo $!; seq 5000"
+    node = Node(tmp_path, command)
+    assert node.out is not None
+    pid, *numbers = b"".join(node.kept).splitlines()
+    os.kill(int(pid), 15)
+    assert [one for one in numbers if one != b"more"] == [b"%d" % number for number in range(1, 5001)]
+    assert (node.out[1], node.out[2], node.out[4]) == (b"", b"0", b"")
+
+
+def test_an_aws_cli_that_hangs_is_ended_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "aws").write_text("#!/bin/sh\nexec sleep 60\n")
+    (tmp_path / "aws").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(runner, "PUT_SECONDS", 0.2)
+    monkeypatch.setattr(runner, "TRY_SECONDS", 0)
+    assert runner.put("us-east-2", "bucket", "key", b"data") == "the AWS CLI does not end within 0.2 s"
+
+
 def test_it_runs_on_the_oldest_python_of_the_images() -> None:
     """Amazon Linux 2023 has Python 3.9."""
     ast.parse(TEXT, feature_version=(3, 9))

@@ -226,6 +226,18 @@ def test_a_node_that_is_gone_is_not_waited_for_and_the_other_answers(work: Work)
     assert work.ssm.cancelled == {"i-consumer"}
 
 
+def test_a_node_whose_agent_is_silent_is_not_waited_for_after_the_timeout(
+    work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "_LATE_SECONDS", 1)
+    ended = work.run("sleep 600", PRODUCER)
+    os.killpg(work.ssm.processes["i-producer"].pid, signal.SIGKILL)
+    assert ended[PRODUCER].code == 255
+    assert ended[PRODUCER].problem.startswith(
+        "producer: Run Command i-producer has not ended 1 s after --timeout: the node's agent"
+    )
+
+
 def test_a_command_that_ended_before_its_node_has_its_exit_code(work: Work) -> None:
     def gone(nodes: Sequence[Node]) -> dict[Node, str]:
         for node in nodes:
