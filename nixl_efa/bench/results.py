@@ -23,6 +23,8 @@ from nixl_efa.service.proof import TOLERANCE
 from nixl_efa.service.way import EFA
 
 SCHEMA = "nixl-efa/bench-row/1"
+# Of a project, with a folder for each environment.
+FOLDER = "measurements"
 # Prompts are random, so an engine that knows more than this share of their tokens already was asked before.
 _CACHED_SHARE = 0.01
 _NOT_A_RESULT = (OSError, KeyError, ValueError, TypeError, ZeroDivisionError)

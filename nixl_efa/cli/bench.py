@@ -88,7 +88,7 @@ def bench(
         for one in seen.values()
     )
     service = replace(service, transfer=PLANNED)
-    where = folder or project_folder() / "measurements" / environment
+    where = folder or project_folder() / results.FOLDER / environment
     clock = clock_of(os.environ)
     one = run.Measurement(
         nodes=nodes,

@@ -1,4 +1,5 @@
-"""A kept rehearsal: the file that sets up another shell for it, whatever variables that shell has."""
+"""A kept rehearsal: the file that sets up another shell for it, whatever variables that shell has, and what a user can
+look at there."""
 
 from __future__ import annotations
 
@@ -12,6 +13,10 @@ from pathlib import Path
 from nixl_efa.rehearse.workspace import FOREIGN
 
 SHELL_FILE = "shell.sh"
+_BY_AWS_CLI = (
+    "aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'",
+    "aws ec2 describe-capacity-reservations",
+)
 # The variables that programs of a rehearsal get in addition to those of AWS and of the settings.
 _TOLD = (
     "NO_PROXY",
@@ -56,3 +61,15 @@ def programs_of_a_user(environ: Mapping[str, str], *run: str) -> list[str]:
     Node.js and the AWS CLI."""
     others = (shutil.which(name, path=environ.get("PATH", "")) for name in ("node", "aws"))
     return [sys.executable, *run, *filter(None, others)]
+
+
+def looks(environment: str, programs: Iterable[str], *, are_real: bool) -> list[str]:
+    """Commands that show what was built, for that shell. Some shells accept no comment after a command (zsh).
+
+    programs: paths of those that are there. are_real: the nodes have booted.
+    """
+    return [
+        f"nixl-efa status {environment}",
+        *([f"nixl-efa connect {environment} producer"] if are_real else []),
+        *(_BY_AWS_CLI if any(Path(one).name == "aws" for one in programs) else ()),
+    ]

@@ -54,15 +54,14 @@ _NOT_INSTALLED = "No module named"
 _OF_THE_REPORT = ("boot report", "cloud-init")
 
 
-def can_boot(environ: Mapping[str, str], tell: Tell) -> bool:
-    """Whether machines can boot here, with what they boot from made ready and namespaces tried; says why not."""
+def why_none_boots(environ: Mapping[str, str], tell: Tell) -> str:
+    """Why no machine can boot here; empty if they can, with what they boot from made ready and namespaces tried."""
     try:
         tree = prepare(environ, tell)
         Run(home(environ), tree).close()
     except CannotBootError as error:
-        tell(f"The nodes are simulated, since {error}.")
-        return False
-    return True
+        return str(error)
+    return ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,10 +18,9 @@ from nixl_efa.failure import Failure
 from nixl_efa.findings import listed
 from nixl_efa.launch import Launch, launch_of
 from nixl_efa.nodes import outputs
-from nixl_efa.rehearse import facts, many_nodes, real_nodes, server, serving, workspace
+from nixl_efa.rehearse import facts, kept, many_nodes, real_nodes, server, serving, workspace
 from nixl_efa.rehearse.block import Block, Market
 from nixl_efa.rehearse.built import running_nodes, tell_instances
-from nixl_efa.rehearse.kept import programs_of_a_user, write_shell_file
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.rehearse.programs import Programs, shown
 from nixl_efa.rehearse.simulated_nodes import answer_as_planned
@@ -33,11 +32,6 @@ DEPLOYED = re.compile(r"aws_(instance|launch_template)\.\w+: Creation complete|A
 PLANNED = re.compile(r"No changes|^Plan:|must be replaced|will be (created|destroyed|updated)|\bError\b")
 CHANGED = re.compile(
     r"aws_instance\.\w+: (Creation|Modifications|Destruction) complete|Apply complete|\bError\b"
-)
-# What can be inspected in a kept rehearsal.
-_BY_AWS_CLI = (
-    "aws ec2 describe-instances --query 'Reservations[].Instances[].[InstanceId,InstanceType,State.Name]'",
-    "aws ec2 describe-capacity-reservations",
 )
 ANY = re.compile("")
 DESTROYED = re.compile(r"aws_instance\.\w+: Destruction complete|Destroy complete|\bError\b")
@@ -70,9 +64,12 @@ def rehearse(
         raise Failure(
             f"an earlier rehearsal of {settings.name} was kept and still runs: end it with `kill {earlier}`"
         )
-    are_real = (options.real_nodes or layer is not None) and real_nodes.can_boot(environ, tell)
-    if layer is not None and not are_real:
-        raise Failure("--serve needs nodes that boot.")
+    are_real = options.real_nodes or layer is not None
+    if are_real and (why := real_nodes.why_none_boots(environ, tell)):
+        if layer is not None:
+            raise Failure(f"--serve needs nodes that boot, and {why}.")
+        tell(f"The nodes are simulated, since {why}.")
+        are_real = False
     space = workspace.make(project, settings)
     started = server.start(
         python,
@@ -92,7 +89,8 @@ def rehearse(
         server.stop(started.process)
         raise Failure(
             "interrupted: the local AWS was stopped, and with it all that was rehearsed is gone. Nothing was "
-            "ever asked of the real AWS."
+            "ever asked of the real AWS.",
+            exit_code=130,
         ) from None
     except BaseException:
         server.stop(started.process)
@@ -160,7 +158,7 @@ class _Rehearsal:
             self._end_a_block()
         if options.keep:
             self._tell_inferred()
-            self._explain_keep(are_real)
+            self._explain_keep(are_real, options.serve is not None)
             return
         self._step(f"Destroy {stack}")
         self._cdk("destroy", DESTROYED)
@@ -349,7 +347,7 @@ class _Rehearsal:
     def _serve(self, keep: bool) -> None:
         """A model on the nodes, proven, asked and, unless the rehearsal is kept, stopped."""
         name, service = self._settings.name, serving.Serving(self._pair(), self._client("ssm"))
-        self._step(f"Serve a model: the provider is {serving.PROVIDER}, and each engine has one core")
+        self._step("Serve a model: over TCP, since there is no EFA here, and each engine has one core")
         service.prepare()
         self._use(self._settings, serving.VARIABLES)
         self._command("serve", "start", name, "--model", serving.MODEL, "--", *serving.FLAGS)
@@ -372,20 +370,15 @@ class _Rehearsal:
     def _client(self, service: str) -> Any:
         return server.client(self._local, service, self._settings.region)
 
-    def _explain_keep(self, are_real: bool) -> None:
+    def _explain_keep(self, are_real: bool, serves: bool) -> None:
         name, folder, environ = self._settings.name, self._space.folder, self._programs.environ
         if are_real:
             write_plugin(folder / "bin")
-        programs = programs_of_a_user(environ, self._tools.cdk, self._tools.terraform)
-        file = write_shell_file(folder, environ, programs)
-        # Only commands below: some shells accept no comment after a command (zsh).
+        programs = kept.programs_of_a_user(environ, self._tools.cdk, self._tools.terraform)
+        file = kept.write_shell_file(folder, environ, programs)
         self._step("Kept, as you asked. Look around in another shell, and stop it by the last line:")
-        commands = [
-            f". {shlex.quote(str(file))}",
-            f"nixl-efa status {name}",
-            *([f"nixl-efa connect {name} producer"] if are_real else []),
-            *(_BY_AWS_CLI if any(Path(one).name == "aws" for one in programs) else ()),
-            f"kill {self._local.process.pid}",
-        ]
-        for command in commands:
+        self._tell(f"  . {shlex.quote(str(file))}")
+        shown = kept.looks(name, programs, are_real=are_real)
+        for command in [*shown, *(serving.looks(name, folder) if serves else ())]:
             self._tell(f"  {command}")
+        self._tell(f"  kill {self._local.process.pid}")

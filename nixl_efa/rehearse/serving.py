@@ -31,6 +31,16 @@ VARIABLES = {PROVIDER_VARIABLE: PROVIDER}
 # As the folder has it, and what the engine on CPUs wants: no compilation, and no more requests than one core can do.
 MODEL, FLAGS = "/models/tiny", ("--enforce-eager", "--max-num-seqs", "8")
 REQUESTS, SECONDS = 20, 300
+# A measurement of a few requests, for `nixl-efa bench`: without EFA these are the layers that every type has.
+TABLE_FILE = "bench.toml"
+TABLE = """\
+[[rows]]
+layer = ["unified", "tcp"]
+prompt_tokens = 512
+concurrency = 4
+output_tokens = 24
+requests = 20
+"""
 
 # Each engine gets a core of its own: two that share all cores stall each other, and transfers time out. The engine gets
 # 1 GiB for its KV cache, and no threads beside the core's (vLLM, installation on CPUs).
@@ -79,6 +89,24 @@ def require(folder: Path) -> Path:
             f"--serve {folder}: it has no engine and no model; scripts/fetch-serve makes such a folder."
         )
     return folder.absolute()
+
+
+def looks(environment: str, folder: Path) -> list[str]:
+    """Commands that a user types at a service that runs, for the shell of a kept rehearsal, in this order. Writes into
+    `folder`, where that shell is, the table that one of them reads."""
+    (folder / TABLE_FILE).write_text(TABLE, encoding="utf-8")
+    asked = json.dumps({"model": MODEL, "prompt": "to be or not to be", "max_tokens": 24})
+    url = f"http://127.0.0.1:{ROUTER_PORT}/v1/completions"
+    return [
+        f"nixl-efa serve status {environment}",
+        f"nixl-efa serve logs {environment}",
+        f"nixl-efa forward {environment} consumer {ROUTER_PORT} --local-port {ROUTER_PORT} &",
+        # The port is open a second later.
+        f"curl --retry 9 --retry-connrefused {url} --header 'Content-Type: application/json' --data '{asked}'",
+        "kill $!",
+        f"nixl-efa bench {environment} {TABLE_FILE} --yes",
+        f"nixl-efa serve drain {environment}",
+    ]
 
 
 @dataclass(frozen=True, slots=True)

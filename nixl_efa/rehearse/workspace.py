@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local_aws.server import client_environ
+from nixl_efa.bench.results import FOLDER as RESULTS_FOLDER
 from nixl_efa.settings import Settings
 from nixl_efa.settings.names import variable
 from nixl_efa.state import STATE_FOLDER
 
 FOLDER = ".rehearsal"
 # What a run writes into the project's folder. The app and the command line read everything else there.
-WRITTEN = (FOLDER, "cdktf.out", STATE_FOLDER, "bin", "journal", "rehearsal.log", ".git")
+WRITTEN = (FOLDER, "cdktf.out", STATE_FOLDER, RESULTS_FOLDER, "bin", "journal", "rehearsal.log", ".git")
 # Terraform's own variables that could lead it to another state.
 FOREIGN = ("TF_WORKSPACE", "TF_DATA_DIR", "TF_CLI_ARGS", "NIXL_EFA_ENVIRONMENTS")
 # Settings that name something of the real account; the local AWS has a default VPC and public images.

@@ -236,7 +236,7 @@ def test_an_interrupt_in_the_middle_stops_all_of_it_and_says_what_exists(project
         rest = process.stderr.read()
         code = process.wait(90)
 
-    assert code == 1
+    assert code == 130
     assert "interrupted: the local AWS was stopped, and with it all that was rehearsed is gone." in rest
     assert "Traceback" not in rest
     assert not any(is_alive(pid) for pid in server_pids(project))

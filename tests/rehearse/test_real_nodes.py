@@ -11,7 +11,7 @@ from local_aws.machines.failure import CannotBootError
 from nixl_efa.failure import Failure
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.nodes.run_command import Outcome
-from nixl_efa.rehearse.real_nodes import Booted, booted_of, can_boot, judge, tell_verified
+from nixl_efa.rehearse.real_nodes import Booted, booted_of, judge, tell_verified, why_none_boots
 
 ALL = ["efa", "gpu", "memlock"]
 NODE = Node("producer", "producer", "i-1", "10.0.0.1", "")
@@ -121,24 +121,19 @@ def test_what_fails_alike_on_both_nodes_is_told_once() -> None:
 
 def test_where_no_machine_can_boot_one_line_says_why(tmp_path: Path) -> None:
     said: list[str] = []
-    assert can_boot({"HOME": str(tmp_path), "PATH": str(tmp_path)}, said.append) is False
-    assert len(said) == 1
-    assert said[0].startswith("The nodes are simulated, since machines need ")
+    why = why_none_boots({"HOME": str(tmp_path), "PATH": str(tmp_path)}, said.append)
+    assert (said, why.startswith("machines need ")) == ([], True)
 
 
-def test_where_no_namespace_can_be_had_the_nodes_are_simulated_too(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_where_no_namespace_can_be_had_none_boots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(_home: Path, _tree: Path) -> None:
         raise CannotBootError("machines can't run here: unshare: Operation not permitted")
 
     monkeypatch.setattr("nixl_efa.rehearse.real_nodes.prepare", lambda _environ, _tell: tmp_path)
     monkeypatch.setattr("nixl_efa.rehearse.real_nodes.Run", refuse)
     said: list[str] = []
-    assert can_boot({"HOME": str(tmp_path)}, said.append) is False
-    assert said == [
-        "The nodes are simulated, since machines can't run here: unshare: Operation not permitted."
-    ]
+    why = why_none_boots({"HOME": str(tmp_path)}, said.append)
+    assert (said, why) == ([], "machines can't run here: unshare: Operation not permitted")
 
 
 @pytest.mark.parametrize(

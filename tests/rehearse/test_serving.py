@@ -8,15 +8,17 @@ from typing import Any
 
 import pytest
 
+from nixl_efa.bench import plan
 from nixl_efa.failure import Failure
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.facts import planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
-from nixl_efa.rehearse import real_nodes, serving
+from nixl_efa.rehearse import server, serving
 from nixl_efa.rehearse.run import Options, rehearse
 from nixl_efa.service.way import Way, way_of
 from nixl_efa.settings import Settings
+from tests.known_commands import fault
 
 PAIR = PairOutputs(
     "dev",
@@ -43,15 +45,33 @@ def test_a_folder_without_an_engine_is_refused_before_anything_starts(tmp_path: 
     assert serving.require(folder(tmp_path)) == tmp_path
 
 
-def test_where_no_machine_can_boot_there_is_no_rehearsal_of_a_service(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("serves", "said", "why"),
+    [
+        (True, [], "--serve needs nodes that boot, and machines need Linux and root."),
+        (
+            False,
+            ["The nodes are simulated, since machines need Linux and root."],
+            "no local AWS in this test",
+        ),
+    ],
+)
+def test_where_no_machine_can_boot_the_nodes_are_simulated_and_serve_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, serves: bool, said: list[str], why: str
 ) -> None:
+    def start(*_: Any, **__: Any) -> None:
+        raise Failure("no local AWS in this test")
+
     monkeypatch.setattr("nixl_efa.rehearse.run.find_tools", lambda *_: None)
-    monkeypatch.setattr(real_nodes, "can_boot", lambda *_: False)
+    monkeypatch.setattr(server, "start", start)
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
     settings = Settings(name="dev", region="us-east-2", instance_type="g7e.8xlarge")
-    with pytest.raises(Failure, match="--serve needs nodes that boot"):
-        rehearse(settings, Options(serve=folder(tmp_path / "serve")), tmp_path, {}, "python3", print)
-    assert not (tmp_path / ".rehearsal").exists()
+    options = Options(real_nodes=True, serve=folder(tmp_path / "serve") if serves else None)
+    told: list[str] = []
+    with pytest.raises(Failure) as failed:
+        rehearse(settings, options, tmp_path, {}, "python3", told.append)
+    assert (told, failed.value.message) == (said, why)
+    assert (tmp_path / ".rehearsal").exists() is not serves
 
 
 @pytest.mark.parametrize(
@@ -105,3 +125,10 @@ def test_a_request_without_an_answer_ends_the_rehearsal(monkeypatch: pytest.Monk
     asked(monkeypatch, Outcome(json.dumps({**found, "failed": 1, "text": "HTTP Error 503"})))
     with pytest.raises(Failure, match="1 of 20 requests have no answer: HTTP Error 503"):
         serving.Serving(PAIR, ssm).ask(told.append)
+
+
+def test_the_commands_of_a_kept_service_are_ours_and_their_table_is_there(tmp_path: Path) -> None:
+    for line in serving.looks("dev", tmp_path):
+        command = line.removesuffix(" &")
+        assert command.startswith(("curl ", "kill ")) or fault(command, LOCAL) == "", command
+    assert plan.read((tmp_path / "bench.toml").read_text(encoding="utf-8"), "bench.toml")

@@ -16,7 +16,16 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_project_s_files_are_there_and_what_runs_write_is_not(tmp_path: Path) -> None:
-    for name in ("environments", "cdktf.out", "cdktf.out.1", "state", "journal", ".git", "parts"):
+    for name in (
+        "environments",
+        "cdktf.out",
+        "cdktf.out.1",
+        "state",
+        "measurements",
+        "journal",
+        ".git",
+        "parts",
+    ):
         (tmp_path / name).mkdir()
     for name in ("app.py", "cdktf.json", "rehearsal.log"):
         (tmp_path / name).write_text("", encoding="utf-8")
