@@ -1,4 +1,5 @@
-"""Copies of a model from S3 to the nodes' disks, on all nodes at the same time, before an engine starts."""
+"""Copies of a model from S3 to the nodes' disks, on all nodes at the same time, before an engine starts: those that a
+start begins, and those that nodes began at their boot."""
 
 from __future__ import annotations
 
@@ -12,6 +13,17 @@ from nixl_efa.service.on_nodes import Copying, OnNodes, Say
 LOOK_SECONDS, TELL_SECONDS = 5.0, 30.0
 # How often in a row a node may not answer.
 SILENT_LOOKS = 60
+
+
+def wait_for_boot(nodes: OnNodes, clock: Clock, say: Say) -> None:
+    """Waits while nodes start their engines at their boot, and says how far each is."""
+    told = None
+    while starting := {name: one.at_boot for name, one in nodes.look()[0].items() if one.at_boot.is_up}:
+        if told is None or (clock.now() - told).total_seconds() >= TELL_SECONDS:
+            told = clock.now()
+            for name, one in starting.items():
+                say(f"  {name} starts at boot: {one.last_line}")
+        clock.sleep(LOOK_SECONDS)
 
 
 def copy(nodes: OnNodes, found: Mapping[str, Prepared], clock: Clock, say: Say) -> Mapping[str, Finding]:

@@ -20,8 +20,9 @@ arm() {
   put /etc/systemd/system/nixl-efa-drain.service 0644 "$drain"
   systemctl daemon-reload
   [ -z "$now" ] || return 0
-  # A drain of the service that ran would end the next one.
+  # A drain of the service that ran would end the next one, and is not that of the next one.
   systemctl stop nixl-efa-drain.service
+  rm -f "$root"/run/nixl-efa/drain.json "$root"/run/nixl-efa/drained.json
   systemctl restart nixl-efa-watch.service
 }
 output=$( (arm) 2>&1)

@@ -24,6 +24,7 @@ from nixl_efa.nodes.sections import MISSING
 from nixl_efa.service import drain_node, units
 from nixl_efa.service.model import DRAIN_SECONDS, ROUTER_PORT
 from nixl_efa.service.way import engine_url
+from nixl_efa.settings.parts import CONSUMER
 from nixl_efa.times import moment
 
 if TYPE_CHECKING:
@@ -84,7 +85,9 @@ def config(nodes: OnNodes, node: Node) -> dict[str, Any]:
     end = nodes.ends.get(node.name)
     return {
         "instance": node.instance_id,
-        "engines": [engine_url(one) for one in nodes.pair.nodes],
+        # What a producer computes may be for this consumer, which can't see it before it comes. A producer waits for
+        # nobody: it counts a KV cache until a consumer has it.
+        "engines": [engine_url(one) for one in nodes.pair.nodes if one == node or node.role == CONSUMER],
         "own": engine_url(node),
         "router": f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}",
         "has_router": node == nodes.router_node,
@@ -158,9 +161,18 @@ def _drained(name: str, read: Sections) -> tuple[Finding, ...]:
     armed, printed = read.get("armed", MISSING), read.get("drained", MISSING)
     told = json_object(printed.text) if printed.code == 0 else None
     if armed.code or told is None:
-        last = (armed if armed.code else printed).last_line
-        by_hand = f"journalctl -u {units.DRAIN_UNIT}"
-        return (failed(CHECK, f"it did not come to its end: {last}.", "Look at its log.", by_hand),)
+        return (not_ended((armed if armed.code else printed).last_line),)
+    return saved(name, told)
+
+
+def not_ended(last: str) -> Finding:
+    """A drain that something else has ended. last: its last line."""
+    by_hand = f"journalctl -u {units.DRAIN_UNIT}"
+    return failed(CHECK, f"it did not come to its end: {last}.", "Look at its log.", by_hand)
+
+
+def saved(name: str, told: Mapping[str, Any]) -> tuple[Finding, ...]:
+    """What a drain of a node has told at its end."""
     left = (
         warned("requests", f"still ran after the limit and were ended, at {told['left']}.", "")
         if told["left"]

@@ -4,12 +4,13 @@ A node runs it with the standard library of Python 3.9, by the units of drain.py
 Argument:
   watch   waits until the node ends soon, by EC2's word or with its Capacity Block, and starts the unit of `drain` then
   drain   drains, as /run/nixl-efa/drain.json says (why; limit: seconds for what runs, which a later one can shorten),
-          and writes /run/nixl-efa/drained.json: at, why, saved (where to), left (what still ran at the limit), problems
+          and writes /run/nixl-efa/drained.json: at, why, saved (where to); at its end left (what still ran here at the
+          limit), problems
   ask     prints the end of the Capacity Block as EC2 knows it; or why it can't be asked, with exit code 1
-/etc/nixl-efa/drain.json is written by `nixl-efa serve`: instance, engines (URLs), own (the node's own of these), router
-(URL), has_router, busy (a pattern: while the sum of such lines of /metrics is not 0, something runs), limit (most
-seconds for what runs), every (seconds between looks for EC2's words) and block (id, end, lead: seconds before its end
-at which EC2 begins to terminate; null: none).
+/etc/nixl-efa/drain.json is written by `nixl-efa serve`: instance, engines (URLs of those that a drain waits for), own
+(that of the node's own), router (URL), has_router, busy (a pattern: while the sum of such lines of /metrics is not 0,
+something runs), limit (most seconds for what runs), every (seconds between looks for EC2's words) and block (id, end,
+lead: seconds before its end at which EC2 begins to terminate; null: none).
 """
 
 from __future__ import annotations
@@ -202,31 +203,32 @@ def limit(left: float, most: float) -> float:
 
 
 def watch(config: dict[str, Any], environ: dict[str, str]) -> None:
-    """Waits for the first ending, and drains."""
+    """Waits for endings, and drains. One that comes meanwhile may leave less time: a drain that runs reads it, too."""
     own = metadata("instance-id")
     block = Block(config["block"], environ["AWS_REGION"]) if config["block"] else None
     if block is not None and own not in ("", config["instance"]):
         say(f"{block.id} is not watched: it is the Capacity Block of {config['instance']}, not of {own}.")
         block = None
+    told = ""
     while True:
-        at = now()
+        at, drains = now(), bool(told) and is_active(DRAIN)
         found = endings(metadata("spot/instance-action"), metadata("events/maintenance/scheduled"), at)
         soon = [one for one in found if one[0] - at <= BEFORE]
-        if not soon and block is not None and (ending := block.ending(at)):
+        if not soon and not drains and block is not None and (ending := block.ending(at)):
             soon = [ending]
-        if soon:
-            ends, why = min(soon)
-            say(f"{why}: draining")
+        if soon and not (drains and min(soon)[1] == told):
+            ends, told = min(soon)
+            say(f"{told}: draining")
             left = (ends - at).total_seconds()
             try:
-                write(ASKED, {"why": why, "limit": limit(left, config["limit"])})
+                write(ASKED, {"why": told, "limit": limit(left, config["limit"])})
             except OSError as error:
                 say(f"{ASKED} can't be written: {error}")
                 # That of an earlier drain does not count.
                 with suppress(OSError):
                     os.unlink(f"{ROOT}{ASKED}")
             # The end of the engine ends this program, too. If something else has ended the drain: again.
-            run("systemctl", "start", DRAIN, seconds=3600)
+            run("systemctl", "start", "--no-block", DRAIN)
         time.sleep(config["every"])
 
 
@@ -275,11 +277,10 @@ def refuse(config: dict[str, Any]) -> None:
 
 
 def wait(config: dict[str, Any], asked: dict[str, Any]) -> str:
-    """Until nothing runs; what does at the limit, empty when nothing does.
+    """Until nothing runs; what does on this node at the limit, empty when nothing does.
 
-    All engines count: a request that one engine waits for is at another, and a producer keeps a KV cache until a
-    consumer has fetched it. They are asked side by side: each that is gone takes until the timeout. A limit that
-    is set meanwhile can only shorten it: the node may end before the one that somebody has set.
+    Engines are asked side by side: each that is gone takes until the timeout. A limit that is set meanwhile can only
+    shorten it: the node may end before the one that somebody has set.
     """
     end, idle = time.monotonic() + asked["limit"], 0
 
@@ -298,7 +299,7 @@ def wait(config: dict[str, Any], asked: dict[str, Any]) -> str:
         if idle == LOOKS:
             return ""
         if time.monotonic() >= end:
-            return ", ".join(busy)
+            return ", ".join(one for one in busy if one in (config["own"], config["router"]))
         time.sleep(LOOK_SECONDS)
 
 
@@ -345,6 +346,9 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     at = f"{now():%Y%m%dT%H%M%SZ}"
     place = f"s3://{environ['PAIR_SCRIPTS_BUCKET']}/{PREFIX}/{environ['PAIR_ENVIRONMENT']}/{environ['PAIR_NODE']}/{at}"
     say(f"Draining, for {asked['limit']:.0f} s at most: {asked['why']}")
+    told = {"at": at, "why": asked["why"], "saved": place}
+    with suppress(OSError):
+        write(DONE, told)
     refuse(config)
     problems = []
     # What is there already is copied meanwhile: two minutes are short.
@@ -353,8 +357,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
         with suppress(OSError):  # no AWS CLI: told below
             early = subprocess.Popen(results(place), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     left = wait(config, asked)
-    if left:
-        say(f"Ended with requests at {left}")
+    say(f"Copying; ended with requests at {left}" if left else "Copying; no request is left")
     if config["has_router"]:
         stop(ROUTER)
     # Before the rest of the results, which may take longer than the node has.
@@ -374,8 +377,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     for one in problems:
         say(one)
     say(f"Drained: {place}")
-    told = {"at": at, "why": asked["why"], "saved": place, "left": left, "problems": problems}
-    write(DONE, told)
+    write(DONE, {**told, "left": left, "problems": problems})
 
 
 def main(action: str) -> int:

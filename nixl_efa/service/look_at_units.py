@@ -1,15 +1,16 @@
 """What our systemd units on a node do, and what they say.
 
 A node runs it with the standard library. Argument: a JSON document:
-  units     name and url (that answers with 200 while it is well) of each
+  units     name and url (that answers with 200 while it is well; empty: none) of each
   pattern   of the lines that are read of a log's beginning; lines: how many of its last ones are told
   metrics   pattern of the lines that are read of an engine's /metrics, at their beginning
   seconds   how long before these lines they are read a first time; 0: not at all
 stdout is one JSON document:
-  units     of each: state (systemd's ActiveState; empty: no such unit), restarts (since somebody started it),
+  units     of each: state (systemd's ActiveState, "activating" while it waits for another unit; empty: no such unit),
+            restarts (since somebody started it),
             invocation (systemd's id of this start), healthy, log (the lines that are read), end (its last lines),
             metrics (the lines that are read of an engine's), earlier (those that were read first), seconds (between)
-  service, proven   the text of our files; empty where they are not there
+  service, proven, at_boot, drained   the text of our files; empty where they are not there
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from itertools import islice
 from typing import Any
 
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
-SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID")
+SHOWN = ("LoadState", "ActiveState", "NRestarts", "InvocationID", "Job")
 # Of a log: how much of a line, how many lines, and among how many of its first they are looked for.
 WIDTH, MOST, BEGINNING = 250, 40, 20_000
 # A proxy of the environment is for the hub.
@@ -96,10 +97,12 @@ def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
     """One unit, without its metrics."""
     told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
     shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
-    invocation = shown.get("InvocationID", "")
+    invocation, state = shown.get("InvocationID", ""), shown.get("ActiveState", "")
+    if state == "inactive" and shown.get("Job", "0") != "0":
+        state = "activating"
     end = run(*journal(invocation, f"--lines={lines}")).splitlines() if invocation else []
     return {
-        "state": shown.get("ActiveState", "") if shown.get("LoadState") == "loaded" else "",
+        "state": state if shown.get("LoadState") == "loaded" else "",
         "restarts": int(shown.get("NRestarts") or 0),
         "invocation": invocation,
         "healthy": get(url) is not None,
@@ -122,6 +125,8 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         "units": found,
         "service": read("/etc/nixl-efa/service.json"),
         "proven": read("/run/nixl-efa/proven.json"),
+        "at_boot": read("/run/nixl-efa/engine.json"),
+        "drained": read("/run/nixl-efa/drained.json"),
     }
 
 

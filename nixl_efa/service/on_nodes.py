@@ -20,6 +20,7 @@ from nixl_efa.service import staged
 from nixl_efa.service.drain import End
 from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.units import DRAIN_UNIT
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
 
@@ -59,6 +60,11 @@ class Unit:
         """It runs, or will run soon."""
         return self.state in ("active", "activating", "reloading")
 
+    @property
+    def last_line(self) -> str:
+        """The end of its log."""
+        return "".join(self.end.splitlines()[-1:])
+
 
 @dataclass(frozen=True, slots=True)
 class Copying:
@@ -74,12 +80,20 @@ class Copying:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A node: its units, the service in its file, and the last proof (only on the first consumer)."""
+    """A node: its units, the service in its file, and the last proof (only on the first consumer).
+
+    at_boot: what starts its engine at boot; boot_error: why it did not. drain: what drains it; drained: what that has
+    told (drain_node.py).
+    """
 
     engine: Unit
+    at_boot: Unit
+    drain: Unit
     router: Unit | None
     service: Mapping[str, Any] | None
     proven: Mapping[str, Any] | None
+    boot_error: str
+    drained: Mapping[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +248,10 @@ class OnNodes:
         """Every node's units. seconds: how long before their metrics these are read a first time; 0: not at all."""
         given: dict[str, Mapping[str, Any]] = {}
         for node in self.pair.nodes:
-            units = [{"name": ENGINE_UNIT, "url": f"{engine_url(node)}{self.engine.HEALTH}"}]
+            units = [
+                {"name": ENGINE_UNIT, "url": f"{engine_url(node)}{self.engine.HEALTH}"},
+                *({"name": one, "url": ""} for one in (BOOT_UNIT, DRAIN_UNIT)),
+            ]
             if node == self.router_node:
                 units.append({"name": ROUTER_UNIT, "url": f"http://127.0.0.1:{ROUTER_PORT}/health"})
             given[node.name] = {
@@ -309,7 +326,7 @@ def _copying(read: Sections) -> Copying:
 
 def _seen(document: Mapping[str, Any]) -> Seen:
     """What look_at_units.py reports about a node."""
-    engine, *router = (
+    engine, at_boot, drain, *router = (
         Unit(
             state=one["state"],
             restarts=one["restarts"],
@@ -323,5 +340,8 @@ def _seen(document: Mapping[str, Any]) -> Seen:
         )
         for one in document["units"]
     )
-    service, proven = json_object(document["service"]), json_object(document["proven"])
-    return Seen(engine, router[0] if router else None, service, proven)
+    service, proven, told, drained = (
+        json_object(document[one]) for one in ("service", "proven", "at_boot", "drained")
+    )
+    error = str((told or {}).get("error", ""))
+    return Seen(engine, at_boot, drain, router[0] if router else None, service, proven, error, drained)

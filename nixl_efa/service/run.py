@@ -102,6 +102,8 @@ def start(
         others = [node.name for node in nodes.pair.nodes if node != nodes.router_node]
         report.add_all(nodes.stop(dict.fromkeys(others, (ENGINE_UNIT,))))
         nodes = replace(nodes, pair=replace(nodes.pair, nodes=(nodes.router_node,)))
+    if at_boot:
+        copies.wait_for_boot(nodes, clock, say)
     ready = _before(nodes, service, planned, way, report, say)
     if report.is_stopped:
         return report

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from nixl_efa.findings import Finding, Level, counted, failed, listed, passed, skipped, warned
 from nixl_efa.nodes import block
 from nixl_efa.nodes.verify import PairReport
-from nixl_efa.service import before, proof
+from nixl_efa.service import before, drain, proof
 from nixl_efa.service.engine import Activity
 from nixl_efa.service.model import PLANNED, ROUTER_METRICS_PORT, ROUTER_PORT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Seen
 from nixl_efa.service.run import Report
 from nixl_efa.service.way import engine_url
+from nixl_efa.times import moment
 
 # Over how long tokens are counted.
 ACTIVITY_SECONDS = 5.0
@@ -51,6 +53,7 @@ def status(nodes: OnNodes, by_aws: PairReport) -> Status:
             continue
         now = nodes.engine.activity(one.engine.earlier, one.engine.metrics, one.engine.seconds)
         report.add(node.name, *_engine_findings(nodes, one, now))
+        report.add(node.name, *_drain_findings(report.environment, node.name, one))
         if one.engine.is_up and one.engine.is_healthy:
             report.activity[node.name] = now
             report.metrics[node.name] = f"{engine_url(node)}/metrics"
@@ -82,23 +85,43 @@ def status(nodes: OnNodes, by_aws: PairReport) -> Status:
     return report
 
 
+def _drain_findings(environment: str, name: str, one: Seen) -> tuple[Finding, ...]:
+    """A drain that runs, or that has ended the engine."""
+    if (told := one.drained) is None:
+        return ()
+    since = moment(datetime.strptime(told["at"], "%Y%m%dT%H%M%S%z"))
+    if one.drain.is_up:
+        message = (
+            f"since {since}: {told['why']}. Results and logs go to {told['saved']}/. "
+            f"Its last word: {one.drain.last_line}."
+        )
+        return (warned(drain.CHECK, message, f"`nixl-efa serve drain {environment}` waits for its end."),)
+    if one.engine.is_up:
+        return ()
+    if "left" not in told:
+        return (drain.not_ended(one.drain.last_line),)
+    again = f"`nixl-efa serve start {environment} --model MODEL` starts a service again."
+    return (skipped(drain.CHECK, f"drained at {since}: {told['why']}.", again), *drain.saved(name, told))
+
+
 def _engine_findings(nodes: OnNodes, one: Seen, now: Activity) -> tuple[Finding, ...]:
     environment, unit = nodes.pair.environment, one.engine
+    if not unit.is_up and one.drained is not None:
+        return ()
+    if not unit.is_up and one.at_boot.is_up:
+        waits = f"`nixl-efa serve start {environment}` waits for it, and proves it."
+        return (skipped("engine", f"the node is about to start it: {one.at_boot.last_line}.", waits),)
     if not unit.state or unit.state == "inactive":
-        return (
-            skipped(
-                "engine", "no engine runs.", f"`nixl-efa serve start {environment} --model MODEL` starts one."
-            ),
-        )
+        why = f", since the node's boot has not started it: {one.boot_error}." if one.boot_error else "."
+        again = f"`nixl-efa serve start {environment} --model MODEL` starts one."
+        return (skipped("engine", f"no engine runs{why}", again),)
     if not unit.is_up:
         finding = proof.not_started(unit.end)
         return (failed("engine", finding.message, finding.remedy),)
     again = f", started again {unit.restarts} times by itself" if unit.restarts else ""
     if not unit.is_healthy:
-        last = "".join(unit.end.splitlines()[-1:])
-        return (
-            failed("engine", f"it does not answer{again}: {last}", f"`nixl-efa serve logs {environment}`"),
-        )
+        silent = f"it does not answer{again}: {unit.last_line}"
+        return (failed("engine", silent, f"`nixl-efa serve logs {environment}`"),)
     findings = [passed("engine", f"{nodes.engine.WORDS} answers{again}")]
     transferred = nodes.engine.counted(unit.metrics).transferred
     rate = f" at {now.kv_gbps:.2f} Gbps on average" if now.kv_gbps else ""
@@ -122,14 +145,8 @@ def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Se
     if unit is None or not unit.is_up:
         return (failed("router", "it does not run: nothing answers requests.", restart),)
     if not unit.is_healthy:
-        last = "".join(unit.end.splitlines()[-1:])
-        return (
-            failed(
-                "router",
-                f"it has no healthy worker of each role: {last}",
-                f"`nixl-efa serve logs {environment}`",
-            ),
-        )
+        lacks = f"it has no healthy worker of each role: {unit.last_line}"
+        return (failed("router", lacks, f"`nixl-efa serve logs {environment}`"),)
     known: Mapping[str, Any] = (one.proven or {}).get("engines", {})
     others = [name for name, each in seen.items() if known.get(name) != each.engine.invocation]
     if others:

@@ -50,6 +50,8 @@ class Pretended:
     silent: set[str] = field(default_factory=set)
     answers: dict[str, str] = field(default_factory=dict)
     drained: dict[str, dict[str, Any]] = field(default_factory=dict)
+    told_at_drain: dict[str, dict[str, Any]] = field(default_factory=dict)
+    boot_errors: dict[str, str] = field(default_factory=dict)
     ends: dict[str, End] = field(default_factory=dict)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -175,11 +177,19 @@ class Pretended:
     def _drain(self, node: str, script: Script) -> str:
         armed = f"@@ begin armed\n\n@@ end armed 0\n@@ begin ask\n{self.answers.get(node, '')}\n@@ end ask "
         if not script.arguments[-1]:
+            self.told_at_drain.pop(node, None)
             return f"{armed}{int(node in self.answers)}\n"
         self.units.pop((node, ROUTER_UNIT), None)
         self.units.pop((node, ENGINE_UNIT), None)
-        told = {"at": "", "why": "", "saved": f"s3://b/{node}", "left": "", "problems": []}
+        told = {
+            "at": "20261201T100000Z",
+            "why": "a test",
+            "saved": f"s3://b/{node}",
+            "left": "",
+            "problems": [],
+        }
         told |= self.drained.get(node, {})
+        self.told_at_drain[node] = told
         return f"{armed}0\n@@ begin drained\n{json.dumps(told)}\n@@ end drained 0\n"
 
     def _start(self, node: str, script: Script) -> str:
@@ -202,17 +212,20 @@ class Pretended:
             self.units.pop((node, unit), None)
         return "@@ begin stopped\n\n@@ end stopped 0\n"
 
-    def _look(self, node: str, _: Script) -> str:
+    def _look(self, node: str, script: Script) -> str:
         gone = dict.fromkeys(("state", "invocation", "log", "end", "metrics"), "") | {
             "restarts": 0,
             "healthy": False,
             "earlier": "",
             "seconds": 0.0,
         }
-        names = [ENGINE_UNIT, *([ROUTER_UNIT] if node == "consumer" else [])]
+        names = [one["name"] for one in json.loads(script.arguments[1])["units"]]
+        drained = self.told_at_drain.get(node)
         return document(
             {
                 "units": [self.units.get((node, name), gone) for name in names],
+                "at_boot": json.dumps({"error": self.boot_errors.get(node, "")}),
+                "drained": json.dumps(drained) if drained else "",
                 "service": self.services.get(node, ""),
                 "proven": self.proven if node == "consumer" else "",
             }

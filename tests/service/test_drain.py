@@ -91,6 +91,9 @@ def test_each_node_is_told_its_own_end_before_the_engines_start() -> None:
     ]
     assert given["i-p"]["block"] == {"id": "cr-1", "end": "2026-12-01T11:30:00+00:00", "lead": 1800.0}
     assert (given["i-p"]["own"], given["i-p"]["has_router"]) == ("http://10.0.0.11:8100", False)
+    # A consumer can't see what a producer computes for it; a producer that drains alone waits for no traffic of others.
+    assert given["i-p"]["engines"] == ["http://10.0.0.11:8100"]
+    assert given["i-c"]["engines"] == ["http://10.0.0.11:8100", "http://10.0.0.12:8200"]
     assert given["i-c"]["block"] is None
     assert (given["i-c"]["own"], given["i-c"]["has_router"]) == ("http://10.0.0.12:8200", True)
     pair = Pretended()

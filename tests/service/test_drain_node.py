@@ -202,9 +202,52 @@ def test_the_watch_drains_when_it_should(
     with pytest.raises(OverError):
         drain_node.watch(CONFIG | config, ENVIRON)
     asked = tmp_path / "run/nixl-efa/drain.json"
-    assert (("systemctl", "start", drain_node.DRAIN) in commands) == (drained is not None)
+    start = ("systemctl", "start", "--no-block", drain_node.DRAIN)
+    assert (start in commands) == (drained is not None)
     if drained is not None:
         assert json.loads(asked.read_text(encoding="utf-8")) == {"why": drained[0], "limit": drained[1]}
+
+
+def test_a_notice_that_comes_during_a_drain_shortens_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An event leaves ten minutes, Spot two. What ends the same way is told once, and EC2 is not asked meanwhile."""
+    spot, steps = {"spot/instance-action": SPOT}, iter(range(1, 8))
+    metadata: dict[str, str] = {}
+    calls: list[Any] = []
+    state = "inactive"
+
+    def run(*command: str, **_: object) -> tuple[str, str]:
+        nonlocal state
+        if command[1] == "is-active":
+            return state, ""
+        calls.append(json.loads((tmp_path / "run/nixl-efa/drain.json").read_text(encoding="utf-8"))["limit"])
+        state = "activating"
+        return "", ""
+
+    def ending(*_: object) -> tuple[datetime, str]:
+        calls.append("asked")
+        return NOW + timedelta(minutes=10), "cr-1 ends"
+
+    def pause(_: float) -> None:
+        nonlocal state
+        step = next(steps)
+        if step == 3:
+            metadata.update(spot)
+        elif step == 5:
+            state = "failed"  # somebody has ended the drain
+        elif step == 7:
+            raise OverError
+
+    monkeypatch.setattr(drain_node, "ROOT", str(tmp_path))
+    monkeypatch.setattr(drain_node, "metadata", lambda path: metadata.get(path, ""))
+    monkeypatch.setattr(drain_node, "run", run)
+    monkeypatch.setattr(drain_node.Block, "ending", ending)
+    monkeypatch.setattr(drain_node, "now", lambda: NOW)
+    monkeypatch.setattr(f"{drain_node.__name__}.time.sleep", pause)
+    with pytest.raises(OverError):
+        drain_node.watch(CONFIG, ENVIRON)
+    assert calls == ["asked", 300, 60, 60]
 
 
 def test_a_node_that_can_write_nothing_drains(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,7 +258,7 @@ def test_a_node_that_can_write_nothing_drains(tmp_path: Path, monkeypatch: pytes
     asked: list[Any] = []
 
     def run(*command: str, **_: object) -> tuple[str, str]:
-        assert command == ("systemctl", "start", drain_node.DRAIN)
+        assert command == ("systemctl", "start", "--no-block", drain_node.DRAIN)
         drain_node.main("drain")
         raise OverError
 
@@ -383,6 +426,27 @@ def test_a_drain_with_a_long_limit_is_shortened_when_the_node_ends_earlier(
     began = next(seconds)
     machine.drain(5)
     assert next(seconds) - began < 10
+
+
+def test_requests_of_other_nodes_are_waited_for_and_not_told(machine: Machine) -> None:
+    """A consumer waits for what a producer may compute for it; that is not ended at its limit."""
+    machine.busy = [CONFIG["engines"][1]]
+    assert machine.drain()["left"] == ""
+
+
+def test_a_drain_tells_from_its_beginning_why_and_where_to(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, told = machine.root / "run/nixl-efa/drained.json", []
+
+    def wait(*_: object) -> str:
+        told.append(json.loads(done.read_text(encoding="utf-8")))
+        return ""
+
+    monkeypatch.setattr(drain_node, "wait", wait)
+    machine.drain()
+    place = "s3://bucket/nixl-efa-drain/prod/consumer/20261201T100000Z"
+    assert told == [{"at": "20261201T100000Z", "why": "a test", "saved": place}]
 
 
 def test_engines_are_asked_side_by_side(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

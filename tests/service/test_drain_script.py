@@ -71,6 +71,13 @@ def test_a_drain_that_runs_is_told_of_the_next_one_and_keeps_its_result(node: Fo
     assert found["drained"] == Section('{"left": ""}', 0)
 
 
+def test_what_an_earlier_drain_has_told_is_not_of_the_service_that_starts(node: Folder) -> None:
+    for name in ("drain", "drained"):
+        node.write(f"run/nixl-efa/{name}.json", "{}")
+    assert node.run()["armed"] == Section("", 0)
+    assert list((node.root / "run/nixl-efa").iterdir()) == []
+
+
 @pytest.mark.parametrize(("armed_before", "drains"), [(True, True), (False, False)])
 def test_what_is_on_a_full_disk_is_saved(node: Folder, armed_before: bool, drains: bool) -> None:
     """By what the node was told when the service started; one that was told nothing says what is wrong."""

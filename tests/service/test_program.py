@@ -230,6 +230,9 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
         "log": "\n".join(["ERROR two"] * look_at_units.MOST),
         "end": "ERROR two\nthree",
     }
+    # It waits for another unit of the boot.
+    command(tmp_path, "systemctl", f"printf '{shown.replace('=active', '=inactive')}\nJob=12\n'")
+    assert look_at_units.unit("x.service", "", "ERROR", 2)["state"] == "activating"
     command(tmp_path, "systemctl", "printf 'LoadState=not-found\\nActiveState=inactive\\nInvocationID=\\n'")
     gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", 2)
     assert (gone["state"], gone["healthy"], gone["log"]) == ("", False, "")
@@ -238,8 +241,10 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
 @pytest.mark.parametrize("seconds", [0, 0.2])
 def test_metrics_are_read_twice_only_when_it_is_asked_for(seconds: float) -> None:
     with Server([text("x")]) as url:
-        given = {"units": [{"name": "x.service", "url": f"{url}/health"}], "pattern": "ERROR", "lines": 1}
-        [found] = look_at_units.main({**given, "metrics": vllm.METRICS, "seconds": seconds})["units"]
+        units = [{"name": "x.service", "url": f"{url}/health"}, {"name": "y.service", "url": ""}]
+        given = {"units": units, "pattern": "ERROR", "lines": 1}
+        found, other = look_at_units.main({**given, "metrics": vllm.METRICS, "seconds": seconds})["units"]
     assert found["metrics"].splitlines() == [f"{COUNTED}0.0"]
     assert found["earlier"] == (found["metrics"] if seconds else "")
     assert not seconds or seconds <= found["seconds"] < 60
+    assert (other["healthy"], other["metrics"]) == (False, "")

@@ -12,7 +12,7 @@ from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.service import run, vllm
-from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_UNIT, Service
+from nixl_efa.service.model import BOOT_UNIT, BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way
 from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
@@ -246,6 +246,17 @@ def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pa
     assert pair.asked.index("copy") < pair.asked.index("start")
     assert [one.message for _, one in report.found if one.check == "copy"] == ["61.0 GiB in 30 s"] * 2
     assert "  consumer: 3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left" in pair.told
+
+
+def test_a_start_tells_how_far_nodes_are_that_start_their_engines_at_boot(pair: Pretended) -> None:
+    line = "copying s3://b/x: 12G of 61G"
+    pair.begin("producer", BOOT_UNIT, end=f"Started x\n{line}")
+    pair.before["look", 8] = lambda: pair.begin("producer", BOOT_UNIT, state="inactive")
+    report = pair.start(at_boot=True)
+    assert (failed(report), report.ready) == ([], True)
+    # At once, then every 30 seconds.
+    assert [one for one in pair.told if "at boot" in one] == [f"  producer starts at boot: {line}"] * 2
+    assert pair.asked[:10] == ["look"] * 9 + ["node facts"]
 
 
 @pytest.mark.parametrize(("staged", "again"), [(True, ["producer", "consumer"]), (False, [])])

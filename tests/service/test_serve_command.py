@@ -44,6 +44,11 @@ def unit(started: str, **changes: Any) -> dict[str, Any]:
     }
 
 
+# What starts an engine at boot, and what drains a node, which are not there.
+OTHERS = (unit("", state=""), unit("", state=""))
+NOT_TOLD = {"at_boot": "", "drained": ""}
+
+
 def under_load(node: str) -> dict[str, Any]:
     """What an engine tells twice."""
     told = {when: "\n".join(lines) for when, lines in LOAD["answer"][node].items()}
@@ -65,11 +70,16 @@ def service(project: Project, aws: LocalAws) -> Any:
     def say(drain: Mapping[str, Any] = MappingProxyType({}), **changes: Any) -> None:
         proven = json.dumps({"engines": {"producer": "p1", "consumer": "c1"}, "at": "2026-12-01T09:00:00Z"})
         units = {
-            "producer": [unit("p1", **under_load("producer") | changes)],
-            "consumer": [unit("c1", **under_load("consumer")), unit("r1")],
+            "producer": [unit("p1", **under_load("producer") | changes), *OTHERS],
+            "consumer": [unit("c1", **under_load("consumer")), *OTHERS, unit("r1")],
         }
         for (name, several), instance_id in zip(units.items(), project.ids, strict=True):
-            told = {"units": several, "service": SERVICE.text, "proven": proven if name == "consumer" else ""}
+            told = {
+                "units": several,
+                "service": SERVICE.text,
+                "proven": proven if name == "consumer" else "",
+                **NOT_TOLD,
+            }
             log = section("log", f"{name}: a line")
             drained: dict[str, Any] = {"saved": f"s3://b/{name}", "left": "", "problems": [], **drain}
             log += section("armed", "") + section("drained", json.dumps(drained))
@@ -289,7 +299,7 @@ def test_bad_input_ends_with_2(project: Project, run: Run, words: tuple[str, ...
 
 
 def test_a_restart_without_a_service_says_how_to_start_one(project: Project, aws: LocalAws, run: Run) -> None:
-    told = {"units": [unit("", state="")], "service": "", "proven": ""}
+    told = {"units": [unit("", state=""), *OTHERS], "service": "", "proven": "", **NOT_TOLD}
     for instance_id in project.ids:
         aws.command_output(instance_id, stdout=section("program", json.dumps(told)))
     code, _, err = run("serve", "restart", "prod")

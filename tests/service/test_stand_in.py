@@ -369,6 +369,10 @@ def test_a_node_that_spot_takes_back_drains_by_itself_and_then_the_rest_is_drain
     account.aws.warn(consumer)
     wait_until(lambda: engines(account, nodes)["consumer"] == "0", "the consumer's drain")
     account.aws.warn(consumer, None)
+    [told] = [
+        one.message for where, one in status_of(nodes).found if (where, one.check) == ("consumer", "drain")
+    ]
+    assert "EC2 takes the instance back (terminate)" in told
     answered = account.invocation(request, consumer)
     assert "choices" in answered["StandardOutputContent"], answered
     assert engines(account, nodes)["producer"] != "0"

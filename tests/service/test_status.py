@@ -1,4 +1,4 @@
-"""What status tells of a service that runs: what each engine does, by what real engines counted, and the time left."""
+"""What status tells: what each engine does, by what real engines counted, the time left, boots and drains."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 import pytest
 
 from nixl_efa.findings import Finding, Level, failed, passed, warned
-from nixl_efa.service import vllm
+from nixl_efa.service import drain, run, vllm
 from nixl_efa.service.engine import Activity
-from nixl_efa.service.model import ENGINE_UNIT
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT
+from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.units import DRAIN_UNIT
 from tests.records import answer, record
-from tests.service.pretended import Pretended
+from tests.service.pretended import PAIR, Pretended
 
 RECORD = "vllm/metrics-0.32-load"
 SECONDS = record(RECORD)["question"]["seconds"]
@@ -149,3 +151,61 @@ def test_the_time_left_is_told_and_ends_a_service_only_with_the_block(
     status = pair.status(capacity, passed("network nodes", "they share one"))
     assert status.found[-1] == ("", capacity)
     assert (status.ready, status.is_stopped) == (ready, not ready)
+
+
+def told(pair: Pretended, node: str) -> list[str]:
+    return [
+        f"{one.level.value} {one.check}: {one.line()}" for where, one in pair.status().found if where == node
+    ]
+
+
+def test_a_node_that_drains_says_why_since_when_and_where_to(pair: Pretended) -> None:
+    place = "s3://b/nixl-efa-drain/trial/producer/20261201T100000Z"
+    why = "EC2 takes the instance back (terminate)"
+    pair.told_at_drain["producer"] = {"at": "20261201T100000Z", "why": why, "saved": place}
+    pair.begin("producer", DRAIN_UNIT, state="activating", end="Copying; no request is left")
+    assert told(pair, "producer")[-1] == (
+        f"WARN drain: since 2026-12-01 10:00 UTC: {why}. Results and logs go to {place}/. Its last word: Copying; no "
+        "request is left. `nixl-efa serve drain trial` waits for its end."
+    )
+    assert not pair.status().ready
+    # Something has ended it, and the engine.
+    pair.begin("producer", DRAIN_UNIT, state="failed", end="Killed")
+    del pair.units["producer", ENGINE_UNIT]
+    assert told(pair, "producer") == ["FAIL drain: it did not come to its end: Killed. Look at its log."]
+
+
+def test_a_node_that_has_drained_says_so_until_the_next_start(pair: Pretended) -> None:
+    nodes = OnNodes(PAIR, pair.ask, vllm)
+    pair.drained["consumer"] = {"left": "http://10.0.0.12:8200", "problems": ["s3://b/x: AccessDenied"]}
+    drain.drain(nodes, 60, lambda _: None)
+    again = "`nixl-efa serve start trial --model MODEL` starts a service again."
+    assert told(pair, "producer") == [
+        f"SKIP drain: drained at 2026-12-01 10:00 UTC: a test. {again}",
+        "PASS requests: none is left",
+        "PASS copy: s3://b/producer/",
+    ]
+    assert [one.partition(":")[0] for one in told(pair, "consumer")] == [
+        "SKIP drain",
+        "WARN requests",
+        "FAIL copy",
+    ]
+    assert pair.start().ready
+    assert pair.status().ready
+    run.stop(nodes)
+    assert [one.partition(":")[0] for one in told(pair, "producer")] == ["SKIP engine"]
+
+
+def test_a_node_that_is_about_to_start_its_engine_says_how_far_it_is(pair: Pretended) -> None:
+    del pair.units["producer", ENGINE_UNIT]
+    pair.begin("producer", BOOT_UNIT, end="copying s3://b/x: 12G of 61G")
+    assert told(pair, "producer") == [
+        "SKIP engine: the node is about to start it: copying s3://b/x: 12G of 61G. `nixl-efa serve start trial` waits "
+        "for it, and proves it."
+    ]
+    del pair.units["producer", BOOT_UNIT]
+    pair.boot_errors["producer"] = "not copied: s3://b/x: its disk lacks 9 MiB"
+    assert told(pair, "producer") == [
+        "SKIP engine: no engine runs, since the node's boot has not started it: not copied: s3://b/x: its disk lacks 9 "
+        "MiB. `nixl-efa serve start trial --model MODEL` starts one."
+    ]
