@@ -11,7 +11,7 @@ from nixl_efa.findings import Finding, failed, listed, passed, warned
 from nixl_efa.nodes import nixl_rules
 from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.service.engine import Engine
+from nixl_efa.service.engine import Engine, unfit
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_PORTS, ROUTER_UNIT, Service
 from nixl_efa.service.way import Way
 
@@ -109,13 +109,8 @@ def nixl_finding(facts: NodeFacts, planned: Planned, way: Way) -> Finding:
 
 def type_finding(planned: Planned, engine: Engine) -> Finding | None:
     """Why an instance type can't run the engine; None if it can."""
-    if planned.accelerator_kind != "neuron":
-        return None
-    return failed(
-        "engine",
-        f"the package {engine.PACKAGE} has no build for the Neuron devices of {planned.instance_type}.",
-        "Take a type with NVIDIA GPUs; vLLM Neuron has settings of its own (docs/nodes.md).",
-    )
+    why = unfit(engine, planned.instance_type, planned.accelerator_kind)
+    return failed("engine", why, "Take a type with NVIDIA GPUs.") if why else None
 
 
 def node_findings(

@@ -72,6 +72,8 @@ class Engine(Protocol):
     # The Python package that is installed on the nodes, and its version that was tried, which is the default.
     PACKAGE: str
     VERSION: str
+    # The kinds of accelerators for which the package has a build (InstanceType.accelerator_kind).
+    ACCELERATORS: tuple[str, ...]
     # The path that answers with 200 while it can take requests. Its metrics, in Prometheus's form, are at /metrics.
     HEALTH: str
     # Flags that users may not set, and why.
@@ -151,6 +153,13 @@ def unit_of(
         (*engine.VARIABLES, f"HF_HOME={hub}"),
         (source or service.model, path, manifest) if path != service.model else ("", "", ""),
     )
+
+
+def unfit(engine: Engine, instance_type: str, accelerator_kind: str) -> str:
+    """Why an instance type can't run the engine, in a sentence; empty if it can."""
+    if accelerator_kind in engine.ACCELERATORS:
+        return ""
+    return f"the package {engine.PACKAGE} has no build for the {accelerator_kind} accelerators of {instance_type}."
 
 
 def hub(place: str) -> str:

@@ -22,6 +22,9 @@ NAME, WORDS = "vllm", "vLLM"
 PACKAGE = "vllm"
 # The versions that were tested with the router and with NIXL 1.5.0 (docs/serve.md).
 VERSION = "0.32.0"
+# The package is for NVIDIA GPUs, or for CPUs if the index of a node has that build. vLLM Neuron is installed from its
+# own repository, beside the compiler of Neuron's image (Neuron documentation, vLLM Neuron setup guide).
+ACCELERATORS: tuple[str, ...] = ("nvidia", "none")
 HEALTH = "/health"
 _OURS = "it follows from the node's role."
 _HTTP = "the router and the proof ask each engine by plain HTTP."

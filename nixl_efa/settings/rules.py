@@ -13,7 +13,7 @@ from nixl_efa.settings.capacity_rules import CAPACITY_RULES
 from nixl_efa.settings.model import NAME_TAG, ROLE_TAG, STACK_TAG
 from nixl_efa.settings.names import REGIONS, nearest
 from nixl_efa.settings.rule import Facts, Rule, rule
-from nixl_efa.settings.service_rules import SERVICE_RULES
+from nixl_efa.settings.service_rules import SERVICE_PART_RULES, SERVICE_RULES
 from nixl_efa.settings.values import MAX_NODES
 
 # EBS user guide, general-purpose: the ratios of a gp3 volume.
@@ -222,4 +222,5 @@ PART_RULES: tuple[Rule, ...] = (
     rule(_iops, "instance_type", "volume_size", "volume_iops"),
     rule(_throughput, "volume_iops", "volume_throughput"),
     *CAPACITY_RULES,
+    *SERVICE_PART_RULES,
 )

@@ -5,8 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from nixl_efa import instance_types
 from nixl_efa.findings import Finding
 from nixl_efa.service.asked import faults
+from nixl_efa.service.engine import unfit
+from nixl_efa.service.engines import ENGINES
 from nixl_efa.settings.rule import Facts, Rule, rule
 from nixl_efa.settings.service import named
 from nixl_efa.settings.source import given, within
@@ -69,9 +72,24 @@ def _length(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _accelerators(facts: Facts) -> Iterator[Finding]:
+    known = instance_types.find(facts.settings.instance_type)
+    if (service := facts.settings.service) is None or known is None or service.engine not in ENGINES:
+        return
+    if why := unfit(ENGINES[service.engine], known.name, known.accelerator_kind):
+        yield facts.fault(
+            "service",
+            f"service ({facts.source('service').label}) and {facts.shown('instance_type')} exclude each other: {why}",
+            "Take a type with NVIDIA GPUs, or leave service out.",
+        )
+
+
 SERVICE_RULES: tuple[Rule, ...] = (
     rule(_asked, "service"),
     rule(_at_boot, "service", "install_nixl"),
     rule(_name, "service"),
     rule(_length, "service"),
 )
+
+# Applied to each part of an environment.
+SERVICE_PART_RULES: tuple[Rule, ...] = (rule(_accelerators, "service", "instance_type"),)

@@ -177,7 +177,7 @@ def test_a_type_for_which_the_package_has_no_build_is_refused() -> None:
     assert before.type_finding(P5, vllm) is None
     found = before.type_finding(replace(P5, instance_type="trn2.48xlarge", accelerator_kind="neuron"), vllm)
     assert found is not None
-    assert "no build for the Neuron devices of trn2.48xlarge" in found.message
+    assert "no build for the neuron accelerators of trn2.48xlarge" in found.message
 
 
 def test_the_flag_decides_the_dtype_unless_it_is_auto() -> None:

@@ -121,6 +121,36 @@ def test_what_is_said_about_a_service(said: Said, file: str, expected: list[str]
     assert said({"dev": file}) == expected
 
 
+# Kinds of accelerators: NVIDIA's; none, for which a node's index may have vLLM's build for CPUs; Neuron's; others.
+@pytest.mark.parametrize(
+    ("instance_type", "kind"),
+    [
+        ("g7e.8xlarge", ""),
+        ("c6in.32xlarge", ""),
+        ("trn2.48xlarge", "neuron"),
+        ("inf2.xlarge", "neuron"),
+        ("dl2q.24xlarge", "qualcomm"),
+    ],
+)
+def test_types_for_which_the_engine_has_no_build_are_refused_before_a_block_is_bought(
+    load_texts: Load, instance_type: str, kind: str
+) -> None:
+    """Once for all nodes of the type, whether they start it at boot or not."""
+    file = f'instance_type = "{instance_type}"\n[service]\nmodel = "a/b"'
+    found = [one.line() for one in load_texts({"dev": file}).findings if one.check == "service"]
+    assert found == [
+        f'dev: service ({DEV}: service) and instance_type = "{instance_type}" ({DEV}: instance_type) exclude each '
+        f"other: the package vllm has no build for the {kind} accelerators of {instance_type}. Take a type with NVIDIA "
+        "GPUs, or leave service out."
+    ] * bool(kind)
+
+
+def test_a_role_of_another_type_is_named(load_texts: Load) -> None:
+    file = f'{QWEN}[producer]\ninstance_type = "trn2.48xlarge"'
+    [found] = [one.line() for one in load_texts({"dev": file}).findings if one.check == "service"]
+    assert f'instance_type = "trn2.48xlarge" ({DEV}: producer.instance_type) exclude each other' in found
+
+
 def test_a_variable_is_the_whole_table(load_texts: Load) -> None:
     table = {"model": "a/b", "flags": ["--port", "1"]}
     loaded = load_texts({"dev": WHOLE}, {"NIXL_EFA_DEV_SERVICE": json.dumps(table)})
