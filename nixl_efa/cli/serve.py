@@ -225,13 +225,13 @@ def logs(
     profile: Profile = None,
 ) -> None:
     """Print the end of the engines' logs, or of the router's."""
-    from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
+    from nixl_efa.service.model import ENGINE_UNIT, ROUTER_LOGS
 
     nodes, *_ = nodes_of(environment, profile, running=False)
     chosen = [nodes.router_node] if router else list(nodes.pair.nodes)
     if node is not None:
         chosen = [find(nodes.pair, node)]
-    sections, problems = nodes.logs(chosen, ROUTER_UNIT if router else ENGINE_UNIT, lines)
+    sections, problems = nodes.logs(chosen, ROUTER_LOGS if router else ENGINE_UNIT, lines)
     for one in chosen:
         if one.name in sections:
             output.data(f"==> {one.name}")

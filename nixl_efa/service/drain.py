@@ -22,7 +22,8 @@ from nixl_efa.nodes.parse import json_object
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import MISSING
 from nixl_efa.service import drain_node, units
-from nixl_efa.service.model import DRAIN_SECONDS, ROUTER_PORT
+from nixl_efa.service.model import DRAIN_SECONDS
+from nixl_efa.service.router import pd_port
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
 from nixl_efa.times import moment
@@ -89,7 +90,7 @@ def config(nodes: OnNodes, node: Node) -> dict[str, Any]:
         # nobody: it counts a KV cache until a consumer has it.
         "engines": [engine_url(one) for one in nodes.pair.nodes if one == node or node.role == CONSUMER],
         "own": engine_url(node),
-        "router": f"http://{nodes.router_node.private_ip}:{ROUTER_PORT}",
+        "router": f"http://{nodes.router_node.private_ip}:{pd_port(nodes.pair)}",
         "has_router": node == nodes.router_node,
         "busy": nodes.engine.BUSY,
         "limit": DRAIN_SECONDS,

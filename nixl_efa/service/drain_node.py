@@ -35,7 +35,7 @@ METADATA = os.environ.get("NIXL_EFA_METADATA", "http://169.254.169.254/latest")
 ENGINE, ROUTER, DRAIN = "nixl-efa-engine.service", "nixl-efa-router.service", "nixl-efa-drain.service"
 # What starts the engine at boot.
 BOOT = "nixl-efa-service.service"
-UNITS = {"engine": ENGINE, "router": ROUTER, "watch": "nixl-efa-watch.service", "drain": DRAIN}
+UNITS = {"engine": ENGINE, "router": "nixl-efa-*router*", "watch": "nixl-efa-watch.service", "drain": DRAIN}
 RESULTS, PREFIX = "/opt/nixl-efa/results", "nixl-efa-drain"
 ASKED, DONE = "/run/nixl-efa/drain.json", "/run/nixl-efa/drained.json"
 # Both in memory, because the disk may be full. Where nobody could write what is asked for: what is there is saved.

@@ -13,9 +13,13 @@ ROUTER_PORT = 8000
 # Of the router's own metrics, by its default; service_ports opens it when it is named there.
 ROUTER_METRICS_PORT = 29000
 ROUTER_PORTS = (ROUTER_PORT, ROUTER_METRICS_PORT)
+# With several producers two routers run, and the other one has these ports (router.py).
+OTHER_ROUTER_PORTS = (8001, 29001)
 # How long requests may still run when a service is drained.
 DRAIN_SECONDS = 300
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
+# The other router's, and both by a pattern of journalctl.
+PD_ROUTER_UNIT, ROUTER_LOGS = "nixl-efa-pd-router.service", "nixl-efa-*router*"
 # Installs and starts a node's engine when the node boots (the setting `service`, start_at_boot).
 BOOT_UNIT = "nixl-efa-service.service"
 # How KV caches go: as planned for the nodes; by UCX over TCP on purpose; not at all, in one engine that does all.

@@ -25,13 +25,12 @@ from nixl_efa.service.model import (
     ENGINE_UNIT,
     NO_TRANSFER,
     ROUTER_PORT,
-    ROUTER_PORTS,
     ROUTER_UNIT,
     Service,
     service_of,
 )
 from nixl_efa.service.on_nodes import OnNodes, Say, Seen
-from nixl_efa.service.router import packages, router_unit
+from nixl_efa.service.router import packages, ports, router_units
 from nixl_efa.service.staged import MANIFEST
 from nixl_efa.service.way import Way, way_by
 from nixl_efa.settings.parts import ROLES
@@ -154,11 +153,11 @@ def _before(
         for node in nodes.pair.nodes
     }
     # 5600 is the port at which NIXL's connector gives its metadata away.
-    ports = {
-        node.name: [ENGINE_PORTS[node.role], 5600, *(ROUTER_PORTS if node.name == router else ())]
+    needed = {
+        node.name: [ENGINE_PORTS[node.role], 5600, *(ports(nodes.pair) if node.name == router else ())]
         for node in nodes.pair.nodes
     }
-    documents, problems = nodes.prepare(wanted_on, service, ports)
+    documents, problems = nodes.prepare(wanted_on, service, needed)
     report.add_all(problems)
     found = {name: before.prepared(one) for name, one in documents.items()}
     for node in nodes.pair.nodes:
@@ -337,7 +336,8 @@ def _pairs(nodes: OnNodes, way: Way, vocabulary: int) -> list[tuple[str, Finding
 def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock) -> None:
     """Starts the router, and asks it."""
     router = nodes.router_node.name
-    report.add_all(nodes.start(ROUTER_UNIT, {router: router_unit(nodes.pair)}, None))
+    for unit_name, text in router_units(nodes.pair).items():
+        report.add_all(nodes.start(unit_name, {router: text}, None))
     if report.is_stopped or not _router_is_up(nodes, report, clock):
         return
     documents, problems = nodes.prove(router=True, vocabulary=vocabulary)

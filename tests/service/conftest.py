@@ -55,20 +55,26 @@ def first_boot(own: PeerNode) -> Bootstrap:
 
 
 @pytest.fixture(scope="module")
-def layer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What lies on each machine: wheels of the router and of the stand-in of vLLM, and a model."""
+def router_wheels() -> list[Path]:
+    """vllm-router, and what it needs."""
     if not (ROUTER / "installed").exists():
         message = "vllm-router is missing: make .tools/router/installed"
         (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
+    return list(ROUTER.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def layer(tmp_path_factory: pytest.TempPathFactory, router_wheels: list[Path]) -> Path:
+    """What lies on each machine: wheels of the router and of the stand-in of vLLM, and a model."""
     folder = tmp_path_factory.mktemp("layer")
     folder.chmod(0o755)
     wheels, model = folder / "opt/wheels", folder / MODEL.lstrip("/")
     wheels.mkdir(parents=True)
     model.mkdir(parents=True)
-    for wheel in ROUTER.glob("*.whl"):
+    for wheel in router_wheels:
         (wheels / wheel.name).symlink_to(f"/opt/router/{wheel.name}")
     (folder / "opt/router").mkdir()
-    for wheel in ROUTER.glob("*.whl"):
+    for wheel in router_wheels:
         os.link(wheel, folder / "opt/router" / wheel.name)
     stand_in(wheels)
     (model / "config.json").write_text(

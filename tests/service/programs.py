@@ -16,10 +16,12 @@ COUNTED = 'vllm:generation_tokens_total{engine="0"} '
 
 @dataclass
 class Server:
-    """An engine of HTTP alone. answers: what POST gets, one after the other, the last again and again."""
+    """An engine of HTTP alone. answers: what POST gets, one after the other, the last again and again. address: by
+    default with a free port."""
 
     answers: list[tuple[int, dict[str, Any]]]
     models: dict[str, Any] = field(default_factory=lambda: MODELS)
+    address: tuple[str, int] = ("127.0.0.1", 0)
     requests: list[dict[str, Any]] = field(default_factory=list)
 
     def __enter__(self) -> str:
@@ -47,7 +49,7 @@ class Server:
                 code, body = server.answers[min(len(server.requests), len(server.answers)) - 1]
                 self.reply(code, json.dumps(body).encode())
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = ThreadingHTTPServer(self.address, Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 

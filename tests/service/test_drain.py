@@ -101,6 +101,14 @@ def test_each_node_is_told_its_own_end_before_the_engines_start() -> None:
     assert pair.asked.index("drain") < pair.asked.index("start")
 
 
+def test_with_several_producers_a_node_leaves_the_list_of_the_router_that_knows_the_engines() -> None:
+    second = replace(PAIR.nodes[0], name="producer-2", instance_id="i-p2", private_ip="10.0.0.13")
+    one = on(Pretended())
+    two = replace(one, pair=replace(PAIR, nodes=(*PAIR.nodes, second)))
+    told = [drain.config(nodes, PAIR.nodes[0])["router"] for nodes in (one, two)]
+    assert told == ["http://10.0.0.12:8000", "http://10.0.0.12:8001"]
+
+
 def test_a_node_that_can_not_ask_ec2_is_told_with_what_to_do() -> None:
     pair = Pretended(answers={"producer": "An error occurred (UnauthorizedOperation)"})
     (where, one), _ = drain.arm(on(pair, producer=BLOCK))

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from nixl_efa.service import drain_node, vllm
-from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_UNIT
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_LOGS, ROUTER_UNIT
 from nixl_efa.service.units import DRAIN_UNIT, WATCH_UNIT
 from tests.records import answer
 
@@ -536,7 +536,8 @@ def test_the_units_have_the_names_of_the_services() -> None:
         drain_node.ENGINE,
         drain_node.ROUTER,
         drain_node.BOOT,
+        drain_node.UNITS["router"],
         drain_node.UNITS["watch"],
         drain_node.DRAIN,
     )
-    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, WATCH_UNIT, DRAIN_UNIT)
+    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, ROUTER_LOGS, WATCH_UNIT, DRAIN_UNIT)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -14,8 +15,8 @@ import pytest
 
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.service import router, units, vllm
-from nixl_efa.service.model import BY_TCP, NO_TRANSFER, Service, service_of
-from nixl_efa.service.router import router_command
+from nixl_efa.service.model import BY_TCP, NO_TRANSFER, PD_ROUTER_UNIT, ROUTER_UNIT, Service, service_of
+from nixl_efa.service.router import router_units
 from nixl_efa.service.units import Variable, engine_unit, word
 
 PAIR = PairOutputs(
@@ -29,20 +30,47 @@ PAIR = PairOutputs(
 )
 
 
-def test_the_router_knows_every_engine_and_looks_at_it_as_it_should() -> None:
-    command = " ".join(router_command(PAIR))
-    for number, option, port in (
-        (11, "prefill", 8100),
-        (12, "prefill", 8100),
-        (13, "decode", 8200),
-        (14, "decode", 8200),
-    ):
-        assert f"--{option} http://10.0.0.{number}:{port}" in command
-    assert "--health-failure-threshold 3 " in command
-    assert "--health-check-timeout-secs 5 " in command
+ONE = replace(PAIR, nodes=PAIR.nodes[1:])
+
+
+def command(unit: str) -> str:
+    """The words of a unit's command."""
+    (line,) = [one for one in unit.splitlines() if one.startswith("ExecStart=")]
+    return " ".join(shlex.split(line.removeprefix("ExecStart=")))
+
+
+@pytest.mark.parametrize("pair", [PAIR, ONE], ids=["two producers", "one"])
+def test_the_router_knows_every_engine_and_looks_at_it_as_it_should(pair: PairOutputs) -> None:
+    *_, unit = router_units(pair).values()
+    told = command(unit)
+    for node in pair.nodes:
+        option, port = ("prefill", 8100) if node.role == "producer" else ("decode", 8200)
+        assert f"--{option} http://{node.private_ip}:{port} " in told
+    assert "--health-failure-threshold 3 " in told
+    assert "--health-check-timeout-secs 5 " in told
     # By default only programs on the node reach its metrics (vllm-router --help).
-    assert " --prometheus-host 0.0.0.0 --prometheus-port 29000 " in command
-    assert command.startswith("/opt/nixl-efa/venv/bin/vllm-router --vllm-pd-disaggregation ")
+    assert " --prometheus-host 0.0.0.0 --prometheus-port 29000 " in told
+    assert told.startswith("/opt/nixl-efa/venv/bin/vllm-router --vllm-pd-disaggregation ")
+
+
+def test_with_one_producer_there_is_nothing_to_try_again() -> None:
+    assert list(router_units(ONE)) == [ROUTER_UNIT]
+    assert (router.pd_port(ONE), router.ports(ONE)) == (8000, (8000, 29000))
+    assert " --port 8000 " in command(router_units(ONE)[ROUTER_UNIT])
+
+
+def test_with_several_producers_a_second_router_sends_failed_requests_again() -> None:
+    retries, pairs = router_units(PAIR).items()
+    assert (retries[0], pairs[0]) == (ROUTER_UNIT, PD_ROUTER_UNIT)
+    assert (router.pd_port(PAIR), router.ports(PAIR)) == (8001, (8000, 29000, 8001, 29001))
+    assert " --host 0.0.0.0 --port 8001 " in command(pairs[1])  # a node that drains leaves its list
+    assert " --port 8000 --prometheus-host 127.0.0.1 --prometheus-port 29001 " in command(retries[1])
+    assert " --worker-urls http://127.0.0.1:8001 " in command(retries[1])
+    assert "\nPartOf=nixl-efa-router.service\n" in pairs[1]
+    # The last of the attempts comes after the third failed check, a second apart, of an engine that is gone.
+    waits = [router.FIRST_MS * router.FACTOR**one for one in range(router.ATTEMPTS - 1)]
+    assert max(waits) <= router.LONGEST_MS
+    assert sum(waits) * (1 - router.JITTER) > 1000 * router.FAILURES * router.BETWEEN_SECONDS + 500
 
 
 def test_the_engine_is_told_its_role_by_the_nodes_environment() -> None:
@@ -98,10 +126,14 @@ def test_systemd_finds_nothing_wrong_with_the_units(tmp_path: Path) -> None:
         pytest.skip(
             "systemd-analyze is not on PATH; tests/service/test_stand_in.py starts the units for real"
         )
-    command: list[str | Variable] = ["/bin/true", "a b", Variable("X")]
+    words: list[str | Variable] = ["/bin/true", "a b", Variable("X")]
     (tmp_path / "one.service").write_text(
-        engine_unit("vLLM", "prod", "producer", command, ()), encoding="utf-8"
+        engine_unit("vLLM", "prod", "producer", words, ()), encoding="utf-8"
     )
+    for name, text in router_units(PAIR).items():
+        (tmp_path / name).write_text(
+            text.replace(f"{units.VENV}/bin/vllm-router", "/bin/true"), encoding="utf-8"
+        )
     for name, text in (("watch", units.watch_unit("prod")), ("drain", units.drain_unit("prod"))):
         (tmp_path / f"nixl-efa-{name}.service").write_text(text, encoding="utf-8")
     every = sorted(tmp_path.glob("*.service"))

@@ -1,0 +1,140 @@
+"""The real routers of a service with two producers, by the commands of their units: a producer ends under load."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
+from pathlib import Path
+
+import pytest
+
+from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.service.router import pd_command, retry_command
+from tests.real_nodes.conftest import wait_until
+from tests.service.programs import Server, text
+
+ROLES = {"producer": "producer", "producer-2": "producer", "consumer": "consumer"}
+# Addresses of the loopback interface that nobody else has.
+PAIR = PairOutputs(
+    "trial",
+    tuple(Node(name, role, name, f"127.0.83.{at}", "") for at, (name, role) in enumerate(ROLES.items(), 11)),
+)
+FIRST, LOST, CONSUMER = (node.private_ip for node in PAIR.nodes)
+RETRIES, PAIRS = f"http://{CONSUMER}:8000", f"http://{CONSUMER}:8001"
+# What /opt/nixl-efa/venv/bin/vllm-router does, without the packages that only its other parts need.
+LAUNCH = """
+import argparse
+from vllm_router.router import Router
+from vllm_router.router_args import RouterArgs
+parser = argparse.ArgumentParser()
+RouterArgs.add_cli_args(parser)
+Router.from_args(RouterArgs.from_cli_args(parser.parse_args())).start()
+"""
+
+
+@pytest.fixture(scope="module")
+def routers(tmp_path_factory: pytest.TempPathFactory, router_wheels: list[Path]) -> Iterator[None]:
+    """Both, at the consumer's address."""
+    if (sys.platform, platform.machine()) != ("linux", "x86_64"):
+        pytest.skip("the router's wheel is for Linux on x86_64")
+    folder = tmp_path_factory.mktemp("router")
+    (wheel,) = [one for one in router_wheels if one.name.startswith("vllm_router-")]
+    with zipfile.ZipFile(wheel) as file:
+        file.extractall(folder)
+    running = []
+    for name, command in (("pairs", pd_command(PAIR)), ("retries", retry_command(PAIR))):
+        words = [one.replace("0.0.0.0", CONSUMER).replace("127.0.0.1", CONSUMER) for one in command[1:]]
+        with (folder / f"{name}.log").open("wb") as log:
+            environ = {**os.environ, "PYTHONPATH": str(folder)}
+            running.append(
+                subprocess.Popen([sys.executable, "-c", LAUNCH, *words], env=environ, stdout=log, stderr=log)
+            )
+    yield
+    for one in running:
+        one.kill()
+        one.wait()
+
+
+def answers(url: str) -> bool:
+    """Whether a request with a prompt of its own is answered."""
+    body = {"model": "tiny", "prompt": random.randbytes(40).hex(), "max_tokens": 4}
+    request = urllib.request.Request(f"{url}/v1/completions", json.dumps(body).encode())
+    request.add_header("Content-Type", "application/json")
+    try:
+        with urllib.request.urlopen(request, timeout=60) as told:
+            return bool(json.load(told)["choices"][0]["text"] == "own")
+    except OSError:
+        return False
+
+
+def engine(address: str, port: int) -> Server:
+    return Server([text("own", kv_transfer_params={"do_remote_prefill": True})], address=(address, port))
+
+
+@contextmanager
+def silence(address: str, port: int) -> Iterator[None]:
+    """Nothing answers at an address, as at that of a lost instance: Linux drops connections to a full queue."""
+    with socket.socket() as full, ExitStack() as queue:
+        full.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        full.bind((address, port))
+        full.listen(0)
+        for _ in range(2):
+            waiting = queue.enter_context(socket.socket())
+            waiting.setblocking(False)
+            waiting.connect_ex((address, port))
+        yield
+
+
+# A router waits 10 s for a connection; a producer that is silent is excluded after three checks of 5 s.
+LOSSES = [("an engine ends", 4.0), pytest.param("an instance is lost", 25.0, marks=pytest.mark.matrix)]
+
+
+@pytest.mark.parametrize(("loss", "seconds"), LOSSES)
+def test_no_request_is_lost_with_one_of_two_producers(routers: None, loss: str, seconds: float) -> None:
+    """The router of the pairs alone loses some: once it tries another producer, the other router can go."""
+    lost, again, consumer = engine(LOST, 8100), engine(LOST, 8100), engine(CONSUMER, 8200)
+    failed = {RETRIES: 0, PAIRS: 0}
+    over = threading.Event()
+
+    def asked(url: str) -> int:
+        """How often the consumer is asked because of one request."""
+        before = len(consumer.requests)
+        assert answers(url)
+        return len(consumer.requests) - before
+
+    def ask(url: str) -> None:
+        while not over.is_set():
+            if not answers(url):
+                failed[url] += 1
+                time.sleep(0.05)
+
+    with engine(FIRST, 8100), consumer:
+        with lost:
+            wait_until(lambda: answers(RETRIES), "both routers", 30)
+            # Nothing but the request itself is passed on.
+            assert asked(RETRIES) == asked(PAIRS)
+            threads = [threading.Thread(target=ask, args=(url,)) for url in failed for _ in range(4)]
+            for one in threads:
+                one.start()
+            time.sleep(1)
+        assert lost.requests  # it has had its part
+        with silence(LOST, 8100) if loss == "an instance is lost" else nullcontext():
+            time.sleep(seconds)
+        with again:
+            wait_until(lambda: bool(again.requests), "requests at the producer that is back", 5)
+            over.set()
+            for one in threads:
+                one.join()
+    assert failed[PAIRS] > 0
+    assert failed[RETRIES] == 0
