@@ -32,8 +32,8 @@ class Prepared:
     which it is copied before the engine starts, empty: none; is_whole: it was copied. content: the sum of its manifest,
     where it is staged; incomplete: a staged copy without one.
     taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
-    started for. at_boot: whether the node starts its engine at boot ("enabled", "disabled"; empty: it has no unit for
-    that).
+    started for, empty if the model's files are newer. at_boot: whether the node starts its engine at boot ("enabled",
+    "disabled"; empty: it has no unit for that).
     """
 
     installed: Mapping[str, str]

@@ -224,6 +224,16 @@ def read(path: str) -> str:
         return ""
 
 
+def started_for(path: str) -> str:
+    """The service that the engine was started for; empty if files of its model came later: it has not read them, and
+    reads them when it is started again. Ours in the folder are no model's."""
+    told = f"{ROOT}/etc/nixl-efa/service.json"
+    since = os.path.getmtime(told) if os.path.exists(told) else 0.0
+    files = [one for one in glob.glob(f"{glob.escape(path)}/**", recursive=True) if os.path.isfile(one)]
+    own = [one for one in files if not os.path.basename(one).startswith("nixl-efa-")]
+    return "" if any(os.path.getmtime(one) > since for one in own) else read(told)
+
+
 def gpus() -> list[int]:
     """Bytes of memory of each NVIDIA GPU."""
     told, _ = run("nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits")
@@ -253,10 +263,11 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     names = [*KEPT, *(one.partition("==")[0] for one in given["packages"])]
     states = {unit: run("systemctl", "is-active", unit)[0].strip() for unit in given["units"]}
     running = [unit for unit, state in states.items() if state not in ("inactive", "failed", "")]
+    told = model(given["model"], given["folder"], given["staged"], given["manifest"])
     return {
         "error": error,
         "installed": {name: found(name) for name in names if found(name)},
-        "model": model(given["model"], given["folder"], given["staged"], given["manifest"]),
+        "model": told,
         "hub": os.environ["HF_HOME"],
         "kv_transfer_config": os.environ.get("PAIR_KV_TRANSFER_CONFIG", ""),
         "free_bytes": shutil.disk_usage(place()).free,
@@ -265,7 +276,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         "taken": taken(given["ports"]),
         "running": running,
         "at_boot": run("systemctl", "is-enabled", given["boot_unit"])[0].strip().replace("not-found", ""),
-        "service": read(f"{ROOT}/etc/nixl-efa/service.json"),
+        "service": started_for(told["path"]),
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import time
 from contextlib import nullcontext
@@ -149,6 +150,25 @@ def test_a_disk_without_room_is_told_before_anything_is_copied(
     assert told["state"] == "failed"
     assert told["line"].startswith(f"{tmp_path}/to has 5.0 GiB free, 0.0 GiB are to be copied")
     assert list((tmp_path / "to").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "seconds", "told"),
+    [("a/x.bin", 5, ""), ("a/x.bin", -5, "served"), ("nixl-efa-manifest.json", 5, "served")],
+)
+def test_an_engine_that_has_not_read_what_its_folder_holds_now_is_of_no_service(
+    name: str, seconds: int, told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A start was interrupted after the copy: the engines run on with the earlier content until one starts again."""
+    monkeypatch.setattr(prepare, "ROOT", str(tmp_path))
+    model, service = tmp_path / "model [1]", tmp_path / "etc/nixl-efa/service.json"
+    assert prepare.started_for(str(model)) == ""
+    (model / "a").mkdir(parents=True)
+    service.parent.mkdir(parents=True)
+    service.write_text("served", encoding="utf-8")
+    (model / name).touch()
+    os.utime(model / name, (time.time(), service.stat().st_mtime + seconds))
+    assert prepare.started_for(str(model)) == told
 
 
 def test_a_copy_without_a_manifest_has_a_mark_when_it_is_whole(
