@@ -153,7 +153,7 @@ docs: has-node .tools/docs/installed npm/docs/node_modules/installed
 	@touch $@
 
 .tools/hub/installed: tests/service/hub-requirements.txt
-	@echo "Installing huggingface_hub into .tools/hub" >&2
+	@echo "Installing huggingface_hub and uv into .tools/hub" >&2
 	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --target .tools/hub --upgrade -r $< >&2
 	@touch $@
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from nixl_efa.findings import Finding, Level
 from nixl_efa.instance_types import InstanceType
 
@@ -13,6 +15,11 @@ _NVIDIA_CHOICE = (
     "/aws/service/deeplearning/ami/{architecture}/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 )
 _NEURON_CHOICE = "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id"
+# The python3 of a system, by the names of parameters that AWS and Canonical publish (Ubuntu packages, python3).
+_PYTHONS = (
+    (re.compile(r"\bubuntu\W.*\b24\.04\b"), "3.12"),
+    (re.compile(r"\bubuntu\W.*\b22\.04\b"), "3.10"),
+)
 _COVERED = {"nvidia", "neuron", "none"}
 
 
@@ -23,6 +30,11 @@ def image_parameter(instance_type: InstanceType | None) -> str:
     (None), because its architecture is not known, either.
     """
     return _for_type(instance_type, neuron=_NEURON, nvidia=_NVIDIA)
+
+
+def python_of(parameter: str) -> str:
+    """The python3 on the image that a public parameter names, as 3.12; empty if the name does not tell it."""
+    return next((version for pattern, version in _PYTHONS if pattern.search(parameter)), "")
 
 
 def image_choice(instance_type: InstanceType | None) -> str:

@@ -45,6 +45,7 @@ def service_files(bootstrap: Bootstrap, service: Service) -> tuple[tuple[str, st
         "bucket": bootstrap.models_bucket,
         "staged": "" if service.model.startswith("/") else staged.folder(service.model),
         "manifest": staged.MANIFEST,
+        "packages": staged.packages_folder(packages(engine, service, has_router=True)),
     }
     # The first node of a role has the role's name.
     wanted = packages(engine, service, has_router=bootstrap.node == CONSUMER)

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from nixl_efa.cli import output
 from nixl_efa.cli.nodes import AsJson, Environment, Profile, deployed, find, require_account
 from nixl_efa.cli.project import project_folder
-from nixl_efa.cli.serve_prepare import prepare
+from nixl_efa.cli.serve_prepare import EngineVersion, prepare
 from nixl_efa.service.engines import DEFAULT, ENGINES
 from nixl_efa.service.model import DRAIN_SECONDS
 
@@ -67,10 +67,7 @@ def start(
         typer.Argument(metavar="[-- FLAG...]", help="The engine's own flags.", show_default=False),
     ] = None,
     engine: Annotated[str | None, typer.Option(help=f"The engine: {DEFAULT}.", show_default=False)] = None,
-    engine_version: Annotated[
-        str | None,
-        typer.Option(metavar="VERSION", help="Of the engine's package: by default the one that was tried."),
-    ] = None,
+    engine_version: EngineVersion = None,
     producer_flags: Annotated[
         str | None,
         typer.Option(

@@ -1,8 +1,9 @@
-"""`nixl-efa serve prepare`: a model in a bucket of the nodes' region, before a block starts."""
+"""`nixl-efa serve prepare`: packages and a model in a bucket of the nodes' region, before a block starts."""
 
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -12,13 +13,19 @@ from nixl_efa.cli.nodes import Environment, Profile, deployed, require_account
 from nixl_efa.cli.progress import Progress, size
 from nixl_efa.cli.project import project_folder
 from nixl_efa.files import cache_directory
-from nixl_efa.findings import counted
+from nixl_efa.findings import counted, listed
 
 if TYPE_CHECKING:
     from nixl_efa.aws import Clients
+    from nixl_efa.nodes.run_command import Bucket
+    from nixl_efa.service.model import Service
     from nixl_efa.service.stage import Source
     from nixl_efa.settings import Settings
 
+EngineVersion = Annotated[
+    str | None,
+    typer.Option(metavar="VERSION", help="Of the engine's package: by default the one that was tried."),
+]
 # Ctrl-C.
 _INTERRUPTED = 130
 
@@ -32,9 +39,18 @@ def prepare(
             help="A hub's name (Qwen/Qwen3-32B), or a folder in S3 (s3://bucket/x). Without it, that of the settings.",
         ),
     ] = None,
+    engine_version: EngineVersion = None,
+    python: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            help="The python3 of the nodes' image, for which the packages are. Without it, that of the image in the "
+            "settings, if its name tells it.",
+        ),
+    ] = None,
     profile: Profile = None,
 ) -> None:
-    """Copy a model into the models bucket, from which the nodes copy it: before a block starts, its hours cost nothing.
+    """Copy packages and model into the models bucket, from which the nodes copy them, before a block's hours cost.
 
     Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket, which the first deployment makes.
     The same command continues after Ctrl-C, and copies only what is missing or has changed.
@@ -42,33 +58,26 @@ def prepare(
     from nixl_efa.aws import clients_of
     from nixl_efa.aws_errors import explain
     from nixl_efa.cli.environments import environment_settings
-    from nixl_efa.clock import clock_of
     from nixl_efa.nodes.run_command import Bucket
     from nixl_efa.service.asked import OPTIONS, asked
-    from nixl_efa.service.stage import region_of, stage
+    from nixl_efa.service.stage import region_of
+    from nixl_efa.service.staged import folder
     from nixl_efa.settings.service import named
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
-    name = asked(
-        {} if model is None else {"model": model},
+    if python is not None and not re.fullmatch(r"3\.\d{1,2}", python):
+        raise output.BadInput(f"--python {python} is no version of Python, as 3.12.")
+    given = {"model": model, "version": engine_version}
+    service = asked(
+        {name: one for name, one in given.items() if one is not None},
         settings.service.asked if settings.service else None,
         {one: named(settings.source("service"), one) for one in OPTIONS},
         environment,
-    ).model
-    if name.startswith("/"):
-        raise output.BadInput(
-            f"the model {name} is a folder of the nodes: there is nothing to stage. Give a hub's name "
-            "(Qwen/Qwen3-32B) or a folder in S3 (s3://bucket/x)."
-        )
+    )
     clients = clients_of(settings, profile)
     require_account(settings, clients)
     bucket = Bucket(clients.s3(settings.region), _bucket(settings, profile))
-    shown: list[Progress] = []
-
-    def progress(total: int) -> Progress:
-        shown.append(Progress(f"{name} in s3://{bucket.name}", total))
-        return shown[-1]
-
+    problem = ""
     try:
         where = region_of(bucket)
         if where and where != settings.region:
@@ -76,10 +85,15 @@ def prepare(
                 f"WARN s3://{bucket.name} is in {where}, the nodes are in {settings.region}: they copy more slowly, "
                 "and AWS charges for it."
             )
-        output.say(f"Looking at {name} ...")
-        found = stage(
-            name, _source(name, clients, settings), bucket, clock_of(os.environ), lambda n: progress(n).at
-        )
+        try:
+            _packages(settings, service, python or "", bucket)
+        except output.Failure as failure:
+            problem = f"the packages are not staged: {failure.message}"
+            output.say(f"WARN {problem}")
+        # A folder of the nodes is there already.
+        if not service.model.startswith("/"):
+            source = _source(service.model, clients, settings)
+            _stage(service.model, folder(service.model), source, bucket)
     except KeyboardInterrupt:
         output.say(
             f"nixl-efa: interrupted: s3://{bucket.name} keeps what is there, and the same command continues."
@@ -90,12 +104,46 @@ def prepare(
         raise
     except Exception as error:
         raise output.Failure(explain(error)) from error
+    if problem:
+        raise output.Failure(problem)
+
+
+def _packages(settings: Settings, service: Service, python: str, bucket: Bucket) -> None:
+    """The packages of a node with the router, for each kind of node."""
+    from nixl_efa.launch import launch_of
+    from nixl_efa.service.engines import ENGINES
+    from nixl_efa.service.router import packages
+    from nixl_efa.service.stage import ByThisMachine
+    from nixl_efa.service.staged import packages_folder
+    from nixl_efa.service.wheels import Wheels, machines
+
+    wanted = packages(ENGINES[service.engine], service, has_router=True)
+    for version, machine in machines(launch_of(settings), python):
+        where = f"{packages_folder(wanted)}/python{version}-{machine}"
+        wheels = Wheels(wanted, version, machine, cache_directory(os.environ) / "packages")
+        _stage(f"{listed(wanted)} for Python {version} on {machine}", where, ByThisMachine(wheels), bucket)
+
+
+def _stage(name: str, folder: str, source: Source, bucket: Bucket) -> None:
+    """Stages it, and says how far it is and what is there then."""
+    from nixl_efa.clock import clock_of
+    from nixl_efa.service.stage import stage
+
+    shown: list[Progress] = []
+
+    def progress(total: int) -> Progress:
+        shown.append(Progress(f"{name} in s3://{bucket.name}", total))
+        return shown[-1]
+
+    output.say(f"Looking at {name} ...")
+    try:
+        found = stage(name, folder, source, bucket, clock_of(os.environ), lambda n: progress(n).at)
     finally:
         for one in shown:
             one.clear()
     of = f" of revision {found.revision}" if found.revision else ""
     output.data(
-        f"Staged {found.model}{of}: {counted(len(found.files), 'file')}, {size(found.bytes)}, in {found.place}/."
+        f"Staged {found.name}{of}: {counted(len(found.files), 'file')}, {size(found.bytes)}, in {found.place}/."
     )
 
 
@@ -119,8 +167,8 @@ def _bucket(settings: Settings, profile: str | None) -> str:
 
 def _source(name: str, clients: Clients, settings: Settings) -> Source:
     from nixl_efa.service.hub import HubModel
-    from nixl_efa.service.stage import FromHub, FromS3
+    from nixl_efa.service.stage import ByThisMachine, FromS3
 
     if name.startswith("s3://"):
         return FromS3(clients.s3(settings.region), name)
-    return FromHub(HubModel(name, cache_directory(os.environ) / "models" / name))
+    return ByThisMachine(HubModel(name, cache_directory(os.environ) / "models" / name))

@@ -31,6 +31,7 @@ class Prepared:
     weight_bytes: of all its weights; to_copy: bytes of the model that the node lacks. source: the folder in S3 from
     which it is copied before the engine starts, empty: none; is_whole: it was copied. content: the sum of its manifest,
     where it is staged; incomplete: a staged copy without one.
+    install_source: the last line of install-engine.sh; empty: there was nothing to install.
     taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
     started for, empty if the model's files are newer. at_boot: whether the node starts its engine at boot ("enabled",
     "disabled"; empty: it has no unit for that).
@@ -55,6 +56,7 @@ class Prepared:
     is_whole: bool = False
     content: str = ""
     incomplete: str = ""
+    install_source: str = ""
     install_error: str = ""
     model_error: str = ""
 
@@ -89,6 +91,7 @@ def prepared(document: Mapping[str, Any]) -> Prepared:
         is_whole=model["is_whole"],
         content=model["content"],
         incomplete=model["incomplete"],
+        install_source=document["source"],
         install_error=document["error"],
         model_error=model["error"],
     )
@@ -118,7 +121,7 @@ def node_findings(
 ) -> tuple[Finding, ...]:
     """What stops the service on one node."""
     return (
-        _engine(found, service, engine),
+        *_engine(environment, found, service, engine),
         _settings(environment, node, found, way),
         *(_model(environment, found, service, engine) if not found.install_error else ()),
         *(_room(found, service.flags_of(node.role), engine) if found.sum else ()),
@@ -126,17 +129,30 @@ def node_findings(
     )
 
 
-def _engine(found: Prepared, service: Service, engine: Engine) -> Finding:
+def _engine(environment: str, found: Prepared, service: Service, engine: Engine) -> tuple[Finding, ...]:
     there = found.installed.get(engine.PACKAGE, "")
     if found.install_error:
-        return failed(
-            "engine",
-            f"{engine.PACKAGE}=={service.version} can't be installed: {found.install_error}.",
-            "pip's own settings say where packages come from: look at /etc/pip.conf on the node, and whether it has a "
-            "way out.",
-            f"/opt/nixl-efa/venv/bin/python -m pip install {engine.PACKAGE}=={service.version}",
+        return (
+            failed(
+                "engine",
+                f"{engine.PACKAGE}=={service.version} can't be installed: {found.install_error}.",
+                f"Stage the packages (`{_stages(environment, service)}`), or look at what pip's own settings say: "
+                "/etc/pip.conf on the node, and whether it has a way out.",
+                f"/opt/nixl-efa/venv/bin/python -m pip install {engine.PACKAGE}=={service.version}",
+            ),
         )
-    return passed("engine", f"{engine.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}")
+    source, _, why = found.install_source.partition(": ")
+    came = f", installed from {source}" if source else ""
+    told = f"{engine.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}{came}"
+    if not why:
+        return (passed("engine", told),)
+    again = f"May the nodes' role read it? `{_stages(environment, service)}` stages the packages again."
+    return passed("engine", told), warned("staged packages", f"not used: {why}.", again)
+
+
+def _stages(environment: str, service: Service) -> str:
+    """The command that stages a service."""
+    return f"nixl-efa serve prepare {environment} --model {service.model} --engine-version {service.version}"
 
 
 def _settings(environment: str, node: Node, found: Prepared, way: Way) -> Finding:
@@ -181,7 +197,7 @@ def _model(environment: str, found: Prepared, service: Service, engine: Engine) 
     told = f"{kind}, {engine.dtype(service.flags, config)}, {gib(found.weight_bytes)} of weights{staged}"
     if not found.incomplete:
         return (passed("model", told),)
-    again = f"`nixl-efa serve prepare {environment} --model {service.model}` completes it."
+    again = f"`{_stages(environment, service)}` completes it."
     return (
         passed("model", told),
         warned("staged", f"{found.incomplete} have no manifest, so they are not used.", again),

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nixl_efa.failure import Failure
-from nixl_efa.service.before import SPARE_BYTES, gib
 from nixl_efa.service.staged import File, has_weights, wanted
 
 _MISSING = (
@@ -55,35 +51,15 @@ class HubModel:
             raise Failure(f"{self.name} on the hub has no weights (*.safetensors or *.bin) for an engine.")
         return str(info.sha), found
 
-    def check_room(self, files: Sequence[File], at_once: int) -> None:
-        """Failure if this machine can't hold the files that are on their way at the same time."""
-        largest = sorted((one.bytes for one in files), reverse=True)[:at_once]
-        self.cache.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(self.cache).free
-        if sum(largest) + SPARE_BYTES > free:
-            raise Failure(
-                f"{self.cache} has {gib(free)} free, and {gib(sum(largest) + SPARE_BYTES)} are needed for the files on "
-                "their way: make room there, or set XDG_CACHE_HOME to a folder on a larger disk."
-            )
-
     def fetch(self, file: File, revision: str) -> Path:
-        """Downloads a file, or the rest of it. Failure if its content is not what the hub has promised."""
+        """Downloads a file, or the rest of it."""
         try:
             found = _library().hf_hub_download(
                 self.name, file.name, revision=revision, local_dir=str(self.cache)
             )
         except Exception as error:
             raise self._failure(error) from error
-        path = Path(found)
-        kind, _, told = file.sum.partition(":")
-        if path.stat().st_size != file.bytes or (kind == "sha256" and _sha256(path) != told):
-            path.unlink()
-            raise Failure(f"{file.name} of {self.name} arrived damaged. The same command downloads it again.")
-        return path
-
-    def forget(self) -> None:
-        """Removes what was kept."""
-        shutil.rmtree(self.cache, ignore_errors=True)
+        return Path(found)
 
     def _failure(self, error: Exception) -> Failure:
         said = next(iter(str(error).strip().splitlines()), type(error).__name__)
@@ -99,8 +75,3 @@ class HubModel:
         else:
             remedy = "Does this machine reach the hub (HF_ENDPOINT, HTTPS_PROXY)? The same command continues."
         return Failure(f"the hub does not give {self.name}: {said.rstrip('.')}. {remedy}")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

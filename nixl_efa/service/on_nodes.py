@@ -16,7 +16,7 @@ from nixl_efa.nodes.parse import json_object
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.sections import MISSING, Section
 from nixl_efa.nodes.verify import Ask, sections_of
-from nixl_efa.service import staged
+from nixl_efa.service import router, staged
 from nixl_efa.service.drain import End
 from nixl_efa.service.engine import Engine
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
@@ -159,13 +159,17 @@ class OnNodes:
         self, packages: Mapping[str, Sequence[str]], service: Service, ports: Mapping[str, Sequence[int]]
     ) -> tuple[Mapping[str, Mapping[str, Any]], Mapping[str, Finding]]:
         """Packages installed, and what prepare.py saw."""
+        every = router.packages(self.engine, service, has_router=True)
         given = {
             name: {
                 "packages": list(several),
                 "installer": _text("install-engine.sh"),
+                "wheels": self._in_bucket(staged.packages_folder(every)),
                 "model": service.model,
                 "folder": service.path(""),
-                "staged": self._staged(service.model),
+                "staged": ""
+                if service.model.startswith("/")
+                else self._in_bucket(staged.folder(service.model)),
                 "manifest": staged.MANIFEST,
                 "ports": list(ports[name]),
                 "units": [ENGINE_UNIT, ROUTER_UNIT],
@@ -175,10 +179,10 @@ class OnNodes:
         }
         return self.python(_text("prepare.py"), given, INSTALL_SECONDS, "packages and model")
 
-    def _staged(self, model: str) -> str:
-        """Where `serve prepare` stages a model; empty for a folder of the nodes, and without a bucket."""
+    def _in_bucket(self, folder: str) -> str:
+        """Where `serve prepare` stages it; empty without a bucket."""
         bucket = self.models_bucket or self.pair.scripts_bucket
-        return f"s3://{bucket}/{staged.folder(model)}" if bucket and not model.startswith("/") else ""
+        return f"s3://{bucket}/{folder}" if bucket else ""
 
     def copies(
         self, sources: Mapping[str, tuple[str, str, bool]], *, begin: bool

@@ -4,6 +4,7 @@ A node runs it with the Python of NIXL's virtual environment and the standard li
 a JSON document:
   packages   NAME==VERSION of each that the node needs; those that are there are left alone
   installer  the text of install-engine.sh
+  wheels     where they may be staged, s3://BUCKET/FOLDER, or empty
   model      a hub's name, a folder, or s3://BUCKET/FOLDER
   folder     of a model in S3, below the folder for models
   staged     where the model may be staged, s3://BUCKET/FOLDER, or empty; manifest: the manifest's name there
@@ -61,15 +62,18 @@ def run(*command: str, seconds: int = 60) -> tuple[str, str]:
     ) if done.returncode else ""
 
 
-def install(packages: list[str], installer: str) -> str:
-    """Why the packages could not be installed; empty when they are there. NIXL stays the one that fits the node."""
+def install(packages: list[str], installer: str, *where: str) -> tuple[str, str]:
+    """Where the packages came from (empty: they were there), and why they could not be installed.
+
+    NIXL stays the one that fits the node. where: they may be staged, and the manifest's name.
+    """
     missing = [
         one for one in packages if found(one.partition("==")[0]).partition("+")[0] != one.partition("==")[2]
     ]
     if not missing:
-        return ""
-    _, error = run("bash", "-c", installer, "install-engine", *missing, seconds=INSTALL_SECONDS)
-    return error
+        return "", ""
+    told, error = run("bash", "-c", installer, "install-engine", *where, *missing, seconds=INSTALL_SECONDS)
+    return told.strip(), error
 
 
 def wait_for(unit: str) -> str:
@@ -258,7 +262,9 @@ def taken(ports: list[int]) -> dict[str, str]:
 def main(given: dict[str, Any]) -> dict[str, Any]:
     """All of it."""
     os.environ.setdefault("HF_HOME", f"{place()}/huggingface")
-    error = wait_for(given["boot_unit"]) or install(given["packages"], given["installer"])
+    source, error = "", wait_for(given["boot_unit"])
+    if not error:
+        source, error = install(given["packages"], given["installer"], given["wheels"], given["manifest"])
     importlib.invalidate_caches()  # what pip has just installed
     names = [*KEPT, *(one.partition("==")[0] for one in given["packages"])]
     states = {unit: run("systemctl", "is-active", unit)[0].strip() for unit in given["units"]}
@@ -266,6 +272,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
     told = model(given["model"], given["folder"], given["staged"], given["manifest"])
     return {
         "error": error,
+        "source": source,
         "installed": {name: found(name) for name in names if found(name)},
         "model": told,
         "hub": os.environ["HF_HOME"],

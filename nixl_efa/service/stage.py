@@ -1,4 +1,4 @@
-"""Stages a model: copies its files from S3 or the hub into a bucket, before nodes exist.
+"""Stages a model, or Python packages: copies the files from S3 or by this machine into a bucket, before nodes exist.
 
 An object is whole or not there (S3). Each has its file's sum in its metadata, so that the same command, started again,
 copies only what is missing. The manifest is removed before anything is changed, and written when all is there.
@@ -6,11 +6,14 @@ copies only what is missing. The manifest is removed before anything is changed,
 
 from __future__ import annotations
 
+import hashlib
+import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from nixl_efa.aws_calls import ask_all
@@ -18,8 +21,8 @@ from nixl_efa.aws_errors import error_code
 from nixl_efa.clock import Clock
 from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
-from nixl_efa.service.hub import HubModel
-from nixl_efa.service.staged import MANIFEST, File, Manifest, change, folder, has_weights, manifest_key, unfit
+from nixl_efa.service.before import SPARE_BYTES, gib
+from nixl_efa.service.staged import MANIFEST, File, Manifest, change, has_weights, unfit
 from nixl_efa.work import pieces
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ class Moved:
 
 
 class Source(Protocol):
-    """Where a model comes from."""
+    """Where the files come from."""
 
     def files(self) -> tuple[str, tuple[File, ...]]:
         """Its revision and files."""
@@ -99,19 +102,36 @@ def _config() -> Any:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class FromHub:
-    """A model of the hub: each file comes by this machine."""
+class Downloads(Protocol):
+    """What has an address. cache: a folder here, in which a file is kept until it is in the bucket."""
 
-    model: HubModel
+    @property
+    def cache(self) -> Path: ...
 
     def files(self) -> tuple[str, tuple[File, ...]]:
-        """Its commit and files."""
-        return self.model.files()
+        """Its revision and files."""
+
+    def fetch(self, file: File, revision: str) -> Path:
+        """Downloads a file below the cache."""
+
+
+@dataclass(frozen=True, slots=True)
+class ByThisMachine:
+    """Each file is downloaded, checked and uploaded."""
+
+    source: Downloads
+
+    def files(self) -> tuple[str, tuple[File, ...]]:
+        """Its revision and files."""
+        return self.source.files()
 
     def put(self, file: File, revision: str, target: Bucket, key: str, moved: Moved) -> None:
-        """Downloads and uploads it."""
-        path = self.model.fetch(file, revision)
+        """Downloads and uploads it. Failure if its content is not what its source has promised."""
+        path = self.source.fetch(file, revision)
+        kind, _, told = file.sum.partition(":")
+        if path.stat().st_size != file.bytes or (kind == "sha256" and _sha256(path) != told):
+            path.unlink()
+            raise Failure(f"{file.name} arrived damaged. The same command downloads it again.")
         moved.copying(1)
         try:
             target.s3.upload_file(
@@ -127,12 +147,25 @@ class FromHub:
         path.unlink()
 
     def check_room(self, files: Sequence[File]) -> None:
-        """Of the files on their way."""
-        self.model.check_room(files, FILES_AT_ONCE)
+        """For the files that are on their way at the same time."""
+        cache = self.source.cache
+        needed = sum(sorted((one.bytes for one in files), reverse=True)[:FILES_AT_ONCE]) + SPARE_BYTES
+        cache.mkdir(parents=True, exist_ok=True)
+        free = shutil.disk_usage(cache).free
+        if needed > free:
+            raise Failure(
+                f"{cache} has {gib(free)} free, and {gib(needed)} are needed for the files on their way: make room "
+                "there, or set XDG_CACHE_HOME to a folder on a larger disk."
+            )
 
     def forget(self) -> None:
         """The folder of the downloads."""
-        self.model.forget()
+        shutil.rmtree(self.source.cache, ignore_errors=True)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,16 +238,21 @@ class FromS3:
 
 
 def stage(
-    model: str, source: Source, bucket: Bucket, clock: Clock, progress: Callable[[int], Progress]
+    name: str,
+    folder: str,
+    source: Source,
+    bucket: Bucket,
+    clock: Clock,
+    progress: Callable[[int], Progress],
 ) -> Manifest:
-    """Makes the bucket hold the model; returns its manifest.
+    """Makes a folder of the bucket hold what has this name; returns its manifest.
 
     progress: gets the total in bytes, and returns what is then told how many are there, twice a second.
     Raises Failure, and errors of AWS. KeyboardInterrupt ends what runs; the next try continues.
     """
     revision, files = source.files()
-    prefix = f"{folder(model)}/"
-    manifest = Manifest(model, revision, f"s3://{bucket.name}/{folder(model)}", files)
+    prefix = f"{folder}/"
+    manifest = Manifest(name, revision, f"s3://{bucket.name}/{folder}", files)
     _check_alone(bucket, prefix, manifest)
     there = _there(bucket, prefix, files)
     needed = change(files, there)
@@ -222,19 +260,19 @@ def stage(
     if not needed.is_none:
         source.check_room(needed.missing)
         _end_old_uploads(bucket, prefix, clock)
-        bucket.s3.delete_object(Bucket=bucket.name, Key=manifest_key(model))
+        bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
         had = manifest.bytes - sum(one.bytes for one in needed.missing)
         _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
-        for name in needed.left_over:
-            bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{name}")
-    # Somebody else who prepares the same model may have a newer content, of the same size.
+        for other in needed.left_over:
+            bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{other}")
+    # Somebody else who prepares the same may have a newer content, of the same size.
     if not change(files, _there(bucket, prefix, files)).is_none:
         raise Failure(
             f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
         )
     bucket.s3.put_object(
         Bucket=bucket.name,
-        Key=manifest_key(model),
+        Key=prefix + MANIFEST,
         Body=manifest.text.encode(),
         ContentType="application/json",
     )

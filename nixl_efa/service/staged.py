@@ -1,7 +1,7 @@
-"""A model in a bucket, from which nodes copy it: where it is, and its manifest. Pure.
+"""What nodes copy from a bucket, models and Python packages: where it is, and its manifest. Pure.
 
-Below nixl-efa-models/ in the bucket, a model has a folder of its own. The manifest is written last: a model without it
-is not complete.
+Below nixl-efa-models/ in the bucket, each has a folder of its own. The manifest is written last: what has none is not
+complete.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ _OTHER_WEIGHTS = (".pth", ".ckpt", ".h5", ".msgpack", ".onnx", ".ot", ".tflite",
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of a model. name: relative to the model's folder. sum: what its source knows its content by, with the kind
-    of sum before a colon: sha256 and git of the hub, etag of S3."""
+    """A file. name: relative to its folder. sum: what its source knows its content by, with the kind of sum before a
+    colon: sha256 of the hub and of wheels, git of the hub, etag of S3."""
 
     name: str
     bytes: int
@@ -32,12 +32,12 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """A staged model. model: a hub's name or an S3 folder. revision: the hub's commit; empty for S3.
+    """What is staged. name: a hub's name, an S3 folder, or requirements. revision: the hub's commit; else empty.
 
     place: where its files are, s3://BUCKET/FOLDER.
     """
 
-    model: str
+    name: str
     revision: str
     place: str
     files: tuple[File, ...]
@@ -50,7 +50,7 @@ class Manifest:
 
     @property
     def text(self) -> str:
-        """The object's content; `sum` tells two contents of a model apart."""
+        """The object's content; `sum` tells two contents of a name apart."""
         files = [asdict(one) for one in self.files]
         told = hashlib.sha256(json.dumps(files).encode()).hexdigest()
         return json.dumps({**asdict(self), "files": files, "bytes": self.bytes, "sum": told}, indent=1) + "\n"
@@ -73,9 +73,10 @@ def folder(model: str) -> str:
     return f"{PREFIX}/{kind}/{name}"
 
 
-def manifest_key(model: str) -> str:
-    """The object that holds a model's manifest."""
-    return f"{folder(model)}/{MANIFEST}"
+def packages_folder(requirements: Iterable[str]) -> str:
+    """The prefix of packages, NAME==VERSION. Below it, each Python and machine has a folder of its own, as
+    python3.12-x86_64: install-engine.sh looks for that of its node."""
+    return "/".join((PREFIX, "packages", *(one.replace("==", "-") for one in requirements)))
 
 
 def wanted(files: Iterable[File]) -> tuple[File, ...]:

@@ -1,7 +1,8 @@
 #!/bin/bash
-# Starts this node's engine when it boots. Usage: start-service NAME==VERSION... (the packages of a first start)
-# The engine that was started last stays the node's; before there was one, it is that of /etc/nixl-efa/boot. No router is
-# started: only `nixl-efa serve start` proves a service. /run/nixl-efa/engine.json: "error" is empty once it is started.
+# Usage: start-service NAME==VERSION...
+# Starts this node's engine when it boots; a first start installs those packages. The engine that was started last stays
+# the node's; before there was one, it is that of /etc/nixl-efa/boot. No router is started: only `nixl-efa serve start`
+# proves a service. /run/nixl-efa/engine.json: "error" is empty once it is started.
 # Nodes with different weights give wrong answers: what is whole on the disks is used without a look at S3, and files that
 # are newer than the engine's last start are not started.
 set -uo pipefail
@@ -55,7 +56,8 @@ if $first; then
   # shellcheck source=/dev/null
   . "$boot/model"
   path=${path/@PLACE@/$place} name=$manifest manifest=''
-  staged=${staged:+s3://${bucket:-$PAIR_SCRIPTS_BUCKET}/$staged}
+  bucket=s3://${bucket:-$PAIR_SCRIPTS_BUCKET}
+  staged=${staged:+$bucket/$staged} packages=$bucket/$packages
   # Only a model with its manifest is complete.
   if [ -n "$staged" ] && aws s3 ls "$staged/$name" >/dev/null 2>&1; then
     source=$staged path=$place/models/${staged#s3://} manifest=$name
@@ -73,7 +75,8 @@ if [ -n "$model" ]; then
   copy=$!
 fi
 if $first; then
-  said=$("$bin/install-engine" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
+  said=$("$bin/install-engine" "$packages" "$name" "$@" 2>&1) || end "not installed: $*: ${said##*$'\n'}"
+  echo "$* from $said"
 fi
 if [ -n "$copy" ] && ! wait "$copy"; then
   said=$(tail -n 1 "$state/copy")

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes one of our units and what belongs to it, and starts it anew. Usage: start-unit UNIT TEXT SERVICE
-# TEXT: the unit's, in base64; SERVICE: the text of /etc/nixl-efa/service.json, in base64, or empty. Section "started":
-# what failed, with its exit code.
+# Usage: start-unit UNIT TEXT SERVICE
+# Writes one of our units and what belongs to it, and starts it anew. TEXT: the unit's, in base64; SERVICE: the text of
+# /etc/nixl-efa/service.json, in base64, or empty. Section "started": what failed, with its exit code.
 root=${NIXL_EFA_ROOT:-}
 unit=$1 text=$2 service=$3
 begin() {

@@ -134,7 +134,9 @@ class Machine:
         self.command("/bin/df", "echo Avail; echo ${AVAIL:-1000000000000}")
         self.command("/bin/sleep", "exit 1")  # nothing tells how far a copy is
         self.command("/bin/mountpoint", "exit 1")
-        self.command("/opt/nixl-efa/bin/install-engine", 'echo install "$@" >>"$NIXL_EFA_ROOT/asked"')
+        self.command(
+            "/opt/nixl-efa/bin/install-engine", 'echo install "$@" >>"$NIXL_EFA_ROOT/asked"; echo the index'
+        )
 
     def write(self, path: str, text: str) -> None:
         file = self.root / path.lstrip("/")
@@ -181,6 +183,9 @@ def machine(tmp_path: Path) -> Machine:
 
 
 ENGINE = "nixl-efa-engine.service"
+STAGED_PACKAGES = (
+    "s3://scripts/nixl-efa-models/packages/vllm-0.32.0/vllm-router-0.1.17 nixl-efa-manifest.json"
+)
 LOOKED = "aws s3 ls s3://scripts/nixl-efa-models/s3/models/x/nixl-efa-manifest.json"
 
 
@@ -203,7 +208,7 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
             *copied(root)[:2],
             LOOKED,
             copied(root)[2],
-            "install vllm==0.32.0",
+            f"install {STAGED_PACKAGES} vllm==0.32.0",
             "systemctl daemon-reload",
             f"systemctl reset-failed {ENGINE}",
             f"systemctl restart {ENGINE}",
@@ -289,14 +294,16 @@ def test_a_model_for_which_the_disk_has_no_room_is_not_copied(machine: Machine) 
     assert machine.start(AVAIL=str(3_000_000_000 + (5 << 30)))[0] == 0
 
 
-def test_how_far_a_copy_is_is_in_the_journal(machine: Machine) -> None:
+def test_how_far_a_copy_is_and_where_packages_come_from_is_in_the_journal(machine: Machine) -> None:
     # The second sleep comes after the first line.
     machine.command("/bin/sleep", 'cd "$NIXL_EFA_ROOT"; [ -e once ] && touch twice && exit 1; touch once')
     machine.command(
         "/bin/aws", f'{AWS}; case $2 in sync) until [ -e "$NIXL_EFA_ROOT/twice" ]; do :; done ;; esac'
     )
     assert machine.start()[:2] == (0, "")
-    assert re.fullmatch(r"copying s3://models/x: \S+ of 2\.8G\n", machine.printed)
+    packages, copy = sorted(machine.printed.splitlines(), reverse=True)
+    assert packages == "vllm==0.32.0 from the index"
+    assert re.fullmatch(r"copying s3://models/x: \S+ of 2\.8G", copy)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -22,9 +21,11 @@ from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.nodes.verify import PairReport
 from nixl_efa.service import vllm
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.staged import MANIFEST, folder
 from nixl_efa.service.status import Status, status
 from nixl_efa.service.way import IP, Way, way_of
 from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
+from tests.service.local_index import wheel
 from tests.told_at_boot import P5
 
 __all__ = ["account", "tree"]
@@ -38,6 +39,11 @@ WAY: Way = way_of(PLANNED, {})
 OVER_EFA: Planned = planned("g7e.12xlarge", None, 1, "1.5.0")
 OVER_TCP = Way("LIBFABRIC", "tcp", IP)
 MODEL = "/models/stand-in"
+
+
+def manifest_key(model: str) -> str:
+    """The object that holds a staged model's manifest."""
+    return f"{folder(model)}/{MANIFEST}"
 
 
 def first_boot(own: PeerNode) -> Bootstrap:
@@ -71,12 +77,12 @@ def layer(tmp_path_factory: pytest.TempPathFactory, router_wheels: list[Path]) -
     wheels, model = folder / "opt/wheels", folder / MODEL.lstrip("/")
     wheels.mkdir(parents=True)
     model.mkdir(parents=True)
-    for wheel in router_wheels:
-        (wheels / wheel.name).symlink_to(f"/opt/router/{wheel.name}")
     (folder / "opt/router").mkdir()
-    for wheel in router_wheels:
-        os.link(wheel, folder / "opt/router" / wheel.name)
-    stand_in(wheels)
+    for one in router_wheels:
+        (wheels / one.name).symlink_to(f"/opt/router/{one.name}")
+        os.link(one, folder / "opt/router" / one.name)
+    name, content = stand_in("0.32.0")
+    (wheels / name).write_bytes(content)
     (model / "config.json").write_text(
         '{"architectures": ["StandIn"], "dtype": "bfloat16", "vocab_size": 2048}', encoding="utf-8"
     )
@@ -84,15 +90,12 @@ def layer(tmp_path_factory: pytest.TempPathFactory, router_wheels: list[Path]) -
     return folder
 
 
-def stand_in(wheels: Path) -> None:
+def stand_in(version: str) -> tuple[str, bytes]:
     """A wheel named vllm that holds engine.py, with the command of that name."""
-    about = "vllm-0.32.0.dist-info"
-    with zipfile.ZipFile(wheels / "vllm-0.32.0-py3-none-any.whl", "w") as wheel:
-        wheel.writestr("vllm_stand_in.py", (Path(__file__).parent / "engine.py").read_text(encoding="utf-8"))
-        wheel.writestr(f"{about}/METADATA", "Metadata-Version: 2.1\nName: vllm\nVersion: 0.32.0\n")
-        wheel.writestr(f"{about}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{about}/entry_points.txt", "[console_scripts]\nvllm = vllm_stand_in:main\n")
-        wheel.writestr(f"{about}/RECORD", "")
+    engine = (Path(__file__).parent / "engine.py").read_text(encoding="utf-8")
+    command = "[console_scripts]\nvllm = vllm_stand_in:main\n"
+    files = {"vllm_stand_in.py": engine, f"vllm-{version}.dist-info/entry_points.txt": command}
+    return wheel("vllm", version, files=files)
 
 
 @pytest.fixture(scope="module")

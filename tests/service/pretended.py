@@ -148,6 +148,7 @@ class Pretended:
         return document(
             {
                 "error": "",
+                "source": "",
                 "installed": {"vllm": "0.32.0", "nixl": "1.5.0"},
                 "model": model,
                 "hub": "/hub",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
@@ -18,10 +19,11 @@ from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import run
 from nixl_efa.service.model import Service
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.router import ROUTER, ROUTER_VERSION
 from nixl_efa.service.stage import FromS3, stage
-from nixl_efa.service.staged import MANIFEST, folder
+from nixl_efa.service.staged import MANIFEST, folder, packages_folder
 from tests.real_nodes.conftest import BUCKET, Account, boot, wait_until
-from tests.service.conftest import MODEL, PLANNED, WAY, first_boot, on
+from tests.service.conftest import MODEL, PLANNED, WAY, first_boot, on, stand_in
 
 SERVICE = Service("vllm", MODEL, "0.32.0", (), ("--seconds", "0.6"), ("--seconds", "0.7"))
 SECONDS = 240
@@ -105,6 +107,8 @@ def test_a_start_waits_for_the_engines_of_a_first_boot_and_only_proves_them(
         wait_for_engine(account, node)
         assert report(account, node)["engine"] == (True, "started")
         assert account.out(node.instance_id, "cat /etc/nixl-efa/service.json") == SERVICE.text
+        told = account.out(node.instance_id, "journalctl -o cat -u nixl-efa-service")
+        assert " from the index\n" in told
         # Nobody has started it again.
         log = account.out(node.instance_id, "journalctl -u nixl-efa-engine | grep -c 'Started '")
         assert log.strip() == "1"
@@ -151,7 +155,7 @@ def test_an_installation_that_fails_is_in_the_boot_report(account: Account) -> N
     assert process(account, node) == "0"
 
 
-def test_a_staged_model_is_copied_at_boot_while_the_engine_is_installed(account: Account) -> None:
+def test_a_staged_model_is_copied_at_boot_while_staged_packages_are_installed(account: Account) -> None:
     s3, name = account.client("s3"), "acme/at-boot"
     config = b'{"architectures": ["StandIn"], "dtype": "bfloat16", "vocab_size": 2048}'
     for key, data in {"config.json": config, "model.safetensors": b"1" * (9 << 20)}.items():
@@ -159,16 +163,25 @@ def test_a_staged_model_is_copied_at_boot_while_the_engine_is_installed(account:
     source, bucket = FromS3(s3, f"s3://{BUCKET}/runs/boot"), Bucket(s3, BUCKET)
 
     def prepared() -> str:
-        return stage(name, source, bucket, SystemClock(), lambda _: lambda _: None).text
+        return stage(name, folder(name), source, bucket, SystemClock(), lambda _: lambda _: None).text
 
     manifest = prepared()
+    # No index of the machines has this version.
+    wheel, content = stand_in("0.32.7")
+    packages = (
+        f"{packages_folder(('vllm==0.32.7', f'{ROUTER}=={ROUTER_VERSION}'))}/python3.11-{platform.machine()}"
+    )
+    for key, data in {wheel: content, MANIFEST: b"{}"}.items():
+        s3.put_object(Bucket=BUCKET, Key=f"{packages}/{key}", Body=data)
 
     def staged(own: PeerNode) -> Bootstrap:
-        return replace(first_boot(own), service=replace(SERVICE, model=name))
+        return replace(first_boot(own), service=replace(SERVICE, model=name, version="0.32.7"))
 
     [node] = boot(account, staged, "producer")
     wait_for_engine(account, node)
     assert report(account, node)["engine"] == (True, "started")
+    journal = account.out(node.instance_id, "journalctl -o cat -u nixl-efa-service")
+    assert f"vllm==0.32.7 from s3://{BUCKET}/{packages}\n" in journal
     place = f"/opt/nixl-efa/models/{BUCKET}/{folder(name)}"
     command = account.out(node.instance_id, f"tr '\\0' ' ' </proc/{process(account, node)}/cmdline")
     assert f" {place} --served-model-name {name} " in command

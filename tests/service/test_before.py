@@ -68,8 +68,26 @@ def test_of_a_staged_model_it_is_told_from_where_it_is_copied() -> None:
     assert left.level is Level.WARN
     assert left.message == f"7 objects below {place}/ have no manifest, so they are not used."
     assert (
-        "`nixl-efa serve prepare prod --model meta-llama/Llama-3.3-70B-Instruct` completes it" in left.remedy
+        "`nixl-efa serve prepare prod --model meta-llama/Llama-3.3-70B-Instruct --engine-version 0.32.0` completes it"
+        in left.remedy
     )
+
+
+def test_it_is_told_where_packages_were_installed_from() -> None:
+    place = "s3://acme-models/nixl-efa-models/packages/vllm-0.32.0/vllm-router-0.1.17/python3.12-x86_64"
+    found = findings(install_source=place)
+    assert (found["engine"].message, "staged packages" in found) == (
+        f"vLLM 0.32.0, NIXL 1.5.0, installed from {place}",
+        False,
+    )
+    found = findings(install_source=f"the index: {place}: it is not complete")
+    assert found["engine"].message == "vLLM 0.32.0, NIXL 1.5.0, installed from the index"
+    left = found["staged packages"]
+    assert (left.level, left.message) == (Level.WARN, f"not used: {place}: it is not complete.")
+    again = (
+        "prod --model meta-llama/Llama-3.3-70B-Instruct --engine-version 0.32.0` stages the packages again."
+    )
+    assert f"`nixl-efa serve prepare {again}" in left.remedy
 
 
 @pytest.mark.parametrize(

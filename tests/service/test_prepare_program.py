@@ -195,10 +195,11 @@ def test_a_copy_without_a_manifest_has_a_mark_when_it_is_whole(
 def test_packages_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = {"vllm": "0.32.0+cpu"}
     monkeypatch.setattr(prepare, "found", lambda name: versions.get(name, ""))
-    assert prepare.install(["vllm==0.32.0"], "exit 1") == ""
-    assert prepare.install(["vllm==0.33.0", "vllm-router==0.1.17"], 'echo "$0 $*" >&2; exit 1') == (
-        "install-engine vllm==0.33.0 vllm-router==0.1.17"
-    )
+    assert prepare.install(["vllm==0.32.0"], "exit 1", "s3://b/x", "manifest") == ("", "")
+    packages = ["vllm==0.33.0", "vllm-router==0.1.17"]
+    told = "install-engine s3://b/x manifest vllm==0.33.0 vllm-router==0.1.17"
+    assert prepare.install(packages, 'echo "$0 $*"', "s3://b/x", "manifest") == (told, "")
+    assert prepare.install(packages, 'echo "$0 $*" >&2; exit 1', "s3://b/x", "manifest") == ("", told)
 
 
 def test_nixl_keeps_its_version(tmp_path: Path) -> None:
@@ -210,7 +211,7 @@ def test_nixl_keeps_its_version(tmp_path: Path) -> None:
     (tmp_path / "pip").write_text("nixl==1.5.0\nnixl-cu13==1.5.0\nnixlx==1\nnumpy==2.3.0\n", encoding="utf-8")
     script = Path(prepare.__file__).with_name("install-engine.sh")
     subprocess.run(
-        ["bash", script, "vllm==0.33.0", "vllm-router==0.1.17"],
+        ["bash", script, "", "", "vllm==0.33.0", "vllm-router==0.1.17"],
         env={"NIXL_EFA_ROOT": str(tmp_path), "PATH": "/usr/bin:/bin"},
         check=True,
         capture_output=True,

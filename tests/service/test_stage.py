@@ -15,15 +15,16 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
+from nixl_efa.cli import serve_prepare
 from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import stage as staging
-from nixl_efa.service.staged import File, Manifest, change, folder, manifest_key, unfit, wanted
+from nixl_efa.service.staged import File, Manifest, change, folder, unfit, wanted
 from tests.nodes.conftest import aws, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.nodes.stand_in import FakeClock
 from tests.policies import denied, in_policy, under, used
-from tests.service.conftest import ROOT
+from tests.service.conftest import ROOT, manifest_key
 from tests.service.local_hub import COMMIT, Hub
 
 __all__ = ["aws", "project", "run"]
@@ -40,6 +41,12 @@ LARGE = os.urandom(11 << 20)
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(staging, "PART_BYTES", PART)
+
+
+@pytest.fixture(autouse=True)
+def models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packages have a file of their own: test_stage_packages.py."""
+    monkeypatch.setattr(serve_prepare, "_packages", lambda *_: None)
 
 
 @pytest.fixture
@@ -170,7 +177,7 @@ def test_an_interrupted_copy_has_no_manifest_leaves_no_parts_and_goes_on(s3: Any
     put_model(s3)
     source, bucket = staging.FromS3(s3, f"s3://{OTHERS}/runs/7"), Bucket(s3, MODELS)
     name = f"s3://{OTHERS}/runs/7"
-    staging.stage(name, source, bucket, FakeClock(), lambda _: lambda _: None)
+    staging.stage(name, folder(name), source, bucket, FakeClock(), lambda _: lambda _: None)
     other = bytes(reversed(LARGE))
     put_model(s3, **{"model.safetensors": other})
 
@@ -180,12 +187,12 @@ def test_an_interrupted_copy_has_no_manifest_leaves_no_parts_and_goes_on(s3: Any
 
     aws.calls.clear()
     with pytest.raises(KeyboardInterrupt):
-        staging.stage(name, source, bucket, FakeClock(), lambda _: interrupt)
+        staging.stage(name, folder(name), source, bucket, FakeClock(), lambda _: interrupt)
     assert manifest_key(name) not in objects(s3)
     assert s3.list_multipart_uploads(Bucket=MODELS).get("Uploads", []) == []
     body = s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/model.safetensors")["Body"].read()
     assert body in (LARGE, other)
-    found = staging.stage(name, source, bucket, FakeClock(), lambda _: lambda _: None)
+    found = staging.stage(name, folder(name), source, bucket, FakeClock(), lambda _: lambda _: None)
     assert found.bytes == len(CONFIG) + len(LARGE) + 3
     assert s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/model.safetensors")["Body"].read() == other
 
@@ -215,7 +222,9 @@ def test_a_newer_content_of_the_same_size_by_somebody_else_gets_no_manifest_of_t
                 target.s3.put_object(Bucket=target.name, Key=key, Body=body, Metadata={staging.SUM: "etag:x"})
 
     with pytest.raises(Failure, match="was changed by somebody else meanwhile"):
-        staging.stage(name, Other(s3, name), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None)
+        staging.stage(
+            name, folder(name), Other(s3, name), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None
+        )
     assert manifest_key(name) not in objects(s3)
     staged_from(s3, name)
     assert s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/config.json")["Body"].read() == CONFIG
@@ -229,18 +238,13 @@ def test_uploads_that_were_killed_are_ended_after_a_day(s3: Any) -> None:
     source, bucket, clock = staging.FromS3(s3, name), Bucket(s3, MODELS), FakeClock()
     [first, _] = s3.list_multipart_uploads(Bucket=MODELS)["Uploads"]
     clock.time = first["Initiated"] + 2 * staging.KEPT
-    staging.stage(name, source, bucket, clock, lambda _: lambda _: None)
+    staging.stage(name, folder(name), source, bucket, clock, lambda _: lambda _: None)
     assert [one["Key"] for one in s3.list_multipart_uploads(Bucket=MODELS)["Uploads"]] == ["somebody/else"]
 
 
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (
-            ("--model", "/models/x"),
-            2,
-            "the model /models/x is a folder of the nodes: there is nothing to stage.",
-        ),
         (("--model", "a b"), 2, "--model 'a b' is neither"),
         ((), 2, "there is no model to serve: give --model, or set service.model in environments/prod.toml"),
         (("--model", f"s3://{OTHERS}/none"), 1, f"s3://{OTHERS}/none/ is no model's folder: it has 0 files"),
@@ -345,7 +349,7 @@ def test_names_that_can_be_no_files_of_a_node(names: tuple[str, ...], odd: str) 
 
 def staged_from(s3: Any, uri: str) -> Manifest:
     return staging.stage(
-        uri, staging.FromS3(s3, uri), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None
+        uri, folder(uri), staging.FromS3(s3, uri), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None
     )
 
 

@@ -24,10 +24,10 @@ from nixl_efa.service import copies, drain, run, status
 from nixl_efa.service.model import ENGINE_UNIT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.stage import FromS3, stage
-from nixl_efa.service.staged import MANIFEST, folder, manifest_key
+from nixl_efa.service.staged import MANIFEST, folder
 from nixl_efa.service.way import Way, engine_url, way_of
 from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, wait_until
-from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP, status_of
+from tests.service.conftest import MODEL, OVER_EFA, OVER_TCP, manifest_key, status_of
 
 ENV = "/etc/nixl-efa/env"
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
@@ -272,7 +272,8 @@ def test_a_staged_model_is_copied_by_the_nodes_themselves_and_served_by_its_name
         s3.put_object(Bucket=BUCKET, Key=f"runs/7/{key}", Body=data)
 
     def staged() -> None:
-        stage(name, FromS3(s3, f"s3://{BUCKET}/runs/7"), bucket, SystemClock(), lambda _: lambda _: None)
+        source = FromS3(s3, f"s3://{BUCKET}/runs/7")
+        stage(name, folder(name), source, bucket, SystemClock(), lambda _: lambda _: None)
 
     staged()
     told: list[str] = []
