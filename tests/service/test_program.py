@@ -233,6 +233,11 @@ def test_of_a_unit_its_state_its_health_and_its_own_log_are_told(
     # It waits for another unit of the boot.
     command(tmp_path, "systemctl", f"printf '{shown.replace('=active', '=inactive')}\nJob=12\n'")
     assert look_at_units.unit("x.service", "", "ERROR", 2)["state"] == "activating"
+    # systemd 252 prints the property without a value where there is none.
+    command(
+        tmp_path, "systemctl", "printf 'LoadState=loaded\\nActiveState=inactive\\nJob=\\nInvocationID=\\n'"
+    )
+    assert look_at_units.unit("x.service", "", "ERROR", 2)["state"] == "inactive"
     command(tmp_path, "systemctl", "printf 'LoadState=not-found\\nActiveState=inactive\\nInvocationID=\\n'")
     gone = look_at_units.unit("x.service", "http://127.0.0.1:1/health", "ERROR", 2)
     assert (gone["state"], gone["healthy"], gone["log"]) == ("", False, "")

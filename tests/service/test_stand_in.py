@@ -392,6 +392,7 @@ def test_a_node_that_spot_takes_back_drains_by_itself_and_then_the_rest_is_drain
         (name, Level.PASS, check) for name in ("producer", "consumer") for check in ("requests", "copy")
     ]
     assert set(engines(account, nodes).values()) == {"0"}
+    assert {one.check for _, one in status_of(nodes).found} == {"drain", "requests", "copy", "router"}
     kept = copied(account)
     assert kept["consumer/results/table/row.csv"] == b"1\n"
     assert b"EC2 takes the instance back (terminate): draining" in gzip.decompress(
