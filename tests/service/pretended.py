@@ -55,7 +55,7 @@ class Pretended:
     ends: dict[str, End] = field(default_factory=dict)
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
-    ports: dict[str, list[int]] = field(default_factory=dict)
+    prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
     # Of measurements: what was asked for, and changes of what is told, by how many were before.
     loads: list[dict[str, Any]] = field(default_factory=list)
     measured: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -131,7 +131,7 @@ class Pretended:
         }
 
     def _prepare(self, node: str, script: Script) -> str:
-        self.ports[node] = json.loads(script.arguments[1])["ports"]
+        self.prepared[node] = json.loads(script.arguments[1])
         backend = {"kv_role": f"kv_{node}", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
         model = {
             "path": "/models/x",

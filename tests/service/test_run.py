@@ -38,11 +38,27 @@ def test_a_start_in_order(pair: Pretended) -> None:
     assert (failed(report), report.ready, pair.status().ready) == ([], True, True)
     assert pair.runs("consumer", ROUTER_UNIT)
     # vllm-router also ends when somebody has the port of its metrics.
-    assert pair.ports == {"producer": [8100, 5600], "consumer": [8200, 5600, 8000, 29000]}
+    ports = {name: one["ports"] for name, one in pair.prepared.items()}
+    assert ports == {"producer": [8100, 5600], "consumer": [8200, 5600, 8000, 29000]}
     engines = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
     assert json.loads(pair.proven)["engines"] == engines
     assert pair.start().ready
     assert engines == {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in engines}
+
+
+@pytest.mark.parametrize(("own", "bucket"), [("", "scripts"), ("acme-models", "acme-models")])
+def test_packages_of_all_nodes_are_looked_for_where_they_are_staged(
+    own: str, bucket: str, pair: Pretended
+) -> None:
+    nodes = OnNodes(replace(PAIR, scripts_bucket="scripts"), pair.ask, vllm, own)
+    nodes.prepare({"producer": (), "consumer": ()}, SERVICE, {"producer": (), "consumer": ()})
+    place = f"s3://{bucket}/nixl-efa-models/packages/vllm-0.32.0/vllm-router-0.1.17"
+    assert {name: one["wheels"] for name, one in pair.prepared.items()} == {
+        "producer": place,
+        "consumer": place,
+    }
+    # A model that lies on the nodes.
+    assert {one["staged"] for one in pair.prepared.values()} == {""}
 
 
 def test_a_service_without_kv_transfer_is_one_engine_and_the_next_start_is_of_all(pair: Pretended) -> None:
