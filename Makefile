@@ -99,7 +99,7 @@ test: has-terraform install .tools/checkov/installed .tools/engines/installed .t
 
 # A real vLLM on machines of this one: Linux, root, 2 cores of its own, 3.6 GB at the first run. Figures are printed.
 test-serve: install
-	@$(BIN)/python -m pytest -n 0 -s tests/service/real_engine.py
+	@$(BIN)/python -m pytest -n 0 -s tests/service/real_engine.py tests/service/real_rehearsal.py
 
 # A file at a time, as above: tests of a file share what they build, and their order.
 test-matrix: has-terraform install $(BOTH)

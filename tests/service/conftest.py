@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from local_aws import LocalAws
-from local_aws.machines.root import home
 from local_aws.machines.run import Run
 from nixl_efa.bootstrap import Bootstrap, PeerNode
 from nixl_efa.clock import SystemClock
@@ -24,7 +23,7 @@ from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.staged import MANIFEST, folder
 from nixl_efa.service.status import Status, status
 from nixl_efa.service.way import IP, Way, way_of
-from tests.real_nodes.conftest import BUCKET, Account, account, boot, tree
+from tests.real_nodes.conftest import BUCKET, Account, account, boot, place, tree
 from tests.service.local_index import wheel
 from tests.told_at_boot import P5
 
@@ -101,7 +100,7 @@ def stand_in(version: str) -> tuple[str, bytes]:
 @pytest.fixture(scope="module")
 def aws(tree: Path, layer: Path) -> Iterator[LocalAws]:
     """A local AWS whose instances boot with that layer."""
-    with LocalAws(run=Run(home(os.environ), tree, [layer])) as running:
+    with LocalAws(run=Run(place(), tree, [layer])) as running:
         yield running
 
 
@@ -111,17 +110,18 @@ def with_efa(own: PeerNode) -> Bootstrap:
 
 
 @pytest.fixture(scope="module")
-def three(account: Account) -> OnNodes:
-    """Two producers and a consumer after their first boot, NIXL installed; they were told of EFA, which the machines
-    don't have."""
-    names = ("producer", "consumer", "producer-2")
-    return on(account, PairOutputs("trial", tuple(boot(account, with_efa, *names)), BUCKET))
+def nodes(account: Account) -> OnNodes:
+    """A pair after its first boot, NIXL installed; it was told of EFA, which the machines don't have."""
+    return on(account, PairOutputs("trial", tuple(boot(account, with_efa, "producer", "consumer")), BUCKET))
 
 
 @pytest.fixture(scope="module")
-def nodes(three: OnNodes) -> OnNodes:
-    """The first two of them."""
-    return replace(three, pair=replace(three.pair, nodes=three.pair.nodes[:2]))
+def three(account: Account, nodes: OnNodes) -> OnNodes:
+    """With one more producer, which boots later."""
+    pair = nodes.pair
+    known = [PeerNode(one.name, one.role, one.private_ip) for one in pair.nodes]
+    more = boot(account, with_efa, "producer-2", known=known)
+    return on(account, replace(pair, nodes=(*pair.nodes, *more)))
 
 
 def status_of(nodes: OnNodes) -> Status:

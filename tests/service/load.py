@@ -1,8 +1,8 @@
 """Requests to a router for some seconds, one after the other in each of several threads, on a node of a test.
 
 Arguments: SECONDS and ANSWERS (at most; 0 answers: no limit) THREADS ROUTER (URL) PRODUCERS (URLs with commas) MODEL
-VOCABULARY TOKENS AFTER (so many seconds after the first producer was away and is back, the load ends; 0: whatever
-becomes of it)
+VOCABULARY TOKENS AFTER (so many seconds after the first producer was away and is back, the load ends; -N: N
+seconds after its end; 0: whatever becomes of it)
 Each answer is compared with the last producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
   last_failed seconds from the first producer's end to the beginning of the last failed request; null without both
@@ -84,7 +84,11 @@ class Load:
             except OSError:
                 self.health.append((time.monotonic(), False))
             away = [moment for moment, healthy in self.health if not healthy]
-            if self.after and away and time.monotonic() > max(away) + self.after:
+            if (
+                away
+                and self.after
+                and time.monotonic() > (max(away) if self.after > 0 else away[0]) + abs(self.after)
+            ):
                 self.over.set()
             time.sleep(0.05)
 

@@ -1,12 +1,12 @@
 """A real vLLM (its build for CPUs) on machines that have booted, served and proven by the product: `make test-serve`.
 
 Not part of `make test`: it needs 3.7 GB and a quiet machine. Each engine has a core of its own. Figures are printed.
+A test that finds another service than that of users starts it: each can run alone, and in any order.
 """
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import shlex
 import subprocess
@@ -20,25 +20,24 @@ from typing import Any
 import pytest
 
 from local_aws import LocalAws
-from local_aws.machines.root import home
 from local_aws.machines.run import Run
 from nixl_efa.clock import SystemClock
 from nixl_efa.findings import Level
 from nixl_efa.nodes import run_command
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.rehearse.serving import FLAGS, MODEL, Serving
-from nixl_efa.service import run, vllm
+from nixl_efa.service import run, status, vllm
 from nixl_efa.service.engine import Counted
 from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_PORT, Service
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way, engine_url, way_of
-from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, boot, wait_until
+from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, boot, place, wait_until
 from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, status_of, with_efa
 
 LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
 SERVICE = Service("vllm", MODEL, vllm.VERSION, FLAGS)
 REQUESTS, PROOF_SECONDS, ANSWER_SECONDS, BACK_SECONDS, WIRE = 200, 90.0, 1.0, 5.0, (1.0, 1.05)
-ENV = "/etc/nixl-efa/env"
+ENV, KEPT = "/etc/nixl-efa/env", "/run/answers.json"
 
 
 def told(words: str) -> None:
@@ -55,6 +54,7 @@ def at_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(run_command, "POLL_SECONDS", 0.2)
         patch.setattr(run, "LOOK_SECONDS", 2.0)
+        patch.setattr(status, "ACTIVITY_SECONDS", 0.5)
         yield
 
 
@@ -62,7 +62,7 @@ def at_once() -> Iterator[None]:
 def aws(tree: Path) -> Iterator[LocalAws]:
     """A local AWS whose instances boot with the engine."""
     subprocess.run([ROOT / "scripts/fetch-serve"], check=True)
-    with LocalAws(run=Run(home(os.environ), tree, [ROOT / ".tools/serve"])) as running:
+    with LocalAws(run=Run(place(), tree, [ROOT / ".tools/serve"])) as running:
         yield running
 
 
@@ -129,9 +129,47 @@ def number(account: Account, instance_id: str, script: str) -> int:
     return int(account.out(instance_id, script))
 
 
-def test_the_first_proven_answer(nodes: OnNodes, power_on: float) -> None:
+@pytest.fixture(scope="module")
+def first(nodes: OnNodes, power_on: float) -> tuple[run.Report, float]:
+    """The first start, and how long after power-on it was proven, in seconds."""
     report = started(nodes)
-    took = time.monotonic() - power_on
+    return report, time.monotonic() - power_on
+
+
+@pytest.fixture
+def served(nodes: OnNodes, first: tuple[run.Report, float]) -> OnNodes:
+    """With the service for users, proven."""
+    return serve(nodes)
+
+
+def serve(nodes: OnNodes) -> OnNodes:
+    seen = status_of(nodes)
+    if not seen.ready or seen.service != SERVICE:
+        assert started(nodes).ready
+    return nodes
+
+
+@pytest.fixture(scope="module")
+def answers(nodes: OnNodes, first: tuple[run.Report, float], account: Account) -> dict[str, Any]:
+    """What load.py and the counters say of 200 requests, 4 at a time; `KEPT` on the router's node has the answers."""
+    consumer = serve(nodes).router_node.instance_id
+    received = "cat /sys/class/net/host0/statistics/rx_bytes"
+    written = f"journalctl --unit={ENGINE_UNIT} --output=short | wc --bytes"
+    before = (
+        counted(nodes),
+        number(account, consumer, received),
+        number(account, consumer, written),
+    )
+    found = ended(account, nodes, load(account, nodes, REQUESTS, 4))
+    moved = counted(nodes).since(before[0])
+    wire = (number(account, consumer, received) - before[1]) / moved.nixl_bytes
+    logged = (number(account, consumer, written) - before[2]) / found["answered"]
+    account.out(consumer, f"cp /run/load.json {KEPT}")
+    return {**found, "moved": moved, "wire": wire, "logged": logged}
+
+
+def test_the_first_proven_answer(first: tuple[run.Report, float]) -> None:
+    report, took = first
     for where, one in report.found:
         told(f"{one.level.value} {one.check} {where}: {one.line()}")
     assert refused(report) == []
@@ -143,7 +181,8 @@ def test_the_first_proven_answer(nodes: OnNodes, power_on: float) -> None:
     assert took <= PROOF_SECONDS
 
 
-def test_a_killed_producer_comes_back_and_the_consumer_stays(nodes: OnNodes, account: Account) -> None:
+def test_a_killed_producer_comes_back_and_the_consumer_stays(served: OnNodes, account: Account) -> None:
+    nodes = served
     producer, consumer = (node.instance_id for node in nodes.pair.nodes)
     before = pid(account, consumer)
     command = load(account, nodes, 0, 2, after=10)
@@ -158,47 +197,19 @@ def test_a_killed_producer_comes_back_and_the_consumer_stays(nodes: OnNodes, acc
     assert started(nodes).ready
 
 
-def test_each_answer_is_the_producers_own_and_came_by_kv_transfer(nodes: OnNodes, account: Account) -> None:
-    consumer = nodes.router_node.instance_id
-    received = "cat /sys/class/net/host0/statistics/rx_bytes"
-    written = f"journalctl --unit={ENGINE_UNIT} --output=short | wc --bytes"
-    before, bytes_before, log_before = (
-        counted(nodes),
-        number(account, consumer, received),
-        number(account, consumer, written),
-    )
-    found = ended(account, nodes, load(account, nodes, REQUESTS, 4))
-    moved = counted(nodes).since(before)
-    wire = (number(account, consumer, received) - bytes_before) / moved.nixl_bytes
-    logged = (number(account, consumer, written) - log_before) / found["answered"]
-    seconds = found["seconds"]
+def test_each_answer_is_the_producers_own_and_came_by_kv_transfer(answers: dict[str, Any]) -> None:
+    seconds, moved = answers["seconds"], answers["moved"]
     p50, p95 = seconds[len(seconds) // 2], seconds[int(0.95 * len(seconds))]
     told(
-        f"{found['answered']} requests, {found['wrong']} unlike the producer's own, {found['failed']} failed; p50 "
-        f"{p50} s, p95 {p95} s at 4 at once; {moved}; wire {wire:.3f}; the consumer's journal grew by {logged:.0f} "
-        "bytes a request"
+        f"{answers['answered']} requests, {answers['wrong']} unlike the producer's own, {answers['failed']} failed; "
+        f"p50 {p50} s, p95 {p95} s at 4 at once; {moved}; wire {answers['wire']:.3f}; the consumer's journal grew by "
+        f"{answers['logged']:.0f} bytes a request"
     )
-    assert found["answered"] >= REQUESTS
-    assert (found["wrong"], found["failed"], moved.computed, moved.failed) == (0, 0, 0, 0)
-    assert moved.transferred == 200 * found["answered"]
-    assert WIRE[0] <= wire <= WIRE[1]
+    assert answers["answered"] >= REQUESTS
+    assert (answers["wrong"], answers["failed"], moved.computed, moved.failed) == (0, 0, 0, 0)
+    assert moved.transferred == 200 * answers["answered"]
+    assert WIRE[0] <= answers["wire"] <= WIRE[1]
     assert p95 <= ANSWER_SECONDS
-
-
-def test_they_are_those_of_one_engine_without_kv_transfer(nodes: OnNodes, account: Account) -> None:
-    assert started(nodes, replace(SERVICE, transfer=NO_TRANSFER)).ready
-    found = ended(account, nodes, sent(account, nodes, engine_url(nodes.router_node), MODEL))
-    told(f"one engine by itself: {found['same']} of {found['asked']} answers are the same")
-    assert found["asked"] >= REQUESTS
-    assert found["same"] == found["asked"]
-
-
-def test_kv_caches_go_by_ucx_as_well(nodes: OnNodes) -> None:
-    report = started(nodes, replace(SERVICE, transfer=BY_TCP))
-    assert refused(report) == []
-    [backend, _] = [one.message for _, one in report.found if one.check == "backend"]
-    assert backend.startswith("UCX: ")
-    assert report.ready
 
 
 PIP = "/opt/nixl-efa/venv/bin/python -m pip install --quiet --no-deps"
@@ -232,12 +243,12 @@ PIP = "/opt/nixl-efa/venv/bin/python -m pip install --quiet --no-deps"
     ids=["NIXL too new for the libfabric", "FI_PROVIDER missing", "backend UCX"],
 )
 def test_what_would_go_wrong_is_refused_before_an_engine_starts(
-    nodes: OnNodes, account: Account, change: str, undo: str, way: Way, check: str, said: str
+    served: OnNodes, account: Account, change: str, undo: str, way: Way, check: str, said: str
 ) -> None:
-    producer = nodes.pair.nodes[0].instance_id
+    producer = served.pair.nodes[0].instance_id
     before = pid(account, producer)
     account.out(producer, change)
-    report = started(nodes, way=way, anew=True)
+    report = started(served, way=way, anew=True)
     account.out(producer, undo)
     found = {where: (name, message) for where, name, message in refused(report)}
     told(f"refused: {found['producer']}")
@@ -246,6 +257,25 @@ def test_what_would_go_wrong_is_refused_before_an_engine_starts(
     assert pid(account, producer) == before
 
 
-def test_the_end(nodes: OnNodes, account: Account) -> None:
-    assert run.stop(nodes).found == []
-    assert [pid(account, node.instance_id) for node in nodes.pair.nodes] == ["0", "0"]
+@pytest.mark.usefixtures("answers")
+def test_they_are_those_of_one_engine_without_kv_transfer(nodes: OnNodes, account: Account) -> None:
+    assert started(nodes, replace(SERVICE, transfer=NO_TRANSFER)).ready
+    account.out(nodes.router_node.instance_id, f"cp {KEPT} /run/load.json")
+    found = ended(account, nodes, sent(account, nodes, engine_url(nodes.router_node), MODEL))
+    told(f"one engine by itself: {found['same']} of {found['asked']} answers are the same")
+    assert found["asked"] >= REQUESTS
+    assert found["same"] == found["asked"]
+
+
+@pytest.mark.usefixtures("first")
+def test_kv_caches_go_by_ucx_as_well(nodes: OnNodes) -> None:
+    report = started(nodes, replace(SERVICE, transfer=BY_TCP))
+    assert refused(report) == []
+    [backend, _] = [one.message for _, one in report.found if one.check == "backend"]
+    assert backend.startswith("UCX: ")
+    assert report.ready
+
+
+def test_the_end(served: OnNodes, account: Account) -> None:
+    assert run.stop(served).found == []
+    assert [pid(account, node.instance_id) for node in served.pair.nodes] == ["0", "0"]

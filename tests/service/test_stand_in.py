@@ -68,10 +68,15 @@ def engines(account: Account, nodes: OnNodes) -> dict[str, str]:
 def loaded(
     account: Account, nodes: OnNodes, seconds: int, after: int, first: Node, other: Node, script: str
 ) -> dict[str, Any]:
-    """What load.py says of requests, while the engine of the first producer ends by a script two seconds later."""
+    """What load.py says of requests, while the engine of the first producer ends by a script two seconds later.
+
+    seconds: the load's at most; after: so many after the engine is back. If after is 0, the engine does not come back,
+    and `seconds` are those after its end: a busy node may be late with either.
+    """
     at = nodes.router_node.instance_id
     producers = f"{engine_url(first)},{engine_url(other)}"
-    words = (seconds, 0, THREADS, "http://127.0.0.1:8000", producers, MODEL, 2048, 200, after)
+    ends = (seconds, after) if after else (150, -seconds)
+    words = (ends[0], 0, THREADS, "http://127.0.0.1:8000", producers, MODEL, 2048, 200, ends[1])
     command = account.send(at, f"python3 -c {shlex.quote(LOAD)} {shlex.join(map(str, words))}")
     account.out(first.instance_id, "sleep 2; " + script.format(ENGINE_UNIT))
     wait_until(lambda: account.invocation(command, at)["Status"] not in UNDER_WAY, "the load's end", 300)
