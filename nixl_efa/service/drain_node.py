@@ -33,9 +33,9 @@ from urllib.parse import quote, urlsplit
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 METADATA = os.environ.get("NIXL_EFA_METADATA", "http://169.254.169.254/latest")
 ENGINE, ROUTER, DRAIN = "nixl-efa-engine.service", "nixl-efa-router.service", "nixl-efa-drain.service"
-# What starts the engine at boot.
-BOOT = "nixl-efa-service.service"
-UNITS = {"engine": ENGINE, "router": "nixl-efa-*router*", "watch": "nixl-efa-watch.service", "drain": DRAIN}
+BOOT, WATCH = "nixl-efa-service.service", "nixl-efa-watch.service"  # BOOT starts the engine at boot
+# Of logs, as bash reads them. journalctl fails for a pattern that fits no unit.
+UNITS = {"engine": ENGINE, "router": "nixl-efa-{,pd-}router", "watch": WATCH, "drain": DRAIN}
 RESULTS, PREFIX = "/opt/nixl-efa/results", "nixl-efa-drain"
 ASKED, DONE = "/run/nixl-efa/drain.json", "/run/nixl-efa/drained.json"
 # Both in memory, because the disk may be full. Where nobody could write what is asked for: what is there is saved.
@@ -373,7 +373,7 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     if why := stop(ENGINE):
         problems.append(f"{ENGINE} does not end: {why}")
     # It ends with the engine, but where no engine was started yet it would ask for the next drain.
-    stop(UNITS["watch"])
+    stop(WATCH)
     for one in problems:
         say(one)
     say(f"Drained: {place}")

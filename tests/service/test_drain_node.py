@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from nixl_efa.service import drain_node, vllm
-from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_LOGS, ROUTER_UNIT
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, PD_ROUTER_UNIT, ROUTER_UNIT
 from nixl_efa.service.units import DRAIN_UNIT, WATCH_UNIT
 from tests.records import answer
+from tests.service.programs import command
 
 NOW = datetime(2026, 12, 1, 10, 0, tzinfo=UTC)
 # EC2 user guide, spot-instance-termination-notices, and monitoring-instances-status-check_sched (viewing scheduled
@@ -513,6 +514,18 @@ def test_all_files_that_are_not_copied_are_in_the_journal(capsys: pytest.Capture
     assert drain_node.run("sh", "-c", "printf 'a\\nb\\n' >&2")[1] == ""
 
 
+def test_logs_are_asked_for_by_the_names_of_units(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """systemd 252 fails for a pattern of units that nothing fits, as on a node without a router, and for no name."""
+    command(tmp_path, "journalctl", f'printf "%s\\n" "$@" >>{tmp_path}/asked')
+    command(tmp_path, "aws", "cat >/dev/null")
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert drain_node.copy_logs("s3://b/x") == []
+    lines = (tmp_path / "asked").read_text(encoding="utf-8").splitlines()
+    names = [one.partition("=")[2].removesuffix(".service") for one in lines if one.startswith("--unit=")]
+    asked = sorted(f"{one}.service" for one in names)  # as journalctl takes it (systemd.unit)
+    assert asked == sorted([ENGINE_UNIT, ROUTER_UNIT, PD_ROUTER_UNIT, WATCH_UNIT, DRAIN_UNIT])
+
+
 @pytest.mark.parametrize("error", [ConnectionRefusedError(), BadStatusLine("another program's words")])
 def test_a_node_without_the_router_is_taken_off_its_list(
     machine: Machine, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -536,8 +549,7 @@ def test_the_units_have_the_names_of_the_services() -> None:
         drain_node.ENGINE,
         drain_node.ROUTER,
         drain_node.BOOT,
-        drain_node.UNITS["router"],
-        drain_node.UNITS["watch"],
+        drain_node.WATCH,
         drain_node.DRAIN,
     )
-    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, ROUTER_LOGS, WATCH_UNIT, DRAIN_UNIT)
+    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, WATCH_UNIT, DRAIN_UNIT)
