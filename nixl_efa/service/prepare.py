@@ -27,7 +27,7 @@ import socket
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
@@ -43,11 +43,12 @@ KEPT = ("nixl", "nixl-cu12", "nixl-cu13")
 
 
 def found(package: str) -> str:
-    """The version of a package; empty where it is not there."""
+    """The version of a package; empty where it is not there, or was cut: pip writes INSTALLER at the end."""
     try:
-        return version(package)
+        there = distribution(package)
     except PackageNotFoundError:
         return ""
+    return there.version if there.read_text("INSTALLER") else ""
 
 
 def run(*command: str, seconds: int = 60) -> tuple[str, str]:

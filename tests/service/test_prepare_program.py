@@ -238,6 +238,16 @@ def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest
     assert "nixl-efa-service.service is still at work" in prepare.wait_for("nixl-efa-service.service")
 
 
+def test_a_package_that_was_cut_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    about = tmp_path / "cut-1.5.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: cut\nVersion: 1.5\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert prepare.found("cut") == ""
+    (about / "INSTALLER").write_text("pip\n", encoding="utf-8")
+    assert prepare.found("cut") == "1.5"
+
+
 def test_a_port_that_somebody_has_is_found() -> None:
     with Server([]) as url:
         port = int(url.rpartition(":")[2])
