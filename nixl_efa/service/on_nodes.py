@@ -19,7 +19,7 @@ from nixl_efa.nodes.verify import Ask, sections_of
 from nixl_efa.service import router, staged
 from nixl_efa.service.drain import End
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, PD_ROUTER_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
 from nixl_efa.service.units import DRAIN_UNIT
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
@@ -172,7 +172,7 @@ class OnNodes:
                 else self._in_bucket(staged.folder(service.model)),
                 "manifest": staged.MANIFEST,
                 "ports": list(ports[name]),
-                "units": [ENGINE_UNIT, ROUTER_UNIT],
+                "units": [ENGINE_UNIT, ROUTER_UNIT, PD_ROUTER_UNIT],
                 "boot_unit": BOOT_UNIT,
             }
             for name, several in packages.items()
@@ -257,7 +257,7 @@ class OnNodes:
                 *({"name": one, "url": ""} for one in (BOOT_UNIT, DRAIN_UNIT)),
             ]
             if node == self.router_node:
-                units.append({"name": ROUTER_UNIT, "url": f"http://127.0.0.1:{ROUTER_PORT}/health"})
+                units.append({"name": ROUTER_UNIT, "url": f"http://127.0.0.1:{ROUTER_PORT}{router.READY}"})
             given[node.name] = {
                 "units": units,
                 "pattern": self.engine.LOG_LINES,

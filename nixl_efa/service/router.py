@@ -27,6 +27,8 @@ from nixl_efa.settings.parts import CONSUMER, PRODUCER
 
 ROUTER = "vllm-router"
 ROUTER_VERSION = "0.1.17"
+# Answers with 200 while there is a healthy engine of each role; /health does only while every engine is well.
+READY = "/readiness"
 # A worker is excluded after so many failed health checks in a row, each with a timeout of so many seconds: a busy
 # decode engine misses one (seen with the engine on CPUs). A check every second finds within that time a worker
 # that is back.
@@ -71,13 +73,12 @@ def pd_command(pair: PairOutputs) -> tuple[str, ...]:
 
 
 def retry_command(pair: PairOutputs) -> tuple[str, ...]:
-    """The words of the router that sends failed requests to the other one again. It asks that one's /readiness: its
-    /health is well only while every engine is. Its default policy would send each prompt to /v1/completions/render or
-    /tokenize first."""
+    """The words of the router that sends failed requests to the other one again. Its default policy would send each
+    prompt to /v1/completions/render or /tokenize first."""
     mode = (
         *("--worker-urls", f"http://127.0.0.1:{pd_port(pair)}"),
         *("--policy", "round_robin"),
-        *("--health-check-endpoint", "/readiness"),
+        *("--health-check-endpoint", READY),
         *("--retry-max-retries", str(ATTEMPTS)),
         *("--retry-initial-backoff-ms", str(FIRST_MS)),
         *("--retry-backoff-multiplier", str(FACTOR)),

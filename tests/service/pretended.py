@@ -56,6 +56,7 @@ class Pretended:
     before: dict[tuple[str, int], Callable[[], None]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     prepared: dict[str, dict[str, Any]] = field(default_factory=dict)
+    taken: dict[str, dict[str, str]] = field(default_factory=dict)
     # Of measurements: what was asked for, and changes of what is told, by how many were before.
     loads: list[dict[str, Any]] = field(default_factory=list)
     measured: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -156,8 +157,8 @@ class Pretended:
                 "free_bytes": 1 << 40,
                 "memory_bytes": 1 << 40,
                 "gpu_bytes": [],
-                "taken": {},
-                "running": [unit for (where, unit) in self.units if where == node and self.runs(node, unit)],
+                "taken": self.taken.get(node, {}),
+                "running": [unit for unit in self.prepared[node]["units"] if self.runs(node, unit)],
                 "service": self.services.get(node, ""),
                 "at_boot": self.at_boot.get(node, ""),
             }

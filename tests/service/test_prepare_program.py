@@ -55,9 +55,8 @@ def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch
 
 
 PLACE = "s3://b/nixl-efa-models/hub/acme/tiny"
-MANIFEST = Manifest(
-    "acme/tiny", "0123", PLACE, (File("config.json", 2, "git:1"), File("model.safetensors", 700, "sha256:2"))
-).text
+FILES = (File("config.json", 2, "git:1"), File("model.safetensors", 700, "sha256:2"))
+MANIFEST = Manifest("acme/tiny", "0123", PLACE, FILES).text
 
 
 @pytest.fixture
@@ -91,8 +90,12 @@ def test_a_staged_model_is_what_its_manifest_says(bucket: Path, tmp_path: Path) 
     (own / "manifest").write_text(MANIFEST, encoding="utf-8")
     found = prepare.model("acme/tiny", "", PLACE, "manifest")
     assert (found["source"], found["is_whole"], found["to_copy"]) == (PLACE, True, 0)
+    # A revision with the same files starts no engine again.
+    (bucket / "manifest").write_text(Manifest("acme/tiny", "4567", PLACE, FILES).text, encoding="utf-8")
+    assert prepare.model("acme/tiny", "", PLACE, "manifest")["is_whole"]
     # Another content was staged since.
-    (bucket / "manifest").write_text(MANIFEST.replace("0123", "4567"), encoding="utf-8")
+    newer = (FILES[0], File("model.safetensors", 700, "sha256:3"))
+    (bucket / "manifest").write_text(Manifest("acme/tiny", "4567", PLACE, newer).text, encoding="utf-8")
     assert not prepare.model("acme/tiny", "", PLACE, "manifest")["is_whole"]
 
 

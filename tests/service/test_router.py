@@ -13,13 +13,17 @@ import threading
 import time
 import urllib.request
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
 
 from nixl_efa.nodes.outputs import Node, PairOutputs
+from nixl_efa.nodes.run_command import Outcome, Script
+from nixl_efa.service import look_at_units, vllm
+from nixl_efa.service.model import ROUTER_UNIT
+from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.router import pd_command, retry_command
 from tests.real_nodes.conftest import wait_until
 from tests.service.programs import Server, text
@@ -78,6 +82,19 @@ def answers(url: str) -> bool:
         return False
 
 
+def is_well(url: str) -> bool:
+    """Whether a look at the units, as for `nixl-efa serve status`, finds a router of this URL well."""
+    asked: list[dict[str, str]] = []
+
+    def ask(scripts: Mapping[str, Script], *_: object) -> Mapping[str, Outcome]:
+        asked.extend(json.loads(scripts["consumer"].arguments[1])["units"])
+        return dict.fromkeys(scripts, Outcome("", "not asked"))
+
+    OnNodes(PAIR, ask, vllm).look()
+    [told] = [one["url"] for one in asked if one["name"] == ROUTER_UNIT]
+    return look_at_units.get(told.replace("http://127.0.0.1:8000", url)) is not None
+
+
 def engine(address: str, port: int) -> Server:
     return Server([text("own", kv_transfer_params={"do_remote_prefill": True})], address=(address, port))
 
@@ -131,10 +148,13 @@ def test_no_request_is_lost_with_one_of_two_producers(routers: None, loss: str, 
         assert lost.requests  # it has had its part
         with silence(LOST, 8100) if loss == "an instance is lost" else nullcontext():
             time.sleep(seconds)
+            # The router of the pairs is that of a service with one producer and several consumers, too.
+            assert (is_well(RETRIES), is_well(PAIRS)) == (True, True)
         with again:
             wait_until(lambda: bool(again.requests), "requests at the producer that is back", 5)
             over.set()
             for one in threads:
                 one.join()
+    wait_until(lambda: not is_well(PAIRS), "a router without engines", 20)
     assert failed[PAIRS] > 0
     assert failed[RETRIES] == 0

@@ -12,7 +12,15 @@ from nixl_efa.findings import Level
 from nixl_efa.nodes.outputs import PairOutputs
 from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.service import run, vllm
-from nixl_efa.service.model import BOOT_UNIT, BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_UNIT, Service
+from nixl_efa.service.model import (
+    BOOT_UNIT,
+    BY_TCP,
+    ENGINE_UNIT,
+    NO_TRANSFER,
+    PD_ROUTER_UNIT,
+    ROUTER_UNIT,
+    Service,
+)
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way
 from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
@@ -252,6 +260,12 @@ def test_a_stop_ends_what_starts_engines_before_the_engines() -> None:
 
     run.stop(OnNodes(PAIR, ask, vllm))
     assert ended == [(ROUTER_UNIT,), *[("nixl-efa-service.service", ENGINE_UNIT)] * 2]
+
+
+def test_a_start_during_a_drain_finds_the_ports_of_the_router_that_still_runs(pair: Pretended) -> None:
+    pair.begin("consumer", PD_ROUTER_UNIT)
+    pair.taken["consumer"] = {"29000": "vllm-router, process 7"}
+    assert failed(pair.start()) == []
 
 
 def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pair: Pretended) -> None:
