@@ -12,9 +12,6 @@ kept=$root/var/lib/nixl-efa/service-constraints.txt
 from=$1 manifest=$2 why=''
 shift 2
 mkdir -p "${kept%/*}"
-# A start that Ctrl-C has left may still install: two at once spoil the environment.
-exec 9>"$venv.lock"
-flock 9
 # pip writes INSTALLER after the files and the commands of a package. What has none was cut, and pip takes it for whole.
 for about in "$venv"/lib/python3*/site-packages/*.dist-info; do
   [ -e "$about/INSTALLER" ] || rm -rf "$about"
@@ -22,7 +19,6 @@ done
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$venv/bin/python" -m pip list --format=freeze | grep -E '^nixl(-cu1[23])?==' >"$kept" || true
 install() { "$venv/bin/python" -m pip install --quiet --no-cache-dir --constraint "$kept" "$@" 2>&1; }
-reason() { sed '/^ERROR: ResolutionImpossible: /d' <<<"$said" | tail -n 1; } # that line has only a link
 
 if [ -n "$from" ]; then
   lib=("$venv"/lib/python3*)
@@ -39,13 +35,14 @@ if [ -n "$from" ]; then
       echo "$from"
       exit
     fi
-    why=$(reason)
-    rm -rf "$wheels" # the index needs the room
+    why=${said##*$'\n'}
+    # The index needs the room.
+    rm -rf "$wheels"
   fi
   why=${why:+: $from: $why}
 fi
 said=$(install "$@") || {
-  echo "$(reason)${why:+ (packages of S3$why)}" >&2
+  echo "${said##*$'\n'}${why:+ (packages of S3$why)}" >&2
   exit 1
 }
 echo "the index$why"

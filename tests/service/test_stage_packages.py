@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import platform
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -357,18 +355,6 @@ def test_a_package_that_was_cut_is_installed_again(node: Node) -> None:
     assert (installer.exists(), engine.exists()) == (True, True)
 
 
-def test_a_second_installation_waits_for_the_first(node: Node) -> None:
-    with (node.root / "opt/nixl-efa/venv.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        ended: list[tuple[str, str]] = []
-        second = threading.Thread(target=lambda: ended.append(node.install(*WANTED)))
-        second.start()
-        second.join(2)
-        assert (ended, node.has("vllm")) == ([], False)
-    second.join()
-    assert ended == [(place_of(node), "")]
-
-
 def test_staged_packages_leave_the_disk_before_those_of_the_index_come(node: Node) -> None:
     (folder_of(node) / SERVE[0]).write_bytes(b"?")
     pip = node.root / "opt/nixl-efa/venv/bin/python"
@@ -384,18 +370,6 @@ def test_staged_packages_leave_the_disk_before_those_of_the_index_come(node: Nod
     )
     assert node.install(WANTED[0])[1] == ""
     assert (node.root / "kept").read_text(encoding="utf-8") == ""
-
-
-def test_packages_that_do_not_fit_each_other_are_named(node: Node) -> None:
-    """pip's last line has only a link."""
-    name, content = wheel("vllm", "0.32.0", "dep<1")
-    (folder_of(node) / name).write_bytes(content)
-    (folder_of(node) / "vllm_router-0.1.17-py3-none-any.whl").write_bytes(
-        wheel("vllm_router", "0.1.17", "dep>1")[1]
-    )
-    (folder_of(node) / "dep-0.5-py3-none-any.whl").write_bytes(wheel("dep", "0.5")[1])
-    source, _ = node.install(*WANTED)
-    assert "ERROR: Cannot install vllm-router==0.1.17 and vllm==0.32.0 because" in source
 
 
 BROKEN = "ERROR: Wheel 'vllm' located at "
