@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import threading
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
+
+from tests.service.local_server import Answer, LocalServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 # As the hub: larger files are kept by LFS.
@@ -20,66 +21,35 @@ LFS_BYTES = 1 << 20
 
 
 @dataclass
-class Hub:
+class Hub(LocalServer):
     """One model. gets: the files that were downloaded, with the range. damaged: those of which other bytes are sent."""
 
     name: str
     files: dict[str, bytes]
     gets: list[tuple[str, str]] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
-    url: str = ""
 
-    def __enter__(self) -> Hub:
-        hub = self
+    def answer(self, path: str, headers: Message, is_get: bool) -> Answer:
+        """The model's document, or one of its files."""
+        if path.startswith(f"/api/models/{self.name}"):
+            return 200, json.dumps(self.listed()).encode(), {}
+        found = re.fullmatch(rf"/{re.escape(self.name)}/resolve/{COMMIT}/(.+)", path)
+        if found is None or found[1] not in self.files:
+            return 404, b"", {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
+        return self.file(found[1], headers.get("Range", ""), is_get)
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def do_GET(self) -> None:
-                if self.path.startswith(f"/api/models/{hub.name}"):
-                    return self.reply(200, json.dumps(hub.listed()).encode(), {})
-                found = re.fullmatch(rf"/{re.escape(hub.name)}/resolve/{COMMIT}/(.+)", self.path)
-                if found is None or found[1] not in hub.files:
-                    codes = {"X-Error-Code": "RepoNotFound", "X-Error-Message": "Repository not found"}
-                    return self.reply(404, b"", codes)
-                return self.file(found[1])
-
-            def file(self, name: str) -> None:
-                data = hub.files[name]
-                headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{hub.sum(name)}"', "Accept-Ranges": "bytes"}
-                asked = self.headers.get("Range", "")
-                if self.command == "GET":
-                    hub.gets.append((name, asked))
-                    if name in hub.damaged:
-                        data = b"?" * len(data)
-                begin = int(re.findall(r"bytes=(\d+)-", asked)[0]) if asked else 0
-                if asked:
-                    headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
-                self.reply(206 if asked else 200, data[begin:], headers)
-
-            def reply(self, code: int, body: bytes, headers: dict[str, str]) -> None:
-                self.send_response(code)
-                self.send_header("Content-Length", str(len(body)))
-                for key, value in headers.items():
-                    self.send_header(key, value)
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def file(self, name: str, asked: str, is_get: bool) -> Answer:
+        """asked: a range of it, or nothing."""
+        data = self.files[name]
+        headers = {"X-Repo-Commit": COMMIT, "ETag": f'"{self.sum(name)}"', "Accept-Ranges": "bytes"}
+        if is_get:
+            self.gets.append((name, asked))
+            if name in self.damaged:
+                data = b"?" * len(data)
+        begin = int(re.findall(r"bytes=(\d+)-", asked)[0]) if asked else 0
+        if asked:
+            headers["Content-Range"] = f"bytes {begin}-{len(data) - 1}/{len(data)}"
+        return 206 if asked else 200, data[begin:], headers
 
     def sum(self, name: str) -> str:
         """What the hub names a content by: git's sum, of large files their SHA-256."""

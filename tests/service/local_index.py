@@ -9,14 +9,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import threading
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from email.message import Message
 from typing import Any
 
-JSON = "application/vnd.pypi.simple.v1+json"
+from tests.service.local_server import Answer, LocalServer
+
 ANY = "py3-none-any"
 
 
@@ -39,72 +39,46 @@ def wheel(
 
 
 @dataclass
-class Index:
+class Index(LocalServer):
     """files: wheels by name. gets: the files that were downloaded; damaged: those of which other bytes are sent."""
 
     files: dict[str, bytes]
     is_json: bool = True
     gets: list[str] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
-    url: str = ""
 
-    def __enter__(self) -> Index:
-        index = self
+    def answer(self, path: str, headers: Message, is_get: bool) -> Answer:
+        """A package's page, a wheel, or what the index tells of a wheel."""
+        kind, name = path.strip("/").split("/")
+        if kind == "simple":
+            body = self.page(name)
+            # The JSON form, which clients ask for first, has a media type of its own.
+            wanted = headers["Accept"].partition(",")[0] if self.is_json else "text/html"
+            return 200 if body else 404, body, {"Content-Type": wanted.partition(";")[0]}
+        if name.endswith(".metadata"):
+            return 200, _metadata(self.files[name.removesuffix(".metadata")]), {"Content-Type": "text/plain"}
+        data = self.files[name]
+        if is_get:
+            self.gets.append(name)
+            data = b"?" * len(data) if name in self.damaged else data
+        return 200, data, {"Content-Type": "application/octet-stream"}
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                pass
-
-            def do_HEAD(self) -> None:
-                self.do_GET()
-
-            def do_GET(self) -> None:
-                kind, name = self.path.strip("/").split("/")
-                if kind == "simple":
-                    return self.reply(*index.page(name))
-                if name.endswith(".metadata"):
-                    return self.reply(_metadata(index.files[name.removesuffix(".metadata")]), "text/plain")
-                data = index.files[name]
-                if self.command == "GET":
-                    index.gets.append(name)
-                    data = b"?" * len(data) if name in index.damaged else data
-                return self.reply(data, "application/octet-stream")
-
-            def reply(self, body: bytes, kind: str) -> None:
-                self.send_response(200 if body else 404)
-                self.send_header("Content-Type", kind)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                if self.command == "GET":
-                    self.wfile.write(body)
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def page(self, package: str) -> tuple[bytes, str]:
-        """A package's page and its type; nothing for one that is not there."""
+    def page(self, package: str) -> bytes:
+        """A package's page; nothing for one that is not there."""
         found = {
             name: data
             for name, data in self.files.items()
             if name.partition("-")[0].replace("_", "-") == package
         }
         if not found:
-            return b"", "text/html"
+            return b""
         if not self.is_json:
             links = (
                 f'<a href="/files/{name}#sha256={_sum(data)}" data-core-metadata="true">{name}</a>'
                 for name, data in found.items()
             )
-            return "".join(links).encode(), "text/html"
-        return json.dumps(_document(package, found)).encode(), JSON
+            return "".join(links).encode()
+        return json.dumps(_document(package, found)).encode()
 
 
 def _sum(data: bytes) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local_aws import LocalAws
@@ -20,17 +19,16 @@ from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import stage as staging
 from nixl_efa.service.staged import File, Manifest, change, folder, unfit, wanted
-from tests.nodes.conftest import aws, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.nodes.stand_in import FakeClock
 from tests.policies import denied, in_policy, under, used
 from tests.service.conftest import ROOT, manifest_key
 from tests.service.local_hub import COMMIT, Hub
+from tests.service.prepared import MODELS, OTHERS, aws, prod, project, run, s3
 
-__all__ = ["aws", "project", "run"]
+__all__ = ["aws", "prod", "project", "run", "s3"]
 
 HUB = ROOT / ".tools" / "hub"
-MODELS, OTHERS = "acme-models", "acme-training"
 NAME = "acme/tiny"
 CONFIG = b'{"architectures": ["LlamaForCausalLM"]}'
 # Small parts, so that a file of some megabytes is copied in several (S3 takes parts of 5 MiB and more).
@@ -47,22 +45,6 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 def models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packages have a file of their own: test_stage_packages.py."""
     monkeypatch.setattr(serve_prepare, "_packages", lambda *_: None)
-
-
-@pytest.fixture
-def s3(aws: LocalAws) -> Any:
-    client = boto3.client("s3", REGION)
-    for name in (MODELS, OTHERS):
-        client.create_bucket(Bucket=name)
-    return client
-
-
-@pytest.fixture
-def prod(project: Project) -> Project:
-    """prod, with a bucket of models."""
-    toml = project.folder / "environments/prod.toml"
-    toml.write_text(f'{toml.read_text(encoding="utf-8")}models_bucket = "{MODELS}"\n', encoding="utf-8")
-    return project
 
 
 @pytest.fixture(scope="module")

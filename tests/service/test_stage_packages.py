@@ -1,101 +1,42 @@
-"""Packages by `nixl-efa serve prepare`, with the real uv and an index of this machine, and pip's part on a node."""
+"""Packages by `nixl-efa serve prepare`, with the real uv and an index of this machine."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
 import shutil
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 
 from local_aws import LocalAws
 from nixl_efa.failure import Failure
 from nixl_efa.image import python_of
 from nixl_efa.launch import launch_of
-from nixl_efa.service import prepare
-from nixl_efa.service.staged import MANIFEST, packages_folder
+from nixl_efa.service.staged import MANIFEST
 from nixl_efa.service.wheels import machines
 from nixl_efa.settings import Settings
-from tests.nodes.conftest import aws, project, run
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.policies import denied, under
-from tests.service.conftest import ROOT, manifest_key
+from tests.service.conftest import manifest_key
 from tests.service.local_index import Index, wheel
-from tests.service.programs import command
+from tests.service.prepared import (
+    CHOSEN,
+    LINUX,
+    MODELS,
+    PREPARE,
+    SERVE,
+    aws,
+    index,
+    prod,
+    project,
+    run,
+    s3,
+    staged,
+)
 
-__all__ = ["aws", "project", "run"]
-
-TOOLS = ROOT / ".tools" / "hub"
-MODELS = "acme-models"
-WANTED = ("vllm==0.32.0", "vllm-router==0.1.17")
-OWN = f"{sys.version_info[0]}.{sys.version_info[1]}"
-LINUX = "manylinux_2_28_x86_64"
-CHOSEN = (f"dep-1.5-cp312-cp312-{LINUX}.whl", "newer-1.0-py3-none-any.whl")
-SERVE = ("vllm-0.32.0-py3-none-any.whl", "vllm_router-0.1.17-py3-none-any.whl")
-
-
-@pytest.fixture
-def s3(aws: LocalAws) -> Any:
-    client = boto3.client("s3", REGION)
-    client.create_bucket(Bucket=MODELS)
-    return client
-
-
-@pytest.fixture
-def prod(project: Project) -> Project:
-    toml = project.folder / "environments/prod.toml"
-    toml.write_text(f'{toml.read_text(encoding="utf-8")}models_bucket = "{MODELS}"\n', encoding="utf-8")
-    return project
-
-
-@pytest.fixture
-def index(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Index]:
-    """What vLLM needs depends on Python and machine; what must not be wanted is not there."""
-    if not (TOOLS / "bin/uv").exists():
-        message = "uv is missing: make .tools/hub/installed"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(message)
-    markers = (
-        'old; python_version < "3.10"',
-        'mac; sys_platform == "darwin"',
-        'newer; python_version >= "3.12"',
-    )
-    tags = (f"cp312-cp312-{LINUX}", f"cp311-cp311-{LINUX}", "cp312-cp312-manylinux_2_28_aarch64")
-    files = dict(
-        (
-            wheel("vllm", "0.32.0", "dep<2", *markers),
-            wheel("vllm_router", "0.1.17"),
-            wheel("newer", "1.0"),
-            wheel("dep", "2.0"),
-            *(wheel("dep", "1.5", tag=tag) for tag in tags),
-        )
-    )
-    with Index(files) as running:
-        monkeypatch.setenv("PATH", f"{TOOLS / 'bin'}:{os.environ['PATH']}")
-        monkeypatch.setenv("UV_DEFAULT_INDEX", f"{running.url}/simple/")
-        monkeypatch.setenv("UV_NO_CONFIG", "1")
-        monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
-        monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-        yield running
-
-
-def staged(s3: Any, python: str = "3.12", machine: str = "x86_64") -> dict[str, bytes]:
-    """The objects of a folder."""
-    prefix = f"{packages_folder(WANTED)}/python{python}-{machine}/"
-    listed = s3.list_objects_v2(Bucket=MODELS, Prefix=prefix).get("Contents", ())
-    return {
-        one["Key"].removeprefix(prefix): s3.get_object(Bucket=MODELS, Key=one["Key"])["Body"].read()
-        for one in listed
-    }
-
-
-PREPARE = ("serve", "prepare", "prod", "--model", "/models/x")
+__all__ = ["aws", "index", "prod", "project", "run", "s3"]
 
 
 @pytest.mark.parametrize("is_json", [True, False])
@@ -236,176 +177,3 @@ def test_each_python_and_machine_of_an_environment_is_staged_once() -> None:
     assert of(ami_parameter="/aws/service/x/ubuntu-22.04/latest/ami-id") == (("3.10", "x86_64"),)
     with pytest.raises(Failure, match="which Python is on the image ami-0123456789abcdef0"):
         of(ami_id="ami-0123456789abcdef0")
-
-
-class Node:
-    """A root with a virtual environment; its S3 is a folder, and its index that of the test."""
-
-    def __init__(self, root: Path, venv: Path, index: Index) -> None:
-        self.root, self.index, self.bucket = root, index, root / "bucket"
-        self.bucket.mkdir(parents=True)
-        shutil.copytree(venv, root / "opt/nixl-efa/venv", symlinks=True)
-        (root / "bin").mkdir()
-        # `aws s3 ls` of a folder without objects ends with 1, and says nothing.
-        command(
-            root / "bin",
-            "aws",
-            f"""[ ! -e {root}/denied ] || {{ echo 'An error occurred (AccessDenied)' >&2; exit 254; }}
-            case $2 in
-              ls) from={self.bucket}/${{3#s3://}}; [ -d $from ] && ls -l $from ;;
-              sync) cp {self.bucket}/${{4#s3://}}/* $5 ;;
-            esac""",
-        )
-
-    def install(self, *packages: str) -> tuple[str, str]:
-        """As prepare.py runs it: where they came from, and why it failed."""
-        script = Path(prepare.__file__).with_name("install-engine.sh").read_text(encoding="utf-8")
-        where = (f"s3://{MODELS}/{packages_folder(WANTED)}", MANIFEST)
-        environment = {
-            "NIXL_EFA_ROOT": str(self.root),
-            "PATH": f"{self.root}/bin:/usr/bin:/bin",
-            "PIP_CONFIG_FILE": os.devnull,
-            "PIP_INDEX_URL": f"{self.index.url}/simple/",
-            "PIP_RETRIES": "0",
-            "TMPDIR": str(self.root),
-        }
-        with pytest.MonkeyPatch.context() as patch:
-            for name in list(os.environ):
-                patch.delenv(name)
-            for name, value in environment.items():
-                patch.setenv(name, value)
-            return prepare.install(list(packages), script, *where)
-
-    def has(self, package: str) -> bool:
-        return any((self.root / "opt/nixl-efa/venv").glob(f"lib/python*/site-packages/{package}-*.dist-info"))
-
-
-@pytest.fixture(scope="module")
-def venv(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("venv") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
-    return folder
-
-
-@pytest.fixture
-def node(tmp_path: Path, venv: Path, index: Index, s3: Any, prod: Project, run: Run) -> Node:
-    """For its Python and machine packages are staged."""
-    made = Node(tmp_path / "node", venv, index)
-    index.files = dict(
-        (wheel("vllm", "0.32.0", "dep<2"), wheel("vllm_router", "0.1.17"), wheel("dep", "1.5"))
-    )
-    code, _, err = run(*PREPARE, "--python", OWN)
-    assert code == 0, err
-    folder = made.bucket / MODELS / packages_folder(WANTED) / f"python{OWN}-{platform.machine()}"
-    folder.mkdir(parents=True)
-    for name, data in staged(s3, OWN).items():
-        (folder / name).write_bytes(data)
-    index.gets.clear()
-    return made
-
-
-def folder_of(node: Node) -> Path:
-    [folder] = node.bucket.glob(f"{MODELS}/{packages_folder(WANTED)}/*")
-    return folder
-
-
-def place_of(node: Node) -> str:
-    return f"s3://{folder_of(node).relative_to(node.bucket)}"
-
-
-def test_a_node_installs_what_is_staged_and_asks_no_index(node: Node) -> None:
-    assert node.install(*WANTED) == (place_of(node), "")
-    assert (node.has("vllm"), node.has("dep"), node.has("vllm_router"), node.index.gets) == (
-        True,
-        True,
-        True,
-        [],
-    )
-
-
-def test_without_the_router_the_same_set_serves(node: Node) -> None:
-    assert node.install(WANTED[0]) == (place_of(node), "")
-    assert (node.has("dep"), node.has("vllm_router")) == (True, False)
-
-
-def test_without_a_set_the_index_is_asked(node: Node) -> None:
-    shutil.rmtree(folder_of(node))
-    assert node.install(WANTED[0]) == ("the index", "")
-    assert node.has("dep")
-
-
-def test_a_package_that_was_cut_is_installed_again(node: Node) -> None:
-    """As an end of pip leaves it: its command comes after its files, and INSTALLER after that."""
-    node.index.files.update(
-        [
-            wheel(
-                "vllm",
-                "0.32.0",
-                files={"vllm-0.32.0.dist-info/entry_points.txt": "[console_scripts]\nvllm=a:b"},
-            )
-        ]
-    )
-    (folder_of(node) / SERVE[0]).write_bytes(node.index.files[SERVE[0]])
-    assert node.install(WANTED[0])[1] == ""
-    [installer] = node.root.glob("opt/nixl-efa/venv/lib/python*/site-packages/vllm-*.dist-info/INSTALLER")
-    engine = node.root / "opt/nixl-efa/venv/bin/vllm"
-    installer.unlink()
-    engine.unlink()
-    assert node.install(WANTED[0])[1] == ""
-    assert (installer.exists(), engine.exists()) == (True, True)
-
-
-def test_staged_packages_leave_the_disk_before_those_of_the_index_come(node: Node) -> None:
-    (folder_of(node) / SERVE[0]).write_bytes(b"?")
-    pip = node.root / "opt/nixl-efa/venv/bin/python"
-    real = pip.resolve()
-    pip.unlink()
-    command(
-        pip.parent,
-        "python",
-        f"""
-        case "$*" in *--no-index*|*list*) ;; *) ls -d {node.root}/tmp.* >{node.root}/kept 2>/dev/null ;; esac
-        exec -a {pip} {real} "$@"
-        """,
-    )
-    assert node.install(WANTED[0])[1] == ""
-    assert (node.root / "kept").read_text(encoding="utf-8") == ""
-
-
-BROKEN = "ERROR: Wheel 'vllm' located at "
-
-
-@pytest.mark.parametrize(
-    ("damage", "why"),
-    [
-        ("wheel", BROKEN),
-        ("lacking", "ERROR: No matching"),
-        ("manifest", "it is not complete"),
-        ("role", "An error"),
-    ],
-)
-def test_a_set_that_can_not_be_used_is_told_and_the_index_is_asked(node: Node, damage: str, why: str) -> None:
-    folder, place = folder_of(node), place_of(node)
-    match damage:
-        case "wheel":
-            (folder / SERVE[0]).write_bytes(b"?")
-        case "lacking":
-            (folder / "dep-1.5-py3-none-any.whl").unlink()
-        case "manifest":
-            (folder / MANIFEST).unlink()
-        case "role":
-            (node.root / "denied").touch()
-    source, error = node.install(WANTED[0])
-    assert error == ""
-    assert source.startswith(f"the index: {place}: {why}")
-    assert sorted(node.index.gets) == ["dep-1.5-py3-none-any.whl", SERVE[0]]
-    assert not list(node.root.glob("tmp*"))
-
-
-def test_where_the_index_can_not_be_reached_either_both_reasons_are_told(node: Node) -> None:
-    (folder_of(node) / SERVE[0]).write_bytes(b"?")
-    node.index.url = "http://127.0.0.1:1"
-    source, error = node.install(WANTED[0])
-    assert source == ""
-    assert error.startswith("ERROR: No matching distribution found for vllm==0.32.0 (packages of S3: ")
-    assert f": {place_of(node)}: {BROKEN}" in error
