@@ -17,8 +17,9 @@ from nixl_efa.findings import Finding, Level, failed, warned
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.service import run as service_run
-from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_PORT, ROUTER_UNIT, Service, service_of
+from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_UNIT, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Say
+from nixl_efa.service.router import pd_port
 from nixl_efa.service.way import Way, engine_url, way_by
 from nixl_efa.settings.parts import CONSUMER, PRODUCER
 
@@ -207,12 +208,12 @@ def _judged(one: Measurement, row: Row, document: Mapping[str, Any]) -> tuple[Re
 
 
 def _asked(one: Measurement, row: Row) -> str:
-    """Whom the load tool asks."""
+    """Whom the load tool asks. Not the router that sends failed requests again: a row with one would count."""
     if row.layer == UNIFIED:
         return engine_url(one.nodes.router_node)
     if row.layer == BASELINE:
         return engine_url(one.nodes.pair.of_role(PRODUCER)[0])
-    return f"http://127.0.0.1:{ROUTER_PORT}"
+    return f"http://127.0.0.1:{pd_port(one.nodes.pair)}"
 
 
 def _counted(one: Measurement, row: Row) -> list[str]:

@@ -15,7 +15,7 @@ from nixl_efa.service.model import ENGINE_UNIT
 from nixl_efa.service.on_nodes import OnNodes
 from tests.nodes.stand_in import FakeClock
 from tests.service.conftest import OVER_EFA, OVER_TCP
-from tests.service.pretended import PAIR, SERVICE, Pretended
+from tests.service.pretended import SERVICE, TWO_PRODUCERS, Pretended
 
 ROWS = plan.read(
     '[[rows]]\nlayer = ["unified", "baseline", "efa", "tcp"]\nprompt_tokens = [512, 1024]\nconcurrency = 2\n'
@@ -36,9 +36,9 @@ def measured(pair: Pretended, folder: Path, said: list[str] | None = None, *, ru
     """`nixl-efa bench`."""
     outcome = Outcome()
     one = Measurement(
-        nodes=OnNodes(PAIR, pair.ask, vllm),
+        nodes=OnNodes(pair.pair, pair.ask, vllm),
         service=SERVICE,
-        planned={node.name: OVER_EFA for node in PAIR.nodes},
+        planned={node.name: OVER_EFA for node in pair.pair.nodes},
         way=OVER_TCP,
         folder=folder,
         runs=runs,
@@ -73,6 +73,18 @@ def test_every_layer_is_measured_at_its_place_and_the_service_is_as_it_was(
     seeds = [one["load"][one["load"].index("--seed") + 1] for one in pair.loads]
     assert len(set(seeds)) == len(ROWS)
     assert [one["warm_up"] for one in pair.loads] == [True, False, True, False, True, False, False, False]
+
+
+def test_with_several_producers_no_request_of_a_row_is_sent_again(tmp_path: Path) -> None:
+    """A row counts only if all its requests were answered: the router that repeats failed ones is not asked."""
+    pair = Pretended(TWO_PRODUCERS)
+    assert pair.start().ready
+    assert failures(measured(pair, tmp_path)) == []
+    assert {one["url"] for one in pair.loads} == {
+        "http://10.0.0.12:8200",
+        "http://10.0.0.11:8100",
+        "http://127.0.0.1:8001",
+    }
 
 
 def test_nothing_is_touched_when_every_row_has_its_result(pair: Pretended, tmp_path: Path) -> None:

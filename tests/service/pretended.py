@@ -29,6 +29,7 @@ PAIR = PairOutputs(
         Node("consumer", "consumer", "i-c", "10.0.0.12", ""),
     ),
 )
+TWO_PRODUCERS = PairOutputs("trial", (*PAIR.nodes, Node("producer-2", "producer", "i-p2", "10.0.0.13", "")))
 SERVICE = Service("vllm", "/models/x", "0.32.0", ("--max-model-len", "4096"))
 LOG = "\n".join(answer("nixl/backend-starts-1.5-tcp"))
 UCX_LOG = "\n".join(answer("vllm/engine-start-0.32-ucx"))
@@ -40,9 +41,11 @@ FACTS = "@@ begin nixl\nnixl 1.5.0 LIBFABRIC provider=tcp\n@@ end nixl 0\n"
 class Pretended:
     """The pair. before: what happens before a step's answer, by the step and how often it was asked before.
 
-    ends: of their Capacity Blocks. answers: why a node may not ask EC2. drained: what a drain of a node tells.
+    pair: they, or other nodes. ends: of their Capacity Blocks. answers: why a node may not ask EC2. drained: what a
+    drain of a node tells.
     """
 
+    pair: PairOutputs = PAIR
     units: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     services: dict[str, str] = field(default_factory=dict)
     proven: str = ""
@@ -90,9 +93,9 @@ class Pretended:
 
     def start(self, service: Service = SERVICE, **more: Any) -> run.Report:
         """`nixl-efa serve start`."""
-        planned = {node.name: OVER_EFA for node in PAIR.nodes}
+        planned = {node.name: OVER_EFA for node in self.pair.nodes}
         return run.start(
-            OnNodes(PAIR, self.ask, vllm, ends=self.ends),
+            OnNodes(self.pair, self.ask, vllm, ends=self.ends),
             service,
             planned,
             OVER_TCP,
@@ -103,7 +106,7 @@ class Pretended:
 
     def status(self, *capacity: Finding) -> Status:
         """`nixl-efa serve status`. capacity: what AWS says about the nodes' reservations."""
-        return status_of(OnNodes(PAIR, self.ask, vllm), PairReport(PAIR, (), capacity))
+        return status_of(OnNodes(self.pair, self.ask, vllm), PairReport(self.pair, (), capacity))
 
     def ask(self, scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
         """Run Command."""
@@ -127,13 +130,14 @@ class Pretended:
             node.instance_id: Outcome("", f"{node.instance_id}: it is not registered.")
             if node.name in self.silent
             else Outcome(steps[what](node.name, scripts[node.instance_id]))
-            for node in PAIR.nodes
+            for node in self.pair.nodes
             if node.instance_id in scripts
         }
 
     def _prepare(self, node: str, script: Script) -> str:
         self.prepared[node] = json.loads(script.arguments[1])
-        backend = {"kv_role": f"kv_{node}", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
+        [role] = [one.role for one in self.pair.nodes if one.name == node]
+        backend = {"kv_role": f"kv_{role}", "kv_connector_extra_config": {"backends": ["LIBFABRIC"]}}
         model = {
             "path": "/models/x",
             "config": {"vocab_size": 2048},
@@ -237,7 +241,7 @@ class Pretended:
         """What was recorded of 12 requests: through the router, or to an engine alone."""
         given = json.loads(script.arguments[1])
         self.loads.append(given)
-        by_router = given["url"].endswith(":8000")
+        by_router = given["url"].startswith("http://127.0.0.1:")
         found = answer("vllm/bench-0.32-kv") if by_router else answer("vllm/bench-0.32-prefill")
         return document(
             {**found, "counters": "net/ens32 rx_bytes=26000000", **self.measured.get(len(self.loads) - 1, {})}
