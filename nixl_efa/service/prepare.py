@@ -16,6 +16,7 @@ stdout is one JSON document: a member for each thing that was looked at, as `mai
 
 from __future__ import annotations
 
+import fcntl
 import glob
 import hashlib
 import importlib
@@ -27,6 +28,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
@@ -51,10 +54,13 @@ def found(package: str) -> str:
     return there.version if there.read_text("INSTALLER") else ""
 
 
-def run(*command: str, seconds: int = 60) -> tuple[str, str]:
-    """What a command prints, and why it failed: its last line of errors; empty when it did not."""
+def run(*command: str, seconds: int = 60, keeps: tuple[int, ...] = ()) -> tuple[str, str]:
+    """What a command prints, and why it failed: its last line of errors; empty when it did not. keeps: descriptors that
+    stay open in it."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=seconds)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=seconds, pass_fds=keeps
+        )
     except (OSError, subprocess.TimeoutExpired) as error:
         return "", str(error)
     lines = [one for one in (done.stderr or done.stdout).splitlines() if one.strip()]
@@ -63,18 +69,46 @@ def run(*command: str, seconds: int = 60) -> tuple[str, str]:
     ) if done.returncode else ""
 
 
+@contextmanager
+def alone() -> Iterator[int]:
+    """A lock on the virtual environment, by its descriptor. TimeoutError if another installation keeps it.
+
+    Programs that inherit it hold it, too: pip goes on when the start that wanted it was interrupted.
+    """
+    lock, end = os.open(sys.prefix, os.O_RDONLY), time.monotonic() + INSTALL_SECONDS
+    try:
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= end:
+                    raise TimeoutError(f"another installation into {sys.prefix} is still at work") from None
+                time.sleep(2)
+        yield lock
+    finally:
+        os.close(lock)
+
+
 def install(packages: list[str], installer: str, *where: str) -> tuple[str, str]:
     """Where the packages came from (empty: they were there), and why they could not be installed.
 
     NIXL stays the one that fits the node. where: they may be staged, and the manifest's name.
     """
-    missing = [
-        one for one in packages if found(one.partition("==")[0]).partition("+")[0] != one.partition("==")[2]
-    ]
-    if not missing:
-        return "", ""
-    told, error = run("bash", "-c", installer, "install-engine", *where, *missing, seconds=INSTALL_SECONDS)
-    return told.strip(), error
+    try:
+        with alone() as lock:
+            missing = [
+                one
+                for one in packages
+                if found(one.partition("==")[0]).partition("+")[0] != one.partition("==")[2]
+            ]
+            if not missing:
+                return "", ""
+            words = ("bash", "-c", installer, "install-engine", *where, *missing)
+            told, error = run(*words, seconds=INSTALL_SECONDS, keeps=(lock,))
+            return told.strip(), error
+    except TimeoutError as error:
+        return "", str(error)
 
 
 def wait_for(unit: str) -> str:

@@ -71,6 +71,7 @@ class Node:
                 patch.delenv(name)
             for name, value in environment.items():
                 patch.setenv(name, value)
+            patch.setattr(sys, "prefix", str(self.root / "opt/nixl-efa/venv"))
             return prepare.install(list(packages), script, *where)
 
     def has(self, package: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
@@ -203,6 +205,29 @@ def test_packages_that_are_there_are_left_alone(monkeypatch: pytest.MonkeyPatch)
     told = "install-engine s3://b/x manifest vllm==0.33.0 vllm-router==0.1.17"
     assert prepare.install(packages, 'echo "$0 $*"', "s3://b/x", "manifest") == (told, "")
     assert prepare.install(packages, 'echo "$0 $*" >&2; exit 1', "s3://b/x", "manifest") == ("", told)
+
+
+def test_two_installations_wait_for_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second one finds what the first one has installed, or pip still at work though its program was ended."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setattr(prepare, "found", lambda _: "1.5" if (tmp_path / "there").exists() else "")
+    installer = (
+        f"touch {tmp_path}/begun; while [ ! -e {tmp_path}/go ]; do sleep 0.1; done; touch {tmp_path}/there"
+    )
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(prepare.install, ["cut==1.5"], f"{installer}; echo first")
+        while not (tmp_path / "begun").exists():
+            time.sleep(0.01)
+        monkeypatch.setattr(time, "sleep", lambda _: (tmp_path / "go").touch())
+        assert prepare.install(["cut==1.5"], "echo second") == ("", "")
+        assert first.result() == ("first", "")
+    (tmp_path / "there").unlink()
+    (tmp_path / "go").unlink()
+    monkeypatch.setattr(prepare, "INSTALL_SECONDS", 1)
+    assert "timed out" in prepare.install(["cut==1.5"], f"({installer}) & wait")[1]
+    monkeypatch.setattr(prepare, "INSTALL_SECONDS", 0)
+    assert "another installation" in prepare.install(["cut==1.5"], "echo second")[1]
+    (tmp_path / "go").touch()
 
 
 def test_nixl_keeps_its_version(tmp_path: Path) -> None:
