@@ -193,7 +193,10 @@ def _engines(
     # No request may be answered by a service that is not proven. This also removes the last proof.
     report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
     report.found += drain.arm(nodes)
-    chosen = [node for node in nodes.pair.nodes if not running[node.name]]
+    # A drain that has just been ended may have told its engine to end.
+    now = nodes.look()[0] if any(running.values()) else {}
+    ended = {name for name, one in now.items() if not one.engine.is_up}
+    chosen = [node for node in nodes.pair.nodes if not running[node.name] or node.name in ended]
     if report.is_stopped or not chosen:
         return frozenset()
     copied = copies.copy(nodes, {node.name: found[node.name] for node in chosen}, clock, say)

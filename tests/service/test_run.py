@@ -268,6 +268,16 @@ def test_a_start_during_a_drain_finds_the_ports_of_the_router_that_still_runs(pa
     assert failed(pair.start()) == []
 
 
+@pytest.mark.parametrize("state", ["deactivating", "inactive"])
+def test_a_start_begins_an_engine_again_that_a_drain_ends_in_that_moment(pair: Pretended, state: str) -> None:
+    assert pair.start().ready
+    engine = pair.units["producer", ENGINE_UNIT]
+    pair.before["drain", 1] = lambda: engine.update(state=state, healthy=False)
+    report = pair.start()
+    assert (failed(report), report.ready) == ([], True)
+    assert pair.units["producer", ENGINE_UNIT]["invocation"] != engine["invocation"]
+
+
 def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pair: Pretended) -> None:
     under_way = {"state": "copying", "line": "3.0 of 61.0 GiB, 2.00 GiB/s, 1 min left"}
     pair.copies = [under_way] * 8 + [{"state": "done", "line": "61.0 GiB in 30 s"}]
