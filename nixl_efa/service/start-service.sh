@@ -11,16 +11,19 @@ bin=$root/opt/nixl-efa/bin boot=$root/etc/nixl-efa/boot state=$root/run/nixl-efa
 engine=nixl-efa-engine.service
 unit=$root/etc/systemd/system/$engine
 
-end() { # ERROR; empty: the engine was started
+# Usage: end ERROR; empty: the engine was started.
+end() {
   mkdir -p "$state"
   printf '{"seconds":%s,"error":"%s"}\n' $SECONDS "$(tr -d '\\"\n' <<<"$1")" >"$state/engine.json"
   systemctl restart nixl-efa-boot-report.service
-  wait # a copy that has begun is of use for the next start
+  # A copy that has begun is of use for the next start.
+  wait
   [ -z "$1" ]
   exit
 }
-# As copy_model.py, of which user data has no room: the same lock, the same room on the disk, the mark comes last.
-fetch() { # FOLDER
+# Usage: fetch FOLDER. As copy_model.py, of which user data has no room: the same lock, the same room on the disk, the mark
+# comes last.
+fetch() {
   if [ -e "$1/$mark" ]; then return; fi
   if [ -n "$manifest" ]; then aws s3 cp --quiet "$model/$manifest" "$1.new" || return; else : >"$1.new"; fi
   cat ~/.aws/config >"$state/aws" 2>/dev/null
@@ -37,7 +40,8 @@ fetch() { # FOLDER
   while sleep 30; do echo "copying $model: $(du -sh "$1" | cut -f 1) of $(numfmt --to=iec "$total")"; done 9>&- &
   aws s3 sync --only-show-errors --exact-timestamps --delete --exclude "$mark" "$model" "$1"
   code=$?
-  kill $! 2>/dev/null # the last line of errors is the reason of a failure
+  # The last line of errors is the reason of a failure.
+  kill $! 2>/dev/null
   if [ $code = 0 ]; then mv "$1.new" "$1/$mark"; fi
   return $code
 }
@@ -58,9 +62,11 @@ if $first; then
   path=${path/@PLACE@/$place} name=$manifest manifest=''
   bucket=s3://${bucket:-$PAIR_SCRIPTS_BUCKET}
   staged=${staged:+$bucket/$staged} packages=$bucket/$packages
-  # Only a model with its manifest is complete.
-  if [ -n "$staged" ] && aws s3 ls "$staged/$name" >/dev/null 2>&1; then
-    source=$staged path=$place/models/${staged#s3://} manifest=$name
+  # Only a model with its manifest is complete. 1: it is not there; 127: there is no AWS CLI. Of another error nobody knows
+  # whether the other nodes have it, too.
+  if [ -n "$staged" ]; then
+    said=$(aws s3 ls "$staged/$name" 2>&1) && source=$staged path=$place/models/${staged#s3://} manifest=$name
+    [[ $? =~ ^(0|1|127)$ ]] || end "not copied: $staged: ${said##*$'\n'}"
   fi
 fi
 text=$(sed "s|@PLACE@|$place|g;s|@PATH@|$path|g;s|@SOURCE@|$source|;s|@MANIFEST@|$manifest|" "$unit" 2>&1) || end "$text"

@@ -237,6 +237,20 @@ def test_a_staged_model_is_copied_with_its_manifest_last(machine: Machine) -> No
     assert machine.start()[:2] == (1, f"not copied: {source}: nothing is there")
 
 
+@pytest.mark.parametrize(("code", "starts"), [(1, True), (127, True), (254, False), (253, False)])
+def test_only_a_model_that_is_surely_not_staged_comes_from_elsewhere(
+    machine: Machine, code: int, starts: bool
+) -> None:
+    """Exit codes of the AWS CLI: 1 of `s3 ls` where nothing is, without a word; 253 without keys, 254 of an error of
+    AWS. Another node may have found the staged one."""
+    said = "An error occurred (SlowDown)" if code > 200 else ""
+    machine.command(
+        "/bin/aws", f'{ASKED}; case $* in *manifest.json) echo "{said}" >&2; exit {code} ;; esac; {LISTS}'
+    )
+    error = "" if starts else f"not copied: s3://scripts/nixl-efa-models/s3/models/x: {said}"
+    assert machine.start()[:2] == (int(not starts), error)
+
+
 def test_models_are_on_the_disks_of_the_instance_where_it_has_some(machine: Machine) -> None:
     machine.command("/bin/mountpoint", f'[ "$2" = "{machine.root}/opt/dlami/nvme" ]')
     assert copied(machine.root, folder="/opt/dlami/nvme/models/models/x")[2] in machine.start()[2]
