@@ -17,7 +17,7 @@ from nixl_efa.findings import Finding, Level, failed, warned
 from nixl_efa.nodes.facts import Planned
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.service import run as service_run
-from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_UNIT, Service, service_of
+from nixl_efa.service.model import ENGINE_UNIT, PLANNED, ROUTER_UNITS, Service, service_of
 from nixl_efa.service.on_nodes import OnNodes, Say
 from nixl_efa.service.router import pd_port
 from nixl_efa.service.way import Way, engine_url, way_by
@@ -229,7 +229,7 @@ def _put_back(one: Measurement, running: str) -> list[tuple[str, Finding]]:
     and are proven; empty for none."""
     if not one.runs:
         one.say("Stopping the engines: no service ran before ...")
-        router = one.nodes.stop({one.nodes.router_node.name: (ROUTER_UNIT,)})
+        router = one.nodes.stop({one.nodes.router_node.name: ROUTER_UNITS})
         engines = one.nodes.stop({node.name: (ENGINE_UNIT,) for node in one.nodes.pair.nodes})
         return [*router.items(), *engines.items()]
     if running == PLANNED:

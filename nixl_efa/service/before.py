@@ -15,9 +15,8 @@ from nixl_efa.service.engine import Engine, unfit
 from nixl_efa.service.model import (
     ENGINE_UNIT,
     OTHER_ROUTER_PORTS,
-    PD_ROUTER_UNIT,
     ROUTER_PORTS,
-    ROUTER_UNIT,
+    ROUTER_UNITS,
     Service,
 )
 from nixl_efa.service.way import Way
@@ -250,7 +249,7 @@ def _ports(environment: str, found: Prepared) -> Finding:
     """Ports that other programs use. The ports of our own units become free when the units are restarted."""
     routers = set(map(str, (*ROUTER_PORTS, *OTHER_ROUTER_PORTS)))
     # A drain ends one router before the other.
-    ours = routers if {ROUTER_UNIT, PD_ROUTER_UNIT} & {*found.running} else set()
+    ours = routers if {*ROUTER_UNITS} & {*found.running} else set()
     if ENGINE_UNIT in found.running:
         ours |= set(found.taken) - routers
     others = {port: who for port, who in found.taken.items() if port not in ours}

@@ -20,6 +20,8 @@ DRAIN_SECONDS = 300
 ENGINE_UNIT, ROUTER_UNIT = "nixl-efa-engine.service", "nixl-efa-router.service"
 # The other router's, and both by a pattern of journalctl.
 PD_ROUTER_UNIT, ROUTER_LOGS = "nixl-efa-pd-router.service", "nixl-efa-*router*"
+# Both are named to be stopped: systemctl waits for the end of what it is told to stop, not of what stops with it.
+ROUTER_UNITS = (ROUTER_UNIT, PD_ROUTER_UNIT)
 # Installs and starts a node's engine when the node boots (the setting `service`, start_at_boot).
 BOOT_UNIT = "nixl-efa-service.service"
 # How KV caches go: as planned for the nodes; by UCX over TCP on purpose; not at all, in one engine that does all.

@@ -19,7 +19,7 @@ from nixl_efa.nodes.verify import Ask, sections_of
 from nixl_efa.service import router, staged
 from nixl_efa.service.drain import End
 from nixl_efa.service.engine import Engine
-from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, PD_ROUTER_UNIT, ROUTER_PORT, ROUTER_UNIT, Service
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_PORT, ROUTER_UNIT, ROUTER_UNITS, Service
 from nixl_efa.service.units import DRAIN_UNIT
 from nixl_efa.service.way import engine_url
 from nixl_efa.settings.parts import CONSUMER
@@ -172,7 +172,7 @@ class OnNodes:
                 else self._in_bucket(staged.folder(service.model)),
                 "manifest": staged.MANIFEST,
                 "ports": list(ports[name]),
-                "units": [ENGINE_UNIT, ROUTER_UNIT, PD_ROUTER_UNIT],
+                "units": [ENGINE_UNIT, *ROUTER_UNITS],
                 "boot_unit": BOOT_UNIT,
             }
             for name, several in packages.items()

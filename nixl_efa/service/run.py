@@ -25,7 +25,7 @@ from nixl_efa.service.model import (
     ENGINE_UNIT,
     NO_TRANSFER,
     ROUTER_PORT,
-    ROUTER_UNIT,
+    ROUTER_UNITS,
     Service,
     service_of,
 )
@@ -191,7 +191,7 @@ def _engines(
         for name, one in found.items()
     }
     # No request may be answered by a service that is not proven. This also removes the last proof.
-    report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    report.add_all(nodes.stop({nodes.router_node.name: ROUTER_UNITS}))
     report.found += drain.arm(nodes)
     # A drain that has just been ended may have told its engine to end.
     now = nodes.look()[0] if any(running.values()) else {}
@@ -316,7 +316,7 @@ def _prove(
     finally:
         # No request may be answered by a service that is not proven: also not after Ctrl-C, or an error of AWS.
         if not report.ready:
-            report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+            report.add_all(nodes.stop({nodes.router_node.name: ROUTER_UNITS}))
 
 
 def _pairs(nodes: OnNodes, way: Way, vocabulary: int) -> list[tuple[str, Finding]]:
@@ -392,7 +392,7 @@ def _router_is_up(nodes: OnNodes, report: Report, clock: Clock) -> bool:
 def stop(nodes: OnNodes) -> Report:
     """Stops the router, then the engines: requests in progress are lost."""
     report = Report(nodes.pair.environment, None)
-    report.add_all(nodes.stop({nodes.router_node.name: (ROUTER_UNIT,)}))
+    report.add_all(nodes.stop({nodes.router_node.name: ROUTER_UNITS}))
     # What installs and starts an engine at boot is ended before the engine, and starts none until the next start.
     report.add_all(nodes.stop({node.name: (BOOT_UNIT, ENGINE_UNIT) for node in nodes.pair.nodes}))
     return report

@@ -23,7 +23,7 @@ from nixl_efa.service.model import (
 )
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way
-from tests.service.pretended import LOG, PAIR, SERVICE, Pretended
+from tests.service.pretended import LOG, PAIR, SERVICE, TWO_PRODUCERS, Pretended
 
 OTHER = Service("vllm", "/models/other", "0.32.0")
 FALLBACK = "I1126 19:30:05.0   28690 libfabric_topology.cpp:90] Discovered 1 tcp devices (TCP fallback)"
@@ -259,7 +259,21 @@ def test_a_stop_ends_what_starts_engines_before_the_engines() -> None:
         return pair.ask(scripts, seconds, what)
 
     run.stop(OnNodes(PAIR, ask, vllm))
-    assert ended == [(ROUTER_UNIT,), *[("nixl-efa-service.service", ENGINE_UNIT)] * 2]
+    assert ended == [(ROUTER_UNIT, PD_ROUTER_UNIT), *[("nixl-efa-service.service", ENGINE_UNIT)] * 2]
+
+
+def test_a_start_after_a_producer_has_left_finds_no_second_router_at_its_ports() -> None:
+    """The one that knows the engines has the port of the metrics, and may take longer to end than the other one."""
+    pair = Pretended(TWO_PRODUCERS)
+    assert pair.start().ready
+    assert pair.runs("consumer", PD_ROUTER_UNIT)
+    pair.pair = PAIR
+    pair.before["start", pair.asked.count("start")] = lambda: ended.append(
+        not pair.runs("consumer", PD_ROUTER_UNIT)
+    )
+    ended: list[bool] = []
+    assert pair.start().ready
+    assert ended == [True]
 
 
 def test_a_start_during_a_drain_finds_the_ports_of_the_router_that_still_runs(pair: Pretended) -> None:
