@@ -10,7 +10,8 @@ import hashlib
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -90,8 +91,9 @@ class Source(Protocol):
     def check_room(self, files: Sequence[File]) -> None:
         """Failure if this machine has no room for it."""
 
-    def forget(self) -> None:
-        """Removes what is kept here."""
+    def alone(self) -> AbstractContextManager[None]:
+        """What is kept here is this process's alone, and removed at the end, but for an error. Failure if another one
+        is at work there."""
 
 
 def _config() -> Any:
@@ -150,7 +152,6 @@ class ByThisMachine:
         """For the files that are on their way at the same time."""
         cache = self.source.cache
         needed = sum(sorted((one.bytes for one in files), reverse=True)[:FILES_AT_ONCE]) + SPARE_BYTES
-        cache.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(cache).free
         if needed > free:
             raise Failure(
@@ -158,9 +159,15 @@ class ByThisMachine:
                 "there, or set XDG_CACHE_HOME to a folder on a larger disk."
             )
 
-    def forget(self) -> None:
-        """The folder of the downloads."""
-        shutil.rmtree(self.source.cache, ignore_errors=True)
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """The folder of the downloads: two processes would damage each other's files between check and upload."""
+        try:
+            with pieces.alone(str(self.source.cache)):
+                yield
+                shutil.rmtree(self.source.cache, ignore_errors=True)
+        except pieces.CopyError as error:
+            raise Failure(f"{error}.") from error
 
 
 def _sha256(path: Path) -> str:
@@ -233,8 +240,9 @@ class FromS3:
     def check_room(self, files: Sequence[File]) -> None:
         """Nothing comes to this machine."""
 
-    def forget(self) -> None:
+    def alone(self) -> AbstractContextManager[None]:
         """Nothing is kept."""
+        return nullcontext()
 
 
 def stage(
@@ -254,29 +262,29 @@ def stage(
     prefix = f"{folder}/"
     manifest = Manifest(name, revision, f"s3://{bucket.name}/{folder}", files)
     _check_alone(bucket, prefix, manifest)
-    there = _there(bucket, prefix, files)
-    needed = change(files, there)
-    tell = progress(manifest.bytes)
-    if not needed.is_none:
-        source.check_room(needed.missing)
-        _end_old_uploads(bucket, prefix, clock)
-        bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
-        had = manifest.bytes - sum(one.bytes for one in needed.missing)
-        _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
-        for other in needed.left_over:
-            bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{other}")
-    # Somebody else who prepares the same may have a newer content, of the same size.
-    if not change(files, _there(bucket, prefix, files)).is_none:
-        raise Failure(
-            f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
+    with source.alone():
+        there = _there(bucket, prefix, files)
+        needed = change(files, there)
+        tell = progress(manifest.bytes)
+        if not needed.is_none:
+            source.check_room(needed.missing)
+            _end_old_uploads(bucket, prefix, clock)
+            bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
+            had = manifest.bytes - sum(one.bytes for one in needed.missing)
+            _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
+            for other in needed.left_over:
+                bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{other}")
+        # Somebody else who prepares the same may have a newer content, of the same size.
+        if not change(files, _there(bucket, prefix, files)).is_none:
+            raise Failure(
+                f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
+            )
+        bucket.s3.put_object(
+            Bucket=bucket.name,
+            Key=prefix + MANIFEST,
+            Body=manifest.text.encode(),
+            ContentType="application/json",
         )
-    bucket.s3.put_object(
-        Bucket=bucket.name,
-        Key=prefix + MANIFEST,
-        Body=manifest.text.encode(),
-        ContentType="application/json",
-    )
-    source.forget()
     return manifest
 
 

@@ -208,7 +208,7 @@ def receive(
     folders, ends = ends[: len(listed["folders"])], ends[len(listed["folders"]) :]
     _check_places(folders, ends)
     part = _part(destination, f"{PART}{name}")
-    with _alone(part):
+    with alone(part):
         _fetch(listed, destination, part, fetch, at_once, done)
         _put(listed, folders, ends, part)
 
@@ -254,8 +254,8 @@ def _part(destination: str, name: str) -> str:
 
 
 @contextmanager
-def _alone(part: str) -> Iterator[None]:
-    """Makes the folder, and keeps a second copy of the same out of it."""
+def alone(part: str) -> Iterator[None]:
+    """Makes the folder, and keeps a second copy of the same out of it: CopyError there."""
     os.makedirs(part, 0o700, exist_ok=True)
     descriptor = os.open(part, os.O_RDONLY)
     try:

@@ -19,6 +19,7 @@ from nixl_efa.failure import Failure
 from nixl_efa.nodes.run_command import Bucket
 from nixl_efa.service import stage as staging
 from nixl_efa.service.staged import File, Manifest, change, folder, unfit, wanted
+from nixl_efa.work import pieces
 from tests.nodes.local_pair import REGION, Project, Run
 from tests.nodes.stand_in import FakeClock
 from tests.policies import denied, in_policy, under, used
@@ -140,6 +141,22 @@ def test_a_model_of_the_hub_comes_in_its_own_files_and_once(
     hub.gets.clear()
     assert run(*words)[0] == 0
     assert hub.gets == []
+
+
+def test_two_commands_of_one_user_do_not_share_a_folder_of_downloads(
+    s3: Any, prod: Project, hub: Hub, run: Run
+) -> None:
+    """Another one replaced or removed a file between its check and its upload."""
+    words = ("serve", "prepare", "prod", "--model", NAME)
+    cache = Path(os.environ["XDG_CACHE_HOME"]) / "nixl-efa" / "models" / NAME
+    with pieces.alone(str(cache)):
+        (cache / "config.json").write_bytes(CONFIG)
+        code, out, err = run(*words)
+        assert (code, out, hub.gets) == (1, "", [])
+        assert f"{cache}: the same copy is under way already: wait for its end." in err
+        assert (cache / "config.json").exists()
+    assert run(*words)[0] == 0
+    assert not cache.exists()
 
 
 def test_a_download_that_is_damaged_is_in_no_bucket(s3: Any, prod: Project, hub: Hub, run: Run) -> None:
