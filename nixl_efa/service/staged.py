@@ -82,19 +82,26 @@ def packages_folder(requirements: Iterable[str]) -> str:
 def wanted(files: Iterable[File]) -> tuple[File, ...]:
     """The files of a hub's model that an engine reads: of the weights one kind, and none in folders below.
 
-    Repositories often hold the same weights in several kinds.
+    Repositories often hold the same weights in several kinds. A commit that changes documents alone is no new content,
+    for which engines would start again.
     """
     every = sorted(files, key=lambda one: one.name)
     kinds = [kind for kind in WEIGHTS if any(_is_weights(one, kind) for one in every)]
     return tuple(
         one
         for one in every
-        if (kinds and _is_weights(one, kinds[0])) or not one.name.endswith((*WEIGHTS, *_OTHER_WEIGHTS))
+        if (kinds and _is_weights(one, kinds[0]))
+        or not (one.name.endswith((*WEIGHTS, *_OTHER_WEIGHTS)) or _is_document(one))
     )
 
 
 def _is_weights(file: File, kind: str) -> bool:
     return file.name.endswith(kind) and "/" not in file.name
+
+
+def _is_document(file: File) -> bool:
+    name = file.name.rpartition("/")[2]
+    return name.startswith(("README", "LICENSE")) or name.endswith((".md", ".gitattributes"))
 
 
 def has_weights(files: Iterable[File]) -> bool:

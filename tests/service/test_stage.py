@@ -310,6 +310,10 @@ def test_of_a_repository_only_the_files_that_an_engine_reads_are_wanted() -> Non
         "flax_model.msgpack",
         "tokenizer.model",
         "sub/merges.txt",
+        "README.md",
+        "docs/USAGE.md",
+        "LICENSE.txt",
+        ".gitattributes",
     ]
 
     def of(*chosen: str) -> list[str]:
