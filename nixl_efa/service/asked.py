@@ -22,7 +22,12 @@ OPTIONS: Mapping[str, str] = {
 }
 _NAME = r"[a-zA-Z0-9_][\w.-]*"
 _MODEL = re.compile(rf"s3://[^/\s]+/\S+|/\S+|{_NAME}(/{_NAME})?")
-_VERSION = re.compile(r"[0-9][\w.+!-]*")
+# As a package names its own: the normal form (PEP 440) with three numbers, or four. pip takes other spellings for the
+# same, but a node would not find them among what is installed, and install at each start.
+_NUMBER = "(0|[1-9][0-9]*)"
+_VERSION = re.compile(
+    rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}(\.[1-9][0-9]*)?((a|b|rc){_NUMBER})?(\.post{_NUMBER})?(\.dev{_NUMBER})?"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +57,9 @@ def faults(service: Service) -> Iterator[Fault]:
         )
     if not _VERSION.fullmatch(service.version):
         yield Fault(
-            "version", repr(service.version), f"is no version of {engine.NAME}: give one such as 0.32.0."
+            "version",
+            repr(service.version),
+            f"is no version of {engine.NAME}: give {_in_full(service.version) or f'one such as {engine.VERSION}'}.",
         )
     for member in FLAGS:
         flags: tuple[str, ...] = getattr(service, member)
@@ -67,6 +74,18 @@ def faults(service: Service) -> Iterator[Fault]:
                 whole = given.replace("_", "-")
                 if why := next((why for one, why in refused.items() if one.startswith(whole)), ""):
                     yield Fault(member, given, f"can't be given to {engine.NAME} here: {why}")
+
+
+def _in_full(version: str) -> str:
+    """The same version in its normal form with three numbers; empty if there is none."""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)*)([^+]*)(\+.*)?", version)
+    if found is None:
+        return ""
+    numbers = [str(int(one)) for one in found[1].split(".")]
+    while len(numbers) > 3 and numbers[-1] == "0":
+        numbers.pop()
+    full = ".".join([*numbers, *["0"] * (3 - len(numbers))]) + found[2]
+    return full if _VERSION.fullmatch(full) else ""
 
 
 def asked(

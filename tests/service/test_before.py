@@ -273,7 +273,12 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
         ("/models/../etc", "0.32.0", (), "is neither"),
         ("../x", "0.32.0", (), "--model '../x' is neither"),
         ("--port", "0.32.0", (), "--model '--port' is neither"),
-        ("a/b", "latest", (), "--engine-version 'latest' is no version"),
+        ("a/b", "latest", (), "--engine-version 'latest' is no version of vllm: give one such as 0.32.0."),
+        ("a/b", "0.32", (), "--engine-version '0.32' is no version of vllm: give 0.32.0."),
+        ("a/b", "0.32.0.0", (), "is no version of vllm: give 0.32.0."),
+        ("a/b", "0.32.0+cu129", (), "is no version of vllm: give 0.32.0."),
+        ("a/b", "00.8.5.post1", (), "is no version of vllm: give 0.8.5.post1."),
+        ("a/b", "0.32.0-rc1", (), "is no version of vllm: give one such as 0.32.0."),
         (
             "a/b",
             "0.32.0",
@@ -305,6 +310,11 @@ def test_a_service_that_can_not_be_asked_for(
         asked({"model": model, "version": version, "flags": flags}, None, {}, "prod")
     assert said in refused.value.message
     assert "hf_x" not in refused.value.message
+
+
+@pytest.mark.parametrize("version", ["0.10.1.1", "0.8.5.post1", "0.33.0rc1", "1.0.0.dev7"])
+def test_versions_as_vllm_has_them_are_taken(version: str) -> None:
+    assert asked({"model": "a/b", "version": version}, None, {}, "prod").version == version
 
 
 @pytest.mark.parametrize(
