@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,7 +25,7 @@ from nixl_efa.nodes.run_command import Outcome, Script
 from nixl_efa.service import look_at_units, vllm
 from nixl_efa.service.model import ROUTER_UNIT
 from nixl_efa.service.on_nodes import OnNodes
-from nixl_efa.service.router import pd_command, retry_command
+from nixl_efa.service.router import ATTEMPTS, pd_command, retry_command
 from tests.real_nodes.conftest import wait_until
 from tests.service.programs import Server, text
 
@@ -70,16 +71,21 @@ def routers(tmp_path_factory: pytest.TempPathFactory, router_wheels: list[Path])
         one.wait()
 
 
-def answers(url: str) -> bool:
-    """Whether a request with a prompt of its own is answered."""
-    body = {"model": "tiny", "prompt": random.randbytes(40).hex(), "max_tokens": 4}
-    request = urllib.request.Request(f"{url}/v1/completions", json.dumps(body).encode())
+def posted(url: str, seconds: float = 60, **body: object) -> dict[str, Any]:
+    """The answer to a request; empty if it fails."""
+    request = urllib.request.Request(url, json.dumps({"model": "tiny", **body}).encode())
     request.add_header("Content-Type", "application/json")
     try:
-        with urllib.request.urlopen(request, timeout=60) as told:
-            return bool(json.load(told)["choices"][0]["text"] == "own")
+        with urllib.request.urlopen(request, timeout=seconds) as told:
+            return dict(json.load(told))
     except OSError:
-        return False
+        return {}
+
+
+def answers(url: str, seconds: float = 60) -> bool:
+    """Whether a request with a prompt of its own is answered."""
+    told = posted(f"{url}/v1/completions", seconds, prompt=random.randbytes(40).hex(), max_tokens=4)
+    return bool(told) and bool(told["choices"][0]["text"] == "own")
 
 
 def is_well(url: str) -> bool:
@@ -158,3 +164,33 @@ def test_no_request_is_lost_with_one_of_two_producers(routers: None, loss: str, 
     wait_until(lambda: not is_well(PAIRS), "a router without engines", 20)
     assert failed[PAIRS] > 0
     assert failed[RETRIES] == 0
+
+
+def test_what_the_page_says_of_refused_requests_and_of_other_paths(routers: None) -> None:
+    """Once /v1/rerank is answered through both, the page need not name it."""
+    full = Server([(503, {"error": {"message": "full"}})], address=(FIRST, 8100))
+    with full, engine(CONSUMER, 8200):
+        wait_until(lambda: is_well(PAIRS), "the first router", 30)
+        wait_until(lambda: is_well(RETRIES), "both routers", 30)
+        full.requests.clear()
+        assert not answers(RETRIES)
+        often = len(full.requests)
+        full.requests.clear()
+        assert not answers(PAIRS)
+        assert often == ATTEMPTS * len(full.requests)
+        full.requests.clear()
+        # The second attempt comes after 0.3 s, the third one after 0.9 s, the last one after 4.5 s.
+        assert not answers(RETRIES, 0.6)
+        time.sleep(5)
+        assert len(full.requests) * ATTEMPTS <= often * 3
+    # As vLLM answers.
+    one = {"index": 0, "document": {"text": "a"}, "relevance_score": 0.9}
+    ranked = {"id": "rerank-1", "model": "tiny", "usage": {"total_tokens": 3}, "results": [one]}
+    with Server([(200, ranked)], address=(FIRST, 8100)), Server([(200, ranked)], address=(CONSUMER, 8200)):
+        wait_until(lambda: is_well(RETRIES), "both routers", 30)
+        found = [
+            bool(posted(f"{url}/{path}", query="q", documents=["a"]))
+            for url in (PAIRS, RETRIES)
+            for path in ("v1/rerank", "v2/rerank")
+        ]
+        assert found == [True, True, False, True]
