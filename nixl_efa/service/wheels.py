@@ -11,12 +11,14 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from nixl_efa.failure import Failure
@@ -28,7 +30,10 @@ from nixl_efa.service.staged import File
 # need 2.31.
 _GLIBC = "manylinux_2_34"
 _SECONDS = 60
+# Between tries.
+PAUSES = (1.0, 5.0, 15.0)
 _AGAIN = "Does this machine reach the index (UV_DEFAULT_INDEX, HTTPS_PROXY)? The same command continues."
+T = TypeVar("T")
 
 
 def machines(launch: Launch, python: str) -> tuple[tuple[str, str], ...]:
@@ -73,15 +78,19 @@ class Wheels:
 
     def fetch(self, file: File, _revision: str) -> Path:
         """Downloads a wheel."""
-        path = self.cache / file.name
-        try:
-            with (
-                urllib.request.urlopen(self._urls[file.name], timeout=_SECONDS) as answer,
-                path.open("wb") as to,
-            ):
+        path, url = self.cache / file.name, self._urls[file.name]
+
+        def download() -> None:
+            with urllib.request.urlopen(url, timeout=_SECONDS) as answer, path.open("wb") as to:
                 shutil.copyfileobj(answer, to, 1 << 20)
+                # An answer that is read in parts may end early without an error.
+                if to.tell() < file.bytes:
+                    raise OSError(f"{to.tell():,} of {file.bytes:,} bytes have come")
+
+        try:
+            _patiently(download)
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise Failure(f"{self._urls[file.name]} can't be downloaded: {error}. {_AGAIN}") from error
+            raise Failure(f"{url} can't be downloaded: {error}. {_AGAIN}") from error
         return path
 
     def _resolved(self) -> str:
@@ -126,8 +135,26 @@ def _address(package: str, wheel: Mapping[str, Any]) -> tuple[str, str]:
 
 def _size(url: str) -> int:
     """In bytes: an index of the older form does not tell it."""
-    try:
+
+    def look() -> int:
         with urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS) as answer:
             return int(answer.headers["Content-Length"])
+
+    try:
+        return _patiently(look)
     except (OSError, ValueError, TypeError, http.client.HTTPException) as error:
         raise Failure(f"the size of {url} is not told: {error}. {_AGAIN}") from error
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """What it returns. An error of the network or of the server is raised after some tries, a refusal at once."""
+    for pause in PAUSES:
+        try:
+            return ask()
+        except urllib.error.HTTPError as error:
+            if error.code < 500 and error.code != 429:
+                raise
+        except (OSError, http.client.HTTPException):
+            pass
+        time.sleep(pause)
+    return ask()

@@ -40,12 +40,14 @@ def wheel(
 
 @dataclass
 class Index(LocalServer):
-    """files: wheels by name. gets: the files that were downloaded; damaged: those of which other bytes are sent."""
+    """files: wheels by name. gets: the files that were downloaded; damaged: those of which other bytes are sent.
+    cut: those of which the connection ends early, once for each time that it is named."""
 
     files: dict[str, bytes]
     is_json: bool = True
     gets: list[str] = field(default_factory=list)
     damaged: set[str] = field(default_factory=set)
+    cut: list[str] = field(default_factory=list)
 
     def answer(self, path: str, headers: Message, is_get: bool) -> Answer:
         """A package's page, a wheel, or what the index tells of a wheel."""
@@ -61,6 +63,9 @@ class Index(LocalServer):
         if is_get:
             self.gets.append(name)
             data = b"?" * len(data) if name in self.damaged else data
+        if is_get and name in self.cut:
+            self.cut.remove(name)
+            return 200, data[:-1], {"Content-Length": str(len(data)), "Connection": "close"}
         return 200, data, {"Content-Type": "application/octet-stream"}
 
     def page(self, package: str) -> bytes:

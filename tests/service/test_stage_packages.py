@@ -14,6 +14,7 @@ from local_aws import LocalAws
 from nixl_efa.failure import Failure
 from nixl_efa.image import python_of
 from nixl_efa.launch import launch_of
+from nixl_efa.service import wheels
 from nixl_efa.service.staged import MANIFEST
 from nixl_efa.service.wheels import machines
 from nixl_efa.settings import Settings
@@ -116,6 +117,20 @@ def test_packages_that_can_not_be_staged_are_told_and_the_model_is_staged(
     assert "Traceback" not in err
     assert MANIFEST not in staged(s3)
     assert s3.head_object(Bucket=MODELS, Key=manifest_key(model))
+
+
+def test_a_connection_that_is_cut_is_tried_again_a_few_times(
+    s3: Any, prod: Project, index: Index, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wheels, "PAUSES", (0.0, 0.0))
+    name, content = SERVE[1], index.files[SERVE[1]]
+    index.cut = [name] * 3
+    code, _, err = run(*PREPARE)
+    assert (code, index.gets.count(name), MANIFEST in staged(s3)) == (1, 3, False)
+    assert f"/{name} can't be downloaded: {len(content) - 1:,} of {len(content):,} bytes have come." in err
+    index.cut = [name] * 2
+    assert run(*PREPARE)[0] == 0
+    assert staged(s3)[name] == content
 
 
 def test_an_image_of_ones_own_needs_its_python(s3: Any, prod: Project, index: Index, run: Run) -> None:
