@@ -224,14 +224,14 @@ def _engines(
 
 def _at_boot(nodes: OnNodes, found: Mapping[str, Prepared], report: Report, *, at_boot: bool) -> None:
     """Lets nodes start their engines when they boot, or no longer."""
-    wanted = "enabled" if at_boot else "disabled"
     if at_boot:
         lacking = [name for name, one in found.items() if not one.at_boot]
         for name in lacking:
             remedy = f"`nixl-efa nodes sync {report.environment}` writes it; then start the service again."
             report.add(name, warned("start at boot", f"the node has no {BOOT_UNIT}.", remedy))
-    differing = [name for name, one in found.items() if one.at_boot not in ("", wanted)]
-    report.add_all(nodes.set_at_boot(differing, at_boot=at_boot) if differing else {})
+    # Also nodes that did when they were looked at: a drain that was ended since may have told them not to.
+    told = [name for name, one in found.items() if one.at_boot and (at_boot or one.at_boot != "disabled")]
+    report.add_all(nodes.set_at_boot(told, at_boot=at_boot) if told else {})
 
 
 def _wait(

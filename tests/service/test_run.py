@@ -219,7 +219,7 @@ def test_without_a_node_of_each_role_nothing_is_asked(pair: Pretended) -> None:
     ("at_boot", "was", "becomes", "asked"),
     [
         (True, "disabled", "enabled", 1),
-        (True, "enabled", "enabled", 0),
+        (True, "enabled", "enabled", 1),
         (False, "enabled", "disabled", 1),
         (False, "disabled", "disabled", 0),
         (None, "enabled", "enabled", 0),
@@ -246,7 +246,7 @@ def test_a_node_that_can_not_start_its_engine_at_boot_is_told_and_the_service_is
         "the node has no nixl-efa-service.service. `nixl-efa nodes sync trial` writes it; then start the service "
         "again.",
     )
-    assert pair.asked.count("start at boot") == 0
+    assert pair.at_boot == {"producer": "enabled"}
 
 
 def test_a_stop_ends_what_starts_engines_before_the_engines() -> None:
@@ -284,11 +284,19 @@ def test_a_start_during_a_drain_finds_the_ports_of_the_router_that_still_runs(pa
 
 @pytest.mark.parametrize("state", ["deactivating", "inactive"])
 def test_a_start_begins_an_engine_again_that_a_drain_ends_in_that_moment(pair: Pretended, state: str) -> None:
-    assert pair.start().ready
+    """And it starts at boot again."""
+    pair.at_boot = dict.fromkeys(("producer", "consumer"), "enabled")
+    assert pair.start(at_boot=True).ready
     engine = pair.units["producer", ENGINE_UNIT]
-    pair.before["drain", 1] = lambda: engine.update(state=state, healthy=False)
-    report = pair.start()
+
+    def end() -> None:
+        engine.update(state=state, healthy=False)
+        pair.at_boot["producer"] = "disabled"
+
+    pair.before["drain", 1] = end
+    report = pair.start(at_boot=True)
     assert (failed(report), report.ready) == ([], True)
+    assert pair.at_boot["producer"] == "enabled"
     assert pair.units["producer", ENGINE_UNIT]["invocation"] != engine["invocation"]
 
 
