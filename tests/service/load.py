@@ -6,6 +6,7 @@ seconds after its end; 0: whatever becomes of it)
 Each answer is compared with the last producer's own, asked for afterwards. stdout: JSON:
   answered, wrong (answers that are not the producer's own), failed (requests without an answer)
   last_failed seconds from the first producer's end to the beginning of the last failed request; null without both
+  reasons     of failed requests: the same seconds, how long each took, why
   late        failed requests that were begun after its first right answer when it was back
   back        seconds from its health to that answer; null where it was never away or is not back
   seconds     of each answer, sorted
@@ -21,6 +22,7 @@ import threading
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from urllib.error import HTTPError
 
 KEPT = "/run/load.json"
 
@@ -58,7 +60,7 @@ class Load:
         self.router, self.producer, self.model = router, producer, model
         self.among, self.tokens, self.after = range(vocabulary // 8, vocabulary // 2), tokens, after
         self.end, self.answers = time.monotonic() + seconds, answers
-        self.done = []  # (begun, ended, prompt, text or None)
+        self.done = []  # (begun, ended, prompt, text or None, why there is none)
         self.health = []  # (moment, healthy)
         self.over = threading.Event()
 
@@ -67,12 +69,14 @@ class Load:
         while time.monotonic() < self.end and not self.over.is_set():
             prompt = chance.choices(self.among, k=self.tokens)
             begun = time.monotonic()
+            text, why = None, ""
             try:
                 text = post(self.router, self.model, prompt)
-            except OSError:
-                text = None
+            except OSError as error:
+                why = f"{error} {error.read(200)}" if isinstance(error, HTTPError) else repr(error)
+            self.done.append((begun, time.monotonic(), prompt, text, why))
+            if text is None:
                 time.sleep(0.1)
-            self.done.append((begun, time.monotonic(), prompt, text))
             if self.answers and len(self.done) >= self.answers:
                 self.over.set()
 
@@ -111,20 +115,26 @@ def main(seconds, answers, threads, router, producers, model, vocabulary, tokens
     last = away[-1] if away else float("inf")
     again = next((moment for moment, healthy in load.health if healthy and moment > last), float("inf"))
     answered = [one for one in load.done if one[3] is not None]
-    failed = [begun for begun, _, _, text in load.done if text is None]
-    kept = [(prompt, text) for _, _, prompt, text in answered]
+    lost = [one for one in load.done if one[3] is None]
+    failed = [begun for begun, *_ in lost]
+    kept = [(prompt, text) for _, _, prompt, text, _ in answered]
     with open(KEPT, "w", encoding="utf-8") as file:
         json.dump(kept, file)
     right = [one for one, is_same in zip(answered, same(own, model, kept), strict=True) if is_same]
-    first_right = min((ended for begun, ended, _, _ in right if begun >= again), default=float("inf"))
+    first_right = min((ended for begun, ended, *_ in right if begun >= again), default=float("inf"))
     return {
         "answered": len(answered),
         "wrong": len(answered) - len(right),
         "failed": len(failed),
         "last_failed": round(max(failed) - away[0], 2) if failed and away else None,
+        "reasons": [
+            (round(begun - away[0], 2), round(ended - begun, 2), why)
+            for begun, ended, _, _, why in lost
+            if away
+        ][-9:],
         "late": sum(begun > first_right for begun in failed),
         "back": round(first_right - again, 2) if first_right < float("inf") else None,
-        "seconds": sorted(round(ended - begun, 3) for begun, ended, _, _ in answered),
+        "seconds": sorted(round(ended - begun, 3) for begun, ended, *_ in answered),
     }
 
 
