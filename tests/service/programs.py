@@ -9,6 +9,28 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+from nixl_efa.service import vllm
+
+# What a node is told of its drain, and /etc/nixl-efa/env.
+OWN = "http://10.0.0.11:8100"
+DRAIN_CONFIG: dict[str, Any] = {
+    "instance": "i-a",
+    "engines": [OWN, "http://10.0.0.12:8200"],
+    "own": OWN,
+    "router": "http://10.0.0.12:8000",
+    "has_router": True,
+    "busy": vllm.BUSY,
+    "limit": 300,
+    "every": 5.0,
+    "block": {"id": "cr-1", "end": "2026-12-01T11:30:00+00:00", "lead": 1800.0},
+}
+DRAIN_ENVIRON = {
+    "AWS_REGION": "us-east-2",
+    "PAIR_ENVIRONMENT": "prod",
+    "PAIR_NODE": "consumer",
+    "PAIR_SCRIPTS_BUCKET": "bucket",
+}
+
 MODELS = {"data": [{"id": "tiny", "max_model_len": 2048}]}
 COUNT = 'vllm:nixl_bytes_transferred_count{engine="0"} '
 COUNTED = 'vllm:generation_tokens_total{engine="0"} '
