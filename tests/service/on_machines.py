@@ -48,7 +48,14 @@ def engines(account: Account, nodes: OnNodes) -> dict[str, str]:
 
 
 def loaded(
-    account: Account, nodes: OnNodes, seconds: int, after: int, first: Node, other: Node, script: str
+    account: Account,
+    nodes: OnNodes,
+    seconds: int,
+    after: int,
+    first: Node,
+    other: Node,
+    script: str,
+    model: str = MODEL,
 ) -> dict[str, Any]:
     """What load.py says of requests, while the engine of the first producer ends by a script two seconds later.
 
@@ -58,7 +65,7 @@ def loaded(
     at = nodes.router_node.instance_id
     producers = f"{engine_url(first)},{engine_url(other)}"
     ends = (seconds, after) if after else (150, -seconds)
-    words = (ends[0], 0, THREADS, "http://127.0.0.1:8000", producers, MODEL, 2048, 200, ends[1])
+    words = (ends[0], 0, THREADS, "http://127.0.0.1:8000", producers, model, 2048, 200, ends[1])
     command = account.send(at, f"python3 -c {shlex.quote(LOAD)} {shlex.join(map(str, words))}")
     account.out(first.instance_id, "sleep 2; " + script.format(ENGINE_UNIT))
     wait_until(lambda: account.invocation(command, at)["Status"] not in UNDER_WAY, "the load's end", 300)

@@ -32,9 +32,11 @@ from nixl_efa.service.model import BY_TCP, ENGINE_UNIT, NO_TRANSFER, ROUTER_PORT
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way, engine_url, way_of
 from tests.real_nodes.conftest import BUCKET, UNDER_WAY, Account, boot, place, wait_until
-from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, status_of, with_efa
+from tests.service.conftest import OVER_EFA, OVER_TCP, ROOT, on, status_of, three, with_efa
+from tests.service.on_machines import LOAD, loaded
 
-LOAD = (Path(__file__).parent / "load.py").read_text(encoding="utf-8")
+__all__ = ["three"]
+
 SERVICE = Service("vllm", MODEL, vllm.VERSION, FLAGS)
 REQUESTS, PROOF_SECONDS, ANSWER_SECONDS, BACK_SECONDS, WIRE = 200, 90.0, 1.0, 5.0, (1.0, 1.05)
 ENV, KEPT = "/etc/nixl-efa/env", "/run/answers.json"
@@ -274,6 +276,23 @@ def test_kv_caches_go_by_ucx_as_well(nodes: OnNodes) -> None:
     [backend, _] = [one.message for _, one in report.found if one.check == "backend"]
     assert backend.startswith("UCX: ")
     assert report.ready
+
+
+def test_of_two_producers_one_is_lost_and_the_other_answers(three: OnNodes, account: Account) -> None:
+    """Through both routers. By UCX: with LIBFABRIC over tcp NIXL may end no transfer any more (docs/serve.md)."""
+    Serving(three.pair, account.ssm).prepare()
+    assert started(three, replace(SERVICE, transfer=BY_TCP)).ready
+    lost, other = three.pair.nodes[2], three.pair.nodes[0]
+    before = [pid(account, node.instance_id) for node in three.pair.nodes[:2]]
+    end = "systemctl kill --signal=KILL {0}; systemctl stop {0}"
+    found = loaded(account, three, 30, 0, lost, other, end, MODEL)
+    told(f"one of two lost: { ({name: one for name, one in found.items() if name != 'seconds'}) }")
+    told(f"the slowest answer: {found['seconds'][-1]} s")
+    assert [pid(account, node.instance_id) for node in three.pair.nodes[:2]] == before
+    assert run.stop(three).found == []
+    assert found["answered"] > 20
+    assert found["wrong"] == 0
+    assert (found["last_failed"] or 0) <= 0, found["reasons"]
 
 
 def test_the_end(served: OnNodes, account: Account) -> None:
