@@ -4,8 +4,6 @@ It is run by the cdktf CLI (`cdktf synth`, `cdktf deploy nixl-efa-prod`) or alon
 setting it ends with exit code 2, before anything is written.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

@@ -1,7 +1,5 @@
 """`make bench`: every figure that the project claims, in one run on this machine."""
 
-from __future__ import annotations
-
 import platform
 
 from rich.console import Console

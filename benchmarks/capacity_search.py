@@ -8,8 +8,6 @@ number on both sides means that nothing is asked twice.
     .venv/bin/python -m benchmarks.capacity_search
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

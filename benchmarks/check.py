@@ -5,8 +5,6 @@ Half a second is added to every answer of a local AWS in a process of its own, i
     .venv/bin/python -m benchmarks.check
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

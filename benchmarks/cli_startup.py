@@ -3,8 +3,6 @@
 .venv/bin/python -m benchmarks.cli_startup
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

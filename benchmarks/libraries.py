@@ -1,7 +1,5 @@
 """cdktf and CDK Terrain side by side: what a synthesis of the three environments takes, on the same Node.js 22."""
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

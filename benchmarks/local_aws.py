@@ -3,8 +3,6 @@
 .venv/bin/python -m benchmarks.local_aws
 """
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

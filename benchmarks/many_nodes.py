@@ -5,8 +5,6 @@
 An apply is mostly the provider's own waiting: what it waits for one thing is the shortest time that Terraform says.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

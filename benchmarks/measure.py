@@ -1,7 +1,5 @@
 """Runs a command and measures it: wall time, processor time and peak memory of it and all its children together."""
 
-from __future__ import annotations
-
 import resource
 import subprocess
 import time

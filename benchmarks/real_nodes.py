@@ -3,8 +3,6 @@
 .venv/bin/python -m benchmarks.real_nodes
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

@@ -1,7 +1,5 @@
 """A local AWS in a process of its own, for what is measured against it."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import tempfile

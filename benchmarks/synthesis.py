@@ -6,8 +6,6 @@ Today's stacks describe more than the earlier ones. So there is a third tree: to
 the bindings. Its output is the same as today's to the byte, which is looked at.
 """
 
-from __future__ import annotations
-
 import io
 import os
 import shutil

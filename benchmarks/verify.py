@@ -8,8 +8,6 @@ each as fast as the fastest of three.
     .venv/bin/python -m benchmarks.verify
 """
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """What the nodes may do in AWS: Session Manager, their scripts bucket, session logs; MLflow when it is configured."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

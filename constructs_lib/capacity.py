@@ -4,8 +4,6 @@ A launch into a Capacity Block needs both the market type and the reservation as
 together with the target (EC2 user guide, capacity-blocks-launch).
 """
 
-from __future__ import annotations
-
 from cdktf import Precondition
 from cdktf_cdktf_provider_aws.instance import (
     InstanceCapacityReservationSpecification,

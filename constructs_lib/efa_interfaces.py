@@ -5,8 +5,6 @@ provider's `aws_instance` can't describe them all: its `network_interface` is de
 replacement attaches interfaces after boot (hashicorp/terraform-provider-aws, issue 44355). A launch template can.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from cdktf_cdktf_provider_aws.eip import Eip

@@ -6,8 +6,6 @@ then. When a type of a module that was imported later is used, they are loaded a
 loads a package whose folder it does not know, and keeps the objects that it has.
 """
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -6,8 +6,6 @@ No data source here fails when what it reads is gone, since `cdktf destroy` read
 Conditions stop a plan instead.
 """
 
-from __future__ import annotations
-
 from cdktf import Precondition
 from cdktf_cdktf_provider_aws.data_aws_ec2_instance_type_offerings import (
     DataAwsEc2InstanceTypeOfferings,

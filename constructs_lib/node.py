@@ -1,7 +1,5 @@
 """One node: its `aws_instance`, and the machine image that the nodes share."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

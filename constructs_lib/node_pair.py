@@ -1,7 +1,5 @@
 """The NIXL/EFA node pair: a producer and a consumer of KV caches, connected by EFA."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from weakref import WeakKeyDictionary
 

@@ -3,8 +3,6 @@
 White space around a value is removed, here and in the command line (nixl_efa.capacity.parameters).
 """
 
-from __future__ import annotations
-
 from cdktf import Precondition, TerraformLocal
 from cdktf_cdktf_provider_aws.data_aws_ssm_parameters_by_path import DataAwsSsmParametersByPath
 from constructs import Construct

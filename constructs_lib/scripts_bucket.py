@@ -1,7 +1,5 @@
 """The bucket through which an engineer copies scripts to the nodes and results from them."""
 
-from __future__ import annotations
-
 import json
 
 from cdktf import TerraformLocal, TerraformResourceLifecycle

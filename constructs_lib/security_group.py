@@ -1,7 +1,5 @@
 """The traffic that is allowed to and from the nodes."""
 
-from __future__ import annotations
-
 import json
 
 from cdktf import ITerraformDependable, Precondition, TerraformResourceLifecycle

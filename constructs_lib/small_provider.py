@@ -5,8 +5,6 @@ copy has the descriptions and the JavaScript of a few modules. It is made once, 
 cache. Its name depends on everything that it is made from: the tarball, the modules, and this file.
 """
 
-from __future__ import annotations
-
 import errno
 import gzip
 import hashlib

@@ -1,7 +1,5 @@
 """The checks of checkov that the pair does not follow, each with its reason, written to the resource in the JSON."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 
 # Keys are checkov's ids; https://www.checkov.io/2.Basics/Suppressing%20and%20Skipping%20Policies.html

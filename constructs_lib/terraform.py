@@ -1,7 +1,5 @@
 """Terraform's own parts: the names of elements in its state and plans, `terraform_data`, and values frozen in one."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import TypeVar

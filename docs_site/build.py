@@ -8,8 +8,6 @@ it ends with 1 at a link or an anchor that leads nowhere. What it has built is r
 from another server.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

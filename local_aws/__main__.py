@@ -1,7 +1,5 @@
 """`python -m local_aws` and `local-aws`: the local AWS in the foreground, until Ctrl-C or a SIGTERM."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

@@ -3,8 +3,6 @@
 Sources: botocore, pricing and ce; tests/recorded/prices.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """The clock of the local AWS, which can be set, moved, stopped and made to run faster."""
 
-from __future__ import annotations
-
 import threading
 import time
 from collections.abc import Callable

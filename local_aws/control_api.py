@@ -3,8 +3,6 @@
 A request is read and checked completely before anything is changed: a wrong request changes nothing.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields

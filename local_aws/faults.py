@@ -1,7 +1,5 @@
 """Faults on demand: what goes wrong with the next calls of an action, and what was called."""
 
-from __future__ import annotations
-
 import threading
 from collections import deque
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The path of every request: the control API, faults, the call log, and one lock around moto."""
 
-from __future__ import annotations
-
 import io
 import logging
 import socket

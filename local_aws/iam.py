@@ -3,8 +3,6 @@
 Sources: IAM API reference, SimulatePrincipalPolicy; EC2 user guide, service-linked-roles-spot-instance-requests.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.core.responses import ActionResult

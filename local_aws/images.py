@@ -4,8 +4,6 @@ Sources: AWS Deep Learning AMIs developer guide (finding the ids with Parameter 
 (Neuron DLAMI). Root device and the size of Neuron's images as there.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The answer carries them in a header, and a rehearsal ends with the list of those that it depended on.
 """
 
-from __future__ import annotations
-
 from local_aws.world import world
 
 HEADER = "x-local-aws-inferred"

@@ -1,7 +1,5 @@
 """Puts our parts into moto, before its first request. This is the one place that changes moto."""
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

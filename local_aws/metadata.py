@@ -5,8 +5,6 @@ EC2 user guide, instancedata-data-retrieval and instance-metadata-security-crede
 request without a token is refused. Each role may do only what its policies allow.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any

@@ -3,8 +3,6 @@
 IAM user guide, reference_policies_evaluation-logic: a denial wins, then one permission is enough.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase

@@ -5,8 +5,6 @@ of 2026-07 in us-east-1 (tests/recorded/prices/on-demand-rates-of-us-east-1.json
 in every region, in CNY in China. Each description says that it is an example.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Sources: EC2 user guide, ec2-on-demand-instances and using-spot-limits (two vers
 P5 on Spot, or one for every P); VPC user guide, amazon-vpc-limits.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Any

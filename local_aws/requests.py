@@ -1,7 +1,5 @@
 """Which service and action a request is for, and the form of an error in that service's protocol."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ Sources: Systems Manager user guide, documents-command-ssm-plugin-reference (aws
 amazon-ssm-agent for the script's file, its shell and its folder.
 """
 
-from __future__ import annotations
-
 import subprocess
 import threading
 import time

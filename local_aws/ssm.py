@@ -1,7 +1,5 @@
 """Systems Manager with public image parameters, managed instances, and Run Command answers that a test sets."""
 
-from __future__ import annotations
-
 import base64
 from collections.abc import Iterator, Mapping
 from secrets import token_hex

@@ -3,8 +3,6 @@
 GetCommandInvocation returns only its beginning. If the bucket does not exist, the command does not fail.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from moto.s3.exceptions import MissingBucket

@@ -3,8 +3,6 @@
 moto creates its backends itself, without arguments, so they get this object from `world()`; a process has one.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """What an error of boto3 or AWS means for the user: one line that says what to do."""
 
-from __future__ import annotations
-
 from nixl_efa.failure import Failure
 from nixl_efa.refusals import Refusal, advice_for, denial, missing, names_cause, said
 

@@ -3,8 +3,6 @@
 Source: EC2 user guide, capacity-blocks-monitor: 30 minutes before the block's end, 60 for UltraServers.
 """
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 
 from nixl_efa.ultra_servers import is_ultra_server

@@ -1,7 +1,5 @@
 """Which library the constructs are written with: cdktf, or CDK Terrain (cdktn), its maintained fork."""
 
-from __future__ import annotations
-
 import importlib.util
 import os
 import sys

@@ -1,7 +1,5 @@
 """The clock that is passed to all code that needs the time or waits."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Mapping

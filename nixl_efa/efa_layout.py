@@ -8,8 +8,6 @@ interfaces can't be attached to a running instance, nor detached.
 No EC2 answer says which cards share one NIC or one GPU: EFA_CARDS says it for the types where they do.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

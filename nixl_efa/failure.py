@@ -1,7 +1,5 @@
 """The one exception whose message is shown to users."""
 
-from __future__ import annotations
-
 
 class Failure(Exception):  # noqa: N818
     """Something that stops a command: one message that says what is wrong and what to do.

@@ -1,7 +1,5 @@
 """Files that are either complete on disk or do not exist; and the state directory of this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import shutil

@@ -3,8 +3,6 @@
 A check returns findings; it neither prints nor raises. Whoever called it decides what to do with them.
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass

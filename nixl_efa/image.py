@@ -1,7 +1,5 @@
 """Which of AWS's deep-learning images fits an instance type. Pure."""
 
-from __future__ import annotations
-
 import re
 
 from nixl_efa.findings import Finding, Level

@@ -4,8 +4,6 @@ jsii itself starts Node.js when cdktf is imported, and waits for each step. It a
 only copies messages.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import importlib.util

@@ -3,8 +3,6 @@
 A width is in characters. None means no limit, as in a pipe or a file: then no line is broken.
 """
 
-from __future__ import annotations
-
 import re
 import shlex
 from collections.abc import Sequence

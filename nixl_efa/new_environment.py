@@ -1,7 +1,5 @@
 """Creates an environment's first file, and a project, if there is none yet. It never overwrites a file."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Which of NIXL's backends carries the KV caches between two nodes of a type, and what it needs. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal

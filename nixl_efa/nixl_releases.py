@@ -5,8 +5,6 @@ does not load it. nixl_releases.json is written by scripts/nixl_releases.py, fro
 come from libfabric's sources and AWS's release notes.
 """
 
-from __future__ import annotations
-
 import json
 import os.path
 import re

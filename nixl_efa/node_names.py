@@ -3,8 +3,6 @@
 The first of a role keeps the bare name, so that adding others renames none: producer, consumer, consumer-2 ...
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nixl_efa.settings.parts import CONSUMER, PRODUCER

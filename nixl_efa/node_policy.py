@@ -1,8 +1,6 @@
 """What the nodes' role may do in AWS: the stack's role allows exactly this, and a role of the user must allow it.
 Pure."""
 
-from __future__ import annotations
-
 from nixl_efa.settings import Settings
 
 Statement = dict[str, object]

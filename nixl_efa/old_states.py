@@ -5,8 +5,6 @@ Without a warning, nobody would notice the first, and its nodes would run and co
 would start with an empty state and create a second pair.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping

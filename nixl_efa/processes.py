@@ -1,7 +1,5 @@
 """The command lines of this process's ancestors: what started it, if the system shows it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Collection, Iterator

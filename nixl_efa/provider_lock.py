@@ -11,8 +11,6 @@ A synthesis puts the one that wins into the stack's folder, so that the folder b
 one too, take the same provider.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from pathlib import Path

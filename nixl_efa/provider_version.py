@@ -3,8 +3,6 @@
 Source of the syntax: Terraform's documentation, Version Constraints. OpenTofu has the same.
 """
 
-from __future__ import annotations
-
 import re
 from typing import NamedTuple
 

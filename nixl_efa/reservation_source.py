@@ -1,7 +1,5 @@
 """Where the reservation of nodes, and its zone, are read from. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nixl_efa.settings import Settings

@@ -3,8 +3,6 @@
 Read in a folder of its own that names the backend and nothing else: no synthesis, no provider, cdktf.out untouched.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

@@ -1,7 +1,5 @@
 """The synthesis of one stack by the cdktf (or cdktn) command line, for commands that run Terraform afterwards."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import tempfile

@@ -3,8 +3,6 @@
 The same program that the cdktf command line runs: TERRAFORM_BINARY_NAME chooses another (OpenTofu).
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """Moments and lengths of time in words."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 
 

@@ -6,8 +6,6 @@ Blocks"). That EC2 lists "capacity-block" among a type's usage classes does not 
 one: asked for trn2u.48xlarge, it answers "not supported for Capacity Blocks".
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 # The beginnings of the types that are parts of an UltraServer (EC2 user guide, ec2-ultraserver).

@@ -1,7 +1,5 @@
 """Takes the package index out of Pipfile.lock: which one is used is each machine's own choice."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

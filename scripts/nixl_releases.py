@@ -7,8 +7,6 @@ read: the highest symbol version of libfabric.so.1 (ELF, .gnu.version_r). The ha
 are those that the package index gives.
 """
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

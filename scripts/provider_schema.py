@@ -6,8 +6,6 @@ The provider itself is not needed. Its arguments and attributes are those of the
 from its schema; what is deprecated in it is read from Pulumi's package for AWS, which was generated from it, too.
 """
 
-from __future__ import annotations
-
 import ast
 import io
 import json

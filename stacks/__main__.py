@@ -1,7 +1,5 @@
 """The cdktf app of any other project: `"app": "python -m stacks"` in its cdktf.json, beside its environments/."""
 
-from __future__ import annotations
-
 import gc
 import os
 import sys

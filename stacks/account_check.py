@@ -3,8 +3,6 @@
 With check = "error", a FAIL stops synthesis through cdktf's validation; every other finding becomes a warning.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor

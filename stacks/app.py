@@ -1,7 +1,5 @@
 """The cdktf app of a run: a stack for every environment that its settings describe."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """The stack of one environment: the provider, the node pair, the backend of its state, and the outputs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import constructs_lib  # noqa: F401  (before cdktf is imported: see its docstring)

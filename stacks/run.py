@@ -1,7 +1,5 @@
 """A run of the cdktf app: one stack, nixl-efa-<name>, for each environments/<name>.toml of a project."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace

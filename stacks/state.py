@@ -1,7 +1,5 @@
 """Where a stack's Terraform state lives: on this machine, in S3 or in Terraform Cloud."""
 
-from __future__ import annotations
-
 from cdktf import (
     LocalBackend,
     S3Backend,

@@ -1,7 +1,5 @@
 """AWS clients of commands that run in the tests' own process."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import Any

@@ -1,7 +1,5 @@
 """For all tests: the bindings are loaded the fast way, and no test reads the machine's own settings or account."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Whether a command that a page prints can be right: its program, words and options are looked up, nothing is run."""
 
-from __future__ import annotations
-
 import importlib.util
 import io
 import re

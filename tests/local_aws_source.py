@@ -1,7 +1,5 @@
 """What the source of the local AWS says of AWS: its refusals, codes, limits and marks. Read, not imported."""
 
-from __future__ import annotations
-
 import ast
 import re
 from collections.abc import Iterator, Mapping

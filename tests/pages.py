@@ -1,7 +1,5 @@
 """A page as a list of blocks, so that its two languages can be compared with each other."""
 
-from __future__ import annotations
-
 import os
 import re
 from dataclasses import dataclass

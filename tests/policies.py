@@ -1,7 +1,5 @@
 """The local AWS under the policy that `nixl-efa policy` prints, and what of that policy was used."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What the pages print: their commands and snippets, and a user who types the commands on a local AWS."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import io

@@ -1,7 +1,5 @@
 """Recorded answers of AWS and of tools on EFA machines (tests/recorded), read for the tests."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

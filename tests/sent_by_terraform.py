@@ -4,8 +4,6 @@ into it of the `aws_launch_template`.
 tests/terraform/test_what_is_launched.py holds this against what the real provider sent.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """Synthesis for tests: from settings, given as a user gives them, to the parsed JSON of a stack."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

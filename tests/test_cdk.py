@@ -1,7 +1,5 @@
 """Which library the constructs are written with."""
 
-from __future__ import annotations
-
 import ast
 import json
 import os

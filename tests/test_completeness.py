@@ -1,7 +1,5 @@
 """What CONTRIBUTING.md says that a test catches, and no other test does."""
 
-from __future__ import annotations
-
 import ast
 import importlib
 import pkgutil

@@ -1,7 +1,5 @@
 """docs/containers.md: its script asks the real docker client for what EFA needs, and systemd accepts its unit."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Every command and snippet that a page prints: what can run is run on a local AWS, the rest is looked up."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

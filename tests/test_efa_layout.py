@@ -1,7 +1,5 @@
 """Where the interfaces go: every known type, made-up types against a search of all layouts, and a table."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from itertools import combinations

@@ -1,7 +1,5 @@
 """docs/facts.md against the source: what a row names is there, and what the local AWS answers is named by a row."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """docs/from-cdk.md: all of the AWS CDK design is in it, and what it says to write is there."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """jsii's Node.js process, started ahead of its time: it leaves nothing behind, and nothing else changes."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """Text in the width of a terminal: what breaks where, and what stays whole."""
 
-from __future__ import annotations
-
 import shlex
 
 import pytest

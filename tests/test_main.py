@@ -1,7 +1,5 @@
 """`python main.py` as a user runs it: what is printed where, what is written, how it ends."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

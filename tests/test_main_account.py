@@ -1,7 +1,5 @@
 """`check = "error"` or "warn": main.py looks at the account before it writes."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

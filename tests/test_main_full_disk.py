@@ -1,7 +1,5 @@
 """`python main.py` on a disk that is full: the folder is as it was, and the message is one line."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

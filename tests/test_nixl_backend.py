@@ -1,7 +1,5 @@
 """NIXL's backend by what a type's EFA can do, and that table against AWS's own page."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa import instance_types

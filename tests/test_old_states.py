@@ -1,7 +1,5 @@
 """States on this machine to which the settings no longer lead: a file of an environment is gone, a backend changed."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

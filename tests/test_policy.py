@@ -1,7 +1,5 @@
 """The printed policies: IAM's form and sizes, the names and tags of the environment, AWS's own reference of actions."""
 
-from __future__ import annotations
-
 import json
 import re
 from pathlib import Path

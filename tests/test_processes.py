@@ -1,7 +1,5 @@
 """The command line above a process: real processes, as /proc and as ps tell of them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Which version of the AWS provider a stack takes, and that its lock outlives cdktf.out."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

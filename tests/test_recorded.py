@@ -1,7 +1,5 @@
 """No recorded answer is forgotten: each is named by a test that reads it, and is in the table of its README."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The state of an environment: read through its backend by the real Terraform, and parsed."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

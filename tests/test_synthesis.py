@@ -1,7 +1,5 @@
 """One environment synthesized alone, by a cdktf that removes every stack that it does not make, as the real one."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -4,8 +4,6 @@ What a page says is not read here: words may be chosen freely. Whoever changes a
 with it; the message names the page and the line.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from pathlib import Path

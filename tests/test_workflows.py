@@ -1,7 +1,5 @@
 """The workflows of the platform that hosts this, and .ci/run, which they call."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What the nodes of a pair are told at their first boot, for tests of what they do with it."""
 
-from __future__ import annotations
-
 from nixl_efa.bootstrap import Bootstrap, PeerNode
 
 # The producer of a pair of p5.48xlarge: `replace` makes another one of it.

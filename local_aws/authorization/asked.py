@@ -4,8 +4,6 @@ The resources and keys of an action, and those that a request must have, come fr
 Reference; reference.json is an extract of it. The ids in a request show by their form what they name.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """How each service refuses what the caller's policy does not allow, in its own words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 

@@ -1,8 +1,6 @@
 """A policy that is set for every caller. Its form is checked when it is set, so that nothing has to be guessed
 later."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ Sources: EC2 API reference (GetAllowedImagesSettings, GetEbsDefaultKmsKeyId, ...
 user guide, security-vpc-bpa.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any

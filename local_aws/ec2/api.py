@@ -1,7 +1,5 @@
 """How every action of EC2 refuses, filters, pages and tags."""
 
-from __future__ import annotations
-
 import fnmatch
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """moto's EC2 backend, extended with what it lacks. One for each region."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """The actions for Capacity Blocks: offerings, purchase, describe."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace

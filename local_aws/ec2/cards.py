@@ -4,8 +4,6 @@ Sources: EC2 user guide, "Elastic Fabric Adapter" (efa.html, efa-acc-inst-types)
 (using-eni.html). AWS does not publish every message; where none was found, the text follows the guide.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -5,8 +5,6 @@ an API call "User initiated (time GMT)", a shutdown by the operating system "Use
 end of a Capacity Block and of a place in an interruptible reservation are not published.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """The actions for extending a Capacity Block. Source: EC2 user guide, capacity-blocks-extend."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """What EC2 says about instance types: moto's data, separately for each region."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import cache
 from typing import Any

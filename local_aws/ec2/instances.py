@@ -1,7 +1,5 @@
 """Instances that hold interfaces by network card and device. The class name is moto's: its serializer reads it."""
 
-from __future__ import annotations
-
 import copy
 from datetime import datetime, timedelta
 from time import monotonic

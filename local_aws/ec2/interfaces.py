@@ -3,8 +3,6 @@
 The names of the models are moto's: its serializer reads them.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -4,8 +4,6 @@ EC2 user guide, interruptible-capacity-reservations, capacity-owner-procedures, 
 actions CreateInterruptibleCapacityReservationAllocation and UpdateInterruptibleCapacityReservationAllocation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """RunInstances: the whole request is resolved and checked here, then moto makes the instances."""
 
-from __future__ import annotations
-
 import copy
 import re
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Codes: EC2 API reference, errors-overview. EC2 user guide: capacity-blocks-launch, ec2-capacity-blocks.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any

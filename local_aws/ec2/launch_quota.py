@@ -5,8 +5,6 @@ sharing, "Instance limits": a reservation counts against its owner's quota, whoe
 block doesn't count.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from local_aws import quotas

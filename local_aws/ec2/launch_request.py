@@ -5,8 +5,6 @@ Structures are merged member by member, block devices by device name, tags by re
 network interfaces in the request replaces the template's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

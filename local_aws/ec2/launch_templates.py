@@ -3,8 +3,6 @@
 The tags of the template itself are the current ones: moto always returns the first ones.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

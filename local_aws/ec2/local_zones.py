@@ -4,8 +4,6 @@ Sources: EC2 user guide, using-regions-availability-zones (opt-in; no default su
 border groups); botocore, DescribeAvailabilityZones; EC2 user guide, ec2-capacity-blocks (the zones that sell blocks).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """What state the machines of the local AWS should have, derived from the instances in EC2."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 from collections.abc import Iterator

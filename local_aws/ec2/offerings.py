@@ -7,8 +7,6 @@ log of AWS, for a search of 24 h, shows blocks of 24 h from 11:30, and of 19 h 1
 Which regions sell, and every fee, are invented. An offering has a fixed id here; each answer shows it under a new id.
 """
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

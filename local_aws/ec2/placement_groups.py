@@ -1,7 +1,5 @@
 """Placement groups: create, describe, delete. moto has none."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -4,8 +4,6 @@ Sources: EC2 user guide, ec2-capacity-blocks, capacity-blocks-view, capacity-blo
 the tags of a scheduled block: ParallelCluster, aws_resources.py (CapacityReservationInfo).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """The actions for Capacity Reservations: create, describe, modify, cancel."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """The EC2 service: moto's actions, with ours before them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from botocore.model import ListShape, Shape, StructureShape

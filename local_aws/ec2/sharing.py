@@ -3,8 +3,6 @@
 EC2 user guide, capacity-reservation-sharing; EC2 API, GetCapacityReservationUsage.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Spot: the request behind each instance that RunInstances launches, which moto does not make; prices and scores."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any

@@ -7,8 +7,6 @@ group, share all network nodes; the first and second block of a zone share the u
 fourth; all instances of a zone share the top layer.
 """
 
-from __future__ import annotations
-
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence

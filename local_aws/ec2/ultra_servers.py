@@ -5,8 +5,6 @@ Zone us-east-1-dfw-2a) and efa-acc-inst-types (the network cards); EKS user guid
 instances, arm64); Neuron documentation, trn2-arch (4 instances).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -4,8 +4,6 @@ Sources: tests/recorded/run_instances_errors/ebs-key-no-grant-after-launch; EC2 
 immediately" (Client.VolumeLimitExceeded); cloudfoundry/bosh-aws-cpi-release 46; KMS developer guide, key-state.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ AWS PrivateLink guide, manage-dns-names and vpc-endpoints-access. What lies behi
 name server of one's own is not known here, and counts as leading on.
 """
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from ipaddress import ip_address, ip_network

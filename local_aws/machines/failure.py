@@ -1,7 +1,5 @@
 """The error for "no machine can boot here", and a function that runs a program and raises it."""
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,8 +1,6 @@
 """Machines follow instances: each state of the local EC2 is applied in the background, so that no call waits for a
 boot."""
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

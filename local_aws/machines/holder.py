@@ -4,8 +4,6 @@ It ends when its standard input ends, so also when the local AWS was killed. As 
 end also ends every machine, with their mounts and networks.
 """
 
-from __future__ import annotations
-
 import signal
 import subprocess
 import sys

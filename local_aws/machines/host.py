@@ -1,7 +1,5 @@
 """What machines on this host can't have, whatever is planned for them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Literal
 

@@ -4,8 +4,6 @@ A socket stays in the network namespace in which it was created, whichever proce
 socket FD.
 """
 
-from __future__ import annotations
-
 import socket
 import sys
 

@@ -1,7 +1,5 @@
 """One machine: a writable copy of the root, started by systemd-nspawn, with cloud-init's seed of its instance."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """Processes by pid and start time: a pid alone may meanwhile belong to another program."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

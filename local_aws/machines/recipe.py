@@ -5,8 +5,6 @@ A root is a Debian 12 with what an EFA image has and can be had here: cloud-init
 no GPU, no driver.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import platform

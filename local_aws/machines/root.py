@@ -4,8 +4,6 @@ It is complete or does not exist: it is built under a lock in a neighbouring fol
 on this machine: only the program is unpacked from mmdebstrap's package, and apt's lists are in that folder, too.
 """
 
-from __future__ import annotations
-
 import fcntl
 import os
 import platform

@@ -5,8 +5,6 @@ and empty cgroups can be left. Their names have the pid and start time of their 
 removes them.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

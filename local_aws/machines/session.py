@@ -7,8 +7,6 @@ It takes the plugin's arguments (aws/aws-cli, awscli/customizations/sessionmanag
 region, "StartSession", the profile, the parameters as JSON, the endpoint. The last one leads to the local AWS.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import signal

@@ -3,8 +3,6 @@
 Usage: python to_port.py PORT. The agent of Systems Manager connects on a node in the same way. Started by session.py.
 """
 
-from __future__ import annotations
-
 import os
 import socket
 import sys

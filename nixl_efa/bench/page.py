@@ -3,8 +3,6 @@
 The plots are pictures; the table below them says the same in text, for screen readers too.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass

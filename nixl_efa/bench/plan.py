@@ -1,7 +1,5 @@
 """The table of a measurement: read, checked, and in the order that starts engines least often. Pure."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields

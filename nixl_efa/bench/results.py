@@ -1,7 +1,5 @@
 """The results of rows: whether one counts, and the folder in which each has a file. Pure but for that folder."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Iterable, Mapping

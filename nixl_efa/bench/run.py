@@ -1,7 +1,5 @@
 """A measurement on the nodes: engines for each layer, row after row, and the service of before at the end."""
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace

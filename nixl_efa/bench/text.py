@@ -1,7 +1,5 @@
 """The results as a table of text. Pure."""
 
-from __future__ import annotations
-
 from nixl_efa.bench.results import Result
 from nixl_efa.lines import Column
 from nixl_efa.service.measured import Percentiles

@@ -1,7 +1,5 @@
 """Results in MLflow: one run a row, each once. Needs the package mlflow or mlflow-skinny."""
 
-from __future__ import annotations
-
 import importlib.util
 import re
 from collections.abc import Iterable, Mapping

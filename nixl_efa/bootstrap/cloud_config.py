@@ -1,7 +1,5 @@
 """User data as a cloud-config document (cloud-init documentation, "Cloud config examples")."""
 
-from __future__ import annotations
-
 import base64
 import io
 import json

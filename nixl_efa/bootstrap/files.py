@@ -1,7 +1,5 @@
 """The files that a node gets at its first boot: what stands in each."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Iterable, Mapping

@@ -3,8 +3,6 @@
 It is not in the user data: a node that joins later would not be in that of the nodes before it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

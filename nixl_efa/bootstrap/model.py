@@ -1,7 +1,5 @@
 """The facts that a node's first boot is made from."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

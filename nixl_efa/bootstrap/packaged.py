@@ -1,7 +1,5 @@
 """A script of this project as it is on a node."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Of a service only the engines start so: no router runs before `nixl-efa serve start` has proven them.
 """
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

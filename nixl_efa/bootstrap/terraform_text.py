@@ -1,7 +1,5 @@
 """Text that goes through Terraform: what must be escaped, and what must be left as it is."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """What the user sees before a purchase, and what they agree to."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from datetime import timedelta

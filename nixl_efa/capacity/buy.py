@@ -5,8 +5,6 @@ at everything that matters, `show` and `agree` ask the user, `buy_once` buys, an
 it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta

@@ -1,8 +1,6 @@
 """The entries of `capacity` that don't say which nodes they take. They are filled from what EC2 shows of their
 reservations, and kept in a file beside the environment's own file; synthesis reads it."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ in parameters of the same names with "-next" at the end. Every region is searche
 is paid for in whichever region it is.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta

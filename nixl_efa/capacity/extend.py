@@ -1,7 +1,5 @@
 """Buying more time for a Capacity Block, exactly once. Its id stays the same."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta

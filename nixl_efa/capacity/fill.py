@@ -5,8 +5,6 @@ are placed in order into free places, first in the reservation that ends first: 
 Reservations that end later keep their free places for the nodes that lose theirs at that end.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -4,8 +4,6 @@ Sources, where no other is named: EC2 user guide, capacity-blocks-launch (what m
 and EC2 API reference, CapacityReservation (the states).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from datetime import datetime, timedelta

@@ -1,7 +1,5 @@
 """An entry of the journals: what is bought, for whom, and the state of the purchase."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime

@@ -14,8 +14,6 @@ If this stops at any step, the next command finds the entry. PREPARED was not bo
 its tag; a BOUGHT one is saved and reported. Until the entry is closed, nobody can buy for the environment.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 

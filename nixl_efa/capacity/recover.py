@@ -1,7 +1,5 @@
 """Settling purchases that were left open by this machine or another one. Nothing is ever bought here."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import timedelta

@@ -3,8 +3,6 @@
 Source: EC2 user guide, capacity-blocks-launch.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nixl_efa.capacity.reservation import Reservation

@@ -1,8 +1,6 @@
 """The offerings that searches on this machine have shown. AWS has no call that finds an offering by its id, so each is
 kept in a file with the question that it answered; a purchase asks that question again."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta

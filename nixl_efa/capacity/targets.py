@@ -1,7 +1,5 @@
 """The targets for which capacity is bought: an environment, or each of its reservations if it has several. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 

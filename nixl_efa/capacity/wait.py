@@ -1,7 +1,5 @@
 """Waiting until a reservation is in a state, or until an extension is paid."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TypeVar

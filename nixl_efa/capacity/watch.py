@@ -1,7 +1,5 @@
 """Waiting for an offer: repeats the same search until something fits. It never buys."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """What one question asks EC2 for: instances of a type, or UltraServers. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

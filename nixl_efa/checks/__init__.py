@@ -4,8 +4,6 @@ facts   what was seen (frozen values)       gather  boto3 clients -> facts, one 
 rules   facts -> findings, pure             runner  all questions in parallel, then the rules
 """
 
-from __future__ import annotations
-
 from nixl_efa.checks.runner import run
 
 __all__ = ["run"]

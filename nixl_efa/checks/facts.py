@@ -4,8 +4,6 @@ The gatherers fill these in; the rules read them. Every figure carries its unit 
 GiB, moments in UTC.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

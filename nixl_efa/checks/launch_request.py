@@ -1,7 +1,5 @@
 """The launch as one RunInstances request, for the dry run, and the AWS CLI call with the same request. Pure."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What this machine has: programs, their versions, and whether they fit together. Plain values only."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nixl_efa.state import STACKS_TERRAFORM, LeastTerraform

@@ -2,8 +2,6 @@
 
 Plain values."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 from typing import Literal

@@ -3,8 +3,6 @@
 The tag Name does not show this: two working copies, or two backends, can have the same names.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeVar

@@ -4,8 +4,6 @@ They are tested with IAM's simulation: a dry run of RunInstances does not show w
 passed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

@@ -6,8 +6,6 @@ family: one edition of the page has "All P5 ..." and "All P4, P3 and P2 ...", an
 code of the latter, and public tools disagree about P6.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass

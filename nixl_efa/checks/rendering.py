@@ -1,7 +1,5 @@
 """The findings as lines of text and as plain values for JSON. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any

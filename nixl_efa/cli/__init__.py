@@ -1,7 +1,5 @@
 """The command line `nixl-efa`: data on stdout, talk on stderr, exit code 2 for bad input, 1 for a failure."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

@@ -4,8 +4,6 @@ A help page that imports boto3, rich and moto to print a dozen lines would take 
 each command's help line and the place where it is defined; `Deferred` stands for it until somebody runs it.
 """
 
-from __future__ import annotations
-
 import importlib
 from dataclasses import dataclass
 from pathlib import Path

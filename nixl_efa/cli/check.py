@@ -1,7 +1,5 @@
 """`nixl-efa check`: the look before the launch."""
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

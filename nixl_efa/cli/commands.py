@@ -4,8 +4,6 @@ A message says `nixl-efa capacity wait cr-...`. The shell does not know the valu
 settings (project, profile, region). Every text that is printed comes through here.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex

@@ -1,7 +1,5 @@
 """`nixl-efa doctor`: what this machine and account have and lack."""
 
-from __future__ import annotations
-
 import os
 from dataclasses import replace
 from typing import Annotated

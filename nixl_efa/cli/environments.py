@@ -1,7 +1,5 @@
 """The environments' settings for the command line, from the same sources as at synthesis."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`nixl-efa init`: an environment's first file."""
 
-from __future__ import annotations
-
 import os
 import sys
 from typing import Annotated, get_args

@@ -1,7 +1,5 @@
 """`nixl-efa instance-types`: what EC2 says about instance types, and reading it from EC2 again."""
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterable, Set

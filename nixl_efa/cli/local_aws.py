@@ -1,7 +1,5 @@
 """`nixl-efa local-aws`: the local AWS's own command, with its own options."""
 
-from __future__ import annotations
-
 import typer
 
 from nixl_efa.rehearse import local_aws

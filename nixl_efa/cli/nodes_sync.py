@@ -1,7 +1,5 @@
 """`nixl-efa nodes sync`: today's files onto the nodes that run."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated, Any
 

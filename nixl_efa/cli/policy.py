@@ -1,7 +1,5 @@
 """`nixl-efa policy`: the least permissions, to be given to whoever runs the commands."""
 
-from __future__ import annotations
-
 import json
 import os
 from typing import Annotated

@@ -1,7 +1,5 @@
 """How far a copy is: bytes, rate and time left, in one line on a terminal, else a line each some seconds."""
 
-from __future__ import annotations
-
 import sys
 import time
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Which project a command is about: a folder with cdktf.json and environments/, named by --project or found."""
 
-from __future__ import annotations
-
 import os
 from contextvars import ContextVar
 from pathlib import Path

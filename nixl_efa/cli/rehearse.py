@@ -1,7 +1,5 @@
 """`nixl-efa rehearse`: the main job from the purchase to the end, on a local AWS."""
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """What a user must agree to before a plan is applied. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from nixl_efa.deploy.plan import Plan

@@ -1,7 +1,5 @@
 """Why a plan replaces a node, or what it changes on one, named by the settings whose values changed. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """How a deployment ends: its exit code, and all of it as plain values. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from enum import Enum

@@ -4,8 +4,6 @@ The plan is Terraform's JSON (its documentation, JSON output format, plan repres
 `resource_changes`, the `change` (actions, before, after, after_unknown, replace_paths) and the `action_reason`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum

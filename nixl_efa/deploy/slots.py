@@ -4,8 +4,6 @@
 guide, capacity-blocks-launch).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import timedelta
 

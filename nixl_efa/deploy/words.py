@@ -1,7 +1,5 @@
 """A plan in words: what happens to each node and why, in which capacity it runs, and what happens to the rest. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 

@@ -6,8 +6,6 @@ validators of aws-parallelcluster 3.16.1; dstack documentation, concepts/fleets,
 What an engine's file can't hold is in comments at its head.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ The facts are data that EC2 gave (`data_source` says when), held in this package
 importing it reads no file.
 """
 
-from __future__ import annotations
-
 from nixl_efa.instance_types.data import (
     DataSource,
     all_types,

@@ -10,8 +10,6 @@ DOCUMENTED_FILE, of the same form, holds types that are in no recorded answer of
 Once EC2's answer is in the data file, that counts.
 """
 
-from __future__ import annotations
-
 import json
 import os.path
 from collections.abc import Iterable, Mapping, Sequence

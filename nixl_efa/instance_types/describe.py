@@ -3,8 +3,6 @@
 Field names: EC2 API reference, DescribeInstanceTypes and InstanceTypeInfo.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import replace

@@ -3,8 +3,6 @@
 Every value comes from EC2's DescribeInstanceTypes; nothing is derived from a type's name.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 CAPACITY_BLOCK = "capacity-block"

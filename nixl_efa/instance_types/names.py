@@ -1,7 +1,5 @@
 """Names of instance types: their form, and the known names nearest to one that isn't known."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 

@@ -3,8 +3,6 @@
 Every size of a family is alike, save those that have a row of their own.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 _PAGE = "EC2 user guide, efa.html, Supported instance types"

@@ -1,7 +1,5 @@
 """Whether an instance type will do for a pair that is joined by EFA: findings, as text for the user."""
 
-from __future__ import annotations
-
 from nixl_efa.findings import Finding, Level
 from nixl_efa.instance_types.data import all_types, data_source, find
 from nixl_efa.instance_types.model import InstanceType

@@ -8,8 +8,6 @@ stand one step higher from 32 vCPUs on. Types that run no models (no accelerator
 Trn has at least the 512 that AWS asks for.
 """
 
-from __future__ import annotations
-
 from nixl_efa.findings import Finding, Level
 from nixl_efa.instance_types.data import find
 from nixl_efa.instance_types.model import InstanceType

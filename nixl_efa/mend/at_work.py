@@ -1,7 +1,5 @@
 """Which Terraform processes on this machine work on a state: they may be building, and the lock is then theirs."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from collections.abc import Iterator

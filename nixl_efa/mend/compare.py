@@ -1,7 +1,5 @@
 """Compares a stack's state with the instances in EC2: each difference, and what to do about it. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime

@@ -4,8 +4,6 @@ of the running nodes, so that a newer image or another first subnet does not rep
 Terraform can't import a `terraform_data` with its value, but accepts it in a pushed state.
 """
 
-from __future__ import annotations
-
 import re
 import uuid
 from collections.abc import Collection, Iterator, Mapping, Sequence

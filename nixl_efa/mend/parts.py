@@ -3,8 +3,6 @@
 They are recognized by what would make Terraform's create call fail: a name, a tag, or a link to the node. Pure.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What nixlbench and fi_pingpong print, read into rates and latencies. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ node's reservation and the clock. AWS documents no code for instances that EC2 t
 Block, nor for those whose interruptible reservation is taken back. Both are inferred, and the message says so.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from datetime import datetime
 

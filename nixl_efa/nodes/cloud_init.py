@@ -3,8 +3,6 @@
 The formats are from real output: cloud-init 18 to 25, long and JSON (tests/recorded/cloud_init).
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

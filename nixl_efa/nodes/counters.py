@@ -7,8 +7,6 @@ is the larger of the two: their sum would count a byte twice.
 EFA traffic bypasses the kernel: bytes on the IP interfaces can mean that a transfer fell back to TCP.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

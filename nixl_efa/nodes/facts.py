@@ -1,7 +1,5 @@
 """What is known about one node, and what was planned for it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

@@ -4,8 +4,6 @@ A node gets them at its first boot (nixl_efa.bootstrap). On a running node, only
 after a change of settings or release.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import shlex

@@ -5,8 +5,6 @@ provider=efa". The backend LIBFABRIC can also run over tcp, so its name proves n
 (tests/recorded/nixl).
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

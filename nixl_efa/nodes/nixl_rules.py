@@ -1,7 +1,5 @@
 """verify's check of NIXL on a node: the backend that the probe created, and what to do if it created none. Pure."""
 
-from __future__ import annotations
-
 import re
 
 from nixl_efa import nixl_releases

@@ -1,7 +1,5 @@
 """The stack's outputs: the nodes in Terraform's state."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Checks of several nodes together: they know each other, and run the same software. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 

@@ -4,8 +4,6 @@ The formats are from real output (tests/recorded): libfabric 1.11 to 2.4, nvidia
 to 2.34, NIXL 0.7 to 1.5. The output of cloud-init is parsed in cloud_init.py.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

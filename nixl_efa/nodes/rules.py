@@ -1,7 +1,5 @@
 """Compares a node's facts with the plan. Pure: facts in, findings out, one for each subject."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The output format of the node scripts: a section for each command, with its output and exit code."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass

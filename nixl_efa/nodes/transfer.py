@@ -1,7 +1,5 @@
 """Transfers from producers to consumers: on which links, with which tool, and the results from the outputs. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

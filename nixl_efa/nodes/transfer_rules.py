@@ -1,7 +1,5 @@
 """What the results of the transfers mean: did they work, did they use EFA, are they fast enough. Pure."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

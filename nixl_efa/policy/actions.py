@@ -3,8 +3,6 @@
 Which resources and condition keys an action has is said by the Service Authorization Reference.
 """
 
-from __future__ import annotations
-
 from nixl_efa.policy.model import COMMANDS, INCLUDED, Command, On, Row
 
 # All that looks nodes up in the state.

@@ -1,7 +1,5 @@
 """A policy document: the rows of the table, narrowed to an environment's names, tags, region and account. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """What the table of permissions is made of. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal, get_args

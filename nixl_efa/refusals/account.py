@@ -1,7 +1,5 @@
 """Refusals that are about the account, its credentials, or AWS itself. EC2 API reference, errors-overview."""
 
-from __future__ import annotations
-
 from nixl_efa.refusals.model import THROTTLING, Advice
 
 _WHO = "`aws sts get-caller-identity` shows who you are."

@@ -1,7 +1,5 @@
 """The advice for a refusal. Pure."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from fnmatch import fnmatchcase

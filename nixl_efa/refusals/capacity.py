@@ -5,8 +5,6 @@ error, HTTP 500: every SDK repeats the call before it reports the error (ray 490
 provider repeats it for up to 50 minutes).
 """
 
-from __future__ import annotations
-
 from nixl_efa.refusals.model import Advice, Asked
 
 # terraform-provider-aws 43193, 49863.

@@ -6,8 +6,6 @@ messages say "due to an explicit deny in a Service Control Policy". Where severa
 EC2 often names none, and gives an encoded message (STS API reference, DecodeAuthorizationMessage).
 """
 
-from __future__ import annotations
-
 import re
 
 from nixl_efa.refusals.model import Advice, Refusal

@@ -1,7 +1,5 @@
 """A refusal, what was asked for, and a piece of advice. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

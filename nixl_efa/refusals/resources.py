@@ -3,8 +3,6 @@
 EC2 API reference, errors-overview; IAM, S3 and Systems Manager API references.
 """
 
-from __future__ import annotations
-
 from nixl_efa.refusals.model import Advice
 
 _TYPES_DATA = "Refresh the types' data (`nixl-efa instance-types refresh`)."

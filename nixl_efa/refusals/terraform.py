@@ -7,8 +7,6 @@ Terraform breaks long lines at blanks, and draws a frame and colors. An error th
 its text: the last "operation error" is AWS's answer.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The table of docs/facts.md: each behaviour of AWS, Terraform, EFA and NIXL that the code depends on, a row each."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path

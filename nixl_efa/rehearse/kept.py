@@ -1,8 +1,6 @@
 """A kept rehearsal: the file that sets up another shell for it, whatever variables that shell has, and what a user can
 look at there."""
 
-from __future__ import annotations
-
 import os
 import shlex
 import shutil

@@ -1,8 +1,6 @@
 """Decides the steps of a rehearsal with several nodes: the settings, and whether a deployment did exactly what its step
 is for. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Collection, Iterable

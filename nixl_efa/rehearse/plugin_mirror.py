@@ -4,8 +4,6 @@ Only for such a machine: where TF_CLI_CONFIG_FILE names a file that exists, or n
 defaults (its configuration file, its registry).
 """
 
-from __future__ import annotations
-
 import os
 import time
 from collections.abc import Iterator, Mapping

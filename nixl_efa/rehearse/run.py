@@ -1,7 +1,5 @@
 """The rehearsal itself: its steps, each with the tool that a user will use."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

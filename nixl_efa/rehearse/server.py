@@ -1,7 +1,5 @@
 """The local AWS of a rehearsal: a separate process, so that it can be left running."""
 
-from __future__ import annotations
-
 import os
 import socket
 import subprocess

@@ -5,8 +5,6 @@ invented: rates, and the proof that the bytes went over EFA, would look like a m
 passes; without that option it says that there is nothing to measure on.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable
 from typing import Protocol

@@ -1,7 +1,5 @@
 """The programs that a rehearsal runs; they are searched before anything is started."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The folder of a rehearsal: it is separate from the state, the journal and the account of a real deployment."""
 
-from __future__ import annotations
-
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 `load` reads everything and raises nothing: it returns faults as findings.
 """
 
-from __future__ import annotations
-
 from nixl_efa.settings.backend import Backend, CloudBackend, LocalBackend, S3Backend
 from nixl_efa.settings.context import app_context
 from nixl_efa.settings.credentials import AssumeRole

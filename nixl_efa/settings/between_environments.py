@@ -1,8 +1,6 @@
 """Rules between environments: no two may keep their Terraform state in the same place or share names in AWS, and saving
 a reservation for one must not change what another one reads."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 
 from nixl_efa.findings import Finding

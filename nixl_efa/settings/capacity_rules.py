@@ -5,8 +5,6 @@ market type and the reservation go together), cr-cpg (a reservation for a placem
 EC2 API reference: InstanceMarketOptionsRequest (one market type, so Spot or a block).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nixl_efa import instance_types

@@ -4,8 +4,6 @@ cdktf-cli 0.21 and cdktn-cli 0.24 do not have this option, accept unknown option
 without their own arguments. So the app reads the command line that started it (nixl_efa.processes).
 """
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Collection, Iterator, Sequence
 

@@ -1,8 +1,6 @@
 """cdktf's context and the settings in it: those at its top level are for every environment, those under a name for that
 environment."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

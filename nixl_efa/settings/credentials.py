@@ -1,7 +1,5 @@
 """The identity with which both Terraform and the command line call AWS: a profile, and a role that it assumes."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints

@@ -1,7 +1,5 @@
 """The environments' files: which exist, which are chosen, and what they hold."""
 
-from __future__ import annotations
-
 import json
 import re
 import tomllib

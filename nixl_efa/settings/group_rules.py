@@ -3,8 +3,6 @@
 Sources: EC2 user guide, efa (which types talk EFA to which), ec2-capacity-reservations (a reservation is of one type).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from nixl_efa.findings import Finding, listed

@@ -1,7 +1,5 @@
 """All sources together: every environment of a run, and all faults in them at the same time."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

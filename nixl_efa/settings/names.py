@@ -1,7 +1,5 @@
 """The names of settings in each source, the names of regions, and the valid name that is nearest to a wrong one."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 VARIABLE_PREFIX = "NIXL_EFA_"

@@ -6,8 +6,6 @@ of their own instead of the environment's.
                                                                                  consumers = 2
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any

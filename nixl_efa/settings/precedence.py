@@ -1,7 +1,5 @@
 """Which of the given values is used: that of the highest source; of two alternative settings, only one."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 

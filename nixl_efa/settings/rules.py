@@ -1,7 +1,5 @@
 """Rules between an environment's settings, and between these and its instance type."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv4Network

@@ -1,7 +1,5 @@
 """The table `service`: a model to serve, its engine and its flags."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict
 
 from nixl_efa.service.engines import DEFAULT, ENGINES

@@ -1,7 +1,5 @@
 """Rules for the table `service`. What may be served is judged as for `nixl-efa serve start`."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Where a value came from: the kind of source and its rank; and the text for the value and its source in messages."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

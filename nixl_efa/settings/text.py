@@ -1,7 +1,5 @@
 """Text from a variable or the context, read as the type that its setting has."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable

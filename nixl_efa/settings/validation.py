@@ -1,7 +1,5 @@
 """The model's errors about the values: one fault for each value that it refuses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import get_args
 

@@ -4,8 +4,6 @@ Nothing here reads a second setting (see `rules`), and no valid value can contai
 Terraform would expand.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Hashable
 from dataclasses import dataclass

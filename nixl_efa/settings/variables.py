@@ -1,7 +1,5 @@
 """Settings from environment variables: NIXL_EFA_<SETTING> and NIXL_EFA_<ENVIRONMENT>_<SETTING>."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 

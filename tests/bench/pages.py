@@ -1,7 +1,5 @@
 """Results for tests of their page, made of what was recorded."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import product

@@ -1,7 +1,5 @@
 """`nixl-efa bench` as a user runs it: what it asks, prints, writes and exits with. The nodes only pretend."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

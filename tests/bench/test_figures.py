@@ -1,7 +1,5 @@
 """What a run of vLLM's load tool has measured, by its own words, and whether it counts."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

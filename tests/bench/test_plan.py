@@ -1,7 +1,5 @@
 """The table of a measurement: what it says, what is wrong with it, and in which order its rows are measured."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import timedelta
 

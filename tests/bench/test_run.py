@@ -1,7 +1,5 @@
 """A measurement from its first row to the service that is put back; something else goes wrong at each step."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 

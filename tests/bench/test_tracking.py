@@ -1,7 +1,5 @@
 """Results in a real MLflow, with its files in a folder: what a run holds, and that a row is logged once."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

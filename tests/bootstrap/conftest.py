@@ -1,7 +1,5 @@
 """Helpers for the tests of user data: facts, a stand-in of a node's root, cloud-init's own schema check."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

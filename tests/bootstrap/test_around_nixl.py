@@ -1,7 +1,5 @@
 """What a node's files do beside NIXL: automatic upgrades, and login shells."""
 
-from __future__ import annotations
-
 import re
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """The boot report, run against stand-ins of the node's commands and devices."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

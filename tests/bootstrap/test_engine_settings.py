@@ -1,7 +1,5 @@
 """What /etc/nixl-efa/env tells vLLM, SGLang and TensorRT-LLM, held to what these read by their own source."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Who is in the environment: the object that Terraform writes, and nodes that read it. The AWS CLI is a stand-in."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """The scripts beside the boot report: what is settled on the node, NIXL's installation and its probe."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

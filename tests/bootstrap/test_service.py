@@ -1,7 +1,5 @@
 """What a node gets to start its engine when it boots, and what start-service does with it."""
 
-from __future__ import annotations
-
 import base64
 import gzip
 import io

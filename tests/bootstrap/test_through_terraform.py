@@ -1,7 +1,5 @@
 """Real Terraform makes of the user data what cloud-init should get."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The user data document: valid, small, escaped, and the same every time."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

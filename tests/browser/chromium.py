@@ -4,8 +4,6 @@ Nothing is installed on this machine: apt downloads what the machine lacks for i
 its lists lie in the same folder. What is in the cache is whole or not there: built under a lock beside, and renamed.
 """
 
-from __future__ import annotations
-
 import fcntl
 import platform
 import shutil

@@ -1,7 +1,5 @@
 """Many runs, and what is said when one of them finds something. SEED=: the first seed. RUNS=: how many in all."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections import Counter

@@ -1,7 +1,5 @@
 """What must never be found in a history about the parameters, the lock, the journals and the files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 

@@ -4,8 +4,6 @@ A call passes three points at which its command may end: before it is sent, unde
 was under way when the command ended still arrives at AWS, up to two minutes later.
 """
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping

@@ -3,8 +3,6 @@
 Patched at the level of os, so that it holds for whatever the product writes, however it does it.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 from collections.abc import Callable, Iterator

@@ -3,8 +3,6 @@
 Written from the EC2 API reference, the user guide (capacity-blocks-*) and botocore's model.
 """
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What the checks are given: the history, what AWS has, and what the journals and parameters hold at the end."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

@@ -3,8 +3,6 @@
 The record is the driver's own. Nothing in it is asked of the product.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 from tests.campaign.schedule import moment

@@ -1,7 +1,5 @@
 """What a run is about, drawn from its seed: who types what, on which machine, when, and what goes wrong."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass, field, replace
 

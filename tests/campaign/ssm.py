@@ -1,7 +1,5 @@
 """Parameter Store, from the SSM API reference: versions, the history, ten a page, one conditional write."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

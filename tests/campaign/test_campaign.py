@@ -1,7 +1,5 @@
 """The campaign, in parts that several cores play at once."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.campaign.campaign import PARTS, check, part

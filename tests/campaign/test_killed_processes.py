@@ -2,8 +2,6 @@
 is told to somebody and saved, and nothing is bought twice.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import random

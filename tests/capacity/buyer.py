@@ -1,7 +1,5 @@
 """A person with a machine who runs `nixl-efa capacity buy` against an AWS in memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field

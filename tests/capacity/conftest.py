@@ -1,7 +1,5 @@
 """An AWS in memory and a buyer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

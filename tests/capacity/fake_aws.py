@@ -5,8 +5,6 @@ Before and after the effect of each call, and around each write of the journal, 
 happens: an error, a lost answer, a killed process, or another buyer who is quicker.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """Errors of boto3 and AWS as one line that says what to do."""
 
-from __future__ import annotations
-
 import threading
 from typing import Any, cast
 

@@ -1,7 +1,5 @@
 """Whatever goes wrong and wherever: a command buys at most once, and what is bought is known."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import tempfile

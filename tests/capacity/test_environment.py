@@ -1,7 +1,5 @@
 """What an environment has, as what a purchase is kept for it, and who uses which reservation."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal

@@ -1,7 +1,5 @@
 """What is written durably is on disk before the call returns, readable by its owner only."""
 
-from __future__ import annotations
-
 import os
 import stat
 from pathlib import Path

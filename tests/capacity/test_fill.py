@@ -1,7 +1,5 @@
 """Which node goes into which reservation, where the entries of capacity leave it open."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from typing import Any
 

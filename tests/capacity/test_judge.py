@@ -1,7 +1,5 @@
 """One reservation, one judge: every state of EC2, what AWS and others recorded, and each difference from a launch."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any

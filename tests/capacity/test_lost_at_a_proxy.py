@@ -1,7 +1,5 @@
 """A proxy that takes the purchase and then closes the connection: it may have been made."""
 
-from __future__ import annotations
-
 import socket
 import threading
 

@@ -1,7 +1,5 @@
 """Whoever judges a reservation says the same of it: check (and so deploy), and status (and so verify)."""
 
-from __future__ import annotations
-
 import ast
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Parameter Store has no compare-and-swap; nothing of somebody else's is overwritten all the same."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import pytest

@@ -1,7 +1,5 @@
 """What a block costs with its extensions: what was paid, and what is still to be paid."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any

@@ -1,7 +1,5 @@
 """Lengths, counts and types that AWS sells, windows of time, prices, and the API's oddities."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal

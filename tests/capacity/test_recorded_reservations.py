@@ -1,7 +1,5 @@
 """What AWS and others recorded of reservations (tests/recorded), through the parser and the judge."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime

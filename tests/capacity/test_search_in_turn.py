@@ -1,7 +1,5 @@
 """Many lengths: some at a time, none where a type is not sold, none more where a region does not answer."""
 
-from __future__ import annotations
-
 import threading
 import time
 from datetime import UTC, datetime, timedelta

@@ -1,7 +1,5 @@
 """For what capacity is bought and kept, where an environment has several reservations."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

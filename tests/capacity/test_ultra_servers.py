@@ -1,7 +1,5 @@
 """UltraServers: one purchase, several reservations, none of which is lost; searched by their own name."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Patience with throttling, asking side by side, waiting for a state, and looking for a purchase."""
 
-from __future__ import annotations
-
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """`search --watch`: until something fits, later and later where AWS asks for it, never for nothing."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """A project's folder beside the local AWS."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,8 +1,6 @@
 """A project whose cdktf and Terraform are stand-ins that note how they were run; the plans are those that the real ones
 made."""
 
-from __future__ import annotations
-
 import io
 import json
 import sys

@@ -1,7 +1,5 @@
 """Two launches, into a Capacity Block and On-Demand, and all that is seen when they would work."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Network

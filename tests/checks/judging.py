@@ -1,7 +1,5 @@
 """One row of a table of rules: what is changed in a world in order, and the one finding that it must give."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """A project's folder beside the local AWS, with stand-ins of the programs that a deployment runs."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The commands to look by hand: the AWS CLI takes them as they are."""
 
-from __future__ import annotations
-
 import itertools
 import shlex
 from dataclasses import replace

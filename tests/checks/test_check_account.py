@@ -1,7 +1,5 @@
 """What the account sets and allows: the key and the quota of volumes, Allowed AMIs, permissions, the role of Spot."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

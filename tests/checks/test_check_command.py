@@ -1,7 +1,5 @@
 """`nixl-efa check` against the local AWS, as a user runs it."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 from pathlib import Path

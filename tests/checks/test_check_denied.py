@@ -1,7 +1,5 @@
 """`nixl-efa check` without a permission to look: the check is skipped, and the permission named."""
 
-from __future__ import annotations
-
 import boto3
 import pytest
 

@@ -1,7 +1,5 @@
 """What EC2 sends, and what is made of it."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from datetime import UTC, datetime

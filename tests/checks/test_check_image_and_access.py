@@ -1,7 +1,5 @@
 """The image, the key pair, and the answers of the dry run."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import subprocess

@@ -1,7 +1,5 @@
 """A deep-learning image is older than the EFA installer that the pinned NIXL needs."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The image's system, where its Python is too old for NIXL's wheels."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

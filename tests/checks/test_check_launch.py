@@ -1,7 +1,5 @@
 """The launch that the settings describe, and the dry run that asks EC2 for it."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The programs of this machine that a deployment needs, each with its fault: its level and its words."""
 
-from __future__ import annotations
-
 import os
 import shutil
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """What is this stack's own, and names that others have: by the state and a tag of its alone, never by a name."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """VPC, subnet, addresses, the way out, Elastic IPs and a given security group."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether the nodes that run are as the settings say."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How near an environment's reservations are to each other, before anything is launched."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

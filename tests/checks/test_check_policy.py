@@ -1,7 +1,5 @@
 """`nixl-efa check` under the policy that `nixl-efa policy check` prints: enough, and nothing more."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

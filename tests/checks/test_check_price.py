@@ -1,7 +1,5 @@
 """The price of an hour: told, or a SKIP with the reason; never a reason to stop."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from decimal import Decimal

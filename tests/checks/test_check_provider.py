@@ -1,7 +1,5 @@
 """The provider and the Terraform of the next run, against what wrote the state."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The quotas of vCPUs: AWS's own lists, what counts against them, and what is not known."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The reservation: is it there, is it one for this launch, has it room and time."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any

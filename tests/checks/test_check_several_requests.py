@@ -1,7 +1,5 @@
 """An environment of several requests to EC2: what is found for all is said once, what for one names its nodes."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping

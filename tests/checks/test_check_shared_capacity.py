@@ -1,7 +1,5 @@
 """`nixl-efa check` on reservations, quotas and VPCs that the dry run and the rule must agree about."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,8 +1,6 @@
 """How long a check takes: as long as three calls in turn. Shown without a clock: a call is held back until every
 call of its round has been made, so a check that made them one after the other would never end."""
 
-from __future__ import annotations
-
 import threading
 from collections import Counter
 from typing import Any

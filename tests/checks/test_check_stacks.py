@@ -1,7 +1,5 @@
 """Nodes that run for an environment whose file the project does not have."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

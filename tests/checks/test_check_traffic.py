@@ -1,7 +1,5 @@
 """What is in the way out although a route leads there: gateway, network ACL, Block Public Access, endpoints."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from ipaddress import IPv4Network

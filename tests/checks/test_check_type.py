@@ -1,7 +1,5 @@
 """The instance type and its placement."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How `nixl-efa deploy` ends: exit codes, the document, what is said of what runs; the wait for the boot; Ctrl-C."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """What the dry run does with an answer that may pass, and with one that does not."""
 
-from __future__ import annotations
-
 import pytest
 
 from local_aws import LocalAws

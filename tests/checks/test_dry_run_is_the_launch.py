@@ -4,8 +4,6 @@ What the stack launches is read from its Terraform JSON; tests/terraform/test_wh
 provider, that this reading is right.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

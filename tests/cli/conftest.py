@@ -1,8 +1,6 @@
 """The command line against the local AWS: in this process for most, as a process of its own where it is
 killed."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -1,7 +1,5 @@
 """Every table, finding and message in a terminal of 80 columns, and in a pipe."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

@@ -1,7 +1,5 @@
 """As whom a command calls AWS: as the Terraform of its environment does."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`capacity buy`: what it asks, what stops it, and what it leaves behind."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from unittest.mock import patch
 

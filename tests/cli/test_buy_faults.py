@@ -1,8 +1,6 @@
 """`capacity buy` when answers are lost, the process is killed, or somebody else buys: one reservation, and
 known."""
 
-from __future__ import annotations
-
 import json
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """The capacity commands under the policy that `nixl-efa policy capacity` prints: enough, and nothing more."""
 
-from __future__ import annotations
-
 import json
 from datetime import timedelta
 

@@ -1,7 +1,5 @@
 """A command in what is printed is completed with what the user's shell does not know."""
 
-from __future__ import annotations
-
 from contextvars import copy_context
 from pathlib import Path
 

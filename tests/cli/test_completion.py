@@ -1,7 +1,5 @@
 """The tab key in bash, zsh and fish: what `nixl-efa --install-completion` installs, in the real shells."""
 
-from __future__ import annotations
-
 import os
 import pty
 import re

@@ -1,7 +1,5 @@
 """What `nixl-efa copy` says when it does not come to its end, whoever stopped it."""
 
-from __future__ import annotations
-
 from types import SimpleNamespace
 from typing import Any
 

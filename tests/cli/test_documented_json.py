@@ -1,7 +1,5 @@
 """The JSON forms are those that docs/capacity.md describes, member by member."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

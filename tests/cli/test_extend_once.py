@@ -1,7 +1,5 @@
 """`capacity extend` again after a kill, and while somebody else extends the block."""
 
-from __future__ import annotations
-
 import json
 import time
 from datetime import timedelta

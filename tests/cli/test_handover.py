@@ -1,7 +1,5 @@
 """`capacity save` and `load`: what an environment launches into, by Parameter Store."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

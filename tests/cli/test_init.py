@@ -1,7 +1,5 @@
 """`nixl-efa init`: what it writes is right, can be synthesized, and nothing that was there changes."""
 
-from __future__ import annotations
-
 import json
 import os
 import pty

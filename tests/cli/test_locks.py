@@ -1,7 +1,5 @@
 """The lock in Parameter Store: who left it behind, and who may remove it."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An answer that is none of AWS's, or none at all, is never taken for "there is none"."""
 
-from __future__ import annotations
-
 import itertools
 from pathlib import Path
 from typing import Literal

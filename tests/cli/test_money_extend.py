@@ -1,7 +1,5 @@
 """An extension counts only when it is paid: what is said of it from its purchase on."""
 
-from __future__ import annotations
-
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any

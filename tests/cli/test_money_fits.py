@@ -1,7 +1,5 @@
 """What fits is bought, for whom it was meant, with everything on the table before the fee."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import timedelta

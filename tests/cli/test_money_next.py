@@ -1,7 +1,5 @@
 """A block that follows a living one is kept as the next: nothing is destroyed for it before it can be used."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import datetime, timedelta

@@ -1,8 +1,6 @@
 """Bought once, and never lost: whoever is killed, whichever machine, folder or region somebody buys from, and whatever
 answers in AWS's place."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import signal

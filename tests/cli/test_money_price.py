@@ -1,7 +1,5 @@
 """What is offered, at which price, and what a person has typed: nothing is bought on a guess."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Times, amounts and questions as the command line shows them."""
 
-from __future__ import annotations
-
 import io
 import time
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Which project a command is about: --project, else the nearest folder with cdktf.json and environments/."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """`capacity list`, `show`, `wait`, `extend` and `cancel`."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path

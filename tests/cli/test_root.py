@@ -1,7 +1,5 @@
 """The root of the command line: its help imports nothing, and every failure is one line."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

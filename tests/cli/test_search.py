@@ -1,8 +1,6 @@
 """`capacity search`: every region and page, nothing twice, one bad region named, what AWS does not sell
 refused."""
 
-from __future__ import annotations
-
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 

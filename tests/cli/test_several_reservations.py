@@ -1,7 +1,5 @@
 """Capacity of an environment with several reservations: each is bought and kept by itself, and nodes go into them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

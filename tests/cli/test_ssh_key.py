@@ -1,7 +1,5 @@
 """The key of `nixl-efa ssh-config`: made once, and what is public of it again where that file is gone."""
 
-from __future__ import annotations
-
 import shutil
 from pathlib import Path
 

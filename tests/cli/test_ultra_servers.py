@@ -1,7 +1,5 @@
 """UltraServers at the command line, against the local AWS: one purchase, several reservations, one environment."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from pathlib import Path
 from typing import Any

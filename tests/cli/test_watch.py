@@ -1,7 +1,5 @@
 """`capacity search --watch` on the local AWS, and what searches leave for the calendar."""
 
-from __future__ import annotations
-
 import json
 import signal
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Elastic IPs of the zone's network border group."""
 
-from __future__ import annotations
-
 import re
 
 import pytest

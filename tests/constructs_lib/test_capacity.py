@@ -1,7 +1,5 @@
 """Where the instances come from, and what must not stand beside it."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

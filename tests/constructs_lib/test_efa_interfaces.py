@@ -1,7 +1,5 @@
 """Interfaces of the launch: which card and device, which type, who makes them, their tags."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa import instance_types

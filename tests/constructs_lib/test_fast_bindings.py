@@ -1,7 +1,5 @@
 """The fast way to the bindings: the same JSON as the documented import, in any order, and a way back."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """Which image the nodes start from."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa import instance_types

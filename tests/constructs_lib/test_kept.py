@@ -1,7 +1,5 @@
 """What is kept of a pair: protected nodes, the results in its bucket, and the volume that the settings leave open."""
 
-from __future__ import annotations
-
 import pytest
 
 from tests.synthesis import resources, synthesize

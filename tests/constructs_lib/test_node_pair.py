@@ -1,7 +1,5 @@
 """The pair as a construct of a user's own stack."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

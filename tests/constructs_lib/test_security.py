@@ -1,7 +1,5 @@
 """Who may talk to the nodes, what the nodes may do, and how their data is kept."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

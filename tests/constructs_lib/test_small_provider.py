@@ -1,7 +1,5 @@
 """A provider's package with some of its modules, cut out of one that is built like it."""
 
-from __future__ import annotations
-
 import io
 import json
 import os

@@ -4,8 +4,6 @@ The plans in plans/ are what the real Terraform and its provider made of them on
 (test_against_terraform.py makes them, and writes them again with --snapshot-update).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """A pair that the real Terraform deployed on the local AWS, and plans of changed settings on it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """What is said of a plan, compared with plans that the real Terraform makes of a pair that it deployed."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Why a node is replaced or changed: recorded plans of the real Terraform, and what a deployment says of them."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Waiting for slots, what a second plan may do, and what is asked before."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """What the site makes of the pages, and what it finds in what was built. `make docs` builds all of it."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

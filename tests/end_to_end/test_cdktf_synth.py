@@ -1,7 +1,5 @@
 """The real `cdktf synth`: the four cases of the CDK design, and how a wrong setting ends."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ OpenTofu is not among the packages that tests install: a program of its name han
 version. What the stacks ask of the language is compared with OpenTofu's in tests/stacks/test_opentofu.py.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

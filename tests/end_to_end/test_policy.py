@@ -2,8 +2,6 @@
 
 What a policy lacks is refused; and each action of the table is called, or stands here with what needs it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

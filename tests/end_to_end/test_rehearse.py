@@ -1,7 +1,5 @@
 """`nixl-efa rehearse` as a user runs it, also when something is missing or stops it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

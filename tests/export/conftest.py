@@ -1,7 +1,5 @@
 """A project's folder beside the local AWS, and the engines that read what is written for them."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -3,8 +3,6 @@
 read_by_engine.py pcluster|dstack FILE: a JSON document on stdout. AWS is asked by ParallelCluster's validators.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """`nixl-efa export`: what it writes is read by the engine itself; on the local AWS, which ParallelCluster asks, too."""
 
-from __future__ import annotations
-
 from typing import Any
 from unittest.mock import Mock
 

@@ -1,7 +1,5 @@
 """An EC2 client on moto, and one DescribeInstanceTypes element to vary."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

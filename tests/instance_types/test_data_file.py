@@ -1,7 +1,5 @@
 """The data file: reproducible, complete, and what EC2 says."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """From DescribeInstanceTypes' answers to facts: the cases that EC2's data has, and those that it may have."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """`nixl-efa instance-types`: data on stdout, warnings on stderr, and a refresh that writes the data file."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """DescribeInstanceTypes as recorded (tests/recorded/instance_types), through the data's reader, layout and check."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """`nixl-efa instance-types refresh` against the local AWS, where each region speaks of its own types, as EC2's do."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What a user hears about an instance type."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa import instance_types

@@ -1,7 +1,5 @@
 """Root volumes: the sizes that were decided, the rule for the rest, and the warnings."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa import instance_types

@@ -3,8 +3,6 @@
 botocore's parser drops what it does not know and takes any string for an enum, so a parsed answer proves little.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

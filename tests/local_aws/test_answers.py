@@ -1,7 +1,5 @@
 """Every action that was added is called, and its answer compared with botocore's model (see shapes.py)."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from datetime import timedelta

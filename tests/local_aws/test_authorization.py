@@ -1,7 +1,5 @@
 """The local AWS under a policy: what it does not allow is refused, in each service's words; without one, nothing is."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

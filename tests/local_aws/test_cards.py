@@ -1,7 +1,5 @@
 """EC2's limits on interfaces, against the data of real types, without a server."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """The local AWS as a process of its own: `local-aws` by itself, and `nixl-efa local-aws`."""
 
-from __future__ import annotations
-
 import ast
 import re
 import signal

@@ -1,7 +1,5 @@
 """Local Zones: nothing before the account opts in; no default subnet; addresses of their own border group."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """What a machine is answered at 169.254.169.254 without a role, a token or a key of it. The rest needs a machine."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """How Terraform finds the provider where its registry is out of reach."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The Price List, Spot's prices and scores of the local AWS, compared with what AWS was recorded with."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

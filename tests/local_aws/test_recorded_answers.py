@@ -1,8 +1,6 @@
 """The local AWS's own answer has the members of the answer that AWS was recorded with, in the same types; the words of
 enums are held by the clients of these tests (shapes.py)."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta

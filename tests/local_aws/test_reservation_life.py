@@ -1,7 +1,5 @@
 """The states of a reservation along the clock, without a server."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 

@@ -1,7 +1,5 @@
 """UltraServers as EC2 sells them: by their own name, as a whole, in blocks of several reservations."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from typing import Any
 

@@ -5,8 +5,6 @@ The mark is for what repeats another test, with other moments, signals, settings
 whose parts have tests of their own. A file's tests are run by one worker, in their order.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

@@ -3,8 +3,6 @@
 They are found on the PATH (python3.12) or with pyenv. The version that the tests run under has all of them anyway.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

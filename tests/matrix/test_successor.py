@@ -1,7 +1,5 @@
 """cdktf and CDK Terrain under each Node.js that they take: the same stacks, one state, a whole rehearsal."""
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -1,7 +1,5 @@
 """The built wheels, installed into an empty environment and used from a folder that knows nothing of the checkout."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """Terraform's environment for the tests that run it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """A deployment by real programs that is ended in its middle, and a local AWS of its own that it is made into."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

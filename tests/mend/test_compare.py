@@ -1,7 +1,5 @@
 """A state against the instances that EC2 shows."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any

@@ -1,7 +1,5 @@
 """Frozen values that come into a state as the nodes have them."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nixl_efa.mend import frozen

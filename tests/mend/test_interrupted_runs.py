@@ -5,8 +5,6 @@ Real processes of the real programs. Four runs, three of them of the matrix, or 
 signals, with a state on this machine and in S3, of both commands that deploy.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

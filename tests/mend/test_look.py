@@ -1,7 +1,5 @@
 """What is asked, and who holds a lock."""
 
-from __future__ import annotations
-
 import getpass
 import json
 import os

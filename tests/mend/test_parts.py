@@ -1,7 +1,5 @@
 """Which thing in AWS is which resource of the stack. The payloads are as botocore's EC2 model names their members."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """The steps and their order, and what is asked before they are done."""
 
-from __future__ import annotations
-
 import sys
 from dataclasses import replace
 from pathlib import Path

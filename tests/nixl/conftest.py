@@ -1,7 +1,5 @@
 """Real NIXL and real libfabrics (scripts/fetch-nixl says what is where)."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """A node's root folder with our real scripts, real libfabrics and real wheels in it, run by the machine's own bash."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -1,7 +1,5 @@
 """What scripts/fetch-nixl has fetched is what it says."""
 
-from __future__ import annotations
-
 import ctypes
 import subprocess
 from pathlib import Path

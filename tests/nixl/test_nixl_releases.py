@@ -1,7 +1,5 @@
 """The table of NIXL's releases: what each needs, which libfabric and EFA installer have it, what a node is told."""
 
-from __future__ import annotations
-
 import re
 from datetime import date
 

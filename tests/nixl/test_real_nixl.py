@@ -1,7 +1,5 @@
 """Our scripts with the real NIXL and real libfabrics: what is installed, which backend is made, why none is."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

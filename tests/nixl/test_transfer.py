@@ -1,8 +1,6 @@
 """The transfer that verify makes, for real: two network namespaces with a wire between them, the script and the program
 that go to the nodes, the real NIXL over the real libfabric with its provider tcp."""
 
-from __future__ import annotations
-
 import json
 import os
 import shlex

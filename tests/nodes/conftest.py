@@ -1,7 +1,5 @@
 """The pair of the tests: two p5.48xlarge in order, in stand-ins."""
 
-from __future__ import annotations
-
 import os
 from datetime import datetime, timedelta
 from pathlib import Path

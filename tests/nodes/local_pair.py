@@ -1,7 +1,5 @@
 """A deployed pair of p5.48xlarge in the local AWS, and a project's folder whose Terraform knows its state."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """From the sections that a node prints to the findings."""
 
-from __future__ import annotations
-
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes import rules
 from nixl_efa.nodes.facts import Planned, node_facts

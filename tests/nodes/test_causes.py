@@ -1,7 +1,5 @@
 """Why a node does not run: every code that EC2 documents, and what AWS leaves open."""
 
-from __future__ import annotations
-
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Any

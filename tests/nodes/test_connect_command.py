@@ -1,7 +1,5 @@
 """`nixl-efa connect` against the local AWS, as a user runs it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """The settings that a command takes for an environment: the same as at synthesis, or one message."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

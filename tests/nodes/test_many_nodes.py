@@ -1,7 +1,5 @@
 """Two producers and four consumers: on which links bytes are moved, what is told of them, how they are shown."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping

@@ -3,8 +3,6 @@
 Its transfers are tested with the real NIXL: tests/nixl/test_transfer.py.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

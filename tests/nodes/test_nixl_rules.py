@@ -1,7 +1,5 @@
 """What to do about a NIXL that makes no backend, by the words of the loader, of NIXL or of install-nixl."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 import pytest

@@ -1,7 +1,5 @@
 """`nixl-efa verify` and `status` against the local AWS, as a user runs them."""
 
-from __future__ import annotations
-
 import json
 import os
 from datetime import datetime, timedelta

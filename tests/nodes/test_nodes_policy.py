@@ -1,7 +1,5 @@
 """`nixl-efa verify`, `status` and `connect` under the policies that `nixl-efa policy` prints."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Facts in, findings out: what each difference from the plan means."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The node scripts, run by sh against stand-ins of the node's commands and devices."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import subprocess

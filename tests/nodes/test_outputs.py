@@ -1,7 +1,5 @@
 """The stack's outputs: read from its state, every way in which they can be wrong in one line."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

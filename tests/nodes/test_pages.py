@@ -1,7 +1,5 @@
 """The commands of the pages that are about a deployed pair, run on one as they stand there."""
 
-from __future__ import annotations
-
 import re
 import shlex
 from typing import NoReturn

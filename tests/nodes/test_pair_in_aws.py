@@ -1,7 +1,5 @@
 """What EC2 and Systems Manager say of the pair: instances, the reservation's time, Run Command."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta

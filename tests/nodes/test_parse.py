@@ -1,7 +1,5 @@
 """Recorded outputs of the real tools, read into values."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

@@ -1,7 +1,5 @@
 """An environment is reached from anywhere: through its backend, by the real Terraform, with nothing synthesized."""
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

@@ -1,7 +1,5 @@
 """What real cloud-init said on real machines (tests/recorded), from the node's sections to the finding."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """What was recorded of containers, and of devices that are no EFA or do not open: from the node's script to verify."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

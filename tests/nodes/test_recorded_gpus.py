@@ -1,7 +1,5 @@
 """What the tools of GPUs and Neuron devices printed on real machines, from the node's sections to the finding."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 

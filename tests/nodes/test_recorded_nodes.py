@@ -1,7 +1,5 @@
 """What real tools printed on real machines (tests/recorded), from the node's sections to the finding."""
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import replace

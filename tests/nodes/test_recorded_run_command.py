@@ -1,7 +1,5 @@
 """Run Command's answers as recorded (tests/recorded/run_command)."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from nixl_efa.nodes import run_command

@@ -1,7 +1,5 @@
 """What NIXL, nixlbench and fi_pingpong printed on real machines (tests/recorded), from a transfer to its findings."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

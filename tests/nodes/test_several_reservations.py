@@ -1,7 +1,5 @@
 """An environment in two Capacity Blocks, of which the earlier one ends: what status and verify say of both."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta

@@ -1,7 +1,5 @@
 """Nodes of a rehearsal: verify passes for what is planned, says that it is simulated, and measures nothing."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """`nixl-efa nodes sync`: the very scripts that are sent, run on stand-ins of a running pair."""
 
-from __future__ import annotations
-
 import fcntl
 import json
 import os

@@ -1,7 +1,5 @@
 """`nixl-efa nodes sync` as a user runs it, against the local AWS."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

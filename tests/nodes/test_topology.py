@@ -1,7 +1,5 @@
 """Which nodes share a network node: what is asked of EC2, what its answers mean, and that none of them is needed."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import replace

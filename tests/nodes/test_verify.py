@@ -1,7 +1,5 @@
 """The whole look at a pair: scripts run on stand-ins, through Run Command's oddities, to findings."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Dependencies are declared in pyproject.toml alone: the code imports nothing else, and Pipfile and its lock follow."""
 
-from __future__ import annotations
-
 import ast
 import json
 import re

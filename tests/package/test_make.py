@@ -1,7 +1,5 @@
 """`make` without what it can't install says so in one line, before it downloads anything; in a folder with a space."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess

@@ -1,7 +1,5 @@
 """A project whose nodes are machines that have booted; the command line in a process of its own, as a user has it."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

@@ -1,7 +1,5 @@
 """A local AWS that is killed takes its machines with it; what is left of it goes with the next run."""
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,7 +1,5 @@
 """What `nixl-efa verify` asks of a node, asked of one that has booted: the script, what it says, what is too long."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import boto3

@@ -1,7 +1,5 @@
 """Instances of the local AWS as machines: what they boot with, and what becomes of them."""
 
-from __future__ import annotations
-
 import json
 import threading
 import time

@@ -1,7 +1,5 @@
 """`nixl-efa rehearse dev --real-nodes`, whole: the real Terraform, nodes that boot, bytes between them."""
 
-from __future__ import annotations
-
 import os
 import re
 import subprocess

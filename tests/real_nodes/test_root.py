@@ -1,7 +1,5 @@
 """What machines boot from: who can build it, and that it is whole or not there."""
 
-from __future__ import annotations
-
 import os
 import threading
 import time

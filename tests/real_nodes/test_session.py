@@ -1,7 +1,5 @@
 """`connect` in a rehearsal that was kept: a program of the plugin's name enters the machine."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 from pathlib import Path

@@ -1,7 +1,5 @@
 """`nixl-efa nodes sync` on machines that have booted with the product's user data: real cloud-init, sh, systemd."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Work on machines that have booted, as a user does it: run, logs, copy, forward, ssh. Under the policies we print."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -1,8 +1,6 @@
 """Advice for refusals that nobody has recorded: documented codes (EC2 API reference, errors-overview), messages from
 public logs, and the form of a code."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa.refusals import Asked, Refusal, advice_for, names_cause

@@ -1,7 +1,5 @@
 """Refusals in what Terraform printed: the provider's own words, with and without frame, colors and broken lines."""
 
-from __future__ import annotations
-
 import pytest
 
 from nixl_efa.deploy import words

@@ -1,7 +1,5 @@
 """What EC2 refused, as recorded (tests/recorded/run_instances_errors), and what this project says of it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

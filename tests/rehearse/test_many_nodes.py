@@ -1,7 +1,5 @@
 """What a rehearsal of several nodes runs with, buys and expects of each deployment."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

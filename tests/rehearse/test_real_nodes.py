@@ -1,7 +1,5 @@
 """What a rehearsal with real nodes makes of verify's answer: pure."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A service in a rehearsal: what it refuses, and what it does with a node's answers."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The folder of a rehearsal: all of the project but what runs have written, and nothing is imported from it."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

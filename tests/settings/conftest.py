@@ -1,7 +1,5 @@
 """A directory of environments made of texts, and what loading it gives."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 

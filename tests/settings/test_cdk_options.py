@@ -1,7 +1,5 @@
 """`-c KEY=VALUE`, which cdktf hands to nobody: what is said, and that it can be pasted."""
 
-from __future__ import annotations
-
 import re
 import shlex
 

@@ -1,7 +1,5 @@
 """What is said about two environments that meet, word for word."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

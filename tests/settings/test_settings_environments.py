@@ -1,7 +1,5 @@
 """Which environments there are, which are loaded, and what they say of themselves."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What is said about the environments' files and their directory, word for word."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """An environment whose nodes are not all launched alike: the tables of the roles, and the entries of capacity."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

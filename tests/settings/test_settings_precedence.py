@@ -1,7 +1,5 @@
 """Which source wins, and that each value knows where it came from."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

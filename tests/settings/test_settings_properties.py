@@ -1,7 +1,5 @@
 """What holds for whatever a user may write: no exception, no Terraform expression, the same answer twice."""
 
-from __future__ import annotations
-
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path

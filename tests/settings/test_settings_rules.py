@@ -1,7 +1,5 @@
 """What is said about settings that meet, within an environment and between two, word for word."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import replace

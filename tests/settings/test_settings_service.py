@@ -1,7 +1,5 @@
 """The table `service`: what it holds, what is said about it, and that it asks for what the command line would."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """What is said about variables, the context and the files themselves, word for word."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

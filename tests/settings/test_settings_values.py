@@ -1,7 +1,5 @@
 """What is said about one setting's value, word for word."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import pytest

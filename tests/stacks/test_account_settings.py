@@ -1,7 +1,5 @@
 """The settings of accounts with rules of their own: as whom AWS is called, and the nodes' role."""
 
-from __future__ import annotations
-
 import json
 
 from tests.synthesis import resources, synthesize

@@ -1,7 +1,5 @@
 """A purchase is no resource of Terraform: it takes longer than the provider waits, and is then bought again."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from tests.records import record

@@ -1,7 +1,5 @@
 """The four cases that users of the AWS CDK design know."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

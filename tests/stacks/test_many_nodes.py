@@ -1,7 +1,5 @@
 """A stack of several producers and consumers, against that of a pair."""
 
-from __future__ import annotations
-
 import json
 import re
 from typing import Any

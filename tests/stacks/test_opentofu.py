@@ -1,7 +1,5 @@
 """What the stacks use of the language, and that OpenTofu has it: it began as Terraform 1.5."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

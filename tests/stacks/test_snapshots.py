@@ -1,7 +1,5 @@
 """The Terraform JSON of the repository's environments, whole."""
 
-from __future__ import annotations
-
 import pytest
 from syrupy.assertion import SnapshotAssertion
 from syrupy.extensions.json import JSONSnapshotExtension

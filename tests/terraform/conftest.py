@@ -1,7 +1,5 @@
 """Real Terraform with the real AWS provider, on JSON that `python main.py` wrote."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

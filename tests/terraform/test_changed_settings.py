@@ -1,7 +1,5 @@
 """What changing a setting does to a running pair: planned by Terraform, and compared with docs/settings.md."""
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections.abc import Mapping

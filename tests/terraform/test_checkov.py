@@ -1,7 +1,5 @@
 """checkov finds nothing in the synthesized JSON that is not suppressed in place, with a reason."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

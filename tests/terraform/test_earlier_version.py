@@ -4,8 +4,6 @@ earlier/*.tf.json is what 7f570d7 synthesized for the repository's environments,
 made by applying it: a recorded one would name things that no other local AWS has.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Callable, Mapping

@@ -1,7 +1,5 @@
 """A stack's folder by itself, copied elsewhere, is all that a run needs: Terraform's side of docs/hcp-terraform.md."""
 
-from __future__ import annotations
-
 import json
 import shutil
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A pair that becomes one producer and three consumers, and a pair again: by Terraform, on the local AWS."""
 
-from __future__ import annotations
-
 import json
 from ipaddress import ip_address
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Terraform accepts each environment, and refuses what can't work with a message that says why."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -3,8 +3,6 @@
 provider_schema.json is a record of it, written by scripts/provider_schema.py.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping

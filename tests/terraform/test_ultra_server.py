@@ -1,7 +1,5 @@
 """A pair in an UltraServer's block, in the Local Zone that sells it: the real provider against the local AWS."""
 
-from __future__ import annotations
-
 from datetime import timedelta
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@ and against the check's own dry run.
 A few environments, which together change every setting, are applied at once, each as a module of one configuration.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

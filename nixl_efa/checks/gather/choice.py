@@ -1,7 +1,5 @@
 """Selects from the answers what belongs to this launch: its VPC, subnet and tenancy. Pure."""
 
-from __future__ import annotations
-
 from nixl_efa.checks.facts import Answer, NoAnswer, Subnet, Vpc
 from nixl_efa.checks.gather import network
 from nixl_efa.checks.gather.asking import known

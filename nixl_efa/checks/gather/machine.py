@@ -1,7 +1,5 @@
 """The programs on this machine and their versions, without network access."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil

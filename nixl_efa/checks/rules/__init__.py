@@ -1,7 +1,5 @@
 """The rules: pure functions from what was seen to findings, a module for each subject."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime

@@ -1,7 +1,5 @@
 """Whether EC2 would accept the launch: its answer to a dry run, turned into advice; and the key pair."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """What every rule needs: the finding for a question without an answer, and AWS CLI calls to look by hand."""
 
-from __future__ import annotations
-
 from nixl_efa.checks.facts import Facts, NoAnswer
 from nixl_efa.findings import Finding, aws_call, failed, skipped
 from nixl_efa.launch import Launch

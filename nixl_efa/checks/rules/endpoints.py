@@ -4,8 +4,6 @@ An interface endpoint with private DNS replaces its service's public name in the
 stops nodes that have a way to the internet (VPC user guide, privatelink, manage-dns-names).
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from datetime import datetime

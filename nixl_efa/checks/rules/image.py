@@ -1,7 +1,5 @@
 """The root volume, and the machine image: it is there, boots on this type, fits the root volume and the reservation."""
 
-from __future__ import annotations
-
 import re
 from datetime import date, datetime
 

@@ -1,7 +1,5 @@
 """The instance type: offered where it is wanted, with EFA, and sold in the way that the settings ask for."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, TypeInEc2

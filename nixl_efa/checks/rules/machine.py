@@ -1,7 +1,5 @@
 """This machine: the credentials and the programs that a deployment needs, and their versions."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 

@@ -4,8 +4,6 @@ EC2 API reference, CreateLaunchTemplate, CreatePlacementGroup, CreateSecurityGro
 CreateRole, CreateInstanceProfile.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, Named, NoAnswer

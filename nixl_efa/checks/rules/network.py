@@ -1,7 +1,5 @@
 """The network: VPC and subnet exist, agree with each other and the zone, and have room for the nodes."""
 
-from __future__ import annotations
-
 import re
 from datetime import datetime
 

@@ -4,8 +4,6 @@ This compares the user's choices with what EC2 shows of the running nodes, witho
 Terraform's state knows, such as which parameter named the image, are seen only by `nixl-efa deploy`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime

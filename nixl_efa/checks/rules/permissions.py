@@ -1,7 +1,5 @@
 """Whether the deploying identity may do what the dry run does not test, by IAM's simulation; and the role for Spot."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """Where the pair is put: in a placement group or not, and whether the type allows it."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from itertools import combinations
 

@@ -3,8 +3,6 @@
 Never a FAIL: a price that AWS does not show is a SKIP.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 from decimal import Decimal
 

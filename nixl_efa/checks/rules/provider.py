@@ -5,8 +5,6 @@ which a new major version of the provider may raise. The provider's version is i
 deployed, if that is kept.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from datetime import datetime
 

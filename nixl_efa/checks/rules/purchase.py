@@ -1,8 +1,6 @@
 """What was bought for the environment beside the reservation that it uses: open purchases, an extension, the next
 block."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 

@@ -1,7 +1,5 @@
 """The quotas of vCPUs and of Elastic IPs: whether there is room for the pair in addition to what is in use."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa import instance_types

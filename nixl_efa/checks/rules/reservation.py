@@ -1,8 +1,6 @@
 """The launch's reservation: the findings of capacity.judge, its region when it isn't in the launch's, the health of its
 UltraServer, and nodes that run in another reservation."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime

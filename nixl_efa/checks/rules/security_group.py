@@ -4,8 +4,6 @@ Source: EC2 user guide, efa-start: all traffic from and to the group itself, in 
 addresses are neither IPv4 nor IPv6, so a rule for 0.0.0.0/0 does not cover it.
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, Rule, SecurityGroup

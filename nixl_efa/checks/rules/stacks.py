@@ -1,7 +1,5 @@
 """Nodes that run for an environment that the project does not have (any more), by their tag."""
 
-from __future__ import annotations
-
 from collections.abc import Collection
 
 from nixl_efa.cdk import program

@@ -1,7 +1,5 @@
 """Differences between Terraform's state and what runs, as an interrupted deployment can leave them."""
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer

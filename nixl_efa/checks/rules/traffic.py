@@ -1,7 +1,5 @@
 """What can block outgoing traffic although there is a route: the subnet's network ACL, and VPC Block Public Access."""
 
-from __future__ import annotations
-
 from datetime import datetime
 from ipaddress import IPv4Network
 

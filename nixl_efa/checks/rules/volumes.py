@@ -4,8 +4,6 @@ EC2 checks both only after it has accepted the launch: the instances then end wi
 (EC2 API reference, StateReason; cloudfoundry/bosh-aws-cpi-release 46; aws/karpenter-provider-aws 1407).
 """
 
-from __future__ import annotations
-
 from datetime import datetime
 
 from nixl_efa.checks.facts import Facts, NoAnswer, VolumeKey

@@ -4,8 +4,6 @@ Source: Systems Manager user guide, setup-create-vpc: the agent must reach ssm a
 internet or through interface endpoints.
 """
 
-from __future__ import annotations
-
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal

@@ -1,7 +1,5 @@
 """`nixl-efa capacity`: Capacity Blocks and reservations."""
 
-from __future__ import annotations
-
 import typer
 
 from nixl_efa.cli.capacity.buy import buy, extend, load, recover, save, switch

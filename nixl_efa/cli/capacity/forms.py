@@ -1,7 +1,5 @@
 """The JSON forms of what the commands print; docs/capacity.md describes each member."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
