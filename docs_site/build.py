@@ -33,6 +33,8 @@ BESIDE = {
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
 # What a row of a table begins with.
 _ROW = re.compile(r"^\| \[[^]]+\]\(([^)]+)\)", re.MULTILINE)
+# The line of a README that leads to its other language.
+_SWITCH = re.compile(r"^\[[^]]+\]\(README(?:\.ja)?\.md\)\n\n", re.MULTILINE)
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"(`+[^`]*`+)|\[([^]\[]*(?:`[^`]*`)?[^]\[]*)\]\(([^)\s]+)\)")
 
@@ -49,7 +51,7 @@ def pages(root: Path) -> dict[Path, Path]:
 
 
 def on_site(text: str, path: Path, known: dict[Path, Path]) -> str:
-    """A page's text with its links as they are on the site. The page in the other language has a switch there."""
+    """A page's text with its links as they are on the site, which has its own switch to the other language."""
 
     def link(match: re.Match[str]) -> str:
         code, label, target = match[1], match[2], match[3]
@@ -61,12 +63,10 @@ def on_site(text: str, path: Path, known: dict[Path, Path]) -> str:
         if there is None:
             # A file of the repository has no place on the site. What is nowhere is left for MkDocs to find.
             return label if found.exists() else match[0]
-        if there != known[path] and there.name == known[path].name:
-            return label  # the same page in the other language: the site's own switch leads there
         # Both languages have all pages: MkDocs takes the English one where there is no Japanese one.
         return f"[{label}]({there.name}{'#' if anchor else ''}{anchor})"
 
-    parts = _FENCE.split(text)
+    parts = _FENCE.split(_SWITCH.sub("", text))
     return "".join(part if number % 2 else _LINK.sub(link, part) for number, part in enumerate(parts))
 
 

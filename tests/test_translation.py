@@ -1,6 +1,7 @@
 """The two languages of each page against each other: structure, code, commands, figures, settings and links are one.
 
-What a page says is not read here: words may be chosen freely. Whoever changes an English page changes its Japanese twin
+What a page says is not read here: words may be chosen freely. But no text has fewer sentences in Japanese, so that one
+that is left out, or new in English alone, is found. Whoever changes an English page changes its Japanese twin
 with it; the message names the page and the line.
 """
 
@@ -19,14 +20,30 @@ ENGLISH_ALONE = {
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BOTH = [path for path in PAGES if japanese(path).exists()]
 # A small number, or a month, may be a word in English and a figure in Japanese.
-_NUMBER_WORDS = re.compile(
-    r"\b(zero|one|once|first|single|two|twice|second|both|pair|three|third|four|fourth|five|fifth"
-    r"|six|sixth|seven|eight|nine|ten|eleven|twelve|twenty|thirty|thousand|half|quarter"
-    r"|(?-i:January|February|March|April|May|June|July|August|September|October|November|December))\b",
-    re.IGNORECASE,
-)
-_WORDS_FIGURES = {*map(str, range(13)), "20", "30", "1,000"}
+_WORDS = {
+    "0": "zero",
+    "1": "one once first single per every tenth January",
+    "2": "two twice second both pair February",
+    "3": "three third March",
+    "4": "four fourth April",
+    "5": "five fifth May",
+    "6": "six sixth June",
+    "7": "seven July",
+    "8": "eight August",
+    "9": "nine September",
+    "10": "ten October",
+    "11": "eleven November",
+    "12": "twelve December",
+    "20": "twenty",
+    "30": "thirty",
+    "1,000": "thousand",
+}
+_FIGURE_OF = {word.lower(): figure for figure, words in _WORDS.items() for word in words.split()}
 _JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
+# Japanese often takes two sentences for one of English, never one for two.
+_ENGLISH_END = re.compile(r"(?<!\.\.)[.!?][\"')\]*]*(?=\s|$)")
+_JAPANESE_END = re.compile("。")
+_CODE_OR_TARGET = re.compile(r"(`+)(.+?)\1(?!`)|(?<=\])\([^)]*\)")
 _WIDE = re.compile(r"[\uff10-\uff19\uff21-\uff3a\uff41-\uff5a\u3000]")
 
 
@@ -84,6 +101,7 @@ def _of_block(one: Block, other: Block, path: Path, twin: Path) -> list[str]:
         if not code:
             found += _lists("code", spans(ours), spans(theirs))
             found += _lists("links", links(ours, path), links(theirs, twin))
+            found += _sentences(ours, theirs)
         found += _figures(ours, theirs)
         if _WIDE.search(theirs):
             found.append(f"figures, letters and blanks are half-width: {theirs[:40]!r}")
@@ -100,11 +118,18 @@ def _lists(what: str, ours: list[str], theirs: list[str]) -> list[str]:
 def _figures(ours: str, theirs: str) -> list[str]:
     lacking = Counter(figures(ours)) - Counter(figures(theirs))
     more = Counter(figures(theirs)) - Counter(figures(ours))
-    free = len(_NUMBER_WORDS.findall(ours))
-    small = [one for one in more.elements() if one in _WORDS_FIGURES]
-    if not lacking and len(small) == more.total() <= free:
+    words = Counter(_FIGURE_OF[word] for word in re.findall(r"[a-z]+", ours.lower()) if word in _FIGURE_OF)
+    if not lacking and not more - words:
         return []
     return [f"figures: {[*lacking.elements()]} here, {[*more.elements()]} there"]
+
+
+def _sentences(ours: str, theirs: str) -> list[str]:
+    here, there = (
+        len(end.findall(_CODE_OR_TARGET.sub("x", text.replace("\n", " "))))
+        for end, text in ((_ENGLISH_END, ours), (_JAPANESE_END, theirs))
+    )
+    return [f"sentences: {here} here, {there} there"] if there < here else []
 
 
 def _words(text: str) -> list[str]:
@@ -130,7 +155,7 @@ what the program prints stays as it is
 
     so does what stands four blanks in
 
-* A list with one item of October 2026.
+* A list with one item of October 2026. It has a second sentence.
 
 ## The end
 """
@@ -152,7 +177,7 @@ what the program prints stays as it is
 
     so does what stands four blanks in
 
-* 2026 年 10 月の 1 項目です。
+* 2026 年 10 月の 1 項目です。2 番目の文もあります。
 
 ## 終わり
 """
@@ -185,6 +210,7 @@ def test_a_translation_of_all_is_one(page: Path) -> None:
         ("32 枚", "何枚か", 3, "figures: ['32'] here"),
         ("2 ノード", "15 ノード", 3, "['15'] there"),
         ("1 項目", "1 か 2 項目", 19, "figures"),
+        ("2 ノード", "3 ノード", 3, "figures: [] here, ['3'] there"),
         ("volume_size", "volume_sizes", 7, "code: ['volume_size'] here"),
         ("check prod", "check dev", 9, "the code differs: 'nixl-efa check prod"),
         ("   # 見ます", "", 9, "the code differs"),
@@ -192,10 +218,16 @@ def test_a_translation_of_all_is_one(page: Path) -> None:
         ("what stands", "whatever stands", 17, "the code differs: 'so does what"),
         ("(#終わり)", "(#ペア)", 3, "links: ['docs/page.md#2'] here, ['docs/page.md#1'] there"),
         ("300 GiB", "\uff13\uff10\uff10 GiB", 7, "half-width"),
-        ("* 2026 年 10 月の 1 項目です。", "* A list of 1, 2026, 10.", 19, "not translated"),
+        (
+            "* 2026 年 10 月の 1 項目です。2 番目の文もあります。",
+            "* A list of 1, 2026, 10.",
+            19,
+            "not translated",
+        ),
+        ("2 番目の文もあります。", "", 19, "sentences: 2 here, 1 there"),
         ("* 2026", "1. 2026", 19, "item * here, item 1. there"),
     ],
-    ids=range(17),
+    ids=range(19),
 )
 def test_what_differs_is_told_with_page_and_line(
     there: str, instead: str, line: int, why: str, page: Path

@@ -20,7 +20,8 @@ KNOWN = pages(ROOT)
         ("docs/verify.md", "[a](#status)", "[a](#status)"),
         ("docs/verify.md", "[a](https://example.com/x.md)", "[a](https://example.com/x.md)"),
         # Where the site has its own switch.
-        ("README.md", "[ja](README.ja.md), [b](docs/verify.md)", "ja, [b](verify.md)"),
+        ("README.md", "# a\n\n[ja](README.ja.md)\n\n[b](docs/verify.md)", "# a\n\n[b](verify.md)"),
+        ("README.ja.md", "# a\n\n[English](README.md)\n\nb", "# a\n\nb"),
         # A file that is not a page has no place on the site.
         ("docs/verify.md", "[`tests/recorded`](../tests/recorded)", "`tests/recorded`"),
         # What is nowhere is left for MkDocs to find.
