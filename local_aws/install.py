@@ -71,7 +71,7 @@ def application() -> Gate:
     s3_models.FakeBucket = FakeBucket
     s3_models.FakeDeleteMarker = FakeDeleteMarker
     iam_models.IAMBackend.list_account_aliases = _account_aliases
-    ssm_models.utcnow = elastic_block_store.utcnow = _naive_now
+    ssm_models.utcnow = elastic_block_store.utcnow = s3_models.utcnow = _naive_now
     policies = json.loads(iam_models.aws_managed_policies_data)
     wanted = {name: policy for name, policy in policies.items() if name.startswith(_POLICIES)}
     iam_models.aws_managed_policies_data = json.dumps(wanted)
@@ -84,7 +84,7 @@ def _account_aliases(backend: Any) -> list[str]:
 
 
 def _naive_now() -> datetime:
-    """The simulated time as moto writes it, so that the dates of Parameter Store and of volumes follow the clock."""
+    """The simulated time as moto writes it: the dates of Parameter Store, of volumes and of S3 follow the clock."""
     return world().clock.now().replace(tzinfo=None)
 
 

@@ -23,6 +23,8 @@ from nixl_efa.failure import BadInput
 from nixl_efa.work import pieces
 
 if TYPE_CHECKING:
+    from mypy_boto3_s3.type_defs import ObjectTypeDef
+
     from nixl_efa.nodes.run_command import Bucket
 
 PREFIX = "nixl-efa-copy"
@@ -164,7 +166,11 @@ class Kept:
         self._bucket.delete(self._bucket.objects(f"{self.prefix}/"))
 
     def forget_old(self, clock: Clock) -> None:
-        """Delete what other copies left more than a day ago."""
+        """Delete the copies of others into which nothing came for a day: one that still sends may have older pieces."""
+        copies: dict[str, list[ObjectTypeDef]] = {}
+        for one in self._bucket.objects(f"{PREFIX}/"):
+            copies.setdefault("/".join(one["Key"].split("/")[:2]), []).append(one)
         before = clock.now() - KEPT
-        old = [one for one in self._bucket.objects(f"{PREFIX}/") if one["LastModified"] < before]
-        self._bucket.delete(old)
+        for prefix, objects in copies.items():
+            if prefix != self.prefix and max(one["LastModified"] for one in objects) < before:
+                self._bucket.delete(objects)

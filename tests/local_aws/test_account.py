@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import Control, LocalAws
-from tests.local_aws.conftest import NOW
+from tests.local_aws.conftest import NOW, REGION
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -37,6 +37,14 @@ def test_a_parameters_date_follows_the_clock(aws: LocalAws, ssm: SSMClient) -> N
     assert dates == [NOW, NOW + timedelta(days=3)]
     found = ssm.get_parameters_by_path(Path="/")["Parameters"]
     assert [one["LastModifiedDate"] for one in found] == dates
+
+
+def test_an_objects_date_follows_the_clock(aws: LocalAws, client: Any) -> None:
+    s3 = client("s3", checked=False)
+    s3.create_bucket(Bucket="dates", CreateBucketConfiguration={"LocationConstraint": REGION})
+    aws.clock.advance(timedelta(days=3))
+    s3.put_object(Bucket="dates", Key="a", Body=b"1")
+    assert s3.list_objects_v2(Bucket="dates")["Contents"][0]["LastModified"] == NOW + timedelta(days=3)
 
 
 def test_parameters_come_in_pages_of_ten(ssm: SSMClient) -> None:

@@ -3,11 +3,47 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from local_aws import LocalAws
+from nixl_efa.aws import Clients
+from nixl_efa.clock import EndpointClock
 from nixl_efa.failure import BadInput
-from nixl_efa.work.copying import Copy, Progress, Remote, parse
+from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.work.copying import Copy, Kept, Progress, Remote, parse
+
+
+@pytest.fixture
+def bucket(aws: LocalAws) -> Bucket:
+    s3 = Clients().s3("us-east-2")
+    s3.create_bucket(Bucket="scripts", CreateBucketConfiguration={"LocationConstraint": "us-east-2"})
+    return Bucket(s3, "scripts")
+
+
+def _pieces(bucket: Bucket, name: str) -> list[str]:
+    return [one["Key"].rpartition("/")[2] for one in bucket.objects(f"nixl-efa-copy/{name}/")]
+
+
+def test_a_copy_that_was_cut_days_ago_continues_with_what_it_sent(aws: LocalAws, bucket: Bucket) -> None:
+    Kept(bucket, "mine").store("1", b"one")
+    aws.clock.advance(timedelta(days=3))
+    kept = Kept(bucket, "mine")
+    kept.forget_old(EndpointClock(aws.endpoint))
+    kept.store("1", b"one")
+    assert _pieces(bucket, "mine") == ["1"]
+
+
+def test_of_the_others_only_a_copy_to_which_nothing_was_added_for_a_day_is_deleted(
+    aws: LocalAws, bucket: Bucket
+) -> None:
+    for name in ("left", "slow"):
+        Kept(bucket, name).store("1", b"one")
+    aws.clock.advance(timedelta(days=2))
+    Kept(bucket, "slow").store("2", b"two")
+    Kept(bucket, "mine").forget_old(EndpointClock(aws.endpoint))
+    assert (_pieces(bucket, "left"), _pieces(bucket, "slow")) == ([], ["1", "2"])
 
 
 @pytest.mark.parametrize(
