@@ -30,10 +30,11 @@ from tests.real_nodes.conftest import wait_until
 from tests.service.programs import Server, text
 
 ROLES = {"producer": "producer", "producer-2": "producer", "consumer": "consumer"}
-# Addresses of the loopback interface that nobody else has.
+# Addresses of the loopback interface that no other run on this machine has: the routers' ports are fixed.
+NET = f"127.{128 + os.getpid() % 127}.{os.getpid() // 127 % 256}"
 PAIR = PairOutputs(
     "trial",
-    tuple(Node(name, role, name, f"127.0.83.{at}", "") for at, (name, role) in enumerate(ROLES.items(), 11)),
+    tuple(Node(name, role, name, f"{NET}.{at}", "") for at, (name, role) in enumerate(ROLES.items(), 11)),
 )
 FIRST, LOST, CONSUMER = (node.private_ip for node in PAIR.nodes)
 RETRIES, PAIRS = f"http://{CONSUMER}:8000", f"http://{CONSUMER}:8001"
