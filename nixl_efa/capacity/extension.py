@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, ask_all
 from nixl_efa.capacity.offering import Offering, extension_from_api, fee_of
-from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation, fee_tag
+from nixl_efa.capacity.reservation import PAYMENT_STATES, Reservation, amount_in, fee_tag
 from nixl_efa.capacity.search import LONGEST_HOURS
 from nixl_efa.failure import Failure
 from nixl_efa.findings import Finding, Level
@@ -125,26 +125,22 @@ def payments(block: Reservation, extensions: Iterable[Extension]) -> Payments:
     extensions: of this block or of any; those of others are left out.
     """
     mine = [one for one in extensions if one.reservation_id == block.id]
-    own = [block.fee] if block.fee else []
-    added = [fee_tag(one.fee, one.currency) for one in mine if one.status == PAID]
-    open_ = [fee_tag(one.fee, one.currency) for one in mine if one.status == PENDING]
+    known = amount_in(block.fee)
+    own = [known] if known else []
+    added = [(one.fee, one.currency) for one in mine if one.status == PAID]
+    open_ = [(one.fee, one.currency) for one in mine if one.status == PENDING]
     if block.state == PENDING:
         open_ = [*own, *open_]
     is_paid = bool(own) and block.state not in PAYMENT_STATES
     return Payments(_sum([*own, *added]) if is_paid else "", _sum(added), _sum(open_))
 
 
-def _sum(fees: Iterable[str]) -> str:
-    """The sum of amounts ("1888.42 USD"), for each currency by itself. A text that is no amount is kept as it is."""
+def _sum(fees: Iterable[tuple[Decimal, str]]) -> str:
+    """The sum of amounts, for each currency by itself."""
     totals: dict[str, Decimal] = {}
-    texts = []
-    for fee in fees:
-        number, _, currency = fee.partition(" ")
-        try:
-            totals[currency] = totals.get(currency, Decimal(0)) + Decimal(number)
-        except InvalidOperation:
-            texts.append(fee)
-    return " + ".join([*(fee_tag(total, currency) for currency, total in totals.items()), *texts])
+    for fee, currency in fees:
+        totals[currency] = totals.get(currency, Decimal(0)) + fee
+    return " + ".join(fee_tag(total, currency) for currency, total in totals.items())
 
 
 def offered(ec2: EC2Client, block: Reservation, hours: int, sleep: Sleep) -> list[Offering]:

@@ -23,15 +23,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from nixl_efa.block_end import terminates_at
-from nixl_efa.capacity.reservation import CAPACITY_BLOCK, OFFERED, Reservation
+from nixl_efa.capacity.reservation import AMOUNT, CAPACITY_BLOCK, OFFERED, Reservation
 from nixl_efa.failure import Failure
 from nixl_efa.times import utc
 from nixl_efa.ultra_servers import ULTRA_SERVERS
 
 # cb-, or cbr- and the like, then letters and digits (EC2 API reference, PurchaseCapacityBlock and its extension).
 _ID = re.compile(r"cb[a-z]*-[0-9A-Za-z]+")
-# Python's Decimal accepts more than digits and a point: 1_600, 1e3, digits of other scripts.
-_FEE = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +174,7 @@ def hours_of(length: timedelta) -> Decimal:
 
 def fee_of(text: object, offering_id: str) -> Decimal:
     """The fee that EC2 sends as a string. Failure when it is not an amount or is negative: a price is never guessed."""
-    if not _FEE.fullmatch(str(text)):
+    if not AMOUNT.fullmatch(str(text)):
         raise Failure(
             f"EC2 sent {text!r} as the fee of {offering_id}, which is no amount: nothing is bought at it."
         )

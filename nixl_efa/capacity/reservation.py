@@ -17,6 +17,7 @@ An On-Demand one: EndDate is absent, and ReservationType can be absent:
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -38,6 +39,10 @@ SIZE_TAG = "aws:ec2capacityreservation:incrementalRequestedQuantity"
 PURCHASE_TAG = "nixl-efa:purchase"
 ENVIRONMENT_TAG = "nixl-efa:environment"
 FEE_TAG = "nixl-efa:upfront-fee"
+# Python's Decimal accepts more than digits and a point (1_600, -5, NaN, digits of other scripts), and figures that no
+# calculation with cents can hold.
+AMOUNT = re.compile(r"\d{1,12}(\.\d{1,10})?", re.ASCII)
+_CURRENCY = re.compile(r"[A-Z]{3}")
 # "1 x u-p6e-gb200x72": the fee is for these, and for all reservations of the purchase together.
 ULTRA_SERVERS_TAG = "nixl-efa:ultraservers"
 
@@ -107,8 +112,9 @@ class Reservation:
 
     @property
     def fee(self) -> str:
-        """What was paid up front, with its currency; empty when no tag has it."""
-        return self.tags.get(FEE_TAG, "")
+        """What was paid up front, with its currency; empty when no tag has it. Anybody can change a tag."""
+        text = self.tags.get(FEE_TAG, "")
+        return text if amount_in(text) else ""
 
     @property
     def ultra_servers(self) -> str:
@@ -185,6 +191,14 @@ def _size_tag(tags: Mapping[str, str]) -> int:
 def fee_tag(fee: Decimal, currency: str) -> str:
     """The fee as the tag holds it: "1888.42 USD"."""
     return f"{fee} {currency}"
+
+
+def amount_in(text: str) -> tuple[Decimal, str] | None:
+    """The fee and its currency in such a tag. None for any other text."""
+    number, _, currency = text.partition(" ")
+    if not AMOUNT.fullmatch(number) or not _CURRENCY.fullmatch(currency):
+        return None
+    return Decimal(number), currency
 
 
 def reservations_in(ec2: EC2Client, region: str, sleep: Sleep) -> list[Reservation]:

@@ -6,6 +6,7 @@ the hours of its instances cost nothing more.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,9 +15,19 @@ from decimal import Decimal
 from nixl_efa.block_end import terminates_at
 from nixl_efa.capacity.extension import PAID, PENDING, Extension
 from nixl_efa.capacity.offering import Offering, hours_of
-from nixl_efa.capacity.reservation import PAYMENT_FAILED, PAYMENT_STATES, PURCHASE_TAG, Reservation
-from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added, amount_of
+from nixl_efa.capacity.reservation import (
+    FEE_TAG,
+    PAYMENT_FAILED,
+    PAYMENT_STATES,
+    PURCHASE_TAG,
+    Reservation,
+    amount_in,
+)
+from nixl_efa.cost.money import Amount, Price, Sum, Unknown, added
 from nixl_efa.ultra_servers import ULTRA_SERVERS
+
+# Of UltraServers, in a tag: anybody can change it.
+_COUNT = re.compile(r"[1-9]\d?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +93,8 @@ def of_reservation(
 ) -> Block | Unknown:
     """A block that was bought. account: the caller's. Unknown if it is not a block, has no start or end, or was never
     paid for."""
-    if not reservation.is_block or reservation.start is None or reservation.end is None:
+    start, end = reservation.start, reservation.end
+    if not reservation.is_block or start is None or end is None or end <= start:
         return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
     if reservation.state == PAYMENT_FAILED:
         return Unknown(f"the payment for {reservation.id} failed: there is no block, and no fee", "none")
@@ -90,7 +102,8 @@ def of_reservation(
         return Unknown(f"EC2 does not tell how many instances {reservation.id} has")
     mine = [one for one in extensions if one.reservation_id == reservation.id]
     open_ = [Amount(one.fee, one.currency) for one in mine if one.status == PENDING]
-    fee = amount_of(reservation.fee) if reservation.fee else _not_told(reservation, account)
+    recorded = amount_in(reservation.fee)
+    fee = Amount(*recorded) if recorded else _not_told(reservation, account)
     owed: list[Price] = [*open_]
     if reservation.state in PAYMENT_STATES:
         owed.append(fee)
@@ -102,8 +115,8 @@ def of_reservation(
         zone=reservation.zone,
         instances=_paid_for(reservation),
         size=reservation.size,
-        start=reservation.start,
-        end=reservation.end,
+        start=start,
+        end=end,
         fee=fee,
         extensions=tuple(Amount(one.fee, one.currency) for one in mine if one.status == PAID),
         pending=added((reservation.id, one) for one in owed) if owed else None,
@@ -128,6 +141,8 @@ def of_offering(offering: Offering) -> Block:
 
 
 def _not_told(reservation: Reservation, account: str) -> Unknown:
+    if text := reservation.tags.get(FEE_TAG):
+        return Unknown(f"its tag {FEE_TAG} is {text!r}, which is no amount")
     if reservation.owner not in ("", account):
         return Unknown(
             f"{reservation.id} was bought by account {reservation.owner}, which alone knows its fee"
@@ -141,4 +156,4 @@ def _paid_for(reservation: Reservation) -> int:
     """The instances that the recorded fee of a reservation is for."""
     count, _, name = reservation.ultra_servers.partition(" x ")
     known = ULTRA_SERVERS.get(name)
-    return int(count) * known.instances if known and count.isdecimal() else reservation.size
+    return int(count) * known.instances if known and _COUNT.fullmatch(count) else reservation.size

@@ -5,14 +5,11 @@ What is not known is never taken for 0: a sum says which parts of it are missing
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import ROUND_HALF_UP, Decimal
 
 CENT, MILL = Decimal("0.01"), Decimal("0.001")
-# As `capacity buy` writes it. Anybody can change a tag, and Python's Decimal reads more than that: "-5", "1_000".
-_WRITTEN = re.compile(r"(\d+(?:\.\d+)?) ([A-Z]{3})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +78,6 @@ def reasons_of(price: Price | Sum | None) -> tuple[str, ...]:
     if isinstance(price, Unknown):
         return (price.reason,)
     return price.reasons if isinstance(price, Sum) else ()
-
-
-def amount_of(text: str) -> Price:
-    """An amount as a tag or a journal holds it: "1888.42 USD"."""
-    found = _WRITTEN.fullmatch(text)
-    return Amount(Decimal(found[1]), found[2]) if found else Unknown(f"{text!r} is no amount")
 
 
 def shown(price: Price | Sum | None, places: Decimal = CENT) -> str:

@@ -46,7 +46,20 @@ def extension(status: str = "payment-succeeded", fee: str = "1510.27", **changes
         ({"tags": {}}, (extension("payment-pending"),), "", "", "1510.27 USD"),
         # What can't be added up stands side by side.
         ({}, (extension(CurrencyCode="CNY"),), "2383.40 USD + 1510.27 CNY", "1510.27 CNY", ""),
-        ({"tags": {FEE_TAG: "a lot"}}, (extension(),), "1510.27 USD + a lot", "1510.27 USD", ""),
+        ({"tags": {FEE_TAG: "a lot"}}, (extension(),), "", "1510.27 USD", ""),
+        # Anybody can change a tag.
+        *(
+            ({"tags": {FEE_TAG: text}}, (), "", "", "")
+            for text in (
+                "-5 USD",
+                "NaN USD",
+                "1_000 USD",
+                "1e999999999 USD",
+                f"{'9' * 38} USD",
+                "1888.42",
+                "5 usd",
+            )
+        ),
     ],
 )
 def test_what_is_paid_is_added_up_and_what_is_pending_is_apart(

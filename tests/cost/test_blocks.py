@@ -65,10 +65,11 @@ def test_a_block_that_is_not_paid_owes_its_fee() -> None:
     [
         ({"tags": {}}, "was not bought with this project"),
         ({"tags": {}, "owner": "210987654321"}, "was bought by account 210987654321"),
-        ({"tags": {FEE_TAG: "much"}}, "'much' is no amount"),
-        ({"tags": {FEE_TAG: "NaN USD"}}, "'NaN USD' is no amount"),
-        ({"tags": {FEE_TAG: "-1440.00 USD"}}, "'-1440.00 USD' is no amount"),
-        ({"tags": {FEE_TAG: "1_440 USD"}}, "'1_440 USD' is no amount"),
+        ({"tags": {FEE_TAG: "much"}}, "'much', which is no amount"),
+        ({"tags": {FEE_TAG: "NaN USD"}}, "'NaN USD', which is no amount"),
+        ({"tags": {FEE_TAG: "-1440.00 USD"}}, "'-1440.00 USD', which is no amount"),
+        ({"tags": {FEE_TAG: "1_440 USD"}}, "'1_440 USD', which is no amount"),
+        ({"tags": {FEE_TAG: f"{'9' * 38} USD"}}, "which is no amount"),
     ],
 )
 def test_a_fee_that_nobody_wrote_down_is_unknown(changes: dict[str, Any], words: str) -> None:
@@ -89,8 +90,20 @@ def test_of_ultra_servers_the_fee_is_for_all_reservations_of_the_purchase() -> N
     assert found.usable == timedelta(hours=23)
 
 
+@pytest.mark.parametrize("count", ["0", "many", "٢", "9" * 200])
+def test_a_number_of_ultra_servers_that_nobody_can_have_bought_is_not_counted(count: str) -> None:
+    tags = {FEE_TAG: "1440.00 USD", ULTRA_SERVERS_TAG: f"{count} x u-p6e-gb200x36"}
+    assert block(instance_type="p6e-gb200.36xlarge", size=9, tags=tags).instances == 9
+
+
 @pytest.mark.parametrize(
-    "reservation", [ON_DEMAND_RESERVATION, replace(BOUGHT, start=None), replace(BOUGHT, size=0)]
+    "reservation",
+    [
+        ON_DEMAND_RESERVATION,
+        replace(BOUGHT, start=None),
+        replace(BOUGHT, end=BOUGHT.start),
+        replace(BOUGHT, size=0),
+    ],
 )
 def test_what_is_no_block_with_a_time_and_a_size_is_unknown(reservation: Any) -> None:
     assert isinstance(of_reservation(reservation, (), ACCOUNT), Unknown)
