@@ -29,19 +29,19 @@ class Target:
 COMMANDS: dict[str, Target] = {
     "init": Target("nixl_efa.cli.init", "init", "Write an environment's first file."),
     "doctor": Target("nixl_efa.cli.doctor", "doctor", "Show what this machine and account lack."),
-    "capacity": Target("nixl_efa.cli.capacity", "app", "Find, buy, extend and hand over Capacity Blocks."),
+    "capacity": Target("nixl_efa.cli.capacity", "app", "Find, buy and extend Capacity Blocks; assign them."),
     "check": Target(
         "nixl_efa.cli.check", "check", "Look for what would stop a deployment, before it starts."
     ),
-    "cost": Target("nixl_efa.cli.cost", "cost", "Show what an environment costs, on each market and so far."),
+    "cost": Target("nixl_efa.cli.cost", "cost", "Show what an environment costs, and has cost so far."),
     "deploy": Target("nixl_efa.cli.deploy", "app", "Check an environment, deploy it, then verify the pair."),
-    "verify": Target("nixl_efa.cli.nodes", "verify", "Measure whether the deployed pair talks over EFA."),
+    "verify": Target("nixl_efa.cli.nodes", "verify", "Prove that the deployed nodes transfer over EFA."),
     "status": Target(
         "nixl_efa.cli.nodes", "status", "Show an environment's nodes and the time that is left."
     ),
     "mend": Target("nixl_efa.cli.mend", "mend", "Repair the state after an interrupted deployment."),
     "connect": Target("nixl_efa.cli.nodes", "connect", "Open a shell on a node with Session Manager."),
-    "run": Target("nixl_efa.cli.work", "run_app", "Run a command on all nodes side by side, or on some."),
+    "run": Target("nixl_efa.cli.work", "run_app", "Run a command on all nodes at the same time."),
     "logs": Target("nixl_efa.cli.work", "logs", "Print the nodes' logs: boot report, cloud-init, NIXL."),
     "copy": Target("nixl_efa.cli.copy", "copy", "Copy files and folders to nodes or from them."),
     "forward": Target("nixl_efa.cli.reach", "forward", "Forward a node's port to this machine."),
@@ -112,7 +112,7 @@ def command() -> Any:
     """The root command, with a stand-in for every line of COMMANDS."""
     app = typer.Typer(
         name="nixl-efa",
-        help="Two accelerator machines on AWS side by side, joined by EFA, for NIXL.",
+        help="Accelerator machines on AWS, joined by EFA, for NIXL.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,

@@ -32,22 +32,22 @@ def bench(
             "--to",
             metavar="FOLDER",
             file_okay=False,
-            help="Where the results are and go. [default: measurements/ENV in the project]",
+            help="Folder of the results. [default: measurements/ENV in the project]",
             show_default=False,
         ),
     ] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Agree that the engines are started again.")] = False,
     mlflow: Annotated[
         bool,
-        typer.Option("--mlflow", help="Log to MLFLOW_TRACKING_URI, else to the server of the settings."),
+        typer.Option("--mlflow", help="Also log to MLFLOW_TRACKING_URI, else to the server of the settings."),
     ] = False,
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
     """Measure the service that was started on an environment, row after row of a table.
 
-    The engines are started again for each layer (unified, tcp, baseline with efa), with the same model and flags; at
-    the end the service is put back. Rows that were measured are not measured again, so the same command goes on after
+    The engines are started again for each layer (unified, tcp, baseline with efa), with the same model and flags. At
+    the end the service is put back. A row that has a result is not measured again, so the same command continues after
     Ctrl-C. Exits with 1 unless every row has a result.
     """
     from dataclasses import replace

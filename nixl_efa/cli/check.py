@@ -42,8 +42,8 @@ def check(
 ) -> None:
     """Look for what would stop a deployment, before it starts.
 
-    Reads only. Each line is PASS, WARN, FAIL or SKIP (no permission to look), with what to do and the AWS CLI
-    call that shows the same. Exits with 1 on a FAIL.
+    Only reads. Each line is PASS, WARN, FAIL or SKIP (no permission to look), with what to do and the AWS CLI call that
+    shows the same. Exits with 1 on a FAIL.
     """
     from nixl_efa.checks import rendering
 

@@ -47,10 +47,10 @@ def copy(
 ) -> None:
     """Copy files and folders to nodes or from them, through the scripts bucket.
 
-    NODE is a node's name, several with commas, or `all`: what goes to several nodes is sent once. A DEST that ends with
-    / is a folder to put into, any other the copy's name. From several nodes each gets a folder of its name in DEST.
-    Files get their names when all are there and their SHA-256 are right. The same command continues with a copy
-    that was interrupted.
+    NODE is a node's name, several names with commas, or `all`: data for several nodes is sent once. A DEST that ends
+    with / is a folder to copy into; any other DEST is the name of the copy. From several nodes, each gets a folder with
+    its name in DEST. Files get their names when all have arrived with the right SHA-256. The same command continues an
+    interrupted copy.
     """
     asked = copying.parse([*sources, destination])
     at = nodes_at(asked.remote.environment, list(asked.remote.nodes), profile)

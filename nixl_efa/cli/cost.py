@@ -43,9 +43,9 @@ def cost(
 ) -> None:
     """Show what an environment costs: in a Capacity Block, On-Demand and on Spot.
 
-    All three for the same hours, with volumes and public addresses, and where the block breaks even; what the running
-    nodes have cost, and will have cost by their end. Prices come from AWS: one that it does not tell is unknown. Reads
-    only.
+    All three for the same hours, with volumes and public addresses, and after how many hours the block costs less. Also
+    what the running nodes have cost, and will have cost by their end. Prices come from AWS; a price that AWS does not
+    tell is unknown. Only reads.
     """
     from nixl_efa.account import caller
     from nixl_efa.aws import clients_of

@@ -77,8 +77,8 @@ def deploy(
 ) -> None:
     """Check an environment, deploy it, then verify the pair.
 
-    Terraform's plan is read before it is applied: what happens to the nodes is said, and why. Exits with 1 when
-    nothing was changed, 3 when the apply failed, 4 when the pair was built and verify FAILs.
+    Shows what Terraform's plan does to the nodes, and why, before it is applied. Exits with 1 when nothing was changed,
+    3 when the apply failed, 4 when the pair was built and verify FAILs.
     """
     from nixl_efa.deploy.outcome import Outcome, document
 

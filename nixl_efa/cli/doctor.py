@@ -26,7 +26,7 @@ def doctor(
 ) -> None:
     """Show what this machine and account have, what they lack, and how to get it.
 
-    Only reads. Whether a launch would succeed, `nixl-efa check ENV` says. Exits with 1 on a FAIL.
+    Only reads. `nixl-efa check ENV` tells whether a launch would succeed. Exits with 1 on a FAIL.
     """
     from nixl_efa.aws import Clients, clients_of
     from nixl_efa.checks import rendering

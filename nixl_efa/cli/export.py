@@ -30,9 +30,9 @@ def export(
 ) -> None:
     """Write another engine's own configuration of the environment's nodes.
 
-    With what is known here: each reservation's id, zone, type, count, network and volume. AWS ParallelCluster gets a
-    cluster with a queue for each reservation, dstack a fleet for each, which it reads from a file of its own. What an
-    engine's file can't hold is in comments at its head. Reads only.
+    Contains each reservation's id, zone, type, count, network and volume. AWS ParallelCluster gets one cluster with a
+    queue for each reservation; dstack gets a fleet for each, in a file of its own. What an engine's file can't express
+    is in comments at its top. Only reads.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings

@@ -20,13 +20,13 @@ def init(
         str | None,
         typer.Option("--instance-type", help="The nodes' instance type, for example g7e.12xlarge."),
     ] = None,
-    region: Annotated[str | None, typer.Option(help="Where they are, for example us-east-2.")] = None,
+    region: Annotated[str | None, typer.Option(help="Their AWS region, for example us-east-2.")] = None,
     market: Annotated[Market | None, typer.Option(help="How to buy them. [default: on-demand]")] = None,
 ) -> None:
     """Write an environment's first file, and say what to run next.
 
-    What is not given is asked for on a terminal. Where there is no project yet, this folder becomes one. No file is
-    overwritten, and nothing is asked of AWS.
+    On a terminal, it asks for what is not given. Without a project, this folder becomes one. It overwrites no file, and
+    does not call AWS.
     """
     from nixl_efa.new_environment import Wish, make, next_commands
     from nixl_efa.settings.names import did_you_mean

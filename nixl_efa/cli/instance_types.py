@@ -69,7 +69,7 @@ def show(
     name: Annotated[str, typer.Argument(metavar="TYPE", help="For example p5.48xlarge.")],
     as_json: AsJson = False,
 ) -> None:
-    """Show one type: accelerators, EFA, the interfaces that a node gets, the default volume."""
+    """Show one type: accelerators, EFA, interfaces, volume."""
     findings = instance_types.validate(name)
     one = instance_types.find(name)
     if one is None:
@@ -92,21 +92,24 @@ def refresh(
         list[str] | None,
         typer.Option(
             "--region",
-            help="A region to read; can be given several times. Else those of the environments and AWS_REGION.",
+            help="A region to read; can be repeated. [default: those of the environments, and AWS_REGION]",
         ),
     ] = None,
-    path: Annotated[str, typer.Option("--output", help="The file to write.")] = DATA_FILE,
+    path: Annotated[
+        str, typer.Option("--output", show_default="the data file of this package", help="The file to write.")
+    ] = DATA_FILE,
     day: Annotated[
-        str | None, typer.Option("--date", help="When EC2 said it; today for what AWS itself answers.")
+        str | None, typer.Option("--date", help="The date of EC2's answers; today if AWS itself answers.")
     ] = None,
     source: Annotated[
-        str | None, typer.Option(help="The source to note; the endpoints that were read when left out.")
+        str | None, typer.Option(help="The source to record. [default: the endpoints that were read]")
     ] = None,
     profile: Annotated[str | None, typer.Option(help="The AWS profile.")] = None,
 ) -> None:
-    """Read the types from EC2 (DescribeInstanceTypes) and write the data file.
+    """Read the types from EC2 and write the data file.
 
-    One region that answers is enough: it names the types of the others, too. A type that none names is kept as it was.
+    One region that answers is enough: it names the types of the other regions, too. A type that no region names is kept
+    as it was.
     """
     from nixl_efa.aws import Clients
     from nixl_efa.instance_types.refresh import refresh as read

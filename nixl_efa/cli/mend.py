@@ -34,10 +34,10 @@ def mend(
     ] = False,
     profile: Annotated[str | None, typer.Option(help="The AWS profile.")] = None,
 ) -> None:
-    """Join Terraform's state with what runs, after a deployment that was interrupted.
+    """Repair Terraform's state after an interrupted deployment.
 
-    Shows the steps, asks, and does them: takes marks of half-made resources away, takes what runs into the state,
-    frees a lock that was left behind. Builds and destroys nothing. Then says what a deployment would do.
+    Shows the steps, asks, and does them: untaints resources that exist, imports what runs, removes a lock that was left
+    behind. Builds and destroys nothing. Then says what a deployment would do.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings

@@ -37,10 +37,10 @@ def verify(
     strict: Strict = False,
     profile: Profile = None,
 ) -> None:
-    """Measure whether the deployed pair talks over EFA.
+    """Prove that the deployed nodes transfer over EFA.
 
-    Looks at the nodes side by side through Run Command, then measures a transfer from each producer to each
-    consumer and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
+    Checks the nodes at the same time through Run Command. Then measures a transfer from each producer to each consumer,
+    and proves by the hardware counters that it went over EFA. Exits with 1 when anything FAILs.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli import nodes_view
@@ -122,7 +122,10 @@ def connect(
     ] = False,
     profile: Profile = None,
 ) -> None:
-    """Open a shell on a node with Session Manager. No SSH key and no open port is needed."""
+    """Open a shell on a node with Session Manager.
+
+    Needs no SSH key and no open port.
+    """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.clock import clock_of

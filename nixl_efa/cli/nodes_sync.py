@@ -33,11 +33,12 @@ def sync(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Write what /etc/nixl-efa and our scripts hold by today's settings to the nodes.
+    """Update the files of this project on running nodes.
 
-    Only files that differ are written, whole or not at all; the old ones stay beside them as .previous. Then the boot
-    report is made again. Services take the new environment when they are started again. What only a new node can have
-    (its type, image, volume, network) is left to `nixl-efa deploy`. Exits with 1 when a node is not in order.
+    Writes the files of /etc/nixl-efa and our scripts that differ from today's settings: on each node all of them or
+    none. The old ones are kept beside them as .previous. Then the boot report runs again. Services use the new
+    environment after their next start. What only a new node can have (its type, image, volume, network) needs `nixl-efa
+    deploy`. Exits with 1 if a node is not in order.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings

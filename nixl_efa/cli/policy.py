@@ -24,8 +24,8 @@ Environment = Annotated[
 def policy(environment: Environment, command: Wanted = "all") -> None:
     """Print the least IAM policy with which a command works, as one JSON document.
 
-    deploy holds what check, verify, status and mend need as well, all holds everything. Resources are narrowed by the
-    environment's names, tags, region and account_id. Asks nothing of AWS.
+    `deploy` contains what check, verify, status and mend need, too; `all` contains everything. Resources are limited by
+    the environment's names, tags, region and account_id. Does not call AWS.
     """
     from nixl_efa.cli.environments import environment_settings, launches
     from nixl_efa.launch import launch_of

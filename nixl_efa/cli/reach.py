@@ -38,7 +38,10 @@ def forward(
     ] = False,
     profile: Profile = None,
 ) -> None:
-    """Make a node's port one of this machine's (127.0.0.1), until Ctrl-C. No port of the node is open for it."""
+    """Forward a node's port to this machine (127.0.0.1), until Ctrl-C.
+
+    The port stays closed in the security group.
+    """
     from nixl_efa.aws import clients_of
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.nodes import session
@@ -77,14 +80,14 @@ def ssh_config(
     environment: Environment,
     nodes: Nodes = None,
     login: Annotated[
-        str, typer.Option(help="Who logs in. [default: ubuntu, ec2-user or root, the first that is there]")
+        str, typer.Option(help="The login. [default: ubuntu, ec2-user or root, the first that exists]")
     ] = "",
     profile: Profile = None,
 ) -> None:
-    """Print a configuration with which ssh, scp, rsync and editors reach the nodes through Session Manager.
+    """Print a configuration with which ssh, scp, rsync and editors reach the nodes.
 
-    Makes a key for that in ~/.ssh, lets it in on the nodes by Run Command, and reads the nodes' host keys the same way.
-    Run it again when a node was replaced.
+    Each connection is a Session Manager session. Creates a key in ~/.ssh, adds it to the nodes by Run Command, and
+    reads the nodes' host keys in the same way. Run it again after a node was replaced.
     """
     from nixl_efa.work import ssh
 

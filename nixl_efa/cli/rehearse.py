@@ -23,7 +23,7 @@ def command(
         ),
     ] = "prod",
     keep: Annotated[
-        bool, typer.Option("--keep", help="Leave the pair and the local AWS, to look around.")
+        bool, typer.Option("--keep", help="Keep the pair and the local AWS running, to look around.")
     ] = False,
     real_nodes: Annotated[
         bool,
@@ -42,8 +42,8 @@ def command(
 ) -> None:
     """Rehearse an environment on a local AWS, with the real cdktf, Terraform and AWS provider.
 
-    Buys a Capacity Block there when the environment uses one, checks, deploys, shows that a second plan is
-    empty and what was built, destroys it and stops what it started. Nothing outside this machine is called.
+    Buys a Capacity Block there if the environment uses one, checks, deploys, shows that a second plan is empty and what
+    was built, destroys it and stops what it started. Calls nothing outside this machine.
     """
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.rehearse import FOREIGN, Options, rehearse

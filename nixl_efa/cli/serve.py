@@ -59,7 +59,7 @@ def start(
         typer.Option(
             metavar="MODEL",
             help="A hub's name (Qwen/Qwen3-32B), a folder of the nodes (/models/x), or one in S3 (s3://bucket/x). "
-            "Without it the service of the settings is started, with it nothing of that counts.",
+            "Without it, the service in the settings is started; with it, only their start_at_boot counts.",
         ),
     ] = None,
     flags: Annotated[
@@ -80,11 +80,11 @@ def start(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Start an engine on each node and a router in front of them, and prove that KV caches go as planned.
+    """Start the engines and the router, and prove them.
 
-    Ready means: the router's answer is the producer's own, every token of the prompt came by KV transfer, over EFA, and
-    the hardware counters saw its bytes. Engines that run for the same model already are only proven. Exits with 1 when
-    a step fails; if engines were started or proven by then, no router runs.
+    The service is ready when the router's answer equals the producer's own, every token of the prompt came by KV
+    transfer over EFA, and the hardware counters saw its bytes. Engines that already run for the same model are only
+    proven. Exits with 1 if a step fails; if engines were started or proven by then, no router runs.
     """
     from nixl_efa.cli.environments import environment_settings
     from nixl_efa.service.asked import OPTIONS, asked
@@ -131,7 +131,10 @@ app.command("prepare")(prepare)
 
 @app.command("restart")
 def restart(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
-    """Start the engines of the service again, and prove it. Requests in flight are lost."""
+    """Start the engines of the service again, and prove them.
+
+    Requests in flight are lost.
+    """
 
     def act(nodes: OnNodes, planned: Mapping[str, Planned], way: Way, _: PairReport) -> Report:
         from nixl_efa.clock import clock_of
@@ -151,7 +154,7 @@ def restart(environment: Environment, as_json: AsJson = False, profile: Profile 
 
 @app.command("status")
 def status(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
-    """Show what runs, whether it is what was proven, what it does, and how long its nodes have.
+    """Show what runs, whether it was proven, and the time left.
 
     Tokens are counted on the nodes for 5 seconds. Exits with 1 when the service is not ready.
     """
@@ -162,7 +165,10 @@ def status(environment: Environment, as_json: AsJson = False, profile: Profile =
 
 @app.command("dashboard")
 def dashboard() -> None:
-    """Print a dashboard for Grafana 10 or newer, which reads vLLM's metrics from Prometheus."""
+    """Print a dashboard for Grafana 10 or newer.
+
+    It reads vLLM's metrics from Prometheus.
+    """
     from importlib.resources import files
 
     print(files("nixl_efa.service").joinpath("dashboard.json").read_text(encoding="utf-8"), end="")
@@ -170,7 +176,10 @@ def dashboard() -> None:
 
 @app.command("stop")
 def stop(environment: Environment, as_json: AsJson = False, profile: Profile = None) -> None:
-    """End the router, then the engines. Requests in flight are lost; packages and models stay on the nodes."""
+    """Stop the router, then the engines, at once.
+
+    Requests in flight are lost. Packages and models stay on the nodes.
+    """
     from nixl_efa.service import run
 
     report = _report(environment, profile, lambda nodes, *_: run.stop(nodes))
@@ -188,10 +197,11 @@ def drain(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """End the service in order: refuse new requests, let what runs end, copy results and logs, stop all.
+    """Finish requests, save results and logs, then stop all.
 
-    Copied to the scripts bucket: /opt/nixl-efa/results of each node, and the logs of its units. Nodes do the same by
-    themselves before their Capacity Block ends, and when EC2 warns them. Exits with 1 if something could not be saved.
+    New requests are refused. Copied to the scripts bucket: /opt/nixl-efa/results of each node, and the logs of its
+    units. Nodes do the same by themselves before their Capacity Block ends, and when EC2 warns them. Exits with 1 if
+    something could not be saved.
     """
     from nixl_efa.service import drain as draining
     from nixl_efa.service.run import Report
@@ -218,7 +228,7 @@ def logs(
     router: Annotated[
         bool, typer.Option("--router", help="The router's log instead of the engines'.")
     ] = False,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="So many last lines.")] = 100,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the last lines.")] = 100,
     profile: Profile = None,
 ) -> None:
     """Print the end of the engines' logs, or of the router's."""

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 
 EngineVersion = Annotated[
     str | None,
-    typer.Option(metavar="VERSION", help="Of the engine's package: by default the one that was tried."),
+    typer.Option(
+        metavar="VERSION", help="Version of the engine's package. [default: the one that was tried]"
+    ),
 ]
 # Ctrl-C.
 _INTERRUPTED = 130
@@ -50,10 +52,11 @@ def prepare(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Copy packages and model into the models bucket, from which the nodes copy them, before a block's hours cost.
+    """Copy packages and model to a bucket, before a block starts.
 
-    Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket, which the first deployment makes.
-    The same command continues after Ctrl-C, and copies only what is missing or has changed.
+    The nodes copy both from there. Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket,
+    which the first deployment creates. The same command continues after Ctrl-C, and copies only what is missing or has
+    changed.
     """
     from nixl_efa.aws import clients_of
     from nixl_efa.aws_errors import explain

@@ -65,12 +65,12 @@ def run(
     ] = MOST_SECONDS,
     profile: Profile = None,
 ) -> None:
-    """Run a command on all nodes side by side, or on those that are named.
+    """Run a command on all nodes at the same time, or on the named ones.
 
-    COMMAND: one word is a line for bash ('ls /data | wc -l'), several are a program and its arguments. It runs as root
-    in a login shell, with no input. What it prints comes while it runs, each line with its node's name where several
-    nodes are asked. Exits with the largest exit code of the nodes; 124 after --timeout, 255 where a node could not be
-    asked, 130 after Ctrl-C, which ends the command on the nodes.
+    COMMAND: a single word is a command line for bash ('ls /data | wc -l'); several words are a program and its
+    arguments. It runs as root in a login shell, without input. Output is shown while it runs; with several nodes, each
+    line begins with its node's name. The exit code is the largest of the nodes; 124 after --timeout, 255 if a node
+    could not be reached, 130 after Ctrl-C, which ends the command on the nodes.
     """
     words: list[str] = context.meta.get(_COMMAND, [])
     if not words:
@@ -84,7 +84,7 @@ def logs(
     nodes: Nodes = None,
     source: Annotated[
         list[str],
-        typer.Option(help=f"Which log, may be given again: {', '.join(sources.NAMES)}."),
+        typer.Option(help=f"Which log; can be repeated: {', '.join(sources.NAMES)}."),
     ] = list(sources.DEFAULT),  # noqa: B006  (typer takes it once)
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Continue with new lines, until Ctrl-C.")

@@ -61,6 +61,17 @@ def test_every_line_of_the_help_is_a_command(name: str, capsys: pytest.CaptureFi
     assert f"nixl-efa {name}" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("name", ["capacity", "serve", "nodes", "instance-types"])
+def test_what_a_command_of_a_group_does_is_said_in_80_columns(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Click cuts a first sentence that is longer, and puts three dots there."""
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([name, "--help"]) == 0
+    lines = capsys.readouterr().out.partition("Commands:")[2].splitlines()
+    assert [line for line in lines if (line and not line.endswith(".")) or line.endswith("...")] == []
+
+
 @pytest.mark.parametrize(
     "arguments", [["capacty"], ["capacity", "serch"], ["capacity", "buy"], ["capacity", "list", "--x"]]
 )

@@ -10,7 +10,7 @@ from nixl_efa.cli.capacity.search import search
 
 app = typer.Typer(
     name="capacity",
-    help="Find, buy, extend and hand over Capacity Blocks.",
+    help="Find, buy and extend Capacity Blocks; assign them.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,

@@ -38,11 +38,13 @@ if TYPE_CHECKING:
 # The form of an environment's name, which becomes part of names of files and parameters (settings.files).
 _NAME = re.compile(r"[a-z][a-z0-9-]*(/[a-z0-9]+)?")
 OfferingType = Annotated[str | None, typer.Option("--type", help="Its type, if no search here has shown it.")]
-OfferingCount = Annotated[int | None, typer.Option("--count", help="Its instances, likewise.")]
+OfferingCount = Annotated[
+    int | None, typer.Option("--count", help="Its instances, if no search here has shown it.")
+]
 OfferingHours = Annotated[
     int | None, typer.Option("--hours", help="The length that was asked for, if no search here has shown it.")
 ]
-Save = Annotated[bool, typer.Option("--save/--no-save", help="Write it to the environment's parameters.")]
+Save = Annotated[bool, typer.Option("--save/--no-save", help="Save it in the environment's parameters.")]
 MinHours = Annotated[
     float | None,
     typer.Option(metavar="N", help="Accept a block that is shorter than asked, if it lasts this many hours."),
@@ -50,7 +52,9 @@ MinHours = Annotated[
 
 
 def buy(
-    offering_id: Annotated[str, typer.Argument(metavar="OFFERING", help="An offering of a search.")],
+    offering_id: Annotated[
+        str, typer.Argument(metavar="OFFERING", help="An offering that a search has shown.")
+    ],
     environment: Annotated[
         str | None,
         typer.Option(
@@ -75,11 +79,11 @@ def buy(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Buy a Capacity Block, exactly once, and save it for the environment.
+    """Buy a Capacity Block, exactly once, and save it.
 
-    Shows what it is, who pays and what it costs, and asks to type the fee. A block that the environment can't use is
-    refused. If it is stopped or loses the answer, run it again: it finds out whether the purchase was made, and never
-    makes it twice.
+    Shows the block, who pays and the fee, and asks you to type the fee. A block that the environment can't use is
+    refused. If it is stopped, or gets no answer, run it again: it finds out whether the purchase was made, and makes no
+    second one.
     """
     from nixl_efa.capacity import buy as library
     from nixl_efa.capacity.agreement import agreement
@@ -112,7 +116,9 @@ def buy(
 
 def extend(
     reservation_id: ReservationId,
-    hours: Annotated[int, typer.Option(metavar="N", help="How many more hours, in AWS's steps.")],
+    hours: Annotated[
+        int, typer.Option(metavar="N", help="How many more hours: 24-hour steps to 336, then 168 to 4368.")
+    ],
     environment: Annotated[
         str | None,
         typer.Option(
@@ -130,9 +136,9 @@ def extend(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Buy more time for a Capacity Block, exactly once. Its id stays the same.
+    """Buy more time for a Capacity Block, exactly once.
 
-    It counts only when it is paid; `wait ID --extension` waits for that.
+    The id stays the same. It is effective only when it is paid: `wait ID --extension` waits for that.
     """
     from nixl_efa.capacity import extend as library
     from nixl_efa.capacity.agreement import agreement
@@ -157,7 +163,7 @@ def recover(
         str | None,
         typer.Option(
             "--env",
-            help="Only this environment; without it, every one known here.",
+            help="Only this environment. [default: all of this project]",
             autocompletion=environments,
         ),
     ] = None,
@@ -171,10 +177,7 @@ def recover(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Find out the outcome of purchases that are open, tell them and save them.
-
-    Looks for each by its tag. Nothing is ever bought by this command.
-    """
+    """Find out the outcome of open purchases, report and save them. Buys nothing."""
     from dataclasses import replace as changed
 
     from nixl_efa.capacity import recover as library
@@ -240,10 +243,10 @@ def save(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Write a reservation's id and zone to Parameter Store, where the environment's stack reads them.
+    """Save a reservation's id and zone for an environment.
 
-    One that the environment can't use is refused. While its current block lives, a later one is kept as the next.
-    Asks before a living one is put aside, and never overwrites what somebody else wrote in between.
+    Its stack reads them from Parameter Store. A reservation that the environment can't use is refused. A block that
+    ends later than the current one is kept as the next. Asks before it replaces a reservation that has not ended.
     """
     from nixl_efa.capacity import save as library
 
@@ -269,9 +272,9 @@ def switch(
     environment: Annotated[str, typer.Argument(metavar="ENV", autocompletion=environments)],
     profile: Profile = None,
 ) -> None:
-    """Make an environment's next block its current one, once it is active.
+    """Make an environment's next block its current one.
 
-    Asks when nodes still run in the current one: the next deployment destroys them.
+    Asks if nodes still run in the current one: the next deployment destroys them.
     """
     from nixl_efa.capacity import save as library
     from nixl_efa.reservation_source import environment_of
@@ -287,9 +290,9 @@ def switch(
 def load(
     environment: Environment, region: Region = None, as_json: AsJson = False, profile: Profile = None
 ) -> None:
-    """Print the reservations that are stored for an environment, and whether the current one fits.
+    """Print the reservations that are saved for an environment.
 
-    Exits with 1 when a launch into it would fail for good.
+    Exits with 1 if a launch into the current one would fail permanently.
     """
     from nixl_efa.capacity import save as library
     from nixl_efa.cli.capacity import forms

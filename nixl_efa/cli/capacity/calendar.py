@@ -35,7 +35,11 @@ def calendar(
     ] = None,
     environment: Annotated[
         str | None,
-        typer.Option("--env", help="Only its type, number of nodes and region.", autocompletion=environments),
+        typer.Option(
+            "--env",
+            help="Use only this environment's type, number of nodes and region.",
+            autocompletion=environments,
+        ),
     ] = None,
     region: Regions = None,
     hours_list: Annotated[
@@ -45,7 +49,7 @@ def calendar(
     latest: Annotated[
         str | None,
         typer.Option(
-            "--to", metavar="WHEN", help="Where it ends: a date, a time or +14d (default: 9 weeks)."
+            "--to", metavar="WHEN", help="End of the line: a date, a time or +14d (default: 9 weeks)."
         ),
     ] = None,
     html: Annotated[
@@ -54,9 +58,9 @@ def calendar(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Show offers, blocks, which environment uses them and when they end, on one time line.
+    """Show offers, blocks and their use on one time line.
 
-    Asks all regions for all lengths that end by then, unless --region and --hours name some. Buys nothing.
+    Asks all regions for all lengths, unless --region and --hours name some. Buys nothing.
     """
     from nixl_efa.capacity import history
     from nixl_efa.capacity.calendar.gather import Questions

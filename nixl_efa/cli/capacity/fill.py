@@ -20,10 +20,11 @@ def fill(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Put an environment's nodes into its reservations, in the order of their ends.
+    """Distribute an environment's nodes over its reservations.
 
-    For entries of `capacity` that don't say which nodes they take. A node stays where it is while its reservation
-    lives. Writes environments/ENV.capacity.json, which belongs under version control.
+    For entries of `capacity` that don't say which nodes they take. The reservation that ends first is filled first. A
+    node stays in its reservation until that ends. Writes environments/ENV.capacity.json: keep this file under version
+    control.
     """
     run = session(profile)
     settings = unfilled_settings(environment, run)

@@ -49,7 +49,7 @@ Extensions = Mapping[str, "list[Extension]"]
 
 
 def list_(region: Regions = None, as_json: AsJson = False, profile: Profile = None) -> None:
-    """List Capacity Blocks and On-Demand Capacity Reservations, and which environment uses which."""
+    """List Capacity Blocks and reservations, and who uses them."""
     from nixl_efa.aws_calls import chosen_regions
     from nixl_efa.capacity.reservation import reservations_of
     from nixl_efa.cli.capacity import forms
@@ -213,7 +213,7 @@ def _left_in_words(one: Reservation, now: datetime) -> str:
 def show(
     reservation_id: ReservationId, region: Region = None, as_json: AsJson = False, profile: Profile = None
 ) -> None:
-    """Show one reservation: state, size, times, extension, fee, who uses it."""
+    """Show one reservation: state, size, times, fee, who uses it."""
     from nixl_efa.capacity.extension import newest
     from nixl_efa.capacity.reservation import reservations_in
     from nixl_efa.cli.capacity import forms
@@ -271,7 +271,7 @@ def wait(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Wait until a reservation is active (or scheduled, or expired), or until its extension is paid.
+    """Wait until a reservation is active, or an extension paid.
 
     Ends at once with exit code 1 when that can no longer happen: payment-failed, expired, cancelled.
     """
@@ -345,7 +345,10 @@ def cancel(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Cancel an On-Demand Capacity Reservation. AWS does not let anybody cancel a Capacity Block."""
+    """Cancel an On-Demand Capacity Reservation.
+
+    AWS does not allow cancelling a Capacity Block.
+    """
     from nixl_efa.cli.capacity import forms
 
     run = session(profile, region)

@@ -69,7 +69,11 @@ def search(
     ] = None,
     environment: Annotated[
         str | None,
-        typer.Option("--env", help="Its type, number of nodes and region.", autocompletion=environments),
+        typer.Option(
+            "--env",
+            help="Use this environment's type, number of nodes and region.",
+            autocompletion=environments,
+        ),
     ] = None,
     region: Regions = None,
     hours_list: Annotated[
@@ -79,7 +83,8 @@ def search(
         str | None, typer.Option("--from", metavar="WHEN", help="Earliest start: a date, a time or +7d.")
     ] = None,
     latest: Annotated[
-        str | None, typer.Option("--to", metavar="WHEN", help="Latest end. [default: as late as AWS sells]")
+        str | None,
+        typer.Option("--to", metavar="WHEN", help="Latest end. [default: the latest that AWS sells]"),
     ] = None,
     sort: Annotated[str, typer.Option(metavar="|".join(SORTS), help="Order of the table.")] = "fee",
     watching: Annotated[
@@ -96,10 +101,10 @@ def search(
     as_json: AsJson = False,
     profile: Profile = None,
 ) -> None:
-    """Search for Capacity Blocks to buy, in one region, several or all.
+    """Search for Capacity Blocks to buy, in one or more regions.
 
-    The cheapest come first, those that are shorter than asked after those that fit. Fees are totals for all instances
-    and the whole time.
+    The cheapest come first. Blocks that are shorter than you asked for come after those that fit. A fee is the total
+    for all instances and the whole time.
     """
     from nixl_efa.aws_calls import chosen_regions
     from nixl_efa.capacity.search import Request, checked, earliest_start, latest_end

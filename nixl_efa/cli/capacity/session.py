@@ -36,7 +36,7 @@ Profile = Annotated[str | None, typer.Option(help="The AWS profile.")]
 Region = Annotated[str | None, typer.Option(help="The AWS region.")]
 Regions = Annotated[
     list[str] | None,
-    typer.Option("--region", help="An AWS region, repeatable, or all for every enabled one."),
+    typer.Option("--region", help="An AWS region, or all for every enabled one; can be repeated."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 Environment = Annotated[
