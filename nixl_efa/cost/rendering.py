@@ -65,7 +65,7 @@ def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterato
 
 def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
     """What runs: so far, and by the end."""
-    yield f"Running: {', '.join(f'{one.name} ({one.state})' for one in nodes)}"
+    yield from _wrapped(f"Running: {', '.join(f'{one.name} ({one.state})' for one in nodes)}")
     so_far, by_end = together(parts)
     ends = [one.end for one in parts if one.end is not None]
     untold = any(one.by_end is not None and one.end is None for one in parts)

@@ -17,8 +17,11 @@ from nixl_efa.cost import spot
 from nixl_efa.cost.blocks import Block
 from nixl_efa.cost.compare import Rates, volume_hours
 from nixl_efa.cost.money import Price, Sum, Unknown, added, times
+from nixl_efa.instance_states import RUNNING
 from nixl_efa.launch import Market, Volume
 
+# Of one that has begun to end, EC2 does not tell since when: it counts until now, some minutes too long, and no further
+# hour. A pending one is about to run.
 BILLED = frozenset({"running", "shutting-down", "stopping"})
 
 
@@ -156,19 +159,20 @@ def _of_market(
         if node.state == "stopped":
             why = f"{node.name} is stopped, and EC2 does not tell how long it ran before"
             paid.append((node.name, Unknown(why)))
-        if node.state not in BILLED:
-            continue
         changes = history.get(node.instance_type, ())
+        so_far: Price
         if market == "on-demand":
             rate = rates[node.instance_type].on_demand
-            paid.append((node.name, times(rate, hours_of(_since(node.launched, now)))))
+            so_far = times(rate, hours_of(_since(node.launched, now)))
         elif isinstance(changes, Unknown):
-            rate = changes
-            paid.append((node.name, changes))
+            rate = so_far = changes
         else:
             rate, _ = spot.now_in(changes, currency, node.zone)
-            paid.append((node.name, spot.paid(changes, currency, node.zone, node.launched, now)))
-        hourly.append((node.name, rate))
+            so_far = spot.paid(changes, currency, node.zone, node.launched, now)
+        if node.state in BILLED:
+            paid.append((node.name, so_far))
+        if node.state in RUNNING:
+            hourly.append((node.name, rate))
     words = {"on-demand": "On-Demand instances", "spot": "Spot Instances"}[market]
     return Spent(words, added(paid), None, None, added(hourly))
 

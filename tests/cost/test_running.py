@@ -6,11 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import pytest
+
 from nixl_efa.cost.money import Sum, Unknown, shown
 from nixl_efa.cost.rendering import running
 from nixl_efa.cost.running import Disk, Node, Spent, spent, together
 from nixl_efa.cost.spot import Change
-from nixl_efa.launch import Volume
+from nixl_efa.launch import Market, Volume
 from tests.cost.test_blocks import START, block, usd
 from tests.cost.test_compare import NONE, RATES
 
@@ -98,6 +100,31 @@ def test_what_a_stopped_node_ran_by_the_hour_is_not_known_and_not_nothing() -> N
     )
 
 
+@pytest.mark.parametrize("market", ["on-demand", "spot"])
+@pytest.mark.parametrize(
+    ("state", "so_far", "each_hour"),
+    [
+        ("pending", False, True),
+        ("running", True, True),
+        ("stopping", True, False),
+        ("stopped", True, False),
+        ("shutting-down", True, False),
+    ],
+)
+def test_a_further_hour_is_paid_for_what_runs_and_for_what_is_about_to(
+    market: Market, state: str, so_far: bool, each_hour: bool
+) -> None:
+    (found, *_) = told(replace(PRODUCER, market=market, state=state, reservation_id="")).values()
+    assert (shown(found.so_far) != "nothing", shown(found.each_hour) != "nothing") == (so_far, each_hour)
+
+
+def test_the_names_of_many_nodes_are_no_wider_than_the_screen() -> None:
+    nodes = [replace(PRODUCER, name=f"consumer-{number}") for number in range(2, 32)]
+    lines = [*running(nodes, [*told(*nodes).values()])]
+    assert max(map(len, lines)) <= 80
+    assert "consumer-31 (running)" in " ".join(lines)
+
+
 def test_a_node_whose_block_ec2_does_not_tell_is_not_left_out() -> None:
     found = told(replace(PRODUCER, reservation_id=""))
     assert "EC2 does not tell the block of producer" in str(found["a block"].so_far)
@@ -135,6 +162,7 @@ def test_a_volume_of_another_kind_is_not_priced_as_gp3() -> None:
 def test_a_block_that_is_not_known_has_no_end_and_no_price() -> None:
     found = spent((PRODUCER,), (), {BLOCK.id: NONE}, {KIND: RATES}, {}, "USD", NOW)
     assert (found[0].so_far, found[0].end) == (NONE, None)
+    assert "When the block ends is not known." in " ".join(" ".join(running([PRODUCER], found)).split())
 
 
 def test_a_block_that_has_ended_costs_no_more_hours() -> None:
