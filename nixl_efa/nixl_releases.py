@@ -14,6 +14,8 @@ from datetime import date
 from functools import cache
 from typing import Any
 
+from nixl_efa.nixl_backend import LIBFABRIC
+
 DATA_FILE = os.path.join(os.path.dirname(__file__), "nixl_releases.json")
 
 # The first libfabric with a version of symbols: libfabric.map.in in ofiwg/libfabric's tags v1.15.0 to v2.6.0 and, for
@@ -120,6 +122,34 @@ def for_node(versions: Sequence[str], machine: str) -> str:
     lines += [f"# {one} {needed.libfabric} {needed.installer}" for one in known if (needed := needs(one))]
     lines += [" ".join([row["requirement"], *row["sha256"].get(machine, ())]) for row in rows if known]
     return "".join(f"{line}\n" for line in lines)
+
+
+def beside(python: str) -> tuple[str, ...]:
+    """What a node with this Python (3.12) installs with NIXL for CUDA 13, as pip writes it. Without hashes, any
+    version."""
+    document = _document()
+    if python not in document["pythons"]:
+        return "numpy", "nvidia-cuda-runtime<14"
+    return tuple(row["requirement"] for row in document["beside"])
+
+
+def sums(requirement: str, python: str) -> frozenset[str]:
+    """The SHA-256 that a node with this Python knows of a requirement's wheels, of any machine; none: it takes any."""
+    document = _document()
+    if python not in document["pythons"]:
+        return frozenset()
+    rows = [
+        *document["beside"],
+        *(one for release in document["releases"].values() for one in release["wheels"]),
+    ]
+    found = (row["sha256"].values() for row in rows if row["requirement"] == requirement)
+    return frozenset(one for machines in found for each in machines for one in each)
+
+
+def choices(version: str, *, is_pinned: bool, backend: str) -> tuple[str, ...]:
+    """The releases that a node may install, of which `version` is that of the settings. Only LIBFABRIC rests on the
+    node's libfabric."""
+    return (version,) if is_pinned or backend != LIBFABRIC else offered()
 
 
 def offered() -> tuple[str, ...]:

@@ -134,6 +134,7 @@ def env_file(bootstrap: Bootstrap) -> str:
         "PAIR_NIXL": "yes" if bootstrap.install_nixl else "no",
         "PAIR_NIXL_BACKEND": bootstrap.nixl.name,
         **({"PAIR_NIXL_WHEELS": shlex.quote(bootstrap.nixl_wheels)} if bootstrap.nixl_wheels else {}),
+        **({"PAIR_MODELS_BUCKET": bootstrap.models_bucket} if bootstrap.models_bucket else {}),
         **bootstrap.nixl.variables,
         "VLLM_NIXL_SIDE_CHANNEL_HOST": bootstrap.own.address,
         "VLLM_NIXL_SIDE_CHANNEL_PORT": str(SIDE_CHANNEL_PORT),

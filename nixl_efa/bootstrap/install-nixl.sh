@@ -75,19 +75,20 @@ python=$here/venv/bin/python
 package=nixl-cu13 cudart=nvidia-cuda-runtime
 driver=$(grep -oE '[0-9]{3,}\.[0-9.]+' "$root/proc/driver/nvidia/version" 2>/dev/null | head -n 1) || true
 if ! at_least "${driver:-580}" 580; then package=nixl-cu12 cudart=nvidia-cuda-runtime-cu12; fi
-# Where the wheels are: nixl_wheels, a folder of the node or an index; else the scripts bucket, where it holds any.
-from=() wheels=${PAIR_NIXL_WHEELS:-}
-if [ -z "$wheels" ] && timeout 120 aws s3 sync --quiet "s3://$PAIR_SCRIPTS_BUCKET/nixl-wheels" "$state/wheels" &&
-  compgen -G "$state/wheels/*.whl"; then
+# Where the wheels are: nixl_wheels, a folder of the node or an index; else the bucket of what is staged, if it has those
+# of this Python, as 3.12.
+from=() wheels=${PAIR_NIXL_WHEELS:-} py=$("$python" -V) py=${py#* } py=${py%.*}
+if [ -z "$wheels" ] &&
+  timeout 120 aws s3 sync "s3://${PAIR_MODELS_BUCKET:-$PAIR_SCRIPTS_BUCKET}/nixl-wheels" "$state/wheels" &&
+  compgen -G "$state/wheels/${package/-/_}-$version-cp${py/./}-*"; then
   wheels=$state/wheels
-fi >/dev/null 2>&1
+fi &>/dev/null
 case $wheels in
   /*) source=$wheels from=(--no-index -f "$wheels") ;;
   ?*) source=$wheels from=(-i "$wheels") ;;
 esac
 what=("nixl==$version" "$package==$version" numpy "$cudart<14")
-if grep -q "^$package==$version " "$here/releases.txt" &&
-  grep -q "^#python.* $("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')\b" "$here/releases.txt"; then
+if grep -q "^$package==$version " "$here/releases.txt" && grep -q "^#python.* $py\b" "$here/releases.txt"; then
   hashes=true what=(--require-hashes -r "$state/wanted.txt")
   grep -E "^(nixl|$package)==$version |^numpy|^$cudart==" "$here/releases.txt" |
     sed 's/ / --hash=sha256:/g' >"$state/wanted.txt"

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from nixl_efa.launch import Launch
-from nixl_efa.nixl_backend import LIBFABRIC, NixlBackend, nixl_backend
-from nixl_efa.nixl_releases import offered
+from nixl_efa.nixl_backend import NixlBackend, nixl_backend
+from nixl_efa.nixl_releases import choices
 from nixl_efa.service.model import Service
 
 # EC2 refuses raw user data above this size, before base64 (EC2 user guide, instancedata-add-user-data).
@@ -50,7 +50,7 @@ class Bootstrap:
     service_ports:    TCP ports that the VPC may reach.
     common_nixl:      how NIXL goes between nodes of several types; None: all are of this one.
     service:          whose engine the node starts when it boots; None: none.
-    models_bucket:    where its model may be staged; empty: in the scripts bucket.
+    models_bucket:    where its model and NIXL's wheels may be staged; empty: in the scripts bucket.
     """
 
     environment: str
@@ -90,10 +90,8 @@ class Bootstrap:
 
     @property
     def nixl_versions(self) -> tuple[str, ...]:
-        """The releases of NIXL that the node may install. Only LIBFABRIC rests on the node's libfabric."""
-        if self.nixl_pinned or self.nixl.name != LIBFABRIC:
-            return (self.nixl_version,)
-        return offered()
+        """The releases of NIXL that the node may install."""
+        return choices(self.nixl_version, is_pinned=self.nixl_pinned, backend=self.nixl.name)
 
 
 def peers(launch: Launch, addresses: Mapping[str, str]) -> tuple[PeerNode, ...]:

@@ -40,7 +40,6 @@ def service_files(bootstrap: Bootstrap, service: Service) -> tuple[tuple[str, st
     model = {
         "path": service.path(PLACE),
         "source": service.model if in_s3 else "",
-        "bucket": bootstrap.models_bucket,
         "staged": "" if service.model.startswith("/") else staged.folder(service.model),
         "manifest": staged.MANIFEST,
         "packages": staged.packages_folder(packages(engine, service, has_router=True)),

@@ -52,9 +52,9 @@ def prepare(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Copy packages and model to a bucket, before a block starts.
+    """Copy NIXL, packages and model to a bucket, before a block starts.
 
-    The nodes copy both from there. Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket,
+    The nodes copy all from there. Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket,
     which the first deployment creates. The same command continues after Ctrl-C, and copies only what is missing or has
     changed.
     """
@@ -88,11 +88,12 @@ def prepare(
                 f"WARN s3://{bucket.name} is in {where}, the nodes are in {settings.region}: they copy more slowly, "
                 "and AWS charges for it."
             )
-        try:
-            _packages(settings, service, python or "", bucket)
-        except output.Failure as failure:
-            problem = f"the packages are not staged: {failure.message}"
-            output.say(f"WARN {problem}")
+        for what, put in (("NIXL is", _nixl), ("the packages are", _packages)):
+            try:
+                put(settings, service, python or "", bucket)
+            except output.Failure as failure:
+                problem = f"{what} not staged: {failure.message}"
+                output.say(f"WARN {problem}")
         # A folder of the nodes is there already.
         if not service.model.startswith("/"):
             source = _source(service.model, clients, settings)
@@ -111,6 +112,27 @@ def prepare(
         raise output.Failure(problem)
 
 
+def _nixl(settings: Settings, _: Service, python: str, bucket: Bucket) -> None:
+    """What install-nixl may choose from at a first boot of these nodes."""
+    from nixl_efa.launch import launch_of
+    from nixl_efa.nixl_releases import choices
+    from nixl_efa.service.stage import ByThisMachine
+    from nixl_efa.service.staged import NIXL
+    from nixl_efa.service.wheels import machines, nixl_wheels
+
+    launch = launch_of(settings)
+    if not launch.nixl_version:
+        return
+    if launch.nixl_wheels:
+        output.say(f"NIXL is not staged: nodes take its wheels from {launch.nixl_wheels} (nixl_wheels).")
+        return
+    versions = choices(launch.nixl_version, is_pinned=launch.nixl_pinned, backend=launch.nixl.name)
+    of = machines(launch, python)
+    wheels = nixl_wheels(versions, of, cache_directory(os.environ) / "nixl")
+    kinds = listed(f"Python {version} on {machine}" for version, machine in of)
+    _stage(f"NIXL {listed(versions)} for {kinds}", NIXL, ByThisMachine(wheels), bucket, is_shared=True)
+
+
 def _packages(settings: Settings, service: Service, python: str, bucket: Bucket) -> None:
     """The packages of a node with the router, for each kind of node."""
     from nixl_efa.launch import launch_of
@@ -127,7 +149,7 @@ def _packages(settings: Settings, service: Service, python: str, bucket: Bucket)
         _stage(f"{listed(wanted)} for Python {version} on {machine}", where, ByThisMachine(wheels), bucket)
 
 
-def _stage(name: str, folder: str, source: Source, bucket: Bucket) -> None:
+def _stage(name: str, folder: str, source: Source, bucket: Bucket, *, is_shared: bool = False) -> None:
     """Stages it, and says how far it is and what is there then."""
     from nixl_efa.clock import clock_of
     from nixl_efa.service.stage import stage
@@ -140,7 +162,9 @@ def _stage(name: str, folder: str, source: Source, bucket: Bucket) -> None:
 
     output.say(f"Looking at {name} ...")
     try:
-        found = stage(name, folder, source, bucket, clock_of(os.environ), lambda n: progress(n).at)
+        found = stage(
+            name, folder, source, bucket, clock_of(os.environ), lambda n: progress(n).at, is_shared=is_shared
+        )
     finally:
         for one in shown:
             one.clear()

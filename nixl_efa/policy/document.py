@@ -287,7 +287,10 @@ def _of_models(settings: Settings, launch: Launch) -> dict[On, Scope]:
     """The bucket of models, which may be the scripts bucket."""
     name = settings.models_bucket or f"{launch.name_of('')}*"
     bucket = f"arn:{partition_of(launch.region)}:s3:::{name}"
-    return {On.MODELS_BUCKET: Scope((bucket,)), On.MODELS: Scope((f"{bucket}/{staged.PREFIX}/*",))}
+    return {
+        On.MODELS_BUCKET: Scope((bucket,)),
+        On.MODELS: Scope(tuple(f"{bucket}/{one}/*" for one in (staged.PREFIX, staged.NIXL))),
+    }
 
 
 def _of_state(settings: Settings, launch: Launch) -> dict[On, Scope]:

@@ -252,9 +252,12 @@ def stage(
     bucket: Bucket,
     clock: Clock,
     progress: Callable[[int], Progress],
+    *,
+    is_shared: bool = False,
 ) -> Manifest:
     """Makes a folder of the bucket hold what has this name; returns its manifest.
 
+    is_shared: what else is there stays.
     progress: gets the total in bytes, and returns what is then told how many are there, twice a second.
     Raises Failure, and errors of AWS. KeyboardInterrupt ends what runs; the next try continues.
     """
@@ -263,8 +266,7 @@ def stage(
     manifest = Manifest(name, revision, f"s3://{bucket.name}/{folder}", files)
     _check_alone(bucket, prefix, manifest)
     with source.alone():
-        there = _there(bucket, prefix, files)
-        needed = change(files, there)
+        needed = change(files, _there(bucket, prefix, files, is_shared))
         tell = progress(manifest.bytes)
         if not needed.is_none:
             source.check_room(needed.missing)
@@ -275,7 +277,7 @@ def stage(
             for other in needed.left_over:
                 bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{other}")
         # Somebody else who prepares the same may have a newer content, of the same size.
-        if not change(files, _there(bucket, prefix, files)).is_none:
+        if not change(files, _there(bucket, prefix, files, is_shared)).is_none:
             raise Failure(
                 f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
             )
@@ -324,14 +326,17 @@ def _check_alone(bucket: Bucket, prefix: str, manifest: Manifest) -> None:
             )
 
 
-def _there(bucket: Bucket, prefix: str, files: Sequence[File]) -> dict[str, tuple[int, str]]:
-    """Size and sum of each object of the folder; the sum of those that can be right only."""
+def _there(bucket: Bucket, prefix: str, files: Sequence[File], is_shared: bool) -> dict[str, tuple[int, str]]:
+    """Size and sum of each object of the folder, if it is shared of these files alone; the sum of those that can be
+    right only."""
     wanted = {one.name: one.bytes for one in files}
     sizes = {
         one["Key"].removeprefix(prefix): one["Size"]
         for one in bucket.objects(prefix)
         if one["Key"] != f"{prefix}{MANIFEST}"
     }
+    if is_shared:
+        sizes = {name: size for name, size in sizes.items() if name in wanted}
 
     def sum_of(name: str) -> str:
         answer = bucket.s3.head_object(Bucket=bucket.name, Key=f"{prefix}{name}")

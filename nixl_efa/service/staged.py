@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass, field
 from nixl_efa.service.prepare import WEIGHTS
 
 PREFIX = "nixl-efa-models"
+# Where install-nixl.sh looks for NIXL's wheels in a bucket. Others put wheels there, too.
+NIXL = "nixl-wheels"
 MANIFEST = "nixl-efa-manifest.json"
 FORM = 1
 # Weights that only other programs read.

@@ -60,7 +60,7 @@ if $first; then
   # shellcheck source=/dev/null
   . "$boot/model"
   path=${path/@PLACE@/$place} name=$manifest manifest=''
-  bucket=s3://${bucket:-$PAIR_SCRIPTS_BUCKET}
+  bucket=s3://${PAIR_MODELS_BUCKET:-$PAIR_SCRIPTS_BUCKET}
   staged=${staged:+$bucket/$staged} packages=$bucket/$packages
   # Only a model with its manifest is complete. 1: it is not there; 127: there is no AWS CLI. Of another error nobody knows
   # whether the other nodes have it, too.

@@ -1,4 +1,4 @@
-"""Wheels of Python packages and of all that they need, for another machine than this one, by uv, which is run.
+"""Wheels of Python packages, and of all that they need, for another machine than this one, by uv, which is run.
 
 uv evaluates the markers of requirements (`; python_version < "3.12"`) for the Python and machine that it is asked for;
 pip does so for the Python that runs it, whatever its --platform and --python-version are (pypa/pip#11664).
@@ -15,12 +15,13 @@ import time
 import tomllib
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
+from nixl_efa import nixl_releases
 from nixl_efa.failure import Failure
 from nixl_efa.image import python_of
 from nixl_efa.launch import Launch
@@ -56,13 +57,14 @@ def machines(launch: Launch, python: str) -> tuple[tuple[str, str], ...]:
 
 @dataclass(frozen=True, slots=True)
 class Wheels:
-    """requirements: NAME==VERSION. python: as 3.12; machine: as `uname -m` tells it. cache: a folder here, in which a
-    file is kept until it is in the bucket."""
+    """requirements: as pip writes them. python: as 3.12; machine: as `uname -m` tells it. cache: a folder here, in
+    which a file is kept until it is in the bucket. alone: without what they need."""
 
     requirements: tuple[str, ...]
     python: str
     machine: str
     cache: Path
+    alone: bool = False
     _urls: dict[str, str] = field(default_factory=dict)
 
     def files(self) -> tuple[str, tuple[File, ...]]:
@@ -93,6 +95,10 @@ class Wheels:
             raise Failure(f"{url} can't be downloaded: {error}. {_AGAIN}") from error
         return path
 
+    def has(self, file: File) -> bool:
+        """Whether it is among its files, once they are known."""
+        return file.name in self._urls
+
     def _resolved(self) -> str:
         """The text of a pylock.toml (PEP 751): of each package the wheels that fit."""
         beside = str(Path(sys.executable).parent)
@@ -108,6 +114,7 @@ class Wheels:
             "--format",
             "pylock.toml",
             "--no-header",
+            *(("--no-deps",) if self.alone else ()),
         ]
         done = subprocess.run(
             [uv, "pip", "compile", "-", "--quiet", "--color", "never", *words],
@@ -123,6 +130,55 @@ class Wheels:
                 f"uv finds no wheels: {said.removeprefix('error: ').rstrip('.')}. Is the version right? {_AGAIN}"
             )
         return done.stdout
+
+
+@dataclass(frozen=True, slots=True)
+class NixlWheels:
+    """What install-nixl.sh may choose from on nodes of these Pythons and machines: releases by the node's libfabric,
+    CUDA builds by its driver. Several versions of one package are several sets."""
+
+    sets: tuple[Wheels, ...]
+
+    @property
+    def cache(self) -> Path:
+        """That of each set."""
+        return self.sets[0].cache
+
+    def files(self) -> tuple[str, tuple[File, ...]]:
+        """No revision, and each wheel once. Failure if nodes would refuse one for its sum."""
+        found: dict[str, File] = {}
+        for one in self.sets:
+            files = {file.name: file for file in one.files()[1]}
+            sums = {file.sum.removeprefix("sha256:") for file in files.values()}
+            for requirement in one.requirements:
+                known = nixl_releases.sums(requirement, one.python)
+                if known and not known & sums:
+                    raise Failure(
+                        f"the index has other wheels of {requirement} than those of which nodes know the SHA-256, and "
+                        "which alone they install. Give uv another index (UV_DEFAULT_INDEX)."
+                    )
+            found |= files
+        return "", tuple(found.values())
+
+    def fetch(self, file: File, revision: str) -> Path:
+        """Downloads a wheel."""
+        return next(one for one in self.sets if one.has(file)).fetch(file, revision)
+
+
+def nixl_wheels(versions: Iterable[str], of: Iterable[tuple[str, str]], cache: Path) -> NixlWheels:
+    """NIXL of these versions, as install-nixl.sh asks pip for it. of: what `machines` returns."""
+
+    def wanted(version: str, python: str) -> tuple[str, ...]:
+        packages = (f"{name}=={version}" for name in ("nixl", "nixl-cu13", "nixl-cu12"))
+        return (*packages, *nixl_releases.beside(python), "nvidia-cuda-runtime-cu12<14")
+
+    return NixlWheels(
+        tuple(
+            Wheels(wanted(version, python), python, machine, cache, alone=True)
+            for version in versions
+            for python, machine in of
+        )
+    )
 
 
 def _address(package: str, wheel: Mapping[str, Any]) -> tuple[str, str]:

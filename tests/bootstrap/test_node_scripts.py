@@ -82,7 +82,7 @@ def can_install(node: Node, *libraries: str) -> Node:
         f"  ls {node.root}$folder 2>/dev/null | sed 's/^/\\t/; s/$/ (libc6,x86-64) => x/'\ndone; exit 0",
     )
     python = f"""#!/bin/bash
-case $* in *"-m pip"*) echo "pip $*" >> {node.root}/log; {failing} ;; *version_info*) echo 3.12 ;; esac"""
+case $* in *"-m pip"*) echo "pip $*" >> {node.root}/log; {failing} ;; *-V) echo Python 3.12.3 ;; esac"""
     node.command(
         "python3",
         f"case $* in *ensurepip*) exit 0 ;; esac\n"
@@ -309,14 +309,31 @@ def test_wheels_come_from_where_the_setting_says(
     assert not (node.root / "asked").exists()
 
 
-def test_wheels_in_the_scripts_bucket_need_no_index(installing: Node) -> None:
-    installing.command(
-        "aws",
-        'case $* in "s3 sync"*s3://nixl-efa-prod-scripts/nixl-wheels*) touch "${@: -1}/one.whl" ;; esac',
+OF_312 = "nixl_cu13-1.5.0-cp312-cp312-manylinux_2_28_x86_64.whl"
+
+
+@pytest.mark.parametrize(
+    ("models", "bucket", "staged", "found"),
+    [
+        ("", "nixl-efa-prod-scripts", OF_312, True),
+        ("acme-models", "acme-models", OF_312, True),
+        ("acme-models", "nixl-efa-prod-scripts", OF_312, False),
+        # Of another release, another Python, another build: the index has what the node needs.
+        ("", "nixl-efa-prod-scripts", OF_312.replace("1.5.0", "1.4.1"), False),
+        ("", "nixl-efa-prod-scripts", OF_312.replace("cp312", "cp310"), False),
+        ("", "nixl-efa-prod-scripts", OF_312.replace("cu13", "cu12"), False),
+    ],
+)
+def test_wheels_that_are_staged_need_no_index(
+    models: str, bucket: str, staged: str, found: bool, make_node: Callable[..., Node]
+) -> None:
+    node = can_install(make_node(models_bucket=models))
+    node.command(
+        "aws", f'case $* in "s3 sync s3://{bucket}/nixl-wheels "*) touch "${{@: -1}}/{staged}" ;; esac'
     )
-    (installing.root / "var/lib/nixl-efa/wheels").mkdir(parents=True)
-    _, log = install(installing)
-    assert f"--no-index -f {installing.root}/var/lib/nixl-efa/wheels" in log[0]
+    (node.root / "var/lib/nixl-efa/wheels").mkdir(parents=True)
+    _, log = install(node)
+    assert (f"--no-index -f {node.root}/var/lib/nixl-efa/wheels" in log[0]) is found
 
 
 @pytest.mark.parametrize(

@@ -44,14 +44,14 @@ def files_of(**changes: Any) -> dict[str, str]:
     return {one.path: one.content for one in node_files(replace(P5, service=IN_S3, **changes))}
 
 
-def test_user_data_with_a_service_fits_with_the_longest_names_and_flags() -> None:
+@pytest.mark.parametrize("place", [{"nixl_wheels": f"https://{'x' * 60}"}, {"models_bucket": "x" * 63}])
+def test_user_data_with_a_service_fits_with_the_longest_names_and_flags(place: dict[str, str]) -> None:
     """Random words, which no packing makes shorter."""
     letters, chance = string.ascii_letters + string.digits + string.punctuation, random.Random(1)
     flags = tuple("".join(chance.choices(letters, k=50)) for _ in range(MOST_AT_BOOT // 50))
     service = Service("vllm", "", "0.32.0", flags)
     ports = tuple(range(65500, 65530))
-    wheels = f"https://{'x' * 60}"
-    document = user_data(of_many(MAX_NODES, service_ports=ports, nixl_wheels=wheels, service=service))
+    document = user_data(of_many(MAX_NODES, service_ports=ports, service=service, **place))
     assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES - 256
 
 

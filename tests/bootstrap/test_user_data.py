@@ -110,9 +110,10 @@ def of_many(count: int, **changes: Any) -> Bootstrap:
     )
 
 
-def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit() -> None:
+@pytest.mark.parametrize("place", [{"nixl_wheels": f"https://{'x' * 60}"}, {"models_bucket": "x" * 63}])
+def test_user_data_of_33_interfaces_and_long_names_stays_below_ec2s_limit(place: dict[str, str]) -> None:
     ports = tuple(range(65500, 65530))
-    document = user_data(of_many(MAX_NODES, service_ports=ports, nixl_wheels=f"https://{'x' * 60}"))
+    document = user_data(of_many(MAX_NODES, service_ports=ports, **place))
     # Some bytes are left for a repair.
     assert len(plain(document).encode()) < USER_DATA_LIMIT_BYTES - 256
 

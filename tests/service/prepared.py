@@ -40,9 +40,14 @@ def s3(aws: LocalAws) -> Any:
 
 @pytest.fixture
 def prod(project: Project) -> Project:
-    """prod, with a bucket of models."""
+    """prod, with a bucket of models; without NIXL, which has a file of its own: test_stage_nixl.py."""
+    return with_settings(project, f'models_bucket = "{MODELS}"', "install_nixl = false")
+
+
+def with_settings(project: Project, *lines: str) -> Project:
+    """The project, with more settings of prod."""
     toml = project.folder / "environments/prod.toml"
-    toml.write_text(f'{toml.read_text(encoding="utf-8")}models_bucket = "{MODELS}"\n', encoding="utf-8")
+    toml.write_text("\n".join((toml.read_text(encoding="utf-8").rstrip(), *lines, "")), encoding="utf-8")
     return project
 
 

@@ -44,8 +44,9 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def models_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Packages have a file of their own: test_stage_packages.py."""
-    monkeypatch.setattr(serve_prepare, "_packages", lambda *_: None)
+    """NIXL and packages have files of their own: test_stage_nixl.py, test_stage_packages.py."""
+    for name in ("_nixl", "_packages"):
+        monkeypatch.setattr(serve_prepare, name, lambda *_: None)
 
 
 @pytest.fixture(scope="module")

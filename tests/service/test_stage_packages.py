@@ -35,6 +35,7 @@ from tests.service.prepared import (
     run,
     s3,
     staged,
+    with_settings,
 )
 
 __all__ = ["aws", "index", "prod", "project", "run", "s3"]
@@ -134,8 +135,7 @@ def test_a_connection_that_is_cut_is_tried_again_a_few_times(
 
 
 def test_an_image_of_ones_own_needs_its_python(s3: Any, prod: Project, index: Index, run: Run) -> None:
-    toml = prod.folder / "environments/prod.toml"
-    toml.write_text(f'{toml.read_text(encoding="utf-8")}ami_id = "ami-0123456789abcdef0"\n', encoding="utf-8")
+    with_settings(prod, 'ami_id = "ami-0123456789abcdef0"')
     code, _, err = run(*PREPARE)
     assert (
         code,
