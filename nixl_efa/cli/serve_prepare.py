@@ -52,7 +52,7 @@ def prepare(
     ] = None,
     profile: Profile = None,
 ) -> None:
-    """Copy NIXL, packages and model to a bucket, before a block starts.
+    """Copy NIXL, packages and model to S3, before a block starts.
 
     The nodes copy all from there. Needs no nodes. The bucket is the setting models_bucket, else the scripts bucket,
     which the first deployment creates. The same command continues after Ctrl-C, and copies only what is missing or has
