@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.aws_calls import Sleep, all_items, ask_all
@@ -19,6 +19,7 @@ from nixl_efa.capacity.offering import Offering, from_api
 from nixl_efa.capacity.wish import Wish, check_ultra_servers, wishes
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.instance_types import capacity_block_types, data_source, find, nearest
+from nixl_efa.times import utc
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -45,6 +46,8 @@ LENGTHS_AT_ONCE = 8
 
 _AHEAD = re.compile(r"\+(\d{1,4})([hdw])")
 _UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
+# Blocks end up to 34 weeks ahead: the latest start, and the longest block.
+_FURTHEST = timedelta(days=366)
 _FORMS = "a date (2026-12-01), a time (2026-12-01T09:30, with Z or +02:00 if it isn't UTC) or +12h, +7d, +2w"
 
 
@@ -344,7 +347,11 @@ def latest_end(text: str | None, now: datetime) -> datetime | None:
     if text is None:
         return None
     end = moment(text, "--to", now)
-    return end + timedelta(days=1) if re.fullmatch(r"\d{4}-\d\d-\d\d", text) else end
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return end
+    return end + timedelta(days=1)
 
 
 def moment(text: str, option: str, now: datetime) -> datetime:
@@ -355,13 +362,13 @@ def moment(text: str, option: str, now: datetime) -> datetime:
     if text == "now":
         return now
     ahead = _AHEAD.fullmatch(text)
-    if ahead:
-        return now + int(ahead[1]) * _UNITS[ahead[2]]
     try:
-        given = datetime.fromisoformat(text)
-    except ValueError:
+        found = now + int(ahead[1]) * _UNITS[ahead[2]] if ahead else utc(datetime.fromisoformat(text))
+    except (ValueError, OverflowError):
         raise BadInput(f"{option} {text!r}: give {_FORMS}") from None
-    return given.replace(tzinfo=UTC) if given.tzinfo is None else given.astimezone(UTC)
+    if found - now > _FURTHEST:
+        raise BadInput(f"{option} {text}: more than a year ahead, and AWS sells no block that ends so late")
+    return found
 
 
 def _check_type(name: str) -> None:

@@ -1,5 +1,6 @@
 """Lengths, counts and types that AWS sells, windows of time, prices, and the API's oddities."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -111,7 +112,16 @@ def test_a_time_that_is_none_names_the_option_and_the_forms(text: str) -> None:
 def test_a_start_in_the_past_becomes_now_and_a_last_day_counts_whole() -> None:
     assert earliest_start("2026-01-01", NOW) == NOW
     assert latest_end("2026-12-01", NOW) == datetime(2026, 12, 2, tzinfo=UTC)
+    assert latest_end("20261201", NOW) == datetime(2026, 12, 2, tzinfo=UTC)
+    assert latest_end("2026-12-01T00:00", NOW) == datetime(2026, 12, 1, tzinfo=UTC)
     assert latest_end(None, NOW) is None
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "2099-01-01", "9999-12-31T23:00-14:00", "+9999w", "+400d"])
+def test_a_time_that_no_block_reaches_is_refused(text: str) -> None:
+    for asked in (earliest_start, latest_end):
+        with pytest.raises(BadInput, match=f"^--(from|to) '?{re.escape(text)}'?: "):
+            asked(text, NOW)
 
 
 def payload(**changes: Any) -> dict[str, Any]:
