@@ -13,6 +13,7 @@ import pytest
 from nixl_efa.capacity.calendar.model import (
     END_IS_NEAR,
     OFFERS_SHOWN,
+    OWNED_SHOWN,
     Calendar,
     Kind,
     Owned,
@@ -87,6 +88,9 @@ def test_the_line_goes_on_to_the_last_end_of_what_is_owned_and_offers_of_months_
     assert FULL.end == END + 120 * DAY
     assert replace(FULL, owned=()).end == NOW + OFFERS_SHOWN
     assert replace(FULL, owned=(EXTENDED,), wanted=()).end == END + 8 * DAY
+    # An On-Demand reservation can end years ahead.
+    years = replace(ON_DEMAND, reservation=block(5, kind="on-demand", end=NOW + 2000 * DAY))
+    assert replace(FULL, owned=(years,)).end == NOW + OWNED_SHOWN
     assert calendar(empty=True).end == NOW + timedelta(days=7)
     assert replace(FULL, until=NOW + DAY).end == NOW + DAY
 
@@ -119,6 +123,12 @@ def test_ends_that_nothing_follows_gaps_and_blocks_for_nobody_are_warnings() -> 
         f"{NOT_SAVED.reservation.id} is bought until 2027-04-02 11:30 UTC, and no environment"
         in told["unused"]
     )
+
+
+def test_before_an_extension_is_paid_no_second_one_is_advised() -> None:
+    (end,) = (one for one in ends_findings(replace(FULL, owned=(EXTENDED,))) if one.check == "end")
+    assert "nothing that is paid follows it" in end.message
+    assert end.remedy == ""
 
 
 @pytest.mark.parametrize(

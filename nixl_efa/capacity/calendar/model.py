@@ -22,6 +22,8 @@ from nixl_efa.times import moment, span
 # The latest start of a block is 8 weeks ahead (EC2 user guide, capacity-blocks-purchase); one week more shows what
 # follows. Later ends, up to half a year, are written in words: on such a long line a day could not be seen.
 OFFERS_SHOWN = timedelta(weeks=9)
+# Blocks end no later; an On-Demand reservation can, years ahead.
+OWNED_SHOWN = timedelta(weeks=34)
 SHORTEST_LINE = timedelta(days=7)
 # An end without a next block becomes a warning this long before it.
 END_IS_NEAR = timedelta(days=7)
@@ -166,11 +168,11 @@ class Calendar:
 
     @property
     def end(self) -> datetime:
-        """The end of the time line: the last end of what is owned or offered. The end of an offer counts as at most
+        """The end of the time line: the last end of what is owned or offered, which counts as at most OWNED_SHOWN and
         OFFERS_SHOWN ahead."""
         if self.until is not None:
             return self.until
-        ends = [one.reservation.end for one in self.owned if one.reservation.end]
+        ends = [min(one.reservation.end, self.now + OWNED_SHOWN) for one in self.owned if one.reservation.end]
         ends += [one.extension.end for one in self.owned if one.extension and one.extends]
         ends += [
             min(offering.end, self.now + OFFERS_SHOWN)
@@ -321,10 +323,12 @@ def _target_findings(name: str, mine: list[Owned], now: datetime) -> list[Findin
     if end - now <= END_IS_NEAR:
         left = begins - now
         when = f" (in {span(left)})" if left > timedelta(0) else ""
+        # AWS sells no second extension while one is not paid; the finding about that one says what to do.
+        waits = ends[end].extends
         message = (
-            f"{last.id} of {name} ends at {moment(end)}, and nothing follows it. EC2 begins to terminate its instances "
-            f"at {moment(begins)}{when}."
+            f"{last.id} of {name} ends at {moment(end)}, and nothing{' that is paid' if waits else ''} follows it. EC2 "
+            f"begins to terminate its instances at {moment(begins)}{when}."
         )
         remedy = f"`nixl-efa capacity extend {last.id} --hours 24 --region {last.region}` buys more time."
-        found.append(warned("end", message, remedy if last.is_block else ""))
+        found.append(warned("end", message, remedy if last.is_block and not waits else ""))
     return found
