@@ -67,6 +67,14 @@ def test_nothing_is_wider_than_the_screen_but_what_can_be_scrolled(opened: Open,
         assert [edge for edge in edges if edge[0] < 0 or edge[1] > width] == []
 
 
+def test_on_a_wide_screen_what_was_paid_is_seen_without_scrolling(opened: Open) -> None:
+    page = opened(viewport={"width": 1280, "height": 900})
+    widths = page.eval_on_selector(
+        "[aria-labelledby=blocks-caption]", "one => [one.scrollWidth, one.clientWidth]"
+    )
+    assert widths[0] <= widths[1]
+
+
 def test_on_a_phone_a_label_stands_above_its_line(opened: Open) -> None:
     page = opened(viewport={"width": 390, "height": 844})
     row = page.locator(".row", has_text="prod")

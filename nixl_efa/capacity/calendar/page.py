@@ -157,7 +157,7 @@ def _blocks(calendar: Calendar, when: When) -> str:
         ("State", ""),
         ("Holds", ""),
         ("Start", "time"),
-        ("End", "time"),
+        ("End", "words"),
         ("Paid", "words"),
     ]
     rows = []

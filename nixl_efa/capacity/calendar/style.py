@@ -58,7 +58,7 @@ caption span { display: block; position: sticky; left: .6rem; max-width: calc(10
 th, td { text-align: left; padding: .35rem .6rem; border-top: 1px solid var(--rule); vertical-align: top; }
 thead th { background: var(--field); white-space: nowrap; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-.time { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.time, td time { white-space: nowrap; font-variant-numeric: tabular-nums; }
 th.words, td.words { min-width: 9rem; }
 td code, th code { overflow-wrap: normal; white-space: nowrap; }
 details { margin: .8rem 0; }
