@@ -12,6 +12,7 @@ import contextlib
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -27,6 +28,9 @@ from nixl_efa.files import make_directory, written_at_once
 
 FORM = 1
 MOST_BYTES = 8 * 1024 * 1024
+# What a page and a terminal can show in a cell: names, and the endpoint, which is empty for AWS's own.
+_PRINTABLE = re.compile(r"[ -~]{0,200}")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 # A lock is held for one write (some 100 KB for a search of all regions and lengths), so 2 seconds of tries are enough.
 _LOCK_TRIES = 20
 _LOCK_PAUSE_SECONDS = 0.1
@@ -220,29 +224,35 @@ def _from_json(document: dict[str, Any]) -> Look:
         raise ValueError(f"form {document['v']}")
     return Look(
         _moment(document["at"]),
-        str(document["endpoint"]),
-        str(document["type"]),
+        _text(document["endpoint"]),
+        _text(document["type"]),
         int(document["count"]),
         tuple(map(int, _list(document["hours"]))),
-        tuple(map(str, _list(document["regions"]))),
+        tuple(map(_text, _list(document["regions"]))),
         tuple(_seen(one) for one in _list(document["offers"])),
     )
 
 
 def _seen(document: dict[str, Any]) -> Seen:
     found = Seen(
-        str(document["region"]),
-        str(document["zone"]),
+        _text(document["region"]),
+        _text(document["zone"]),
         int(document["count"]),
         _moment(document["start"]),
         _moment(document["end"]),
         fee_of(document["fee"], "a block"),
-        str(document["currency"]),
+        _text(document["currency"], _CURRENCY),
         document["usable"] is True,
     )
     if found.count < 1 or not hours_of(found.end - found.start) > 0:
         raise ValueError("a block without instances or time")
     return found
+
+
+def _text(value: object, form: re.Pattern[str] = _PRINTABLE) -> str:
+    if not isinstance(value, str) or not form.fullmatch(value):
+        raise TypeError("no name")
+    return value
 
 
 def _list(value: object) -> list[Any]:

@@ -76,9 +76,12 @@ def test_what_was_kept_is_read_again_the_earliest_first(path: Path) -> None:
         with_offer(end="2026-12-03T00:00:00.5+00:00", start="2026-12-03T00:00:00+00:00"),
         with_offer(end="9999-12-31T23:59:59-14:00"),
         altered(regions="us-east-2"),
+        altered(regions=["us-east-2\x1b[31m"]),
+        with_offer(zone="\ud800"),
+        with_offer(currency="1" * 300),
     ],
     ids=["cut", "bytes", "list", "a later form", "no zone", "deep", "infinite", "negative", "exponent", "too dear",
-         "no text", "no time", "beyond the calendar", "no list"],
+         "no text", "no time", "beyond the calendar", "no list", "control", "surrogate", "no currency"],
 )  # fmt: skip
 def test_a_damaged_line_costs_itself_alone(path: Path, damage: bytes) -> None:
     keep(path, LOOK)
