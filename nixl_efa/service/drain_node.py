@@ -32,8 +32,8 @@ from urllib.parse import quote, urlsplit
 
 ROOT = os.environ.get("NIXL_EFA_ROOT", "")
 METADATA = os.environ.get("NIXL_EFA_METADATA", "http://169.254.169.254/latest")
-ENGINE, ROUTER, DRAIN = "nixl-efa-engine.service", "nixl-efa-router.service", "nixl-efa-drain.service"
-BOOT, WATCH = "nixl-efa-service.service", "nixl-efa-watch.service"  # BOOT starts the engine at boot
+ENGINE, ROUTER, PD_ROUTER = (f"nixl-efa-{one}.service" for one in ("engine", "router", "pd-router"))
+BOOT, WATCH, DRAIN = (f"nixl-efa-{one}.service" for one in ("service", "watch", "drain"))
 # Of logs, as bash reads them. journalctl fails for a pattern that fits no unit.
 UNITS = {"engine": ENGINE, "router": "nixl-efa-{,pd-}router", "watch": WATCH, "drain": DRAIN}
 RESULTS, PREFIX = "/opt/nixl-efa/results", "nixl-efa-drain"
@@ -333,8 +333,8 @@ def copy_logs(place: str) -> list[str]:
 
 def stop(unit: str) -> str:
     """Ends a unit for good; why it does not end, empty where there is none. What it still does is lost."""
-    if unit == ROUTER and is_active(unit):
-        # It has been told to end before, and would wait for its requests.
+    if unit in (ROUTER, PD_ROUTER) and is_active(unit):
+        # The first one has been told to end before; both would wait for their requests.
         run("systemctl", "stop", "--no-block", unit)
         run("systemctl", "kill", "--signal=KILL", unit)
     error = run("systemctl", "stop", unit, seconds=120)[1]
@@ -350,7 +350,6 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     with suppress(OSError):
         write(DONE, told)
     refuse(config)
-    problems = []
     # What is there already is copied meanwhile: two minutes are short.
     early = None
     if has_results():
@@ -360,8 +359,9 @@ def drain(config: dict[str, Any], asked: dict[str, Any], environ: dict[str, str]
     say(f"Copying; ended with requests at {left}" if left else "Copying; no request is left")
     if config["has_router"]:
         stop(ROUTER)
+        stop(PD_ROUTER)  # it ends with that one, but nothing has waited for it
     # Before the rest of the results, which may take longer than the node has.
-    problems += copy_logs(place)
+    problems = copy_logs(place)
     if early is not None:
         early.wait()
     if has_results():

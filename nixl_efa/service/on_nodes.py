@@ -61,6 +61,11 @@ class Unit:
         return self.state in ("active", "activating", "reloading")
 
     @property
+    def is_ending(self) -> bool:
+        """Somebody has told it to end, and it has not yet."""
+        return self.state == "deactivating"
+
+    @property
     def last_line(self) -> str:
         """The end of its log."""
         return "".join(self.end.splitlines()[-1:])

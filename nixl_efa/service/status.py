@@ -111,6 +111,9 @@ def _engine_findings(nodes: OnNodes, one: Seen, now: Activity) -> tuple[Finding,
     if not unit.is_up and one.at_boot.is_up:
         waits = f"`nixl-efa serve start {environment}` waits for it, and proves it."
         return (skipped("engine", f"the node is about to start it: {one.at_boot.last_line}.", waits),)
+    if unit.is_ending:
+        waits = f"`nixl-efa serve status {environment}` again tells when it has."
+        return (skipped("engine", f"it was told to end, and is doing so: {unit.last_line}.", waits),)
     if not unit.state or unit.state == "inactive":
         why = f", since the node's boot has not started it: {one.boot_error}." if one.boot_error else "."
         again = f"`nixl-efa serve start {environment} --model MODEL` starts one."
@@ -142,13 +145,19 @@ def _proven(environment: str, service: Service, one: Seen, seen: Mapping[str, Se
     """The router, and whether the engines that run are those of the proof."""
     unit = one.router
     restart = f"`{service.command(environment)}` proves it again; engines that run continue."
+    if one.drain.is_up or (unit is not None and unit.is_ending):
+        does = "its node drains" if one.drain.is_up else "it was told to end"
+        told = f"{does}: it takes no new request, and answers those that it has."
+        return (skipped("router", told, f"`nixl-efa serve status {environment}` again tells when it has."),)
     if unit is None or not unit.is_up:
         return (failed("router", "it does not run: nothing answers requests.", restart),)
     if not unit.is_healthy:
         lacks = f"it has no healthy worker of each role: {unit.last_line}"
         return (failed("router", lacks, f"`nixl-efa serve logs {environment}`"),)
     known: Mapping[str, Any] = (one.proven or {}).get("engines", {})
-    others = [name for name, each in seen.items() if known.get(name) != each.engine.invocation]
+    others = [
+        name for name, each in seen.items() if each.engine.is_up and known.get(name) != each.engine.invocation
+    ]
     if others:
         message = f"{listed(others)} started again since the proof: what they do now is not proven."
         return (passed("router", "it answers"), warned("proof", message, restart))

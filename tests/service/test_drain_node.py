@@ -88,7 +88,7 @@ class Machine:
         self.busy: list[str] = []
         self.router_ends = True
         self.root = root
-        self._active = {drain_node.ENGINE, drain_node.ROUTER}
+        self.active = {drain_node.ENGINE, drain_node.ROUTER}
         monkeypatch.setattr(drain_node, "ROOT", str(root))
         monkeypatch.setattr(drain_node, "run", self.run)
         monkeypatch.setattr(drain_node, "running", lambda url, _: float(url in self.busy))
@@ -108,12 +108,12 @@ class Machine:
     def run(self, *command: str, **_: object) -> tuple[str, str]:
         line = " ".join(command)
         if command[:2] == ("systemctl", "is-active"):
-            return ("active" if command[2] in self._active else "inactive"), ""
+            return ("active" if command[2] in self.active else "inactive"), ""
         self.calls.append(line.rpartition("--unit=")[2] if command[0] == "bash" else " ".join(command[:3]))
         if command[:2] == ("systemctl", "kill") and self.router_ends:
-            self._active.discard(drain_node.ROUTER)
+            self.active.discard(drain_node.ROUTER)
         if command[:2] == ("systemctl", "stop"):
-            self._active.discard(command[-1])
+            self.active.discard(command[-1])
         return "", next((why for part, why in self.failing.items() if part in line), "")
 
     def drain(self, limit: float = 0.0, **config: Any) -> dict[str, Any]:
@@ -139,11 +139,12 @@ def test_a_drain_in_order(machine: Machine) -> None:
     place = "s3://bucket/nixl-efa-drain/prod/consumer/20261201T100000Z"
     assert told == {"at": "20261201T100000Z", "why": "a test", "saved": place, "left": "", "problems": []}
     # Logs before the rest of the results: two minutes may be all.
-    refused, early, router, *logs, late, boot, engine, watch = machine.calls
-    assert (refused, early, router) == (
+    refused, early, *routers = machine.calls[:4]
+    *logs, late, boot, engine, watch = machine.calls[4:]
+    assert (refused, early, routers) == (
         "systemctl kill --signal=TERM",
         "aws s3 sync",
-        "systemctl stop nixl-efa-router.service",
+        ["systemctl stop nixl-efa-router.service", "systemctl stop nixl-efa-pd-router.service"],
     )
     assert (late, boot) == ("aws s3 sync", "systemctl disable --now")
     assert (engine, watch) == (f"systemctl stop {ENGINE_UNIT}", f"systemctl stop {WATCH_UNIT}")
@@ -156,6 +157,15 @@ def test_at_the_limit_what_runs_is_told_and_the_router_is_killed(machine: Machin
     assert machine.drain()["left"] == f"{URL}, http://10.0.0.12:8000"
     router = machine.calls.index("systemctl kill --signal=KILL")
     assert router < machine.calls.index(f"systemctl stop {drain_node.ENGINE}")
+
+
+def test_nothing_of_the_other_router_runs_after_a_drain(machine: Machine) -> None:
+    """It ends by itself up to 20 s later than the first one."""
+    machine.active.add(PD_ROUTER_UNIT)
+    assert machine.drain()["left"] == ""
+    end = machine.calls.index(f"systemctl stop {PD_ROUTER_UNIT}")
+    assert machine.calls[end - 1] == "systemctl kill --signal=KILL"
+    assert PD_ROUTER_UNIT not in machine.active
 
 
 def test_a_drain_with_a_long_limit_is_shortened_when_the_node_ends_earlier(
@@ -230,7 +240,7 @@ def test_what_fails_keeps_nothing_else_from_being_done(
     machine.failing = failing
     [told] = machine.drain()["problems"]
     assert told.endswith(problem)
-    assert len(machine.calls) == 11
+    assert len(machine.calls) == 12
 
 
 def test_where_no_service_was_started_a_drain_only_copies(machine: Machine) -> None:
@@ -297,8 +307,9 @@ def test_the_units_have_the_names_of_the_services() -> None:
     ours = (
         drain_node.ENGINE,
         drain_node.ROUTER,
+        drain_node.PD_ROUTER,
         drain_node.BOOT,
         drain_node.WATCH,
         drain_node.DRAIN,
     )
-    assert ours == (ENGINE_UNIT, ROUTER_UNIT, BOOT_UNIT, WATCH_UNIT, DRAIN_UNIT)
+    assert ours == (ENGINE_UNIT, ROUTER_UNIT, PD_ROUTER_UNIT, BOOT_UNIT, WATCH_UNIT, DRAIN_UNIT)

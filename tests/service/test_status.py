@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import pytest
 
 from nixl_efa.findings import Finding, Level, failed, passed, warned
 from nixl_efa.service import drain, run, vllm
 from nixl_efa.service.engine import Activity
-from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT
+from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_UNIT
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.units import DRAIN_UNIT
 from tests.records import answer, record
@@ -173,6 +174,41 @@ def test_a_node_that_drains_says_why_since_when_and_where_to(pair: Pretended) ->
     pair.begin("producer", DRAIN_UNIT, state="failed", end="Killed")
     del pair.units["producer", ENGINE_UNIT]
     assert told(pair, "producer") == ["FAIL drain: it did not come to its end: Killed. Look at its log."]
+
+
+def test_what_was_told_to_end_and_is_doing_so_is_no_failure(pair: Pretended) -> None:
+    """`serve stop` at work: the engine, then the router."""
+    wait = "`nixl-efa serve status trial` again tells when it has."
+    pair.begin("producer", ENGINE_UNIT, state="deactivating", healthy=False, end="Shutting down")
+    assert told(pair, "producer") == [
+        f"SKIP engine: it was told to end, and is doing so: Shutting down. {wait}"
+    ]
+    pair.begin("consumer", ROUTER_UNIT, state="deactivating", healthy=False)
+    assert told(pair, "") == [
+        f"SKIP router: it was told to end: it takes no new request, and answers those that it has. {wait}"
+    ]
+    status = pair.status()
+    assert (status.ready, status.is_stopped) == (False, False)
+
+
+@pytest.mark.parametrize("router", [{"healthy": False}, {"state": "inactive"}])
+def test_while_the_routers_node_drains_the_router_is_no_failure(
+    pair: Pretended, router: dict[str, Any]
+) -> None:
+    """It closes its port at once, and ends when it has answered; results are copied after that."""
+    pair.begin("consumer", ROUTER_UNIT, **router)
+    pair.told_at_drain["consumer"] = {"at": "20261201T100000Z", "why": "a test", "saved": "s3://b/x"}
+    pair.begin("consumer", DRAIN_UNIT, state="activating")
+    assert [one.partition(", ")[0] for one in told(pair, "")] == [
+        "SKIP router: its node drains: it takes no new request"
+    ]
+    assert not pair.status().is_stopped
+
+
+def test_an_engine_that_has_ended_was_not_started_again(pair: Pretended) -> None:
+    del pair.units["producer", ENGINE_UNIT]
+    assert [one.partition(":")[0] for one in told(pair, "")] == ["PASS router", "PASS proof"]
+    assert not pair.status().ready
 
 
 def test_a_node_that_has_drained_says_so_until_the_next_start(pair: Pretended) -> None:
