@@ -15,15 +15,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    from nixl_efa.cli import commands
-    from nixl_efa.cli.app import command
-
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:  # its caller has closed it
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
-    if arguments is None:
-        commands.remember(program=commands.called_as(sys.argv, os.environ))
     try:
+        # Ctrl-C comes at any moment, also while these load.
+        from nixl_efa.cli import commands
+        from nixl_efa.cli.app import command
+
+        if arguments is None:
+            commands.remember(program=commands.called_as(sys.argv, os.environ))
         command().main(
             args=None if arguments is None else list(arguments),
             prog_name="nixl-efa",
@@ -31,6 +32,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         )
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
+    except KeyboardInterrupt:
+        return 130
     except Failure as failure:
         return _stop(failure.message, failure.exit_code)
     except Exception as error:

@@ -121,6 +121,14 @@ def _command(function: object) -> object:
     return typer.main.get_command(single)
 
 
+def test_ctrl_c_while_the_command_line_loads_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(app, "command", interrupted)
+    assert main(["--version"]) == 130
+
+
 def test_a_command_whose_module_is_missing_breaks_no_other(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
