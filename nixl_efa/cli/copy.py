@@ -88,7 +88,10 @@ def _goes_on(kept: Kept) -> str:
 
 
 def _to_nodes(at: At, asked: Copy, kept: Kept, is_stopped: Callable[[], bool]) -> None:
-    listed, places = pieces.listing(list(asked.local))
+    try:
+        listed, places = pieces.listing(list(asked.local))
+    except pieces.CopyError as error:
+        raise output.BadInput(f"{error}.") from error
     total = pieces.total_of(listed)
     with _bar("sent", total, is_stopped) as done:
         listed = pieces.send(listed, places, kept.store, copying.AT_ONCE, done)

@@ -54,6 +54,8 @@ def listing(sources: list[str]) -> tuple[Listing, list[str]]:
     for source in sources:
         name = os.path.basename(os.path.abspath(source))
         if not (os.path.isdir(source) or os.path.isfile(source)):
+            if os.path.exists(source):
+                raise CopyError(f"{source}: it is neither a file nor a folder")
             raise CopyError(f"{source}: there is no such file or folder")
         if not name:
             raise CopyError(f"{source}: it has no name: give a folder or file below it")

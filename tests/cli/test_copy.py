@@ -16,6 +16,13 @@ _GOES_ON = (
 )
 
 
+_AT = SimpleNamespace(
+    settings=SimpleNamespace(region="us-east-2"),
+    clients=SimpleNamespace(s3=lambda _: None),
+    pair=SimpleNamespace(scripts_bucket="scripts"),
+)
+
+
 class _Kept:
     """What is in the bucket: something, nothing, or nobody knows."""
 
@@ -51,20 +58,24 @@ def test_each_error_says_what_is_kept(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    at = SimpleNamespace(
-        settings=SimpleNamespace(region="us-east-2"),
-        clients=SimpleNamespace(s3=lambda _: None),
-        pair=SimpleNamespace(scripts_bucket="scripts"),
-    )
 
     def stop(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr(copy, "nodes_at", lambda *_: at)
+    monkeypatch.setattr(copy, "nodes_at", lambda *_: _AT)
     monkeypatch.setattr(copy, "Kept", lambda *_: _Kept(is_empty))
     monkeypatch.setattr(copy, "_to_nodes", stop)
     assert main(["copy", "x", "dev:all:/x"]) == 1
     assert capsys.readouterr().err.endswith(told)
+
+
+def test_a_source_that_is_not_here_is_bad_input(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(copy, "nodes_at", lambda *_: _AT)
+    monkeypatch.setattr(copy, "Kept", lambda *_: _Kept(is_empty=True))
+    assert main(["copy", "nowhere", "dev:all:/x"]) == 2
+    assert capsys.readouterr().err == "nixl-efa: nowhere: there is no such file or folder.\n"
 
 
 def test_an_empty_path_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:

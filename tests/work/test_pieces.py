@@ -130,9 +130,16 @@ def test_what_is_left_out_is_noted(source: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("name", ["nowhere", "pipe", "dead"])
-def test_what_is_no_file_or_folder_is_refused_as_a_source(name: str, source: Path) -> None:
-    with pytest.raises(CopyError, match=f"{name}: there is no such file or folder"):
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("nowhere", "there is no such file or folder"),
+        ("dead", "there is no such file or folder"),
+        ("pipe", "it is neither a file nor a folder"),
+    ],
+)
+def test_what_is_no_file_or_folder_is_refused_as_a_source(name: str, why: str, source: Path) -> None:
+    with pytest.raises(CopyError, match=f"{name}: {why}"):
         pieces.listing([str(source / name)])
 
 
