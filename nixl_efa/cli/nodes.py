@@ -146,6 +146,7 @@ def connect(
         output.data(shlex.join(command))
         return
     version = plugin_version()
+    require_account(settings, clients)
     ec2 = clients.ec2(settings.region)
     found = instances.read(ec2, pair)
     if instances.of(wanted, found).state != instances.RUNNING:

@@ -19,7 +19,10 @@ from nixl_efa.cli.project import project_folder
 from nixl_efa.cli.work import Nodes, nodes_at
 
 if TYPE_CHECKING:
+    from mypy_boto3_ec2 import EC2Client
+
     from nixl_efa.cli.work import At
+    from nixl_efa.nodes.outputs import PairOutputs
     from nixl_efa.work.ssh import Host, Places
 
 
@@ -52,17 +55,37 @@ def forward(
     require_account(settings, clients)
     # ssh calls this for each connection, and knows the instance.
     target = node if node.startswith("i-") else find(deployed(settings, profile), node).instance_id
-    document, parameters = session.SSH, {"portNumber": [str(port)]}
+    document, parameters, told = session.SSH, {"portNumber": [str(port)]}, ""
     if not stdio:
         here = _local_port(port, local_port)
         document, parameters = session.FORWARDING, {**parameters, "localPortNumber": [str(here)]}
-        output.say(f"127.0.0.1:{here} is port {port} of {node}, until Ctrl-C.")
+        told = f"127.0.0.1:{here} is port {port} of {node}, until Ctrl-C."
     chosen = "" if settings.assume_role else profile or settings.profile or ""
-    command, more = session.plugin_command(
-        clients.ssm(settings.region), target, chosen, version, document, parameters
-    )
+    try:
+        command, more = session.plugin_command(
+            clients.ssm(settings.region), target, chosen, version, document, parameters
+        )
+    except output.Failure as failure:
+        ec2 = clients.ec2(settings.region)
+        raise output.Failure(
+            _why_not(ec2, deployed(settings, profile), target) or failure.message
+        ) from failure
+    if told:
+        output.say(told)
     sys.stdout.flush()
     os.execvpe(command[0], command, {**os.environ, **clients.environ(), **more})
+
+
+def _why_not(ec2: EC2Client, pair: PairOutputs, instance_id: str) -> str:
+    """Why no session can be opened to an instance, in a sentence; empty where EC2 does not say."""
+    from nixl_efa.clock import clock_of
+    from nixl_efa.work.gone import gone
+
+    node = next((one for one in pair.nodes if one.instance_id == instance_id), None)
+    if node is None:
+        again = f"run `nixl-efa ssh-config {pair.environment}` again"
+        return f"{instance_id} is no node of {pair.environment} any more: {again}."
+    return gone(ec2, pair.environment, [node], clock_of(os.environ)).get(node, "")
 
 
 def _local_port(port: int, wanted: int | None) -> int:

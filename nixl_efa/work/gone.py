@@ -30,8 +30,7 @@ def gone(ec2: EC2Client, environment: str, nodes: Sequence[Node], clock: Clock) 
             for one in reservation["Instances"]
         }
         return {
-            node: f"{node.name} {node.instance_id} is {state}, so its command has no exit code: `nixl-efa status "
-            f"{environment}` says why and what to do."
+            node: f"{node.name} {node.instance_id} is {state}: `nixl-efa status {environment}` says why and what to do."
             for node in nodes
             if (state := states.get(node.instance_id, UNKNOWN)) in (*STOPPED, *ENDED, UNKNOWN)
         }

@@ -40,9 +40,9 @@ class CopyError(Exception):
 
 def why(error: Exception) -> str:
     """What stopped a copy, in a sentence."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return str(error)
+    if not (isinstance(error, OSError) and error.strerror):
+        return str(error)
+    return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
 
 
 def listing(sources: list[str]) -> tuple[Listing, list[str]]:
@@ -53,14 +53,14 @@ def listing(sources: list[str]) -> tuple[Listing, list[str]]:
     notes, names = list[str](), set[str]()
     for source in sources:
         name = os.path.basename(os.path.abspath(source))
-        if not (os.path.isdir(source) or os.path.isfile(source)):
-            if os.path.exists(source):
-                raise CopyError(f"{source}: it is neither a file nor a folder")
+        if not os.path.exists(source):
             raise CopyError(f"{source}: there is no such file or folder")
         if not name:
             raise CopyError(f"{source}: it has no name: give a folder or file below it")
         if name in names:
             raise CopyError(f"{source}: another source has the same name: copy it with a command of its own")
+        if not (os.path.isdir(source) or os.path.isfile(source)):
+            raise CopyError(f"{source}: it is neither a file nor a folder")
         names.add(name)
         for path, place, about in _found(name, source, (), notes):
             mode = stat.S_IMODE(about.st_mode)
@@ -69,9 +69,8 @@ def listing(sources: list[str]) -> tuple[Listing, list[str]]:
             else:
                 files.append([path, about.st_size, mode, about.st_mtime_ns])
                 places.append(place)
-    total = sum(size for _, size, _, _ in files)
     # A thousand pieces, unless they would be very small or very large.
-    piece = min(max(LEAST_BYTES, total // 1000 // MIB * MIB), MOST_BYTES)
+    piece = min(max(LEAST_BYTES, sum(one[1] for one in files) // 1000 // MIB * MIB), MOST_BYTES)
     return {"form": FORM, "piece_bytes": piece, "folders": folders, "files": files, "notes": notes}, places
 
 
@@ -248,9 +247,8 @@ def _part(destination: str, name: str) -> str:
     beside it; where an earlier try has begun one, there."""
     beside = os.path.dirname(os.path.abspath(destination))
     found = [os.path.join(base, name) for base in (beside, destination)]
-    begun = [one for one in found if os.path.isdir(one)]
-    if begun:
-        return begun[0]
+    for begun in filter(os.path.isdir, found):
+        return begun
     os.makedirs(beside, exist_ok=True)
     return found[1] if os.path.isdir(destination) else found[0]
 

@@ -102,12 +102,15 @@ def run(
         return answer["Command"]["CommandId"]
 
     sent, errors = ask_all(running, send)
-    ended: dict[Node, Ended] = {}
-    for node, error in errors.items():
+    for error in errors.values():
         if error_code(error) != "InvalidInstanceId":
             _cancel(ssm, sent)
             raise error
-        ended[node] = Ended(NOT_ASKED, f"{node.name} {node.instance_id}: {NOT_REGISTERED}")
+    lost = gone([*errors]) if errors else {}
+    ended = {
+        node: Ended(NOT_ASKED, lost.get(node, f"{node.name} {node.instance_id}: {NOT_REGISTERED}"))
+        for node in errors
+    }
     for node, command_id in sent.items():
         running[node].command_id = command_id
     asked = [running[node] for node in sent]

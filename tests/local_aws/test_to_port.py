@@ -41,18 +41,18 @@ def test_bytes_go_both_ways_until_the_port_closes() -> None:
         port.sendall(b"answer")
         assert session.recv(9) == b"answer"
         port.close()
-        assert program.communicate(timeout=20) == (None, b"")
+        assert program.communicate(timeout=20)[1] == b""
 
 
 def test_a_port_that_resets_the_connection_is_no_traceback() -> None:
     with forwarded() as (port, _, program):
         port.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         port.close()
-        assert program.communicate(timeout=20) == (None, b"")
+        assert program.communicate(timeout=20)[1] == b""
 
 
 def test_a_session_that_is_gone_is_no_traceback() -> None:
     with forwarded() as (port, session, program):
         session.close()
         port.sendall(b"answer")
-        assert program.communicate(timeout=20) == (None, b"")
+        assert program.communicate(timeout=20)[1] == b""

@@ -91,3 +91,49 @@ def test_connect_to_a_node_that_does_not_run_says_why_and_the_other_one_is_reach
     monkeypatch.setattr("os.execvpe", lambda _program, command, _environ: opened.extend(command))
     run("connect", "prod", "consumer")
     assert json.loads(opened[-2]) == {"Target": project.ids[1]}
+
+
+def test_forward_says_that_a_port_is_there_when_it_is(project: Project, run: Run, aws: LocalAws) -> None:
+    project.command("session-manager-plugin", "")
+    aws.faults.add("StartSession", code="TargetNotConnected", message="not connected")
+    code, _, err = run("forward", "prod", "producer", "80")
+    assert (code, len(err.splitlines())) == (1, 1)
+    assert f"{project.ids[0]}: it is not registered with Systems Manager: is it still booting" in err
+
+
+@pytest.mark.parametrize("by", ["name", "instance"])
+def test_forward_to_a_node_that_is_stopped_says_so(
+    by: str, project: Project, run: Run, aws: LocalAws
+) -> None:
+    project.command("session-manager-plugin", "")
+    boto3.client("ec2", REGION).stop_instances(InstanceIds=[project.ids[0]])
+    aws.faults.add("StartSession", code="TargetNotConnected", message="not connected")
+    code, _, err = run("forward", "prod", "producer" if by == "name" else project.ids[0], "22", "--stdio")
+    assert (code, err) == (
+        1,
+        f"nixl-efa: producer {project.ids[0]} is stopped: `nixl-efa status prod` says why and what to do.\n",
+    )
+
+
+def test_forward_to_an_instance_that_was_replaced_says_what_to_run(
+    project: Project, run: Run, aws: LocalAws
+) -> None:
+    project.command("session-manager-plugin", "")
+    aws.faults.add("StartSession", code="TargetNotConnected", message="not connected")
+    code, _, err = run("forward", "prod", "i-0123456789abcdef0", "22", "--stdio")
+    assert (code, err) == (
+        1,
+        "nixl-efa: i-0123456789abcdef0 is no node of prod any more: run `nixl-efa ssh-config prod` again.\n",
+    )
+
+
+@pytest.mark.parametrize("words", [("connect", "prod", "producer"), ("forward", "prod", "producer", "22")])
+def test_a_session_is_opened_in_no_other_account(
+    words: tuple[str, ...], project: Project, run: Run, aws: LocalAws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.command("session-manager-plugin", "")
+    monkeypatch.setenv("NIXL_EFA_PROD_ACCOUNT_ID", "999999999999")
+    aws.calls.clear()
+    code, _, err = run(*words)
+    assert (code, "account_id is 999999999999" in err) == (1, True)
+    assert "StartSession" not in aws.calls.actions()

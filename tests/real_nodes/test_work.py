@@ -256,7 +256,7 @@ def test_a_node_that_stops_while_its_command_runs_is_255(work: Desk) -> None:
     work.account.aws.end(consumer, "shutdown")
     out, err = process.communicate(timeout=90)
     assert (process.returncode, out) == (255, b"")
-    assert re.match(rf"consumer {consumer} is stop\w+, .* `nixl-efa status trial` ", err.decode())
+    assert re.match(rf"consumer {consumer} is stop\w+: `nixl-efa status trial` ", err.decode())
     assert not denied(work.account.aws)
 
 
@@ -267,4 +267,4 @@ def test_a_node_that_is_not_reached_is_255_and_the_others_answer(work: Desk) -> 
     wait_until(lambda: work.account.state(consumer) == "stopped", "a stopped instance")
     code, out, err = work.call("run", "trial", "--", "echo here")
     assert (code, out) == (255, "producer: here\n")
-    assert err.startswith(f"consumer {consumer}: it is not registered with Systems Manager")
+    assert err.startswith(f"consumer {consumer} is stopped: `nixl-efa status trial` ")

@@ -42,7 +42,7 @@ def in_state(state: str) -> dict[str, Any]:
 def test_a_node_that_does_not_run_is_told_with_its_state_and_what_to_do(
     answer: dict[str, Any], state: str
 ) -> None:
-    said = f"producer i-1 is {state}, so its command has no exit code: `nixl-efa status prod` says why and what to do."
+    said = f"producer i-1 is {state}: `nixl-efa status prod` says why and what to do."
     assert told(answer) == {NODE: said}
 
 
