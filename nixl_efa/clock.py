@@ -58,6 +58,24 @@ class EndpointClock(SystemClock):
         return ahead if abs(ahead) > _PRECISION else timedelta()
 
 
+class Waiting:
+    """How long a wait has lasted. Whoever waits sleeps by this: a machine's clock can be set back, and a limit must be
+    reached all the same."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock, self._began, self._slept = clock, clock.now(), 0.0
+
+    def sleep(self, seconds: float) -> None:
+        """Returns after so many seconds."""
+        self._clock.sleep(seconds)
+        self._slept += seconds
+
+    @property
+    def lasted(self) -> timedelta:
+        """By the clock, and at least as long as was slept."""
+        return max(self._clock.now() - self._began, timedelta(seconds=self._slept))
+
+
 def replacement_of_aws(environ: Mapping[str, str]) -> str:
     """The URL of the server that replaces AWS, as in a rehearsal; empty if AWS itself is asked."""
     endpoint = environ.get("AWS_ENDPOINT_URL_EC2") or environ.get("AWS_ENDPOINT_URL", "")

@@ -1,9 +1,17 @@
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from local_aws import LocalAws
-from nixl_efa.clock import SystemClock, clock_of
+from nixl_efa.capacity.search import Found, Request
+from nixl_efa.capacity.wait import UNSEEN_SECONDS, wait_for
+from nixl_efa.capacity.watch import Watch, wait_for_offer
+from nixl_efa.clock import Clock, SystemClock, clock_of
+from nixl_efa.deploy.slots import LIMIT, wait_for_slots
+from nixl_efa.failure import Failure
+from tests.checks.in_order import BLOCK
 
 AHEAD = timedelta(days=2, hours=5)
 
@@ -55,3 +63,52 @@ def test_a_clock_that_stands_still_does_not_keep_a_wait_from_its_end(aws: LocalA
     clock.sleep(0.01)
 
     assert clock.now() > first
+
+
+class SetBack:
+    """A clock that is set back while somebody sleeps; `waits` is how long they did, in seconds."""
+
+    def __init__(self) -> None:
+        self.time, self.waits = datetime(2026, 12, 1, 8, tzinfo=UTC), list[float]()
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        assert len(self.waits) < 1000, "this never ends"
+        self.waits.append(seconds)
+        self.time -= timedelta(hours=1)
+
+
+def watched(clock: SetBack) -> object:
+    request = Request("p5.48xlarge", 2, (24,), clock.now())
+    nothing = Found((), {}, answered=True)
+    watch = Watch(request, timeout_seconds=3600)
+    return wait_for_offer(watch, lambda _: nothing, clock, lambda _: None, lambda *_: None)
+
+
+@pytest.mark.parametrize(
+    ("wait", "seconds"),
+    [
+        (watched, 3600),
+        (
+            lambda clock: wait_for(
+                "active", lambda: replace(BLOCK, state="scheduled"), clock, timeout_seconds=300
+            ),
+            300,
+        ),
+        (lambda clock: wait_for("active", lambda: None, clock), UNSEEN_SECONDS),
+        (
+            lambda clock: wait_for_slots(lambda: replace(BLOCK, free=0), 2, clock, lambda _: None),
+            LIMIT.total_seconds(),
+        ),
+    ],
+    ids=["an offer", "a state", "a reservation", "slots"],
+)
+def test_a_clock_that_is_set_back_does_not_keep_a_wait_from_its_end(
+    wait: Callable[[Clock], object], seconds: float
+) -> None:
+    clock = SetBack()
+    with pytest.raises(Failure):
+        wait(clock)
+    assert sum(clock.waits) == seconds

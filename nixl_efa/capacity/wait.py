@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from nixl_efa.capacity.extension import FAILED, PENDING, Extension, finding
 from nixl_efa.capacity.reservation import DEAD_STATES, Reservation
-from nixl_efa.clock import Clock
+from nixl_efa.clock import Clock, Waiting
 from nixl_efa.failure import Failure
 
 Result = TypeVar("Result")
@@ -37,7 +37,7 @@ def wait_for(
     Failure at once for a state after which the wanted one can't come (payment-failed, expired, cancelled), and when the
     reservation is not visible for two minutes; TimedOut after `timeout_seconds`.
     """
-    began = clock.now()
+    waiting = Waiting(clock)
 
     def check() -> tuple[Reservation | None, str]:
         found = look()
@@ -47,11 +47,11 @@ def wait_for(
                 return found, ""
             if found.state in DEAD_STATES:
                 raise Failure(f"{found.id} is {found.state}: it will never be {wanted}")
-        elif clock.now() - began >= timedelta(seconds=UNSEEN_SECONDS):
+        elif waiting.lasted >= timedelta(seconds=UNSEEN_SECONDS):
             raise Failure("there is no such reservation here: look at its id and --region")
         return None, f"still {found.state if found else 'not visible'}"
 
-    return _repeat(check, clock, wanted, timeout_seconds, poll_seconds)
+    return _repeat(check, waiting, wanted, timeout_seconds, poll_seconds)
 
 
 def wait_for_payment(
@@ -75,7 +75,7 @@ def wait_for_payment(
             raise Failure(told.line() if told else "its payment failed")
         return (None, "still pending") if found.status == PENDING else (found, "")
 
-    return _repeat(check, clock, "paid", timeout_seconds, poll_seconds)
+    return _repeat(check, Waiting(clock), "paid", timeout_seconds, poll_seconds)
 
 
 def reached(state: str, wanted: str) -> bool:
@@ -89,18 +89,19 @@ def reached(state: str, wanted: str) -> bool:
 
 def _repeat(
     check: Callable[[], tuple[Result | None, str]],
-    clock: Clock,
+    waiting: Waiting,
     wanted: str,
     timeout_seconds: float | None,
     poll_seconds: float,
 ) -> Result:
-    deadline = None if timeout_seconds is None else clock.now() + timedelta(seconds=timeout_seconds)
     while True:
         found, state = check()
         if found is not None:
             return found
-        now = clock.now()
-        if deadline is not None and now >= deadline:
-            raise TimedOut(f"{state} after {timeout_seconds:.0f} seconds, not {wanted}")
-        pause = poll_seconds if deadline is None else min(poll_seconds, (deadline - now).total_seconds())
-        clock.sleep(max(pause, 0.0))
+        pause = poll_seconds
+        if timeout_seconds is not None:
+            left = timeout_seconds - waiting.lasted.total_seconds()
+            if left <= 0:
+                raise TimedOut(f"{state} after {timeout_seconds:.0f} seconds, not {wanted}")
+            pause = min(pause, left)
+        waiting.sleep(pause)

@@ -11,7 +11,7 @@ from nixl_efa.capacity.agreement import money
 from nixl_efa.capacity.offering import Offering
 from nixl_efa.capacity.search import Found, Request, checked
 from nixl_efa.capacity.wait import TimedOut
-from nixl_efa.clock import Clock
+from nixl_efa.clock import Clock, Waiting
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import counted
 from nixl_efa.times import moment
@@ -66,7 +66,7 @@ def wait_for_offer(
 
     tell: called once for each state; keep: called with every answer.
     """
-    began = clock.now()
+    waiting = Waiting(clock)
     said, pause = "", watch.poll_seconds
     while True:
         request = _from_now(watch.request, clock.now())
@@ -83,16 +83,15 @@ def wait_for_offer(
             _check_passing(found)
             pause = min(pause * 2, max(LONGEST_POLL_SECONDS, watch.poll_seconds))
             text = f"no region answered: {explain(next(iter(found.failed.values())))}"
-        now = clock.now()
         if text != said:
-            tell(f"{moment(now)}: {text}. Looking again every {pause / 60:g} min; Ctrl-C ends it.")
+            tell(f"{moment(clock.now())}: {text}. Looking again every {pause / 60:g} min; Ctrl-C ends it.")
             said = text
         if watch.timeout_seconds is not None:
-            left = watch.timeout_seconds - (now - began).total_seconds()
+            left = watch.timeout_seconds - waiting.lasted.total_seconds()
             if left <= 0:
                 raise TimedOut(f"nothing that fits was on offer in {watch.timeout_seconds:.0f} seconds")
             pause = min(pause, left)
-        clock.sleep(pause)
+        waiting.sleep(pause)
 
 
 def _from_now(request: Request, now: datetime) -> Request:

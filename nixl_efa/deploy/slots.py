@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from nixl_efa.capacity.judge import is_at_end
 from nixl_efa.capacity.reservation import Reservation
-from nixl_efa.clock import Clock
+from nixl_efa.clock import Clock, Waiting
 from nixl_efa.failure import Failure
 from nixl_efa.times import span
 
@@ -29,7 +29,7 @@ def wait_for_slots(
 
     Failure when the reservation is not active, after `limit`, and when EC2 begins to terminate its instances.
     """
-    began, told = clock.now(), ""
+    waiting, told = Waiting(clock), ""
     while True:
         found, now = look(), clock.now()
         if found is None or found.state != "active":
@@ -38,7 +38,7 @@ def wait_for_slots(
             raise Failure(f"{found.id} is at its end: EC2 terminates what runs in it, and accepts no launch")
         if found.free >= needed:
             return
-        waited = now - began
+        waited = waiting.lasted
         if waited >= limit:
             raise Failure(
                 f"{found.free} of the {needed} slots that are needed in {found.id} are free after {span(limit)}"
@@ -50,4 +50,4 @@ def wait_for_slots(
         if line != told:
             say(line)
         told = line
-        clock.sleep(_BETWEEN_LOOKS_SECONDS)
+        waiting.sleep(_BETWEEN_LOOKS_SECONDS)
