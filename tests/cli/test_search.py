@@ -199,6 +199,7 @@ def test_an_account_without_a_quota_of_blocks_is_told_at_once(cli: Cli, aws: Loc
         (("p5.48xlarge", "--to", "2020-01-01"), "is not after --from"),
         (("p5.48xlarge", "--sort", "zone"), "--sort 'zone': give fee, start, rate"),
         (("p5.48xlarge", "--to", "+2d", "--hours", "168"), "no block of 168 hours fits"),
+        (("p5.48xlarge", "--watch", "--max-rate", "0.00"), "--max-rate 0.00: give more than 0"),
     ],
 )
 def test_what_can_not_be_is_refused_before_any_call(

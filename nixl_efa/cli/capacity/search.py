@@ -188,9 +188,12 @@ def _watch(
         )
     if seconds > MOST_POLL_SECONDS:
         raise BadInput(f"--poll {seconds:g}: give {MOST_POLL_SECONDS:g} seconds (a day) or less")
+    highest = None if max_rate is None else amount(max_rate, "--max-rate")
+    if highest == 0:
+        raise BadInput(f"--max-rate {max_rate}: give more than 0, or it is never reached")
     return Watch(
         request,
-        None if max_rate is None else amount(max_rate, "--max-rate"),
+        highest,
         zone,
         seconds,
         None if timeout is None else timeout_seconds(timeout),
