@@ -74,6 +74,7 @@ class Facts:
     python: Tool
     packages: Mapping[str, str]
     machine: Machine
+    aws_cli: Tool
     plugin: Tool
     disks: tuple[Disk, ...]
     project: Project

@@ -53,7 +53,8 @@ def look(
     least = least_terraform(settings) if settings else STACKS_TERRAFORM
     with ThreadPoolExecutor() as pool:
         programs = pool.submit(machine, folder, environ, least)
-        plugin = pool.submit(_plugin, environ)
+        aws_cli = pool.submit(_tool, "aws", environ)
+        plugin = pool.submit(_tool, PLUGIN, environ)
         told = _ask(settings, clients, profile, project.region, environ)
         named = environ.get(_CONFIG_VARIABLE, "")
         config = Path(named or Path.home() / _CONFIG)
@@ -63,6 +64,7 @@ def look(
             packages=_packages(environ),
             other_python=_other_python(folder, environ),
             machine=programs.result(),
+            aws_cli=aws_cli.result(),
             plugin=plugin.result(),
             disks=tuple(_disks([folder.absolute(), cache_directory(environ)])),
             project=project,
@@ -179,9 +181,11 @@ def _packages(environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _plugin(environ: Mapping[str, str]) -> Tool:
-    path = shutil.which(PLUGIN, path=environ.get("PATH", "")) or ""
-    return Tool(PLUGIN, said([path, "--version"], environ) if path else "", path)
+def _tool(name: str, environ: Mapping[str, str]) -> Tool:
+    """A program that prints its version first: "1.2.707.0", or "aws-cli/2.31.1 Python/3.13.7 ..."."""
+    path = shutil.which(name, path=environ.get("PATH", "")) or ""
+    told = said([path, "--version"], environ).split() if path else []
+    return Tool(name, told[0].rpartition("/")[2] if told else "", path)
 
 
 def _disks(folders: Sequence[Path]) -> list[Disk]:

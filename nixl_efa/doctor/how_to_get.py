@@ -13,18 +13,20 @@ _PAGES = {
     "node": "https://nodejs.org/en/download",
     "terraform": "https://developer.hashicorp.com/terraform/install",
     "tofu": "https://opentofu.org/docs/intro/install",
+    "aws": "https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html",
 }
 _BREW = {
     "node": "brew install node@22",
     "terraform": "brew install hashicorp/tap/terraform",
     "tofu": "brew install opentofu",
+    "aws": "brew install awscli",
     "session-manager-plugin": "brew install --cask session-manager-plugin",
 }
 
 
 def how_to_get(program: str, system: System) -> str:
     """The command on macOS, and for AWS's plugin on Linux; else the page that has it. Distributions' own packages of
-    Node.js are often too old, and none has Terraform."""
+    Node.js and of the AWS CLI are often too old, and none has Terraform."""
     if system.family == "macos" and program in _BREW:
         return f"`{_BREW[program]}`"
     if program != "session-manager-plugin":

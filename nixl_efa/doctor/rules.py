@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from nixl_efa.account import account_finding
 from nixl_efa.checks.facts import Facts as FactsOfALaunch
 from nixl_efa.checks.facts import NoAnswer
+from nixl_efa.checks.machine_facts import Tool
 from nixl_efa.checks.rules.common import no_answer
-from nixl_efa.checks.rules.machine import programs
+from nixl_efa.checks.rules.machine import present, programs
 from nixl_efa.checks.rules.permissions import permissions
 from nixl_efa.checks.rules.provider import in_order
 from nixl_efa.doctor.facts import Credentials, Disk, Facts
@@ -44,7 +45,8 @@ def judge(facts: Facts, now: datetime) -> list[Finding]:
         _packages(facts),
         *(_with_the_way(finding, facts) for finding in programs(facts.machine)),
         _provider(facts),
-        _plugin(facts),
+        _for_some("AWS CLI", facts.aws_cli, "the commands by hand and in remedies need it", facts),
+        _for_some("session plugin", facts.plugin, "connect, forward and ssh-config need it", facts),
         *map(_disk, facts.disks),
         _project(facts),
         *_identity(facts, now),
@@ -99,14 +101,12 @@ def _provider(facts: Facts) -> Finding:
     return passed("provider", f"{told} Providers come {source}.")
 
 
-def _plugin(facts: Facts) -> Finding:
-    check, tool = "session plugin", facts.plugin
+def _for_some(check: str, tool: Tool, need: str, facts: Facts) -> Finding:
+    """A program that not every command needs. need: which ones do, as a clause."""
     if tool.path:
-        return passed(check, f"{tool.name} {tool.version} ({tool.path}).")
+        return present(check, tool, f"{tool.name} --version")
     way = how_to_get(tool.name, facts.system)
-    return warned(
-        check, f"{tool.name} is not installed; connect, forward and ssh-config need it.", f"Install it: {way}"
-    )
+    return warned(check, f"{tool.name} is not installed; {need}.", f"Install it: {way}")
 
 
 def _disk(disk: Disk) -> Finding:

@@ -44,6 +44,31 @@ def test_the_only_environment_is_the_one_that_is_looked_at(aws: LocalAws, projec
     assert list(rows(cli, "prod")[1]) == list(found)
 
 
+@pytest.mark.parametrize(
+    ("check", "program", "printed", "told"),
+    [
+        ("AWS CLI", "aws", "aws-cli/2.31.1 Python/3.13.7 Linux/6.8 exe/x86_64", "aws 2.31.1 ("),
+        ("session plugin", "session-manager-plugin", "1.2.707.0", "session-manager-plugin 1.2.707.0 ("),
+    ],
+)
+def test_the_version_of_a_program_is_what_it_prints_first(
+    *,
+    check: str,
+    program: str,
+    printed: str,
+    told: str,
+    aws: LocalAws,
+    project: Path,
+    cli: Cli,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / program).write_text(f"#!/bin/sh\necho {printed}\n")
+    (tmp_path / program).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    assert rows(cli)[1][check]["message"].startswith(told)
+
+
 def test_on_a_screen_it_ends_with_a_summary_and_no_line_has_a_space_at_its_end(
     aws: LocalAws, project: Path, cli: Cli
 ) -> None:
@@ -148,7 +173,7 @@ def test_without_a_project_credentials_or_programs_each_is_said(
         "cdktf", "node", "terraform", "credentials", "region",
     }  # fmt: skip
     assert found["cdktf"]["remedy"] == "Run `npm install cdktf-cli@0.21`."
-    assert levels["project"] == levels["session plugin"] == "WARN"
+    assert levels["project"] == levels["session plugin"] == levels["AWS CLI"] == "WARN"
 
 
 def test_an_environment_that_is_not_there_is_bad_input(project: Path, cli: Cli) -> None:

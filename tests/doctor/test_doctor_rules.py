@@ -31,6 +31,7 @@ FACTS = Facts(
     python=Tool("python", "3.12.4", "/home/me/pair/.venv/bin/python"),
     packages={"nixl-efa": "1.0.0", "cdktf": "0.21.0", "boto3": "1.44.5"},
     machine=MACHINE,
+    aws_cli=Tool("aws", "2.31.1", "/usr/local/bin/aws"),
     plugin=Tool("session-manager-plugin", "1.2.707.0", "/usr/local/bin/session-manager-plugin"),
     disks=(Disk("/home/me/pair", 120.4),),
     project=Project("/home/me/pair", ("dev", "prod"), region="us-east-2"),
@@ -49,7 +50,7 @@ def found(check: str, **changes: Any) -> Finding:
 
 def test_a_machine_on_which_nothing_is_missing_fits_on_a_screen() -> None:
     findings = judge(FACTS, NOW)
-    assert [one.level for one in findings] == [Level.PASS] * 13
+    assert [one.level for one in findings] == [Level.PASS] * 14
     told = [line for one in findings for line in lines(replace(one, command=""), 80, str)]
     assert len(told) <= 23
     assert max(map(len, told)) <= 80
@@ -114,7 +115,32 @@ DENIED = NoAnswer("ec2:DescribeRegions", "denied", denied=True)
         ),
         ("provider", {"provider": Seen("", fault=failed("provider", "Left out.", "x"))}, "FAIL", "Left out."),
         ("provider", {"provider": None}, "PASS", "Each environment locks its own."),
+        (
+            "node",
+            {"machine": replace(MACHINE, node=Tool("node", "", "/usr/bin/node"), cdk_fails="no")},
+            "WARN",
+            "/usr/bin/node is installed, but does not print its version. Run `node --version`",
+        ),
         ("session plugin", {"plugin": ABSENT}, "WARN", "connect, forward and ssh-config need it"),
+        (
+            "session plugin",
+            {"plugin": replace(FACTS.plugin, version="")},
+            "WARN",
+            "is installed, but does not print its version. Run `session-manager-plugin --version`",
+        ),
+        (
+            "AWS CLI",
+            {"aws_cli": Tool("aws", "", "")},
+            "WARN",
+            "aws is not installed; the commands by hand and in remedies need it. "
+            "Install it: https://docs.aws.amazon.com/cli/",
+        ),
+        (
+            "AWS CLI",
+            {"aws_cli": Tool("aws", "", ""), "system": MACOS},
+            "WARN",
+            "`brew install awscli`",
+        ),
         ("disk", {"disks": (Disk("/x", 0.4),)}, "FAIL", "0.4 GiB free in /x: Terraform's AWS provider alone"),
         ("disk", {"disks": (Disk("/x", 9, writable=False),)}, "FAIL", "/x can't be written."),
         ("project", {"project": Project()}, "WARN", "Run `nixl-efa init`"),

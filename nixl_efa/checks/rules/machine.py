@@ -69,7 +69,7 @@ def _cdk(machine: Machine) -> Finding:
             f"{install}: both must be of one version.",
             by_hand,
         )
-    return _present(name, tool, by_hand)
+    return present(name, tool, by_hand)
 
 
 def _node(machine: Machine) -> Finding:
@@ -81,13 +81,13 @@ def _node(machine: Machine) -> Finding:
     if found and found < cli.least_node:
         message = f"Node.js {tool.version} ({tool.path}) is too old for {cli.name}."
         return failed("node", message, install, by_hand)
-    if machine.cdk_fails:
+    if found and machine.cdk_fails:
         message = (
             f"The {cli.name} command line does not start with Node.js {tool.version} ({tool.path}): "
             f"{machine.cdk_fails}."
         )
         return failed("node", message, _OTHER_NODE, by_hand)
-    return _present("node", tool, by_hand)
+    return present("node", tool, by_hand)
 
 
 def _terraform(machine: Machine) -> Finding:
@@ -109,10 +109,11 @@ def _terraform(machine: Machine) -> Finding:
             f"Install {least} or newer.",
             by_hand,
         )
-    return _present("terraform", tool, by_hand)
+    return present("terraform", tool, by_hand)
 
 
-def _present(check: str, tool: Tool, by_hand: str) -> Finding:
+def present(check: str, tool: Tool, by_hand: str) -> Finding:
+    """A program that is there: whether it starts."""
     if not tool.version:
         return warned(
             check,
