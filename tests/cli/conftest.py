@@ -38,6 +38,8 @@ availability_zone_parameter = "/nixl-efa/{name}/availability-zone"
 """
 # In which the shared journals are, wherever the block is.
 LOCK_REGION = "us-east-1"
+# What a pair of prod asks for.
+PAIR = ("p5.48xlarge", "2", "24")
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -90,15 +92,18 @@ class Cli:
 
     def buy(self, offering: dict[str, Any], *arguments: str) -> Result:
         """Buys it without questions, for prod unless another is named."""
-        whom = () if {"--env", "--unbound"} & {*arguments} else ("--env", "prod")
-        return self(
-            "capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *whom, *arguments
-        )
+        return self(*buying(offering, *arguments))
 
     def reservations(self) -> list[dict[str, Any]]:
         """What `list` shows."""
         found: list[dict[str, Any]] = self("capacity", "list", "--json").json["reservations"]
         return found
+
+
+def buying(offering: dict[str, Any], *arguments: str) -> tuple[str, ...]:
+    """The command that buys an offering without questions, for prod unless another is named."""
+    whom = () if {"--env", "--unbound"} & {*arguments} else ("--env", "prod")
+    return ("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999", *whom, *arguments)
 
 
 def _signals_as_ever() -> None:
@@ -146,6 +151,15 @@ def actions(aws: LocalAws, name: str) -> int:
 def write_environment(project: Path, name: str, text: str) -> None:
     """The file of an environment."""
     (project / "environments" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, script: str) -> None:
+    """A program that stands for the real one."""
+    path = tmp_path / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
 
 
 def locked(environment: str = "prod", region: str = LOCK_REGION) -> bool:
@@ -197,9 +211,9 @@ def holding(action: str, after: Callable[[], bool]) -> Iterator[None]:
             ended.set()
 
 
-def usable(cli: Cli, *words: str) -> list[dict[str, Any]]:
-    """What prod can use, the earliest start first."""
-    found = cli("capacity", "search", "p5.48xlarge", "2", "24", "--sort", "start", "--json", *words)
+def usable(cli: Cli, *words: str, what: tuple[str, ...] = PAIR) -> list[dict[str, Any]]:
+    """What a pair can use of what is on offer, as long as was asked for, the earliest start first."""
+    found = cli("capacity", "search", *what, "--sort", "start", "--json", *words)
     return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
 
 

@@ -67,12 +67,6 @@ def test_yes_needs_a_limit(cli: Cli, aws: LocalAws) -> None:
     assert not aws.calls.all()
 
 
-def test_a_fee_above_the_limit_buys_nothing(cli: Cli, aws: LocalAws) -> None:
-    refused = cli("capacity", "buy", cli.offer()["offering_id"], "--env", "prod", "--yes", "--max-fee", "10")
-    assert (refused.code, "more than --max-fee 10" in refused.err) == (1, True)
-    assert actions(aws, "PurchaseCapacityBlock") == 0
-
-
 def test_a_fee_that_has_risen_since_the_search_stops(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
     aws.world.price_factor = 1.1
@@ -149,18 +143,13 @@ def test_the_permission_that_aws_itself_names_is_the_one_that_is_said(cli: Cli, 
     assert "ec2:CreateTags" in cli.buy(offering).err
 
 
-def test_an_offering_in_pieces_is_not_bought(cli: Cli, aws: LocalAws) -> None:
+@pytest.mark.parametrize("price_factor", [1, 0.75])
+def test_an_offering_in_pieces_is_not_bought_nor_taken_for_the_whole_when_prices_fall(
+    cli: Cli, aws: LocalAws, price_factor: float
+) -> None:
     search = cli("capacity", "search", "p5.48xlarge", "--json")
     split = next(one for one in search.json["offerings"] if not one["usable"])
-    refused = cli.buy(split)
-    assert (refused.code, "A pair can't use it: 2 segments" in refused.err) == (1, True)
-    assert cli.reservations() == []
-
-
-def test_an_offering_in_pieces_is_not_taken_for_the_whole_when_prices_fall(cli: Cli, aws: LocalAws) -> None:
-    search = cli("capacity", "search", "p5.48xlarge", "--json")
-    split = next(one for one in search.json["offerings"] if not one["usable"])
-    aws.world.price_factor = 0.75
+    aws.world.price_factor = price_factor
     refused = cli.buy(split)
     assert (refused.code, "A pair can't use it: 2 segments" in refused.err) == (1, True)
     assert cli.reservations() == []

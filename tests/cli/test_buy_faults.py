@@ -1,11 +1,8 @@
 """`capacity buy` when answers are lost, the process is killed, or somebody else buys: one reservation, and
 known."""
 
-import json
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,35 +10,13 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa import aws as seam
-from tests.cli.conftest import Cli, actions, locked
+from tests.cli.conftest import Cli, actions, buying, journal, locked, until
 
 # Gives up after three looks in a second, and takes five for the proof that nothing was bought.
 SHORT = ("--look-seconds", "0", "--settle-seconds", "5")
 # Longer than the slowest call of these tests.
 PATIENT = ("--look-seconds", "2", "--settle-seconds", "10")
 QUICK = ("--look-seconds", "2", "--settle-seconds", "2")
-
-
-def purchase_of(offering: Mapping[str, Any]) -> tuple[str, ...]:
-    """The command that buys the offering for prod without a question."""
-    return (
-        "capacity",
-        "buy",
-        offering["offering_id"],
-        "--env",
-        "prod",
-        "--yes",
-        "--max-fee",
-        "99999",
-        *PATIENT,
-    )
-
-
-def until(happened: Callable[[], bool], process: subprocess.Popen[str]) -> None:
-    """Waits for something that the process does, as long as it runs."""
-    while not happened():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
 
 
 @pytest.mark.parametrize(
@@ -146,15 +121,9 @@ def test_kill_9_and_the_same_command_again_buy_exactly_one(
     offering = cli.offer()
     # Each of the writes after the purchase is slow, too.
     aws.faults.add(action, delay=3 if journal_says != "bought" else 1, times=None)
-    command = purchase_of(offering)
+    command = buying(offering, *PATIENT)
     process = cli.start(*command)
-    journal = tmp_path / "state" / "nixl-efa" / "purchases"
-
-    def reached() -> bool:
-        entries = [json.loads(path.read_text()) for path in journal.glob("*.json")]
-        return [entry["state"] for entry in entries] == [journal_says]
-
-    until(reached, process)
+    until(lambda: [entry["state"] for entry in journal(tmp_path / "state")] == [journal_says], process)
     time.sleep(0.3)
     process.kill()
     process.communicate()
@@ -174,7 +143,7 @@ def test_ctrl_c_during_the_call_says_what_to_do_and_the_same_command_finds_the_p
 ) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", delay=3)
-    command = purchase_of(offering)
+    command = buying(offering, *PATIENT)
     process = cli.start(*command)
     until(locked, process)
     time.sleep(0.7)
@@ -192,9 +161,7 @@ def test_kill_9_before_the_outcome_is_written_is_settled_by_recover(cli: Cli, aw
     offering = cli.offer()
     aws.world.visible_after = 6
     aws.faults.add("PurchaseCapacityBlock", lose_answer=True)
-    process = cli.start(
-        "capacity", "buy", offering["offering_id"], "--env", "prod", "--yes", "--max-fee", "99999"
-    )
+    process = cli.start(*buying(offering))
     until(lambda: actions(aws, "PurchaseCapacityBlock") == 1, process)
     time.sleep(0.3)
     process.kill()
@@ -210,9 +177,7 @@ def test_the_second_of_two_buyers_is_told_and_buys_nothing(
 ) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", delay=3)
-    first = cli.start(
-        "capacity", "buy", offering["offering_id"], "--env", "prod", "--yes", "--max-fee", "99999"
-    )
+    first = cli.start(*buying(offering))
     until(locked, first)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
     second = cli.buy(cli.offer())
@@ -225,9 +190,7 @@ def test_the_second_of_two_buyers_is_told_and_buys_nothing(
 def test_a_second_buyer_on_the_same_machine_is_told_of_the_process(cli: Cli, aws: LocalAws) -> None:
     offering = cli.offer()
     aws.faults.add("PurchaseCapacityBlock", delay=3)
-    first = cli.start(
-        "capacity", "buy", offering["offering_id"], "--env", "prod", "--yes", "--max-fee", "99999"
-    )
+    first = cli.start(*buying(offering))
     until(locked, first)
     second = cli.buy(offering)
     assert (second.code, f"process {first.pid} on this machine" in second.err) == (1, True)

@@ -1,7 +1,5 @@
 """`capacity extend` again after a kill, and while somebody else extends the block."""
 
-import json
-import time
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.capacity.agreement import agree
-from tests.cli.conftest import REGION, Cli, actions
+from tests.cli.conftest import REGION, Cli, actions, journal, until
 
 PURCHASE = "PurchaseCapacityBlockExtension"
 
@@ -33,15 +31,12 @@ def test_an_extension_of_which_nobody_was_told_is_not_bought_again(
 ) -> None:
     aws.faults.add("PutParameter", delay=1, times=None)
     process = cli.start(*command(block))
-    journal = tmp_path / "state" / "nixl-efa" / "purchases"
 
     def bought() -> bool:
-        entries = [json.loads(path.read_text()) for path in journal.glob("*.json")]
+        entries = journal(tmp_path / "state")
         return [one["state"] for one in entries if one["order"]["offering"]["extends"]] == ["bought"]
 
-    while not bought():
-        assert process.poll() is None, process.communicate()
-        time.sleep(0.01)
+    until(bought, process)
     process.kill()
     process.communicate()
     aws.faults.clear()

@@ -1,7 +1,6 @@
 """What fits is bought, for whom it was meant, with everything on the table before the fee."""
 
 import json
-import os
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,18 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.cli.conftest import ID_NAME, REGION, Cli, actions, journal, stored, write_environment
+from tests.cli.conftest import (
+    ID_NAME,
+    PAIR,
+    REGION,
+    Cli,
+    actions,
+    journal,
+    program,
+    stored,
+    usable,
+    write_environment,
+)
 
 PURCHASE = "PurchaseCapacityBlock"
 ACCOUNT = "123456789012"
@@ -26,12 +36,6 @@ def environment(name: str, **changes: Any) -> None:
     write_environment(Path(), name, "\n".join(lines) + "\n")
 
 
-def search(cli: Cli, *words: str) -> list[dict[str, Any]]:
-    """What a pair can use of what is on offer, as long as was asked for."""
-    found = cli("capacity", "search", *(words or ("p5.48xlarge", "2", "24")), "--sort", "start", "--json")
-    return [one for one in found.json["offerings"] if one["usable"] and not one["shorter_than_asked"]]
-
-
 UNFIT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
     "another type": (
         ("p5en.48xlarge", "2", "24"),
@@ -39,11 +43,11 @@ UNFIT: dict[str, tuple[tuple[str, ...], dict[str, Any], str]] = {
         "is for p5en.48xlarge, but instance_type is p5.48xlarge",
     ),
     "one instance of two": (("p5.48xlarge", "1", "24"), {}, "1 of 1 instance"),
-    "no block wanted": ((), {"use_capacity_block": False}, "use_capacity_block is not set"),
-    "another region": (("p5.48xlarge", "2", "24", "--region", "ap-south-1"), {}, "is not in us-east-2"),
-    "another account": ((), {"account_id": OTHER_ACCOUNT}, f"account_id is {OTHER_ACCOUNT}"),
-    "another zone": ((), {"availability_zone": "us-east-2c"}, "the wanted zone is us-east-2c"),
-    "too short for its min_hours": ((), {"min_hours": 200}, "less than the 200 h of min_hours"),
+    "no block wanted": (PAIR, {"use_capacity_block": False}, "use_capacity_block is not set"),
+    "another region": ((*PAIR, "--region", "ap-south-1"), {}, "is not in us-east-2"),
+    "another account": (PAIR, {"account_id": OTHER_ACCOUNT}, f"account_id is {OTHER_ACCOUNT}"),
+    "another zone": (PAIR, {"availability_zone": "us-east-2c"}, "the wanted zone is us-east-2c"),
+    "too short for its min_hours": (PAIR, {"min_hours": 200}, "less than the 200 h of min_hours"),
 }
 
 
@@ -54,7 +58,7 @@ def test_what_is_useless_for_its_environment_is_refused_before_the_money(
 ) -> None:
     words, changes, reason = UNFIT[case]
     environment("dev", **changes)
-    offering = search(cli, *words)[0]
+    offering = usable(cli, what=words)[0]
     buy = ("capacity", "buy", offering["offering_id"], "--env", "dev")
     if agreed == "--yes":
         refused = cli(*buy, "--yes", "--max-fee", "99999")
@@ -68,7 +72,7 @@ def test_what_is_useless_for_its_environment_is_refused_before_the_money(
 
 
 def test_a_block_outside_of_the_subnet_s_zone_is_refused_before_the_money(cli: Cli, aws: LocalAws) -> None:
-    offering = search(cli)[0]
+    offering = usable(cli)[0]
     ec2 = boto3.client("ec2", region_name=REGION)
     subnets = ec2.describe_subnets()["Subnets"]
     elsewhere = next(one for one in subnets if one["AvailabilityZone"] != offering["availability_zone"])
@@ -84,7 +88,7 @@ def test_a_purchase_that_would_change_what_another_environment_reads_is_refused_
 ) -> None:
     for each in ("dev", "prod"):
         environment(each, availability_zone_parameter="/team/zone")
-    offering = search(cli)[0]
+    offering = usable(cli)[0]
     calls = len(aws.calls.actions())
     refused = cli("capacity", "buy", offering["offering_id"], "--env", name, "--yes", "--max-fee", "99999")
     assert refused.code == 2
@@ -98,7 +102,7 @@ def test_a_purchase_that_would_change_what_another_environment_reads_is_refused_
 def test_no_flag_overrules_what_makes_a_block_useless(
     cli: Cli, aws: LocalAws, flags: tuple[str, ...]
 ) -> None:
-    (offering, *_) = search(cli, "p5.48xlarge", "1", "24")
+    (offering, *_) = usable(cli, what=("p5.48xlarge", "1", "24"))
     refused = cli.buy(offering, "--env", "dev", *flags)
     assert (refused.code, "FAIL" in refused.err) == (1, True)
     assert actions(aws, PURCHASE) == 0
@@ -126,7 +130,7 @@ def test_a_wrong_name_is_refused_with_the_nearest_and_nothing_is_called(
 
 
 def test_a_wrong_name_stops_a_purchase_that_was_searched_for(cli: Cli, aws: LocalAws) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     aws.calls.clear()
     for name in ("prdo", "Prod"):
         assert cli.buy(offering, "--env", name).code == 2
@@ -143,7 +147,7 @@ def test_a_wrong_name_has_no_purchases_to_recover(cli: Cli, aws: LocalAws) -> No
 def test_without_a_project_nothing_is_bought_unless_for_none(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)
@@ -158,7 +162,7 @@ def test_without_a_project_nothing_is_bought_unless_for_none(
 
 
 def test_a_block_for_no_environment_says_so_and_is_bound_later(cli: Cli, aws: LocalAws) -> None:
-    bought = cli.buy(search(cli)[0], "--unbound")
+    bought = cli.buy(usable(cli)[0], "--unbound")
     assert (bought.code, "WARN: environment: It is bought for no environment" in bought.err) == (0, True)
     block = bought.out.strip()
     assert (stored(ID_NAME), stored("/team/dev-block")) == ("", "")
@@ -171,7 +175,7 @@ def test_a_block_for_no_environment_says_so_and_is_bound_later(cli: Cli, aws: Lo
 def test_blocks_for_no_environment_have_one_lock_for_the_account(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    first, second, *_ = search(cli)
+    first, second, *_ = usable(cli)
     aws.faults.add(PURCHASE, code="InternalError", status=500)
     short = ("--look-seconds", "0", "--settle-seconds", "5")
     assert cli.buy(first, "--unbound", *short).code == 1
@@ -186,7 +190,7 @@ def test_blocks_for_no_environment_have_one_lock_for_the_account(
 
 
 def test_with_two_environments_that_fit_the_user_is_asked(cli: Cli, aws: LocalAws) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     asked = cli("capacity", "buy", offering["offering_id"], stdin=f"dev\n{offering['fee']}\n")
     assert asked.code == 0, asked.err
     assert "For which environment is it?" in asked.err
@@ -195,13 +199,13 @@ def test_with_two_environments_that_fit_the_user_is_asked(cli: Cli, aws: LocalAw
 
 @pytest.mark.parametrize("answer", ["", "\n", "prdo\n1\n", "y\n"])
 def test_without_an_answer_for_whom_nothing_is_bought(cli: Cli, aws: LocalAws, answer: str) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     assert cli("capacity", "buy", offering["offering_id"], stdin=answer).code in (1, 2)
     assert actions(aws, PURCHASE) == 0
 
 
 def test_with_two_environments_that_fit_yes_is_refused(cli: Cli, aws: LocalAws) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     refused = cli("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999")
     assert (refused.code, "dev and prod" in refused.err, "--env" in refused.err) == (2, True, True)
     assert actions(aws, PURCHASE) == 0
@@ -209,13 +213,13 @@ def test_with_two_environments_that_fit_yes_is_refused(cli: Cli, aws: LocalAws) 
 
 def test_the_only_environment_that_fits_is_named(cli: Cli, aws: LocalAws) -> None:
     environment("prod", instance_type="p5en.48xlarge")
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     bought = cli("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999")
     assert (bought.code, "environment 'dev', the only one that it fits" in bought.err) == (0, True)
 
 
 def test_what_fits_no_environment_is_refused_with_the_reasons(cli: Cli, aws: LocalAws) -> None:
-    (offering, *_) = search(cli, "p5.48xlarge", "1", "24")
+    (offering, *_) = usable(cli, what=("p5.48xlarge", "1", "24"))
     refused = cli("capacity", "buy", offering["offering_id"], "--yes", "--max-fee", "99999")
     assert refused.code == 1
     assert all(words in refused.err for words in ("fits no environment", "dev: ", "prod: "))
@@ -237,7 +241,7 @@ def profile(aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> s
 def test_who_pays_is_on_screen_before_the_fee(
     cli: Cli, aws: LocalAws, profile: str, how: tuple[str, ...]
 ) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     buy = ("capacity", "buy", offering["offering_id"], "--env", "prod", "--profile", profile, *how)
     shown = cli(*buy, stdin="no\n")
     arn = boto3.client("sts").get_caller_identity()["Arn"]
@@ -251,7 +255,7 @@ def test_who_pays_is_on_screen_before_the_fee(
 
 @pytest.mark.parametrize("how", [("--dry-run",), ("--yes", "--max-fee", "99999")])
 def test_who_pays_is_in_the_document(cli: Cli, aws: LocalAws, profile: str, how: tuple[str, ...]) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     buy = ("capacity", "buy", offering["offering_id"], "--env", "prod", "--profile", profile, *how, "--json")
     account = cli(*buy).json["account"]
     arn = boto3.client("sts").get_caller_identity()["Arn"]
@@ -259,7 +263,7 @@ def test_who_pays_is_in_the_document(cli: Cli, aws: LocalAws, profile: str, how:
 
 
 def test_an_alias_that_may_not_be_read_stops_nothing(cli: Cli, aws: LocalAws) -> None:
-    (offering, *_) = search(cli)
+    (offering, *_) = usable(cli)
     aws.faults.add("ListAccountAliases", code="AccessDenied", status=403, times=None)
     bought = cli.buy(offering)
     assert (bought.code, f"account {ACCOUNT}, as arn:" in bought.err) == (0, True)
@@ -269,11 +273,7 @@ def test_an_alias_that_may_not_be_read_stops_nothing(cli: Cli, aws: LocalAws) ->
 def test_credentials_of_another_account_do_nothing_for_the_environment(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
-    program = tmp_path / "bin" / "cdktf"
-    program.parent.mkdir()
-    program.write_text(f"#!/bin/sh\ntouch {tmp_path}/deployed\n", encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    program(monkeypatch, tmp_path, "cdktf", f"touch {tmp_path}/deployed")
     environment("prod", account_id=OTHER_ACCOUNT)
     refused = cli(command, "prod")
     assert refused.code == 1
@@ -283,7 +283,7 @@ def test_credentials_of_another_account_do_nothing_for_the_environment(
 
 
 def test_credentials_of_another_account_do_not_extend_its_block(cli: Cli, aws: LocalAws) -> None:
-    block = cli.buy(search(cli)[0]).out.strip()
+    block = cli.buy(usable(cli)[0]).out.strip()
     aws.advance(timedelta(minutes=6))
     environment("prod", account_id=OTHER_ACCOUNT)
     extend = ("capacity", "extend", block, "--hours", "24", "--yes", "--max-fee", "99999")
@@ -297,7 +297,7 @@ def test_the_lock_s_region_is_shown_and_written_to_the_journal(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NIXL_EFA_LOCK_REGION", "eu-west-1")
-    bought = cli.buy(search(cli)[0])
+    bought = cli.buy(usable(cli)[0])
     assert bought.code == 0, bought.err
     assert "/nixl-efa/prod/purchases in eu-west-1" in bought.err
     assert [one["order"]["lock_region"] for one in journal(tmp_path / "state")] == ["eu-west-1"]
@@ -310,11 +310,11 @@ def test_the_lock_s_region_is_shown_and_written_to_the_journal(
 def test_a_living_block_of_an_environment_that_was_renamed_is_named_before_the_fee(
     cli: Cli, aws: LocalAws
 ) -> None:
-    block = cli.buy(search(cli)[0], "--env", "dev").out.strip()
+    block = cli.buy(usable(cli)[0], "--env", "dev").out.strip()
     text = (Path("environments") / "dev.toml").read_text(encoding="utf-8")
     write_environment(Path(), "trial", text.replace("dev", "trial"))
     (Path("environments") / "dev.toml").unlink()
-    shown = cli("capacity", "buy", search(cli)[1]["offering_id"], "--env", "trial", "--dry-run")
+    shown = cli("capacity", "buy", usable(cli)[1]["offering_id"], "--env", "trial", "--dry-run")
     assert (
         f"WARN: environment: {block} is in use and was bought for 'dev', which is no environment here."
         in shown.err
@@ -325,7 +325,7 @@ def test_a_living_block_of_an_environment_that_was_renamed_is_named_before_the_f
 def test_an_option_that_contradicts_the_search_is_refused(
     cli: Cli, aws: LocalAws, option: tuple[str, str]
 ) -> None:
-    offering = search(cli)[0]["offering_id"]
+    offering = usable(cli)[0]["offering_id"]
     aws.calls.clear()
     refused = cli("capacity", "buy", offering, "--env", "prod", *option)
     assert (refused.code, f"{option[0]} {option[1]}: the search" in refused.err) == (2, True)

@@ -1,7 +1,6 @@
 """A block that follows a living one is kept as the next: nothing is destroyed for it before it can be used."""
 
 import json
-import os
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.cli.conftest import ID_NAME, REGION, Cli, actions, stored, usable
+from tests.cli.conftest import ID_NAME, REGION, Cli, actions, program, stored, usable
 
 PURCHASE = "PurchaseCapacityBlock"
 ZONE_NAME = "/nixl-efa/prod/availability-zone"
@@ -239,15 +238,6 @@ def test_there_is_one_next_block(
     refused = cli.buy(usable(cli, "--from", following["end"])[0])
     assert (refused.code, following["reservation_id"] in refused.err) == (1, True)
     assert actions(aws, PURCHASE) == 2
-
-
-def program(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str, script: str) -> None:
-    """A program that stands for the real one."""
-    path = tmp_path / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(f"#!/bin/sh\n{script}\n", encoding="utf-8")
-    path.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{path.parent}:{os.environ['PATH']}")
 
 
 @pytest.fixture

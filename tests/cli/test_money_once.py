@@ -20,10 +20,12 @@ from tests.cli.conftest import (
     ROOT,
     Cli,
     actions,
+    buying,
     holding,
     journal,
     locked,
     names_of,
+    program,
     stored,
     until,
     usable,
@@ -34,12 +36,6 @@ from tests.conftest import Disk
 PURCHASE = "PurchaseCapacityBlock"
 # A process that is slow to start on a busy machine must not be taken for one that has bought nothing.
 SETTLE = ("--look-seconds", "0", "--settle-seconds", "3")
-
-
-def buying(cli: Cli, offering: dict[str, Any], *more: str) -> subprocess.Popen[str]:
-    return cli.start(
-        *("capacity", "buy", offering["offering_id"], "--env", "prod", "--yes", "--max-fee", "99999", *more)
-    )
 
 
 def another_machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -67,7 +63,7 @@ def ended(
     first, *others = usable(cli)
     # The lock is a parameter, too: what follows the purchase is held.
     with holding("PutParameter", after=lambda: actions(aws, PURCHASE) == 1):
-        process = buying(cli, first)
+        process = cli.start(*buying(first))
         until(lambda: [one["state"] for one in journal(tmp_path / "state")] == ["bought"], process)
         process.send_signal(request.param)
         out, err = process.communicate(timeout=400)
@@ -132,11 +128,7 @@ def test_another_machine_sees_what_an_ended_buyer_has_bought_and_saves_it(
 def test_check_and_deploy_say_that_a_purchase_is_open(
     cli: Cli, aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str
 ) -> None:
-    program = tmp_path / "bin" / "cdktf"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", str(program.parent), prepend=":")
+    program(monkeypatch, tmp_path, "cdktf", "exit 1")
     aws.faults.add(PURCHASE, code="InternalError", status=500)
     assert cli.buy(usable(cli)[0], *SETTLE).code == 1
     said = cli(command, "prod")
@@ -273,7 +265,7 @@ def test_what_is_bought_while_the_disk_fills_is_told_and_every_file_is_whole(
     monkeypatch.setenv("XDG_STATE_HOME", str(disk.folder))
     offering = usable(cli)[0]
     aws.faults.add(PURCHASE, delay=3)
-    process = buying(cli, offering)
+    process = cli.start(*buying(offering))
     until(lambda: [one["state"] for one in journal(disk.folder)] == ["calling"], process)
     disk.leave_free(0)
     out, err = process.communicate(timeout=400)
@@ -294,12 +286,11 @@ def test_what_could_not_be_told_is_told_by_the_next_command(
     cli: Cli, aws: LocalAws, tmp_path: Path, stream: str
 ) -> None:
     offering = usable(cli)[0]
-    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-m", "nixl_efa", "capacity", "buy", offering["offering_id"], "--env", "prod"]
+    command = [sys.executable, "-m", "nixl_efa", *buying(offering)]
     with Path("/dev/full").open("w", encoding="utf-8") as full, (tmp_path / "said").open("w+") as said:
         process = subprocess.run(
-            [*command, "--yes", "--max-fee", "99999"],
-            env=environ,
+            command,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
             check=False,
             timeout=400,
             stdout=full if stream == "stdout" else said,
