@@ -33,22 +33,16 @@ LEAST = {"region": REGION, "instance_type": "g7e.8xlarge"}
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalAws]:
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[LocalAws]:
     """An empty account, whose clock is also this machine's and moves only by waiting; and a copy of the project."""
-    running.reset()
-    running.clock.set(BEGIN)
-    monkeypatch.setattr(EndpointClock, "now", lambda _: running.clock.now())  # exactly, not to the second
+    local_aws.reset()
+    local_aws.clock.set(BEGIN)
+    monkeypatch.setattr(EndpointClock, "now", lambda _: local_aws.clock.now())  # exactly, not to the second
     monkeypatch.setattr(
-        EndpointClock, "sleep", lambda _, seconds: running.advance(timedelta(seconds=seconds))
+        EndpointClock, "sleep", lambda _, seconds: local_aws.advance(timedelta(seconds=seconds))
     )
-    for name, value in running.environ(REGION).items():
+    for name, value in local_aws.environ(REGION).items():
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -60,7 +54,7 @@ def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
     shutil.copy(ROOT / "cdktf.json", folder)
     (folder / "node_modules").symlink_to(ROOT / "node_modules")
     monkeypatch.chdir(folder)
-    yield running
+    yield local_aws
     monkeypatch.undo()
     time.tzset()
 

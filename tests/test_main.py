@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import states
+
 ROOT = Path(__file__).resolve().parent.parent
 STACKS = ["nixl-efa-dev", "nixl-efa-prod", "nixl-efa-staging"]
 
@@ -145,15 +147,8 @@ def test_a_workspace_of_terraform_beside_a_local_state_is_refused_and_beside_one
 def test_a_synthesis_that_could_delete_a_state_below_its_folder_is_refused(tmp_path: Path) -> None:
     folder = tmp_path / "out/stacks/nixl-efa-prod/terraform.tfstate.d/second"
     folder.mkdir(parents=True)
-    node = {
-        "mode": "managed",
-        "type": "aws_instance",
-        "name": "producer",
-        "instances": [{"attributes": {"id": "i-1"}}],
-    }
-    (folder / "terraform.tfstate").write_text(
-        json.dumps({"version": 4, "resources": [node]}), encoding="utf-8"
-    )
+    document = {"version": 4, "resources": states.nodes(producer="i-1")}
+    (folder / "terraform.tfstate").write_text(json.dumps(document), encoding="utf-8")
 
     run = run_main(tmp_path / "out", NIXL_EFA_ENVIRONMENTS="dev")
 

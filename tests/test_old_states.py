@@ -17,6 +17,7 @@ from nixl_efa.old_states import (
     settle_changed_backend,
 )
 from nixl_efa.settings import Settings, load
+from tests import states
 
 S3 = '{"type": "s3", "bucket": "states"}'
 IN_CLOUD = '{"type": "cloud", "organization": "acme", "workspace": "nixl-efa-prod"}'
@@ -25,25 +26,10 @@ PLACE = "s3://states/nixl-efa/prod.tfstate"
 
 def document(**ids: str) -> dict[str, Any]:
     """A state with a node for each name."""
-    return {
-        "version": 4,
-        "resources": [
-            {
-                "mode": "managed",
-                "type": "aws_instance",
-                "name": name,
-                "instances": [
-                    {
-                        "attributes": {
-                            "id": instance_id,
-                            "arn": f"arn:aws:ec2:us-west-2:1:instance/{instance_id}",
-                        }
-                    }
-                ],
-            }
-            for name, instance_id in ids.items()
-        ],
-    }
+    resources = [
+        states.node(name, one, arn=f"arn:aws:ec2:us-west-2:1:instance/{one}") for name, one in ids.items()
+    ]
+    return {"version": 4, "resources": resources}
 
 
 PAIR = document(producer="i-1", consumer="i-2")

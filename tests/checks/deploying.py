@@ -11,9 +11,11 @@ import boto3
 import pytest
 
 from nixl_efa.settings.model import STACK_TAG
+from tests import states
 from tests.checks.in_order import NOW
-from tests.checks.local_project import IMAGE, REGION, Project
+from tests.checks.local_project import REGION, Project
 from tests.deploy.cases import recorded
+from tests.launches import launch
 
 PLANNED = ["init", "plan", "show"]
 APPLIED = [*PLANNED, "apply"]
@@ -94,39 +96,20 @@ def deployed(project: Project) -> None:
     """Two running nodes, and a state that names them."""
     iam = boto3.client("iam", REGION)
     iam.create_instance_profile(InstanceProfileName="nodes")
-    ec2 = boto3.client("ec2", REGION)
-    image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
-    ec2.create_placement_group(GroupName="nixl-efa-dev-pair", Strategy="cluster")
+    boto3.client("ec2", REGION).create_placement_group(GroupName="nixl-efa-dev-pair", Strategy="cluster")
     outputs: dict[str, Any] = {"efa_interfaces": 1, "capacity_reservation_id": ""}
     resources: list[dict[str, Any]] = []
     for node in ("producer", "consumer"):
-        launched = ec2.run_instances(
-            ImageId=image,
-            InstanceType="g7e.8xlarge",
-            MinCount=1,
-            MaxCount=1,
+        launched = launch(
+            REGION,
+            "g7e.8xlarge",
+            tags={"Name": f"nixl-efa-dev-{node}", STACK_TAG: f"{STACK} local"},
             Placement={"GroupName": "nixl-efa-dev-pair"},
             IamInstanceProfile={"Name": "nodes"},
-            TagSpecifications=[
-                {
-                    "ResourceType": "instance",
-                    "Tags": [
-                        {"Key": "Name", "Value": f"nixl-efa-dev-{node}"},
-                        {"Key": STACK_TAG, "Value": f"{STACK} local"},
-                    ],
-                }
-            ],
-        )["Instances"][0]
+        )
         outputs[f"{node}_instance_id"] = launched["InstanceId"]
         outputs[f"{node}_private_ip"] = launched["PrivateIpAddress"]
-        resources.append(
-            {
-                "mode": "managed",
-                "type": "aws_instance",
-                "name": node,
-                "instances": [{"attributes": {"id": launched["InstanceId"]}}],
-            }
-        )
+        resources.append(states.node(node, launched["InstanceId"]))
     told = {name: {"value": value} for name, value in outputs.items()}
     state = {"version": 4, "outputs": told, "resources": resources}
     (project.folder / "state.json").write_text(json.dumps(state), encoding="utf-8")

@@ -9,10 +9,11 @@ import boto3
 import pytest
 
 from nixl_efa.cli import main
+from tests import states
+from tests.launches import into, launch
 from tests.offerings import soonest_offering
 
 REGION = "us-east-2"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 
 
 @dataclass(frozen=True)
@@ -48,16 +49,8 @@ class Project:
 
     def terraform(self, **nodes: str) -> None:
         """A stand-in of Terraform whose state knows these instances, by the node's name."""
-        resources = [
-            {
-                "mode": "managed",
-                "type": "aws_instance",
-                "name": name,
-                "instances": [{"attributes": {"id": one}}],
-            }
-            for name, one in nodes.items()
-        ]
-        (self.folder / "state.json").write_text(json.dumps({"version": 4, "resources": resources}))
+        document = {"version": 4, "resources": states.nodes(**nodes)}
+        (self.folder / "state.json").write_text(json.dumps(document), encoding="utf-8")
         self.program(
             "bin/terraform",
             f"""case $1 in
@@ -95,19 +88,4 @@ class Project:
 
     def launch(self, instance_type: str, reservation_id: str, zone: str, name: str = "other") -> str:
         """Launches one instance into a block."""
-        ec2 = boto3.client("ec2", REGION)
-        subnet = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [zone]}])["Subnets"][0]
-        image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
-        launched = ec2.run_instances(
-            ImageId=image,
-            InstanceType=instance_type,  # type: ignore[arg-type]
-            MinCount=1,
-            MaxCount=1,
-            SubnetId=subnet["SubnetId"],
-            InstanceMarketOptions={"MarketType": "capacity-block"},
-            CapacityReservationSpecification={
-                "CapacityReservationTarget": {"CapacityReservationId": reservation_id}
-            },
-            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}],
-        )
-        return launched["Instances"][0]["InstanceId"]
+        return launch(REGION, instance_type, zone, {"Name": name}, **into(reservation_id))["InstanceId"]

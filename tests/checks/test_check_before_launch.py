@@ -13,7 +13,8 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.checks.local_project import IMAGE, REGION, Project
+from tests.checks.local_project import REGION, Project
+from tests.launches import launch, subnet_in
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -26,23 +27,20 @@ class Account:
     def __init__(self, aws: LocalAws) -> None:
         self.aws = aws
         self.ec2: EC2Client = boto3.client("ec2", REGION)
-        zone: Any = [{"Name": "availability-zone", "Values": [f"{REGION}a"]}]
-        found = self.ec2.describe_subnets(Filters=zone)["Subnets"][0]
-        self.subnet, self.vpc = found["SubnetId"], found["VpcId"]
+        self.subnet = subnet_in(self.ec2, f"{REGION}a")
+        self.vpc = self.ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
 
     def launched(self) -> InstanceTypeDef:
         """A node with an Elastic IP, as it is shown after its launch."""
         boto3.client("iam").create_instance_profile(InstanceProfileName="nodes")
         volume: Any = {"Encrypted": True, "VolumeType": "gp3", "VolumeSize": 300}
-        instance = self.ec2.run_instances(
-            ImageId=boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"],
-            InstanceType="g7e.8xlarge",
-            MinCount=1,
-            MaxCount=1,
+        instance = launch(
+            REGION,
+            "g7e.8xlarge",
             SubnetId=self.subnet,
             IamInstanceProfile={"Name": "nodes"},
             BlockDeviceMappings=[{"DeviceName": "/dev/sda1", "Ebs": volume}],
-        )["Instances"][0]["InstanceId"]
+        )["InstanceId"]
         shown = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
         if shown["State"]["Name"] == "running":
             address = self.ec2.allocate_address(Domain="vpc")["AllocationId"]

@@ -16,6 +16,7 @@ from nixl_efa.launch import launch_of
 from nixl_efa.settings import Settings
 from nixl_efa.settings.backend import S3Backend
 from nixl_efa.state import State, parse
+from tests import states
 from tests.checks.in_order import BROKEN, DEMAND_FACTS, DEMAND_LAUNCH, DENIED, NOW, instance
 from tests.checks.judging import FAIL, PASS, SKIP, assert_says, finding
 from tests.checks.local_project import REGION, Project
@@ -27,19 +28,11 @@ IN_S3 = Settings(name="prod", instance_type="g7e.8xlarge", backend=S3Backend(buc
 
 def state(**resources: str) -> State:
     """A state that has these resources, each "type.name" with __ for the dot, by its id."""
-    return parse(
-        {
-            "resources": [
-                {
-                    "mode": "managed",
-                    "type": address.partition("__")[0],
-                    "name": address.partition("__")[2],
-                    "instances": [{"attributes": {"id": one}}],
-                }
-                for address, one in resources.items()
-            ]
-        }
-    )
+    documents = []
+    for address, one in resources.items():
+        kind, _, name = address.partition("__")
+        documents.append({**states.node(name, one), "type": kind})
+    return parse({"resources": documents})
 
 
 EMPTY = state()

@@ -11,6 +11,7 @@ from nixl_efa.checks.rules import pending
 from nixl_efa.checks.runner import findings
 from nixl_efa.findings import Level
 from nixl_efa.node_names import nodes_of
+from tests import states
 from tests.checks.in_order import (
     BLOCK_FACTS,
     BLOCK_ID,
@@ -117,16 +118,7 @@ def test_a_replacement_that_is_agreed_is_no_failure_and_nothing_else_is_let_pass
 
 def test_running_nodes_that_the_settings_leave_out_are_destroyed_by_the_next_deployment() -> None:
     """As with a variable that is missing in another shell; known by the state, whatever the tags say."""
-    names = ("producer", "consumer", "consumer_2")
-    resources = [
-        {
-            "mode": "managed",
-            "type": "aws_instance",
-            "name": name,
-            "instances": [{"attributes": {"id": f"i-{one}"}}],
-        }
-        for one, name in enumerate(names, 1)
-    ]
+    resources = states.nodes(producer="i-1", consumer="i-2", consumer_2="i-3")
     three = (*PAIR, replace(NODE, id="i-3", name="nixl-efa-prod-consumer-2"))
     facts = {"running": three, "state": state.parse({"resources": resources})}
     found = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, CHECK, {}, facts)

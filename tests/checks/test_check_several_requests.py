@@ -18,6 +18,7 @@ from nixl_efa.findings import Finding
 from nixl_efa.launch import Launch
 from nixl_efa.node_names import nodes_of
 from nixl_efa.state import parse
+from tests import states
 from tests.checks.in_order import (
     BLOCK,
     BLOCK_FACTS,
@@ -112,16 +113,9 @@ def test_nodes_are_known_by_the_state_where_their_tags_have_an_earlier_prefix() 
         )
         for node, block in zip(NODES, (BLOCK.id, BLOCK.id, SECOND_ID, SECOND_ID), strict=True)
     )
-    resources = [
-        {
-            "mode": "managed",
-            "type": "aws_instance",
-            "name": node.name.replace("-", "_"),
-            "instances": [{"attributes": {"id": f"i-{node.name}"}}],
-        }
-        for node in NODES
-    ]
-    state = parse({"resources": resources})
+    state = parse(
+        {"resources": states.nodes(**{one.name.replace("-", "_"): f"i-{one.name}" for one in NODES})}
+    )
     found = judge(
         [
             (launch, owned(replace(facts, running=running, state=state), launch))

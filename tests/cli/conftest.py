@@ -112,20 +112,14 @@ def _signals_as_ever() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalAws:
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> LocalAws:
     """An empty account. Payments take five simulated minutes."""
-    running.reset()
+    local_aws.reset()
     # Its clock stands still, so that no offering's start passes while a test runs; and at one moment, since what is on
     # offer changes with the day and the hour.
-    running.clock.set(MOMENT)
-    for name, value in running.environ(REGION).items():
+    local_aws.clock.set(MOMENT)
+    for name, value in local_aws.environ(REGION).items():
         if name.startswith("AWS_") or name.lower() == "no_proxy":
             monkeypatch.setenv(name, value)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
@@ -135,7 +129,7 @@ def aws(running: LocalAws, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> L
     for name, parameter in (("prod", ID_NAME), ("dev", "/team/dev-block")):
         write_environment(folder, name, BLOCK.format(name=name, parameter=parameter))
     monkeypatch.chdir(folder)
-    return running
+    return local_aws
 
 
 @pytest.fixture

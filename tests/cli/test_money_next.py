@@ -10,10 +10,10 @@ import pytest
 
 from local_aws import LocalAws
 from tests.cli.conftest import ID_NAME, REGION, Cli, actions, program, stored, usable
+from tests.launches import into, launch
 
 PURCHASE = "PurchaseCapacityBlock"
 ZONE_NAME = "/nixl-efa/prod/availability-zone"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 NODES = ("nixl-efa-prod-producer", "nixl-efa-prod-consumer")
 
 
@@ -24,26 +24,8 @@ def at(aws: LocalAws, moment: str, minutes: int = 0) -> None:
 
 def run_nodes(block: dict[str, Any], names: tuple[str, ...] = NODES) -> list[str]:
     """Launches instances with these names into an active block."""
-    ec2 = boto3.client("ec2", region_name=REGION)
-    image = boto3.client("ssm", region_name=REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
-    subnets = ec2.describe_subnets()["Subnets"]
-    zone = block["availability_zone"]
-    subnet = next(one["SubnetId"] for one in subnets if one["AvailabilityZone"] == zone)
-    return [
-        ec2.run_instances(
-            ImageId=image,
-            InstanceType="p5.48xlarge",
-            SubnetId=subnet,
-            MinCount=1,
-            MaxCount=1,
-            InstanceMarketOptions={"MarketType": "capacity-block"},
-            CapacityReservationSpecification={
-                "CapacityReservationTarget": {"CapacityReservationId": block["reservation_id"]}
-            },
-            TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": name}]}],
-        )["Instances"][0]["InstanceId"]
-        for name in names
-    ]
+    zone, target = block["availability_zone"], into(block["reservation_id"])
+    return [launch(REGION, "p5.48xlarge", zone, {"Name": name}, **target)["InstanceId"] for name in names]
 
 
 @pytest.fixture

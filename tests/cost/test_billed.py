@@ -9,12 +9,12 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa.cost.billed import billed
 from nixl_efa.cost.money import Unknown
-from tests.cli.conftest import MOMENT, Cli, actions, aws, cli, running, usable
+from tests.cli.conftest import MOMENT, Cli, actions, aws, cli, usable
 from tests.clients import clients_are_made_once
 from tests.cost.test_compare import LAUNCH
 from tests.cost.test_cost_command import Cost, cost
 
-__all__ = ["aws", "cli", "clients_are_made_once", "cost", "running"]
+__all__ = ["aws", "cli", "clients_are_made_once", "cost"]
 
 
 def test_cost_explorer_is_asked_by_the_option_alone(cli: Cli, aws: LocalAws, cost: Cost) -> None:

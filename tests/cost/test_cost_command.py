@@ -20,15 +20,14 @@ from tests.cli.conftest import (
     actions,
     aws,
     cli,
-    running,
     usable,
     write_environment,
 )
-from tests.cli.test_money_next import IMAGE
 from tests.clients import clients_are_made_once
+from tests.launches import IMAGE
 from tests.policies import denied, in_policy, under, used
 
-__all__ = ["aws", "cli", "clients_are_made_once", "running"]
+__all__ = ["aws", "cli", "clients_are_made_once"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ON_DEMAND = """region = "us-east-2"

@@ -15,10 +15,10 @@ from local_aws import LocalAws
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
 from nixl_efa.settings import Settings, load
 from nixl_efa.terraform import Terraform
+from tests.launches import IMAGE
 
 ROOT = Path(__file__).resolve().parents[2]
 REGION = "us-east-2"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 
 
 @dataclass

@@ -13,6 +13,8 @@ from botocore.config import Config
 from botocore.exceptions import ClientError
 
 from local_aws import LocalAws
+from tests import launches
+from tests.launches import IMAGE, subnet_in
 from tests.local_aws.shapes import faults_of
 from tests.offerings import soonest_offering
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 
 REGION = "us-east-2"
 ZONE = "us-east-2a"
-NVIDIA = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 NOW = datetime(2026, 12, 1, 8, 0, tzinfo=UTC)
 
 MakeClient = Callable[..., Any]
@@ -31,17 +32,11 @@ Launch = Callable[..., "InstanceTypeDef"]
 Refused = Callable[..., AbstractContextManager[None]]
 
 
-@pytest.fixture(scope="module")
-def running() -> Iterator[LocalAws]:
-    with LocalAws() as aws:
-        yield aws
-
-
 @pytest.fixture
-def aws(running: LocalAws) -> LocalAws:
-    running.reset()
-    running.clock.set(NOW)
-    return running
+def aws(local_aws: LocalAws) -> LocalAws:
+    local_aws.reset()
+    local_aws.clock.set(NOW)
+    return local_aws
 
 
 @pytest.fixture
@@ -85,13 +80,33 @@ def ssm(client: MakeClient) -> SSMClient:
 
 @pytest.fixture
 def image(ssm: SSMClient) -> str:
-    return ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"]
+    return ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"]
 
 
 @pytest.fixture
 def subnet(ec2: EC2Client) -> str:
-    found = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [ZONE]}])
-    return found["Subnets"][0]["SubnetId"]
+    return subnet_in(ec2, ZONE)
+
+
+def show(ec2: EC2Client, instance: str) -> InstanceTypeDef:
+    """An instance as DescribeInstances tells it."""
+    return ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
+
+
+def shown(ec2: EC2Client, reservation: str) -> Any:
+    """A reservation as DescribeCapacityReservations tells it; the stubs lag behind botocore."""
+    return ec2.describe_capacity_reservations(CapacityReservationIds=[reservation])["CapacityReservations"][0]
+
+
+def on_demand(ec2: EC2Client, **more: Any) -> CapacityReservationTypeDef:
+    """A new On-Demand Capacity Reservation of one g7e.8xlarge, unless something else is asked for."""
+    given = {"InstanceType": "g7e.8xlarge", "InstancePlatform": "Linux/UNIX", "AvailabilityZone": ZONE}
+    return ec2.create_capacity_reservation(**{**given, "InstanceCount": 1, **more})["CapacityReservation"]
+
+
+def into(reservation: Any) -> dict[str, Any]:
+    """What a launch into a block names."""
+    return launches.into(reservation["CapacityReservationId"])
 
 
 @pytest.fixture
@@ -125,14 +140,21 @@ def block(ec2: EC2Client) -> Callable[..., CapacityReservationTypeDef]:
 
 
 @pytest.fixture
-def launch(ec2: EC2Client, image: str, subnet: str) -> Launch:
+def active(aws: LocalAws, block: Any) -> CapacityReservationTypeDef:
+    """A block of two that has begun."""
+    bought: CapacityReservationTypeDef = block()
+    aws.clock.set(bought["StartDate"])
+    return bought
+
+
+@pytest.fixture
+def launch(ec2: EC2Client, image: str) -> Launch:
     """Launches one instance as RunInstances and shows it as DescribeInstances."""
 
-    def run(**more: Any) -> InstanceTypeDef:
+    def run(zone: str = ZONE, **more: Any) -> InstanceTypeDef:
         given = {"ImageId": image, "InstanceType": "g7e.8xlarge", "MinCount": 1, "MaxCount": 1, **more}
         if "NetworkInterfaces" not in given and "LaunchTemplate" not in given:
-            given.setdefault("SubnetId", subnet)
-        identifier = ec2.run_instances(**given)["Instances"][0]["InstanceId"]
-        return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
+            given.setdefault("SubnetId", subnet_in(ec2, zone))
+        return show(ec2, ec2.run_instances(**given)["Instances"][0]["InstanceId"])
 
     return run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import Control, LocalAws
-from tests.local_aws.conftest import NOW, REGION
+from tests.local_aws.conftest import NOW, REGION, on_demand
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -70,12 +70,7 @@ def test_parameters_come_in_pages_of_ten(ssm: SSMClient) -> None:
 def test_instances_are_found_by_their_reservation_and_tags(
     ec2: EC2Client, launch: Any, name: str, value: str, found: bool
 ) -> None:
-    reservation = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone="us-east-2a",
-        InstanceCount=1,
-    )["CapacityReservation"]["CapacityReservationId"]
+    reservation = on_demand(ec2)["CapacityReservationId"]
     tags = [{"Key": "Environment", "Value": "prod"}]
     launched = launch(TagSpecifications=[{"ResourceType": "instance", "Tags": tags}])
     answer = ec2.describe_instances(Filters=[{"Name": name, "Values": [value or reservation]}])

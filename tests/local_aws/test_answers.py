@@ -10,7 +10,7 @@ from botocore.model import OperationModel
 from botocore.session import get_session
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import ZONE
+from tests.local_aws.conftest import on_demand, show
 from tests.local_aws.shapes import faults_of
 
 
@@ -49,10 +49,7 @@ class Account:
         return str(answer["LaunchTemplate"]["LaunchTemplateId"])
 
     def reservation(self) -> str:
-        answer = self.ec2.create_capacity_reservation(
-            InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=ZONE, InstanceCount=1
-        )
-        return str(answer["CapacityReservation"]["CapacityReservationId"])
+        return on_demand(self.ec2)["CapacityReservationId"]
 
     def lend(self) -> Any:
         return self.ec2.create_interruptible_capacity_reservation_allocation(
@@ -96,8 +93,7 @@ class Account:
 
     def spot(self) -> list[str]:
         instance = self.instance(InstanceMarketOptions={"MarketType": "spot"})
-        found = self.ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-        return [found["SpotInstanceRequestId"]]
+        return [show(self.ec2, instance)["SpotInstanceRequestId"]]
 
     def exclusion(self) -> str:
         answer = self.ec2.create_vpc_block_public_access_exclusion(

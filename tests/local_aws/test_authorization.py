@@ -7,7 +7,8 @@ from botocore.exceptions import ClientError
 
 from local_aws import LocalAws, gate
 from local_aws.control import Control
-from tests.local_aws.conftest import NVIDIA, REGION, MakeClient
+from tests.launches import IMAGE
+from tests.local_aws.conftest import REGION, MakeClient
 
 USER = "User: arn:aws:iam::123456789012:user/moto is not authorized to perform:"
 TAGS: Any = [{"ResourceType": "security-group", "Tags": [{"Key": "Project", "Value": "mine"}]}]
@@ -147,7 +148,7 @@ def test_a_launch_needs_all_that_it_is_made_of_and_the_role_that_it_passes(
     iam.create_role(RoleName="node", AssumeRolePolicyDocument="{}")
     iam.create_instance_profile(InstanceProfileName="node")
     iam.add_role_to_instance_profile(InstanceProfileName="node", RoleName="node")
-    image = client("ssm").get_parameter(Name=NVIDIA)["Parameter"]["Value"]
+    image = client("ssm").get_parameter(Name=IMAGE)["Parameter"]["Value"]
     request: Any = {
         "ImageId": image,
         "InstanceType": "g7e.8xlarge",

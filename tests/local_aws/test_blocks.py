@@ -7,13 +7,12 @@ import pytest
 
 from local_aws import LocalAws
 from local_aws.ec2.reservation import SIZE_TAG, TYPE_TAG
-from tests.local_aws.conftest import NOW
+from tests.local_aws.conftest import NOW, shown
 from tests.offerings import soonest_offering
 from tests.records import answer
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
 
 PLATFORM: Any = "Linux/UNIX"
 
@@ -24,10 +23,6 @@ def search(ec2: EC2Client, hours: int = 24, **more: Any) -> list[Any]:
         **{"InstanceType": "p5.48xlarge", "InstanceCount": 2, "CapacityDurationHours": hours, **more}
     )
     return [offering for page in pages for offering in page["CapacityBlockOfferings"]]
-
-
-def reservation(ec2: EC2Client, identifier: str) -> CapacityReservationTypeDef:
-    return ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])["CapacityReservations"][0]
 
 
 def test_offerings_come_in_pages_and_each_once(ec2: EC2Client) -> None:
@@ -107,7 +102,7 @@ def test_a_purchase_waits_for_payment_then_for_its_start_then_is_active(
     identifier = bought["CapacityReservationId"]
     assert (bought["State"], bought["ReservationType"]) == ("payment-pending", "capacity-block")
     aws.clock.advance(timedelta(minutes=5))
-    scheduled = reservation(ec2, identifier)
+    scheduled = shown(ec2, identifier)
     assert (scheduled["State"], scheduled["TotalInstanceCount"], scheduled["AvailableInstanceCount"]) == (
         "scheduled",
         0,
@@ -116,21 +111,21 @@ def test_a_purchase_waits_for_payment_then_for_its_start_then_is_active(
     tags = {tag["Key"]: tag["Value"] for tag in scheduled["Tags"]}
     assert tags == {"k": "v", SIZE_TAG: "2", TYPE_TAG: "capacity-block"}
     aws.clock.set(bought["StartDate"])
-    active = reservation(ec2, identifier)
+    active = shown(ec2, identifier)
     assert (active["State"], active["TotalInstanceCount"], active["AvailableInstanceCount"]) == (
         "active",
         2,
         2,
     )
     aws.clock.set(bought["EndDate"])
-    assert reservation(ec2, identifier)["State"] == "expired"
+    assert shown(ec2, identifier)["State"] == "expired"
 
 
 def test_a_payment_can_fail(aws: LocalAws, ec2: EC2Client, block: Any) -> None:
     aws.world.payment_fails = True
     identifier = block()["CapacityReservationId"]
     aws.clock.advance(timedelta(minutes=5))
-    assert reservation(ec2, identifier)["State"] == "payment-failed"
+    assert shown(ec2, identifier)["State"] == "payment-failed"
 
 
 def test_the_same_purchase_again_buys_again(ec2: EC2Client) -> None:
@@ -249,7 +244,7 @@ def test_a_new_block_is_not_shown_for_a_while(
     assert ec2.describe_capacity_reservations()["CapacityReservations"] == []
     assert ec2.describe_capacity_blocks()["CapacityBlocks"] == []
     with refused("InvalidCapacityReservationId.NotFound"):
-        reservation(ec2, identifier)
+        shown(ec2, identifier)
     aws.clock.advance(timedelta(seconds=1))
-    assert reservation(ec2, identifier)["State"] == "scheduled"
+    assert shown(ec2, identifier)["State"] == "scheduled"
     assert len(ec2.describe_capacity_blocks()["CapacityBlocks"]) == 1

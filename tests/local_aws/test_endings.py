@@ -8,17 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import Control, LocalAws
-from tests.local_aws.conftest import Launch, Refused
+from tests.local_aws.conftest import Launch, Refused, show
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 SPOT: dict[str, Any] = {"InstanceMarketOptions": {"MarketType": "spot"}}
 TERMINATES: dict[str, Any] = {"InstanceInitiatedShutdownBehavior": "terminate"}
-
-
-def show(ec2: EC2Client, instance: str) -> Any:
-    return ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
 
 
 def told(ec2: EC2Client, instance: str) -> tuple[str, str, str, str]:

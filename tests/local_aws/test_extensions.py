@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import ZONE
+from tests.local_aws.conftest import on_demand, shown
 from tests.records import answer
 
 if TYPE_CHECKING:
@@ -31,43 +31,32 @@ def history(ec2: EC2Client, identifier: str) -> list[str]:
     return [item["CapacityBlockExtensionStatus"] for item in found["CapacityBlockExtensions"]]
 
 
-def end(ec2: EC2Client, identifier: str) -> Any:
-    found = ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])
-    return found["CapacityReservations"][0]["EndDate"]
-
-
 def test_a_paid_extension_moves_the_end_and_keeps_the_reservation(
-    aws: LocalAws, ec2: EC2Client, block: Any
+    aws: LocalAws, ec2: EC2Client, active: Any
 ) -> None:
-    bought = block()
-    identifier = bought["CapacityReservationId"]
-    aws.clock.set(bought["StartDate"])
+    identifier = active["CapacityReservationId"]
     offering = offer(ec2, identifier)
-    assert offering["CapacityBlockExtensionStartDate"] == bought["EndDate"]
+    assert offering["CapacityBlockExtensionStartDate"] == active["EndDate"]
     assert buy(ec2, identifier, offering["CapacityBlockExtensionOfferingId"]) == "payment-pending"
-    assert end(ec2, identifier) == bought["EndDate"]
+    assert shown(ec2, identifier)["EndDate"] == active["EndDate"]
     aws.clock.advance(timedelta(minutes=5))
     assert history(ec2, identifier) == ["payment-succeeded"]
-    assert end(ec2, identifier) == bought["EndDate"] + timedelta(hours=24)
+    assert shown(ec2, identifier)["EndDate"] == active["EndDate"] + timedelta(hours=24)
 
 
-def test_an_extension_whose_payment_fails_changes_nothing(aws: LocalAws, ec2: EC2Client, block: Any) -> None:
-    bought = block()
-    identifier = bought["CapacityReservationId"]
-    aws.clock.set(bought["StartDate"])
+def test_an_extension_whose_payment_fails_changes_nothing(aws: LocalAws, ec2: EC2Client, active: Any) -> None:
+    identifier = active["CapacityReservationId"]
     aws.world.payment_fails = True
     buy(ec2, identifier, offer(ec2, identifier)["CapacityBlockExtensionOfferingId"])
     aws.clock.advance(timedelta(minutes=5))
     assert history(ec2, identifier) == ["payment-failed"]
-    assert end(ec2, identifier) == bought["EndDate"]
+    assert shown(ec2, identifier)["EndDate"] == active["EndDate"]
 
 
 def test_no_second_extension_while_the_first_is_being_paid(
-    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+    aws: LocalAws, ec2: EC2Client, active: Any, refused: Any
 ) -> None:
-    bought = block()
-    identifier = bought["CapacityReservationId"]
-    aws.clock.set(bought["StartDate"])
+    identifier = active["CapacityReservationId"]
     offering = offer(ec2, identifier)["CapacityBlockExtensionOfferingId"]
     buy(ec2, identifier, offering)
     with refused("IncorrectState", "pending"):
@@ -98,9 +87,7 @@ def test_an_unpaid_block_can_not_be_extended(ec2: EC2Client, block: Any, refused
 def test_only_a_block_can_be_extended_and_only_by_what_is_sold(
     ec2: EC2Client, block: Any, refused: Any
 ) -> None:
-    plain = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=ZONE, InstanceCount=1
-    )["CapacityReservation"]["CapacityReservationId"]
+    plain = on_demand(ec2)["CapacityReservationId"]
     with refused("InvalidParameterValue", "not a Capacity Block"):
         offer(ec2, plain)
     with refused("InvalidParameterValue", "not sold"):
@@ -119,10 +106,8 @@ def test_offerings_of_another_block_or_of_none_are_refused(
         buy(ec2, first["CapacityReservationId"], "nonsense")
 
 
-def test_a_dry_run_extends_nothing(aws: LocalAws, ec2: EC2Client, block: Any, refused: Any) -> None:
-    bought = block()
-    identifier = bought["CapacityReservationId"]
-    aws.clock.set(bought["StartDate"])
+def test_a_dry_run_extends_nothing(ec2: EC2Client, active: Any, refused: Any) -> None:
+    identifier = active["CapacityReservationId"]
     offering = offer(ec2, identifier)["CapacityBlockExtensionOfferingId"]
     with refused("DryRunOperation"):
         ec2.purchase_capacity_block_extension(
@@ -145,16 +130,13 @@ def test_an_extension_that_is_not_paid_in_time_leaves_the_old_end(
     aws.clock.set(old_end - timedelta(minutes=35))
     assert history(ec2, identifier) == ["payment-failed"]
     aws.clock.set(old_end)
-    found = ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])
-    assert found["CapacityReservations"][0]["State"] == "expired"
+    assert shown(ec2, identifier)["State"] == "expired"
 
 
 def test_the_history_tells_every_extension_with_its_dates_and_its_fee(
-    aws: LocalAws, ec2: EC2Client, block: Any
+    aws: LocalAws, ec2: EC2Client, active: Any
 ) -> None:
-    bought = block()
-    identifier = bought["CapacityReservationId"]
-    aws.clock.set(bought["StartDate"])
+    identifier = active["CapacityReservationId"]
     for fails in (True, False):
         aws.world.payment_fails = fails
         buy(ec2, identifier, offer(ec2, identifier)["CapacityBlockExtensionOfferingId"])
@@ -163,7 +145,7 @@ def test_the_history_tells_every_extension_with_its_dates_and_its_fee(
     last = offer(ec2, identifier, hours=48)
     buy(ec2, identifier, last["CapacityBlockExtensionOfferingId"])
     answer = ec2.describe_capacity_block_extension_history()["CapacityBlockExtensions"]
-    old_end, day = bought["EndDate"], timedelta(days=1)
+    old_end, day = active["EndDate"], timedelta(days=1)
     assert [
         (
             one["CapacityBlockExtensionStatus"],
@@ -177,17 +159,15 @@ def test_the_history_tells_every_extension_with_its_dates_and_its_fee(
         ("payment-pending", old_end + day, old_end + 3 * day),
     ]
     assert answer[2]["UpfrontFee"] == last["UpfrontFee"]
-    assert answer[2]["CapacityBlockExtensionPurchaseDate"] == bought["StartDate"] + timedelta(minutes=10)
+    assert answer[2]["CapacityBlockExtensionPurchaseDate"] == active["StartDate"] + timedelta(minutes=10)
 
 
 def test_a_block_lasts_182_days_at_most_with_its_extensions(
-    aws: LocalAws, ec2: EC2Client, block: Any, refused: Any
+    ec2: EC2Client, active: Any, refused: Any
 ) -> None:
-    bought = block()
-    aws.clock.set(bought["StartDate"])
-    offer(ec2, bought["CapacityReservationId"], hours=4200)
+    offer(ec2, active["CapacityReservationId"], hours=4200)
     with refused("InvalidParameterValue", "can't last more than 182 days"):
-        offer(ec2, bought["CapacityReservationId"], hours=4368)
+        offer(ec2, active["CapacityReservationId"], hours=4368)
 
 
 def test_the_states_are_those_that_the_user_guide_names(aws: LocalAws, ec2: EC2Client, block: Any) -> None:

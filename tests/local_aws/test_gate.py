@@ -9,6 +9,7 @@ from botocore.exceptions import ClientError
 
 from local_aws import LocalAws
 from local_aws.requests import Request, parse
+from tests.local_aws.conftest import Launch, into
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -80,32 +81,24 @@ def test_the_log_has_service_action_region_status_and_code(
 
 
 def test_the_last_slot_is_given_once_to_many_at_the_same_time(
-    aws: LocalAws, ec2: EC2Client, block: Any, image: str
+    aws: LocalAws, block: Any, launch: Launch
 ) -> None:
     bought = block(count=1)
     aws.clock.set(bought["StartDate"])
-    subnets = ec2.describe_subnets(
-        Filters=[{"Name": "availability-zone", "Values": [bought["AvailabilityZone"]]}]
-    )
-    given: Any = {
-        "ImageId": image,
-        "InstanceType": "p5.48xlarge",
-        "SubnetId": subnets["Subnets"][0]["SubnetId"],
-        "InstanceMarketOptions": {"MarketType": "capacity-block"},
-        "CapacityReservationSpecification": {
-            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
-        },
-    }
 
-    def launch(_: int) -> str:
+    def outcome(_: int) -> str:
         try:
-            ec2.run_instances(MinCount=1, MaxCount=1, **given)
+            launch(
+                bought["AvailabilityZone"],
+                InstanceType="p5.48xlarge",
+                **into(bought),
+            )
         except ClientError as error:
             return error.response["Error"]["Code"]
         return "launched"
 
     with ThreadPoolExecutor(6) as pool:
-        outcomes = sorted(pool.map(launch, range(6)))
+        outcomes = sorted(pool.map(outcome, range(6)))
     assert outcomes == ["ReservationCapacityExceeded"] * 5 + ["launched"]
 
 

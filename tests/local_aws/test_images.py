@@ -5,20 +5,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import NVIDIA
+from tests.launches import IMAGE
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ssm import SSMClient
 
-PYTORCH = NVIDIA.replace("base-oss-nvidia-driver-gpu", "oss-nvidia-driver-gpu-pytorch-2.9")
+PYTORCH = IMAGE.replace("base-oss-nvidia-driver-gpu", "oss-nvidia-driver-gpu-pytorch-2.9")
 
 
 @pytest.mark.parametrize(
     ("parameter", "architecture", "size"),
     [
-        (NVIDIA, "x86_64", 75),
-        (NVIDIA.replace("x86_64", "arm64"), "arm64", 75),
+        (IMAGE, "x86_64", 75),
+        (IMAGE.replace("x86_64", "arm64"), "arm64", 75),
         (PYTORCH, "x86_64", 125),
         ("/aws/service/neuron/dlami/base/ubuntu-24.04/latest/image_id", "x86_64", 512),
         ("/aws/service/neuron/dlami/pytorch-2.9/ubuntu-24.04/latest/image_id", "x86_64", 512),
@@ -41,8 +41,8 @@ def test_a_public_parameter_names_an_image_that_is_there(
 @pytest.mark.parametrize(
     "parameter",
     [
-        NVIDIA.replace("24.04", "12.04"),
-        NVIDIA.replace("ami-id", "image_id"),
+        IMAGE.replace("24.04", "12.04"),
+        IMAGE.replace("ami-id", "image_id"),
         "/aws/service/neuron/dlami/base/ubuntu-24.04/latest/ami-id",
     ],
 )
@@ -55,17 +55,17 @@ def test_a_parameter_that_aws_does_not_have_is_not_found(
 
 def test_the_same_parameter_means_another_image_in_another_region(client: Any) -> None:
     values = {
-        client("ssm", region=region).get_parameter(Name=NVIDIA)["Parameter"]["Value"]
+        client("ssm", region=region).get_parameter(Name=IMAGE)["Parameter"]["Value"]
         for region in ("us-east-1", "us-east-2")
     }
     assert len(values) == 2
 
 
 def test_latest_can_move_and_the_older_image_stays(aws: LocalAws, ec2: EC2Client, ssm: SSMClient) -> None:
-    before = ssm.get_parameter(Name=NVIDIA)["Parameter"]
-    assert ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"] == before["Value"]
+    before = ssm.get_parameter(Name=IMAGE)["Parameter"]
+    assert ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"] == before["Value"]
     aws.world.image_generation = 2
-    after = ssm.get_parameter(Name=NVIDIA)["Parameter"]
+    after = ssm.get_parameter(Name=IMAGE)["Parameter"]
     assert after["Value"] != before["Value"]
     assert after["Version"] == before["Version"] + 1
     assert len(ec2.describe_images(ImageIds=[before["Value"], after["Value"]])["Images"]) == 2
@@ -75,14 +75,14 @@ def test_public_parameters_are_listed_by_path(ssm: SSMClient) -> None:
     pages = ssm.get_paginator("get_parameters_by_path").paginate(
         Path="/aws/service/deeplearning/ami/x86_64", Recursive=True
     )
-    assert NVIDIA in [parameter["Name"] for page in pages for parameter in page["Parameters"]]
+    assert IMAGE in [parameter["Name"] for page in pages for parameter in page["Parameters"]]
 
 
 @pytest.mark.parametrize(
     ("path", "recursive", "found"),
     [
-        (NVIDIA.rpartition("/")[0], False, [NVIDIA]),
-        (NVIDIA.rpartition("/")[0] + "/", True, [NVIDIA]),
+        (IMAGE.rpartition("/")[0], False, [IMAGE]),
+        (IMAGE.rpartition("/")[0] + "/", True, [IMAGE]),
         ("/aws/service/deeplearning/ami", False, []),
         ("/nixl-efa", False, ["/nixl-efa/shared"]),
         ("/nixl-efa", True, ["/nixl-efa/prod/zone", "/nixl-efa/shared"]),
@@ -93,7 +93,7 @@ def test_public_parameters_are_listed_by_path(ssm: SSMClient) -> None:
 def test_a_path_lists_what_is_below_it_and_public_parameters_below_their_own(
     ssm: SSMClient, path: str, recursive: bool, found: list[str]
 ) -> None:
-    ssm.get_parameter(Name=NVIDIA)
+    ssm.get_parameter(Name=IMAGE)
     for name in ("/nixl-efa/prod/zone", "/nixl-efa/shared"):
         ssm.put_parameter(Name=name, Value="x", Type="String")
     answer = ssm.get_parameters_by_path(Path=path, Recursive=recursive)
@@ -142,5 +142,5 @@ def test_awss_images_are_found_before_anybody_asked_for_a_parameter(ec2: EC2Clie
         Owners=["amazon"], Filters=[{"Name": "name", "Values": ["Deep Learning base-oss-nvidia-driver-gpu*"]}]
     )["Images"]
 
-    assert ssm.get_parameter(Name=NVIDIA)["Parameter"]["Value"] in {image["ImageId"] for image in found}
+    assert ssm.get_parameter(Name=IMAGE)["Parameter"]["Value"] in {image["ImageId"] for image in found}
     assert {image["Architecture"] for image in found} == {"x86_64", "arm64"}

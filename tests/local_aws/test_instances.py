@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import NOW, ZONE
+from tests.local_aws.conftest import NOW, Launch, into, on_demand, show
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
-Launch = Callable[..., str]
-
-
-@pytest.fixture
-def launch(ec2: EC2Client, image: str) -> Launch:
-    def run(zone: str = ZONE, instance_type: str = "g7e.8xlarge", **more: Any) -> str:
-        subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [zone]}])
-        given: Any = {"SubnetId": subnets["Subnets"][0]["SubnetId"], "InstanceType": instance_type, **more}
-        answer = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, **given)
-        return answer["Instances"][0]["InstanceId"]
-
-    return run
-
-
-def into(reservation: str, market: str = "") -> dict[str, Any]:
-    target = {"CapacityReservationTarget": {"CapacityReservationId": reservation}}
-    options = {"InstanceMarketOptions": {"MarketType": market}} if market else {}
-    return {"CapacityReservationSpecification": target, **options}
-
-
-def show(ec2: EC2Client, identifier: str) -> Any:
-    return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
-
 
 def test_a_launch_and_a_start_have_the_simulated_time(aws: LocalAws, ec2: EC2Client, launch: Launch) -> None:
-    instance = launch()
+    instance = launch()["InstanceId"]
     assert show(ec2, instance)["LaunchTime"] == NOW
     assert show(ec2, instance)["NetworkInterfaces"][0]["Attachment"]["AttachTime"] == NOW
     ec2.stop_instances(InstanceIds=[instance])
@@ -52,7 +28,7 @@ def test_a_launch_and_a_start_have_the_simulated_time(aws: LocalAws, ec2: EC2Cli
 def test_what_is_terminated_stays_so(
     ec2: EC2Client, launch: Launch, refused: Any, action: str, words: str
 ) -> None:
-    instance = launch()
+    instance = launch()["InstanceId"]
     ec2.terminate_instances(InstanceIds=[instance])
     with refused("IncorrectInstanceState", f"can be {words}"):
         getattr(ec2, action)(InstanceIds=[instance])
@@ -64,13 +40,13 @@ def test_a_stopped_instance_starts_only_while_its_block_has_room(
 ) -> None:
     bought = block(count=1)
     aws.clock.set(bought["StartDate"])
-    given = into(bought["CapacityReservationId"], "capacity-block")
-    stopped = launch(bought["AvailabilityZone"], "p5.48xlarge", **given)
+    given = {"InstanceType": "p5.48xlarge", **into(bought)}
+    stopped = launch(bought["AvailabilityZone"], **given)["InstanceId"]
     ec2.stop_instances(InstanceIds=[stopped])
     with refused("ReservationCapacityExceeded"):  # the slot is not back yet
         ec2.start_instances(InstanceIds=[stopped])
     aws.clock.advance(aws.world.slot_return)
-    other = launch(bought["AvailabilityZone"], "p5.48xlarge", **given)
+    other = launch(bought["AvailabilityZone"], **given)["InstanceId"]
     with refused("ReservationCapacityExceeded"):
         ec2.start_instances(InstanceIds=[stopped])
     assert show(ec2, stopped)["State"]["Name"] == "stopped"
@@ -83,13 +59,11 @@ def test_a_stopped_instance_starts_only_while_its_block_has_room(
 def test_an_instance_that_took_an_open_reservation_up_starts_without_it_too(
     aws: LocalAws, ec2: EC2Client, launch: Launch
 ) -> None:
-    opened = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=ZONE, InstanceCount=1
-    )["CapacityReservation"]["CapacityReservationId"]
-    first = launch()
+    opened = on_demand(ec2)["CapacityReservationId"]
+    first = launch()["InstanceId"]
     ec2.stop_instances(InstanceIds=[first])
     aws.clock.advance(aws.world.slot_return)
-    second = launch()
+    second = launch()["InstanceId"]
     ec2.start_instances(InstanceIds=[first])
     assert "CapacityReservationId" not in show(ec2, first)
     assert show(ec2, second)["CapacityReservationId"] == opened
@@ -101,14 +75,10 @@ def test_instances_are_found_by_market_reservation_group_and_interface(
     ec2.create_placement_group(GroupName="pair", Strategy="cluster")
     bought = block(count=1)
     aws.clock.set(bought["StartDate"])
-    plain = launch(Placement={"GroupName": "pair"})
-    spot = launch(InstanceMarketOptions={"MarketType": "spot"})
-    inside = launch(
-        bought["AvailabilityZone"],
-        "p5.48xlarge",
-        **into(bought["CapacityReservationId"], "capacity-block"),
-    )
-    interface = show(ec2, plain)["NetworkInterfaces"][0]
+    placed = launch(Placement={"GroupName": "pair"})
+    plain, interface = placed["InstanceId"], placed["NetworkInterfaces"][0]
+    spot = launch(InstanceMarketOptions={"MarketType": "spot"})["InstanceId"]
+    inside = launch(bought["AvailabilityZone"], InstanceType="p5.48xlarge", **into(bought))["InstanceId"]
 
     def found(name: str, value: str) -> list[str]:
         answer = ec2.describe_instances(Filters=[{"Name": name, "Values": [value]}])
@@ -128,8 +98,13 @@ def test_an_instance_of_a_block_that_ended_is_not_managed_any_more(
     client("iam", checked=False).create_instance_profile(InstanceProfileName="node")
     bought = block(count=1)
     aws.clock.set(bought["StartDate"])
-    given = into(bought["CapacityReservationId"], "capacity-block")
-    launch(bought["AvailabilityZone"], "p5.48xlarge", IamInstanceProfile={"Name": "node"}, **given)
+    profile = {"Name": "node"}
+    launch(
+        bought["AvailabilityZone"],
+        InstanceType="p5.48xlarge",
+        IamInstanceProfile=profile,
+        **into(bought),
+    )
     ssm = client("ssm")
     assert len(ssm.describe_instance_information()["InstanceInformationList"]) == 1
     aws.clock.set(bought["EndDate"])
@@ -143,7 +118,7 @@ def test_an_instance_shows_the_profile_that_replaced_its_first_one(
     iam = client("iam", checked=False)
     for name in ("first", "second"):
         iam.create_instance_profile(InstanceProfileName=name)
-    instance = launch(IamInstanceProfile={"Name": "first"})
+    instance = launch(IamInstanceProfile={"Name": "first"})["InstanceId"]
     [held] = ec2.describe_iam_instance_profile_associations()["IamInstanceProfileAssociations"]
     ec2.replace_iam_instance_profile_association(
         AssociationId=held["AssociationId"], IamInstanceProfile={"Name": "second"}

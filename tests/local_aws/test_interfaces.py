@@ -4,14 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.launches import subnet_in
+from tests.local_aws.conftest import Launch
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 
 @pytest.fixture
-def instance(ec2: EC2Client, image: str, subnet: str) -> str:
-    given: Any = {"ImageId": image, "InstanceType": "p5.48xlarge", "SubnetId": subnet}
-    return ec2.run_instances(MinCount=1, MaxCount=1, **given)["Instances"][0]["InstanceId"]
+def instance(launch: Launch) -> str:
+    return launch(InstanceType="p5.48xlarge")["InstanceId"]
 
 
 def create(ec2: EC2Client, subnet: str, **more: Any) -> Any:
@@ -148,10 +150,9 @@ def test_a_rule_for_another_group_keeps_its_description(ec2: EC2Client) -> None:
 
 
 @pytest.fixture
-def small(ec2: EC2Client, image: str, subnet: str) -> str:
+def small(launch: Launch) -> str:
     """One network card, eight interfaces."""
-    given: Any = {"ImageId": image, "InstanceType": "g7e.8xlarge", "SubnetId": subnet}
-    return ec2.run_instances(MinCount=1, MaxCount=1, **given)["Instances"][0]["InstanceId"]
+    return launch()["InstanceId"]
 
 
 @pytest.mark.parametrize(
@@ -197,8 +198,7 @@ def test_a_stopped_instance_takes_one_efa_a_card(
 def test_an_interface_of_another_zone_and_an_ended_instance_are_refused(
     ec2: EC2Client, subnet: str, small: str, refused: Any
 ) -> None:
-    there = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2b"]}])
-    far = create(ec2, there["Subnets"][0]["SubnetId"])["NetworkInterfaceId"]
+    far = create(ec2, subnet_in(ec2, "us-east-2b"))["NetworkInterfaceId"]
     with refused("InvalidParameterCombination", "not in the same availability zone"):
         ec2.attach_network_interface(NetworkInterfaceId=far, InstanceId=small, DeviceIndex=1)
     ec2.terminate_instances(InstanceIds=[small])

@@ -3,15 +3,12 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Any
 
-from tests.local_aws.conftest import ZONE, Launch
+from tests.launches import subnet_in
+from tests.local_aws.conftest import ZONE, Launch, show
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_ec2.type_defs import InstanceTypeDef
-
-
-def show(ec2: EC2Client, identifier: str) -> InstanceTypeDef:
-    return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
 
 
 def places(instance: InstanceTypeDef) -> list[tuple[int, int, str]]:
@@ -48,8 +45,7 @@ def test_every_interface_is_on_its_card_and_device(launch: Launch, ec2: EC2Clien
 def test_an_existing_interface_gives_the_instance_its_address_and_zone(
     launch: Launch, ec2: EC2Client, image: str
 ) -> None:
-    there = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2b"]}])
-    made = ec2.create_network_interface(SubnetId=there["Subnets"][0]["SubnetId"])["NetworkInterface"]
+    made = ec2.create_network_interface(SubnetId=subnet_in(ec2, "us-east-2b"))["NetworkInterface"]
     instance = launch(
         NetworkInterfaces=[{"DeviceIndex": 0, "NetworkInterfaceId": made["NetworkInterfaceId"]}]
     )

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import ZONE
+from tests.launches import subnet_in
+from tests.local_aws.conftest import ZONE, into, on_demand, show, shown
 from tests.offerings import soonest_offering
 
 if TYPE_CHECKING:
@@ -17,47 +18,20 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
 
 Launch = Callable[..., list[str]]
-MARKET = {"MarketType": "capacity-block"}
 
 
 @pytest.fixture
 def launch(ec2: EC2Client, image: str) -> Launch:
     def run(zone: str = ZONE, instance_type: str = "p5.48xlarge", count: int = 1, **more: Any) -> list[str]:
-        subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [zone]}])
-        given = {
-            "ImageId": image,
-            "InstanceType": instance_type,
-            "SubnetId": subnets["Subnets"][0]["SubnetId"],
-        }
+        given = {"ImageId": image, "InstanceType": instance_type, "SubnetId": subnet_in(ec2, zone)}
         answer = ec2.run_instances(**{"MinCount": count, "MaxCount": count, **given, **more})
         return [instance["InstanceId"] for instance in answer["Instances"]]
 
     return run
 
 
-@pytest.fixture
-def active(aws: LocalAws, block: Any) -> CapacityReservationTypeDef:
-    """A block of two that has begun."""
-    bought: CapacityReservationTypeDef = block()
-    aws.clock.set(bought["StartDate"])
-    return bought
-
-
-def into(reservation: CapacityReservationTypeDef) -> dict[str, Any]:
-    target = {"CapacityReservationId": reservation["CapacityReservationId"]}
-    return {
-        "InstanceMarketOptions": MARKET,
-        "CapacityReservationSpecification": {"CapacityReservationTarget": target},
-    }
-
-
 def free(ec2: EC2Client, reservation: CapacityReservationTypeDef) -> int:
-    found = ec2.describe_capacity_reservations(CapacityReservationIds=[reservation["CapacityReservationId"]])
-    return found["CapacityReservations"][0]["AvailableInstanceCount"]
-
-
-def show(ec2: EC2Client, identifier: str) -> Any:
-    return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]
+    return int(shown(ec2, reservation["CapacityReservationId"])["AvailableInstanceCount"])
 
 
 def test_an_instance_in_a_block_says_so(
@@ -153,7 +127,11 @@ def test_a_launch_with_a_placement_group_finds_no_place_in_a_reservation_made_wi
     # terraform-aws-eks 3730; eksctl 7949.
     ec2.create_placement_group(GroupName="pair", Strategy="cluster")
     with refused("InsufficientInstanceCapacity", "sufficient p5.48xlarge capacity"):
-        launch(active["AvailabilityZone"], Placement={"GroupName": "pair"}, **into(active))
+        launch(
+            active["AvailabilityZone"],
+            Placement={"GroupName": "pair"},
+            **into(active),
+        )
 
 
 def test_a_dry_run_checks_the_block_and_takes_nothing(
@@ -208,30 +186,20 @@ def test_a_block_does_not_count_against_the_quota(
         launch(active["AvailabilityZone"])
 
 
-def reserve(ec2: EC2Client, match: Any) -> CapacityReservationTypeDef:
-    return ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=ZONE,
-        InstanceCount=1,
-        InstanceMatchCriteria=match,
-    )["CapacityReservation"]
-
-
 def test_an_open_reservation_is_taken_up_by_itself_and_a_targeted_one_is_not(
     ec2: EC2Client, launch: Launch
 ) -> None:
-    targeted = reserve(ec2, "targeted")
+    targeted = on_demand(ec2, InstanceMatchCriteria="targeted")
     (first,) = launch(instance_type="g7e.8xlarge")
     assert "CapacityReservationId" not in show(ec2, first)
-    opened = reserve(ec2, "open")
+    opened = on_demand(ec2, InstanceMatchCriteria="open")
     (second,) = launch(instance_type="g7e.8xlarge")
     assert show(ec2, second)["CapacityReservationId"] == opened["CapacityReservationId"]
     assert (free(ec2, targeted), free(ec2, opened)) == (1, 0)
 
 
 def test_an_open_reservation_is_left_alone_by_who_asks_for_none(ec2: EC2Client, launch: Launch) -> None:
-    opened = reserve(ec2, "open")
+    opened = on_demand(ec2, InstanceMatchCriteria="open")
     launch(
         instance_type="g7e.8xlarge",
         CapacityReservationSpecification={"CapacityReservationPreference": "none"},
@@ -242,7 +210,7 @@ def test_an_open_reservation_is_left_alone_by_who_asks_for_none(ec2: EC2Client, 
 def test_an_on_demand_reservation_is_targeted_without_a_market(
     ec2: EC2Client, launch: Launch, refused: Any
 ) -> None:
-    targeted = reserve(ec2, "targeted")
+    targeted = on_demand(ec2, InstanceMatchCriteria="targeted")
     specification = into(targeted)["CapacityReservationSpecification"]
     with refused("InvalidParameterValue", "market type"):
         launch(instance_type="g7e.8xlarge", **into(targeted))

@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.local_aws.conftest import Launch
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
@@ -62,11 +64,9 @@ def test_a_name_is_there_once_and_a_group_that_is_not_there_is_unknown(ec2: EC2C
         create(ec2, name="")
 
 
-def test_a_group_in_use_stays(ec2: EC2Client, image: str, subnet: str, refused: Any) -> None:
+def test_a_group_in_use_stays(ec2: EC2Client, launch: Launch, refused: Any) -> None:
     group = create(ec2)
-    given: Any = {"ImageId": image, "InstanceType": "g7e.8xlarge", "SubnetId": subnet}
-    placed: Any = {"GroupName": "pair"}
-    (instance,) = ec2.run_instances(MinCount=1, MaxCount=1, Placement=placed, **given)["Instances"]
+    instance = launch(Placement={"GroupName": "pair"})
     assert (instance["Placement"]["GroupName"], instance["Placement"]["GroupId"]) == (
         "pair",
         group["GroupId"],
@@ -78,18 +78,10 @@ def test_a_group_in_use_stays(ec2: EC2Client, image: str, subnet: str, refused: 
     assert ec2.describe_placement_groups()["PlacementGroups"] == []
 
 
-def test_a_type_that_knows_no_cluster_is_refused(
-    ec2: EC2Client, image: str, subnet: str, refused: Any
-) -> None:
+def test_a_type_that_knows_no_cluster_is_refused(ec2: EC2Client, launch: Launch, refused: Any) -> None:
     create(ec2)
-    given: Any = {
-        "ImageId": image,
-        "InstanceType": "t3.micro",
-        "SubnetId": subnet,
-        "Placement": {"GroupName": "pair"},
-    }
     with refused("InvalidParameterCombination", "'t3.micro'"):
-        ec2.run_instances(MinCount=1, MaxCount=1, **given)
+        launch(InstanceType="t3.micro", Placement={"GroupName": "pair"})
 
 
 def test_dry_runs_change_nothing(ec2: EC2Client, refused: Any) -> None:

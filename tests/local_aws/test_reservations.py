@@ -6,23 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import NOW, ZONE
+from tests.local_aws.conftest import NOW, on_demand
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-    from mypy_boto3_ec2.type_defs import CapacityReservationTypeDef
-
-
-def create(ec2: EC2Client, **more: Any) -> CapacityReservationTypeDef:
-    given = {
-        "InstanceType": "g7e.8xlarge",
-        "InstancePlatform": "Linux/UNIX",
-        "AvailabilityZone": ZONE,
-        "InstanceCount": 2,
-    }
-    return ec2.create_capacity_reservation(**{"InstancePlatform": "Linux/UNIX", **given, **more})[
-        "CapacityReservation"
-    ]
 
 
 def names(ec2: EC2Client, *filters: tuple[str, str]) -> list[str]:
@@ -32,7 +19,7 @@ def names(ec2: EC2Client, *filters: tuple[str, str]) -> list[str]:
 
 
 def test_an_on_demand_reservation_is_active_at_once_and_has_no_reservation_type(ec2: EC2Client) -> None:
-    made = create(ec2)
+    made = on_demand(ec2, InstanceCount=2)
     assert (made["State"], made["TotalInstanceCount"], made["AvailableInstanceCount"]) == ("active", 2, 2)
     assert (made["EndDateType"], made["InstanceMatchCriteria"]) == ("unlimited", "open")
     assert "ReservationType" not in made
@@ -40,7 +27,7 @@ def test_an_on_demand_reservation_is_active_at_once_and_has_no_reservation_type(
 
 
 def test_a_reservation_ends_when_it_says(aws: LocalAws, ec2: EC2Client) -> None:
-    create(ec2, EndDateType="limited", EndDate=NOW + timedelta(hours=2))
+    on_demand(ec2, EndDateType="limited", EndDate=NOW + timedelta(hours=2))
     aws.clock.advance(timedelta(hours=2))
     assert ec2.describe_capacity_reservations()["CapacityReservations"][0]["State"] == "expired"
 
@@ -66,7 +53,7 @@ def test_a_reservation_that_can_not_be_is_refused(
     ec2: EC2Client, refused: Any, changes: dict[str, Any], code: str, words: str
 ) -> None:
     with refused(code, words):
-        create(ec2, **changes)
+        on_demand(ec2, **changes)
     assert names(ec2) == []
 
 
@@ -74,8 +61,8 @@ def test_reservations_are_found_by_filters(ec2: EC2Client) -> None:
     tags: Any = [
         {"ResourceType": "capacity-reservation", "Tags": [{"Key": "nixl-efa:purchase", "Value": "abc"}]}
     ]
-    tagged = create(ec2, TagSpecifications=tags)["CapacityReservationId"]
-    other = create(ec2, InstanceType="p5.48xlarge")["CapacityReservationId"]
+    tagged = on_demand(ec2, TagSpecifications=tags)["CapacityReservationId"]
+    other = on_demand(ec2, InstanceType="p5.48xlarge")["CapacityReservationId"]
     assert names(ec2, ("tag:nixl-efa:purchase", "abc")) == [tagged]
     assert names(ec2, ("tag-key", "nixl-efa:*")) == [tagged]
     assert names(ec2, ("instance-type", "p5.48xlarge")) == [other]
@@ -93,7 +80,7 @@ def test_there_is_no_filter_for_the_reservation_type(ec2: EC2Client, refused: An
 
 
 def test_tags_can_be_changed_later(ec2: EC2Client) -> None:
-    identifier = create(ec2)["CapacityReservationId"]
+    identifier = on_demand(ec2)["CapacityReservationId"]
     ec2.create_tags(Resources=[identifier], Tags=[{"Key": "used-by", "Value": "prod"}])
     assert names(ec2, ("tag:used-by", "prod")) == [identifier]
     ec2.delete_tags(Resources=[identifier], Tags=[{"Key": "used-by"}])
@@ -101,7 +88,7 @@ def test_tags_can_be_changed_later(ec2: EC2Client) -> None:
 
 
 def test_reservations_come_in_pages(ec2: EC2Client) -> None:
-    made = {create(ec2)["CapacityReservationId"] for _ in range(3)}
+    made = {on_demand(ec2)["CapacityReservationId"] for _ in range(3)}
     first = ec2.describe_capacity_reservations(MaxResults=2)
     rest = ec2.describe_capacity_reservations(MaxResults=2, NextToken=first["NextToken"])
     found = first["CapacityReservations"] + rest["CapacityReservations"]
@@ -142,7 +129,7 @@ def test_a_reservation_that_is_not_there(ec2: EC2Client, refused: Any, identifie
 
 def test_a_new_reservation_can_be_slow_to_appear(aws: LocalAws, ec2: EC2Client, refused: Any) -> None:
     aws.world.visible_after = 2
-    identifier = create(ec2)["CapacityReservationId"]
+    identifier = on_demand(ec2)["CapacityReservationId"]
     assert names(ec2) == []
     with refused("InvalidCapacityReservationId.NotFound"):
         ec2.describe_capacity_reservations(CapacityReservationIds=[identifier])
@@ -150,7 +137,7 @@ def test_a_new_reservation_can_be_slow_to_appear(aws: LocalAws, ec2: EC2Client, 
 
 
 def test_cancel_and_modify(ec2: EC2Client, refused: Any) -> None:
-    identifier = create(ec2)["CapacityReservationId"]
+    identifier = on_demand(ec2)["CapacityReservationId"]
     ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=5)
     with refused("InvalidParameterValue", "instanceCount"):
         ec2.modify_capacity_reservation(CapacityReservationId=identifier, InstanceCount=0)
@@ -168,9 +155,9 @@ def test_cancel_and_modify(ec2: EC2Client, refused: Any) -> None:
 
 def test_a_tag_for_something_else_is_refused(ec2: EC2Client, refused: Any) -> None:
     with refused("InvalidParameterValue", "'instance' is not a valid taggable resource type"):
-        create(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": []}])
+        on_demand(ec2, TagSpecifications=[{"ResourceType": "instance", "Tags": []}])
 
 
 def test_regions_do_not_see_each_others_reservations(ec2: EC2Client, client: Any) -> None:
-    create(ec2)
+    on_demand(ec2)
     assert names(client("ec2", region="us-west-2")) == []

@@ -10,15 +10,14 @@ import boto3
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import REGION, ZONE
+from tests.launches import subnet_in
+from tests.local_aws.conftest import REGION, ZONE, on_demand, show, shown
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
 
 OWN, OTHER = "123456789012", "999999999999"
 G = "L-DB2E81BA"
-Reserve = Callable[..., str]
-Launched = Callable[..., list[str]]
 
 
 @pytest.fixture
@@ -41,25 +40,17 @@ def other(aws: LocalAws, client: Any) -> Callable[[str], Any]:
 
 
 def reserve(ec2: EC2Client, count: int = 2, match: Any = "targeted", **more: Any) -> str:
-    return ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=ZONE,
-        InstanceCount=count,
-        InstanceMatchCriteria=match,
-        **more,
-    )["CapacityReservation"]["CapacityReservationId"]
+    return on_demand(ec2, InstanceCount=count, InstanceMatchCriteria=match, **more)["CapacityReservationId"]
 
 
 def run(ec2: EC2Client, image: str, count: int = 1, into: str = "", **more: Any) -> list[str]:
     """Launches instances in the default subnet of the zone, into a reservation where one is named."""
-    subnets = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [ZONE]}])["Subnets"]
     target = {"CapacityReservationTarget": {"CapacityReservationId": into}} if into else {}
     answer = ec2.run_instances(
         **{
             "ImageId": image,
             "InstanceType": "g7e.8xlarge",
-            "SubnetId": subnets[0]["SubnetId"],
+            "SubnetId": subnet_in(ec2, ZONE),
             "MinCount": count,
             "MaxCount": count,
             **({"CapacityReservationSpecification": target} if target else {}),
@@ -67,18 +58,6 @@ def run(ec2: EC2Client, image: str, count: int = 1, into: str = "", **more: Any)
         }
     )
     return [each["InstanceId"] for each in answer["Instances"]]
-
-
-def shown(ec2: EC2Client, reservation_id: str) -> Any:
-    return ec2.describe_capacity_reservations(CapacityReservationIds=[reservation_id])[
-        "CapacityReservations"
-    ][0]
-
-
-def state(ec2: EC2Client, identifier: str) -> str:
-    return ec2.describe_instances(InstanceIds=[identifier])["Reservations"][0]["Instances"][0]["State"][
-        "Name"
-    ]
 
 
 @pytest.fixture
@@ -200,9 +179,9 @@ def test_places_that_are_taken_back_end_their_instances_after_two_minutes(
     with refused("InvalidCapacityReservationState.Unavailable"):
         run(ec2, image, into=found, InstanceMarketOptions=MARKET)
     aws.clock.advance(timedelta(seconds=119))
-    assert state(ec2, inside) == "running"
+    assert show(ec2, inside)["State"]["Name"] == "running"
     aws.clock.advance(timedelta(seconds=1))
-    assert state(ec2, inside) == "terminated"
+    assert show(ec2, inside)["State"]["Name"] == "terminated"
     assert shown(ec2, source)["TotalInstanceCount"] == 3
     assert shown(ec2, found)["State"] == "cancelled"
 
@@ -218,7 +197,7 @@ def test_what_is_launched_into_a_dedicated_vpc_is_dedicated(
     target = reserve(ec2, Tenancy=tenancy)
     opened = reserve(ec2, match="open", Tenancy=tenancy)
     (inside,) = run(ec2, image, SubnetId=subnet)
-    found = ec2.describe_instances(InstanceIds=[inside])["Reservations"][0]["Instances"][0]
+    found = show(ec2, inside)
     assert found["Placement"]["Tenancy"] == "dedicated"
     assert found.get("CapacityReservationId") == (opened if fits else None)
     if fits:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.launches import subnet_in
 from tests.local_aws.conftest import ZONE, Launch
 
 if TYPE_CHECKING:
@@ -36,11 +37,6 @@ def rule(ec2: EC2Client) -> str:
     return made["SecurityGroupRules"][0]["SecurityGroupRuleId"]
 
 
-def subnet_of(ec2: EC2Client) -> str:
-    found = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": [ZONE]}])
-    return found["Subnets"][0]["SubnetId"]
-
-
 KINDS = [
     of(
         "launch-template",
@@ -66,7 +62,7 @@ KINDS = [
     of(
         "network-interface",
         lambda ec2: str(
-            ec2.create_network_interface(SubnetId=subnet_of(ec2), **tagged("network-interface"))[
+            ec2.create_network_interface(SubnetId=subnet_in(ec2, ZONE), **tagged("network-interface"))[
                 "NetworkInterface"
             ]["NetworkInterfaceId"]
         ),

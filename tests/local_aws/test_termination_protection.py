@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from local_aws import LocalAws
-from tests.local_aws.conftest import Launch, Refused
+from tests.local_aws.conftest import Launch, Refused, into, show
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -17,8 +17,7 @@ PROTECTED: dict[str, Any] = {"DisableApiTermination": True}
 
 
 def state_of(ec2: EC2Client, instance: str) -> str:
-    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-    return found["State"]["Name"]
+    return show(ec2, instance)["State"]["Name"]
 
 
 def is_protected(ec2: EC2Client, instance: str) -> bool:
@@ -42,8 +41,7 @@ def test_a_call_that_names_a_protected_instance_terminates_no_other_of_its_zone(
 def test_what_is_in_another_zone_is_terminated_all_the_same(
     ec2: EC2Client, launch: Launch, refused: Refused
 ) -> None:
-    elsewhere = ec2.describe_subnets(Filters=[{"Name": "availability-zone", "Values": ["us-east-2b"]}])
-    other = launch(SubnetId=elsewhere["Subnets"][0]["SubnetId"])["InstanceId"]
+    other = launch("us-east-2b")["InstanceId"]
     kept = launch(**PROTECTED)["InstanceId"]
     with refused("OperationNotPermitted", kept):
         ec2.terminate_instances(InstanceIds=[other, kept])
@@ -92,24 +90,11 @@ def test_a_spot_instance_can_not_be_protected(ec2: EC2Client, launch: Launch, re
 
 
 def test_protection_holds_off_no_end_of_a_block(
-    aws: LocalAws, ec2: EC2Client, launch: Launch, block: Any
+    aws: LocalAws, ec2: EC2Client, launch: Launch, active: Any
 ) -> None:
-    bought = block(count=1)
-    aws.clock.set(bought["StartDate"])
-    zone = ec2.describe_subnets(
-        Filters=[{"Name": "availability-zone", "Values": [bought["AvailabilityZone"]]}]
-    )
-    instance = launch(
-        InstanceType="p5.48xlarge",
-        SubnetId=zone["Subnets"][0]["SubnetId"],
-        InstanceMarketOptions={"MarketType": "capacity-block"},
-        CapacityReservationSpecification={
-            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
-        },
-        **PROTECTED,
-    )["InstanceId"]
-    aws.clock.set(bought["EndDate"] - timedelta(minutes=29))
+    zone = active["AvailabilityZone"]
+    instance = launch(zone, InstanceType="p5.48xlarge", **into(active), **PROTECTED)["InstanceId"]
+    aws.clock.set(active["EndDate"] - timedelta(minutes=29))
     assert state_of(ec2, instance) == "terminated"
     ec2.terminate_instances(InstanceIds=[instance])  # as before, of what is terminated
-    found = ec2.describe_instances(InstanceIds=[instance])["Reservations"][0]["Instances"][0]
-    assert found["StateReason"]["Code"] == "Server.CapacityBlockExpiration"
+    assert show(ec2, instance)["StateReason"]["Code"] == "Server.CapacityBlockExpiration"

@@ -6,22 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from local_aws import LocalAws
+from tests.local_aws.conftest import Launch, MakeClient, Refused, into
+
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
-
-    from local_aws import LocalAws
-    from tests.local_aws.conftest import Launch, MakeClient, Refused
-
-
-def in_block(block: Any) -> dict[str, Any]:
-    """What a launch into a block names."""
-    return {
-        "InstanceType": block["InstanceType"],
-        "InstanceMarketOptions": {"MarketType": "capacity-block"},
-        "CapacityReservationSpecification": {
-            "CapacityReservationTarget": {"CapacityReservationId": block["CapacityReservationId"]}
-        },
-    }
 
 
 def nodes(ec2: EC2Client, *ids: str) -> list[list[str]]:
@@ -50,9 +39,8 @@ def test_a_block_shares_all_network_nodes_and_two_blocks_some(
 ) -> None:
     blocks = [block() for _ in range(3)]
     aws.clock.set(max(one["StartDate"] for one in blocks))
-    subnets = {one["AvailabilityZone"]: one["SubnetId"] for one in ec2.describe_subnets()["Subnets"]}
     ids = [
-        launch(SubnetId=subnets[one["AvailabilityZone"]], **in_block(one))["InstanceId"]
+        launch(one["AvailabilityZone"], InstanceType="p5.48xlarge", **into(one))["InstanceId"]
         for one in (blocks[0], *blocks)
     ]
     same, first, second, third = nodes(ec2, *ids)

@@ -16,7 +16,8 @@ import pytest
 
 from local_aws import LocalAws
 from nixl_efa.rehearse.plugin_mirror import terraform_environ
-from tests.local_aws.conftest import NVIDIA, MakeClient
+from tests.launches import IMAGE
+from tests.local_aws.conftest import MakeClient
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -34,7 +35,7 @@ variable "owner" { default = "a" }
 """
 NODE = f"""
 data "aws_ssm_parameter" "image" {{
-  name = "{NVIDIA}"
+  name = "{IMAGE}"
 }}
 resource "aws_launch_template" "node" {{
   name = "node"

@@ -36,15 +36,11 @@ PLANNED = {
 
 def having(**nodes: dict[str, Any]) -> State:
     """A state with nodes of these attributes."""
-    return parse(
-        {
-            "serial": 7,
-            "resources": [
-                {"mode": "managed", "type": "aws_instance", "name": name, "instances": [{"attributes": one}]}
-                for name, one in nodes.items()
-            ],
-        }
-    )
+    resources = [
+        {"mode": "managed", "type": "aws_instance", "name": name, "instances": [{"attributes": one}]}
+        for name, one in nodes.items()
+    ]
+    return parse({"serial": 7, "resources": resources})
 
 
 def test_only_frozen_values_that_something_was_made_with_are_lost() -> None:

@@ -3,6 +3,7 @@
 import os
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
@@ -15,7 +16,8 @@ from nixl_efa.nodes.facts import NodeFacts, Planned
 from nixl_efa.nodes.outputs import Node, PairOutputs
 from nixl_efa.nodes.parse import Nixl
 from tests.clients import clients_are_made_once
-from tests.nodes.local_pair import IMAGE, REGION, Project, Run, answer
+from tests.launches import into, launch
+from tests.nodes.local_pair import REGION, Project, Run, answer
 from tests.nodes.stand_in import (
     ADDRESSES,
     CONSUMER_ID,
@@ -124,14 +126,11 @@ def p5_facts() -> NodeFacts:
 
 
 @pytest.fixture
-def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
-    """Emptied, and the only AWS that this process can reach."""
-    local_aws.reset()
-    for name in [name for name in os.environ if name.startswith(("AWS_", "NIXL_EFA_"))]:
-        monkeypatch.delenv(name)
-    for name, value in local_aws.environ(REGION).items():
-        monkeypatch.setenv(name, value)
-    return local_aws
+def aws(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """That of all tests, in the region of these."""
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.setenv(name, REGION)
+    return aws
 
 
 @pytest.fixture
@@ -140,21 +139,18 @@ def project(aws: LocalAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     iam = boto3.client("iam")
     iam.create_instance_profile(InstanceProfileName="nodes")
     ec2 = boto3.client("ec2", REGION)
-    image = boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"]
     vpc = ec2.describe_vpcs()["Vpcs"][0]["VpcId"]
     subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="172.31.250.0/24")["Subnet"]["SubnetId"]
     ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
     ids: list[str] = []
     for name in ADDRESSES:
-        launched = ec2.run_instances(
-            ImageId=image,
-            InstanceType="p5.48xlarge",
-            MinCount=1,
-            MaxCount=1,
+        launched = launch(
+            REGION,
+            "p5.48xlarge",
             SubnetId=subnet,
             IamInstanceProfile={"Name": "nodes"},
             PrivateIpAddress=f"172.31.250.{10 + len(ids)}",
-        )["Instances"][0]
+        )
         ids.append(launched["InstanceId"])
         monkeypatch.setitem(ADDRESSES, name, launched["PrivateIpAddress"])
     found = Project(tmp_path, ids)
@@ -184,18 +180,9 @@ def block_end(project: Project, aws: LocalAws, monkeypatch: pytest.MonkeyPatch) 
         "SubnetId"
     ]
     ec2.modify_subnet_attribute(SubnetId=subnet, MapPublicIpOnLaunch={"Value": True})
-    launched = ec2.run_instances(
-        ImageId=boto3.client("ssm", REGION).get_parameter(Name=IMAGE)["Parameter"]["Value"],
-        InstanceType="p5.48xlarge",
-        MinCount=2,
-        MaxCount=2,
-        SubnetId=subnet,
-        IamInstanceProfile={"Name": "nodes"},
-        InstanceMarketOptions={"MarketType": "capacity-block"},
-        CapacityReservationSpecification={
-            "CapacityReservationTarget": {"CapacityReservationId": bought["CapacityReservationId"]}
-        },
-    )["Instances"]
+    given: dict[str, Any] = {"SubnetId": subnet, "IamInstanceProfile": {"Name": "nodes"}}
+    block = into(bought["CapacityReservationId"])
+    launched = [launch(REGION, "p5.48xlarge", **given, **block) for _ in ADDRESSES]
     ids = {f"{name}_instance_id": one["InstanceId"] for name, one in zip(ADDRESSES, launched, strict=True)}
     addresses = {
         f"{name}_private_ip": one["PrivateIpAddress"] for name, one in zip(ADDRESSES, launched, strict=True)

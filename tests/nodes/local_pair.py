@@ -9,10 +9,10 @@ from local_aws import LocalAws
 from nixl_efa.nodes import files
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import script
+from tests import states
 from tests.nodes.stand_in import ADDRESSES, StandIn
 
 REGION = "us-east-1"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 SETTINGS = 'region = "us-east-1"\ninstance_type = "p5.48xlarge"\n'
 
 # Runs the command line: exit code, stdout, stderr.
@@ -45,15 +45,7 @@ class Project:
         }
         for name, instance_id in zip(ADDRESSES, self.ids, strict=True):
             values |= {f"{name}_instance_id": instance_id, f"{name}_private_ip": ADDRESSES[name]}
-        resources = [
-            {
-                "mode": "managed",
-                "type": "aws_instance",
-                "name": name,
-                "instances": [{"attributes": {"id": one}}],
-            }
-            for name, one in zip(ADDRESSES, self.ids, strict=True)
-        ]
+        resources = states.nodes(**dict(zip(ADDRESSES, self.ids, strict=True)))
         outputs = {name: {"value": value} for name, value in (values | changes).items() if value is not None}
         document = {"outputs": outputs, "resources": resources}
         (self.folder / "state.json").write_text(json.dumps(document), encoding="utf-8")

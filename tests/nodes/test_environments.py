@@ -7,6 +7,7 @@ import pytest
 
 from nixl_efa.cli.environments import environment_settings, tell_left_behind
 from nixl_efa.failure import BadInput
+from tests import states
 
 
 @pytest.fixture
@@ -78,13 +79,7 @@ def test_outside_of_a_project_the_message_says_where_to_run(tmp_path: Path) -> N
 def leave_behind(project: Path, name: str) -> None:
     """A state that holds a node, of an environment without a file."""
     (project / "state").mkdir()
-    node = {
-        "mode": "managed",
-        "type": "aws_instance",
-        "name": "producer",
-        "instances": [{"attributes": {"id": "i-1"}}],
-    }
-    text = json.dumps({"version": 4, "resources": [node]})
+    text = json.dumps({"version": 4, "resources": states.nodes(producer="i-1")})
     (project / "state" / f"nixl-efa-{name}.tfstate").write_text(text, encoding="utf-8")
 
 

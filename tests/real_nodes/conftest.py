@@ -23,6 +23,7 @@ from nixl_efa.bootstrap import Bootstrap, PeerNode, members_json, plain, user_da
 from nixl_efa.node_policy import ASSUMED_BY_EC2, node_policy
 from nixl_efa.nodes.outputs import Node
 from nixl_efa.settings import Settings
+from tests.launches import IMAGE
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 REGION = "us-east-2"
 BUCKET = "trial-scripts"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 UNDER_WAY = ("Pending", "InProgress")
 MEMORY = Path("/dev/shm")
 # What the machines of a few test files write at the same time, a GiB each, and as much again for what runs on them.

@@ -15,7 +15,8 @@ from local_aws.machines import processes
 from local_aws.machines.root import home
 from local_aws.machines.run import clean_up
 from local_aws.server import client_environ
-from tests.real_nodes.conftest import IMAGE, REGION, wait_until
+from tests.launches import IMAGE
+from tests.real_nodes.conftest import REGION, wait_until
 
 CGROUPS = Path("/sys/fs/cgroup")
 

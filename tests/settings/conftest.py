@@ -8,6 +8,23 @@ import pytest
 from nixl_efa.settings import Loaded, load
 
 Load = Callable[..., Loaded]
+Said = Callable[..., list[str]]
+P5 = 'instance_type = "p5.48xlarge"\n'
+G7E = 'instance_type = "g7e.12xlarge"\n'
+DEV = "environments/dev.toml"
+RESERVED = 'capacity_reservation_id = "cr-01234567"\n'
+# Said of the file DEV.
+NO_RESERVATION = (
+    f"WARN dev: use_capacity_block = true ({DEV}: use_capacity_block) without a reservation: AWS refuses such a "
+    "launch. Set capacity_reservation_id or capacity_reservation_parameter."
+)
+# As prod's of this project.
+BLOCK = """
+instance_type = "p5.48xlarge"
+use_capacity_block = true
+capacity_reservation_parameter = "/nixl-efa/capacity-reservation-id"
+availability_zone_parameter = "/nixl-efa/prod/availability-zone"
+"""
 
 
 @pytest.fixture
@@ -30,7 +47,7 @@ def load_texts(tmp_path: Path) -> Load:
 
 
 @pytest.fixture
-def said(load_texts: Load) -> Callable[..., list[str]]:
+def said(load_texts: Load) -> Said:
     """All that loading such texts says, each finding as its level and its line."""
     return lambda *sources: lines(load_texts(*sources))
 

@@ -1,22 +1,8 @@
 """What is said about two environments that meet, word for word."""
 
-from collections.abc import Callable
-
 import pytest
 
-from nixl_efa.settings import Loaded
-
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
-
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-G7E = 'instance_type = "g7e.12xlarge"\n'
-DEV = "environments/dev.toml"
+from tests.settings.conftest import DEV, P5, Load, Said, lines
 
 
 def test_two_environments_may_not_give_their_resources_one_name(load_texts: Load) -> None:

@@ -1,25 +1,15 @@
 """Which environments there are, which are loaded, and what they say of themselves."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nixl_efa.settings import Loaded, Settings, load, source_of
-
-Load = Callable[..., Loaded]
-
-BLOCK = """
-instance_type = "p5.48xlarge"
-use_capacity_block = true
-capacity_reservation_parameter = "/nixl-efa/capacity-reservation-id"
-availability_zone_parameter = "/nixl-efa/prod/availability-zone"
-"""
-DEV = 'instance_type = "p5.48xlarge"\n'
+from nixl_efa.settings import Settings, load, source_of
+from tests.settings.conftest import BLOCK, P5, Load
 
 
 def test_only_the_chosen_environments_are_loaded_and_anothers_faults_do_not_matter(load_texts: Load) -> None:
-    files = {"dev": DEV, "prod": "not = = toml", "Bad Name": DEV, "staging": DEV}
+    files = {"dev": P5, "prod": "not = = toml", "Bad Name": P5, "staging": P5}
     environ = {
         "NIXL_EFA_ENVIRONMENTS": " staging,dev,,dev ",
         "NIXL_EFA_PROD_REGION": "nowhere",
@@ -31,12 +21,12 @@ def test_only_the_chosen_environments_are_loaded_and_anothers_faults_do_not_matt
 
 
 def test_a_caller_may_choose_in_place_of_the_variable(load_texts: Load) -> None:
-    loaded = load_texts({"dev": DEV, "prod": DEV}, {"NIXL_EFA_ENVIRONMENTS": "dev"}, only=("prod",))
+    loaded = load_texts({"dev": P5, "prod": P5}, {"NIXL_EFA_ENVIRONMENTS": "dev"}, only=("prod",))
     assert [one.name for one in loaded.environments] == ["prod"]
 
 
 def test_a_new_file_is_a_new_stack(load_texts: Load) -> None:
-    files = {"dev": DEV, "team-7": DEV}
+    files = {"dev": P5, "team-7": P5}
     assert [one.stack_name for one in load_texts(files).environments] == ["nixl-efa-dev", "nixl-efa-team-7"]
 
 
@@ -80,9 +70,9 @@ def test_a_placement_group_is_made_unless_the_capacity_refuses_it(
 
 
 def test_states_have_places_of_their_own_by_default(load_texts: Load) -> None:
-    s3 = DEV + '[backend]\ntype = "s3"\nbucket = "states"'
+    s3 = P5 + '[backend]\ntype = "s3"\nbucket = "states"'
     loaded = load_texts({"dev": s3, "prod": s3})
     assert [one.state_key for one in loaded.environments] == ["nixl-efa/dev.tfstate", "nixl-efa/prod.tfstate"]
-    cloud = DEV + '[backend]\ntype = "cloud"\norganization = "acme"\nproject = "ml"'
+    cloud = P5 + '[backend]\ntype = "cloud"\norganization = "acme"\nproject = "ml"'
     loaded = load_texts({"dev": cloud, "prod": cloud})
     assert [one.cloud_workspace for one in loaded.environments] == ["nixl-efa-dev", "nixl-efa-prod"]

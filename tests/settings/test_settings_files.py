@@ -5,14 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from nixl_efa.settings import Loaded, load
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
-
+from nixl_efa.settings import load
+from tests.settings.conftest import P5, lines
 
 # What the directory of environments holds, by file name, and all that is said.
 DIRECTORIES: list[tuple[dict[str, bytes], list[str]]] = [

@@ -1,6 +1,5 @@
 """An environment whose nodes are not all launched alike: the tables of the roles, and the entries of capacity."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,12 +7,8 @@ import pytest
 from nixl_efa.launch import launch_of, summary
 from nixl_efa.settings import Loaded
 from nixl_efa.settings.parts import CapacityEntry, entries_of, misfits
+from tests.settings.conftest import DEV, P5, Load, Said
 
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-DEV = "environments/dev.toml"
 ONE = '[[capacity]]\ncapacity_reservation_id = "cr-00000001"\n'
 TWO = '[[capacity]]\ncapacity_reservation_parameter = "/team/second"\n'
 BLOCKS = f"{P5}use_capacity_block = true\n"

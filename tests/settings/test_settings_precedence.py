@@ -1,28 +1,11 @@
 """Which source wins, and that each value knows where it came from."""
 
-from collections.abc import Callable
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from nixl_efa.settings import Loaded, Settings, source_of
-
-Load = Callable[..., Loaded]
-
-BLOCK = """
-instance_type = "p5.48xlarge"
-use_capacity_block = true
-capacity_reservation_parameter = "/nixl-efa/capacity-reservation-id"
-availability_zone_parameter = "/nixl-efa/prod/availability-zone"
-"""
-
-
-DEV = 'instance_type = "p5.48xlarge"\n'
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
+from tests.settings.conftest import BLOCK, P5, Load, lines
 
 
 def the_one(loaded: Loaded) -> Settings:
@@ -51,7 +34,7 @@ REGION_OF = {
 }
 
 
-def put_region(used: set[str], file: str = DEV) -> tuple[dict[str, str], dict[str, str], dict[str, object]]:
+def put_region(used: set[str], file: str = P5) -> tuple[dict[str, str], dict[str, str], dict[str, object]]:
     files = {"dev": file + (f'region = "{REGION_OF["file"]}"\n' if "file" in used else "")}
     environ: dict[str, str] = {}
     context: dict[str, object] = {}
@@ -112,7 +95,7 @@ SPELLINGS: list[tuple[dict[str, object], str, object]] = [
 def test_the_context_takes_both_spellings_and_text(
     load_texts: Load, context: dict[str, object], setting: str, value: object, nested: bool
 ) -> None:
-    environment = the_one(load_texts({"dev": DEV}, {}, {"dev": context} if nested else context))
+    environment = the_one(load_texts({"dev": P5}, {}, {"dev": context} if nested else context))
     assert getattr(environment, setting) == value
     (key,) = context
     assert source_of(environment, setting) == f"cdktf context: {'dev.' if nested else ''}{key}"
@@ -144,13 +127,13 @@ TEXTS: list[tuple[str, str, object]] = [
 def test_a_variable_is_read_as_its_settings_type(
     load_texts: Load, variable: str, text: str, value: object
 ) -> None:
-    environment = the_one(load_texts({"dev": DEV}, {f"NIXL_EFA_DEV_{variable}": text}))
+    environment = the_one(load_texts({"dev": P5}, {f"NIXL_EFA_DEV_{variable}": text}))
     assert getattr(environment, variable.lower()) == value
 
 
 @pytest.mark.parametrize("text", ["", "   "])
 def test_an_empty_variable_counts_as_not_set(load_texts: Load, text: str) -> None:
-    environment = the_one(load_texts({"dev": DEV + 'owner = "me"'}, {"NIXL_EFA_OWNER": text}))
+    environment = the_one(load_texts({"dev": P5 + 'owner = "me"'}, {"NIXL_EFA_OWNER": text}))
     assert environment.owner == "me"
 
 
@@ -167,11 +150,11 @@ def test_an_empty_variable_counts_as_not_set(load_texts: Load, text: str) -> Non
 def test_none_takes_back_what_lower_sources_say(
     load_texts: Load, file: str, environ: dict[str, str], context: dict[str, object]
 ) -> None:
-    assert the_one(load_texts({"dev": DEV + file}, environ, context)).owner is None
+    assert the_one(load_texts({"dev": P5 + file}, environ, context)).owner is None
 
 
 def test_a_variable_belongs_to_the_environment_with_the_longest_name(load_texts: Load) -> None:
-    loaded = load_texts({"prod": DEV, "prod-eu": DEV}, {"NIXL_EFA_PROD_EU_REGION": "eu-west-1"})
+    loaded = load_texts({"prod": P5, "prod-eu": P5}, {"NIXL_EFA_PROD_EU_REGION": "eu-west-1"})
     assert [one.region for one in loaded.environments] == ["us-east-2", "eu-west-1"]
     assert not loaded.findings
 
@@ -179,7 +162,7 @@ def test_a_variable_belongs_to_the_environment_with_the_longest_name(load_texts:
 def test_a_setting_of_all_environments_comes_before_an_environment_that_its_name_begins_with(
     load_texts: Load,
 ) -> None:
-    loaded = load_texts({"volume": DEV}, {"NIXL_EFA_VOLUME_SIZE": "2000"})
+    loaded = load_texts({"volume": P5}, {"NIXL_EFA_VOLUME_SIZE": "2000"})
     assert source_of(the_one(loaded), "volume_size") == "variable NIXL_EFA_VOLUME_SIZE"
 
 
@@ -246,7 +229,7 @@ def test_from_a_higher_source_one_alternative_replaces_the_other(
     value: str,
     dropped: str,
 ) -> None:
-    environment = the_one(load_texts({"dev": DEV + file}, environ, context))
+    environment = the_one(load_texts({"dev": P5 + file}, environ, context))
     assert getattr(environment, kept) == value
     assert getattr(environment, dropped) is None
 

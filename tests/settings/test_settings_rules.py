@@ -1,32 +1,15 @@
 """What is said about settings that meet, within an environment and between two, word for word."""
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from nixl_efa import instance_types
 from nixl_efa.findings import Finding
-from nixl_efa.settings import Loaded
+from tests.settings.conftest import DEV, G7E, NO_RESERVATION, P5, RESERVED, Load, Said
 
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
-
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-G7E = 'instance_type = "g7e.12xlarge"\n'
 KEY = "arn:aws:kms:us-west-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"
-RESERVED = 'capacity_reservation_id = "cr-01234567"\n'
-DEV = "environments/dev.toml"
-NO_RESERVATION = (
-    f"WARN dev: use_capacity_block = true ({DEV}: use_capacity_block) without a reservation: AWS refuses such a "
-    "launch. Set capacity_reservation_id or capacity_reservation_parameter."
-)
 ONE_MARKET = ": an instance has one market type."
 NO_GROUP = ": AWS takes no placement group for a Capacity Block; its instances are close together anyway."
 NO_SPOT = ": Spot Instances can't run in a reservation."

@@ -1,7 +1,7 @@
 """The table `service`: what it holds, what is said about it, and that it asks for what the command line would."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -9,16 +9,11 @@ import pytest
 from nixl_efa.failure import BadInput
 from nixl_efa.service.asked import OPTIONS, asked
 from nixl_efa.service.model import FLAGS, Service, service_of
-from nixl_efa.settings import Loaded
 from nixl_efa.settings.service import named
+from tests.settings.conftest import DEV, P5, Load, Said
 
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-P5 = 'instance_type = "p5.48xlarge"\n'
 TABLE = f"{P5}[service]\n"
 QWEN = f'{TABLE}model = "Qwen/Qwen3-32B"\n'
-DEV = "environments/dev.toml"
 WHOLE = (
     f'{QWEN}version = "0.33.0"\nflags = ["--max-model-len", "32768"]\nproducer_flags = ["-a", "{{}}"]\n'
     'consumer_flags = ["--b"]\nstart_at_boot = true'

@@ -1,28 +1,12 @@
 """What is said about variables, the context and the files themselves, word for word."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from nixl_efa.findings import Level
-from nixl_efa.settings import Loaded
+from tests.settings.conftest import DEV, NO_RESERVATION, P5, RESERVED, Load, Said, lines
 
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
-
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-RESERVED = 'capacity_reservation_id = "cr-01234567"\n'
-DEV = "environments/dev.toml"
-NO_RESERVATION = (
-    f"WARN dev: use_capacity_block = true ({DEV}: use_capacity_block) without a reservation: AWS refuses such a "
-    "launch. Set capacity_reservation_id or capacity_reservation_parameter."
-)
 BUCKET = "a bucket's name: 3 to 63 lower-case letters, digits, hyphens and dots"
 
 # Variables and context above a file of the environment dev, and all that is said.

@@ -1,21 +1,10 @@
 """What is said about one setting's value, word for word."""
 
-from collections.abc import Callable
-
 import pytest
 
-from nixl_efa.settings import SETTING_NAMES, Loaded
+from nixl_efa.settings import SETTING_NAMES
+from tests.settings.conftest import G7E, P5, Load, Said, lines
 
-Load = Callable[..., Loaded]
-Said = Callable[..., list[str]]
-
-
-def lines(loaded: Loaded) -> list[str]:
-    return [f"{one.level.value} {one.line()}" for one in loaded.findings]
-
-
-P5 = 'instance_type = "p5.48xlarge"\n'
-G7E = 'instance_type = "g7e.12xlarge"\n'
 SETTINGS = f"There are: {', '.join(sorted(SETTING_NAMES))}."
 BUCKET = "a bucket's name: 3 to 63 lower-case letters, digits, hyphens and dots"
 CLOUD_NAME = "at most 90 letters, digits, underscores and hyphens"

@@ -18,13 +18,13 @@ from nixl_efa import checks
 from nixl_efa.aws import Clients
 from nixl_efa.clock import SystemClock
 from nixl_efa.settings import SETTING_NAMES, Settings, load
+from tests.launches import IMAGE
 from tests.offerings import soonest_offering
 from tests.sent_by_terraform import comparable, parameter_of, sent_by_terraform, unexplained
 from tests.synthesis import synthesize_settings
 from tests.terraform.conftest import Terraform
 
 REGION = "us-east-2"
-IMAGE = "/aws/service/deeplearning/ami/x86_64/base-oss-nvidia-driver-gpu-ubuntu-24.04/latest/ami-id"
 ROOT_DEVICE = "/dev/sda1"
 
 
