@@ -15,7 +15,7 @@ from tests.pages import ROOT, Block, blocks, english, figures, japanese, links, 
 
 # Pages without a Japanese twin, each with the reason.
 ENGLISH_ALONE = {
-    "docs/facts.md": "a table for contributors, which quotes the words of AWS and of other projects",
+    "docs/facts.md": "a table for contributors, which quotes the words of AWS and of other projects"
 }
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BOTH = [path for path in PAGES if japanese(path).exists()]

@@ -184,12 +184,7 @@ ROWS: tuple[Row, ...] = (
         On.NODES,
         "a node goes, replaced or destroyed; the provider ends its protection first",
     ),
-    _row(
-        "iam:CreateRole PutRolePolicy TagRole UntagRole",
-        "deploy",
-        On.ROLE,
-        "the nodes' role",
-    ),
+    _row("iam:CreateRole PutRolePolicy TagRole UntagRole", "deploy", On.ROLE, "the nodes' role"),
     _row(
         "iam:GetRolePolicy ListRolePolicies ListAttachedRolePolicies DeleteRolePolicy DetachRolePolicy "
         "ListInstanceProfilesForRole DeleteRole",
@@ -332,19 +327,9 @@ ROWS: tuple[Row, ...] = (
         "`connect`, `forward`, ssh: AWS's plugin",
     ),
     # The state
-    _row(
-        "s3:ListBucket",
-        f"check deploy destroy {_WITH_NODES}",
-        On.STATE_FOUND,
-        "backend s3",
-    ),
+    _row("s3:ListBucket", f"check deploy destroy {_WITH_NODES}", On.STATE_FOUND, "backend s3"),
     _row("s3:GetObject", "check verify", On.STATE_LOCKED, "backend s3: a lock that was left behind"),
-    _row(
-        "s3:GetObject",
-        f"check deploy destroy {_WITH_NODES}",
-        On.STATE_READ,
-        "backend s3: the state",
-    ),
+    _row("s3:GetObject", f"check deploy destroy {_WITH_NODES}", On.STATE_READ, "backend s3: the state"),
     _row("s3:PutObject", "deploy destroy", On.STATE_WRITTEN, "backend s3: the state"),
     _row(
         "s3:GetObject PutObject DeleteObject", "deploy destroy", On.STATE_LOCKED, "backend s3: use_lockfile"
@@ -352,12 +337,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "dynamodb:GetItem PutItem DeleteItem", "deploy destroy", On.STATE_TABLE, "backend s3: dynamodb_table"
     ),
-    _row(
-        "dynamodb:GetItem",
-        f"check {_WITH_NODES}",
-        On.STATE_TABLE,
-        "backend s3: the state's digest",
-    ),
+    _row("dynamodb:GetItem", f"check {_WITH_NODES}", On.STATE_TABLE, "backend s3: the state's digest"),
     # Keys
     _row(
         "kms:DescribeKey GenerateDataKeyWithoutPlaintext Decrypt ReEncryptFrom ReEncryptTo",
@@ -366,12 +346,7 @@ ROWS: tuple[Row, ...] = (
         "kms_key_id: the root volumes",
     ),
     _row("kms:CreateGrant", "deploy", On.VOLUME_KEY_GRANTED, "kms_key_id: EBS decrypts for the nodes"),
-    _row(
-        "kms:Decrypt",
-        f"check deploy destroy {_WITH_NODES}",
-        On.STATE_KEY,
-        "backend s3: kms_key_id",
-    ),
+    _row("kms:Decrypt", f"check deploy destroy {_WITH_NODES}", On.STATE_KEY, "backend s3: kms_key_id"),
     _row("kms:GenerateDataKey", "deploy destroy", On.STATE_KEY, "backend s3: kms_key_id"),
 )
 

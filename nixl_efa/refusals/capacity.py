@@ -67,11 +67,7 @@ CAPACITY = (
         "the reservation's id is not well formed",
         "Copy the whole id.",
     ),
-    Advice(
-        ("UnsupportedException",),
-        "the region has no Capacity Reservations",
-        "Take another region.",
-    ),
+    Advice(("UnsupportedException",), "the region has no Capacity Reservations", "Take another region."),
     # For example, a placement group in which the reservation was not created: terraform-aws-eks 3730, eksctl 7949.
     Advice(
         ("InsufficientInstanceCapacity", "InsufficientCapacity", "UnfulfillableCapacity"),

@@ -101,11 +101,7 @@ NETWORK = (
         "Detach some: the pair has one volume a node.",
         "volume",
     ),
-    Advice(
-        ("AttachmentLimitExceeded",),
-        "the type takes fewer network interfaces than planned",
-        _TYPES_DATA,
-    ),
+    Advice(("AttachmentLimitExceeded",), "the type takes fewer network interfaces than planned", _TYPES_DATA),
     Advice(
         ("InvalidNetworkInterface.InUse",),
         "the network interface is in use",
@@ -352,11 +348,7 @@ BY_THE_LOOK_OF_THE_CODE = (
         "a quota of the account is reached",
         "Ask for more in Service Quotas, or remove some of what AWS's words name.",
     ),
-    Advice(
-        ("Insufficient*Capacity",),
-        "AWS has no capacity for it now",
-        "Try another zone, or later.",
-    ),
+    Advice(("Insufficient*Capacity",), "AWS has no capacity for it now", "Try another zone, or later."),
     Advice(
         ("*.NotFound", "*.NotFoundException", "*.Unknown", "NoSuchEntity"),
         "what the request names is not there in this region and account",
@@ -367,11 +359,7 @@ BY_THE_LOOK_OF_THE_CODE = (
         "what the request names is not well formed",
         "Copy the whole id or name into the setting.",
     ),
-    Advice(
-        ("*.Duplicate", "*AlreadyExists", "*AlreadyExistsException"),
-        "the name is taken",
-        _TAKEN,
-    ),
+    Advice(("*.Duplicate", "*AlreadyExists", "*AlreadyExistsException"), "the name is taken", _TAKEN),
     Advice(
         ("DependencyViolation", "*.InUse"),
         "something else still uses it",

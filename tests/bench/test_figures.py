@@ -203,10 +203,7 @@ def test_rows_that_differ_in_more_than_layer_and_prompt_are_on_plots_of_their_ow
 
     short, long = Row("efa", 512, 4, output_tokens=16), Row("efa", 512, 4, output_tokens=128)
     assert titles(short, replace(short, layer="tcp"), replace(short, prompt_tokens=1024)) == ["4 at a time"]
-    assert titles(short, long) == [
-        "4 at a time, answers of 16 tokens",
-        "4 at a time, answers of 128 tokens",
-    ]
+    assert titles(short, long) == ["4 at a time, answers of 16 tokens", "4 at a time, answers of 128 tokens"]
     assert titles(short, replace(short, seed=1), replace(short, concurrency=1)) == [
         "1 at a time, seed 0",
         "4 at a time, seed 0",

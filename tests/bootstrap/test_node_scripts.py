@@ -378,8 +378,7 @@ def test_the_probe_makes_the_backend_and_names_what_it_goes_over(
 
 
 @pytest.mark.parametrize(
-    ("error", "words"),
-    [("", "No module named 'nixl'"), ("not finished", "not finished")],
+    ("error", "words"), [("", "No module named 'nixl'"), ("not finished", "not finished")]
 )
 def test_where_nixl_is_not_there_the_probe_tells_what_its_installation_said(
     error: str, words: str, make_node: Callable[..., Node]

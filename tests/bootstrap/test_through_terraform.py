@@ -43,10 +43,7 @@ def test_terraform_fills_in_the_tokens_and_leaves_the_scripts_alone(
         return make_bootstrap(
             region=region,
             scripts_bucket=bucket,
-            nodes=(
-                PeerNode("producer", "producer", producer),
-                PeerNode("consumer", "consumer", consumer),
-            ),
+            nodes=(PeerNode("producer", "producer", producer), PeerNode("consumer", "consumer", consumer)),
         )
 
     text = user_data(facts(**{name: f"${{local.{name}}}" for name in values}))

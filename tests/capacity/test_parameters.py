@@ -5,15 +5,7 @@ from typing import Any, cast
 import pytest
 
 from nixl_efa.aws_calls import NoResultError
-from nixl_efa.capacity.parameters import (
-    Change,
-    Changed,
-    Stored,
-    read,
-    read_many,
-    write,
-    write_together,
-)
+from nixl_efa.capacity.parameters import Change, Changed, Stored, read, read_many, write, write_together
 from tests.capacity.fake_aws import FakeAws, FakeSsm
 
 NAME = "/nixl-efa/dev/capacity-reservation-id"

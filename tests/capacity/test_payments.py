@@ -63,11 +63,7 @@ def extension(status: str = "payment-succeeded", fee: str = "1510.27", **changes
     ],
 )
 def test_what_is_paid_is_added_up_and_what_is_pending_is_apart(
-    block: dict[str, Any],
-    extensions: tuple[Extension, ...],
-    paid: str,
-    of_extensions: str,
-    pending: str,
+    block: dict[str, Any], extensions: tuple[Extension, ...], paid: str, of_extensions: str, pending: str
 ) -> None:
     found = payments(replace(BOUGHT, **block), extensions)
     assert (found.paid, found.extensions, found.pending) == (paid, of_extensions, pending)

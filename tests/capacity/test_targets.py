@@ -38,15 +38,9 @@ def entries(*shares: Mapping[str, object]) -> tuple[CapacityEntry, ...]:
         # The only entry takes all, also before it says so.
         ({"capacity": entries(FIRST)}, {"prod": ("p5.48xlarge", ["producer", "consumer"])}),
         # Two requests into one reservation are one purchase.
-        (
-            {**FIRST, "consumer": Group(volume_size=2000)},
-            {"prod": ("p5.48xlarge", ["producer", "consumer"])},
-        ),
+        ({**FIRST, "consumer": Group(volume_size=2000)}, {"prod": ("p5.48xlarge", ["producer", "consumer"])}),
         # What is launched into no reservation, needs none to be bought.
-        (
-            {**FIRST, "producer": Group(instance_type="g6e.12xlarge")},
-            {"prod": ("p5.48xlarge", ["consumer"])},
-        ),
+        ({**FIRST, "producer": Group(instance_type="g6e.12xlarge")}, {"prod": ("p5.48xlarge", ["consumer"])}),
         (
             {**FIRST, "producer": OWN_BLOCK},
             {"prod/producer": ("p5e.48xlarge", ["producer"]), "prod": ("p5.48xlarge", ["consumer"])},

@@ -22,14 +22,8 @@ from nixl_efa.capacity.offering import extension_from_api, from_api, from_json, 
 from nixl_efa.capacity.order import Order
 from nixl_efa.capacity.purchase import Outcome
 from nixl_efa.capacity.recover import recover
-from nixl_efa.capacity.reservation import (
-    PURCHASE_TAG,
-    SIZE_TAG,
-    Reservation,
-)
-from nixl_efa.capacity.reservation import (
-    from_api as reservation_from_api,
-)
+from nixl_efa.capacity.reservation import PURCHASE_TAG, SIZE_TAG, Reservation
+from nixl_efa.capacity.reservation import from_api as reservation_from_api
 from nixl_efa.capacity.search import Question, Request, checked, questions
 from nixl_efa.capacity.users import users
 from nixl_efa.failure import BadInput, Failure

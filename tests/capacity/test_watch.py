@@ -33,10 +33,7 @@ DEAR = Offering(
 )
 GOOD = replace(DEAR, id="cb-0123456789abcdef1", fee=Decimal(1200))
 SHORT = replace(GOOD, end=GOOD.end - timedelta(hours=5), fee=Decimal(900))
-SPLIT = replace(
-    GOOD,
-    segments=tuple(Segment(f"us-east-2{one}", 2, GOOD.start, GOOD.end) for one in "ab"),
-)
+SPLIT = replace(GOOD, segments=tuple(Segment(f"us-east-2{one}", 2, GOOD.start, GOOD.end) for one in "ab"))
 FOREIGN = replace(GOOD, currency="CNY")
 REQUEST = Request("p5.48xlarge", 2, (24,), CLOCK.now())
 LIMIT = Decimal(25)

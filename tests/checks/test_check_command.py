@@ -158,10 +158,7 @@ def test_a_node_that_ended_a_moment_ago_is_waited_for_and_a_block_at_its_end_is_
     assert ran.code == 0, ran
     for check in ("reservation room", "dry run"):
         found = by_check(ran)[check]
-        assert (found["level"], "`nixl-efa deploy prod`" in found["remedy"]) == (
-            "WARN",
-            True,
-        )
+        assert (found["level"], "`nixl-efa deploy prod`" in found["remedy"]) == ("WARN", True)
     # The slot is free again.
     aws.advance(timedelta(minutes=6))
     assert by_check(project.run("check", "prod", "--json"))["reservation room"]["level"] == "PASS"

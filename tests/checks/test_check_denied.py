@@ -54,10 +54,7 @@ def test_a_missing_permission_skips_its_check_and_is_named(
         LocationType="availability-zone", Filters=[{"Name": "instance-type", "Values": ["g7e.8xlarge"]}]
     )["InstanceTypeOfferings"][0]["Location"]
     reserved = ec2.create_capacity_reservation(
-        InstanceType="g7e.8xlarge",
-        InstancePlatform="Linux/UNIX",
-        AvailabilityZone=zone,
-        InstanceCount=2,
+        InstanceType="g7e.8xlarge", InstancePlatform="Linux/UNIX", AvailabilityZone=zone, InstanceCount=2
     )["CapacityReservation"]
     project.environment(
         "prod",

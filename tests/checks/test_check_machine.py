@@ -16,12 +16,7 @@ from nixl_efa.findings import Level
 from nixl_efa.settings import AssumeRole
 from nixl_efa.settings.backend import CloudBackend, LocalBackend, S3Backend
 from nixl_efa.state import LeastTerraform, least_terraform
-from tests.checks.in_order import (
-    BLOCK_FACTS,
-    BLOCK_LAUNCH,
-    MACHINE,
-    NOW,
-)
+from tests.checks.in_order import BLOCK_FACTS, BLOCK_LAUNCH, MACHINE, NOW
 from tests.checks.judging import FAIL, PASS, WARN, assert_says, finding
 from tests.synthesis import settings_of
 

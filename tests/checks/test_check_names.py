@@ -90,11 +90,7 @@ WHOLE = state(
             FAIL,
             "placement group nixl-efa-prod-pair, launch template nixl-efa-prod-producer, role nixl-efa-prod-us-east-2",
         ),
-        (
-            {"state": EMPTY, "iam_names": (ROLE,)},
-            FAIL,
-            "its state, in this working copy, does not have",
-        ),
+        ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "its state, in this working copy, does not have"),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "change project_prefix or the environment's name"),
         ({"state": EMPTY, "iam_names": (ROLE,)}, FAIL, "`nixl-efa mend prod`"),
         # A security group's name is unique in a VPC alone.

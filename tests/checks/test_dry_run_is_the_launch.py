@@ -80,7 +80,7 @@ CHANGES: Mapping[str, Mapping[str, object]] = {
             "model": "s3://models/x",
             "flags": ["--hf-overrides", '{"a": "$x"}'],
             "start_at_boot": True,
-        },
+        }
     },
     "models_bucket": {"models_bucket": "acme-models"},
     "mlflow_tracking_server_arn": {"mlflow_tracking_server_arn": ARN},

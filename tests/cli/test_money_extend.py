@@ -67,13 +67,7 @@ def test_an_extension_is_bought_and_its_payment_is_pending(
 
 @pytest.mark.parametrize(
     ("command", "state"),
-    [
-        *(
-            (command, state)
-            for command in ("show", "list", "check")
-            for state in ("pending", "paid", "failed")
-        ),
-    ],
+    [*((command, state) for command in ("show", "list", "check") for state in ("pending", "paid", "failed"))],
 )
 def test_the_state_of_an_extension_is_said_with_both_ends(
     cli: Cli, aws: LocalAws, block: dict[str, Any], command: str, state: str

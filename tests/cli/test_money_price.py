@@ -226,20 +226,7 @@ def test_at_aws_itself_a_purchase_is_not_given_up_within_five_minutes(
 
 
 NO_FEES = [
-    *(
-        "-5",
-        "-0.01",
-        "",
-        " ",
-        "free",
-        "NaN",
-        "nan",
-        "Infinity",
-        "-Infinity",
-        "1,888.42",
-        "1.888,42",
-        "12 USD",
-    ),
+    *("-5", "-0.01", "", " ", "free", "NaN", "nan", "Infinity", "-Infinity", "1,888.42", "1.888,42", "12 USD")
 ]
 NO_IDS = ("", "cr-0123456789abcdef0", "none")
 

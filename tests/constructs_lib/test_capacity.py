@@ -29,11 +29,7 @@ def target(reservation: str) -> dict[str, Any]:
             BLOCK,
             target("${local.reservation}"),
         ),
-        (
-            {"capacity_reservation_parameter": PARAMETER},
-            None,
-            target("${local.reservation}"),
-        ),
+        ({"capacity_reservation_parameter": PARAMETER}, None, target("${local.reservation}")),
         ({"spot": True}, {"market_type": "spot"}, None),
     ],
     ids=["on-demand", "id", "block", "block and id", "block and parameter", "parameter", "spot"],

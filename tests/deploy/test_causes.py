@@ -121,8 +121,7 @@ def change(document: Any, address: str) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("variables", "source"),
-    [({}, "default"), ({"NIXL_EFA_DEV_CONSUMERS": "1"}, "NIXL_EFA_DEV_CONSUMERS")],
+    ("variables", "source"), [({}, "default"), ({"NIXL_EFA_DEV_CONSUMERS": "1"}, "NIXL_EFA_DEV_CONSUMERS")]
 )
 def test_a_node_that_is_no_more_asked_for_is_told_with_the_setting(
     variables: dict[str, str], source: str

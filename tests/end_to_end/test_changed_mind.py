@@ -14,13 +14,7 @@ import pytest
 from local_aws.server import LocalAws
 from nixl_efa.image import image_parameter
 from nixl_efa.instance_types import find
-from tests.end_to_end.conftest import (
-    Project,
-    assert_nothing_left,
-    client,
-    put_parameter,
-    running,
-)
+from tests.end_to_end.conftest import Project, assert_nothing_left, client, put_parameter, running
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client

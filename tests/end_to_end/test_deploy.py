@@ -38,15 +38,7 @@ class Deployer:
         environ["PATH"] = f"{ROOT / 'node_modules' / '.bin'}{os.pathsep}{environ['PATH']}"
         environ["PYTHONPATH"] = str(ROOT)
         return subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "nixl_efa",
-                "deploy",
-                self.project.environment,
-                "--no-verify",
-                *options,
-            ],
+            [sys.executable, "-m", "nixl_efa", "deploy", self.project.environment, "--no-verify", *options],
             cwd=self.project.folder,
             env=environ,
             stdin=subprocess.DEVNULL,

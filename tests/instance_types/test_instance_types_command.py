@@ -88,10 +88,7 @@ def test_list_prints_a_table_whose_source_goes_to_stderr(capsys: pytest.CaptureF
             "Instance type 'p5' is not of the form FAMILY.SIZE, for example p5.48xlarge. "
             "Did you mean p5.4xlarge or p5.48xlarge?",
         ),
-        (
-            ["refresh", "--date", "yesterday"],
-            "--date 'yesterday' is no date such as 2026-11-23.",
-        ),
+        (["refresh", "--date", "yesterday"], "--date 'yesterday' is no date such as 2026-11-23."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
@@ -230,10 +227,7 @@ def test_refresh_keeps_what_no_region_names_with_the_source_that_it_had(
 
 
 def test_refresh_leaves_the_file_alone_when_ec2_names_no_type(
-    mocked_aws: None,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
+    mocked_aws: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(ALL_TYPES, lambda *_, **__: [])
     written = tmp_path / "types.json"

@@ -130,9 +130,7 @@ def block(ec2: EC2Client) -> Callable[..., CapacityReservationTypeDef]:
     def buy(count: int = 2, instance_type: str = "p5.48xlarge", **more: Any) -> CapacityReservationTypeDef:
         offering = soonest_offering(ec2, instance_type, count)
         answer = ec2.purchase_capacity_block(
-            CapacityBlockOfferingId=offering["CapacityBlockOfferingId"],
-            InstancePlatform="Linux/UNIX",
-            **more,
+            CapacityBlockOfferingId=offering["CapacityBlockOfferingId"], InstancePlatform="Linux/UNIX", **more
         )
         return answer["CapacityReservation"]
 

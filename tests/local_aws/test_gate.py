@@ -88,11 +88,7 @@ def test_the_last_slot_is_given_once_to_many_at_the_same_time(
 
     def outcome(_: int) -> str:
         try:
-            launch(
-                bought["AvailabilityZone"],
-                InstanceType="p5.48xlarge",
-                **into(bought),
-            )
+            launch(bought["AvailabilityZone"], InstanceType="p5.48xlarge", **into(bought))
         except ClientError as error:
             return error.response["Error"]["Code"]
         return "launched"

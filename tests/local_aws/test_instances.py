@@ -99,12 +99,7 @@ def test_an_instance_of_a_block_that_ended_is_not_managed_any_more(
     bought = block(count=1)
     aws.clock.set(bought["StartDate"])
     profile = {"Name": "node"}
-    launch(
-        bought["AvailabilityZone"],
-        InstanceType="p5.48xlarge",
-        IamInstanceProfile=profile,
-        **into(bought),
-    )
+    launch(bought["AvailabilityZone"], InstanceType="p5.48xlarge", IamInstanceProfile=profile, **into(bought))
     ssm = client("ssm")
     assert len(ssm.describe_instance_information()["InstanceInformationList"]) == 1
     aws.clock.set(bought["EndDate"])

@@ -127,11 +127,7 @@ def test_a_launch_with_a_placement_group_finds_no_place_in_a_reservation_made_wi
     # terraform-aws-eks 3730; eksctl 7949.
     ec2.create_placement_group(GroupName="pair", Strategy="cluster")
     with refused("InsufficientInstanceCapacity", "sufficient p5.48xlarge capacity"):
-        launch(
-            active["AvailabilityZone"],
-            Placement={"GroupName": "pair"},
-            **into(active),
-        )
+        launch(active["AvailabilityZone"], Placement={"GroupName": "pair"}, **into(active))
 
 
 def test_a_dry_run_checks_the_block_and_takes_nothing(

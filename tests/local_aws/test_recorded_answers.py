@@ -155,10 +155,7 @@ def test_the_same_question_has_new_ids_each_time_and_old_ones_can_be_bought_for_
 
 @pytest.mark.parametrize(
     ("stream", "most", "mark"),
-    [
-        ("stdout", 24_000, "---Output truncated---"),
-        ("stderr", 8_000, "---Error truncated----"),
-    ],
+    [("stdout", 24_000, "---Output truncated---"), ("stderr", 8_000, "---Error truncated----")],
 )
 def test_a_long_output_is_cut_with_the_agents_mark(
     aws: LocalAws, client: Callable[..., Any], launch: Any, block: Any, stream: str, most: int, mark: str

@@ -90,8 +90,7 @@ def test_an_on_demand_reservation_has_no_end_unless_it_is_given_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("payment", "state"),
-    [(timedelta(hours=12), "active"), (timedelta(hours=13), "payment-failed")],
+    ("payment", "state"), [(timedelta(hours=12), "active"), (timedelta(hours=13), "payment-failed")]
 )
 def test_a_payment_that_takes_more_than_twelve_hours_has_failed(payment: timedelta, state: str) -> None:
     slow = replace(BLOCK_OF_TWO, paid=BOUGHT + payment)

@@ -56,10 +56,7 @@ def test_a_launch_template_protects_too(ec2: EC2Client, launch: Launch, subnet: 
 
 @pytest.mark.parametrize(
     "taken_off",
-    [
-        {"DisableApiTermination": {"Value": False}},
-        {"Attribute": "disableApiTermination", "Value": "False"},
-    ],
+    [{"DisableApiTermination": {"Value": False}}, {"Attribute": "disableApiTermination", "Value": "False"}],
 )
 def test_protection_is_put_on_and_taken_off(
     ec2: EC2Client, launch: Launch, refused: Refused, taken_off: Any

@@ -120,10 +120,7 @@ class Node:
 
     def group_lets_nothing_out(self) -> None:
         [group] = self.ec2.describe_security_groups(
-            Filters=[
-                {"Name": "vpc-id", "Values": [self.vpc]},
-                {"Name": "group-name", "Values": ["default"]},
-            ]
+            Filters=[{"Name": "vpc-id", "Values": [self.vpc]}, {"Name": "group-name", "Values": ["default"]}]
         )["SecurityGroups"]
         self.ec2.revoke_security_group_egress(
             GroupId=group["GroupId"], IpPermissions=group["IpPermissionsEgress"]
@@ -174,10 +171,7 @@ CHANGES: dict[str, tuple[list[Step], bool]] = {
     "through NAT": ([Node.nat], True),
     "an ACL of no rule": ([acl()], False),
     "an ACL without answers": ([acl((1, True, "allow", ANY))], False),
-    "an ACL with answers": (
-        [acl((1, True, "allow", (443, 443)), (1, False, "allow", (1024, 65535)))],
-        True,
-    ),
+    "an ACL with answers": ([acl((1, True, "allow", (443, 443)), (1, False, "allow", (1024, 65535)))], True),
     "an ACL whose first rule denies": (
         [acl((2, True, "allow", ANY), (1, True, "deny", ANY), (1, False, "allow", ANY))],
         False,
@@ -194,10 +188,7 @@ CHANGES: dict[str, tuple[list[Step], bool]] = {
     "closed endpoints without private DNS": ([endpoints("10.2.0.0/16", PrivateDnsEnabled=False)], True),
     "endpoints without private DNS alone": ([Node.private, endpoints(PrivateDnsEnabled=False)], False),
     "endpoints for ssm alone": ([Node.private, endpoints(PolicyDocument=ONLY_SSM)], False),
-    "endpoints and name servers of one's own": (
-        [Node.private, endpoints(), name_servers("10.1.0.9")],
-        False,
-    ),
+    "endpoints and name servers of one's own": ([Node.private, endpoints(), name_servers("10.1.0.9")], False),
     "no name server": ([name_servers()], False),
     "a group that lets nothing out": ([Node.group_lets_nothing_out], False),
 }

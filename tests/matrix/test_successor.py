@@ -22,12 +22,7 @@ from tests.printed import blocks
 ROOT = Path(__file__).resolve().parents[2]
 ARCHITECTURE = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), "")
 # The command lines with the versions of Node.js that they start with; on arm64 cdktf's has no module for 22.
-STARTS = [
-    ("cdktf", 20),
-    *([("cdktf", 22)] if ARCHITECTURE == "x64" else []),
-    ("cdktn", 22),
-    ("cdktn", 24),
-]
+STARTS = [("cdktf", 20), *([("cdktf", 22)] if ARCHITECTURE == "x64" else []), ("cdktn", 22), ("cdktn", 24)]
 # The two lines of a stack in which the libraries differ.
 VERSION, SOURCE = {"cdktf": "0.21.0", "cdktn": "0.24.0"}, {"cdktf": "aws", "cdktn": "hashicorp/aws"}
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."

@@ -26,13 +26,7 @@ STACK = f"nixl-efa-{ENVIRONMENT}"
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 Backend = Literal["local", "s3"]
 # A command that deploys, from the project's folder.
-CDKTF = (
-    str(ROOT / "node_modules/.bin/cdktf"),
-    "deploy",
-    STACK,
-    "--auto-approve",
-    "--skip-provider-lock",
-)
+CDKTF = (str(ROOT / "node_modules/.bin/cdktf"), "deploy", STACK, "--auto-approve", "--skip-provider-lock")
 
 # A shell may have started this with SIGINT ignored, which children keep: it is set as at a terminal.
 START = (
@@ -294,9 +288,7 @@ def project(folder: Path, backend: Backend, environ: dict[str, str]) -> Iterator
         if backend == "s3":
             variables["NIXL_EFA_DEV_BACKEND"] = json.dumps({"type": "s3", "bucket": bucket})
         made = Project(
-            folder,
-            {**kept, **client_environ(started.endpoint, REGION), **variables},
-            started.endpoint,
+            folder, {**kept, **client_environ(started.endpoint, REGION), **variables}, started.endpoint
         )
         if backend == "s3":
             made.client("s3").create_bucket(

@@ -22,10 +22,7 @@ EMPTY = Surroundings(IDENTITY)
 
 def tagged(**members: Any) -> dict[str, Any]:
     """Something with the producer's tags."""
-    return {
-        "Tags": [{"Key": "Name", "Value": NAME}, {"Key": "nixl-efa:stack", "Value": IDENTITY}],
-        **members,
-    }
+    return {"Tags": [{"Key": "Name", "Value": NAME}, {"Key": "nixl-efa:stack", "Value": IDENTITY}], **members}
 
 
 def primary(id: str, **members: Any) -> dict[str, Any]:

@@ -174,11 +174,7 @@ def test_a_node_that_a_user_ended_in_a_living_block_is_not_blamed_on_the_block(
     [
         ("shutdown", "stopped", "its own operating system shut down (Client.InstanceInitiatedShutdown)"),
         ("spot", "terminated", "EC2 took the Spot Instance's capacity back (Server.SpotInstanceTermination)"),
-        (
-            "volume-key",
-            "terminated",
-            "the key of its encrypted volume can't be used (Client.InternalError)",
-        ),
+        ("volume-key", "terminated", "the key of its encrypted volume can't be used (Client.InternalError)"),
     ],
 )
 def test_what_ends_a_node_without_a_call_is_named(
@@ -242,12 +238,7 @@ def test_verify_asks_no_node_when_one_of_them_is_gone(project: Project, aws: Loc
             1,
             "is incomplete: its stack has no consumer_instance_id",
         ),
-        (
-            ["connect", "prod", "proxy"],
-            {},
-            2,
-            "node 'proxy' is none of prod: give producer, consumer.",
-        ),
+        (["connect", "prod", "proxy"], {}, 2, "node 'proxy' is none of prod: give producer, consumer."),
     ],
 )
 def test_bad_input_and_half_built_stacks_are_one_line(
@@ -271,10 +262,7 @@ def test_no_permission_to_look_at_instances_is_one_line(project: Project, aws: L
 
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
-    [
-        (["--no-transfer"], 0, "PASS simulated with LIBFABRIC"),
-        ([], 1, "there is no machine to measure on"),
-    ],
+    [(["--no-transfer"], 0, "PASS simulated with LIBFABRIC"), ([], 1, "there is no machine to measure on")],
 )
 def test_the_simulated_nodes_of_a_rehearsal_pass_but_are_not_measured(
     arguments: list[str], code: int, words: str, project: Project, aws: LocalAws, run: Run

@@ -141,12 +141,7 @@ def test_the_boot_report_tells_what_nixls_installation_took(p5_facts: NodeFacts,
         ({"disk_used": None}, {}, "root volume", SKIP),
         ({"nixl": Nixl("", "", "", "not found")}, {"nixl_version": ""}, "NIXL", SKIP),
         # A Neuron node has a stub of libcuda.so.1: a plugin that does not load is a fault there, too.
-        (
-            {"nixl": Nixl("", "LIBFABRIC", "", "libcuda.so.1")},
-            {"accelerator_kind": "neuron"},
-            "NIXL",
-            FAIL,
-        ),
+        ({"nixl": Nixl("", "LIBFABRIC", "", "libcuda.so.1")}, {"accelerator_kind": "neuron"}, "NIXL", FAIL),
         # g6e has no GPUDirect: what an earlier version wrote into its environment does not work.
         ({"nixl": Nixl("1.5.1", "LIBFABRIC", "efa", "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", FAIL),
         ({"nixl": Nixl("1.5.1", "UCX", "ucx", "")}, {"instance_type": "g6e.12xlarge"}, "NIXL", PASS),

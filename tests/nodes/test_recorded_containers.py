@@ -133,10 +133,7 @@ def test_what_a_container_may_lock_is_the_engines_limit_and_not_the_shells(
     facts = facts_of(node)
     assert facts.memlock == "unlimited"
     found = judged(facts, p5_plan)["containers"]
-    assert (found.level, found.message) == (
-        WARN,
-        f"containerd may lock {seen['container_kib']} KiB.",
-    )
+    assert (found.level, found.message) == (WARN, f"containerd may lock {seen['container_kib']} KiB.")
     assert "--ulimit memlock=-1" in found.remedy
     assert judged(facts, replace(p5_plan, efa_interfaces=0))["containers"].level is PASS
     # A container that has no EFA needs no such memory; one that has is named.
@@ -290,7 +287,4 @@ def test_a_warning_of_nvidia_smi_takes_no_gpu_away(node: StandIn, p5_plan: Plann
         f"echo '{line}'; exit {recorded['question']['exit']}",
     )
     found = judged(facts_of(node), p5_plan)["accelerators"]
-    assert (found.level, found.message) == (
-        WARN,
-        f"8 x NVIDIA H100 80GB HBM3, driver 580.65.06; {line}.",
-    )
+    assert (found.level, found.message) == (WARN, f"8 x NVIDIA H100 80GB HBM3, driver 580.65.06; {line}.")

@@ -144,10 +144,7 @@ def test_a_fabric_that_is_complete_and_unhealthy_is_warned_about(p5_plan: Planne
 
 @pytest.mark.parametrize(
     "line",
-    [
-        answer("nvidia/fabric-manager-of-another-version")["journal"],
-        answer("nvidia/fabric-manager-journal"),
-    ],
+    [answer("nvidia/fabric-manager-of-another-version")["journal"], answer("nvidia/fabric-manager-journal")],
 )
 def test_a_fabric_manager_of_another_version_is_named(line: str, p5_plan: Planned) -> None:
     """On an A100, which tells no state of its fabric: the journal is all there is."""

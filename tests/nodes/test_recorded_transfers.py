@@ -34,11 +34,7 @@ def p5en_plan(p5_plan: Planned) -> Planned:
 
 
 def measured(
-    plan: Planned,
-    attempt: Attempt,
-    printed: str,
-    code: int = 0,
-    counted: tuple[str, str] = (BEFORE, AFTER),
+    plan: Planned, attempt: Attempt, printed: str, code: int = 0, counted: tuple[str, str] = (BEFORE, AFTER)
 ) -> dict[str, Finding]:
     """The findings on a transfer of which the producer printed this; consumer and counters saw it."""
     sections = {"counters_before": Section(counted[0], 0), "counters_after": Section(counted[1], 0)}

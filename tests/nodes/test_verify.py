@@ -43,12 +43,7 @@ def verify(ec2: Any, ssm: Any, pair: PairOutputs, clock: FakeClock) -> Any:
     """Verify the pair of the tests, with changes."""
 
     def run(**changes: Any) -> look.PairReport:
-        options: dict[str, Any] = {
-            "launch": LAUNCH,
-            "measure": True,
-            "clock": clock,
-            "say": print,
-        }
+        options: dict[str, Any] = {"launch": LAUNCH, "measure": True, "clock": clock, "say": print}
         return look.verify(ec2, ssm, changes.pop("pair", pair), **(options | changes))
 
     return run
@@ -274,11 +269,7 @@ def test_without_nixl_of_ours_or_another_the_witnesses_are_all(p5_facts: NodeFac
 
 
 def result(
-    gbps: float,
-    tool: str = "nixl",
-    sent: int = GIB,
-    received: int = GIB,
-    by_ip: tuple[int, int] = (0, 0),
+    gbps: float, tool: str = "nixl", sent: int = GIB, received: int = GIB, by_ip: tuple[int, int] = (0, 0)
 ) -> Result:
     row = Row(64 << 20, gbps, 1500.0, GIB)
     cards = 1 if tool == "fi_pingpong" else 4

@@ -190,10 +190,7 @@ def write_members(account: Account, *nodes: PeerNode) -> None:
 
 
 def boot(
-    account: Account,
-    first_boot: Callable[[PeerNode], Bootstrap],
-    *names: str,
-    known: Iterable[PeerNode] = (),
+    account: Account, first_boot: Callable[[PeerNode], Bootstrap], *names: str, known: Iterable[PeerNode] = ()
 ) -> list[Node]:
     """Nodes after their first boot. The list of members has those that are known, too."""
     nodes: list[PeerNode] = []

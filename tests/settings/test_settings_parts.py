@@ -171,7 +171,7 @@ FAULTS: list[tuple[str, list[str]]] = [
         BLOCKS + "[[capacity]]\nproducers = 1\nconsumers = 1",
         [
             f"FAIL dev: entry 1 of capacity ({DEV}: capacity) names no reservation. Give it capacity_reservation_id, "
-            'or capacity_reservation_parameter = "/nixl-efa/dev/capacity-reservation-id".',
+            'or capacity_reservation_parameter = "/nixl-efa/dev/capacity-reservation-id".'
         ],
     ),
     (

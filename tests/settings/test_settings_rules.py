@@ -165,7 +165,7 @@ TOGETHER: list[tuple[str, list[str]]] = [
         [
             f'FAIL dev: placement_group = "on" ({DEV}: placement_group) does not go with instance_type = '
             f'"vt1.24xlarge" ({DEV}: instance_type), a type that can\'t be in a cluster placement group. Set '
-            'placement_group to "auto" or "off".',
+            'placement_group to "auto" or "off".'
         ],
     ),
     (

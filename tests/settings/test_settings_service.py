@@ -30,10 +30,7 @@ SAID: list[tuple[str, list[str]]] = [
             "or one in S3 (s3://bucket/folder), as text."
         ],
     ),
-    (
-        f"{QWEN}modle = 1",
-        [f"FAIL service.modle is not known ({DEV}: service.modle). Did you mean model?"],
-    ),
+    (f"{QWEN}modle = 1", [f"FAIL service.modle is not known ({DEV}: service.modle). Did you mean model?"]),
     (
         f'{QWEN}flags = ["--max-model-len", 32768]',
         [f"FAIL service.flags[1] = 32768 ({DEV}: service.flags) must be a flag or its value, as text."],

@@ -46,12 +46,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
             "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none."
         ],
     ),
-    (
-        P5 + RESERVED,
-        {"NIXL_EFA_DEV_USE_CAPACITY_BLOCK": "false"},
-        {},
-        [],
-    ),
+    (P5 + RESERVED, {"NIXL_EFA_DEV_USE_CAPACITY_BLOCK": "false"}, {}, []),
     (
         P5 + RESERVED + "use_capacity_block = true",
         {"NIXL_EFA_DEV_USE_CAPACITY_BLOCK": "false", "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID": "cr-76543210"},
@@ -189,11 +184,7 @@ ABOVE: list[tuple[str, dict[str, str], dict[str, object], list[str]]] = [
 
 @pytest.mark.parametrize(("file", "environ", "context", "expected"), ABOVE)
 def test_what_is_said_about_variables_and_context(
-    said: Said,
-    file: str,
-    environ: dict[str, str],
-    context: dict[str, object],
-    expected: list[str],
+    said: Said, file: str, environ: dict[str, str], context: dict[str, object], expected: list[str]
 ) -> None:
     assert said({"dev": file}, environ, context) == expected
 

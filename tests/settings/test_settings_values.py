@@ -124,11 +124,7 @@ REFUSED_VALUES: list[tuple[str, str, str]] = [
     ),
     ("owner", '"${x}"', f"text of up to 256 {TAG_CHARACTERS}."),
     ("tags", '"a=b"', "a table of tags, in a variable KEY=VALUE,KEY=VALUE or JSON."),
-    (
-        "backend",
-        "5",
-        '"local", or a table (JSON in a variable) with the type "local", "s3" or "cloud".',
-    ),
+    ("backend", "5", '"local", or a table (JSON in a variable) with the type "local", "s3" or "cloud".'),
     (
         "provider_version",
         '"latest"',

@@ -116,9 +116,7 @@ def test_what_a_parameter_holds_is_taken_without_white_space_and_refused_before_
     planned: Any = None
     for name in ("block", "secret", "blank", "none"):
         stack = synthesize(
-            "dev",
-            capacity_reservation_parameter=f"/team/{name}",
-            availability_zone_parameter="/team/zone",
+            "dev", capacity_reservation_parameter=f"/team/{name}", availability_zone_parameter="/team/zone"
         )
         terraform = place(tmp_path, stack, aws_environ, name)
         terraform("init", "-input=false")
