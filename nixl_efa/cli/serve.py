@@ -203,12 +203,13 @@ def drain(
     units. Nodes do the same by themselves before their Capacity Block ends, and when EC2 warns them. Exits with 1 if
     something could not be saved.
     """
+    from nixl_efa.clock import clock_of
     from nixl_efa.service import drain as draining
     from nixl_efa.service.run import Report
 
     def act(nodes: OnNodes, *_: object) -> Report:
         report = Report(environment, None)
-        report.found += draining.drain(nodes, limit, output.say)
+        report.found += draining.drain(nodes, limit, clock_of(os.environ), output.say)
         return report
 
     told = f"nodes that were asked go on. `nixl-efa serve drain {environment}` joins them and tells what they save"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Writes what drains this node, and arms it or drains now. Usage: drain-node PROGRAM CONFIG WATCH DRAIN NOW
 # PROGRAM: drain_node.py; CONFIG: drain.json; WATCH, DRAIN: the units' texts, all in base64. NOW: empty arms; else the text
-# of /run/nixl-efa/drain.json, in base64. Sections "armed": what failed; "ask": EC2's answer; "drained": drained.json.
+# of /run/nixl-efa/drain.json, in base64. Sections "armed" and "asked": what failed; "ask": EC2's answer.
 root=${NIXL_EFA_ROOT:-}
 program=$1 config=$2 watch=$3 drain=$4 now=$5
 put() { # PATH PERMISSIONS BASE64: whole or not there
@@ -37,10 +37,8 @@ if [ -z "$now" ]; then
   printf '@@ begin ask\n%s\n@@ end ask %s\n' "$output" $?
   exit 0
 fi
-# One that runs already reads it, too; then its end is waited for.
+# One that runs already reads it, too.
 put /run/nixl-efa/drain.json 0644 "$now"
-output=$(systemctl start nixl-efa-drain.service 2>&1)
-code=$?
-[ "$code" != 0 ] || output=$(cat "$root/run/nixl-efa/drained.json" 2>&1)
-printf '@@ begin drained\n%s\n@@ end drained %s\n' "$output" "$code"
+output=$(systemctl start --no-block nixl-efa-drain.service 2>&1)
+printf '@@ begin asked\n%s\n@@ end asked %s\n' "$output" $?
 exit 0

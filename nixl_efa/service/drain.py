@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.block_end import lead
-from nixl_efa.findings import Finding, failed, passed, warned
-from nixl_efa.nodes.parse import json_object
+from nixl_efa.clock import Clock
+from nixl_efa.findings import Finding, counted, failed, passed, warned
 from nixl_efa.nodes.run_command import Script
 from nixl_efa.nodes.sections import MISSING
 from nixl_efa.service import drain_node, units
@@ -31,12 +31,14 @@ from nixl_efa.times import moment
 if TYPE_CHECKING:
     from nixl_efa.nodes.outputs import Node
     from nixl_efa.nodes.verify import PairReport
-    from nixl_efa.service.on_nodes import OnNodes, Say, Sections
+    from nixl_efa.service.on_nodes import OnNodes, Say, Sections, Seen
 
 CHECK = "drain"
 # EC2's user guide recommends 5 seconds (spot-instance-termination-notices).
 EVERY_SECONDS = 5.0
-ASKED_SECONDS, COPY_SECONDS = 300, 24 * 3600
+ASKED_SECONDS = 300
+# How often a drain is looked at, how often that is told, how often in a row a node may not answer.
+LOOK_SECONDS, TELL_SECONDS, SILENT_LOOKS = 5.0, 10.0, 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,7 @@ def config(nodes: OnNodes, node: Node) -> dict[str, Any]:
 
 def arm(nodes: OnNodes) -> list[tuple[str, Finding]]:
     """Makes every node wait for its own end; a drain that runs is ended. What was found, by the nodes' names."""
-    found, problems = _run(nodes, None, ASKED_SECONDS)
+    found, problems = _run(nodes, None)
     return [*problems.items(), *((name, _armed(nodes, name, read)) for name, read in found.items())]
 
 
@@ -138,36 +140,68 @@ def _armed(nodes: OnNodes, name: str, read: Sections) -> Finding:
     return passed(CHECK, f"{told}; the node asks EC2 first whether the block was extended")
 
 
-def drain(nodes: OnNodes, limit: int, say: Say) -> list[tuple[str, Finding]]:
-    """Drains every node now. limit: seconds for what runs. What was found, by the nodes' names."""
+def drain(nodes: OnNodes, limit: int, clock: Clock, say: Say) -> list[tuple[str, Finding]]:
+    """Drains every node now. limit: seconds for what runs. What was found, by the nodes' names.
+
+    KeyboardInterrupt leaves the drains running.
+    """
     say(
         f"Draining {nodes.pair.every_node}: requests have {limit} s to end; then results and logs are copied ..."
     )
     asked = {"why": f"asked for by `nixl-efa serve drain {nodes.pair.environment}`", "limit": limit}
-    found, problems = _run(nodes, asked, limit + COPY_SECONDS)
-    at = f"{nodes.pair.scripts_bucket}/{drain_node.PREFIX}/{nodes.pair.environment}"
-    lost = {
-        name: failed(
-            CHECK,
-            f"it does not say what it has saved: {one.message}",
-            f"`aws s3 ls s3://{at}/{name}/` shows what it has copied, also by itself before; the rest of its "
-            "disk is lost with the instance. `nixl-efa serve drain` again if it comes back.",
-        )
-        for name, one in problems.items()
+    sections, problems = _run(nodes, asked)
+    ended: dict[str, tuple[Finding, ...]] = {
+        name: (_lost(nodes, name, one),) for name, one in problems.items()
     }
-    return [*lost.items(), *((name, one) for name, read in found.items() for one in _drained(name, read))]
+    for name, read in sections.items():
+        wrong = [step for step in map(read.get, ("armed", "asked")) if step is not None and step.code]
+        if wrong or "asked" not in read:
+            ended[name] = (not_ended(wrong[0].last_line if wrong else "it was not begun"),)
+    silent = dict.fromkeys(sections, 0)
+    told = clock.now()
+    while waiting := [name for name in sections if name not in ended]:
+        seen, problems = nodes.look(only=waiting)
+        silent = {name: silent[name] + 1 if name in problems else 0 for name in waiting}
+        ended |= {name: _end(name, one) for name, one in seen.items() if not one.drain.is_up}
+        ended |= {
+            name: (_lost(nodes, name, one),) for name, one in problems.items() if silent[name] > SILENT_LOOKS
+        }
+        if (clock.now() - told).total_seconds() >= TELL_SECONDS:
+            told = clock.now()
+            for name, one in seen.items():
+                if one.drain.is_up:
+                    say(f"  {name}: {_what_runs(nodes, one)}{one.drain.last_line}")
+        if len(ended) < len(nodes.pair.nodes):
+            clock.sleep(LOOK_SECONDS)
+    return [(node.name, one) for node in nodes.pair.nodes for one in ended[node.name]]
 
 
-def _drained(name: str, read: Sections) -> tuple[Finding, ...]:
-    armed, printed = read.get("armed", MISSING), read.get("drained", MISSING)
-    told = json_object(printed.text) if printed.code == 0 else None
-    if armed.code or told is None:
-        return (not_ended((armed if armed.code else printed).last_line),)
-    return saved(name, told)
+def _what_runs(nodes: OnNodes, one: Seen) -> str:
+    now = nodes.engine.activity("", one.engine.metrics, 0)
+    if now.running is None or not one.engine.is_up:
+        return ""
+    return f"{counted(now.running, 'request')} running, {now.waiting or 0} waiting. "
+
+
+def _lost(nodes: OnNodes, name: str, why: Finding) -> Finding:
+    at = f"{nodes.pair.scripts_bucket}/{drain_node.PREFIX}/{nodes.pair.environment}"
+    return failed(
+        CHECK,
+        f"it does not say what it has saved: {why.message}",
+        f"`aws s3 ls s3://{at}/{name}/` shows what it has copied, also by itself before; the rest of its "
+        "disk is lost with the instance. `nixl-efa serve drain` again if it comes back.",
+    )
+
+
+def _end(name: str, one: Seen) -> tuple[Finding, ...]:
+    """What a drain that does not run any more has told."""
+    if one.drained is None or "left" not in one.drained or one.drain.state == "failed":
+        return (not_ended(one.drain.last_line),)
+    return saved(name, one.drained)
 
 
 def not_ended(last: str) -> Finding:
-    """A drain that something else has ended. last: its last line."""
+    """A drain that was not done, or that something else has ended. last: its last line."""
     by_hand = f"journalctl -u {units.DRAIN_UNIT}"
     return failed(CHECK, f"it did not come to its end: {last}.", "Look at its log.", by_hand)
 
@@ -185,7 +219,7 @@ def saved(name: str, told: Mapping[str, Any]) -> tuple[Finding, ...]:
 
 
 def _run(
-    nodes: OnNodes, now: Mapping[str, Any] | None, seconds: int
+    nodes: OnNodes, now: Mapping[str, Any] | None
 ) -> tuple[Mapping[str, Sections], Mapping[str, Finding]]:
     """drain-node.sh on every node."""
     program, script = (
@@ -205,7 +239,7 @@ def _run(
         )
         for node in nodes.pair.nodes
     }
-    return nodes.run(scripts, seconds, CHECK)
+    return nodes.run(scripts, ASKED_SECONDS, CHECK)
 
 
 def _packed(text: str) -> str:

@@ -253,10 +253,14 @@ class OnNodes:
                 wrong[name] = failed("start at boot", message, f"systemctl {verb} {BOOT_UNIT}")
         return wrong
 
-    def look(self, seconds: float = 0) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:
-        """Every node's units. seconds: how long before their metrics these are read a first time; 0: not at all."""
+    def look(
+        self, seconds: float = 0, only: Iterable[str] | None = None
+    ) -> tuple[Mapping[str, Seen], Mapping[str, Finding]]:
+        """The units of every node, or of some. seconds: how long before their metrics these are read a first time; 0:
+        not at all."""
         given: dict[str, Mapping[str, Any]] = {}
-        for node in self.pair.nodes:
+        names = {node.name for node in self.pair.nodes} if only is None else set(only)
+        for node in (one for one in self.pair.nodes if one.name in names):
             units = [
                 {"name": ENGINE_UNIT, "url": f"{engine_url(node)}{self.engine.HEALTH}"},
                 *({"name": one, "url": ""} for one in (BOOT_UNIT, DRAIN_UNIT)),

@@ -196,7 +196,7 @@ class Pretended:
         }
         told |= self.drained.get(node, {})
         self.told_at_drain[node] = told
-        return f"{armed}0\n@@ begin drained\n{json.dumps(told)}\n@@ end drained 0\n"
+        return f"{armed}0\n@@ begin asked\n\n@@ end asked 0\n"
 
     def _start(self, node: str, script: Script) -> str:
         unit, text, service, *_ = script.arguments

@@ -21,7 +21,9 @@ from nixl_efa.service.drain import BlockEnd
 from nixl_efa.service.engines import ENGINES
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT
 from nixl_efa.service.on_nodes import OnNodes
+from nixl_efa.service.units import DRAIN_UNIT
 from tests.nodes.stand_in import FakeClock
+from tests.records import answer
 from tests.service.pretended import PAIR, Pretended
 
 END = datetime(2026, 12, 1, 11, 30, tzinfo=UTC)
@@ -136,7 +138,7 @@ def test_a_drain_ends_all_and_says_where_it_is() -> None:
     pair = Pretended()
     assert pair.start().ready
     told: list[str] = []
-    assert lines(drain.drain(on(pair), 60, told.append)) == [
+    assert lines(drain.drain(on(pair), 60, FakeClock(), told.append)) == [
         "PASS requests (producer): none is left",
         "PASS copy (producer): s3://b/producer/",
         "PASS requests (consumer): none is left",
@@ -148,12 +150,72 @@ def test_a_drain_ends_all_and_says_where_it_is() -> None:
     assert pair.start().ready
 
 
+def test_while_requests_end_a_drain_says_how_many_still_run() -> None:
+    """What real engines counted under load; the consumer's drain ends after the producer's."""
+    pair, told = Pretended(), list[str]()
+    assert pair.start().ready
+
+    def drains() -> None:
+        for name, line in (
+            ("producer", "Copying; no request is left"),
+            ("consumer", "Draining, for 60 s at most"),
+        ):
+            after = "\n".join(answer("vllm/metrics-0.32-load")[name]["after"])
+            pair.begin(name, ENGINE_UNIT, metrics=after)
+            pair.begin(name, DRAIN_UNIT, state="activating", end=line)
+
+    def ends(name: str) -> None:
+        del pair.units[name, DRAIN_UNIT]
+
+    looks = pair.asked.count("look")
+    pair.before["look", looks] = drains
+    pair.before["look", looks + 3] = lambda: ends("producer")
+    pair.before["look", looks + 5] = lambda: ends("consumer")
+    found = drain.drain(on(pair), 60, FakeClock(), told.append)
+    assert [where for where, _ in found] == ["producer", "producer", "consumer", "consumer"]
+    consumer = "  consumer: 3 requests running, 0 waiting. Draining, for 60 s at most"
+    assert told[1:] == [
+        "  producer: 0 requests running, 0 waiting. Copying; no request is left",
+        consumer,
+        consumer,
+    ]
+
+
+def test_a_node_that_ends_during_its_drain_is_waited_for_for_a_while() -> None:
+    pair = Pretended()
+
+    def drains() -> None:
+        for name in ("producer", "consumer"):
+            pair.begin(name, DRAIN_UNIT, state="activating")
+
+    def one_is_gone() -> None:
+        pair.silent.add("producer")
+        del pair.units["consumer", DRAIN_UNIT]
+
+    pair.before["look", 0], pair.before["look", 1] = drains, one_is_gone
+    found = drain.drain(on(pair), 60, FakeClock(), lambda _: None)
+    assert [one.partition(": ")[0] for one in lines(found)] == [
+        "FAIL drain (producer)",
+        "PASS requests (consumer)",
+        "PASS copy (consumer)",
+    ]
+    assert pair.asked.count("look") == drain.SILENT_LOOKS + 2
+
+
+def test_a_drain_that_did_not_begin_or_that_was_ended_is_told() -> None:
+    """What an earlier one has saved is not of this one."""
+    pair = Pretended()
+    pair.before["look", 0] = lambda: pair.begin("producer", DRAIN_UNIT, state="failed", end="Killed")
+    found = drain.drain(on(pair), 60, FakeClock(), lambda _: None)
+    assert lines(found)[0] == ("FAIL drain (producer): it did not come to its end: Killed. Look at its log.")
+
+
 def test_a_drain_with_a_node_that_is_gone_and_one_that_can_not_copy() -> None:
     pair = Pretended(silent={"producer"})
     pair.drained["consumer"] = {"left": "http://10.0.0.12:8200", "problems": ["s3://b/x: AccessDenied"]}
     nodes = on(pair)
     nodes = replace(nodes, pair=replace(nodes.pair, scripts_bucket="bucket"))
-    found = drain.drain(nodes, 60, lambda _: None)
+    found = drain.drain(nodes, 60, FakeClock(), lambda _: None)
     assert lines(found) == [
         "FAIL drain (producer): it does not say what it has saved: i-p: it is not registered. `aws s3 ls "
         "s3://bucket/nixl-efa-drain/trial/producer/` shows what it has copied, also by itself before; the rest of its "

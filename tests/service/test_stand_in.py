@@ -345,7 +345,7 @@ def test_a_node_that_spot_takes_back_drains_by_itself_and_then_the_rest_is_drain
     answered = account.invocation(request, consumer)
     assert "choices" in answered["StandardOutputContent"], answered
     assert engines(account, nodes)["producer"] != "0"
-    found = drain.drain(nodes, 60, lambda _: None)
+    found = drain.drain(nodes, 60, SystemClock(), lambda _: None)
     assert [(name, one.level, one.check) for name, one in found] == [
         (name, Level.PASS, check) for name in ("producer", "consumer") for check in ("requests", "copy")
     ]

@@ -13,6 +13,7 @@ from nixl_efa.service.engine import Activity
 from nixl_efa.service.model import BOOT_UNIT, ENGINE_UNIT, ROUTER_UNIT
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.units import DRAIN_UNIT
+from tests.nodes.stand_in import FakeClock
 from tests.records import answer, record
 from tests.service.pretended import PAIR, Pretended
 
@@ -214,7 +215,7 @@ def test_an_engine_that_has_ended_was_not_started_again(pair: Pretended) -> None
 def test_a_node_that_has_drained_says_so_until_the_next_start(pair: Pretended) -> None:
     nodes = OnNodes(PAIR, pair.ask, vllm)
     pair.drained["consumer"] = {"left": "http://10.0.0.12:8200", "problems": ["s3://b/x: AccessDenied"]}
-    drain.drain(nodes, 60, lambda _: None)
+    drain.drain(nodes, 60, FakeClock(), lambda _: None)
     again = "`nixl-efa serve start trial --model MODEL` starts a service again."
     assert told(pair, "producer") == [
         f"SKIP drain: drained at 2026-12-01 10:00 UTC: a test. {again}",
