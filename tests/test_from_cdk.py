@@ -1,6 +1,7 @@
 """docs/from-cdk.md: all of the AWS CDK design is in it, and what it says to write is there."""
 
 import re
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,55 @@ OUTPUTS = [
     "TrackingServerRoleArn",
     "VpcId",
 ]
+# Its programs, and those of v0.3.0 outside the folders of trials.
+SCRIPTS = [
+    "analyze_correlation.py",
+    "benchmark_common.py",
+    "check-environment.sh",
+    "check_gpudirect_rdma.sh",
+    "cleanup-gpu.sh",
+    "collect_fi_info.py",
+    "collect_fi_rdm_bw.py",
+    "collect_fi_rdm_pingpong.py",
+    "collect_ib_write_bw.py",
+    "collect_ib_write_lat.py",
+    "collect_iperf3.py",
+    "collect_nccl_test.py",
+    "collect_nvidia_smi.py",
+    "control_experiment.sh",
+    "create_benchmark_inputs.py",
+    "deploy-plugin.sh",
+    "deploy-v9.sh",
+    "disagg_proxy_server.py",
+    "generate_tasks.py",
+    "install-mlflow-deps.sh",
+    "install-nixl.sh",
+    "install-vllm.sh",
+    "manage-capacity-block.sh",
+    "measure_baseline_bandwidth.sh",
+    "mlflow_helper.py",
+    "monitor_experiment.sh",
+    "nccl-benchmark.sh",
+    "p1-analysis-bimodality-detection.py",
+    "p1-analysis-proxy-overhead.py",
+    "p1-analysis-tpot-separation.py",
+    "run_experiment.sh",
+    "run_inference_test.sh",
+    "run_low_level_tools.py",
+    "runner.sh",
+    "setup-nccl-tests.sh",
+    "ssm-deploy.sh",
+    "ssm-run.sh",
+    "ssm_helper.sh",
+    "task_runner.sh",
+    "test-mlflow.py",
+    "toy_proxy_server.py",
+    "unified_benchmark.py",
+    "verify-s3-deployment.sh",
+    "verify-setup.sh",
+    "verify_mlflow_connectivity.sh",
+    "verify_token_count.py",
+]
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -84,6 +134,11 @@ def test_every_output_has_a_row_and_what_it_became_is_an_output_of_the_stack() -
     became = [name for _, here in table for name in names(here)]
     assert len(became) >= 9
     assert set(became) <= stack["output"].keys()
+
+
+def test_every_script_has_a_row() -> None:
+    told = [name.partition(" ")[0].split("/")[-1] for cell, _ in rows("Scripts") for name in names(cell)]
+    assert [one for one in SCRIPTS if not any(fnmatch(one, pattern) for pattern in told)] == []
 
 
 @pytest.mark.parametrize("heading", ["Context keys", "Properties", "Commands", "Scripts"])
