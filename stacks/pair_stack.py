@@ -55,6 +55,8 @@ class PairStack(TerraformStack):
 
     def _outputs(self, launch: Launch) -> None:
         pair = self.pair
+        # A role is assumed with the profile, and the AWS CLI has no option for that.
+        profile = f" --profile {launch.profile}" if launch.profile and launch.assume_role is None else ""
         for node in launch.nodes:
             name = node.name.replace("-", "_")
             instance_id = pair.nodes[node.name].instance_id
@@ -68,7 +70,7 @@ class PairStack(TerraformStack):
             )
             self._output(
                 f"{name}_session_command",
-                f"aws ssm start-session --region {launch.region} --target {instance_id}",
+                f"aws ssm start-session --region {launch.region} --target {instance_id}{profile}",
                 f"Opens a shell on the {node.name}.",
             )
         self._output("nodes", self._nodes(launch), "Every node, the producers first.")

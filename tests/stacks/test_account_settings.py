@@ -1,6 +1,9 @@
 """The settings of accounts with rules of their own: as whom AWS is called, and the nodes' role."""
 
 import json
+from typing import Any
+
+import pytest
 
 from tests.synthesis import resources, synthesize
 
@@ -32,3 +35,19 @@ def test_with_a_profile_of_the_users_nothing_is_made_in_iam() -> None:
     stack = synthesize("dev", instance_profile="mine")
     assert {node["iam_instance_profile"] for node in resources(stack, "aws_instance").values()} == {"mine"}
     assert "aws_iam" not in json.dumps(stack)
+
+
+@pytest.mark.parametrize(
+    ("settings", "end"),
+    [
+        ({}, ""),
+        ({"profile": "team"}, " --profile team"),
+        ({"profile": "team", "assume_role": {"arn": ROLE}}, ""),
+    ],
+)
+def test_the_command_for_a_session_has_the_profile_of_the_settings(
+    settings: dict[str, Any], end: str
+) -> None:
+    stack = synthesize("dev", **settings)
+    told = stack["output"]["producer_session_command"]["value"]
+    assert told == f"aws ssm start-session --region us-east-2 --target ${{aws_instance.producer.id}}{end}"
