@@ -19,7 +19,7 @@ from nixl_efa.failure import Failure
 
 T = TypeVar("T")
 
-_STDERR = 2
+_STDOUT, _STDERR = 1, 2
 
 # Runs a program in a folder with an environment. Raises FileNotFoundError when there is no such program, and
 # KeyboardInterrupt after the program's end when Ctrl-C was pressed meanwhile.
@@ -75,7 +75,11 @@ def show_on_stderr(command: Sequence[str], folder: Path, environ: Mapping[str, s
 def _shown(
     command: Sequence[str], folder: Path, environ: Mapping[str, str], stdout: int | None
 ) -> tuple[int, str]:
-    return _while_it_runs(lambda: _copied(command, folder, environ, stdout))
+    seen_on = _STDOUT if stdout is None else stdout
+    # Terraform writes colors into files and pipes, too.
+    plain = [] if os.isatty(seen_on) else ["-no-color"]
+    told = [*command[:2], *plain, *command[2:]]
+    return _while_it_runs(lambda: _copied(told, folder, environ, stdout))
 
 
 def _copied(

@@ -165,7 +165,7 @@ def test_the_plan_that_was_shown_is_the_one_that_is_applied(deploying: Deploying
     lines = (deploying.project.folder / "terraform.log").read_text(encoding="utf-8").splitlines()
     (planned,) = [word for line in lines for word in line.split() if word.startswith("-out=")]
     (applied,) = [line for line in lines if line.startswith("apply")]
-    assert applied == f"apply -input=false {planned.removeprefix('-out=')}"
+    assert applied == f"apply -no-color -input=false {planned.removeprefix('-out=')}"
 
 
 def test_the_plan_is_told_in_words(deploying: Deploying) -> None:
