@@ -63,7 +63,7 @@ def read(text: str, name: str) -> tuple[Row, ...]:
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise BadInput(f"{name} is no TOML file: {error}.") from None
+        raise BadInput(f"{name} is not a TOML file: {error}.") from None
     wrong = [
         f"{name}: {key} is not known: {did_you_mean(key, ('rows',)) or 'a table has [[rows]].'}"
         for key in document

@@ -201,7 +201,9 @@ def _judged(one: Measurement, row: Row, document: Mapping[str, Any]) -> tuple[Re
     if why := results.fault(found, wire, len(one.nodes.pair.of_role(CONSUMER))):
         return None, failed("result", why, remedy)
     if why := results.doubt(found):
-        return found, warned("result", why, "Does somebody else ask the same? Then measure it alone.")
+        return found, warned(
+            "result", why, "Does somebody else send requests? Measure while nobody else does."
+        )
     return found, None
 
 

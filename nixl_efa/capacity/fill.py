@@ -64,7 +64,8 @@ def fill(
         if position < 0:
             total = sum(room.places for room in rooms if room.lives(now))
             raise Failure(
-                f"{counted(len(nodes), 'node')} need a place, and the living reservations have {total}: buy or save "
+                f"{counted(len(nodes), 'node')} need a place, and the reservations that have not ended have "
+                f"{total}: buy or save "
                 "one more, or take fewer nodes"
             )
         chosen[node] = position

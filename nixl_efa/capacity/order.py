@@ -141,7 +141,7 @@ class Entry:
 
     def recover_text(self) -> str:
         """What to do about an open entry, as a sentence."""
-        return f"`nixl-efa capacity recover{self.order.env_option}` settles it."
+        return f"`nixl-efa capacity recover{self.order.env_option}` finds out its outcome."
 
 
 def to_json(entry: Entry) -> dict[str, Any]:

@@ -279,7 +279,7 @@ def slot_of_bought(bought: Reservation, held: Holdings, now: datetime, *, replac
     later = current.end is not None and bought.end is not None and bought.end > current.end
     if free and later:
         return Slot.NEXT
-    known = "which EC2 does not show" if current.state == UNKNOWN else "which lives"
+    known = "which EC2 does not show" if current.state == UNKNOWN else "which has not ended"
     raise Failure(
         f"{held.source.environment} uses {current.id!r}, {known}: `--replace` puts {bought.id} in its place"
     )

@@ -157,7 +157,8 @@ def _agreed_slot(
     current = held.current
     if slot is Slot.NEXT and current is not None:
         buyer.talk.tell(
-            f"{held.source.environment} uses {current.id}, which lives: {reservation.id} is kept as its next one."
+            f"{held.source.environment} uses {current.id}, which has not ended: {reservation.id} is kept as "
+            "its next one."
         )
     elif current is not None and current.id != reservation.id:
         ask_for_nodes(len(nodes_running(buyer, current, names)), current, buyer.talk)

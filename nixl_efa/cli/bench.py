@@ -117,7 +117,7 @@ def bench(
             output.say(_line(about, finding))
         raise output.Failure(
             f"interrupted: {len(outcome.results)} of {len(rows)} rows have a result in {where}. The same command "
-            f"measures the others; `nixl-efa serve status {environment}` tells what runs.",
+            f"measures the others; `nixl-efa serve status {environment}` shows what runs.",
             exit_code=130,
         ) from None
     _tell(one, environment, rows, outcome, server, as_json=as_json)

@@ -148,7 +148,7 @@ def _key(at: Places, stack_name: str) -> str:
         made = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
         if made.returncode:
             said = " ".join((made.stderr + made.stdout).split())
-            what = "what is public of it can't be read" if is_there else "no key could be made"
+            what = "its public key can't be read" if is_there else "no key could be made"
             raise output.Failure(f"{at.key}: {what}: {said}. Move the file away and run this again.")
         if is_there:
             write_durably(at.public, made.stdout)
@@ -165,7 +165,7 @@ def _admit(at: At, public_key: str, login: str) -> list[Host]:
     for node, answer in answers.items():
         host = ssh.host(node.name, node.instance_id, answer.out)
         if answer.code or host is None:
-            faults.append(f"{node.name}: {answer.why or 'it told no host key'}")
+            faults.append(f"{node.name}: {answer.why or 'it gave no host key'}")
         else:
             hosts.append(host)
     if faults:

@@ -212,7 +212,10 @@ def drain(
         report.found += draining.drain(nodes, limit, clock_of(os.environ), output.say)
         return report
 
-    told = f"nodes that were asked go on. `nixl-efa serve drain {environment}` joins them and tells what they save"
+    told = (
+        f"nodes that were already asked continue. `nixl-efa serve drain {environment}` joins them and "
+        "tells what they save"
+    )
     report = _report(environment, profile, act, looks=True, interrupted=told)
     last = f"Drained: nothing of the service runs on {environment}."
     _tell(report, as_json, "" if report.is_stopped else last)
@@ -295,7 +298,7 @@ def _report(
     except KeyboardInterrupt:
         told = interrupted or (
             "commands that were already sent continue, and nothing is proven. "
-            f"`nixl-efa serve status {environment}` tells what runs"
+            f"`nixl-efa serve status {environment}` shows what runs"
         )
         raise output.Failure(f"interrupted: {told}.", exit_code=130) from None
 

@@ -95,11 +95,11 @@ def of_reservation(
     paid for."""
     start, end = reservation.start, reservation.end
     if not reservation.is_block or start is None or end is None or end <= start:
-        return Unknown(f"{reservation.id} is no Capacity Block whose time EC2 tells")
+        return Unknown(f"{reservation.id} is not a Capacity Block with a start and an end")
     if reservation.state == PAYMENT_FAILED:
         return Unknown(f"the payment for {reservation.id} failed: there is no block, and no fee", "none")
     if not reservation.size:
-        return Unknown(f"EC2 does not tell how many instances {reservation.id} has")
+        return Unknown(f"EC2 does not say how many instances {reservation.id} has")
     mine = [one for one in extensions if one.reservation_id == reservation.id]
     open_ = [Amount(one.fee, one.currency) for one in mine if one.status == PENDING]
     recorded = amount_in(reservation.fee)
@@ -145,10 +145,10 @@ def _not_told(reservation: Reservation, account: str) -> Unknown:
         return Unknown(f"its tag {FEE_TAG} is {text!r}, which is no amount")
     if reservation.owner not in ("", account):
         return Unknown(
-            f"{reservation.id} was bought by account {reservation.owner}, which alone knows its fee"
+            f"{reservation.id} was bought by account {reservation.owner}, and only that account knows its fee"
         )
     return Unknown(
-        f"{reservation.id} was not bought with this project, and EC2 tells no fee after the purchase: see its invoice"
+        f"{reservation.id} was not bought with this project, and EC2 shows no fee after the purchase: see its invoice"
     )
 
 

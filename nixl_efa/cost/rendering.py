@@ -56,7 +56,7 @@ def lines(comparisons: Sequence[Comparison], stack: str, region: str) -> Iterato
         yield _row("together", *(_in_column(whole(comparisons, market)) for market in MARKETS))
         if not all(one.is_covered for one in comparisons):
             yield from _wrapped(
-                "The column of the blocks is for less: one of them does not cover all the hours and nodes."
+                "The column of the blocks counts less: one block does not cover all the hours and nodes."
             )
     yield ""
     for note in NOTES:
@@ -169,7 +169,7 @@ def _block(one: Comparison) -> Iterator[str]:
     yield f"  Capacity Block {block.id} ({what})"
     yield f"  {counted(block.instances, 'instance')} in {block.zone}, {moment(block.start)} to {moment(block.end)}"
     if block.bought and block.state in DEAD_STATES:
-        yield from _wrapped("It is over: these figures are what it was. A launch needs another one.", "  ")
+        yield from _wrapped("It has ended: these are the figures it had. A launch needs another one.", "  ")
     usable = Decimal(int(block.usable.total_seconds())) / 3600
     yield f"  {'fee':30}{shown(block.price):>17}  whole time, used or not"
     if isinstance(block.price, Unknown):
@@ -196,7 +196,7 @@ def _block(one: Comparison) -> Iterator[str]:
         )
     if one.block_hours != one.hours:
         yield from _wrapped(
-            f"It covers {plain(one.block_hours)} of the {plain(one.hours)} hours: its column is for these alone.",
+            f"It covers {plain(one.block_hours)} of the {plain(one.hours)} hours: its column is for these only.",
             "  ",
         )
 

@@ -94,7 +94,7 @@ def spent(
         paid.setdefault(purchase, name)
     by_the_hour = [one for one in nodes if one.reservation_id not in blocks]
     if lost := [one.name for one in by_the_hour if one.market == "capacity-block"]:
-        why = Unknown(f"EC2 does not tell the block of {', '.join(lost)}")
+        why = Unknown(f"EC2 does not name the block of {', '.join(lost)}")
         found.append(Spent("a block", why, why, None, None))
     for market in ("on-demand", "spot"):
         mine = [one for one in by_the_hour if one.market == market]
@@ -157,7 +157,7 @@ def _of_market(
     hourly: list[tuple[str, Price | Sum | None]] = []
     for node in nodes:
         if node.state == "stopped":
-            why = f"{node.name} is stopped, and EC2 does not tell how long it ran before"
+            why = f"{node.name} is stopped, and EC2 does not say how long it ran before"
             paid.append((node.name, Unknown(why)))
         changes = history.get(node.instance_type, ())
         so_far: Price

@@ -86,14 +86,14 @@ def plan_steps(
             what = f"Keep {one.address} ({one.ids[0]}): it is there, and tainted since its creation was interrupted."
             steps.append(Step(what, ("untaint", one.address)))
         elif one.kind is Kind.UNKNOWN and one.known:
-            what = f"Forget {one.known}, which is gone: {one.ids[0]} runs instead."
+            what = f"Remove from the state: {one.known}, which is gone: {one.ids[0]} runs instead."
             steps.append(Step(what, ("state", "rm", one.address)))
     replaced = {one.address for one in differences if one.kind is Kind.UNKNOWN}
     for part in parts:
         held = known.resources.get(part.address)
         has = import_ids(part, there) if replaced and held and part.type in OF_NODES else []
         if held and len(has) == 1 and has[0] != held.id:
-            what = f"Forget {held.id} as {part.address}: it was made by a deployment without the nodes. They have {has[0]}."  # noqa: E501
+            what = f"Remove from the state: {held.id} as {part.address}: it was made by a deployment without the nodes. They have {has[0]}."  # noqa: E501
             forgotten = [part.address, *(one for one in made_for(part, parts) if one in known.resources)]
             steps.append(Step(what, ("state", "rm", *forgotten)))
             replaced.add(part.address)
@@ -118,7 +118,7 @@ def plan_steps(
             )
     unused = frozen.unused(parts, known, imported)
     for part in unused:
-        what = f"Forget {part.address}, which was chosen again without the nodes: no node uses it."
+        what = f"Remove from the state: {part.address}, which was chosen again without the nodes: no node uses it."
         steps.insert(first, Step(what, ("state", "rm", part.address)))
     lost = [*unused, *frozen.lost(parts, known, {*known.resources, *imported})]
     if lost:

@@ -37,9 +37,9 @@ def read(
         if permission := missing_permission(error):
             why = f"no permission to look: {permission}."
         elif error_code(error) == "UnsupportedOperation":
-            why = f"EC2 tells no topology in {region}."
+            why = f"EC2 gives no topology in {region}."
         else:
-            why = f"EC2 tells no topology: {explain(error)}"
+            why = f"EC2 gives no topology: {explain(error)}"
         return skipped(CHECK, why, command=_command(ids, region))
     return {one["InstanceId"]: tuple(one.get("NetworkNodes") or ()) for one in found}
 
@@ -48,9 +48,9 @@ def finding(told: Mapping[str, NetworkNodes], types: Iterable[str]) -> Finding:
     """Which nodes share a network node. told: the network nodes by the node's name; types: of these nodes."""
     near = {name: found for name, found in told.items() if found}
     if not near:
-        return skipped(CHECK, f"EC2 tells no topology of {', '.join(dict.fromkeys(types))}.")
+        return skipped(CHECK, f"EC2 gives no topology of {', '.join(dict.fromkeys(types))}.")
     untold = [name for name in told if name not in near]
-    more = f" EC2 tells none of {', '.join(untold)}." if untold else ""
+    more = f" EC2 gives none of {', '.join(untold)}." if untold else ""
     every = f"{len(near)} nodes" if untold else "both nodes" if len(near) == 2 else f"all {len(near)} nodes"
     if len(near) == 1:
         return passed(CHECK, f"told of {next(iter(near))} alone.{more}")
@@ -63,7 +63,7 @@ def finding(told: Mapping[str, NetworkNodes], types: Iterable[str]) -> Finding:
     if len(groups) == 1 or not together:
         return passed(CHECK, f"{every} {shared}.{more}")
     message = f"the lowest is shared by {'; by '.join(together)}."
-    message += f" Alone at theirs: {', '.join(alone)}." if alone else ""
+    message += f" Alone at their lowest one: {', '.join(alone)}." if alone else ""
     return passed(CHECK, f"{message} Together they {shared}.{more}")
 
 

@@ -247,7 +247,7 @@ def rate(result: Result, planned: Planned, others: Sequence[Result] = (), near: 
         return Finding(
             Level.PASS,
             check,
-            f"{result.attempt.title}: {latency}. {largest} at most: no rate can be told from that.",
+            f"{result.attempt.title}: {latency}. {largest} at most: this gives no rate.",
         )
     message = f"{result.attempt.title}: {best.gbps:.1f} Gbps at {_size(best.size_bytes)}"
     if planned.network_gbps:

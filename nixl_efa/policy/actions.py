@@ -98,12 +98,12 @@ ROWS: tuple[Row, ...] = (
         On.ANYTHING,
         "the check: vCPUs and addresses that the account may have",
     ),
-    _row("iam:GetRole", "check deploy destroy", On.ROLE, "names that are taken; Terraform's refresh"),
+    _row("iam:GetRole", "check deploy destroy", On.ROLE, "names that are in use; Terraform's refresh"),
     _row(
         "iam:GetInstanceProfile",
         "check deploy destroy",
         On.PROFILE,
-        "names that are taken; Terraform's refresh",
+        "names that are in use; Terraform's refresh",
     ),
     _row(
         "ec2:DescribeNetworkInterfaces DescribeAddressesAttribute DescribeLaunchTemplateVersions DescribeTags "

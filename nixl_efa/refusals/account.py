@@ -16,7 +16,7 @@ ACCOUNT = (
     Advice(
         ("AuthFailure.ServiceLinkedRoleCreationNotPermitted",),
         "the account lacks a service-linked role that this needs, and these credentials may not make it",
-        "Have somebody who may (iam:CreateServiceLinkedRole) make the one that AWS's words name, once for the account.",
+        "Have somebody who may (iam:CreateServiceLinkedRole) make the one that AWS's message names, once for the account.",
     ),
     Advice(
         ("AuthFailure*",),
@@ -104,7 +104,7 @@ ACCOUNT = (
     Advice(
         ("TagPolicyViolation",),
         "a tag policy of the organization does not accept the tags",
-        "Set tags as the policy wants them; AWS's words name the key.",
+        "Set tags as the policy wants them; AWS's message names the key.",
     ),
     Advice(
         THROTTLING,

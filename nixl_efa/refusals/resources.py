@@ -346,13 +346,13 @@ BY_THE_LOOK_OF_THE_CODE = (
     Advice(
         ("*LimitExceeded", "*LimitExceededException", "*CountExceeded", "LimitExceeded", "TooManyBuckets"),
         "a quota of the account is reached",
-        "Ask for more in Service Quotas, or remove some of what AWS's words name.",
+        "Ask for more in Service Quotas, or remove some of what AWS's message names.",
     ),
     Advice(("Insufficient*Capacity",), "AWS has no capacity for it now", "Try another zone, or later."),
     Advice(
         ("*.NotFound", "*.NotFoundException", "*.Unknown", "NoSuchEntity"),
         "what the request names is not there in this region and account",
-        "Compare what AWS's words name with the settings; after an interrupted deployment, `nixl-efa mend` shows what is gone.",
+        "Compare what AWS's message names with the settings; after an interrupted deployment, `nixl-efa mend` shows what is gone.",
     ),
     Advice(
         ("*.Malformed", "*.MalformedException"),

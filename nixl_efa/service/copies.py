@@ -70,7 +70,7 @@ def _end(environment: str, one: Copying) -> Finding:
         return passed("copy", one.line)
     return failed(
         "copy",
-        f"the model was not copied: {(one.line or 'the copy has ended without a word').rstrip('.')}.",
+        f"the model was not copied: {(one.line or 'the copy has ended without a message').rstrip('.')}.",
         f"`nixl-efa serve prepare {environment}` stages it whole; the same start continues with what is there.",
         "df -h",
     )

@@ -213,7 +213,7 @@ def saved(name: str, told: Mapping[str, Any]) -> tuple[Finding, ...]:
         if told["left"]
         else passed("requests", "none is left")
     )
-    again = f"Mend that, then `nixl-efa serve drain` again copies what is on {name}."
+    again = f"Fix that; then `nixl-efa serve drain` copies again what is on {name}."
     wrong = tuple(failed("copy", f"{one}.", again) for one in told["problems"])
     return (left, *wrong, *(() if wrong else (passed("copy", f"{told['saved']}/"),)))
 

@@ -130,7 +130,7 @@ def metadata(path: str) -> str:
 def endings(spot: str, events: str, at: datetime) -> list[tuple[datetime, str]]:
     """When EC2 says that the instance ends, and why: from spot/instance-action and events/maintenance/scheduled.
 
-    An event whose time has come is not told: whoever has started the service since knows of it.
+    An event whose time has come is not known: whoever has started the service since knows of it.
     """
     found = []
     try:

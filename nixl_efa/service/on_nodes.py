@@ -73,7 +73,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Copying:
-    """A copy of a model on a node. state: of copy_model.py ("copying", "done", "failed"), empty if it told nothing.
+    """A copy of a model on a node. state: of copy_model.py ("copying", "done", "failed"), empty if it printed nothing.
 
     line: how far it is, or why it failed. runs: its unit runs.
     """

@@ -83,7 +83,7 @@ def alone() -> Iterator[int]:
                 break
             except BlockingIOError:
                 if time.monotonic() >= end:
-                    raise TimeoutError(f"another installation into {sys.prefix} is still at work") from None
+                    raise TimeoutError(f"another installation into {sys.prefix} is still running") from None
                 time.sleep(2)
         yield lock
     finally:
@@ -120,7 +120,7 @@ def wait_for(unit: str) -> str:
         if not any(re.fullmatch(r"ActiveState=(activating|active)|Job=[1-9]\d*", one) for one in shown):
             return ""
         time.sleep(2)
-    return f"{unit} is still at work since the node's boot: journalctl -u {unit}"
+    return f"{unit} is still running since the node's boot: journalctl -u {unit}"
 
 
 def place() -> str:
@@ -245,7 +245,7 @@ def of_hub(name: str) -> dict[str, Any]:
     )
     told, error = run(sys.executable, "-c", script, name, seconds=COPY_SECONDS)
     if error:
-        raise OSError(f"the hub does not tell of {name}: {error}")
+        raise OSError(f"the hub does not answer about {name}: {error}")
     path, files = json.loads(told.splitlines()[-1])
     with open(path, "rb") as file:
         text = file.read()

@@ -148,7 +148,7 @@ _STEPS = {
     "prefill": "the producer computes no KV cache for another",
     "decode": "the consumer does not answer with the producer's KV cache",
     "router": "the router does not answer",
-    "metrics": "the engine tells no metrics",
+    "metrics": "the engine gives no metrics",
 }
 
 
@@ -225,7 +225,7 @@ def _bytes(environment: str, who: str, one: Mapping[str, Any], way: Way, engine:
         if name.startswith(IP_COUNTER)
     )
     if not counted:
-        remedy = "This engine's version tells no bytes: take the one that was tried."
+        remedy = "This engine's version counts no bytes: use the one that was tried."
         return failed("wire", f"{who}: the engine counts no byte that NIXL moved.", remedy)
     seen, where = (by_efa, "EFA's counters") if way.wire == EFA else (by_ip, "the interface's counters")
     ratio = seen / counted

@@ -267,7 +267,7 @@ def _wait(
         if (now - begun).total_seconds() > START_SECONDS:
             for name in waiting:
                 last = seen[name].engine.end.splitlines()[-1:] if name in seen else [problems[name].message]
-                why = f"the engine does not answer after {START_SECONDS / 3600:.0f} h; its last word: {''.join(last)}"
+                why = f"the engine does not answer after {START_SECONDS / 3600:.0f} h; last log line: {''.join(last)}"
                 report.add(name, failed("start", why, f"`nixl-efa serve logs {report.environment}`"))
             return {}
         if (now - told).total_seconds() >= TELL_SECONDS:
@@ -357,7 +357,9 @@ def _prove_router(nodes: OnNodes, vocabulary: int, report: Report, clock: Clock)
 def _changed(nodes: OnNodes, service: Service, way: Way, before: Seen, now: Seen) -> tuple[Finding, ...]:
     """What has happened on a node during the proof, so that it proves nothing: another start, or somebody else's."""
     environment = nodes.pair.environment
-    again = f"Is somebody else at work on {environment}? Then do it again: `{service.command(environment)}`."
+    again = (
+        f"Is somebody else working on {environment}? Then run this again: `{service.command(environment)}`."
+    )
     if service_of(dict(now.service or {})) != service:
         return (failed("proof", "somebody has started another service meanwhile.", again),)
     if now.engine.invocation != before.engine.invocation or not now.engine.is_healthy:

@@ -59,7 +59,7 @@ def status(nodes: OnNodes, by_aws: PairReport) -> Status:
             report.metrics[node.name] = f"{engine_url(node)}/metrics"
     if report.service is None and any(one.engine.is_up for one in seen.values()):
         again = f"`nixl-efa serve start {report.environment} --model MODEL` starts it again."
-        report.add("", warned("proof", "no node names its service: a start has ended half-way.", again))
+        report.add("", warned("proof", "no node names its service: a start was interrupted.", again))
     kinds = {
         name: found.transfer
         for name, one in seen.items()
@@ -93,7 +93,7 @@ def _drain_findings(environment: str, name: str, one: Seen) -> tuple[Finding, ..
     if one.drain.is_up:
         message = (
             f"since {since}: {told['why']}. Results and logs go to {told['saved']}/. "
-            f"Its last word: {one.drain.last_line}."
+            f"Its last log line: {one.drain.last_line}."
         )
         return (warned(drain.CHECK, message, f"`nixl-efa serve drain {environment}` waits for its end."),)
     if one.engine.is_up:

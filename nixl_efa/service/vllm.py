@@ -33,8 +33,9 @@ REFUSED: Mapping[str, str] = {
     "--port": _OURS,
     "--host": _OURS,
     "--model": "the model is named by --model before the two dashes, or by service.model in the settings.",
-    "--api-key": "it would stand in Run Command's history; who reaches the ports is the security group's.",
-    "--hf-token": "it would stand in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
+    "--api-key": "it would be visible in Run Command's history; the security group decides who reaches the ports.",
+    "--hf-token": "it would be visible in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env "
+    "on each node.",
     "--uds": "the nodes reach each other by TCP.",
     "--ssl-keyfile": _HTTP,
     "--ssl-certfile": _HTTP,

@@ -199,7 +199,7 @@ def _size(url: str) -> int:
     try:
         return _patiently(look)
     except (OSError, ValueError, TypeError, http.client.HTTPException) as error:
-        raise Failure(f"the size of {url} is not told: {error}. {_AGAIN}") from error
+        raise Failure(f"the size of {url} is not known: {error}. {_AGAIN}") from error
 
 
 def _patiently(ask: Callable[[], T]) -> T:

@@ -276,7 +276,7 @@ def _ended(found: GetCommandInvocationResultTypeDef, codes: Sequence[int]) -> En
     if found["Status"] == "TimedOut" and details.replace(" ", "") == "ExecutionTimedOut":
         return Ended(TIMED_OUT, "it was ended after --timeout")
     if found["Status"] in ("Success", "Failed"):
-        why = error_text(found.get("StandardErrorContent", "")) or "it told nothing"
+        why = error_text(found.get("StandardErrorContent", "")) or "it printed nothing"
         return Ended(NOT_ASKED, f"its python3 could not run the command ({details}): {why}".rstrip("."))
     return Ended(NOT_ASKED, f"Run Command could not be delivered ({details}): {NOT_REGISTERED}".rstrip("."))
 

@@ -79,7 +79,7 @@ def test_how_long_rows_take_at_least() -> None:
     [
         ("rows = 1", "t.toml has no [[rows]]: docs/bench.md shows a table."),
         ("", "t.toml has no [[rows]]: docs/bench.md shows a table."),
-        ("[[rows]", "t.toml is no TOML file: "),
+        ("[[rows]", "t.toml is not a TOML file: "),
         (TABLE + "[row]\n", "t.toml: row is not known: Did you mean rows?"),
         (
             TABLE.replace("prompt_tokens", "promt_tokens"),

@@ -79,4 +79,4 @@ def test_what_is_placed_stays_and_the_rest_goes_where_time_ends_first(
 def test_too_little_room_is_told_with_both_numbers() -> None:
     with pytest.raises(Failure) as stopped:
         fill({"producer": 1, "consumer": 3}, [room(2, 1), room(1, 9), GONE], [], NOW)
-    assert "4 nodes need a place, and the living reservations have 3" in stopped.value.message
+    assert "4 nodes need a place, and the reservations that have not ended have 3" in stopped.value.message

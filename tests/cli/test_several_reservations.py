@@ -80,7 +80,10 @@ def test_nodes_are_filled_into_the_blocks_by_their_ends_and_move_when_their_own_
     unfilled = cli("check", "prod")
     assert (unfilled.code, "`nixl-efa capacity fill prod`" in unfilled.err) == (2, True)
     empty = cli("capacity", "fill", "prod")
-    assert (empty.code, "3 nodes need a place, and the living reservations have 0" in empty.err) == (1, True)
+    assert (
+        empty.code,
+        "3 nodes need a place, and the reservations that have not ended have 0" in empty.err,
+    ) == (1, True)
     early, _ = bought(cli)
     filled = cli("capacity", "fill", "prod", "--json")
     assert filled.code == 0, filled.err

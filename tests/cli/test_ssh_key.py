@@ -29,7 +29,7 @@ def test_a_file_that_is_no_key_stays_and_is_said(tmp_path: Path) -> None:
     at = ssh.places(tmp_path, "nixl-efa-dev")
     at.key.write_text("mine", encoding="utf-8")
     at.key.chmod(0o600)
-    with pytest.raises(Failure, match="what is public of it can't be read") as error:
+    with pytest.raises(Failure, match="its public key can't be read") as error:
         reach._key(at, "nixl-efa-dev")
     assert error.value.message.endswith("Move the file away and run this again.")
     assert at.key.read_text(encoding="utf-8") == "mine"

@@ -165,7 +165,7 @@ def test_a_block_that_is_too_small_breaks_even_nowhere_and_is_said_to_be_so() ->
 
 def test_a_block_that_has_ended_is_said_to_be_over() -> None:
     over = compare(LAUNCH, RATES, replace(BOUGHT, state="expired"), Decimal(20))
-    words = "  It is over: these figures are what it was. A launch needs another one."
+    words = "  It has ended: these are the figures it had. A launch needs another one."
     assert words in lines([over], "nixl-efa-dev", "us-east-2")
     assert words not in lines([compare(LAUNCH, RATES, BOUGHT, Decimal(20))], "nixl-efa-dev", "us-east-2")
 

@@ -318,8 +318,8 @@ def test_blocks_of_different_ends_are_compared_each_for_its_own_time(cli: Cli, a
     assert (first["hours"], second["hours"]) == ("26.316667", "50.316667")
     assert (first["block"]["idle_instance_hours"], first["block"]["covered_hours"]) == ("0.5", "26.316667")
     longer = cli("cost", "dev", "--hours", "50")
-    assert "It covers 26.3 of the 50 hours: its column is for these alone." in longer.out
-    assert "The column of the blocks is for less" in longer.out
+    assert "It covers 26.3 of the 50 hours: its column is for these only." in longer.out
+    assert "The column of the blocks counts less" in longer.out
 
 
 def test_the_policy_of_cost_is_enough_and_all_of_it_is_needed(cli: Cli, aws: LocalAws, cost: Cost) -> None:

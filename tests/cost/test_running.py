@@ -95,7 +95,7 @@ def test_what_a_stopped_node_ran_by_the_hour_is_not_known_and_not_nothing() -> N
     # A further hour is of the other one alone.
     assert (shown(found.so_far), shown(found.each_hour)) == ("495.00 USD + unknown", "55.00 USD")
     assert (
-        "On-Demand instances: unknown: consumer is stopped, and EC2 does not tell how long it ran before."
+        "On-Demand instances: unknown: consumer is stopped, and EC2 does not say how long it ran before."
         in " ".join(" ".join(running([by_hour, stopped], [found])).split())
     )
 
@@ -127,7 +127,7 @@ def test_the_names_of_many_nodes_are_no_wider_than_the_screen() -> None:
 
 def test_a_node_whose_block_ec2_does_not_tell_is_not_left_out() -> None:
     found = told(replace(PRODUCER, reservation_id=""))
-    assert "EC2 does not tell the block of producer" in str(found["a block"].so_far)
+    assert "EC2 does not name the block of producer" in str(found["a block"].so_far)
     assert together(found.values())[0].unknown == ("a block",)
 
 

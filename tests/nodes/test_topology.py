@@ -64,16 +64,17 @@ def test_how_near_instances_are_follows_from_what_they_share_from_the_top(
                 "consumer-3": BESIDE,
             },
             PASS,
-            "the lowest is shared by producer, consumer; by consumer-2, consumer-3. Alone at theirs: producer-2. "
+            "the lowest is shared by producer, consumer; by consumer-2, consumer-3. Alone at their lowest "
+            "one: producer-2. "
             "Together they share only the top one of 3 network nodes.",
         ),
         (
             {"producer": NEAR, "consumer": NEAR, "consumer-2": ()},
             PASS,
-            "2 nodes share the lowest network node. EC2 tells none of consumer-2.",
+            "2 nodes share the lowest network node. EC2 gives none of consumer-2.",
         ),
-        ({"producer": NEAR, "consumer": ()}, PASS, "told of producer alone. EC2 tells none of consumer."),
-        ({"producer": (), "consumer": ()}, SKIP, "EC2 tells no topology of g5.12xlarge."),
+        ({"producer": NEAR, "consumer": ()}, PASS, "told of producer alone. EC2 gives none of consumer."),
+        ({"producer": (), "consumer": ()}, SKIP, "EC2 gives no topology of g5.12xlarge."),
     ],
 )
 def test_the_nodes_that_share_the_lowest_network_node_are_named(
@@ -104,18 +105,18 @@ class NoTopology(FakeEc2):
     ("answer", "message"),
     [
         (refused("UnauthorizedOperation"), "no permission to look: ec2:DescribeInstanceTopology."),
-        (refused("UnsupportedOperation"), "EC2 tells no topology in us-east-1."),
+        (refused("UnsupportedOperation"), "EC2 gives no topology in us-east-1."),
         (
             refused("InvalidInstanceID.NotFound", "It is gone"),
-            "EC2 tells no topology: DescribeInstanceTopology was",
+            "EC2 gives no topology: DescribeInstanceTopology was",
         ),
-        (ReadTimeoutError(endpoint_url="https://ec2"), "EC2 tells no topology: Read timeout on endpoint URL"),
-        ({"Instances": []}, "EC2 tells no topology of p5.48xlarge."),
+        (ReadTimeoutError(endpoint_url="https://ec2"), "EC2 gives no topology: Read timeout on endpoint URL"),
+        ({"Instances": []}, "EC2 gives no topology of p5.48xlarge."),
         (
             {"Instances": [{"InstanceId": PRODUCER_ID, "NetworkNodes": None}]},
-            "EC2 tells no topology of p5.48xlarge.",
+            "EC2 gives no topology of p5.48xlarge.",
         ),
-        ({}, "EC2 tells no topology: AWS's answer has no Instances"),
+        ({}, "EC2 gives no topology: AWS's answer has no Instances"),
     ],
 )
 def test_status_goes_on_whatever_ec2_answers(

@@ -221,6 +221,6 @@ def test_a_drain_with_a_node_that_is_gone_and_one_that_can_not_copy() -> None:
         "s3://bucket/nixl-efa-drain/trial/producer/` shows what it has copied, also by itself before; the rest of its "
         "disk is lost with the instance. `nixl-efa serve drain` again if it comes back.",
         "WARN requests (consumer): still ran after the limit and were ended, at http://10.0.0.12:8200.",
-        "FAIL copy (consumer): s3://b/x: AccessDenied. Mend that, then `nixl-efa serve drain` again copies what is on "
+        "FAIL copy (consumer): s3://b/x: AccessDenied. Fix that; then `nixl-efa serve drain` copies again what is on "
         "consumer.",
     ]

@@ -263,7 +263,7 @@ def test_what_a_boot_has_begun_is_waited_for(tmp_path: Path, monkeypatch: pytest
     assert prepare.wait_for("nixl-efa-service.service") == ""
     assert (tmp_path / "asked").read_text(encoding="utf-8").count("x") == 4
     monkeypatch.setattr(prepare, "INSTALL_SECONDS", 0)
-    assert "nixl-efa-service.service is still at work" in prepare.wait_for("nixl-efa-service.service")
+    assert "nixl-efa-service.service is still running" in prepare.wait_for("nixl-efa-service.service")
 
 
 def test_a_package_that_was_cut_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,7 +193,7 @@ def test_engines_of_a_service_that_no_node_names_are_not_ready_and_status_says_w
     status = pair.status()
     assert not status.ready
     assert [one.message for _, one in status.found if one.level is not Level.PASS] == [
-        "no node names its service: a start has ended half-way."
+        "no node names its service: a start was interrupted."
     ]
     before = {name: pair.units[name, ENGINE_UNIT]["invocation"] for name in ("producer", "consumer")}
     assert pair.start().ready

@@ -327,11 +327,12 @@ def test_ctrl_c_says_that_nothing_is_proven(service: Any, run: Run, monkeypatch:
     monkeypatch.setattr("nixl_efa.nodes.run_command._look", interrupt)
     code, out, err = run("serve", "start", "prod", "--model", "/models/x")
     assert (code, out) == (130, "")
-    assert "nothing is proven. `nixl-efa serve status prod` tells what runs." in err.splitlines()[-1]
+    assert "nothing is proven. `nixl-efa serve status prod` shows what runs." in err.splitlines()[-1]
     code, out, err = run("serve", "drain", "prod")
     assert (code, out) == (130, "")
     assert (
-        "nodes that were asked go on. `nixl-efa serve drain prod` joins them and tells what they save." in err
+        "nodes that were already asked continue. `nixl-efa serve drain prod` joins them and tells what they save."
+        in err
     )
 
 

@@ -167,7 +167,8 @@ def test_a_node_that_drains_says_why_since_when_and_where_to(pair: Pretended) ->
     pair.told_at_drain["producer"] = {"at": "20261201T100000Z", "why": why, "saved": place}
     pair.begin("producer", DRAIN_UNIT, state="activating", end="Copying; no request is left")
     assert told(pair, "producer")[-1] == (
-        f"WARN drain: since 2026-12-01 10:00 UTC: {why}. Results and logs go to {place}/. Its last word: Copying; no "
+        f"WARN drain: since 2026-12-01 10:00 UTC: {why}. Results and logs go to {place}/. Its last log line: "
+        "Copying; no "
         "request is left. `nixl-efa serve drain trial` waits for its end."
     )
     assert not pair.status().ready

@@ -150,7 +150,7 @@ def _row(lane: Lane, scale: Scale) -> str:
 
 def _blocks(calendar: Calendar, when: When) -> str:
     if not calendar.owned:
-        return "<p>There are none that live.</p>\n"
+        return "<p>There are none that have not ended.</p>\n"
     heads = [
         ("Reservation", ""),
         ("Used by", ""),

@@ -149,7 +149,7 @@ def _usage(launch: Launch, seen: TypeInEc2) -> Finding:
         return warned(
             check,
             f"EC2 does not say how {launch.instance_type} is sold, so {wanted} may not work.",
-            "The dry run below tells.",
+            "The dry run below shows it.",
             command(launch),
         )
     if wanted not in seen.usage_classes:

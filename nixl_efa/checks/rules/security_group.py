@@ -86,7 +86,7 @@ def _itself(launch: Launch, group: SecurityGroup, by_hand: str) -> Finding:
         )
     return warned(
         _CHECK,
-        f"{message} The nodes can can reach each other only as its other rules allow.",
+        f"{message} The nodes can reach each other only as its other rules allow.",
         f"Run: {mend}",
         by_hand,
     )

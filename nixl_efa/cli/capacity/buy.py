@@ -230,7 +230,7 @@ def recover(
     if not done.entries and not done.problems:
         say(f"no purchase is open in account {buyer.account.id}")
     for entry in buyer.journal.open_in_other_accounts():
-        say(f"WARN: account {entry.place.account}: {entry.state_text()} Its credentials can settle it.")
+        say(f"WARN: account {entry.place.account}: {entry.state_text()} Use credentials of that account.")
     if done.problems:
         raise Failure("; ".join(done.problems))
 
