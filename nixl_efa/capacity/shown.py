@@ -16,6 +16,11 @@ from nixl_efa.files import write_durably
 KEPT_DAYS = 7
 
 
+def path_in(state: Path) -> Path:
+    """The file in the state directory."""
+    return state / "searches.json"
+
+
 def remember(path: Path, found: Iterable[Offering], request: Request, now: datetime) -> None:
     """Adds the offerings, with their question, to the file and drops those that are old. OSError when it can't be
     written."""
@@ -46,6 +51,13 @@ def recall(path: Path, offering_id: str) -> Question | None:
     except (KeyError, TypeError, ValueError):
         return None
     return Question(offering_id, shown.region, request, shown)
+
+
+def latest(path: Path) -> list[Offering]:
+    """The offerings that the last search on this machine has shown, as AWS ordered them."""
+    kept = _read(path).values()
+    last = max((str(one["at"]) for one in kept), default="")
+    return [offerings.from_json(one["offering"]) for one in kept if one["at"] == last]
 
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:

@@ -6,11 +6,15 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from local_aws.control import Control
 from nixl_efa.aws_errors import explain
+from nixl_efa.capacity import shown
+from nixl_efa.capacity.offering import Offering
+from nixl_efa.capacity.search import ORDERS
 from nixl_efa.failure import Failure
+from nixl_efa.files import state_directory
 from nixl_efa.launch import Launch
 from nixl_efa.rehearse.programs import Programs
 from nixl_efa.rehearse.tools import Tools
@@ -99,21 +103,18 @@ class Market:
         """Move the clock past a block's end: EC2 has then terminated the instances in it."""
         self._move_clock(block.end + AFTER_END, f"the end of {block.id}")
 
-    def _search(self, launch: Launch, hours: int) -> list[dict[str, Any]]:
-        search = ["search", launch.instance_type, str(launch.count), str(hours)]
-        self._capacity(*search)
-        command = [*self.tools.nixl_efa, "capacity", *search, "--region", self.region, "--json"]
-        offerings: list[dict[str, Any]] = json.loads(self.programs.read(command))["offerings"]
-        return offerings
+    def _search(self, launch: Launch, hours: int) -> list[Offering]:
+        """What the search has shown, the cheapest first: what is bought then has an id that was seen."""
+        self._capacity("search", launch.instance_type, str(launch.count), str(hours))
+        return sorted(shown.latest(shown.path_in(state_directory(self.programs.environ))), key=ORDERS["fee"])
 
-    def _buy(self, target: str, offering: Mapping[str, Any]) -> Block:
-        buy = ["buy", offering["offering_id"], "--env", target, "--yes", "--max-fee", offering["fee"]]
+    def _buy(self, target: str, offering: Offering) -> Block:
+        buy = ["buy", offering.id, "--env", target, "--yes", "--max-fee", str(offering.fee)]
         buy += ["--region", self.region]
         self.tell(f"$ nixl-efa capacity {' '.join(buy)}")
         bought = json.loads(self.programs.read([*self.tools.nixl_efa, "capacity", *buy, "--json"]))
         [reservation] = bought["reservation_ids"]
-        start, end = (datetime.fromisoformat(offering[name]) for name in ("start", "end"))
-        return Block(target, reservation, offering["availability_zone"], start, end)
+        return Block(target, reservation, offering.zone, offering.start, offering.end)
 
     def _wait(self, blocks: Sequence[Block]) -> None:
         self._capacity("list")
@@ -153,12 +154,12 @@ class Market:
 
 
 def choose(
-    found: Mapping[str, Sequence[Mapping[str, Any]]],
+    found: Mapping[str, Sequence[Offering]],
     lengths: Mapping[str, int],
     zones: Collection[str],
     *,
     soonest: bool = False,
-) -> dict[str, Mapping[str, Any]]:
+) -> dict[str, Offering]:
     """An offering for each reservation, of one zone, which lasts for the hours asked for; AWS offers shorter ones too.
 
     found: a search's offerings, the best first; one alone takes the first. Several take those that start soonest, so
@@ -168,12 +169,11 @@ def choose(
         name: [
             one
             for one in offerings
-            if one["usable"] and one["hours"] >= lengths[name] and one["availability_zone"] in zones
+            if not one.unusable and one.length >= timedelta(hours=lengths[name]) and one.zone in zones
         ]
         for name, offerings in found.items()
     }
-    every = [{one["availability_zone"] for one in offerings} for offerings in fit.values()]
-    common = set.intersection(*every)
+    common = set.intersection(*({one.zone for one in offerings} for offerings in fit.values()))
     if not common:
         raise Failure(
             f"the local AWS offers no Capacity Block for {', '.join(f'{name} ({lengths[name]} h)' for name in fit)} "
@@ -184,9 +184,6 @@ def choose(
         return {name: offerings[0] for name, offerings in fit.items()}
     chosen = min(common)
     return {
-        name: min(
-            (one for one in offerings if one["availability_zone"] == chosen),
-            key=lambda one: str(one["start"]),
-        )
+        name: min((one for one in offerings if one.zone == chosen), key=lambda one: one.start)
         for name, offerings in fit.items()
     }

@@ -1,11 +1,12 @@
 """What a rehearsal of several nodes runs with, buys and expects of each deployment."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from nixl_efa.capacity.offering import Offering, Segment
 from nixl_efa.cli.environments import environment_settings
 from nixl_efa.failure import Failure
 from nixl_efa.launch import launch_of
@@ -21,6 +22,7 @@ from nixl_efa.rehearse.many_nodes import (
     with_parameters,
 )
 from nixl_efa.settings import Settings
+from tests.calendars import offer
 
 BLOCKS = """\
 region = "us-east-2"
@@ -196,8 +198,11 @@ def test_a_node_that_was_not_built_is_a_fault() -> None:
     assert faults(changes_of([]), {"consumer-5"}) == ["aws_instance.consumer_5 was not built"]
 
 
-def offering(name: str, zone: str, start: str, hours: int = 24, *, usable: bool = True) -> dict[str, Any]:
-    return {"offering_id": name, "availability_zone": zone, "start": start, "hours": hours, "usable": usable}
+def offering(name: str, zone: str, start: str, hours: int = 24, *, usable: bool = True) -> Offering:
+    begin = datetime.fromisoformat(start).replace(tzinfo=UTC)
+    end = begin + timedelta(hours=hours)
+    parts = () if usable else tuple(Segment(one, 2, begin, end) for one in "ab")
+    return offer(1, id=name, zone=zone, start=begin, end=end, segments=parts)
 
 
 FIRST = [
@@ -223,10 +228,10 @@ SECOND = [
     ],
 )
 def test_several_blocks_are_of_one_zone_and_of_the_soonest_start(
-    found: dict[str, list[dict[str, Any]]], zones: str, soonest: bool, chosen: list[str]
+    found: dict[str, list[Offering]], zones: str, soonest: bool, chosen: list[str]
 ) -> None:
     lengths = {"many": 24, "many/2": 72}
-    assert [one["offering_id"] for one in choose(found, lengths, zones, soonest=soonest).values()] == chosen
+    assert [one.id for one in choose(found, lengths, zones, soonest=soonest).values()] == chosen
 
 
 def test_no_common_zone_is_one_line() -> None:

@@ -80,7 +80,9 @@ class Session:
     @property
     def searches(self) -> Path:
         """The file of the offerings that searches have shown."""
-        return self.state / "searches.json"
+        from nixl_efa.capacity import shown
+
+        return shown.path_in(self.state)
 
     def keep_search(self, request: Request, regions: Sequence[str], found: Found) -> None:
         """Writes down what a search has found, for `buy` and for the calendar. That it can't be kept is said, and stops
