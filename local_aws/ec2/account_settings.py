@@ -4,14 +4,14 @@ Sources: EC2 API reference (GetAllowedImagesSettings, GetEbsDefaultKmsKeyId, ...
 user guide, security-vpc-bpa.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
 from moto.core.responses import ActionResult
 
-from local_aws.ec2.api import dry_run, page, refuse
+from local_aws.ec2.api import Actions, refuse
 from local_aws.world import world
 
 # What EC2 calls the key that AWS keeps in each account.
@@ -49,19 +49,12 @@ def _fits(criterion: dict[str, Any], image: Any) -> bool:
     return providers is None or bool({image.owner_id, image.owner_alias} & set(providers))
 
 
-class AccountSettingsActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    region: str
-    partition: str
-    current_account: str
-    _get_param: Callable[..., Any]
+class AccountSettingsActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @property
     def _settings(self) -> AccountSettings:
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         found: AccountSettings = self.ec2_backend.settings
         return found
 
@@ -116,7 +109,7 @@ class AccountSettingsActions:
         found = [
             one for one in self._settings.exclusions.values() if not wanted or one["ExclusionId"] in wanted
         ]
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 1000)
+        shown, token = self._page(found, 1000)
         return ActionResult({"VpcBlockPublicAccessExclusions": shown, "NextToken": token})
 
     def create_vpc_block_public_access_exclusion(self) -> ActionResult:

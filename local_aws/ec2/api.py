@@ -5,7 +5,7 @@ import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from moto.ec2.exceptions import DryRunClientError, EC2ClientError
+from moto.ec2.exceptions import EC2ClientError
 
 from local_aws.inferred import lean_on
 
@@ -28,12 +28,6 @@ def refuse(code: str, message: str, *, inferred: str = "") -> Exception:
 def missing(name: str) -> Exception:
     """The refusal of a request without the parameter `name`, to be raised."""
     return refuse("MissingParameter", f"The request must contain the parameter {name}")
-
-
-def dry_run() -> Exception:
-    """What EC2 answers to a DryRun that would have worked."""
-    error: Exception = DryRunClientError()
-    return error
 
 
 def idempotent(action: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -123,3 +117,27 @@ def page(items: Sequence[T], token: str | None, size: int | None, default: int) 
         start = int(token.removeprefix("local-"))
     end = start + (size or default)
     return list(items[start:end]), (f"local-{end}" if end < len(items) else None)
+
+
+class Actions:
+    """What every class of actions has that is mixed into the EC2 response class. What is declared here is moto's."""
+
+    ec2_backend: Any
+    params: dict[str, Any]
+    region: str
+    partition: str
+    current_account: str
+    access_key: str
+    error_on_dryrun: Callable[[], None]
+    _get_param: Callable[..., Any]
+    _filters_from_querystring: Callable[[], dict[str, list[str]]]
+
+    def _matching(
+        self, items: Iterable[T], values: Values, tags: Callable[[T], Tags] = lambda _: {}
+    ) -> list[T]:
+        """The items that pass the request's filters."""
+        return matching(items, self._get_param("Filters", []), values, tags)
+
+    def _page(self, items: Sequence[T], default: int) -> tuple[list[T], str | None]:
+        """The page that the request asks for, of `default` items unless it says how many, and the next token."""
+        return page(items, self._get_param("NextToken"), self._get_param("MaxResults"), default)

@@ -11,7 +11,7 @@ from moto.ec2.models import ec2_backends
 from moto.ec2.utils import random_id
 
 from local_aws.ec2 import offerings as catalogue
-from local_aws.ec2.api import dry_run, matching, missing, only_tags_for, page, refuse, tag_list
+from local_aws.ec2.api import Actions, missing, only_tags_for, page, refuse, tag_list
 from local_aws.ec2.offerings import Offering, money
 from local_aws.ec2.reservation import BLOCK, Reservation, most_at_once
 from local_aws.ec2.reservations import describe, known_type, tags_of, utc
@@ -31,12 +31,8 @@ class Shown:
     moment: datetime
 
 
-class BlockActions:
-    """Mixed into the EC2 response class; `ec2_backend`, `region` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    region: str
-    _get_param: Callable[..., Any]
+class BlockActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_capacity_block_offerings(self) -> ActionResult:
         """What can be bought. A region that sells no blocks of the type refuses the call."""
@@ -62,8 +58,7 @@ class BlockActions:
                 "The end of the date range must be later than its start.",
                 inferred="block-question-refused",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         now = world().clock.now()
         found = catalogue.offerings(
             self.region,
@@ -94,8 +89,7 @@ class BlockActions:
         tags = only_tags_for("capacity-reservation", self._get_param("TagSpecifications", []))
         self._check_instances(offering)
         self._check_opted_in(offering)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         state = world()
         now = state.clock.now()
         blocks: dict[str, list[Reservation]] = {}
@@ -168,18 +162,15 @@ class BlockActions:
         """The blocks that were bought. One has a reservation for each of its segments; an UltraServer's has several."""
         backend, now = self.ec2_backend, world().clock.now()
         chosen = self._blocks(now)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         values: Mapping[str, Callable[[list[Reservation]], str]] = {
             "capacity-block-id": lambda block: block[0].block_id,
             "availability-zone": lambda block: block[0].zone,
             "state": lambda block: block[0].state(now),
             "ultraserver-type": lambda block: "ultraservers" if block[0].ultra_server else "instances",
         }
-        found = matching(
-            chosen, self._get_param("Filters", []), values, lambda block: tags_of(backend, block[0])
-        )
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        found = self._matching(chosen, values, lambda block: tags_of(backend, block[0]))
+        shown, token = self._page(found, 100)
         return ActionResult(
             {"CapacityBlocks": [describe_block(backend, block) for block in shown], "NextToken": token}
         )
@@ -198,12 +189,11 @@ class BlockActions:
                 f"The Capacity Block '{chosen[0][0].block_id}' is not active.",
                 inferred="status-of-a-scheduled-block",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         active = [block for block in chosen if block[0].ultra_server and block[0].state(now) == "active"]
         values = {"interconnect-status": lambda _block: world().interconnect}
-        found = matching(active, self._get_param("Filters", []), values, lambda _block: {})
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        found = self._matching(active, values)
+        shown, token = self._page(found, 100)
         answer = [_status(backend, block, now) for block in shown]
         return ActionResult({"CapacityBlockStatuses": answer, "NextToken": token})
 

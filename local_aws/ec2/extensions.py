@@ -8,7 +8,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 
 from local_aws.ec2 import offerings as catalogue
-from local_aws.ec2.api import dry_run, matching, page, refuse
+from local_aws.ec2.api import Actions, refuse
 from local_aws.ec2.reservation import LONGEST_BLOCK, Extension, Reservation
 from local_aws.ec2.reservations import find, not_in_state
 from local_aws.inferred import lean_on
@@ -19,11 +19,8 @@ _LATEST = timedelta(hours=1)
 _OFFERING_ID = re.compile(r"cbe-[0-9a-f]{17}")
 
 
-class ExtensionActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class ExtensionActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_capacity_block_extension_offerings(self) -> ActionResult:
         """The one offering that makes a block longer by the hours asked for."""
@@ -36,8 +33,7 @@ class ExtensionActions:
             )
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
         end = _extendable(reservation, hours)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         identifier = catalogue.extension_id(reservation.id, end, hours)
         self.ec2_backend.shown_extensions[identifier] = (reservation.id, end, hours, world().clock.now())
         offering = {
@@ -64,8 +60,7 @@ class ExtensionActions:
         reservation = find(self.ec2_backend, self._get_param("CapacityReservationId"))
         hours = _find(self.ec2_backend, identifier, reservation)
         end = _extendable(reservation, hours)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         state = world()
         now = state.clock.now()
         extension = Extension(
@@ -89,8 +84,7 @@ class ExtensionActions:
         backend = self.ec2_backend
         wanted = self._get_param("CapacityReservationIds", [])
         chosen = [find(backend, name) for name in wanted] or list(backend.capacity_reservations.values())
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         pairs = [(reservation, extension) for reservation in chosen for extension in reservation.extensions]
         now = world().clock.now()
         values: Mapping[str, Callable[[tuple[Reservation, Extension]], str]] = {
@@ -101,8 +95,8 @@ class ExtensionActions:
             "capacity-reservation-id": lambda pair: pair[0].id,
             "instance-type": lambda pair: pair[0].instance_type,
         }
-        found = matching(pairs, self._get_param("Filters", []), values, lambda _pair: {})
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        found = self._matching(pairs, values)
+        shown, token = self._page(found, 100)
         return ActionResult(
             {"CapacityBlockExtensions": [_describe(backend, *pair) for pair in shown], "NextToken": token}
         )

@@ -1,13 +1,11 @@
 """What EC2 says about instance types: moto's data, separately for each region."""
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 
-from local_aws.ec2.api import refuse
+from local_aws.ec2.api import Actions, refuse
 from local_aws.ec2.ultra_servers import MORE_OFFERED
 
 
@@ -18,14 +16,8 @@ def types_in(region: str) -> frozenset[str]:
     return frozenset(one["InstanceType"] for one in offered)
 
 
-class InstanceTypeActions:
-    """Mixed into the EC2 response class; what is declared here is moto's."""
-
-    ec2_backend: Any
-    region: str
-    error_on_dryrun: Callable[..., Any]
-    _get_param: Callable[..., Any]
-    _filters_from_querystring: Callable[..., Any]
+class InstanceTypeActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_instance_types(self) -> ActionResult:
         """The types of this region; with IncludeUnsupportedInRegion, also those of other regions."""

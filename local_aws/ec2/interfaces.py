@@ -3,13 +3,12 @@
 The names of the models are moto's: its serializer reads them.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.models.elastic_network_interfaces import NetworkInterface as MotoNetworkInterface
 
-from local_aws.ec2.api import dry_run, idempotent, page, refuse, tags_for
+from local_aws.ec2.api import Actions, idempotent, refuse, tags_for
 
 _NO_ADDRESS = "0.0.0.0"
 
@@ -101,12 +100,8 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
         return super().get_filter_value(filter_name, method_name)
 
 
-class InterfaceActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
-    _filters_from_querystring: Callable[[], dict[str, list[str]]]
+class InterfaceActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @idempotent
     def create_network_interface(self) -> ActionResult:
@@ -122,8 +117,7 @@ class InterfaceActions:
             )
         subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
         self.ec2_backend.check_groups(self._get_param("Groups", []), subnet)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         interface = self.ec2_backend.create_network_interface(
             subnet,
             self._get_param("PrivateIpAddress"),
@@ -142,16 +136,14 @@ class InterfaceActions:
         """Interfaces by id or filter, in pages."""
         wanted = self._get_param("NetworkInterfaceIds", [])
         found = self.ec2_backend.get_all_network_interfaces(wanted, self._filters_from_querystring())
-        if self._get_param("DryRun", False):
-            raise dry_run()
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 1000)
+        self.error_on_dryrun()
+        shown, token = self._page(found, 1000)
         return ActionResult({"NetworkInterfaces": shown, "NextToken": token})
 
     def attach_network_interface(self) -> ActionResult:
         """Attach to an instance at a network card and device index."""
         card = int(self._get_param("NetworkCardIndex", 0))
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         interface = self.ec2_backend.attach_network_interface(
             self._get_param("NetworkInterfaceId"),
             self._get_param("InstanceId"),
@@ -164,8 +156,7 @@ class InterfaceActions:
         """moto's, and the attachment's DeleteOnTermination."""
         interface = self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId"))
         self.ec2_backend.check_groups(self._get_param("Groups", []), interface.subnet)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         attachment = self._get_param("Attachment", {})
         if "DeleteOnTermination" in attachment:
             interface.delete_on_termination = attachment["DeleteOnTermination"]

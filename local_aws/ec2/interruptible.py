@@ -4,26 +4,21 @@ EC2 user guide, interruptible-capacity-reservations, capacity-owner-procedures, 
 actions CreateInterruptibleCapacityReservationAllocation and UpdateInterruptibleCapacityReservationAllocation.
 """
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.api import dry_run, idempotent, only_tags_for, refuse
+from local_aws.ec2.api import Actions, idempotent, only_tags_for, refuse
 from local_aws.ec2.reservations import find, not_in_state
 from local_aws.world import world
 
 NOTICE = timedelta(minutes=2)
 
 
-class InterruptibleActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class InterruptibleActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @idempotent
     def create_interruptible_capacity_reservation_allocation(self) -> ActionResult:
@@ -40,8 +35,7 @@ class InterruptibleActions:
                 f"Value ({count}) for parameter instanceCount is invalid.",
                 inferred="interruptible-count",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         source.count -= count
         lent = replace(
             source,
@@ -79,8 +73,7 @@ class InterruptibleActions:
                 f"Value ({target}) for parameter targetInstanceCount is invalid.",
                 inferred="interruptible-count",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         before = lent.count
         source.count += before - target
         lent.count = target

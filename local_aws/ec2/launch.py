@@ -2,7 +2,7 @@
 
 import copy
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -11,7 +11,7 @@ from moto.ec2.utils import filter_iam_instance_profiles, parse_user_data
 from moto.iam.exceptions import NotFoundException
 
 from local_aws.ec2 import volumes
-from local_aws.ec2.api import dry_run, idempotent, missing, refuse, tags_for
+from local_aws.ec2.api import Actions, idempotent, missing, refuse, tags_for
 from local_aws.ec2.cards import PRIMARY, check_interfaces, place_of
 from local_aws.ec2.launch_capacity import check_placement, market_of, places_for, tenancy_of
 from local_aws.ec2.launch_quota import check_quota
@@ -25,16 +25,8 @@ _SPOT_PRICE = "1.000000"  # USD per hour, an invented value
 _GP3 = {"VolumeType": "gp3", "Iops": 3000, "Throughput": 125}
 
 
-class LaunchActions:
-    """Mixed into the EC2 response class; `ec2_backend`, `params` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    params: dict[str, Any]
-    region: str
-    partition: str
-    current_account: str
-    access_key: str
-    _get_param: Callable[..., Any]
+class LaunchActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @idempotent
     def run_instances(self) -> ActionResult:
@@ -63,8 +55,7 @@ class LaunchActions:
         group = check_placement(backend, request, instance_type, places[0] if places else None, zone)
         check_quota(backend, instance_type["InstanceType"], market_of(request), count - len(places))
         profile = _profile(request.get("IamInstanceProfile"), self.current_account, self.partition)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
 
         if market_of(request) == "spot":
             make_spot_role(self.current_account, self.partition, self.access_key)

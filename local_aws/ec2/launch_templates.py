@@ -3,31 +3,23 @@
 The tags of the template itself are the current ones: moto always returns the first ones.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.utils import parse_user_data
 
-from local_aws.ec2.api import dry_run, idempotent, only_tags_for, page, tag_list
+from local_aws.ec2.api import Actions, idempotent, only_tags_for, tag_list
 
 
-class LaunchTemplateActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    partition: str
-    current_account: str
-    _get_param: Callable[..., Any]
-    _filters_from_querystring: Callable[[], dict[str, list[str]]]
+class LaunchTemplateActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @idempotent
     def create_launch_template(self) -> ActionResult:
         """Version 1 of a template."""
         tags = only_tags_for("launch-template", self._get_param("TagSpecifications", []))
         data = _data(self._get_param("LaunchTemplateData", {}))
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         template = self.ec2_backend.create_launch_template(
             self._get_param("LaunchTemplateName"),
             self._get_param("VersionDescription"),
@@ -49,8 +41,7 @@ class LaunchTemplateActions:
         source = self._get_param("SourceVersion")
         base = template.get_version(source).data if source else {}
         data = {**base, **_data(self._get_param("LaunchTemplateData", {}))}
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         version = template.create_version(data, self._get_param("VersionDescription"))
         return ActionResult(
             {
@@ -74,9 +65,8 @@ class LaunchTemplateActions:
             self._get_param("LaunchTemplateIds", []),
             self._filters_from_querystring(),
         )
-        if self._get_param("DryRun", False):
-            raise dry_run()
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 200)
+        self.error_on_dryrun()
+        shown, token = self._page(found, 200)
         return ActionResult(
             {"LaunchTemplates": [self._describe(template) for template in shown], "NextToken": token}
         )

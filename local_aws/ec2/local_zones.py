@@ -13,7 +13,7 @@ from moto.ec2.models.availability_zones_and_regions import Zone as MotoZone
 from moto.ec2.models.instance_types import INSTANCE_TYPE_OFFERINGS
 from moto.ec2.utils import add_tag_specification
 
-from local_aws.ec2.api import dry_run, matching, refuse
+from local_aws.ec2.api import Actions, refuse
 from local_aws.ec2.ultra_servers import MORE_OFFERED, MORE_TYPES, InstanceType
 
 LOCAL = "local-zone"
@@ -143,12 +143,8 @@ class Zones(EC2Backend):  # type: ignore[misc]
             )
 
 
-class ZoneActions:
-    """Mixed into the EC2 response class; `ec2_backend`, `region` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    region: str
-    _get_param: Callable[..., Any]
+class ZoneActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_availability_zones(self) -> ActionResult:
         """The zones of the region; Local Zones when the account has opted in, or all are asked for."""
@@ -158,8 +154,7 @@ class ZoneActions:
         known = {zone.name for zone in every} | {zone.zone_id for zone in every}
         if unknown := [name for name in (*names, *ids) if name not in known]:
             raise refuse("InvalidParameterValue", f"Invalid availability zone: [{unknown[0]}]")
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         shown = (
             every if self._get_param("AllAvailabilityZones", False) else backend.describe_availability_zones()
         )
@@ -176,7 +171,7 @@ class ZoneActions:
             "zone-name": lambda zone: zone["ZoneName"],
             "zone-type": lambda zone: zone["ZoneType"],
         }
-        found = matching(described, self._get_param("Filters", []), values, lambda _zone: {})
+        found = self._matching(described, values)
         return ActionResult({"AvailabilityZones": found})
 
     def modify_availability_zone_group(self) -> ActionResult:
@@ -194,8 +189,7 @@ class ZoneActions:
                 "Contact AWS Support to opt out of a Local Zone.",
                 inferred="opt-in-refused",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         self.ec2_backend.opted_in.add(name)
         return ActionResult({"Return": True})
 
@@ -208,8 +202,7 @@ class ZoneActions:
                 f"Value ({group}) for parameter networkBorderGroup is invalid.",
                 inferred="address-of-a-border-group",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         tags = add_tag_specification(self._get_param("TagSpecifications", []))
         given = self._get_param("Address")
         address = self.ec2_backend.allocate_address(self._get_param("Domain"), address=given, tags=tags)

@@ -7,7 +7,7 @@ from typing import Any
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.api import dry_run, matching, missing, only_tags_for, refuse, tag_list
+from local_aws.ec2.api import Actions, missing, only_tags_for, refuse, tag_list
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,11 +21,8 @@ class PlacementGroup:
     spread_level: str | None
 
 
-class PlacementGroupActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class PlacementGroupActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def create_placement_group(self) -> ActionResult:
         """Create one; its name is unique in the region."""
@@ -47,8 +44,7 @@ class PlacementGroupActions:
                 "PartitionCount goes with the strategy partition alone.",
                 inferred="group-can-not-be-made",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         level = self._get_param("SpreadLevel") or ("rack" if strategy == "spread" else None)
         partitions = self._get_param("PartitionCount") or (2 if strategy == "partition" else None)
         group = PlacementGroup(random_id("pg"), name, strategy, partitions, level)
@@ -64,8 +60,7 @@ class PlacementGroupActions:
         chosen = [find(backend, name=name) for name in names] + [
             find(backend, group_id=given) for given in ids
         ]
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         values: Mapping[str, Callable[[PlacementGroup], str]] = {
             "group-name": lambda group: group.name,
             "group-id": lambda group: group.id,
@@ -74,8 +69,7 @@ class PlacementGroupActions:
             "state": lambda _group: "available",
             "spread-level": lambda group: group.spread_level or "",
         }
-        filters = self._get_param("Filters", [])
-        found = matching(chosen or groups, filters, values, lambda group: backend.tags.get(group.id, {}))
+        found = self._matching(chosen or groups, values, lambda group: backend.tags.get(group.id, {}))
         return ActionResult({"PlacementGroups": [_describe(backend, group) for group in found]})
 
     def delete_placement_group(self) -> ActionResult:
@@ -86,8 +80,7 @@ class PlacementGroupActions:
                 "InvalidPlacementGroup.InUse",
                 f"The placement group '{group.name}' is in use and may not be deleted.",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         del self.ec2_backend.placement_groups[group.name]
         self.ec2_backend.tags.pop(group.id, None)
         return EmptyResult()

@@ -1,7 +1,7 @@
 """The actions for Capacity Reservations: create, describe, modify, cancel."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,7 @@ from moto.core.responses import ActionResult
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.utils import random_id
 
-from local_aws.ec2.api import dry_run, idempotent, matching, only_tags_for, page, refuse, tag_list
+from local_aws.ec2.api import Actions, idempotent, only_tags_for, refuse, tag_list
 from local_aws.ec2.reservation import ON_DEMAND, Reservation
 from local_aws.ec2.ultra_servers import MORE_TYPES
 from local_aws.world import world
@@ -22,11 +22,8 @@ def utc(moment: datetime) -> datetime:
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-class ReservationActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class ReservationActions(Actions):
+    """Mixed into the EC2 response class."""
 
     @idempotent
     def create_capacity_reservation(self) -> ActionResult:
@@ -39,8 +36,7 @@ class ReservationActions:
         count = _at_least_one(int(self._get_param("InstanceCount")))
         end = _end(self._get_param("EndDateType"), self._get_param("EndDate"))
         tags = only_tags_for("capacity-reservation", self._get_param("TagSpecifications", []))
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         now = world().clock.now()
         start = self._get_param("StartDate")
         reservation = Reservation(
@@ -67,13 +63,9 @@ class ReservationActions:
         """Reservations and blocks by id or filter. AWS has no filter for the reservation type."""
         backend = self.ec2_backend
         wanted = self._get_param("CapacityReservationIds", [])
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         now = world().clock.now()
-        shown = [item for item in backend.seen_reservations().values() if not item.is_hidden(now)]
-        if wanted:
-            by_id = {item.id: item for item in shown}
-            shown = [find(backend, name, by_id) for name in wanted]
+        shown = visible(backend, wanted, now)
         values: Mapping[str, Callable[[Reservation], str]] = {
             "instance-type": lambda item: item.instance_type,
             "owner-id": lambda item: item.owner,
@@ -87,8 +79,8 @@ class ReservationActions:
             "end-date": lambda item: _written(item.end(now)),
             "end-date-type": lambda item: "limited" if item.end(now) else "unlimited",
         }
-        found = matching(shown, self._get_param("Filters", []), values, lambda item: tags_of(backend, item))
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 100)
+        found = self._matching(shown, values, lambda item: tags_of(backend, item))
+        shown, token = self._page(found, 100)
         return ActionResult(
             {"CapacityReservations": [describe(backend, item) for item in shown], "NextToken": token}
         )
@@ -105,8 +97,7 @@ class ReservationActions:
         count = self._get_param("InstanceCount")
         kind = self._get_param("EndDateType")
         end = _end(kind, self._get_param("EndDate"))
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         if count is not None:
             reservation.count = _at_least_one(int(count))
         if kind:
@@ -123,8 +114,7 @@ class ReservationActions:
         now = world().clock.now()
         if reservation.state(now) not in ("active", "scheduled"):
             raise not_in_state(reservation, now)
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         reservation.cancelled = True
         return ActionResult({"Return": True})
 
@@ -146,6 +136,12 @@ def find(backend: Any, identifier: str, known: Mapping[str, Reservation] | None 
             f"The capacity reservation ID '{identifier}' was not found",
         )
     return reservation
+
+
+def visible(backend: Any, wanted: Sequence[str], now: datetime) -> list[Reservation]:
+    """The reservations that EC2 shows: those with the wanted ids, or all."""
+    shown = {one.id: one for one in backend.seen_reservations().values() if not one.is_hidden(now)}
+    return [find(backend, name, shown) for name in wanted] or list(shown.values())
 
 
 def not_in_state(reservation: Reservation, now: datetime) -> Exception:

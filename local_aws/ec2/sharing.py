@@ -3,31 +3,27 @@
 EC2 user guide, capacity-reservation-sharing; EC2 API, GetCapacityReservationUsage.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.ram.models import ram_backends
 
-from local_aws.ec2.api import dry_run
+from local_aws.ec2.api import Actions
 from local_aws.ec2.reservation import Reservation
 from local_aws.ec2.reservations import find
 from local_aws.world import world
 
 
-class SharingActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class SharingActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def get_capacity_reservation_usage(self) -> ActionResult:
         """How many instances of its owner, and of each account that it is shared with, run in a reservation."""
         backend, now = self.ec2_backend, world().clock.now()
         reservation = find(backend, self._get_param("CapacityReservationId"))
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
         used = {each.account_id: each.instances_of(reservation.id) for each in accounts(backend.region_name)}
         usages = [
             {"AccountId": account, "UsedInstanceCount": count}

@@ -1,13 +1,12 @@
 """Spot: the request behind each instance that RunInstances launches, which moto does not make; prices and scores."""
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from moto.core.responses import ActionResult
 
 from local_aws import prices
-from local_aws.ec2.api import page, refuse, tag_list
+from local_aws.ec2.api import Actions, refuse, tag_list
 from local_aws.ec2.endings import ASKED_FOR
 from local_aws.ec2.reservations import utc
 from local_aws.inferred import lean_on
@@ -17,12 +16,8 @@ _PAGE = 4  # a page holds less than everything, so that a client that does not r
 _SCORES = (3, 1)  # of the first zone and of the others: of one type alone a score is always low
 
 
-class SpotActions:
-    """Mixed into the EC2 response class; `ec2_backend`, `region` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    region: str
-    _get_param: Callable[..., Any]
+class SpotActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_spot_price_history(self) -> ActionResult:
         """When prices of Linux changed in the zones that offer each type."""
@@ -41,7 +36,7 @@ class SpotActions:
             if wanted in (None, "", each["AvailabilityZone"])
             and (not platforms or each["ProductDescription"] in platforms)
         ]
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), _PAGE)
+        shown, token = self._page(found, _PAGE)
         lean_on("spot-prices-made-up")
         return ActionResult({"SpotPriceHistory": shown, "NextToken": token or ""})
 

@@ -15,7 +15,7 @@ from typing import Any
 from moto.core.responses import ActionResult
 
 from local_aws.ec2 import reservations
-from local_aws.ec2.api import dry_run, matching, page, refuse
+from local_aws.ec2.api import Actions, refuse
 from local_aws.ec2.reservation import Reservation
 from local_aws.inferred import lean_on
 from local_aws.world import world
@@ -37,11 +37,8 @@ _NOT_OF_RESERVATIONS = frozenset(("il-central-1", "us-gov-west-1"))
 _MOST_INSTANCES, _MOST_RESERVATIONS = 100, 10
 
 
-class TopologyActions:
-    """Mixed into the EC2 response class; `ec2_backend` and `_get_param` are moto's."""
-
-    ec2_backend: Any
-    _get_param: Callable[..., Any]
+class TopologyActions(Actions):
+    """Mixed into the EC2 response class."""
 
     def describe_instance_topology(self) -> ActionResult:
         """The network nodes of instances by id, placement group or filter."""
@@ -55,10 +52,8 @@ class TopologyActions:
             "instance-type": lambda one: one.instance_type,
             "zone-id": lambda one: _zone_id(backend, one.placement.zone),
         }
-        found = matching(chosen, self._get_param("Filters", []), values, lambda _one: {})
-        shown, token = page(
-            found, self._get_param("NextToken"), self._get_param("MaxResults"), len(wanted) or 20
-        )
+        found = self._matching(chosen, values)
+        shown, token = self._page(found, len(wanted) or 20)
         return ActionResult({"Instances": [_instance(backend, one) for one in shown], "NextToken": token})
 
     def describe_capacity_reservation_topology(self) -> ActionResult:
@@ -67,16 +62,13 @@ class TopologyActions:
         wanted = self._get_param("CapacityReservationIds", [])
         has_it = backend.region_name in _REGIONS - _NOT_OF_RESERVATIONS
         self._check(has_it, "capacity-reservation-ids", wanted, _MOST_RESERVATIONS)
-        every = [one for one in backend.seen_reservations().values() if not one.is_hidden(now)]
-        if wanted:
-            by_id = {one.id: one for one in every}
-            every = [reservations.find(backend, name, by_id) for name in wanted]
+        every = reservations.visible(backend, wanted, now)
         values: Mapping[str, Callable[[Reservation], str]] = {
             "availability-zone": lambda one: one.zone,
             "instance-type": lambda one: one.instance_type,
         }
-        found = matching(every, self._get_param("Filters", []), values, lambda _one: {})
-        shown, token = page(found, self._get_param("NextToken"), self._get_param("MaxResults"), 10)
+        found = self._matching(every, values)
+        shown, token = self._page(found, 10)
         answer = [_reservation(backend, one) for one in shown]
         return ActionResult({"CapacityReservations": answer, "NextToken": token})
 
@@ -96,8 +88,7 @@ class TopologyActions:
                 f"MaxResults can't be given with {what}.",
                 inferred="topology-page-of-ids",
             )
-        if self._get_param("DryRun", False):
-            raise dry_run()
+        self.error_on_dryrun()
 
 
 def _instance(backend: Any, instance: Any) -> dict[str, Any]:
