@@ -77,7 +77,7 @@ def test_a_row_says_what_from_where_how_sure_and_names_what_is_there(fact: Fact)
 
 def test_a_row_that_is_not_whole_is_told_by_its_line() -> None:
     with pytest.raises(ValueError, match="line 3 has 2 cells"):
-        read("| fact | statement | source | sure | used in | held by |\n| --- |\n| a | b |\n")
+        read("| fact | statement | source | sure | used in | tested by |\n| --- |\n| a | b |\n")
 
 
 def test_a_name_without_a_row_is_told_alone() -> None:

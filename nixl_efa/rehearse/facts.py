@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "facts.md"
-COLUMNS = ("fact", "statement", "source", "sure", "used in", "held by")
+COLUMNS = ("fact", "statement", "source", "sure", "used in", "tested by")
 
 
 @dataclass(frozen=True, slots=True)
