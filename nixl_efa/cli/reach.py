@@ -95,7 +95,7 @@ def _local_port(port: int, wanted: int | None) -> int:
             with socket.create_server(("127.0.0.1", candidate)) as server:
                 return int(server.getsockname()[1])
         except OSError as error:
-            why = error.strerror
+            why = os.strerror(error.errno or 0)  # its own text has the address again
     raise output.BadInput(f"--local-port {wanted}: it can't be used ({why}). Leave it out to get a free one.")
 
 

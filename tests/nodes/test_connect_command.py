@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -137,3 +138,12 @@ def test_a_session_is_opened_in_no_other_account(
     code, _, err = run(*words)
     assert (code, "account_id is 999999999999" in err) == (1, True)
     assert "StartSession" not in aws.calls.actions()
+
+
+def test_a_port_that_is_taken_here_is_bad_input(project: Project, run: Run) -> None:
+    project.command("session-manager-plugin", "")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        code, _, err = run("forward", "prod", "producer", "80", "--local-port", str(port))
+    told = f"--local-port {port}: it can't be used (Address already in use). Leave it out to get a free one."
+    assert (code, err) == (2, f"nixl-efa: {told}\n")
