@@ -172,8 +172,10 @@ def _bar(what: str, total: int, is_stopped: Callable[[], bool]) -> Iterator[piec
             raise _Interrupted
         shown.add(more)
 
-    yield done
-    shown.clear()
+    try:
+        yield done
+    finally:
+        shown.clear()
 
 
 def _tell(listed: pieces.Listing, where: str) -> None:

@@ -31,7 +31,9 @@ class Progress:
         if self._now() - self._told > (SHOW_SECONDS if self._is_terminal else SAY_SECONDS):
             self._told = self._now()
             if self._is_terminal:
-                sys.stderr.write(f"\r{self.line()}\x1b[K")
+                # A line that wraps would be left there by the next one.
+                width = output.width_of(sys.stderr) or 0
+                sys.stderr.write(f"\r{self.line()[: width - 1]}\x1b[K")
                 sys.stderr.flush()
             else:
                 output.say(self.line())
