@@ -46,8 +46,10 @@ from tests.calendars import (
     looks,
     offer,
 )
+from tests.capacity.fake_aws import refusal
 
 FULL = calendar()
+FAULT = refusal("UnauthorizedOperation", "DescribeCapacityBlockOfferings")
 [WANTED] = FULL.wanted
 
 
@@ -201,6 +203,24 @@ def test_a_command_in_a_warning_is_never_broken() -> None:
     commands = [part for one in FULL.warnings for part in one.line().split("`")[1::2]]
     assert commands
     assert all(f"`{one}`" in found for one in commands)
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (Found((), {}, answered=True), "nothing is on offer"),
+        (Found((), {"us-east-2": FAULT}, answered=True), "nothing is on offer in the regions that answered"),
+        (
+            Found((), {"us-east-2": FAULT}, answered=False),
+            "what is on offer is not known: no region answered",
+        ),
+    ],
+)
+def test_where_nobody_answered_nothing_is_not_said_to_be_on_offer(found: Found, words: str) -> None:
+    asked = replace(FULL, wanted=(replace(WANTED, found=found, looks=()),))
+    assert f"  {words}" in lines(asked)
+    assert f"{words.capitalize()}." in page(asked)
+    assert "Nothing was on offer" not in page(asked)
 
 
 def test_an_environment_in_a_region_that_did_not_answer_is_not_said_to_have_nothing() -> None:

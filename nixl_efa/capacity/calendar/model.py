@@ -120,6 +120,13 @@ class Wanted:
         """The count and the type, in words."""
         return f"{self.request.count} x {self.request.instance_type}"
 
+    @property
+    def nothing(self) -> str:
+        """Why no offer is shown, in words."""
+        if not self.found.answered:
+            return "what is on offer is not known: no region answered"
+        return "nothing is on offer" + (" in the regions that answered" if self.found.failed else "")
+
     def gone(self, now: datetime) -> list[Track]:
         """Blocks that an earlier search has shown, that are within this search's window, and that are no longer in
         AWS's answer. Regions that did not answer this time are left out."""

@@ -25,7 +25,7 @@ def offers(wanted: Wanted, calendar: Calendar) -> str:
     sold = sorted({one.region for one in found.offerings})
     silent = sorted(found.failed)
     empty = [one for one in calendar.regions if one not in {*sold, *silent, *found.not_sold}]
-    words = [f"On offer in {', '.join(sold)}." if sold else "Nothing is on offer."]
+    words = [f"On offer in {', '.join(sold)}." if sold else f"{wanted.nothing.capitalize()}."]
     words += [f"Sold, but nothing on offer: {', '.join(empty)}."] if empty else []
     words += [f"No answer, or not a whole one, from {', '.join(silent)}."] if silent else []
     words += [f"Not sold in {', '.join(found.not_sold)}."] if found.not_sold else []
@@ -154,7 +154,7 @@ def fees(wanted: Wanted, calendar: Calendar) -> str:
         ]
         rows.append(("", cells))
     if not rows:
-        return "<p>Nothing was on offer in any search.</p>\n"
+        return "<p>No search has found an offer that a pair can use.</p>\n"
     name = f"fees-{wanted.request.instance_type}-{wanted.request.count}"
     caption = (
         f"The lowest fee for an instance-hour that a pair could have had, of whatever length and start was asked for, "

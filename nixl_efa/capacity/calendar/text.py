@@ -136,7 +136,7 @@ def _details(one: Owned, calendar: Calendar, when: Callable[[datetime], str]) ->
 def _offers(wanted: Wanted, scale: Scale) -> list[str]:
     lanes = offer_lanes(wanted)
     if not lanes:
-        return ["  nothing is on offer"]
+        return [f"  {wanted.nothing}"]
 
     def rank(lane: Lane) -> tuple[bool, bool, Decimal]:
         first = lane.offers[0]
