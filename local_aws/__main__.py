@@ -171,7 +171,7 @@ def _explain(aws: LocalAws, region: str) -> None:
         print(f"export {name}={value}")
     sys.stdout.flush()
     _say(
-        "Then use the AWS CLI, boto3 or Terraform as ever. "
+        "Then use the AWS CLI, boto3 or Terraform as usual. "
         f"Clock and faults: {aws.endpoint}/nixl-efa-api/ (docs/local-aws.md). Ctrl-C stops it."
     )
 
