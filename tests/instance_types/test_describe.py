@@ -39,55 +39,29 @@ def test_the_bandwidth_is_what_ec2_states(described: Described, performance: str
     assert instance_type(described).network_gbps == gbps
 
 
-def _memory(mib: int) -> dict[str, int]:
-    return {"SizeInMiB": mib}
+def _device(name: str, count: int, mib: int, **more: str | int) -> Described:
+    """A device as EC2 describes it in the list of its kind."""
+    return {"Name": name, "Count": count, "MemoryInfo": {"SizeInMiB": mib}, **more}
 
 
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
         pytest.param(
-            {
-                "GpuInfo": {
-                    "Gpus": [
-                        {"Name": "H100", "Manufacturer": "NVIDIA", "Count": 8, "MemoryInfo": _memory(81920)}
-                    ]
-                }
-            },
+            {"GpuInfo": {"Gpus": [_device("H100", 8, 81920, Manufacturer="NVIDIA")]}},
             [Accelerator("H100", "NVIDIA", 8, 80)],
             id="GPUs",
         ),
         pytest.param(
-            {
-                "GpuInfo": {
-                    "Gpus": [
-                        {
-                            "Name": "L4",
-                            "Manufacturer": "NVIDIA",
-                            "Count": 0,
-                            "LogicalGpuCount": 1,
-                            "MemoryInfo": _memory(2861),
-                        }
-                    ]
-                }
-            },
+            {"GpuInfo": {"Gpus": [_device("L4", 0, 2861, Manufacturer="NVIDIA", LogicalGpuCount=1)]}},
             [Accelerator("L4", "NVIDIA", 1, 2.794)],
             id="a part of a GPU is one",
         ),
         pytest.param(
             {
-                "NeuronInfo": {
-                    "NeuronDevices": [{"Name": "Inferentia2", "Count": 12, "MemoryInfo": _memory(32768)}]
-                },
+                "NeuronInfo": {"NeuronDevices": [_device("Inferentia2", 12, 32768)]},
                 "InferenceAcceleratorInfo": {
-                    "Accelerators": [
-                        {
-                            "Name": "Inferentia2",
-                            "Manufacturer": "AWS",
-                            "Count": 12,
-                            "MemoryInfo": _memory(32768),
-                        }
-                    ]
+                    "Accelerators": [_device("Inferentia2", 12, 32768, Manufacturer="AWS")]
                 },
             },
             [Accelerator("Inferentia2", "AWS", 12, 32)],
@@ -103,42 +77,22 @@ def _memory(mib: int) -> dict[str, int]:
             id="inference chips without Neuron or stated memory",
         ),
         pytest.param(
-            {
-                "NeuronInfo": {
-                    "NeuronDevices": [{"Name": "Trainium2", "Count": 16, "MemoryInfo": _memory(524288)}]
-                }
-            },
+            {"NeuronInfo": {"NeuronDevices": [_device("Trainium2", 16, 524288)]}},
             [Accelerator("Trainium2", "AWS", 16, 96)],
             id="the memory that EC2 states wrong for Trainium2",
         ),
         pytest.param(
-            {
-                "NeuronInfo": {
-                    "NeuronDevices": [{"Name": "Trainium2", "Count": 16, "MemoryInfo": _memory(100000)}]
-                }
-            },
+            {"NeuronInfo": {"NeuronDevices": [_device("Trainium2", 16, 100000)]}},
             [Accelerator("Trainium2", "AWS", 16, 97.656)],
             id="Trainium2, once EC2 states another memory",
         ),
         pytest.param(
-            {
-                "FpgaInfo": {
-                    "Fpgas": [
-                        {"Name": "VU47P", "Manufacturer": "Xilinx", "Count": 2, "MemoryInfo": _memory(81920)}
-                    ]
-                }
-            },
+            {"FpgaInfo": {"Fpgas": [_device("VU47P", 2, 81920, Manufacturer="Xilinx")]}},
             [Accelerator("VU47P", "Xilinx", 2, 80)],
             id="FPGAs",
         ),
         pytest.param(
-            {
-                "MediaAcceleratorInfo": {
-                    "Accelerators": [
-                        {"Name": "U30", "Manufacturer": "Xilinx", "Count": 2, "MemoryInfo": _memory(24576)}
-                    ]
-                }
-            },
+            {"MediaAcceleratorInfo": {"Accelerators": [_device("U30", 2, 24576, Manufacturer="Xilinx")]}},
             [Accelerator("U30", "Xilinx", 2, 24)],
             id="media accelerators",
         ),
@@ -182,7 +136,7 @@ def test_a_card_whose_interface_types_ec2_does_not_name_is_a_plain_one(described
 
 
 def test_the_ultraserver_type_has_the_accelerators_that_ec2_leaves_out(described: Described) -> None:
-    devices = {"NeuronDevices": [{"Name": "Trainium2", "Count": 16, "MemoryInfo": _memory(98304)}]}
+    devices = {"NeuronDevices": [_device("Trainium2", 16, 98304)]}
     plain = described | {"InstanceType": "trn2.48xlarge", "NeuronInfo": devices}
     ultra = described | {"InstanceType": "trn2u.48xlarge"}
 
@@ -193,7 +147,7 @@ def test_the_ultraserver_type_has_the_accelerators_that_ec2_leaves_out(described
 
 def test_the_ultraserver_type_keeps_the_accelerators_that_ec2_may_name_one_day(described: Described) -> None:
     def devices(count: int) -> Described:
-        return {"NeuronDevices": [{"Name": "Trainium2", "Count": count, "MemoryInfo": _memory(98304)}]}
+        return {"NeuronDevices": [_device("Trainium2", count, 98304)]}
 
     plain = described | {"InstanceType": "trn2.48xlarge", "NeuronInfo": devices(16)}
     ultra = described | {"InstanceType": "trn2u.48xlarge", "NeuronInfo": devices(64)}

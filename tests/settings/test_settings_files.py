@@ -8,70 +8,62 @@ import pytest
 from nixl_efa.settings import load
 from tests.settings.conftest import P5, lines
 
-# What the directory of environments holds, by file name, and all that is said.
-DIRECTORIES: list[tuple[dict[str, bytes], list[str]]] = [
-    ({}, ["FAIL There is no environment: {path} holds no .toml file. Add a file such as dev.toml."]),
+# What the directory of environments holds, by file name, then all that is said.
+DIRECTORIES: list[tuple[dict[str, bytes], *tuple[str, ...]]] = [
+    ({}, "FAIL There is no environment: {path} holds no .toml file. Add a file such as dev.toml."),
     (
         {"dev.yaml": b""},
-        ["FAIL There is no environment: {path} holds no .toml file. Add a file such as dev.toml."],
+        "FAIL There is no environment: {path} holds no .toml file. Add a file such as dev.toml.",
     ),
     (
         {"dev.toml": b'region = "us-east-2"\ninstance_type = p5\n'},
-        ["FAIL environments/dev.toml, line 2, column 17: not valid TOML: Invalid value."],
+        "FAIL environments/dev.toml, line 2, column 17: not valid TOML: Invalid value.",
     ),
     (
         {"dev.toml": b'region = "us-east-2"\nregion = "us-east-1"'},
-        ["FAIL environments/dev.toml, line 2, the end: not valid TOML: Cannot overwrite a value."],
+        "FAIL environments/dev.toml, line 2, the end: not valid TOML: Cannot overwrite a value.",
     ),
     (
         {"dev.toml": b"a = 1\nb = '\xff'\n"},
-        ["FAIL environments/dev.toml, line 2: not UTF-8. Save the file as UTF-8."],
+        "FAIL environments/dev.toml, line 2: not UTF-8. Save the file as UTF-8.",
     ),
     (
         {"dev.toml": b"a = " + b"[" * 9999},
-        ["FAIL environments/dev.toml: not valid TOML: it is nested too deeply."],
+        "FAIL environments/dev.toml: not valid TOML: it is nested too deeply.",
     ),
     (
         {"dev.toml": b"a = " + b"9" * 9999},
-        ["FAIL environments/dev.toml: not valid TOML: a number has thousands of digits."],
+        "FAIL environments/dev.toml: not valid TOML: a number has thousands of digits.",
     ),
-    ({"dev.toml": b"\xef\xbb\xbf" + P5.encode()}, []),
+    ({"dev.toml": b"\xef\xbb\xbf" + P5.encode()},),
     (
         {"Prod.toml": P5.encode()},
-        [
-            'FAIL "Prod" can\'t be the name of an environment (environments/Prod.toml): it must be at most 24 '
-            "lower-case letters, digits and single hyphens, a letter first. Rename the file."
-        ],
+        'FAIL "Prod" can\'t be the name of an environment (environments/Prod.toml): it must be at most 24 '
+        "lower-case letters, digits and single hyphens, a letter first. Rename the file.",
     ),
     (
         {"spot.toml": P5.encode(), "keyName.toml": P5.encode()},
-        [
-            'FAIL "keyName" can\'t be the name of an environment (environments/keyName.toml): it must be at most '
-            "24 lower-case letters, digits and single hyphens, a letter first. Rename the file.",
-            'FAIL "spot" can\'t be the name of an environment (environments/spot.toml): it is the name of a '
-            "setting. Rename the file.",
-        ],
+        'FAIL "keyName" can\'t be the name of an environment (environments/keyName.toml): it must be at most '
+        "24 lower-case letters, digits and single hyphens, a letter first. Rename the file.",
+        'FAIL "spot" can\'t be the name of an environment (environments/spot.toml): it is the name of a '
+        "setting. Rename the file.",
     ),
     (
         {"a-name-of-24-characters-x.toml": P5.encode()},
-        [
-            'FAIL "a-name-of-24-characters-x" can\'t be the name of an environment '
-            "(environments/a-name-of-24-characters-x.toml): it must be at most 24 lower-case letters, digits and "
-            "single hyphens, a letter first. Rename the file."
-        ],
+        'FAIL "a-name-of-24-characters-x" can\'t be the name of an environment '
+        "(environments/a-name-of-24-characters-x.toml): it must be at most 24 lower-case letters, digits and "
+        "single hyphens, a letter first. Rename the file.",
     ),
     (
         {"a-name-of-24-characters.toml": P5.encode() + b'project_prefix = "thirteen-char"'},
-        [
-            'FAIL a-name-of-24-characters: project_prefix = "thirteen-char" '
-            "(environments/a-name-of-24-characters.toml: project_prefix) must be at most 12 characters beside the "
-            "environment's name \"a-name-of-24-characters\", for a bucket's name holds both."
-        ],
+        'FAIL a-name-of-24-characters: project_prefix = "thirteen-char" '
+        "(environments/a-name-of-24-characters.toml: project_prefix) must be at most 12 characters beside the "
+        "environment's name \"a-name-of-24-characters\", for a bucket's name holds both.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("files", "expected"), DIRECTORIES)
+@pytest.mark.parametrize(("files", "expected"), [(files, told) for files, *told in DIRECTORIES])
 def test_what_is_said_about_a_directory(
     tmp_path: Path, files: Mapping[str, bytes], expected: list[str]
 ) -> None:

@@ -128,156 +128,120 @@ def test_each_reservation_has_a_name_and_a_parameter_of_its_own(
     assert second.id_parameter.startswith(parameter)
 
 
-# What is wrong, and all that is said about it.
-FAULTS: list[tuple[str, list[str]]] = [
+# What is wrong, then all that is said about it.
+FAULTS: list[tuple[str, ...]] = [
     (
         BLOCKS + f"consumers = 4\n{ONE}producers = 1\nconsumers = 1\n{TWO}consumers = 2",
-        [
-            f"FAIL dev: capacity ({DEV}: capacity) takes 3 of the 4 consumers (consumers = 4, {DEV}: consumers). Its "
-            "entries together must take each consumer once, or no consumer at all."
-        ],
+        f"FAIL dev: capacity ({DEV}: capacity) takes 3 of the 4 consumers (consumers = 4, {DEV}: consumers). Its "
+        "entries together must take each consumer once, or no consumer at all.",
     ),
     (
         BLOCKS + f"{ONE}producers = 1\nconsumers = [2]",
-        [
-            f"FAIL dev: capacity ({DEV}: capacity) names consumer 2, and there are 1 (consumers = 1, default). Its "
-            "entries together must take each consumer once, or no consumer at all."
-        ],
+        f"FAIL dev: capacity ({DEV}: capacity) names consumer 2, and there are 1 (consumers = 1, default). Its "
+        "entries together must take each consumer once, or no consumer at all.",
     ),
     (
         BLOCKS + ONE,
-        [
-            f"FAIL dev: capacity ({DEV}: capacity) does not say which nodes are launched into its reservations. Give "
-            "each entry producers or consumers, or let `nixl-efa capacity fill dev` put them in by the reservations' "
-            "ends and free places."
-        ],
+        f"FAIL dev: capacity ({DEV}: capacity) does not say which nodes are launched into its reservations. Give "
+        "each entry producers or consumers, or let `nixl-efa capacity fill dev` put them in by the reservations' "
+        "ends and free places.",
     ),
     (
         BLOCKS + f'capacity_reservation_id = "cr-00000003"\n{ONE}producers = 1\nconsumers = 1',
-        [
-            f'FAIL dev: capacity_reservation_id = "cr-00000003" ({DEV}: capacity_reservation_id) and capacity ({DEV}: '
-            "capacity) exclude each other: both say into which reservation the nodes are launched. Move it into an "
-            "entry of capacity, or set NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none."
-        ],
+        f'FAIL dev: capacity_reservation_id = "cr-00000003" ({DEV}: capacity_reservation_id) and capacity ({DEV}: '
+        "capacity) exclude each other: both say into which reservation the nodes are launched. Move it into an "
+        "entry of capacity, or set NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none.",
     ),
     (
         BLOCKS + f'{ONE}producers = 1\nconsumers = 1\n[consumer]\ncapacity_reservation_id = "cr-00000003"',
-        [
-            f"FAIL dev: consumer.capacity_reservation_id ({DEV}: consumer) and capacity ({DEV}: capacity) both say "
-            "into which reservation the consumers are launched. Keep one of them."
-        ],
+        f"FAIL dev: consumer.capacity_reservation_id ({DEV}: consumer) and capacity ({DEV}: capacity) both say "
+        "into which reservation the consumers are launched. Keep one of them.",
     ),
     (
         BLOCKS + "[[capacity]]\nproducers = 1\nconsumers = 1",
-        [
-            f"FAIL dev: entry 1 of capacity ({DEV}: capacity) names no reservation. Give it capacity_reservation_id, "
-            'or capacity_reservation_parameter = "/nixl-efa/dev/capacity-reservation-id".'
-        ],
+        f"FAIL dev: entry 1 of capacity ({DEV}: capacity) names no reservation. Give it capacity_reservation_id, "
+        'or capacity_reservation_parameter = "/nixl-efa/dev/capacity-reservation-id".',
     ),
     (
         BLOCKS + f"{ONE}producers = 1\n{ONE}consumers = 1",
-        [
-            f"FAIL dev: entries 1 and 2 of capacity ({DEV}: capacity) name the same reservation: cr-00000001. Make one "
-            "entry of them."
-        ],
+        f"FAIL dev: entries 1 and 2 of capacity ({DEV}: capacity) name the same reservation: cr-00000001. Make one "
+        "entry of them.",
     ),
     (
         BLOCKS + f'{ONE}producers = 1\nconsumers = 1\n[consumer]\ninstance_type = "p5e.48xlarge"',
-        [
-            "FAIL dev: nodes of p5.48xlarge, p5e.48xlarge are to be launched into cr-00000001, and a reservation is "
-            "of one type. Give each type a reservation of its own."
-        ],
+        "FAIL dev: nodes of p5.48xlarge, p5e.48xlarge are to be launched into cr-00000001, and a reservation is "
+        "of one type. Give each type a reservation of its own.",
     ),
     (
         P5 + '[producer]\ninstance_type = "p4d.24xlarge"',
-        [
-            "FAIL dev: p4d.24xlarge, p5.48xlarge can't use EFA with each other: p4d can do so only with its own kind "
-            f"({DEV}: instance_type, {DEV}: producer). Take one of these families for producers and consumers."
-        ],
+        "FAIL dev: p4d.24xlarge, p5.48xlarge can't use EFA with each other: p4d can do so only with its own kind "
+        f"({DEV}: instance_type, {DEV}: producer). Take one of these families for producers and consumers.",
     ),
     (
         P5 + '[producer]\ninstance_typ = "g6e.12xlarge"',
-        [
-            f"FAIL producer.instance_typ is not known ({DEV}: producer.instance_typ). Did you mean instance_type?"
-        ],
+        f"FAIL producer.instance_typ is not known ({DEV}: producer.instance_typ). Did you mean instance_type?",
     ),
     (
         BLOCKS + '[[capacity]]\ncapacity_reservation_id = "cr-1"\nconsumers = true',
-        [
-            f'FAIL capacity[1].capacity_reservation_id = "cr-1" ({DEV}: capacity) must be a Capacity '
-            "Reservation's id: cr- and 8 or 17 hexadecimal digits.",
-            f"FAIL capacity[1].consumers = true ({DEV}: capacity) must be how many of these nodes it takes, or a list "
-            "of which by number ([1, 4]: the first and the fourth).",
-        ],
+        f'FAIL capacity[1].capacity_reservation_id = "cr-1" ({DEV}: capacity) must be a Capacity '
+        "Reservation's id: cr- and 8 or 17 hexadecimal digits.",
+        f"FAIL capacity[1].consumers = true ({DEV}: capacity) must be how many of these nodes it takes, or a list "
+        "of which by number ([1, 4]: the first and the fourth).",
     ),
     # What holds for an environment, holds for the nodes of a table by themselves.
     (
         P5 + 'spot = true\n[consumer]\ncapacity_reservation_id = "cr-00000001"',
-        [
-            f'FAIL dev: spot = true ({DEV}: spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
-            "consumer.capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change "
-            f"one of them, or set NIXL_EFA_DEV_SPOT=false or leave out {DEV}: consumer.capacity_reservation_id."
-        ],
+        f'FAIL dev: spot = true ({DEV}: spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
+        "consumer.capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change "
+        f"one of them, or set NIXL_EFA_DEV_SPOT=false or leave out {DEV}: consumer.capacity_reservation_id.",
     ),
     (
         P5 + 'capacity_reservation_id = "cr-00000001"\n[producer]\nspot = true',
-        [
-            f'FAIL dev: spot = true ({DEV}: producer.spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
-            "capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change one of "
-            "them, or give capacity_reservation_id to the role that runs in it, in its table."
-        ],
+        f'FAIL dev: spot = true ({DEV}: producer.spot) and capacity_reservation_id = "cr-00000001" ({DEV}: '
+        "capacity_reservation_id) exclude each other: Spot Instances can't run in a reservation. Change one of "
+        "them, or give capacity_reservation_id to the role that runs in it, in its table.",
     ),
     (
         BLOCKS + 'capacity_reservation_id = "cr-00000001"\n[producer]\nuse_capacity_block = false',
-        [
-            "FAIL dev: nodes are to be launched into cr-00000001 as into a Capacity Block, and others as into an "
-            f"On-Demand reservation (use_capacity_block: {DEV}: producer.use_capacity_block, {DEV}: "
-            "use_capacity_block). It can only be one of the two. Name it in the table of the role that "
-            "runs in it alone, with "
-            "use_capacity_block."
-        ],
+        "FAIL dev: nodes are to be launched into cr-00000001 as into a Capacity Block, and others as into an "
+        f"On-Demand reservation (use_capacity_block: {DEV}: producer.use_capacity_block, {DEV}: "
+        "use_capacity_block). It can only be one of the two. Name it in the table of the role that "
+        "runs in it alone, with "
+        "use_capacity_block.",
     ),
     # Two names of one reservation: two blocks would be bought, and neither is looked at for all of its nodes.
     (
         BLOCKS
         + '[producer]\ncapacity_reservation_id = "cr-00000001"\n[consumer]\ncapacity_reservation_id = "cr-00000001"',
-        [
-            f"FAIL dev: cr-00000001 is named more than once ({DEV}: producer.capacity_reservation_id, {DEV}: "
-            "consumer.capacity_reservation_id). Name it once: outside the tables for all nodes, or in an entry of "
-            "capacity."
-        ],
+        f"FAIL dev: cr-00000001 is named more than once ({DEV}: producer.capacity_reservation_id, {DEV}: "
+        "consumer.capacity_reservation_id). Name it once: outside the tables for all nodes, or in an entry of "
+        "capacity.",
     ),
     (
         BLOCKS
         + 'capacity_reservation_id = "cr-00000001"\n[producer]\ncapacity_reservation_id = "cr-00000002"\n'
         'capacity_reservation_parameter = "/team/second"\nami_id = "ami-01234567"\nami_parameter = "/team/image"',
-        [
-            f"FAIL dev: producer.capacity_reservation_id and producer.capacity_reservation_parameter ({DEV}: producer) "
-            "exclude each other. Keep one of them.",
-            f"FAIL dev: producer.ami_id and producer.ami_parameter ({DEV}: producer) exclude each other. Keep one of "
-            "them.",
-        ],
+        f"FAIL dev: producer.capacity_reservation_id and producer.capacity_reservation_parameter ({DEV}: producer) "
+        "exclude each other. Keep one of them.",
+        f"FAIL dev: producer.ami_id and producer.ami_parameter ({DEV}: producer) exclude each other. Keep one of "
+        "them.",
     ),
     (
         BLOCKS + f"{ONE}producers = 1\nconsumers = 1\n{TWO}",
-        [
-            f"FAIL dev: entry 2 of capacity ({DEV}: capacity) takes no node, so nothing would be launched into its "
-            "reservation. Give it producers or consumers: how many of them it takes."
-        ],
+        f"FAIL dev: entry 2 of capacity ({DEV}: capacity) takes no node, so nothing would be launched into its "
+        "reservation. Give it producers or consumers: how many of them it takes.",
     ),
     (
         BLOCKS
         + f'{TWO}producers = 1\n[[capacity]]\ncapacity_reservation_parameter = "/team/second-next"\nconsumers = 1',
-        [
-            f"FAIL dev: /team/second ({DEV}: capacity[1].capacity_reservation_parameter) and /team/second-next ({DEV}: "
-            "capacity[2].capacity_reservation_parameter) exclude each other: the second is where the next block of the "
-            "first is kept. Change one of them."
-        ],
+        f"FAIL dev: /team/second ({DEV}: capacity[1].capacity_reservation_parameter) and /team/second-next ({DEV}: "
+        "capacity[2].capacity_reservation_parameter) exclude each other: the second is where the next block of the "
+        "first is kept. Change one of them.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("text", "messages"), FAULTS)
+@pytest.mark.parametrize(("text", "messages"), [(text, told) for text, *told in FAULTS])
 def test_tables_that_do_not_go_together_are_told_by_what_to_change(
     text: str, messages: list[str], said: Said
 ) -> None:

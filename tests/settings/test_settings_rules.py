@@ -26,176 +26,141 @@ def excluded(first: str, second: str, why: str, ways: str, where: str = DEV) -> 
     return f"FAIL dev: {first} ({where}: {names[0]}) and {second} ({where}: {names[1]}) exclude each other{why} {ways}"
 
 
-# Settings of the file dev.toml that do not go together, and all that is said about them.
-TOGETHER: list[tuple[str, list[str]]] = [
+# Settings of the file dev.toml, then all that is said about them, if anything.
+TOGETHER: list[tuple[str, ...]] = [
     (
         'instance_type = "vt1.24xlarge"',
-        [
-            f"WARN No deep-learning image holds the driver for the xilinx accelerators of vt1.24xlarge; NVIDIA's is "
-            f"used for its EFA installer. (dev: {DEV}: instance_type) Set ami_id or ami_parameter to an image with "
-            "the driver."
-        ],
+        f"WARN No deep-learning image holds the driver for the xilinx accelerators of vt1.24xlarge; NVIDIA's is "
+        f"used for its EFA installer. (dev: {DEV}: instance_type) Set ami_id or ami_parameter to an image with "
+        "the driver.",
     ),
-    (G7E + "producers = 1\nconsumers = 63", []),
+    (G7E + "producers = 1\nconsumers = 63",),
     (
         G7E + "producers = 2\nconsumers = 63",
-        [
-            f"FAIL dev: producers = 2 ({DEV}: producers) and consumers = 63 ({DEV}: consumers) make 65 nodes: an "
-            "environment has at most 64. Make a second environment, or use an engine for clusters (docs/scale.md)."
-        ],
+        f"FAIL dev: producers = 2 ({DEV}: producers) and consumers = 63 ({DEV}: consumers) make 65 nodes: an "
+        "environment has at most 64. Make a second environment, or use an engine for clusters (docs/scale.md).",
     ),
     (
         P5 + RESERVED + 'capacity_reservation_parameter = "/a"',
-        [
-            excluded(
-                'capacity_reservation_id = "cr-01234567"',
-                'capacity_reservation_parameter = "/a"',
-                ".",
-                "Keep one of them.",
-            )
-        ],
+        excluded(
+            'capacity_reservation_id = "cr-01234567"',
+            'capacity_reservation_parameter = "/a"',
+            ".",
+            "Keep one of them.",
+        ),
     ),
     (
         P5 + 'ami_id = "ami-01234567"\nami_parameter = "/a"',
-        [excluded('ami_id = "ami-01234567"', 'ami_parameter = "/a"', ".", "Keep one of them.")],
+        excluded('ami_id = "ami-01234567"', 'ami_parameter = "/a"', ".", "Keep one of them."),
     ),
     (
         P5 + 'availability_zone = "us-east-2a"\navailability_zone_parameter = "/a"',
-        [
-            excluded(
-                'availability_zone = "us-east-2a"',
-                'availability_zone_parameter = "/a"',
-                ".",
-                "Keep one of them.",
-            )
-        ],
+        excluded(
+            'availability_zone = "us-east-2a"', 'availability_zone_parameter = "/a"', ".", "Keep one of them."
+        ),
     ),
     (
         P5 + "spot = true\nuse_capacity_block = true",
-        [
-            excluded(
-                "spot = true",
-                "use_capacity_block = true",
-                ONE_MARKET,
-                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
-            ),
-            NO_RESERVATION,
-        ],
+        excluded(
+            "spot = true",
+            "use_capacity_block = true",
+            ONE_MARKET,
+            "Change one of them, or set NIXL_EFA_DEV_SPOT=false or NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
+        ),
+        NO_RESERVATION,
     ),
     (
         P5 + RESERVED + "spot = true",
-        [
-            excluded(
-                "spot = true",
-                'capacity_reservation_id = "cr-01234567"',
-                NO_SPOT,
-                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
-                "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none.",
-            )
-        ],
+        excluded(
+            "spot = true",
+            'capacity_reservation_id = "cr-01234567"',
+            NO_SPOT,
+            "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
+            "NIXL_EFA_DEV_CAPACITY_RESERVATION_ID=none.",
+        ),
     ),
     (
         P5 + 'capacity_reservation_parameter = "/a"\nspot = true',
-        [
-            excluded(
-                "spot = true",
-                'capacity_reservation_parameter = "/a"',
-                NO_SPOT,
-                "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
-                "NIXL_EFA_DEV_CAPACITY_RESERVATION_PARAMETER=none.",
-            )
-        ],
+        excluded(
+            "spot = true",
+            'capacity_reservation_parameter = "/a"',
+            NO_SPOT,
+            "Change one of them, or set NIXL_EFA_DEV_SPOT=false or "
+            "NIXL_EFA_DEV_CAPACITY_RESERVATION_PARAMETER=none.",
+        ),
     ),
     (
         P5 + RESERVED + 'use_capacity_block = true\nplacement_group = "on"',
-        [
-            excluded(
-                'placement_group = "on"',
-                "use_capacity_block = true",
-                NO_GROUP,
-                "Change one of them, or set NIXL_EFA_DEV_PLACEMENT_GROUP=auto or "
-                "NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
-            )
-        ],
+        excluded(
+            'placement_group = "on"',
+            "use_capacity_block = true",
+            NO_GROUP,
+            "Change one of them, or set NIXL_EFA_DEV_PLACEMENT_GROUP=auto or "
+            "NIXL_EFA_DEV_USE_CAPACITY_BLOCK=false.",
+        ),
     ),
     (
         P5 + RESERVED + 'placement_group = "on"',
-        [
-            f'WARN dev: placement_group = "on" ({DEV}: placement_group) and capacity_reservation_id = '
-            f'"cr-01234567" ({DEV}: capacity_reservation_id): the launch succeeds only if the reservation was '
-            "created in the stack's own placement group. With any other reservation set placement_group to "
-            '"auto" or "off".'
-        ],
+        f'WARN dev: placement_group = "on" ({DEV}: placement_group) and capacity_reservation_id = '
+        f'"cr-01234567" ({DEV}: capacity_reservation_id): the launch succeeds only if the reservation was '
+        "created in the stack's own placement group. With any other reservation set placement_group to "
+        '"auto" or "off".',
     ),
-    (P5 + RESERVED + 'use_capacity_block = true\nplacement_group = "off"', []),
-    (P5 + "use_capacity_block = true", [NO_RESERVATION]),
-    (P5 + RESERVED + "use_capacity_block = true", []),
-    (P5 + RESERVED, []),
+    (P5 + RESERVED + 'use_capacity_block = true\nplacement_group = "off"',),
+    (P5 + "use_capacity_block = true", NO_RESERVATION),
+    (P5 + RESERVED + "use_capacity_block = true",),
+    (P5 + RESERVED,),
     (
         P5 + f'kms_key_id = "{KEY}"',
-        [
-            f'FAIL dev: kms_key_id = "{KEY}" ({DEV}: kms_key_id) is no key of region = "us-east-2" (default). '
-            "A volume is encrypted with a key of its own region."
-        ],
+        f'FAIL dev: kms_key_id = "{KEY}" ({DEV}: kms_key_id) is no key of region = "us-east-2" (default). '
+        "A volume is encrypted with a key of its own region.",
     ),
     (
         P5 + 'instance_profile = "mine"\npermissions_boundary = "arn:aws:iam::123456789012:policy/b"',
-        [
-            f'FAIL dev: permissions_boundary = "arn:aws:iam::123456789012:policy/b" ({DEV}: permissions_boundary) '
-            f'applies to the role that the stack creates, and with instance_profile = "mine" ({DEV}: '
-            "instance_profile) it creates none. Leave one of them out; what permissions_boundary stands "
-            "for belongs to the profile's role."
-        ],
+        f'FAIL dev: permissions_boundary = "arn:aws:iam::123456789012:policy/b" ({DEV}: permissions_boundary) '
+        f'applies to the role that the stack creates, and with instance_profile = "mine" ({DEV}: '
+        "instance_profile) it creates none. Leave one of them out; what permissions_boundary stands "
+        "for belongs to the profile's role.",
     ),
-    (P5 + 'instance_profile = "mine"', []),
-    (P5 + 'spot = true\nplacement_group = "on"', []),
+    (P5 + 'instance_profile = "mine"',),
+    (P5 + 'spot = true\nplacement_group = "on"',),
     (
         G7E + RESERVED + "use_capacity_block = true",
-        [
-            excluded(
-                "use_capacity_block = true",
-                'instance_type = "g7e.12xlarge"',
-                ": g7e.12xlarge is not sold as a Capacity Block.",
-                BLOCK_TYPES,
-            )
-        ],
+        excluded(
+            "use_capacity_block = true",
+            'instance_type = "g7e.12xlarge"',
+            ": g7e.12xlarge is not sold as a Capacity Block.",
+            BLOCK_TYPES,
+        ),
     ),
     (
         'instance_type = "vt1.24xlarge"\nami_id = "ami-01234567"\nplacement_group = "on"',
-        [
-            f'FAIL dev: placement_group = "on" ({DEV}: placement_group) does not go with instance_type = '
-            f'"vt1.24xlarge" ({DEV}: instance_type), a type that can\'t be in a cluster placement group. Set '
-            'placement_group to "auto" or "off".'
-        ],
+        f'FAIL dev: placement_group = "on" ({DEV}: placement_group) does not go with instance_type = '
+        f'"vt1.24xlarge" ({DEV}: instance_type), a type that can\'t be in a cluster placement group. Set '
+        'placement_group to "auto" or "off".',
     ),
     (
         P5 + 'project_prefix = "sg"',
-        [
-            f'FAIL dev: project_prefix = "sg" ({DEV}: project_prefix) begins with sg-, which AWS does not allow for '
-            "the names made from it."
-        ],
+        f'FAIL dev: project_prefix = "sg" ({DEV}: project_prefix) begins with sg-, which AWS does not allow for '
+        "the names made from it.",
     ),
     (
         P5 + 'project_prefix = "sthree-x"',
-        [
-            f'FAIL dev: project_prefix = "sthree-x" ({DEV}: project_prefix) begins with sthree-, which AWS does not '
-            "allow for the names made from it."
-        ],
+        f'FAIL dev: project_prefix = "sthree-x" ({DEV}: project_prefix) begins with sthree-, which AWS does not '
+        "allow for the names made from it.",
     ),
     (
         P5 + "volume_throughput = 1000",
-        [
-            f"FAIL dev: volume_throughput = 1000 ({DEV}: volume_throughput) is too much for volume_iops = 3000 "
-            "(default): gp3 allows a quarter of it. Set volume_throughput to 750 or less, or volume_iops to 4000 "
-            "or more."
-        ],
+        f"FAIL dev: volume_throughput = 1000 ({DEV}: volume_throughput) is too much for volume_iops = 3000 "
+        "(default): gp3 allows a quarter of it. Set volume_throughput to 750 or less, or volume_iops to 4000 "
+        "or more.",
     ),
-    (P5 + "volume_throughput = 1000\nvolume_iops = 4000", []),
-    ('instance_type = "g5.12xlarge"\nvolume_size = 160\nvolume_iops = 80000', []),
+    (P5 + "volume_throughput = 1000\nvolume_iops = 4000",),
+    ('instance_type = "g5.12xlarge"\nvolume_size = 160\nvolume_iops = 80000',),
 ]
 
 
-@pytest.mark.parametrize(("file", "expected"), TOGETHER)
+@pytest.mark.parametrize(("file", "expected"), [(file, told) for file, *told in TOGETHER])
 def test_what_is_said_about_settings_that_meet(said: Said, file: str, expected: list[str]) -> None:
     assert said({"dev": file}) == expected
 

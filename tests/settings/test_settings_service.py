@@ -20,93 +20,78 @@ WHOLE = (
 )
 SERVICE = Service("vllm", "Qwen/Qwen3-32B", "0.33.0", ("--max-model-len", "32768"), ("-a", "{}"), ("--b",))
 
-SAID: list[tuple[str, list[str]]] = [
-    (QWEN, []),
-    (WHOLE, []),
+# A file, then all that is said about it, if anything.
+SAID: list[tuple[str, ...]] = [
+    (QWEN,),
+    (WHOLE,),
     (
         TABLE,
-        [
-            f"FAIL service.model is missing ({DEV}: service.model). It must be a hub's name, a folder of the nodes "
-            "or one in S3 (s3://bucket/folder), as text."
-        ],
+        f"FAIL service.model is missing ({DEV}: service.model). It must be a hub's name, a folder of the nodes "
+        "or one in S3 (s3://bucket/folder), as text.",
     ),
-    (f"{QWEN}modle = 1", [f"FAIL service.modle is not known ({DEV}: service.modle). Did you mean model?"]),
+    (f"{QWEN}modle = 1", f"FAIL service.modle is not known ({DEV}: service.modle). Did you mean model?"),
     (
         f'{QWEN}flags = ["--max-model-len", 32768]',
-        [f"FAIL service.flags[1] = 32768 ({DEV}: service.flags) must be a flag or its value, as text."],
+        f"FAIL service.flags[1] = 32768 ({DEV}: service.flags) must be a flag or its value, as text.",
     ),
     (
         f'{QWEN}flags = ["--x", "${{x}}"]',
-        [
-            f'FAIL service.flags[1] = "${{x}}" ({DEV}: service.flags) must not contain "${{", "%{{" or control '
-            "characters."
-        ],
+        f'FAIL service.flags[1] = "${{x}}" ({DEV}: service.flags) must not contain "${{", "%{{" or control '
+        "characters.",
     ),
     (
         f"{QWEN}start_at_boot = 1",
-        [f"FAIL service.start_at_boot = 1 ({DEV}: service.start_at_boot) must be true or false."],
+        f"FAIL service.start_at_boot = 1 ({DEV}: service.start_at_boot) must be true or false.",
     ),
     (
         f'{TABLE}model = "a b"',
-        [
-            f"FAIL dev: service.model ({DEV}: service.model) 'a b' is neither a hub's name (Qwen/Qwen3-32B), nor a "
-            "folder of the nodes (/models/x), nor one in S3 (s3://bucket/x)."
-        ],
+        f"FAIL dev: service.model ({DEV}: service.model) 'a b' is neither a hub's name (Qwen/Qwen3-32B), nor a "
+        "folder of the nodes (/models/x), nor one in S3 (s3://bucket/x).",
     ),
     (
         f'{QWEN}engine = "sglang"',
-        [f"FAIL dev: service.engine ({DEV}: service.engine) 'sglang' is none that can be served: give vllm."],
+        f"FAIL dev: service.engine ({DEV}: service.engine) 'sglang' is none that can be served: give vllm.",
     ),
     (
         f'{QWEN}version = "latest"\nflags = ["--hf-token=hf_secret"]\nproducer_flags = ["--dtype", "half"]',
-        [
-            f"FAIL dev: service.version ({DEV}: service.version) 'latest' is no version of vllm: give one such as "
-            "0.32.0.",
-            f"FAIL dev: service.flags ({DEV}: service.flags): --hf-token can't be given to vllm here: it would stand "
-            "in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
-            f"FAIL dev: service.producer_flags ({DEV}: service.producer_flags): --dtype can't be given to vllm here: "
-            "it must be the same on all nodes: give it in the flags of all.",
-        ],
+        f"FAIL dev: service.version ({DEV}: service.version) 'latest' is no version of vllm: give one such as "
+        "0.32.0.",
+        f"FAIL dev: service.flags ({DEV}: service.flags): --hf-token can't be given to vllm here: it would be visible "
+        "in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
+        f"FAIL dev: service.producer_flags ({DEV}: service.producer_flags): --dtype can't be given to vllm here: "
+        "it must be the same on all nodes: give it in the flags of all.",
     ),
     (
         f"install_nixl = false\n{QWEN}start_at_boot = true",
-        [
-            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot) and install_nixl = false ({DEV}: "
-            "install_nixl) exclude each other: the engine is installed beside NIXL. Change one of them, or set "
-            "NIXL_EFA_DEV_INSTALL_NIXL=true."
-        ],
+        f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot) and install_nixl = false ({DEV}: "
+        "install_nixl) exclude each other: the engine is installed beside NIXL. Change one of them, or set "
+        "NIXL_EFA_DEV_INSTALL_NIXL=true.",
     ),
-    (f"install_nixl = false\n{QWEN}", []),
+    (f"install_nixl = false\n{QWEN}",),
     (
         f'{TABLE}model = "s3://b/50%&x|"\nstart_at_boot = true',
-        [
-            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): the model's name 's3://b/50%&x|' "
-            "has '%&|', which a node can't take at its boot. Give the model's folder a name of letters, digits and "
-            "._-+=@/, or leave start_at_boot out."
-        ],
+        f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): the model's name 's3://b/50%&x|' "
+        "has '%&|', which a node can't take at its boot. Give the model's folder a name of letters, digits and "
+        "._-+=@/, or leave start_at_boot out.",
     ),
-    (f'{TABLE}model = "s3://b/50%&x|"', []),
+    (f'{TABLE}model = "s3://b/50%&x|"',),
     (
         f'{QWEN}start_at_boot = true\nflags = ["--x", "{"x" * 1000}"]',
-        [
-            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 1017 "
-            "characters, and the nodes' user data has room for 1000. Put long values into a file on the nodes that a "
-            "flag names, or leave start_at_boot out."
-        ],
+        f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 1017 "
+        "characters, and the nodes' user data has room for 1000. Put long values into a file on the nodes that a "
+        "flag names, or leave start_at_boot out.",
     ),
-    (f'{QWEN}flags = ["--x", "{"x" * 1000}"]', []),
+    (f'{QWEN}flags = ["--x", "{"x" * 1000}"]',),
     (
         f'{QWEN}start_at_boot = true\nflags = ["--x", "{"漢" * 333}"]',
-        [
-            f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 2015 "
-            "characters, and the nodes' user data has room for 1000. Put long values into a file on the nodes that a "
-            "flag names, or leave start_at_boot out."
-        ],
+        f"FAIL dev: service.start_at_boot = true ({DEV}: service.start_at_boot): model and flags have 2015 "
+        "characters, and the nodes' user data has room for 1000. Put long values into a file on the nodes that a "
+        "flag names, or leave start_at_boot out.",
     ),
 ]
 
 
-@pytest.mark.parametrize(("file", "expected"), SAID)
+@pytest.mark.parametrize(("file", "expected"), [(file, told) for file, *told in SAID])
 def test_what_is_said_about_a_service(said: Said, file: str, expected: list[str]) -> None:
     assert said({"dev": file}) == expected
 

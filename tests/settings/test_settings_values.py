@@ -157,213 +157,168 @@ def test_every_setting_refuses_something() -> None:
     assert {setting for setting, _, _ in REFUSED_VALUES} == set(SETTING_NAMES)
 
 
-# The file of the environment dev, and all that is said about it.
-FILES: list[tuple[str, list[str]]] = [
+# The file of the environment dev, then all that is said about it.
+FILES: list[tuple[str, ...]] = [
     (
         "",
-        [
-            "FAIL dev: instance_type is missing. Set it in the environment's file or as "
-            "NIXL_EFA_DEV_INSTANCE_TYPE: an EC2 instance type, such as g7e.12xlarge."
-        ],
+        "FAIL dev: instance_type is missing. Set it in the environment's file or as "
+        "NIXL_EFA_DEV_INSTANCE_TYPE: an EC2 instance type, such as g7e.12xlarge.",
     ),
     (
         P5 + "instanceTyp = 1\n",
-        [
-            "FAIL instanceTyp is not a setting (environments/dev.toml: instanceTyp). Did you mean instance_type?"
-        ],
+        "FAIL instanceTyp is not a setting (environments/dev.toml: instanceTyp). Did you mean instance_type?",
     ),
-    (P5 + "xyz = 1\n", [f"FAIL xyz is not a setting (environments/dev.toml: xyz). {SETTINGS}"]),
+    (P5 + "xyz = 1\n", f"FAIL xyz is not a setting (environments/dev.toml: xyz). {SETTINGS}"),
     (
         P5 + 'service_ports = [0, 80, "81"]',
-        [
-            "FAIL service_ports[0] = 0 (environments/dev.toml: service_ports) must be a port from 1 to 65535.",
-            'FAIL service_ports[2] = "81" (environments/dev.toml: service_ports) must be a port from 1 to '
-            "65535.",
-        ],
+        "FAIL service_ports[0] = 0 (environments/dev.toml: service_ports) must be a port from 1 to 65535.",
+        'FAIL service_ports[2] = "81" (environments/dev.toml: service_ports) must be a port from 1 to 65535.',
     ),
     (
         P5 + 'service_cidrs = ["10.20.0.0", "fd00::/8", "10.20.0.1/16", "010.0.0.0/8"]',
-        [
-            'FAIL service_cidrs[0] = "10.20.0.0" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
-            "10.20.0.0/16.",
-            'FAIL service_cidrs[1] = "fd00::/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
-            "10.20.0.0/16.",
-            'FAIL service_cidrs[2] = "10.20.0.1/16" (environments/dev.toml: service_cidrs) has bits set '
-            "after its prefix: "
-            "write 10.20.0.0/16.",
-            'FAIL service_cidrs[3] = "010.0.0.0/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such '
-            "as 10.20.0.0/16.",
-        ],
+        'FAIL service_cidrs[0] = "10.20.0.0" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
+        "10.20.0.0/16.",
+        'FAIL service_cidrs[1] = "fd00::/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such as '
+        "10.20.0.0/16.",
+        'FAIL service_cidrs[2] = "10.20.0.1/16" (environments/dev.toml: service_cidrs) has bits set '
+        "after its prefix: "
+        "write 10.20.0.0/16.",
+        'FAIL service_cidrs[3] = "010.0.0.0/8" (environments/dev.toml: service_cidrs) must be an IPv4 block, such '
+        "as 10.20.0.0/16.",
     ),
     (
         P5 + 'service_cidrs = ["10.0.0.0/8", "10.0.0.0/8"]',
-        [
-            'FAIL service_cidrs = ["10.0.0.0/8", "10.0.0.0/8"] (environments/dev.toml: service_cidrs) names block '
-            "10.0.0.0/8 more than once."
-        ],
+        'FAIL service_cidrs = ["10.0.0.0/8", "10.0.0.0/8"] (environments/dev.toml: service_cidrs) names block '
+        "10.0.0.0/8 more than once.",
     ),
     (
         P5 + "service_ports = [80, 81, 80]",
-        [
-            "FAIL service_ports = [80, 81, 80] (environments/dev.toml: service_ports) names port 80 more than "
-            "once."
-        ],
+        "FAIL service_ports = [80, 81, 80] (environments/dev.toml: service_ports) names port 80 more than "
+        "once.",
     ),
     (
         P5 + 'nixl_version = "0.9.0"',
-        [
-            'FAIL nixl_version = "0.9.0" (environments/dev.toml: nixl_version) is too old: EFA needs NIXL 1.0.0 '
-            "or later."
-        ],
+        'FAIL nixl_version = "0.9.0" (environments/dev.toml: nixl_version) is too old: EFA needs NIXL 1.0.0 '
+        "or later.",
     ),
     (
         P5 + 'nixl_version = "1.0rc1"',
-        [
-            'FAIL nixl_version = "1.0rc1" (environments/dev.toml: nixl_version) is too old: EFA needs NIXL 1.0.0 '
-            "or later."
-        ],
+        'FAIL nixl_version = "1.0rc1" (environments/dev.toml: nixl_version) is too old: EFA needs NIXL 1.0.0 '
+        "or later.",
     ),
     (
         P5 + 'provider_version = ">= 6.0"',
-        [
-            'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must exclude the '
-            "versions before "
-            "5.100.0 and those from 7.0.0 on, which these stacks don't support: write "
-            '">= 5.100.0, < 7.0.0", or what lies within it, such as "~> 6.20".'
-        ],
+        'FAIL provider_version = ">= 6.0" (environments/dev.toml: provider_version) must exclude the '
+        "versions before "
+        "5.100.0 and those from 7.0.0 on, which these stacks don't support: write "
+        '">= 5.100.0, < 7.0.0", or what lies within it, such as "~> 6.20".',
     ),
     (
         P5 + 'tags = { Cost = 5, "aws:x" = "1", "a$" = "1" }',
-        [
-            "FAIL tags.Cost = 5 (environments/dev.toml: tags.Cost) must be a tag's value as text: up to 256 "
-            f"{TAG_CHARACTERS}.",
-            'FAIL tags has the key "aws:x" (environments/dev.toml: tags): it must not begin with "aws:", which '
-            "AWS reserves.",
-            'FAIL tags has the key "a$" (environments/dev.toml: tags): it must be a tag\'s key: up to 128 '
-            f"{TAG_CHARACTERS}.",
-        ],
+        "FAIL tags.Cost = 5 (environments/dev.toml: tags.Cost) must be a tag's value as text: up to 256 "
+        f"{TAG_CHARACTERS}.",
+        'FAIL tags has the key "aws:x" (environments/dev.toml: tags): it must not begin with "aws:", which '
+        "AWS reserves.",
+        'FAIL tags has the key "a$" (environments/dev.toml: tags): it must be a tag\'s key: up to 128 '
+        f"{TAG_CHARACTERS}.",
     ),
     (
         P5 + 'tags = { Team = "a", team = "b" }',
-        [
-            "FAIL dev: the tags Team and team differ only in case (environments/dev.toml: tags). IAM treats such keys "
-            "as the same and refuses to create the nodes' role. Keep one of them."
-        ],
+        "FAIL dev: the tags Team and team differ only in case (environments/dev.toml: tags). IAM treats such keys "
+        "as the same and refuses to create the nodes' role. Keep one of them.",
     ),
     (
         P5 + "[tags]\n" + "".join(f"k{number} = ''\n" for number in range(41)),
-        [
-            'FAIL tags = {"k0": "", "k1": "", "k2": "", "k3": "", "k4": "", "k5": "", "k6": "", "k7": "", '
-            '"k8": "", "k9": "",... (environments/dev.toml: tags) has 41 tags; at most 40 are allowed beside '
-            "the stack's own."
-        ],
+        'FAIL tags = {"k0": "", "k1": "", "k2": "", "k3": "", "k4": "", "k5": "", "k6": "", "k7": "", '
+        '"k8": "", "k9": "",... (environments/dev.toml: tags) has 41 tags; at most 40 are allowed beside '
+        "the stack's own.",
     ),
     (
         P5 + '[assume_role]\nrole = "x"\nexternal_id = "${x}"\nsession_name = "a"',
-        [
-            f"FAIL assume_role.arn is missing (environments/dev.toml: assume_role.arn). It must be {ROLE}.",
-            'FAIL assume_role.external_id = "${x}" (environments/dev.toml: assume_role.external_id) must be '
-            "2 to 1224 letters, digits and _ + = , . @ : / -.",
-            'FAIL assume_role.session_name = "a" (environments/dev.toml: assume_role.session_name) must be '
-            "2 to 64 letters, digits and _ + = , . @ -.",
-            "FAIL assume_role.role is not known (environments/dev.toml: assume_role.role). There are: arn, "
-            "external_id, session_name.",
-        ],
+        f"FAIL assume_role.arn is missing (environments/dev.toml: assume_role.arn). It must be {ROLE}.",
+        'FAIL assume_role.external_id = "${x}" (environments/dev.toml: assume_role.external_id) must be '
+        "2 to 1224 letters, digits and _ + = , . @ : / -.",
+        'FAIL assume_role.session_name = "a" (environments/dev.toml: assume_role.session_name) must be '
+        "2 to 64 letters, digits and _ + = , . @ -.",
+        "FAIL assume_role.role is not known (environments/dev.toml: assume_role.role). There are: arn, "
+        "external_id, session_name.",
     ),
     (
         P5 + 'assume_role = "arn:aws:iam::1:role/x"',
-        [
-            'FAIL assume_role.arn = "arn:aws:iam::1:role/x" (environments/dev.toml: assume_role.arn) must be '
-            f"{ROLE}."
-        ],
+        'FAIL assume_role.arn = "arn:aws:iam::1:role/x" (environments/dev.toml: assume_role.arn) must be '
+        f"{ROLE}.",
     ),
     (
         P5
         + '[backend]\ntype = "s3"\nbucket = "states"\nencrypt = false\nkms_key_id = '
         + '"arn:aws:kms:us-east-2:123456789012:key/0d990263-018e-4e65-a703-eff731de951e"',
-        [
-            "FAIL backend (environments/dev.toml: backend) has kms_key_id and encrypt = false: leave one of them out."
-        ],
+        "FAIL backend (environments/dev.toml: backend) has kms_key_id and encrypt = false: leave one of them out.",
     ),
     (
         P5 + 'backend = "s4"',
-        [
-            'FAIL backend.type = "s4" (environments/dev.toml: backend.type) must be one of "local", "s3", "cloud".'
-        ],
+        'FAIL backend.type = "s4" (environments/dev.toml: backend.type) must be one of "local", "s3", "cloud".',
     ),
     (
         P5 + '[backend]\ntype = "locla"',
-        [
-            'FAIL backend.type = "locla" (environments/dev.toml: backend.type) must be one of "local", "s3", '
-            '"cloud". Did you mean "local"?'
-        ],
+        'FAIL backend.type = "locla" (environments/dev.toml: backend.type) must be one of "local", "s3", '
+        '"cloud". Did you mean "local"?',
     ),
     (
         P5 + '[backend]\nbucket = "states"',
-        [
-            'FAIL backend.type is missing (environments/dev.toml: backend). It must be one of "local", "s3", "cloud".'
-        ],
+        'FAIL backend.type is missing (environments/dev.toml: backend). It must be one of "local", "s3", "cloud".',
     ),
     (
         P5 + 'backend = "s3"',
-        [f"FAIL backend.bucket is missing (environments/dev.toml: backend.bucket). It must be {BUCKET}."],
+        f"FAIL backend.bucket is missing (environments/dev.toml: backend.bucket). It must be {BUCKET}.",
     ),
     (
         P5
         + '[backend]\ntype = "s3"\nbucket = "My_Bucket"\nkey = "/x"\nbuckt = 1\nencrypt = "no"\nregion = "x"\n'
         'dynamodb_table = "t"\nuse_lockfile = 1',
-        [
-            f'FAIL backend.bucket = "My_Bucket" (environments/dev.toml: backend.bucket) must be {BUCKET}.',
-            'FAIL backend.key = "/x" (environments/dev.toml: backend.key) must be an object\'s key, such as '
-            "nixl-efa/prod.tfstate.",
-            'FAIL backend.region = "x" (environments/dev.toml: backend.region) must be the name of an AWS '
-            "region, such as us-east-2.",
-            'FAIL backend.dynamodb_table = "t" (environments/dev.toml: backend.dynamodb_table) must be a '
-            "DynamoDB table's name: 3 to 255 letters, digits, underscores, hyphens and dots.",
-            "FAIL backend.use_lockfile = 1 (environments/dev.toml: backend.use_lockfile) must be true or false.",
-            'FAIL backend.encrypt = "no" (environments/dev.toml: backend.encrypt) must be true or false.',
-            "FAIL backend.buckt is not known (environments/dev.toml: backend.buckt). Did you mean bucket?",
-        ],
+        f'FAIL backend.bucket = "My_Bucket" (environments/dev.toml: backend.bucket) must be {BUCKET}.',
+        'FAIL backend.key = "/x" (environments/dev.toml: backend.key) must be an object\'s key, such as '
+        "nixl-efa/prod.tfstate.",
+        'FAIL backend.region = "x" (environments/dev.toml: backend.region) must be the name of an AWS '
+        "region, such as us-east-2.",
+        'FAIL backend.dynamodb_table = "t" (environments/dev.toml: backend.dynamodb_table) must be a '
+        "DynamoDB table's name: 3 to 255 letters, digits, underscores, hyphens and dots.",
+        "FAIL backend.use_lockfile = 1 (environments/dev.toml: backend.use_lockfile) must be true or false.",
+        'FAIL backend.encrypt = "no" (environments/dev.toml: backend.encrypt) must be true or false.',
+        "FAIL backend.buckt is not known (environments/dev.toml: backend.buckt). Did you mean bucket?",
     ),
     (
         P5 + '[backend]\ntype = "cloud"\nhostname = "https://x"\norganization = "a b"\nworkspace = "w w"\n'
         'project = " "\ntags = [1]',
-        [
-            'FAIL backend.hostname = "https://x" (environments/dev.toml: backend.hostname) must be a host\'s '
-            "name, such as app.terraform.io.",
-            'FAIL backend.organization = "a b" (environments/dev.toml: backend.organization) must be '
-            f"{CLOUD_NAME}.",
-            f'FAIL backend.workspace = "w w" (environments/dev.toml: backend.workspace) must be {CLOUD_NAME}.',
-            'FAIL backend.project = " " (environments/dev.toml: backend.project) must be a project\'s name: at '
-            "most 40 letters, digits, underscores, hyphens and spaces within.",
-            f"FAIL backend.tags[0] = 1 (environments/dev.toml: backend.tags) must be {CLOUD_NAME}.",
-        ],
+        'FAIL backend.hostname = "https://x" (environments/dev.toml: backend.hostname) must be a host\'s '
+        "name, such as app.terraform.io.",
+        'FAIL backend.organization = "a b" (environments/dev.toml: backend.organization) must be '
+        f"{CLOUD_NAME}.",
+        f'FAIL backend.workspace = "w w" (environments/dev.toml: backend.workspace) must be {CLOUD_NAME}.',
+        'FAIL backend.project = " " (environments/dev.toml: backend.project) must be a project\'s name: at '
+        "most 40 letters, digits, underscores, hyphens and spaces within.",
+        f"FAIL backend.tags[0] = 1 (environments/dev.toml: backend.tags) must be {CLOUD_NAME}.",
     ),
     (
         P5 + '[backend]\ntype = "cloud"\norganization = "acme"',
-        ["FAIL backend (environments/dev.toml: backend) needs a workspace or a project (or tags)."],
+        "FAIL backend (environments/dev.toml: backend) needs a workspace or a project (or tags).",
     ),
     (
         P5 + '[backend]\ntype = "cloud"\norganization = "acme"\nworkspace = "a"\ntags = ["b"]',
-        ["FAIL backend (environments/dev.toml: backend) has both workspace and tags: give one of them."],
+        "FAIL backend (environments/dev.toml: backend) has both workspace and tags: give one of them.",
     ),
     (
         P5 + 'region = "us-east-9"',
-        [
-            'WARN dev: region = "us-east-9" (environments/dev.toml: region) is none of the regions known here. '
-            "Did you mean us-east-2?"
-        ],
+        'WARN dev: region = "us-east-9" (environments/dev.toml: region) is none of the regions known here. '
+        "Did you mean us-east-2?",
     ),
     (
         P5 + 'availability_zone = "us-east-1a"',
-        [
-            'FAIL dev: availability_zone = "us-east-1a" (environments/dev.toml: availability_zone) is not a zone '
-            'of region = "us-east-2" (default). A zone of that region is called us-east-2a, for example.'
-        ],
+        'FAIL dev: availability_zone = "us-east-1a" (environments/dev.toml: availability_zone) is not a zone '
+        'of region = "us-east-2" (default). A zone of that region is called us-east-2a, for example.',
     ),
 ]
 
 
-@pytest.mark.parametrize(("file", "expected"), FILES)
+@pytest.mark.parametrize(("file", "expected"), [(file, told) for file, *told in FILES])
 def test_what_is_said_about_a_file(said: Said, file: str, expected: list[str]) -> None:
     assert said({"dev": file}) == expected
