@@ -126,11 +126,12 @@ def p5_facts() -> NodeFacts:
 
 
 @pytest.fixture
-def aws(aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
-    """That of all tests, in the region of these."""
-    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
-        monkeypatch.setenv(name, REGION)
-    return aws
+def aws(local_aws: LocalAws, monkeypatch: pytest.MonkeyPatch) -> LocalAws:
+    """As that of all tests, in the region of these. tests/service has it, too, where `aws` is another one."""
+    local_aws.reset()
+    for name, value in local_aws.environ(REGION).items():
+        monkeypatch.setenv(name, value)
+    return local_aws
 
 
 @pytest.fixture

@@ -221,7 +221,7 @@ def test_a_drain_says_where_all_is_and_what_could_not_be_copied(service: Any, ru
     )
     service(drain={"problems": ["s3://b/x: AccessDenied"]})
     code, out, _ = run("serve", "drain", "prod", "--limit", "5")
-    assert (code, "FAIL copy (producer): s3://b/x: AccessDenied. Mend that" in out) == (1, True)
+    assert (code, "FAIL copy (producer): s3://b/x: AccessDenied. Fix that" in out) == (1, True)
     assert "nothing of the service runs" not in out
 
 
