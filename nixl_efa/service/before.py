@@ -25,6 +25,9 @@ GIB = 1 << 30
 # vLLM's share of an accelerator's memory (--gpu-memory-utilization), and what beside the weights an engine takes of the
 # host's memory at least: an engine without a GPU took 2.4 GB in a trial.
 GPU_SHARE, HOST_BYTES = 0.9, 2 * GIB
+# The oldest driver of NVIDIA's that runs programs of a major version of CUDA (CUDA Compatibility documentation, "Minor
+# Version Compatibility", table 1).
+OLDEST_DRIVERS = {"11": 450, "12": 525, "13": 580}
 # Room that a node's disk keeps beside what is copied to it.
 SPARE_BYTES = 5 * GIB
 
@@ -40,7 +43,8 @@ class Prepared:
     install_source: the last line of install-engine.sh; empty: there was nothing to install.
     taken: the program that listens on a port of ours, by the port. running: our units that run. service: what they were
     started for, empty if the model's files are newer. at_boot: whether the node starts its engine at boot ("enabled",
-    "disabled"; empty: it has no unit for that).
+    "disabled"; empty: it has no unit for that). cuda: for which torch is built, as 13.0; empty: none, or it does not
+    matter.
     """
 
     installed: Mapping[str, str]
@@ -65,6 +69,7 @@ class Prepared:
     install_source: str = ""
     install_error: str = ""
     model_error: str = ""
+    cuda: str = ""
 
     @property
     def vocabulary(self) -> int:
@@ -100,6 +105,7 @@ def prepared(document: Mapping[str, Any]) -> Prepared:
         install_source=document["source"],
         install_error=document["error"],
         model_error=model["error"],
+        cuda=document["cuda"],
     )
 
 
@@ -120,6 +126,23 @@ def type_finding(planned: Planned, engine: Engine) -> Finding | None:
     """Why an instance type can't run the engine; None if it can."""
     why = unfit(engine, planned.instance_type, planned.accelerator_kind)
     return failed("engine", why, "Take a type with NVIDIA GPUs.") if why else None
+
+
+def driver_findings(driver: str, cuda: str) -> tuple[Finding, ...]:
+    """Why NVIDIA's driver ("575.51.03") can't run the engine's torch; none if it can, or if that is not known. cuda: as
+    Prepared has it."""
+    needed, major = OLDEST_DRIVERS.get(cuda.partition(".")[0]), driver.partition(".")[0]
+    if needed is None or not major.isdigit() or int(major) >= needed:
+        return ()
+    return (
+        failed(
+            "driver",
+            f"the engine's torch is built for CUDA {cuda}, which needs NVIDIA's driver {needed} or newer; the node has "
+            f"{driver}.",
+            "Take a newer image, or an engine for an older CUDA (--engine-version).",
+            "nvidia-smi",
+        ),
+    )
 
 
 def node_findings(
@@ -152,7 +175,10 @@ def _engine(environment: str, found: Prepared, service: Service, engine: Engine)
     told = f"{engine.WORDS} {there}, NIXL {found.installed.get('nixl', 'of its own')}{came}"
     if not why:
         return (passed("engine", told),)
-    again = f"May the nodes' role read it? `{_stages(environment, service)}` stages the packages again."
+    again = (
+        "Is it for the node's Python (`--python`), and may the node's role read it? "
+        f"`{_stages(environment, service)}` stages the packages again."
+    )
     return passed("engine", told), warned("staged packages", f"not used: {why}.", again)
 
 

@@ -54,6 +54,21 @@ def found(package: str) -> str:
     return there.version if there.read_text("INSTALLER") else ""
 
 
+def cuda() -> str:
+    """The CUDA for which torch is built, as 13.0; empty for none, or if libraries beside the driver's count.
+
+    torch itself would take long to import. By either variable an older driver may do (CUDA's forward compatibility).
+    """
+    if os.environ.get("LD_LIBRARY_PATH") or os.environ.get("VLLM_ENABLE_CUDA_COMPATIBILITY"):
+        return ""
+    try:
+        with open(str(distribution("torch").locate_file("torch/version.py")), encoding="utf-8") as file:
+            told = re.search(r"^cuda\b.*= '([\d.]+)'$", file.read(), re.MULTILINE)
+    except (PackageNotFoundError, OSError):
+        return ""
+    return told[1] if told else ""
+
+
 def run(*command: str, seconds: int = 60, keeps: tuple[int, ...] = ()) -> tuple[str, str]:
     """What a command prints, and why it failed: its last line of errors; empty when it did not. keeps: descriptors that
     stay open in it."""
@@ -67,6 +82,14 @@ def run(*command: str, seconds: int = 60, keeps: tuple[int, ...] = ()) -> tuple[
     return done.stdout, (
         lines[-1].strip() if lines else f"exit code {done.returncode}"
     ) if done.returncode else ""
+
+
+def elsewhere(wheels: str) -> str:
+    """For which other Pythons and machines packages are staged there, of those that this node had no use for."""
+    lines = run("aws", "s3", "ls", f"{wheels}/")[0].splitlines() if wheels else []
+    others = [one.split()[1].rstrip("/") for one in lines if one.split()[:1] == ["PRE"]]
+    own = f"python{sys.version_info[0]}.{sys.version_info[1]}-{os.uname().machine}"
+    return f": {wheels} has {', '.join(others)}, and this node needs {own}" if others else ""
 
 
 @contextmanager
@@ -106,7 +129,8 @@ def install(packages: list[str], installer: str, *where: str) -> tuple[str, str]
                 return "", ""
             words = ("bash", "-c", installer, "install-engine", *where, *missing)
             told, error = run(*words, seconds=INSTALL_SECONDS, keeps=(lock,))
-            return told.strip(), error
+            source = told.strip()
+            return f"{source}{elsewhere(where[0]) if source == 'the index' else ''}", error
     except TimeoutError as error:
         return "", str(error)
 
@@ -319,6 +343,7 @@ def main(given: dict[str, Any]) -> dict[str, Any]:
         "installed": {name: found(name) for name in names if found(name)},
         "model": told,
         "hub": os.environ["HF_HOME"],
+        "cuda": cuda(),
         "kv_transfer_config": os.environ.get("PAIR_KV_TRANSFER_CONFIG", ""),
         "free_bytes": shutil.disk_usage(place()).free,
         "memory_bytes": memory(),

@@ -141,8 +141,11 @@ def _before(
         "node facts",
     )
     report.add_all(problems)
+    drivers = {}
     for name, read in facts.items():
-        report.add(name, before.nixl_finding(node_facts(read), planned[name], way))
+        seen = node_facts(read)
+        drivers[name] = seen.accelerator_driver
+        report.add(name, before.nixl_finding(seen, planned[name], way))
     if report.is_stopped:
         return {}
     router = nodes.router_node.name
@@ -163,9 +166,8 @@ def _before(
     for node in nodes.pair.nodes:
         if node.name in found:
             one = found[node.name]
-            report.add(
-                node.name, *before.node_findings(report.environment, node, one, service, way, nodes.engine)
-            )
+            told = before.node_findings(report.environment, node, one, service, way, nodes.engine)
+            report.add(node.name, *told, *before.driver_findings(drivers[node.name], one.cuda))
     if len(found) == len(nodes.pair.nodes) and not report.is_stopped:
         report.add("", *before.agreement(found, nodes.engine))
     return found

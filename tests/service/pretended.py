@@ -69,6 +69,9 @@ class Pretended:
     # The model that is copied has a manifest.
     staged: bool = False
     told: list[str] = field(default_factory=list)
+    # For which torch is built, and the section of the nodes' GPUs.
+    cuda: str = ""
+    gpus: str = ""
     _starts: int = 0
 
     def begin(self, node: str, unit: str, **changes: Any) -> None:
@@ -114,7 +117,7 @@ class Pretended:
             event()
         self.asked.append(what)
         steps: dict[str, Callable[[str, Script], str]] = {
-            "node facts": lambda *_: FACTS,
+            "node facts": lambda *_: FACTS + self.gpus,
             "packages and model": self._prepare,
             "start": self._start,
             "copy": self._copy,
@@ -157,6 +160,7 @@ class Pretended:
                 "installed": {"vllm": "0.32.0", "nixl": "1.5.0"},
                 "model": model,
                 "hub": "/hub",
+                "cuda": self.cuda,
                 "kv_transfer_config": json.dumps(backend),
                 "free_bytes": 1 << 40,
                 "memory_bytes": 1 << 40,

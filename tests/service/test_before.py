@@ -12,16 +12,18 @@ from nixl_efa.failure import BadInput
 from nixl_efa.findings import Finding, Level
 from nixl_efa.nodes.facts import NodeFacts, Planned, planned
 from nixl_efa.nodes.outputs import Node
-from nixl_efa.nodes.parse import Nixl
+from nixl_efa.nodes.parse import Nixl, gpus
 from nixl_efa.service import before, vllm
 from nixl_efa.service.asked import asked
 from nixl_efa.service.before import GIB, Prepared
 from nixl_efa.service.model import ENGINE_UNIT, ROUTER_UNIT, Service, service_of
 from nixl_efa.service.way import way_of
 from tests.nodes.conftest import p5_facts, p5_plan
+from tests.records import answer
 
 __all__ = ["p5_facts", "p5_plan"]
 
+OF_L40S = gpus(answer("nvidia/l40s-csv"))[0].driver
 P5 = planned("p5.48xlarge", None, 32, "1.5.0")
 WAY = way_of(P5, {})
 NODE = Node("producer", "producer", "i-1", "10.0.0.11", "")
@@ -54,6 +56,26 @@ def test_a_node_that_has_all_of_it() -> None:
     assert {one.level for one in found.values()} == {Level.PASS}
     assert found["model"].message == "LlamaForCausalLM, bfloat16, 131.0 GiB of weights"
     assert found["memory"].message == "131.0 GiB of weights, and 8 of 8 GPUs can hold 576.0 GiB"
+
+
+@pytest.mark.parametrize(
+    ("driver", "cuda", "fits"),
+    [
+        (OF_L40S, "12.9", True),
+        (OF_L40S, "13.0", False),
+        ("580.65.06", "13.0", True),
+        ("595.91.07", "12.8", True),
+        ("520.61.05", "12.1", False),
+        # A CUDA that NVIDIA's table does not have yet, no torch, no GPU.
+        (OF_L40S, "14.0", True),
+        (OF_L40S, "", True),
+        ("", "13.0", True),
+    ],
+)
+def test_a_driver_that_is_too_old_for_torch_is_told_before_the_start(
+    driver: str, cuda: str, fits: bool
+) -> None:
+    assert (before.driver_findings(driver, cuda) == ()) is fits
 
 
 def test_of_a_staged_model_it_is_told_from_where_it_is_copied() -> None:
@@ -292,7 +314,7 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
             "a/b",
             "0.32.0",
             ("--hf_token=hf_x",),
-            "--hf_token can't be given to vllm here: it would stand in Run",
+            "--hf_token can't be given to vllm here: it would be visible in Run",
         ),
         # A part of its JSON, and an abbreviation: vLLM takes both.
         ("a/b", "0.32.0", ("--kv-transfer-config.kv_role", "kv_both"), "--kv-transfer-config can't be given"),

@@ -49,7 +49,7 @@ class Node:
             "aws",
             f"""[ ! -e {root}/denied ] || {{ echo 'An error occurred (AccessDenied)' >&2; exit 254; }}
             case $2 in
-              ls) from={self.bucket}/${{3#s3://}}; [ -d $from ] && ls -l $from ;;
+              ls) from={self.bucket}/${{3#s3://}}; [ -d $from ] && ls -lp $from | sed -E 's|^d.* (.*/)$|    PRE \\1|' ;;
               sync) cp {self.bucket}/${{4#s3://}}/* $5 ;;
             esac""",
         )
@@ -127,8 +127,18 @@ def test_without_the_router_the_same_set_serves(node: Node) -> None:
 
 
 def test_without_a_set_the_index_is_asked(node: Node) -> None:
-    shutil.rmtree(folder_of(node))
+    shutil.rmtree(folder_of(node).parent)
     assert node.install(WANTED[0]) == ("the index", "")
+    assert node.has("dep")
+
+
+def test_a_set_for_another_python_is_told_and_the_index_is_asked(node: Node) -> None:
+    folder = folder_of(node)
+    folder.rename(folder.with_name("python3.9-aarch64"))
+    source, error = node.install(WANTED[0])
+    where = place_of(node).rpartition("/")[0]
+    own = f"python{OWN}-{platform.machine()}"
+    assert (source, error) == (f"the index: {where} has python3.9-aarch64, and this node needs {own}", "")
     assert node.has("dep")
 
 

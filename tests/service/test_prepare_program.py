@@ -16,6 +16,7 @@ import pytest
 
 from nixl_efa.service import copy_model, prepare
 from nixl_efa.service.staged import File, Manifest
+from tests.records import answer
 from tests.service.programs import Server, command
 
 
@@ -37,6 +38,36 @@ def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Pat
     assert "No such file" in prepare.model(f"{tmp_path}/other", "", "", "")["error"]
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
     assert "no JSON document" in prepare.model(str(tmp_path), "", "", "")["error"]
+
+
+@pytest.mark.parametrize(
+    ("build", "variable", "cuda"),
+    [
+        ("cu130", "", "13.0"),
+        ("cpu", "", ""),
+        ("", "", ""),
+        ("cu130", "LD_LIBRARY_PATH", ""),
+        ("cu130", "VLLM_ENABLE_CUDA_COMPATIBILITY", ""),
+    ],
+)
+def test_the_cuda_of_torch_is_told_without_its_import(
+    build: str, variable: str, cuda: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A torch that can't be imported. Where the user has set such a variable, an older driver may do."""
+    for name in ("LD_LIBRARY_PATH", "VLLM_ENABLE_CUDA_COMPATIBILITY"):
+        monkeypatch.delenv(name, raising=False)
+    if build:
+        for name, text in (
+            ("torch-2.11.0.dist-info/METADATA", "Metadata-Version: 2.1\nName: torch\nVersion: 2.11.0\n"),
+            ("torch/version.py", "\n".join(answer("torch/version")[build]) + "\n"),
+            ("torch/__init__.py", "raise ImportError"),
+        ):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            (tmp_path / name).write_text(text, encoding="utf-8")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    if variable:
+        monkeypatch.setenv(variable, "1")
+    assert prepare.cuda() == cuda
 
 
 def test_a_model_in_s3_is_measured_by_what_aws_lists(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

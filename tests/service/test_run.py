@@ -23,6 +23,7 @@ from nixl_efa.service.model import (
 )
 from nixl_efa.service.on_nodes import OnNodes
 from nixl_efa.service.way import Way
+from tests.records import answer
 from tests.service.pretended import LOG, PAIR, SERVICE, TWO_PRODUCERS, Pretended
 
 OTHER = Service("vllm", "/models/other", "0.32.0")
@@ -298,6 +299,18 @@ def test_a_start_begins_an_engine_again_that_a_drain_ends_in_that_moment(pair: P
     assert (failed(report), report.ready) == ([], True)
     assert pair.at_boot["producer"] == "enabled"
     assert pair.units["producer", ENGINE_UNIT]["invocation"] != engine["invocation"]
+
+
+def test_no_engine_is_started_for_which_the_driver_is_too_old(pair: Pretended) -> None:
+    """It would end minutes later, with a message of CUDA's."""
+    pair.cuda, pair.gpus = "13.0", f"@@ begin nvidia\n{answer('nvidia/l40s-csv')}@@ end nvidia 0\n"
+    report = pair.start()
+    told = (
+        "the engine's torch is built for CUDA 13.0, which needs NVIDIA's driver 580 or newer; the node has 575.51.03. "
+        "Take a newer image, or an engine for an older CUDA (--engine-version)."
+    )
+    assert failed(report) == [("producer", told), ("consumer", told)]
+    assert "start" not in pair.asked
 
 
 def test_a_model_is_copied_before_the_engine_starts_and_how_far_it_is_is_told(pair: Pretended) -> None:
