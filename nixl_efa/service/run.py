@@ -141,11 +141,8 @@ def _before(
         "node facts",
     )
     report.add_all(problems)
-    drivers = {}
-    for name, read in facts.items():
-        seen = node_facts(read)
-        drivers[name] = seen.accelerator_driver
-        report.add(name, before.nixl_finding(seen, planned[name], way))
+    seen = {name: node_facts(read) for name, read in facts.items()}
+    report.add_all({name: before.nixl_finding(one, planned[name], way) for name, one in seen.items()})
     if report.is_stopped:
         return {}
     router = nodes.router_node.name
@@ -167,7 +164,8 @@ def _before(
         if node.name in found:
             one = found[node.name]
             told = before.node_findings(report.environment, node, one, service, way, nodes.engine)
-            report.add(node.name, *told, *before.driver_findings(drivers[node.name], one.cuda))
+            driver = seen[node.name].accelerator_driver
+            report.add(node.name, *told, *before.driver_findings(driver, one.cuda))
     if len(found) == len(nodes.pair.nodes) and not report.is_stopped:
         report.add("", *before.agreement(found, nodes.engine))
     return found
