@@ -14,7 +14,9 @@ def moment(when: datetime) -> str:
 
 
 def span(length: timedelta) -> str:
-    """A length of time in its two largest units: "6 d 3 h", "5 h 20 min", "45 min". Seconds are cut off."""
+    """A length of time in its two largest units: "6 d 3 h", "5 h 20 min", "45 min", "20 s". The rest is cut off."""
+    if abs(length) < timedelta(minutes=1):
+        return f"{int(length.total_seconds())} s"
     minutes = int(length.total_seconds() // 60)
     days, hours, rest = minutes // 1440, minutes // 60 % 24, minutes % 60
     if days:

@@ -8,6 +8,7 @@ from nixl_efa.capacity.extension import FAILED, PENDING, Extension, finding
 from nixl_efa.capacity.reservation import DEAD_STATES, Reservation
 from nixl_efa.clock import Clock, Waiting
 from nixl_efa.failure import Failure
+from nixl_efa.times import span
 
 Result = TypeVar("Result")
 
@@ -102,6 +103,6 @@ def _repeat(
         if timeout_seconds is not None:
             left = timeout_seconds - waiting.lasted.total_seconds()
             if left <= 0:
-                raise TimedOut(f"{state} after {timeout_seconds:.0f} seconds, not {wanted}")
+                raise TimedOut(f"{state} after {span(timedelta(seconds=timeout_seconds))}, and not {wanted}")
             pause = min(pause, left)
         waiting.sleep(pause)

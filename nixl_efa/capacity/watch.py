@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from nixl_efa.aws_calls import may_pass
@@ -14,7 +14,7 @@ from nixl_efa.capacity.wait import TimedOut
 from nixl_efa.clock import Clock, Waiting
 from nixl_efa.failure import BadInput, Failure
 from nixl_efa.findings import counted
-from nixl_efa.times import moment
+from nixl_efa.times import moment, span
 
 CURRENCY, CENT = "USD", Decimal("0.01")
 POLL_SECONDS = 300.0
@@ -89,7 +89,9 @@ def wait_for_offer(
         if watch.timeout_seconds is not None:
             left = watch.timeout_seconds - waiting.lasted.total_seconds()
             if left <= 0:
-                raise TimedOut(f"nothing that fits was on offer in {watch.timeout_seconds:.0f} seconds")
+                raise TimedOut(
+                    f"nothing that fits was on offer in {span(timedelta(seconds=watch.timeout_seconds))}"
+                )
             pause = min(pause, left)
         waiting.sleep(pause)
 

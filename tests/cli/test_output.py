@@ -103,7 +103,7 @@ def test_what_is_no_amount_is_refused(text: str) -> None:
         (timedelta(days=1), "1 d 0 h"),
         (timedelta(hours=5, minutes=30), "5 h 30 min"),
         (timedelta(hours=5), "5 h 0 min"),
-        (timedelta(seconds=59), "0 min"),
+        (timedelta(seconds=59), "59 s"),
     ],
 )
 def test_a_length_of_time_is_shown_in_its_two_largest_units(length: timedelta, shown: str) -> None:

@@ -118,7 +118,7 @@ def test_waiting_for_a_block_that_has_ended(
 
 def test_waiting_gives_up_after_its_timeout(cli: Cli, aws: LocalAws, block: str) -> None:
     waited = cli("capacity", "wait", block, "--timeout", "1s", "--poll", "0.2")
-    assert (waited.code, "still payment-pending after 1 seconds" in waited.err) == (1, True)
+    assert (waited.code, "still payment-pending after 1 s, and not active" in waited.err) == (1, True)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--timeout", "soon"), ("--for", "cancelled")])

@@ -61,7 +61,7 @@ def test_while_none_fits_it_says_why_looks_again_and_ends_with_1(
     assert waits == [600, 600, 600]
     assert "for an instance-hour" in found.err
     assert "more than 0.50. Looking again every 10 min; Ctrl-C ends it." in found.err
-    assert "nothing that fits was on offer in 1800 seconds" in found.err
+    assert "nothing that fits was on offer in 30 min" in found.err
 
 
 def test_throttling_is_waited_out(cli: Cli, aws: LocalAws, waits: list[float]) -> None:
