@@ -43,8 +43,9 @@ def wait_for_slots(
             raise Failure(
                 f"{found.free} of the {needed} slots that are needed in {found.id} are free after {span(limit)}"
             )
+        whole = timedelta(minutes=waited // timedelta(minutes=1))  # so that a line comes once a minute
         line = (
-            f"Waiting for the slots of {found.id}: {found.free} of {needed} are free after {span(waited)}. AWS needs "
+            f"Waiting for the slots of {found.id}: {found.free} of {needed} are free after {span(whole)}. AWS needs "
             f"several minutes; the limit is {span(limit)}. After Ctrl-C, the same command continues."
         )
         if line != told:
