@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 
 from nixl_efa.cli import output
+from nixl_efa.findings import counted
 
 SAY_SECONDS, SHOW_SECONDS = 15.0, 0.2
 
@@ -57,7 +58,7 @@ def size(count: int) -> str:
     for unit, least in (("GB", 10**9), ("MB", 10**6), ("KB", 10**3)):
         if count >= least:
             return f"{count / least:.1f} {unit}"
-    return f"{count} bytes"
+    return counted(count, "byte")
 
 
 def _time(seconds: float) -> str:

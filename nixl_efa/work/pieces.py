@@ -78,7 +78,7 @@ def _found(
     path: str, place: str, above: tuple[tuple[int, int], ...], notes: list[str]
 ) -> Iterator[tuple[str, str, os.stat_result]]:
     """A file or folder and all below it, in order. What is left out is noted: a link that leads to nothing or back up,
-    and what is neither (a socket, a device)."""
+    what is neither (a socket, a device), and a file of the kernel, whose size is 0 before it is read."""
     if not os.path.exists(place):
         notes.append(f"{place} is left out: it leads to nothing")
         return
@@ -90,6 +90,8 @@ def _found(
         yield path, place, about
         for name in sorted(os.listdir(place)):
             yield from _found(f"{path}/{name}", os.path.join(place, name), (*above, own), notes)
+    elif stat.S_ISREG(about.st_mode) and not about.st_size and not os.statvfs(place).f_blocks:
+        notes.append(f"{place} is left out: the kernel writes it when it is read (/proc): `cat` prints it")
     elif stat.S_ISREG(about.st_mode):
         yield path, place, about
     else:
@@ -301,10 +303,9 @@ def _text(path: str) -> str:
 def _write(path: str, offset: int, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            count = os.pwrite(descriptor, view, offset)
-            view, offset = view[count:], offset + count
+        while data:
+            count = os.pwrite(descriptor, data, offset)
+            data, offset = data[count:], offset + count
     finally:
         os.close(descriptor)
 
@@ -383,13 +384,11 @@ def main(action: str, region: str, bucket: str, prefix: str, name: str, *paths: 
             sys.stdout.write(f"{count} of {total}\n")
             sys.stdout.flush()
 
+    listed, found = listing(places) if action == "send" else (json.loads(at.get(LIST)), [])
+    total = total_of(listed)
     if action == "send":
-        listed, found = listing(places)
-        total = total_of(listed)
         at.put(LIST, json.dumps(send(listed, found, at.put, 8, done)).encode())
     else:
-        listed = json.loads(at.get(LIST))
-        total = total_of(listed)
         receive(listed, places[0], name, at.get, 8, done)
 
 

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from nixl_efa.cli import copy
-from nixl_efa.cli.progress import Progress
+from nixl_efa.cli.progress import Progress, size
 
 GB = 10**9
 
@@ -50,3 +50,11 @@ def test_a_copy_that_is_interrupted_leaves_no_line_before_its_message(
     with pytest.raises(copy._Interrupted), copy._bar("sent", GB, lambda: True) as done:
         done(1)
     assert capsys.readouterr().err.endswith("\r\x1b[K")
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(0, "0 bytes"), (1, "1 byte"), (999, "999 bytes"), (1000, "1.0 KB"), (16 * GB, "16.0 GB")],
+)
+def test_a_size_is_told_in_its_unit(count: int, told: str) -> None:
+    assert size(count) == told

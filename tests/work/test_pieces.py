@@ -130,6 +130,15 @@ def test_what_is_left_out_is_noted(source: Path) -> None:
     ]
 
 
+def test_a_file_that_the_kernel_writes_is_left_out_and_an_empty_one_is_not(tmp_path: Path) -> None:
+    (tmp_path / "empty").touch()
+    listed, places = pieces.listing(["/proc/cpuinfo", str(tmp_path / "empty")])
+    assert places == [str(tmp_path / "empty")]
+    assert listed["notes"] == [
+        "/proc/cpuinfo is left out: the kernel writes it when it is read (/proc): `cat` prints it"
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "why"),
     [
