@@ -167,7 +167,7 @@ def _row(
     if documents and _engines(one) != begun:
         environment = one.nodes.pair.environment
         message = "an engine was started again while the row was measured, by itself or by somebody else."
-        remedy = f"`nixl-efa serve logs {environment}` tells why; the next run measures the row again."
+        remedy = f"`nixl-efa serve logs {environment}` shows why; the next run measures the row again."
         outcome.found.append((row.name, failed("engines", message, remedy)))
         return False
     for document in documents.values():

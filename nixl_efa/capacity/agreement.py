@@ -36,7 +36,7 @@ class Agreement:
 
 
 def agreement(*, yes: bool, max_fee: str | None, min_hours: float | None, replace: bool) -> Agreement:
-    """The agreement in a command's options. BadInput for --yes without a limit, and for a text that is no amount."""
+    """The agreement in a command's options. BadInput for --yes without a limit, and for a wrong amount."""
     if yes and max_fee is None:
         raise BadInput("--yes needs --max-fee: say what the purchase may cost at most")
     if min_hours is not None and not 0 <= min_hours < float("inf"):

@@ -114,7 +114,7 @@ def choose_environment(request: BuyRequest, buyer: Buyer) -> str:
         raise BadInput(f"{offering.id} fits {' and '.join(fitting)}: give --env")
     typed = buyer.talk.ask(f"It fits {' and '.join(fitting)}. For which environment is it?").strip()
     if typed not in fitting:
-        raise BadInput(f"{typed!r} is none of {', '.join(fitting)}: nothing was bought")
+        raise BadInput(f"{typed!r} is not one of {', '.join(fitting)}: nothing was bought")
     return typed
 
 

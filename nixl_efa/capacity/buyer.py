@@ -207,7 +207,7 @@ def lock_region(account: Account, environ: Mapping[str, str]) -> str:
     chosen = environ.get(LOCK_REGION_VARIABLE, "")
     if chosen and not _REGION.fullmatch(chosen):
         raise BadInput(
-            f"{LOCK_REGION_VARIABLE}={chosen!r} is no region: give one such as us-east-1, or unset it"
+            f"{LOCK_REGION_VARIABLE}={chosen!r} is not a region: give one such as us-east-1, or unset it"
         )
     known = chosen or _LOCK_REGIONS.get(account.partition, "")
     if not known:

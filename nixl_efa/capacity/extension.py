@@ -168,7 +168,7 @@ def check_extendable(block: Reservation, extensions: Sequence[Extension], hours:
     """
     if not block.is_block or block.end is None:
         raise Failure(
-            f"{block.id} is no Capacity Block: an On-Demand Capacity Reservation lasts until it is cancelled"
+            f"{block.id} is not a Capacity Block: an On-Demand Capacity Reservation lasts until it is cancelled"
         )
     if block.state not in ("active", "scheduled"):
         raise Failure(f"{block.id} is {block.state}: only a scheduled or active block can be extended")

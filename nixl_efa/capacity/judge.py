@@ -234,8 +234,8 @@ def _kind(found: Reservation, launch: Launch) -> Finding:
         return failed(
             check,
             f"{found.id} is interruptible: its owner can take the capacity back at any time, and EC2 then terminates"
-            f" the nodes, with two minutes' notice. It lets in the market type {INTERRUPTIBLE} alone, with which"
-            " this project launches nothing.",
+            f" the nodes, with two minutes' notice. It accepts only the market type {INTERRUPTIBLE},"
+            " which this project does not use.",
             "Take a reservation that is not interruptible, or launch without one.",
         )
     kind = "a Capacity Block" if found.is_block else "an On-Demand Capacity Reservation"
@@ -354,7 +354,7 @@ def _time(found: Reservation, launch: Launch, now: datetime) -> list[Finding]:
         return [passed(check, f"{span(left)} of use are left: {when}.")]
     if not found.is_block:
         message = (
-            f"{span(left)} are left in {found.id}: {when}. Its instances then run on as plain On-Demand ones."
+            f"{span(left)} are left in {found.id}: {when}. Its instances then keep running as On-Demand ones."
         )
         return [warned(check, message, "Give the reservation a later end.")]
     remedy = "Take a longer one, or lower --min-hours."
@@ -386,7 +386,7 @@ def _malformed(launch: Launch, subject: str) -> Finding:
         )
     return failed(
         "reservation",
-        f"{subject} is no reservation's id: that is cr- and 8 or 17 hexadecimal digits.",
+        f"{subject} is not a reservation's id: that is cr- and 8 or 17 hexadecimal digits.",
         "Copy the whole id; `nixl-efa capacity list` shows your reservations.",
         aws_call("ec2", "describe-capacity-reservations", region=launch.region, profile=launch.profile),
     )

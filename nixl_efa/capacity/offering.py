@@ -176,7 +176,7 @@ def fee_of(text: object, offering_id: str) -> Decimal:
     """The fee that EC2 sends as a string. Failure when it is not an amount or is negative: a price is never guessed."""
     if not AMOUNT.fullmatch(str(text)):
         raise Failure(
-            f"EC2 sent {text!r} as the fee of {offering_id}, which is no amount: nothing is bought at it."
+            f"EC2 sent {text!r} as the fee of {offering_id}, which is not an amount: nothing is bought at it."
         )
     return Decimal(str(text))
 

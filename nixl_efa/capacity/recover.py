@@ -164,6 +164,6 @@ def _declare_unbought(buyer: Buyer, tag: str) -> Entry:
                 f"--not-bought {tag}: it was bought, as {', '.join(found)}. "
                 f"Run `nixl-efa capacity recover{entry.order.env_option}`."
             )
-        closed = close_unbought(buyer, entry, f"closed by hand after {TRIES} looks")
+        closed = close_unbought(buyer, entry, f"closed by hand after {TRIES} searches")
     buyer.talk.report(closed, "not-bought")
     return closed

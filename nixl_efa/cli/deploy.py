@@ -212,7 +212,7 @@ def _verify(course: _Course, boot_minutes: int, *, strict: bool, profile: str | 
     pair = nodes.deployed(settings, profile)
     limit = timedelta(minutes=boot_minutes)
     if not wait_for_boot(ssm, [node.instance_id for node in pair.nodes], clock, limit, output.say):
-        output.say(f"A node has not booted within {boot_minutes} minutes; this is what can be seen of it:")
+        output.say(f"A node has not booted within {boot_minutes} minutes; this is what is known of it:")
     report = look.verify(
         clients.ec2(settings.region),
         ssm,

@@ -169,7 +169,7 @@ def _date(day: str | None) -> str:
     try:
         return date.fromisoformat(day).isoformat()
     except ValueError:
-        raise output.BadInput(f"--date {day!r} is no date such as 2026-11-23.") from None
+        raise output.BadInput(f"--date {day!r} is not a date such as 2026-11-23.") from None
 
 
 def _names(names: Iterable[str]) -> str:

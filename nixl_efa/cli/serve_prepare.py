@@ -69,7 +69,7 @@ def prepare(
 
     settings = environment_settings(environment, os.environ, project_folder(), profile)
     if python is not None and not re.fullmatch(r"3\.\d{1,2}", python):
-        raise output.BadInput(f"--python {python} is no version of Python, as 3.12.")
+        raise output.BadInput(f"--python {python} is not a version of Python, as 3.12.")
     given = {"model": model, "version": engine_version}
     service = asked(
         {name: one for name, one in given.items() if one is not None},

@@ -142,7 +142,7 @@ def of_offering(offering: Offering) -> Block:
 
 def _not_told(reservation: Reservation, account: str) -> Unknown:
     if text := reservation.tags.get(FEE_TAG):
-        return Unknown(f"its tag {FEE_TAG} is {text!r}, which is no amount")
+        return Unknown(f"its tag {FEE_TAG} is {text!r}, which is not an amount")
     if reservation.owner not in ("", account):
         return Unknown(
             f"{reservation.id} was bought by account {reservation.owner}, and only that account knows its fee"

@@ -72,7 +72,7 @@ class Beside:
         )
         if self.named not in ("", ended):
             first = f"The settings name {self.named} for {self.target} already: "
-        others = " The other nodes run on." if self.others_run else ""
+        others = " The other nodes keep running." if self.others_run else ""
         return f"{first}`nixl-efa deploy {self.environment}` builds {listed(self.nodes, 16)} again.{others}"
 
 
@@ -201,8 +201,8 @@ def _of_reservation(
     state = state_finding(reservation, now, must_be_active=True)
     if reservation.kind == ON_DEMAND and state.level is Level.FAIL:
         remedy = "A stopped node may not start again: create another reservation."
-        who = "The pair goes" if beside is None else "The nodes go"
-        return warned(CHECK, f"{state.message} {who} on without reserved capacity.", remedy)
+        who = "The pair keeps" if beside is None else "The nodes keep"
+        return warned(CHECK, f"{state.message} {who} running without reserved capacity.", remedy)
     if beside is not None and reservation.is_block and (reservation.is_dead or is_at_end(reservation, now)):
         another = beside.built_anew(reservation.id)
     else:

@@ -124,7 +124,7 @@ def finding(seen: CloudInit, *, last_stage_ended: bool, failed_units: Sequence[s
         return _error(seen, failed_units)
     if seen.status == "running" and last_stage_ended:
         message = "says running although its last stage has ended: this will not change (canonical/cloud-init#5304)."
-        remedy = "The boot report below tells whether the node is as planned."
+        remedy = "The boot report below shows whether the node is as planned."
         return Finding(Level.WARN, CHECK, message, remedy, COMMAND)
     if seen.status == "running":
         remedy = "Wait some minutes and verify again; installing NIXL takes the longest."

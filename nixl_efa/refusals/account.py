@@ -10,13 +10,13 @@ ACCOUNT = (
     Advice(
         ("AuthFailure.ServiceLinkedRoleCreationNotPermitted",),
         "the account lacks the role AWSServiceRoleForEC2Spot, without which EC2 starts no Spot Instance, and these credentials may not make it",
-        "Have somebody who may (iam:CreateServiceLinkedRole) run `aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`, once for the account.",
+        "Ask somebody with the permission iam:CreateServiceLinkedRole to run `aws iam create-service-linked-role --aws-service-name spot.amazonaws.com`, once for the account.",
         "spot",
     ),
     Advice(
         ("AuthFailure.ServiceLinkedRoleCreationNotPermitted",),
         "the account lacks a service-linked role that this needs, and these credentials may not make it",
-        "Have somebody who may (iam:CreateServiceLinkedRole) make the one that AWS's message names, once for the account.",
+        "Ask somebody with the permission iam:CreateServiceLinkedRole to create the role that AWS's message names, once for the account.",
     ),
     Advice(
         ("AuthFailure*",),

@@ -84,7 +84,7 @@ CAPACITY = (
     Advice(
         ("InsufficientInstanceCapacity",),
         "EC2 has no free instance of this type in the zone now",
-        f"Set availability_zone to one of those that EC2's words name, with a subnet there. {_REPEATED}",
+        f"Set availability_zone to one of those that EC2's message names, with a subnet there. {_REPEATED}",
         "or choosing ",
     ),
     Advice(
@@ -138,7 +138,7 @@ CAPACITY = (
     Advice(
         ("Unsupported", "UnsupportedOperation", "InvalidParameterValue"),
         "the type is not offered in this zone",
-        "Set availability_zone to a zone that offers it, with a subnet there; EC2's words and `type offered` above name them.",
+        "Set availability_zone to a zone that offers it, with a subnet there; EC2's message and `type offered` above name them.",
         "not supported in your requested availability zone",
     ),
     # terraform-provider-aws 1772: "... is in use in another availability zone".

@@ -6,7 +6,7 @@ EC2 API reference, errors-overview; IAM, S3 and Systems Manager API references.
 from nixl_efa.refusals.model import Advice
 
 _TYPES_DATA = "Refresh the types' data (`nixl-efa instance-types refresh`)."
-_OURS = "No setting leads to this: report it with AWS's words."
+_OURS = "No setting leads to this: report it with AWS's message."
 _KEY = "The key is that of the setting kms_key_id, without it the account's default (`aws ec2 get-ebs-default-kms-key-id`)"
 _TAKEN = "Another stack, or an earlier deployment whose state is elsewhere, has it: use that state, set another name, or remove what is there; `nixl-efa mend` shows what is there."
 
@@ -326,12 +326,12 @@ BY_THE_LOOK_OF_THE_CODE = (
     Advice(
         ("InvalidParameterCombination", "InvalidParameterDependency"),
         "two of the settings exclude each other",
-        "Read AWS's words, and change the setting that they name.",
+        "Read AWS's message, and change the setting that they name.",
     ),
     Advice(
         ("UnsupportedOperation",),
         "the type can't do what is asked of it",
-        "Read AWS's words, or take another type.",
+        "Read AWS's message, or take another type.",
     ),
     Advice(
         ("Unsupported",),
@@ -341,7 +341,7 @@ BY_THE_LOOK_OF_THE_CODE = (
     Advice(
         ("OperationNotPermitted",),
         "AWS does not allow this of what is there",
-        "Read AWS's words: something protects it, or does not support it.",
+        "Read AWS's message: something protects it, or does not support it.",
     ),
     Advice(
         ("*LimitExceeded", "*LimitExceededException", "*CountExceeded", "LimitExceeded", "TooManyBuckets"),

@@ -42,9 +42,7 @@ class Fault:
 def faults(service: Service) -> Iterator[Fault]:
     """What can't be right about a service. Of flags that may hold secrets, no value is shown."""
     if service.engine not in ENGINES:
-        yield Fault(
-            "engine", repr(service.engine), f"is none that can be served: give {', '.join(sorted(ENGINES))}."
-        )
+        yield Fault("engine", repr(service.engine), f"can't be served: give {', '.join(sorted(ENGINES))}.")
         return
     engine = ENGINES[service.engine]
     model = service.model.rstrip("/")
@@ -59,13 +57,13 @@ def faults(service: Service) -> Iterator[Fault]:
         yield Fault(
             "version",
             repr(service.version),
-            f"is no version of {engine.NAME}: give {_in_full(service.version) or f'one such as {engine.VERSION}'}.",
+            f"is not a version of {engine.NAME}: give {_in_full(service.version) or f'one such as {engine.VERSION}'}.",
         )
     for member in FLAGS:
         flags: tuple[str, ...] = getattr(service, member)
         if flags and not flags[0].startswith("-"):
             # It may be a token: values of flags are not shown.
-            yield Fault(member, "", f"the first word is no flag of {engine.NAME}: they begin with a dash.")
+            yield Fault(member, "", f"the first word is not a flag of {engine.NAME}: they begin with a dash.")
         refused = engine.REFUSED if member == "flags" else {**engine.REFUSED, **engine.ALIKE}
         for flag in flags:
             # "--flag.key VALUE" is a part of a flag's JSON; an engine takes "--fla" for "--flag".

@@ -16,5 +16,5 @@ DEFAULT = vllm.NAME
 def engine_of(name: str, origin: str) -> Engine:
     """The engine of this name; BadInput, which names where it was set, if there is none."""
     if name not in ENGINES:
-        raise BadInput(f"{origin} {name!r} is none that can be served: give {listed(sorted(ENGINES))}.")
+        raise BadInput(f"{origin} {name!r} can't be served: give {listed(sorted(ENGINES))}.")
     return ENGINES[name]

@@ -234,7 +234,7 @@ def described(text: bytes) -> dict[str, Any]:
     try:
         config = json.loads(text)
     except ValueError as error:
-        raise OSError(f"config.json is no JSON document: {error}") from None
+        raise OSError(f"config.json is not a JSON document: {error}") from None
     told = {key: config[key] for key in TOLD if key in config}
     if isinstance(inner := config.get("text_config"), dict):
         told["text_config"] = {key: inner[key] for key in TOLD if key in inner}

@@ -197,7 +197,7 @@ class FromS3:
         )
         if not has_weights(found) or "config.json" not in {one.name for one in found}:
             raise Failure(
-                f"{self.uri}/ is no model's folder: it has {len(found)} files, and needs config.json and weights "
+                f"{self.uri}/ is not a model's folder: it has {len(found)} files, and needs config.json and weights "
                 "(*.safetensors or *.bin)."
             )
         if odd := unfit(found):

@@ -79,10 +79,10 @@ def read_context(context: Mapping[str, object], known: Iterable[str], chosen: It
         elif key in _SPELLINGS:
             own[key] = value
         elif key in OTHER_KEYS:
-            message = f"{key} is no setting (cdktf context: {key}); it is ignored."
+            message = f"{key} is not a setting (cdktf context: {key}); it is ignored."
             result.findings.append(warning(key, message, f"From the AWS CDK: {OTHER_KEYS[key]}."))
         elif near := names.nearest(key, (*_SPELLINGS, *known), least=names.SLIP):
-            message = f"{key} is no setting and no environment (cdktf context: {key}); it is ignored."
+            message = f"{key} is neither a setting nor an environment (cdktf context: {key}); it is ignored."
             result.findings.append(warning(key, message, f"Did you mean {near}?"))
     result.of_all, findings = _settings(own, Layer.CONTEXT_OF_ALL, "")
     result.findings += findings

@@ -79,7 +79,7 @@ def _region(facts: Facts) -> Iterator[Finding]:
         near = nearest(region, REGIONS)
         yield facts.warning(
             "region",
-            f"{facts.shown('region')} is none of the regions known here.",
+            f"{facts.shown('region')} is not one of the known regions.",
             f"Did you mean {near}?" if near else "",
         )
 

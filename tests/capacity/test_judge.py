@@ -141,7 +141,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("reservation", "launch", "look", "check", "level", "words"),
     [
-        ({"id": "cr-0123456789"}, {}, {}, "", FAIL, "'cr-0123456789' is no reservation's id"),
+        ({"id": "cr-0123456789"}, {}, {}, "", FAIL, "'cr-0123456789' is not a reservation's id"),
         (
             {"region": "ap-south-1"},
             {},
@@ -191,7 +191,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
             {},
             "kind",
             FAIL,
-            "lets in the market type interruptible-capacity-reservation alone",
+            "accepts only the market type interruptible-capacity-reservation",
         ),
         ({"tenancy": "dedicated"}, {}, {}, "tenancy", FAIL, "tenancy dedicated"),
         # Everything that is launched into a VPC of dedicated tenancy has it: no block is for that.
@@ -309,7 +309,7 @@ def ends_in(minutes: int) -> dict[str, Any]:
         ({**ends_in(240), **STARTS_LATER}, {}, {}, "time", FAIL, "No time is left"),
         ({**ends_in(340), **STARTS_LATER}, {}, {}, "time", PASS, "1 h 40 min of use"),
         # An On-Demand Capacity Reservation terminates nothing when it ends.
-        ({**ODCR, **ends_in(10)}, DEMAND, {}, "time", WARN, "run on as plain On-Demand"),
+        ({**ODCR, **ends_in(10)}, DEMAND, {}, "time", WARN, "keep running as On-Demand"),
         ({"end": None}, {}, {}, "time", SKIP, "EC2 names no end"),
     ],
 )
@@ -366,8 +366,13 @@ BY_SETTING = {
             FAIL,
             "The parameter /team/block (capacity_reservation_parameter) does not exist in us-east-2.",
         ),
-        ({}, "cr-0123", FAIL, "'cr-0123', from the parameter /team/block, is no reservation's id"),
-        (BY_SETTING, "cr-x", FAIL, "'cr-x', from capacity_reservation_id, prod.toml, is no reservation's id"),
+        ({}, "cr-0123", FAIL, "'cr-0123', from the parameter /team/block, is not a reservation's id"),
+        (
+            BY_SETTING,
+            "cr-x",
+            FAIL,
+            "'cr-x', from capacity_reservation_id, prod.toml, is not a reservation's id",
+        ),
     ],
 )
 def test_before_anything_is_looked_up(launch: dict[str, Any], stored: str, level: Level, words: str) -> None:

@@ -156,7 +156,7 @@ def test_hours_and_minutes_add_up_where_the_end_is_missing() -> None:
 
 @pytest.mark.parametrize("fee", ["", "about 5", None, "NaN", "Infinity", "-283", "-0.01"])
 def test_a_fee_that_is_no_amount_is_never_guessed(fee: object) -> None:
-    with pytest.raises(Failure, match=r"as the fee of cb-1, which is no amount: nothing is bought"):
+    with pytest.raises(Failure, match=r"as the fee of cb-1, which is not an amount: nothing is bought"):
         offering.from_api(payload(UpfrontFee=fee), "us-east-2", 24)
 
 

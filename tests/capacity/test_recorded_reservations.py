@@ -87,17 +87,17 @@ ANSWERS: dict[str, tuple[datetime, dict[str, Any], dict[str, tuple[Level, str]]]
     "reservations/odcr-active-open": (
         datetime(2024, 10, 24, tzinfo=UTC),
         {"is_block": False, "end": None},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is not a reservation's id")},
     ),
     "reservations/odcr-targeted": (
         datetime(2019, 8, 17, tzinfo=UTC),
         {"is_block": False, "size": 3},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is not a reservation's id")},
     ),
     "reservations/shared-usage": (
         NOW,
         {"is_block": False, "size": 5, "free": 4, "owner": ""},
-        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is no reservation's id")},
+        {"": (FAIL, "'cr-1234abcd56EXAMPLE ' is not a reservation's id")},
     ),
 }
 OF_THE_MODEL = {"reservations/states-and-types-in-the-model", "reservations/filters-in-the-model"}

@@ -113,7 +113,7 @@ WHOLE = state(
         ),
         ({"state": EMPTY, "iam_names": DENIED}, SKIP, "No permission"),
         ({"state": EMPTY, "iam_names": DENIED, "ec2_names": (GROUP,)}, FAIL, "security group"),
-        ({"state": DENIED}, SKIP, "the state, which tells what belongs to this stack, could not be read"),
+        ({"state": DENIED}, SKIP, "the state, which shows what belongs to this stack, could not be read"),
     ],
 )
 def test_names_that_the_state_has_not_are_taken(facts: dict[str, Any], level: Level, words: str) -> None:

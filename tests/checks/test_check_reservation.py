@@ -360,4 +360,4 @@ def test_a_launch_without_a_reservation_switches_none() -> None:
 def test_white_space_in_a_parameter_fails_since_terraform_takes_it_along(held: str) -> None:
     facts = {"reservation_id": held}
     said = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation", {"reservation": BY_PARAMETER}, facts)
-    assert_says(said, FAIL, "is no reservation's id")
+    assert_says(said, FAIL, "is not a reservation's id")

@@ -65,11 +65,11 @@ def test_a_block_that_is_not_paid_owes_its_fee() -> None:
     [
         ({"tags": {}}, "was not bought with this project"),
         ({"tags": {}, "owner": "210987654321"}, "was bought by account 210987654321"),
-        ({"tags": {FEE_TAG: "much"}}, "'much', which is no amount"),
-        ({"tags": {FEE_TAG: "NaN USD"}}, "'NaN USD', which is no amount"),
-        ({"tags": {FEE_TAG: "-1440.00 USD"}}, "'-1440.00 USD', which is no amount"),
-        ({"tags": {FEE_TAG: "1_440 USD"}}, "'1_440 USD', which is no amount"),
-        ({"tags": {FEE_TAG: f"{'9' * 38} USD"}}, "which is no amount"),
+        ({"tags": {FEE_TAG: "much"}}, "'much', which is not an amount"),
+        ({"tags": {FEE_TAG: "NaN USD"}}, "'NaN USD', which is not an amount"),
+        ({"tags": {FEE_TAG: "-1440.00 USD"}}, "'-1440.00 USD', which is not an amount"),
+        ({"tags": {FEE_TAG: "1_440 USD"}}, "'1_440 USD', which is not an amount"),
+        ({"tags": {FEE_TAG: f"{'9' * 38} USD"}}, "which is not an amount"),
     ],
 )
 def test_a_fee_that_nobody_wrote_down_is_unknown(changes: dict[str, Any], words: str) -> None:

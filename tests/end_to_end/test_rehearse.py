@@ -174,7 +174,7 @@ def test_many_nodes_over_two_blocks_grow_by_one_and_outlive_the_earlier_block(tm
         "One more consumer: NIXL_EFA_MANY_CONSUMERS=5",
         "nodes: 1 added, 0 changed, 0 destroyed",
         "run: consumer-2, consumer-3, consumer-4, consumer-5; EC2 has terminated producer, producer-2, consumer",
-        "`nixl-efa deploy many` builds producer, producer-2, consumer again. The other nodes run on.",
+        "`nixl-efa deploy many` builds producer, producer-2, consumer again. The other nodes keep running.",
         "nodes: 3 added, 0 changed, 0 destroyed",
         "the 4 that kept running are the same instances",
         "rehearsed, destroyed, and nothing left running",

@@ -88,7 +88,7 @@ def test_list_prints_a_table_whose_source_goes_to_stderr(capsys: pytest.CaptureF
             "Instance type 'p5' is not of the form FAMILY.SIZE, for example p5.48xlarge. "
             "Did you mean p5.4xlarge or p5.48xlarge?",
         ),
-        (["refresh", "--date", "yesterday"], "--date 'yesterday' is no date such as 2026-11-23."),
+        (["refresh", "--date", "yesterday"], "--date 'yesterday' is not a date such as 2026-11-23."),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(

@@ -117,7 +117,7 @@ ON_DEMAND = {"ReservationType": "default"}
         (
             reservation(-1, "expired", **ON_DEMAND),
             Level.WARN,
-            "cr-1 is expired: its time is over. The pair goes on",
+            "cr-1 is expired: its time is over. The pair keeps running",
         ),
     ],
 )

@@ -103,12 +103,12 @@ def test_each_block_is_told_with_its_nodes_and_its_time_by_one_call(seen: Seen) 
         (
             SECOND,
             "`nixl-efa capacity search --env prod/2` finds another block, `nixl-efa capacity buy OFFERING --env prod/2`"
-            " buys it; then `nixl-efa deploy prod` builds consumer-2, consumer-3 again. The other nodes run on.",
+            " buys it; then `nixl-efa deploy prod` builds consumer-2, consumer-3 again. The other nodes keep running.",
         ),
         (
             NEW,
             f"The settings name {NEW} for prod/2 already: `nixl-efa deploy prod` builds consumer-2, consumer-3 again. "
-            "The other nodes run on.",
+            "The other nodes keep running.",
         ),
     ],
 )

@@ -27,7 +27,7 @@ REFUSALS: dict[str, tuple[Asked, str, str, str]] = {
     "run_instances_errors/insufficient-capacity-p4d": (
         Asked(sold_as_block=True),
         "no free instance of this type in the zone",
-        "one of those that EC2's words name",
+        "one of those that EC2's message names",
         "",
     ),
     "run_instances_errors/interfaces-and-groups-on-one-request": (
@@ -92,7 +92,7 @@ REFUSALS: dict[str, tuple[Asked, str, str, str]] = {
         "instance-types refresh",
         "volume",
     ),
-    "run_instances_errors/unsupported-in-zone": (DEMAND, "not offered in this zone", "EC2's words", ""),
+    "run_instances_errors/unsupported-in-zone": (DEMAND, "not offered in this zone", "EC2's message", ""),
     "run_instances_errors/vcpu-limit": (DEMAND, "quota of vCPUs is too small", "Service Quotas", ""),
     "run_instances_errors/volume-smaller-than-image": (
         DEMAND,

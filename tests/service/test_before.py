@@ -295,12 +295,12 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
         ("/models/../etc", "0.32.0", (), "is neither"),
         ("../x", "0.32.0", (), "--model '../x' is neither"),
         ("--port", "0.32.0", (), "--model '--port' is neither"),
-        ("a/b", "latest", (), "--engine-version 'latest' is no version of vllm: give one such as 0.32.0."),
-        ("a/b", "0.32", (), "--engine-version '0.32' is no version of vllm: give 0.32.0."),
-        ("a/b", "0.32.0.0", (), "is no version of vllm: give 0.32.0."),
-        ("a/b", "0.32.0+cu129", (), "is no version of vllm: give 0.32.0."),
-        ("a/b", "00.8.5.post1", (), "is no version of vllm: give 0.8.5.post1."),
-        ("a/b", "0.32.0-rc1", (), "is no version of vllm: give one such as 0.32.0."),
+        ("a/b", "latest", (), "--engine-version 'latest' is not a version of vllm: give one such as 0.32.0."),
+        ("a/b", "0.32", (), "--engine-version '0.32' is not a version of vllm: give 0.32.0."),
+        ("a/b", "0.32.0.0", (), "is not a version of vllm: give 0.32.0."),
+        ("a/b", "0.32.0+cu129", (), "is not a version of vllm: give 0.32.0."),
+        ("a/b", "00.8.5.post1", (), "is not a version of vllm: give 0.8.5.post1."),
+        ("a/b", "0.32.0-rc1", (), "is not a version of vllm: give one such as 0.32.0."),
         (
             "a/b",
             "0.32.0",
@@ -319,7 +319,7 @@ def test_nixl_that_does_not_go_as_planned_is_refused_before_anything_else(
         # A part of its JSON, and an abbreviation: vLLM takes both.
         ("a/b", "0.32.0", ("--kv-transfer-config.kv_role", "kv_both"), "--kv-transfer-config can't be given"),
         ("a/b", "0.32.0", ("--kv-tran", "{}"), "--kv-tran can't be given"),
-        ("a/b", "0.32.0", ("producer",), "the first word is no flag of vllm"),
+        ("a/b", "0.32.0", ("producer",), "the first word is not a flag of vllm"),
         # An engine that nobody can ask would be waited for, for hours.
         ("a/b", "0.32.0", ("--ssl-keyfile", "/k"), "by plain HTTP"),
         ("a/b", "0.32.0", ("--headless",), "by plain HTTP"),

@@ -267,7 +267,7 @@ def test_without_a_model_the_settings_say_what_is_served(service: Any, project: 
     assert served("--model", "c/d") == ["c/d", "0.32.0", [], [], []]
     file.write_text(f"{file.read_text(encoding='utf-8')}version = 'x'\n", encoding="utf-8")
     code, _, err = run("serve", "start", "prod")
-    said = "prod: service.version (environments/prod.toml: service.version) 'x' is no version of vllm"
+    said = "prod: service.version (environments/prod.toml: service.version) 'x' is not a version of vllm"
     assert (code, said in err) == (2, True)
 
 
@@ -286,7 +286,7 @@ def test_without_a_model_the_settings_say_what_is_served(service: Any, project: 
         (("start", "prod", "--model", "a b"), "--model 'a b' is neither"),
         (
             ("start", "prod", "--model", "a/b", "--engine", "sglang"),
-            "--engine 'sglang' is none that can be served: give vllm.",
+            "--engine 'sglang' can't be served: give vllm.",
         ),
         # `serve ENV` is `serve start ENV`.
         (("prod", "--model", "a/b", "--", "--port", "1"), "--port can't be given to vllm here"),

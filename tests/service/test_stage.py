@@ -247,7 +247,11 @@ def test_uploads_that_were_killed_are_ended_after_a_day(s3: Any) -> None:
     [
         (("--model", "a b"), 2, "--model 'a b' is neither"),
         ((), 2, "there is no model to serve: give --model, or set service.model in environments/prod.toml"),
-        (("--model", f"s3://{OTHERS}/none"), 1, f"s3://{OTHERS}/none/ is no model's folder: it has 0 files"),
+        (
+            ("--model", f"s3://{OTHERS}/none"),
+            1,
+            f"s3://{OTHERS}/none/ is not a model's folder: it has 0 files",
+        ),
         (("--model", "s3://acme-nothing/x"), 1, "acme-nothing"),
     ],
 )

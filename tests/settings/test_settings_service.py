@@ -50,11 +50,11 @@ SAID: list[tuple[str, ...]] = [
     ),
     (
         f'{QWEN}engine = "sglang"',
-        f"FAIL dev: service.engine ({DEV}: service.engine) 'sglang' is none that can be served: give vllm.",
+        f"FAIL dev: service.engine ({DEV}: service.engine) 'sglang' can't be served: give vllm.",
     ),
     (
         f'{QWEN}version = "latest"\nflags = ["--hf-token=hf_secret"]\nproducer_flags = ["--dtype", "half"]',
-        f"FAIL dev: service.version ({DEV}: service.version) 'latest' is no version of vllm: give one such as "
+        f"FAIL dev: service.version ({DEV}: service.version) 'latest' is not a version of vllm: give one such as "
         "0.32.0.",
         f"FAIL dev: service.flags ({DEV}: service.flags): --hf-token can't be given to vllm here: it would be visible "
         "in Run Command's history: set HF_TOKEN in /etc/nixl-efa/service.env on each node.",
@@ -173,13 +173,13 @@ def test_another_model_is_another_service(load_texts: Load) -> None:
     ("file", "options", "said"),
     [
         (P5, {}, "there is no model to serve: give --model, or set service.model in environments/dev.toml."),
-        (QWEN, {"version": "x"}, "--engine-version 'x' is no version of vllm"),
+        (QWEN, {"version": "x"}, "--engine-version 'x' is not a version of vllm"),
         (QWEN, {"consumer_flags": ("--port", "1")}, "--consumer-flags: --port can't be given to vllm here"),
-        (QWEN, {"engine": "sglang"}, "--engine 'sglang' is none that can be served: give vllm."),
+        (QWEN, {"engine": "sglang"}, "--engine 'sglang' can't be served: give vllm."),
         (
             P5,
             {"model": "a/b", "engine": "sglang"},
-            "--engine 'sglang' is none that can be served: give vllm.",
+            "--engine 'sglang' can't be served: give vllm.",
         ),
     ],
 )

@@ -148,10 +148,10 @@ ABOVE: list[tuple[Any, ...]] = [
             "region": None,
             "branch": "x",
         },
-        "WARN instanceTyp is no setting and no environment (cdktf context: instanceTyp); it is ignored. "
+        "WARN instanceTyp is neither a setting nor an environment (cdktf context: instanceTyp); it is ignored. "
         "Did you mean instanceType?",
-        "WARN Dev is no setting and no environment (cdktf context: Dev); it is ignored. Did you mean dev?",
-        "WARN branch is no setting (cdktf context: branch); it is ignored. From the AWS CDK: an environment "
+        "WARN Dev is neither a setting nor an environment (cdktf context: Dev); it is ignored. Did you mean dev?",
+        "WARN branch is not a setting (cdktf context: branch); it is ignored. From the AWS CDK: an environment "
         "is a file environments/NAME.toml, and its stack is called nixl-efa-NAME.",
         "FAIL region = null (cdktf context: region) must be the name of an AWS region, such as us-east-2.",
     ),

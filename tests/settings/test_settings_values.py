@@ -308,7 +308,7 @@ FILES: list[tuple[str, ...]] = [
     ),
     (
         P5 + 'region = "us-east-9"',
-        'WARN dev: region = "us-east-9" (environments/dev.toml: region) is none of the regions known here. '
+        'WARN dev: region = "us-east-9" (environments/dev.toml: region) is not one of the known regions. '
         "Did you mean us-east-2?",
     ),
     (

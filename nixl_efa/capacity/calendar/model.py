@@ -318,7 +318,7 @@ def _target_findings(name: str, mine: list[Owned], now: datetime) -> list[Findin
         warned(
             "gap",
             f"{name} has no capacity from {moment(start)} to {moment(end)} ({span(end - start)}).",
-            "Its nodes are gone by then, and are deployed anew into the next block.",
+            "Its nodes have ended by then, and are deployed again into the next block.",
         )
         for start, end in gaps(mine)
     ]

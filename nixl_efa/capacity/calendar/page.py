@@ -45,7 +45,7 @@ def page(calendar: Calendar, when: When = moment) -> str:
     return document(
         title,
         "Capacity calendar",
-        f"{_account(calendar)}, as AWS told it at {time_of(calendar.now, when)}. Times are UTC. Fees are in the "
+        f"{_account(calendar)}, as AWS answered at {time_of(calendar.now, when)}. Times are UTC. Fees are in the "
         "currency that\nstands beside them, for all instances and the whole time.",
         ("line", "To the time line"),
         sections,

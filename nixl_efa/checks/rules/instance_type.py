@@ -56,7 +56,7 @@ def _offered(launch: Launch, facts: Facts) -> Finding:
     )
     if closed := _closed_zone(facts):
         return skipped(
-            check, f"EC2 tells what {closed} offers after the opt-in to that Local Zone.", command=by_hand
+            check, f"EC2 shows what {closed} offers after the opt-in to that Local Zone.", command=by_hand
         )
     zones = facts.offered_zones
     if isinstance(zones, NoAnswer):

@@ -26,7 +26,7 @@ def check(launch: Launch, facts: Facts, _now: datetime) -> list[Finding]:
     if facts.state is None:
         return []
     if isinstance(facts.state, NoAnswer):
-        message = "Not checked: the state, which tells what belongs to this stack, could not be read."
+        message = "Not checked: the state, which shows what belongs to this stack, could not be read."
         return [skipped(_CHECK, message)]
     # A node is created after everything that it needs. If the state has a node, this stack created those resources.
     known, found = facts.state.resources, []

@@ -100,7 +100,7 @@ def _as_warning(found: Finding) -> Finding:
         return found
     return warned(
         found.check,
-        f"{found.message} The nodes run on without it.",
+        f"{found.message} The nodes keep running without it.",
         f"A node that is stopped or replaced would not start again. {found.remedy}",
         found.command,
     )

@@ -200,7 +200,7 @@ def session(profile: str | None, region: str | None = None) -> Session:
 
 
 def check_reservation_id(text: str) -> None:
-    """BadInput for what is no reservation's id."""
+    """BadInput for what is not a reservation's id."""
     from nixl_efa.capacity.judge import is_well_formed
 
     if not is_well_formed(text):
