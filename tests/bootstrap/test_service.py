@@ -219,6 +219,18 @@ def test_a_first_start_installs_copies_and_starts(machine: Machine) -> None:
     assert "@" not in unit
 
 
+def test_what_is_staged_is_looked_for_in_the_models_bucket_if_there_is_one(machine: Machine) -> None:
+    [line] = [
+        one for one in files_of(models_bucket="acme")["/etc/nixl-efa/env"].splitlines() if "acme" in one
+    ]
+    name, _, bucket = line.partition("=")
+    assert machine.start(**{name: bucket})[2][2:5] == [
+        LOOKED.replace("scripts", "acme"),
+        copied(machine.root)[2],
+        f"install {STAGED_PACKAGES.replace('scripts', 'acme')} vllm==0.32.0",
+    ]
+
+
 def test_a_staged_model_is_copied_with_its_manifest_last(machine: Machine) -> None:
     """Of another program: what `nixl-efa serve prepare` writes is in tests/service/test_stage.py."""
     manifest = 'case "$1 $2" in "s3 cp") echo whole >"${!#}" ;; esac'
