@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nixl_efa.aws_errors import error_code, error_status, is_network
@@ -33,6 +34,15 @@ TRIES = 9
 MOST_PAGES = 1000
 # More than the regions times a few lengths; threads that wait for the network cost next to nothing.
 MOST_THREADS = 128
+
+
+class Pool(ThreadPoolExecutor):
+    """Threads that ask. After an error in its block, or Ctrl-C, nobody waits for their answers."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.shutdown(wait=error is None, cancel_futures=True)
 
 
 class NoResultError(Failure):
@@ -122,22 +132,18 @@ def ask_all(
     errors: dict[Key, Exception] = {}
     if not ordered:
         return answers, errors
-    with ThreadPoolExecutor(max_workers=min(len(ordered), MOST_THREADS)) as pool:
+    with Pool(max_workers=min(len(ordered), MOST_THREADS)) as pool:
         running = {pool.submit(ask, key): key for key in ordered}
-        try:
-            for future in as_completed(running):
-                key = running[future]
-                error = future.exception()
-                if error is None:
-                    answers[key] = future.result()
-                elif isinstance(error, Exception):
-                    errors[key] = error
-                else:
-                    raise error
-                done(key)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+        for future in as_completed(running):
+            key = running[future]
+            error = future.exception()
+            if error is None:
+                answers[key] = future.result()
+            elif isinstance(error, Exception):
+                errors[key] = error
+            else:
+                raise error
+            done(key)
     return (
         {key: answers[key] for key in ordered if key in answers},
         {key: errors[key] for key in ordered if key in errors},

@@ -2,16 +2,26 @@
 
 import os
 import sys
+import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import copy_context
 
 from nixl_efa.failure import Failure
+
+_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command line and returns its exit code; every failure is one line on stderr."""
     # In a context of its own: the next run in this process must not see this run's options.
-    return copy_context().run(_run, arguments)
+    code = copy_context().run(_run, arguments)
+    if code == _INTERRUPTED and arguments is None and threading.active_count() > 1:
+        # Python would wait for the threads' answers, which may take a minute and which nobody reads any more.
+        with suppress(OSError, ValueError):
+            sys.stdout.flush()
+        os._exit(code)
+    return code
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -33,7 +43,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 1
     except KeyboardInterrupt:
-        return 130
+        return _INTERRUPTED
     except Failure as failure:
         return _stop(failure.message, failure.exit_code)
     except Exception as error:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import all_items, result
+from nixl_efa.aws_calls import Pool, all_items, result
 from nixl_efa.capacity.extension import Extension, extensions_of
 from nixl_efa.capacity.judge import is_well_formed
 from nixl_efa.capacity.offering import Offering
@@ -58,7 +57,7 @@ class Found:
 def find(launch: Launch, clients: Clients, clock: Clock, account: str, hours: int | None) -> Found:
     """Everything about an environment that the permissions allow to read. account: the caller's. hours: the length of a
     block to search for."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="cost") as pool:
+    with Pool(THREADS, thread_name_prefix="cost") as pool:
         prices = Prices(launch, clients, clock, pool)
         asked = _Asking(launch, clients, clock, account)
         following = [pool.submit(asked.next_of, one) for one in launch.requests]

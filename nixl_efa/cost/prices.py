@@ -7,7 +7,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from nixl_efa.aws_calls import all_items
+from nixl_efa.aws_calls import Pool, all_items
 from nixl_efa.checks.facts import NoAnswer
 from nixl_efa.checks.gather.asking import answer_of
 from nixl_efa.clock import Clock
@@ -32,7 +32,7 @@ def hourly(launch: Launch, clients: Clients, clock: Clock, zone: Callable[[], st
 
     zone: waits for the one that the launch goes into; empty where that is not known.
     """
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="cost") as pool:
+    with Pool(THREADS, thread_name_prefix="cost") as pool:
         asked = Prices(launch, clients, clock, pool)
         history: History = ()
         if launch.market == "spot":

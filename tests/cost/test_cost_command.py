@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -20,6 +22,7 @@ from tests.cli.conftest import (
     actions,
     aws,
     cli,
+    until,
     usable,
     write_environment,
 )
@@ -360,3 +363,25 @@ def test_the_form_has_the_members_that_are_documented_and_no_others(
     assert set(document["running"]["parts"][0]) == told["one of `parts`"]
     assert set(document["billed"]) == told["`billed`"]
     assert set(document["left_addresses"]) == told["`left_addresses`"] - {"unknown"}
+
+
+@pytest.mark.parametrize(
+    ("words", "action"),
+    [
+        (("cost", "prod"), "GetProducts"),
+        (("check", "dev"), "GetProducts"),
+        (("capacity", "calendar", "--region", REGION), "DescribeCapacityBlockOfferings"),
+    ],
+)
+def test_ctrl_c_does_not_wait_for_an_answer(
+    cli: Cli, aws: LocalAws, cost: Cost, words: tuple[str, ...], action: str
+) -> None:
+    aws.faults.add(action, delay=10, times=None)
+    aws.calls.clear()
+    process = cli.start(*words)
+    until(lambda: actions(aws, action) >= 1, process)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    assert time.monotonic() - began < 5

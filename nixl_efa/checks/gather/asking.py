@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
+from nixl_efa.aws_calls import Pool
 from nixl_efa.aws_errors import explain, refusal_of
 from nixl_efa.checks.facts import Answer, NoAnswer, Quota, Subnet
 from nixl_efa.checks.gather import launch as named
@@ -36,7 +37,7 @@ class Asking:
         self._launch = launch
         self._clients = clients
         self._begun: dict[object, Future[Any]] = beside._begun if beside is not None else {}
-        self._pool = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="gather")
+        self._pool = Pool(max_workers=_THREADS, thread_name_prefix="gather")
         self._own_ec2: EC2Client | None = None
 
     def __enter__(self) -> Self:
@@ -45,7 +46,7 @@ class Asking:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pool.shutdown(wait=error is None, cancel_futures=True)
+        self._pool.__exit__(kind, error, trace)
 
     def begin(self, call: Callable[[], T], key: object = None) -> Future[T]:
         """Starts a call in a thread of its own. With a key, only the first call with that key is started.
