@@ -74,6 +74,21 @@ def test_without_a_state_there_is_nothing(tmp_path: Path) -> None:
     assert (found.document, found.resources) == ({}, {})
 
 
+IN_S3 = {
+    "bucket": "states",
+    "key": "nixl-efa/prod.tfstate",
+    "region": "us-east-2",
+    "encrypt": True,
+    "use_lockfile": True,
+}
+AS_TEAM = {"profile": "team", "assume_role": {"role_arn": ROLE, "external_id": "team-7"}}
+IN_CLOUD = {
+    "hostname": "app.terraform.io",
+    "organization": "acme",
+    "workspaces": {"name": "nixl-efa-prod", "project": "kv"},
+}
+
+
 @pytest.mark.parametrize(
     ("settings", "place", "block"),
     [
@@ -81,48 +96,10 @@ def test_without_a_state_there_is_nothing(tmp_path: Path) -> None:
         (
             AS_A_ROLE,
             "s3://states/nixl-efa/prod.tfstate",
-            {
-                "backend": {
-                    "s3": {
-                        "bucket": "states",
-                        "key": "nixl-efa/prod.tfstate",
-                        "region": "us-east-2",
-                        "encrypt": True,
-                        "use_lockfile": True,
-                        "kms_key_id": KEY,
-                        "profile": "team",
-                        "assume_role": {"role_arn": ROLE, "external_id": "team-7"},
-                    }
-                }
-            },
+            {"backend": {"s3": {**IN_S3, "kms_key_id": KEY, **AS_TEAM}}},
         ),
-        (
-            S3,
-            "s3://states/nixl-efa/prod.tfstate",
-            {
-                "backend": {
-                    "s3": {
-                        "bucket": "states",
-                        "key": "nixl-efa/prod.tfstate",
-                        "region": "us-east-2",
-                        "encrypt": True,
-                        "dynamodb_table": "locks",
-                        "use_lockfile": True,
-                    }
-                }
-            },
-        ),
-        (
-            CLOUD,
-            "app.terraform.io/acme/nixl-efa-prod",
-            {
-                "cloud": {
-                    "hostname": "app.terraform.io",
-                    "organization": "acme",
-                    "workspaces": {"name": "nixl-efa-prod", "project": "kv"},
-                }
-            },
-        ),
+        (S3, "s3://states/nixl-efa/prod.tfstate", {"backend": {"s3": {**IN_S3, "dynamodb_table": "locks"}}}),
+        (CLOUD, "app.terraform.io/acme/nixl-efa-prod", {"cloud": IN_CLOUD}),
     ],
 )
 def test_each_backend_has_its_place_and_its_block(

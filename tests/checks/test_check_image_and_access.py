@@ -124,37 +124,38 @@ def room(free: int) -> dict[str, Any]:
     return {"reservations": (replace(BLOCK, free=free),)}
 
 
+def refused(code: str, message: str) -> dict[str, Any]:
+    """The facts where EC2 answers the dry run with this."""
+    return {"dry_run": DryRun(code, message)}
+
+
+SCHEDULED = {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)}
+
+
 @pytest.mark.parametrize(
     ("launch", "facts", "level", "words"),
     [
         ({}, {}, PASS, "EC2 would accept this launch of 2 x p5.48xlarge"),
         ({}, {"dry_run": None}, SKIP, "Mend those first"),
         ({}, {"dry_run": BROKEN}, FAIL, "InternalError"),
-        ({}, {"dry_run": DryRun("UnauthorizedOperation", "not authorized")}, FAIL, "ec2:RunInstances"),
+        ({}, refused("UnauthorizedOperation", "not authorized"), FAIL, "ec2:RunInstances"),
         (
             {},
-            {"dry_run": DryRun("InvalidParameterValue", "The market type (purchasing) option is not valid.")},
+            refused("InvalidParameterValue", "The market type (purchasing) option is not valid."),
             FAIL,
             "needs use_capacity_block = true and its reservation's id",
         ),
         (
             {},
-            {
-                "dry_run": DryRun(
-                    "InvalidParameterValue",
-                    "Capacity Reservation's attribute does not match. Attribute: AvailabilityZone",
-                )
-            },
+            refused(
+                "InvalidParameterValue",
+                "Capacity Reservation's attribute does not match. Attribute: AvailabilityZone",
+            ),
             FAIL,
             "Compare instance_type, availability_zone",
         ),
-        (
-            {},
-            {"dry_run": DryRun("InvalidParameterValue", "Value (x) is odd.")},
-            FAIL,
-            "Value (x) is odd. Read EC2's",
-        ),
-        ({}, {"dry_run": DryRun("InvalidAMIID.NotFound", "gone")}, FAIL, "the image is not there"),
+        ({}, refused("InvalidParameterValue", "Value (x) is odd."), FAIL, "Value (x) is odd. Read EC2's"),
+        ({}, refused("InvalidAMIID.NotFound", "gone"), FAIL, "the image is not there"),
         ({}, {"dry_run": FULL}, FAIL, "no room for the pair"),
         ({}, {"dry_run": FULL, "running": OWN, **room(0)}, PASS, "This stack's own nodes use the capacity"),
         # One is gone, and its slot is back: the dry run asks for both.
@@ -174,18 +175,8 @@ def room(free: int) -> dict[str, Any]:
             FAIL,
             f"`nixl-efa capacity wait {BLOCK_ID}`",
         ),
-        (
-            {},
-            {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},
-            WARN,
-            "has not started",
-        ),
-        (
-            {"must_be_active": True},
-            {"dry_run": PENDING, "reservations": (replace(BLOCK, state="scheduled"),)},
-            FAIL,
-            "has not started",
-        ),
+        ({}, SCHEDULED, WARN, "has not started"),
+        ({"must_be_active": True}, SCHEDULED, FAIL, "has not started"),
     ],
 )
 def test_the_answer_to_the_dry_run(

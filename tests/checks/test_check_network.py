@@ -167,6 +167,11 @@ def endpoint(service: str, **changes: Any) -> Endpoint:
     return replace(Endpoint("vpce-1", name, "vpc-1", "available", "Interface", private_dns=True), **changes)
 
 
+def by_endpoints(*endpoints: Endpoint) -> dict[str, Any]:
+    """The facts with these endpoints and no route."""
+    return {**through(), "endpoints": endpoints}
+
+
 BOTH = (endpoint("ssm"), endpoint("ssmmessages"))
 PRIVATE: dict[str, Any] = {"elastic_ip": False}
 
@@ -191,33 +196,13 @@ PRIVATE: dict[str, Any] = {"elastic_ip": False}
             PASS,
             "gives public addresses",
         ),
-        (PRIVATE, {**through(), "endpoints": BOTH}, PASS, "endpoints for ssm, ssmmessages"),
+        (PRIVATE, by_endpoints(*BOTH), PASS, "endpoints for ssm, ssmmessages"),
         (PRIVATE, {"endpoints": BOTH}, PASS, "endpoints for ssm, ssmmessages"),
-        (
-            PRIVATE,
-            {**through(), "endpoints": BOTH[:1]},
-            FAIL,
-            "no interface endpoint with private DNS for ssmmessages",
-        ),
-        (PRIVATE, {**through(), "endpoints": ()}, FAIL, "for ssm, ssmmessages"),
-        (
-            PRIVATE,
-            {**through(), "endpoints": (BOTH[0], endpoint("ssmmessages", private_dns=False))},
-            FAIL,
-            "ssmmessages",
-        ),
-        (
-            PRIVATE,
-            {**through(), "endpoints": (BOTH[0], endpoint("ssmmessages", state="pending"))},
-            FAIL,
-            "ssmmessages",
-        ),
-        (
-            PRIVATE,
-            {**through(), "endpoints": (BOTH[0], endpoint("ssmmessages", vpc_id="vpc-2"))},
-            FAIL,
-            "ssmmessages",
-        ),
+        (PRIVATE, by_endpoints(BOTH[0]), FAIL, "no interface endpoint with private DNS for ssmmessages"),
+        (PRIVATE, by_endpoints(), FAIL, "for ssm, ssmmessages"),
+        (PRIVATE, by_endpoints(BOTH[0], endpoint("ssmmessages", private_dns=False)), FAIL, "ssmmessages"),
+        (PRIVATE, by_endpoints(BOTH[0], endpoint("ssmmessages", state="pending")), FAIL, "ssmmessages"),
+        (PRIVATE, by_endpoints(BOTH[0], endpoint("ssmmessages", vpc_id="vpc-2")), FAIL, "ssmmessages"),
         (PRIVATE, {**through(), "endpoints": DENIED}, SKIP, "ec2:Something"),
     ],
 )
@@ -261,7 +246,12 @@ def group(ingress: tuple[Rule, ...], egress: tuple[Rule, ...], vpc_id: str = "vp
     return {"security_group": SecurityGroup("sg-1", vpc_id, ingress, egress)}
 
 
-OPEN = group((ALL_TO_SELF,), (ALL_TO_SELF, ANYWHERE))
+def admitting(rule: Rule) -> dict[str, Any]:
+    """The facts with a given group that lets everything out, and in what this rule says."""
+    return group((rule,), (ALL_TO_SELF, ANYWHERE))
+
+
+OPEN = admitting(ALL_TO_SELF)
 
 
 @pytest.mark.parametrize(
@@ -278,24 +268,9 @@ OPEN = group((ALL_TO_SELF,), (ALL_TO_SELF, ANYWHERE))
             FAIL,
             "authorize-security-group-egress --region us-east-2",
         ),
-        (
-            group((Rule("tcp", 0, 65535, group_ids=("sg-1",)),), (ALL_TO_SELF, ANYWHERE)),
-            "security group",
-            FAIL,
-            "ingress is missing",
-        ),
-        (
-            group((Rule("-1", group_ids=("sg-2",)),), (ALL_TO_SELF, ANYWHERE)),
-            "security group",
-            FAIL,
-            "ingress is missing",
-        ),
-        (
-            group((Rule("-1", group_ids=("sg-2", "sg-1")),), (ALL_TO_SELF, ANYWHERE)),
-            "security group",
-            PASS,
-            "sg-1",
-        ),
+        (admitting(Rule("tcp", 0, 65535, group_ids=("sg-1",))), "security group", FAIL, "ingress is missing"),
+        (admitting(Rule("-1", group_ids=("sg-2",))), "security group", FAIL, "ingress is missing"),
+        (admitting(Rule("-1", group_ids=("sg-2", "sg-1"))), "security group", PASS, "sg-1"),
         (group((ALL_TO_SELF,), (ALL_TO_SELF, ANYWHERE), "vpc-2"), "security group", FAIL, "belongs to vpc-2"),
         ({"security_group": None}, "security group", FAIL, "sg-1 (security_group_id) is not in us-east-2"),
         ({"security_group": DENIED}, "security group", SKIP, "ec2:Something"),

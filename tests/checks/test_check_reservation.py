@@ -30,11 +30,18 @@ from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 from tests.records import answer
 
 INSIDE = {"reservation_id": BLOCK_ID}
+ENDING = {"running": (instance(id="i-9", state="shutting-down", **INSIDE),)}
+STORED = {"reservation": BY_PARAMETER}
 
 
 def block(**changes: Any) -> dict[str, Any]:
     """The facts with a changed block."""
     return {"reservations": (replace(BLOCK, **changes),)}
+
+
+def not_here(elsewhere: Elsewhere | NoAnswer) -> dict[str, Any]:
+    """The facts without a reservation in the region, and what the other regions say."""
+    return {"reservations": (), "elsewhere": elsewhere}
 
 
 def test_a_launch_into_a_fitting_block_passes_everything() -> None:
@@ -58,7 +65,7 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
         ),
         ({"reservation": UNRESERVED, "market": "spot"}, {}, "reservation", PASS, "as Spot Instances"),
         (
-            {"reservation": BY_PARAMETER},
+            STORED,
             {"reservation_id": None},
             "reservation",
             FAIL,
@@ -67,42 +74,27 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
         ({}, {"reservation_id": DENIED}, "reservation", SKIP, "ec2:Something is not allowed"),
         ({}, {"reservation_id": BROKEN}, "reservation", FAIL, "InternalError"),
         ({}, {"reservation_id": "cr-xyz"}, "reservation", FAIL, "'cr-xyz', from capacity_reservation_id"),
-        (
-            {"reservation": BY_PARAMETER},
-            {"reservation_id": "cr-0123"},
-            "reservation",
-            FAIL,
-            "'cr-0123', from the parameter /r",
-        ),
+        (STORED, {"reservation_id": "cr-0123"}, "reservation", FAIL, "'cr-0123', from the parameter /r"),
         ({}, {"reservations": DENIED}, "reservation", SKIP, "No permission to look"),
         # where it is
         (
             {},
-            {
-                "reservations": (),
-                "elsewhere": Elsewhere((replace(BLOCK, region="us-west-2"),), ("us-west-2",)),
-            },
+            not_here(Elsewhere((replace(BLOCK, region="us-west-2"),), ("us-west-2",))),
             "reservation",
             FAIL,
             "it is in us-west-2 (p5.48xlarge, zone us-east-2a, active, owner 123456789012)",
         ),
         (
             {},
-            {"reservations": (), "elsewhere": Elsewhere((), ("a", "b"), ("me-south-1",))},
+            not_here(Elsewhere((), ("a", "b"), ("me-south-1",))),
             "reservation",
             FAIL,
             "nor in any of the 2 other regions that were asked (no answer from me-south-1)",
         ),
+        ({}, not_here(Elsewhere((), ())), "reservation", FAIL, "that account 123456789012 is the right one"),
         (
             {},
-            {"reservations": (), "elsewhere": Elsewhere((), ())},
-            "reservation",
-            FAIL,
-            "that account 123456789012 is the right one",
-        ),
-        (
-            {},
-            {"reservations": (), "elsewhere": NoAnswer("ec2:DescribeRegions", "", denied=True)},
+            not_here(NoAnswer("ec2:DescribeRegions", "", denied=True)),
             "reservation",
             FAIL,
             "could not be asked (no permission: ec2:DescribeRegions)",
@@ -121,18 +113,12 @@ def test_a_fitting_launch_on_demand_passes_everything() -> None:
         # what runs in it
         (
             {},
-            {**block(free=0), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
+            {**block(free=0), **ENDING},
             "reservation room",
             WARN,
             "2 places more will be free some minutes after the instance there ended (i-9 is ending). Wait some minutes",
         ),
-        (
-            {},
-            {**block(free=1), "running": (instance(id="i-9", state="shutting-down", **INSIDE),)},
-            "reservation use",
-            PASS,
-            "No other stack",
-        ),
+        ({}, {**block(free=1), **ENDING}, "reservation use", PASS, "No other stack"),
         (
             {},
             {**block(free=0), "running": (instance(own=True, **INSIDE), instance(own=True, **INSIDE))},
@@ -303,37 +289,22 @@ GONE = {"elsewhere": Elsewhere((), ())}
 @pytest.mark.parametrize(
     ("launch", "facts", "level", "words"),
     [
+        (STORED, IN_OLD, FAIL, f"2 nodes run in {OLD} (until 2026-12-02 08:00 UTC), but {NEW}"),
+        (STORED, IN_OLD, FAIL, f"{NEW} (until 2026-12-03 08:00 UTC) is scheduled: the next"),
+        (STORED, IN_OLD, FAIL, f"`nixl-efa capacity save {OLD} --env prod --replace` puts the current"),
         (
-            {"reservation": BY_PARAMETER},
-            IN_OLD,
-            FAIL,
-            f"2 nodes run in {OLD} (until 2026-12-02 08:00 UTC), but {NEW}",
-        ),
-        (
-            {"reservation": BY_PARAMETER},
-            IN_OLD,
-            FAIL,
-            f"{NEW} (until 2026-12-03 08:00 UTC) is scheduled: the next",
-        ),
-        (
-            {"reservation": BY_PARAMETER},
-            IN_OLD,
-            FAIL,
-            f"`nixl-efa capacity save {OLD} --env prod --replace` puts the current",
-        ),
-        (
-            {"reservation": BY_PARAMETER},
+            STORED,
             IN_OLD,
             FAIL,
             f"`nixl-efa capacity save {NEW} --env prod` then keeps the other one as the next",
         ),
-        ({"reservation": BY_PARAMETER}, {**IN_OLD, "running": OWN[:1]}, FAIL, "1 node runs in"),
+        (STORED, {**IN_OLD, "running": OWN[:1]}, FAIL, "1 node runs in"),
         ({}, IN_OLD, FAIL, f"Set capacity_reservation_id = {OLD!r} until {NEW} is active."),
         # Whatever is stored: one that is over, that EC2 does not know, that is not an id; or nothing.
         ({}, {**IN_OLD, "reservations": (CURRENT, replace(NEXT, state="expired"))}, FAIL, "is expired"),
         ({}, {**IN_OLD, "reservations": (CURRENT,), **GONE}, FAIL, f"{NEW} is not known to EC2"),
         ({}, {**IN_OLD, "reservation_id": "cr-xyz"}, FAIL, "cr-xyz is not known to EC2"),
-        ({"reservation": BY_PARAMETER}, {**IN_OLD, "reservation_id": None}, FAIL, "no reservation is stored"),
+        (STORED, {**IN_OLD, "reservation_id": None}, FAIL, "no reservation is stored"),
         # An active one takes the nodes; that they are replaced is told with the running nodes.
         ({}, {**IN_OLD, "reservations": (CURRENT, BLOCK)}, PASS, f"the next deploy moves to {NEW}"),
         # Nothing is lost: the other one is over, or others' nodes run in it, or ours are ending, or run here.
@@ -359,5 +330,5 @@ def test_a_launch_without_a_reservation_switches_none() -> None:
 @pytest.mark.parametrize("held", [f"{BLOCK_ID}\n", f" {BLOCK_ID}", "\n"])
 def test_white_space_in_a_parameter_fails_since_terraform_takes_it_along(held: str) -> None:
     facts = {"reservation_id": held}
-    said = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation", {"reservation": BY_PARAMETER}, facts)
+    said = finding(BLOCK_LAUNCH, BLOCK_FACTS, NOW, "reservation", STORED, facts)
     assert_says(said, FAIL, "is not a reservation's id")

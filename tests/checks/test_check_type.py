@@ -23,6 +23,13 @@ from tests.checks.in_order import (
 from tests.checks.judging import FAIL, PASS, SKIP, WARN, assert_says, finding
 
 G7E = type_in_ec2("g7e.8xlarge")
+
+
+def in_ec2(**changes: Any) -> dict[str, Any]:
+    """The facts with a changed type in EC2."""
+    return {"type_in_ec2": replace(G7E, **changes)}
+
+
 TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     (
         {},
@@ -36,31 +43,19 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     ({}, {"offered_zones": DENIED}, "type offered", SKIP, "No permission"),
     ({}, {"type_in_ec2": None}, "instance type", FAIL, "EC2 has no instance type g7e.8xlarge in us-east-2"),
     ({}, {"type_in_ec2": BROKEN}, "instance type", FAIL, "The check failed"),
-    ({}, {"type_in_ec2": replace(G7E, efa_interfaces=0)}, "type EFA", WARN, "NIXL will use TCP"),
-    (
-        {},
-        {"type_in_ec2": replace(G7E, efa_interfaces=2)},
-        "type EFA",
-        WARN,
-        "2 EFA interfaces, but the stack plans 1",
-    ),
+    ({}, in_ec2(efa_interfaces=0), "type EFA", WARN, "NIXL will use TCP"),
+    ({}, in_ec2(efa_interfaces=2), "type EFA", WARN, "2 EFA interfaces, but the stack plans 1"),
     (
         {
             "instance_type": "p6e-gb200.36xlarge",
             "interfaces": layout(instance_types.find("p6e-gb200.36xlarge")),
         },
-        {"type_in_ec2": replace(G7E, efa_interfaces=16)},
+        in_ec2(efa_interfaces=16),
         "type EFA",
         PASS,
         "gets 4 EFA interfaces, on network cards 1, 5, 9, 13",
     ),
-    (
-        {},
-        {"type_in_ec2": replace(G7E, efa_interfaces=2)},
-        "type EFA",
-        WARN,
-        "`nixl-efa instance-types refresh --region us-east-2`",
-    ),
+    ({}, in_ec2(efa_interfaces=2), "type EFA", WARN, "`nixl-efa instance-types refresh --region us-east-2`"),
     (
         {},
         {},
@@ -78,31 +73,13 @@ TYPE_ROWS: list[tuple[dict[str, Any], dict[str, Any], str, Level, str]] = [
     ({"instance_type": "g7.8xlarge"}, {}, "NIXL backend", WARN, "GPUDirect RDMA is not known here"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "is not sold as capacity-block"),
     ({"market": "capacity-block"}, {}, "type market", FAIL, "Set use_capacity_block = false"),
-    (
-        {},
-        {"type_in_ec2": replace(G7E, usage_classes=("capacity-block",))},
-        "type market",
-        FAIL,
-        "as on-demand",
-    ),
-    (
-        {"market": "spot"},
-        {"type_in_ec2": replace(G7E, usage_classes=("on-demand",))},
-        "type market",
-        FAIL,
-        "spot = false",
-    ),
-    ({}, {"type_in_ec2": replace(G7E, usage_classes=())}, "type market", WARN, "does not say how"),
+    ({}, in_ec2(usage_classes=("capacity-block",)), "type market", FAIL, "as on-demand"),
+    ({"market": "spot"}, in_ec2(usage_classes=("on-demand",)), "type market", FAIL, "spot = false"),
+    ({}, in_ec2(usage_classes=()), "type market", WARN, "does not say how"),
     ({"volume": Volume(100)}, {}, "volume_size", WARN, "100 GiB"),
     # placement
     ({}, {}, "placement", PASS, "in one cluster placement group"),
-    (
-        {},
-        {"type_in_ec2": replace(G7E, placement_strategies=("spread",))},
-        "placement",
-        FAIL,
-        "EC2 offers spread",
-    ),
+    ({}, in_ec2(placement_strategies=("spread",)), "placement", FAIL, "EC2 offers spread"),
     ({"placement_group": False, "placement_choice": "off"}, {}, "placement", WARN, "may be far apart"),
     ({"placement_group": False}, {}, "placement", PASS, "without a placement group"),
     ({"market": "capacity-block"}, {}, "placement", FAIL, "can't be given for a Capacity Block"),

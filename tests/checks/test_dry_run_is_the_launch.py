@@ -106,7 +106,6 @@ AROUND_THE_LAUNCH = {
     "protect_nodes",
     "empty_scripts_bucket",
     "service_cidrs",
-    "models_bucket",
     "mlflow_tracking_server_arn",
     "mlflow_artifact_bucket_arn",
     "provider_version",
