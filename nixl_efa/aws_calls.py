@@ -62,6 +62,16 @@ def is_throttling(error: Exception) -> bool:
     )
 
 
+def unless_missing(ask: Callable[[], Answer]) -> Answer | None:
+    """What IAM answers about an entity; None where it has none of that name."""
+    try:
+        return ask()
+    except Exception as error:
+        if error_code(error) != "NoSuchEntity":
+            raise
+        return None
+
+
 def may_pass(error: Exception) -> bool:
     """Whether the same call may succeed later: AWS throttles, the service fails (5xx), or the network does."""
     return is_throttling(error) or error_status(error) >= 500 or is_network(error)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_errors import error_code
+from nixl_efa.aws_calls import unless_missing
 from nixl_efa.mend.compare import Seen
 from nixl_efa.mend.parts import Part, Surroundings, names
 
@@ -56,12 +56,12 @@ def surroundings(
         roles = [
             name
             for name in names(parts, "aws_iam_role")
-            if _there(partial(iam.get_role, RoleName=name), "NoSuchEntity")
+            if unless_missing(partial(iam.get_role, RoleName=name)) is not None
         ]
         profiles = [
             name
             for name in names(parts, "aws_iam_instance_profile")
-            if _there(partial(iam.get_instance_profile, InstanceProfileName=name), "NoSuchEntity")
+            if unless_missing(partial(iam.get_instance_profile, InstanceProfileName=name)) is not None
         ]
         group_ids = [one["GroupId"] for one in groups.result()]
         rules = every("describe_security_group_rules", "SecurityGroupRules", "group-id", group_ids)
@@ -119,13 +119,3 @@ def _user_data(ec2: EC2Client, instance_id: str) -> str:
     raw = base64.b64decode(answer["UserData"].get("Value", ""))
     # The stack sets it as text; EC2 also accepts it compressed.
     return (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode(errors="replace")
-
-
-def _there(ask: Callable[[], object], absent: str) -> bool:
-    try:
-        ask()
-    except Exception as error:
-        if error_code(error) != absent:
-            raise
-        return False
-    return True

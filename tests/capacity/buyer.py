@@ -1,5 +1,6 @@
 """A person with a machine who runs `nixl-efa capacity buy` against an AWS in memory."""
 
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -122,3 +123,10 @@ class Buyer:
 
         with patch.object(journal, "write_durably", failing):
             yield
+
+
+def passed_points(kind: type[Buyer], aws: FakeAws) -> list[str]:
+    """What happens in a run in which nothing goes wrong, in its order."""
+    with tempfile.TemporaryDirectory() as state:
+        kind(aws, Path(state)).buy()
+    return aws.script.passed

@@ -1,11 +1,9 @@
 """Whatever goes wrong and wherever: a command buys at most once, and what is bought is known."""
 
 import contextlib
-import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from unittest.mock import patch
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -15,34 +13,20 @@ from hypothesis import strategies as st
 from nixl_efa.capacity.order import State
 from nixl_efa.capacity.reservation import PURCHASE_TAG
 from nixl_efa.failure import Failure
-from tests.capacity.buyer import ID_NAME, Buyer
+from tests.capacity.buyer import ID_NAME, Buyer, passed_points
 from tests.capacity.fake_aws import AFTER, BEFORE, FakeAws, FakeClock, Killed
 
 # More points than a run has: shared journal, offerings, parameters, reservations, journal, purchase, saving.
 POINTS = 60
 
 
-def passed_points() -> list[str]:
-    """What happens in a run in which nothing goes wrong, in its order."""
-    aws = FakeAws(FakeClock())
-    with tempfile.TemporaryDirectory() as state:
-        Buyer(aws, Path(state)).buy()
-    return aws.script.passed
-
-
-PASSED = passed_points()
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+PASSED = passed_points(Buyer, FakeAws(FakeClock()))
 PURCHASE = PASSED.index("PurchaseCapacityBlock")
 # Half of the faults hit near the purchase: everywhere else there is less to be got wrong.
 POINT = st.integers(0, POINTS) | st.integers(PURCHASE - 2, PURCHASE + 3)
 FAULTS = st.sampled_from([*BEFORE, *AFTER, "disk-full"])
 PLANS = st.lists(st.dictionaries(POINT, FAULTS, max_size=4), min_size=1, max_size=5)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    """Hundreds of runs, none of which loses its power: test_files holds that the disk is waited for."""
-    with patch.object(os, "fsync"):
-        yield
 
 
 def run(buyer: Buyer, plan: dict[int, str]) -> tuple[str, ...]:

@@ -1,13 +1,10 @@
 """UltraServers: one purchase, several reservations, none of which is lost; searched by their own name."""
 
-import os
 import tempfile
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
-from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -31,7 +28,7 @@ from nixl_efa.findings import Level, failures
 from nixl_efa.launch import launch_of
 from nixl_efa.settings import Settings
 from nixl_efa.ultra_servers import ULTRA_SERVERS
-from tests.capacity.buyer import ENVIRONMENT, ID_NAME, Buyer
+from tests.capacity.buyer import ENVIRONMENT, ID_NAME, Buyer, passed_points
 from tests.capacity.fake_aws import (
     AFTER,
     BEFORE,
@@ -127,20 +124,8 @@ class UltraBuyer(Buyer):
         return buy(BuyRequest(question, {ENVIRONMENT: LAUNCH}, ENVIRONMENT, agreed), self.program())
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk() -> Iterator[None]:
-    with patch.object(os, "fsync"):
-        yield
-
-
-def passed_points() -> list[str]:
-    aws = UltraAws(FakeClock())
-    with tempfile.TemporaryDirectory() as state:
-        UltraBuyer(aws, Path(state)).buy()
-    return aws.script.passed
-
-
-PASSED = passed_points()
+pytestmark = pytest.mark.usefixtures("no_waiting_for_the_disk")
+PASSED = passed_points(UltraBuyer, UltraAws(FakeClock()))
 PURCHASE = PASSED.index("PurchaseCapacityBlock")
 POINT = st.integers(0, len(PASSED) + 5) | st.integers(PURCHASE - 2, PURCHASE + 4)
 FAULTS = st.sampled_from([*BEFORE, *AFTER, "disk-full"])

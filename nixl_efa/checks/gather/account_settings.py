@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nixl_efa.account import Account
-from nixl_efa.aws_calls import ask_all
+from nixl_efa.aws_calls import ask_all, unless_missing
 from nixl_efa.aws_errors import error_code, missing_permission
 from nixl_efa.checks.facts import Profile, Simulated, VolumeKey
 from nixl_efa.checks.permissions import Wanted
@@ -63,28 +64,15 @@ def volume_key(kms: Callable[[], Any], key_id: str, account_id: str) -> VolumeKe
 
 def has_spot_role(iam: IAMClient) -> bool:
     """Whether the role that EC2 uses to request Spot Instances exists."""
-    from botocore.exceptions import ClientError
-
-    try:
-        iam.get_role(RoleName=SPOT_ROLE)
-    except ClientError as error:
-        if error_code(error) == "NoSuchEntity":
-            return False
-        raise
-    return True
+    return unless_missing(partial(iam.get_role, RoleName=SPOT_ROLE)) is not None
 
 
 def profile(iam: IAMClient, name: str) -> Profile | None:
     """An instance profile and its role, None when it isn't there."""
-    from botocore.exceptions import ClientError
-
-    try:
-        found = iam.get_instance_profile(InstanceProfileName=name)["InstanceProfile"]
-    except ClientError as error:
-        if error_code(error) == "NoSuchEntity":
-            return None
-        raise
-    role: Mapping[str, Any] = next(iter(found["Roles"]), {})
+    found = unless_missing(partial(iam.get_instance_profile, InstanceProfileName=name))
+    if found is None:
+        return None
+    role: Mapping[str, Any] = next(iter(found["InstanceProfile"]["Roles"]), {})
     return Profile(name, role.get("Arn", ""), _is_for_ec2(role.get("AssumeRolePolicyDocument", {})))
 
 

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from nixl_efa.aws_calls import ask_all
-from nixl_efa.aws_errors import error_code
+from nixl_efa.aws_calls import ask_all, unless_missing
 from nixl_efa.checks.facts import Named
 
 if TYPE_CHECKING:
@@ -72,10 +71,4 @@ def _described(call: Any, filters: Any, key: str, kind: str, member: str) -> lis
 
 
 def _got(ask: Callable[[], object], kind: str, name: str) -> list[Named]:
-    try:
-        ask()
-    except Exception as error:
-        if error_code(error) != "NoSuchEntity":
-            raise
-        return []
-    return [Named(kind, name)]
+    return [Named(kind, name)] if unless_missing(ask) is not None else []
