@@ -188,6 +188,12 @@ def _block(one: Comparison) -> Iterator[str]:
         f"({part} %)"
     )
     yield f"  {'idle':30}{plain(one.idle):>13} of them"
+    if others := one.in_block - one.request.count:
+        yield from _wrapped(
+            f"{counted(others, 'other node')} of the environment {'runs' if others == 1 else 'run'} in it, too: the "
+            "column has the whole fee, which all nodes together pay once.",
+            "  ",
+        )
     if one.without_place:
         yield from _wrapped(
             f"It has {counted(block.size, 'instance')} for {counted(one.in_block, 'node')}: its column is for these "

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from nixl_efa.cost.blocks import Block
-from nixl_efa.cost.compare import Rates, compare, hours_to_compare, volume_hours, whole
+from nixl_efa.cost.compare import Comparison, Rates, compare, hours_to_compare, volume_hours, whole
 from nixl_efa.cost.money import Amount, Sum, Unknown, shown
 from nixl_efa.cost.rendering import lines
 from nixl_efa.launch import Launch, Volume
@@ -130,18 +131,26 @@ def parts(*reservations: str) -> list[Launch]:
     return list(replace(LAUNCH, parts=own).requests)
 
 
+def said(comparisons: Sequence[Comparison]) -> str:
+    return " ".join(" ".join(lines(comparisons, "nixl-efa-prod", "us-east-2")).split())
+
+
 def test_a_block_that_two_requests_share_is_paid_for_once() -> None:
     shared = [compare(one, RATES, BOUGHT, Decimal(20)) for one in parts("cr-1", "cr-1")]
     assert [(one.in_block, str(one.used)) for one in shared] == [(2, "40"), (2, "40")]
     # 1,440 USD against two nodes at 55 and at 20 an hour: of both requests together.
     assert [round(one.hours, 2) for one in shared[0].break_even] == [Decimal("13.09"), Decimal(36)]
     assert whole(shared, "capacity-block").known["USD"] == Decimal(1440) + Decimal("3.2") + Decimal("0.2")
+    # One instance stands beside the fee of two: that is said.
+    note = "1 other node of the environment runs in it, too: the column has the whole fee"
+    assert said(shared).count(note) == 2
     other = replace(BOUGHT, id="cr-2", purchase="cr-2")
     own = [
         compare(one, RATES, each, Decimal(20))
         for one, each in zip(parts("cr-1", "cr-2"), (BOUGHT, other), strict=True)
     ]
     assert [(one.in_block, str(one.used)) for one in own] == [(1, "20"), (1, "20")]
+    assert note not in said(own)
     assert whole(own, "capacity-block").known["USD"] == Decimal(2880) + Decimal("3.4")
     # The reservations of one purchase have one fee; an offer is bought for each, whatever its id.
     both = [replace(BOUGHT, id=name, purchase="p-1") for name in ("cr-1", "cr-2")]
