@@ -77,6 +77,20 @@ class NetworkInterface(MotoNetworkInterface):  # type: ignore[misc]
         """Not set: otherwise the provider would read back a value that nobody wrote."""
         return None
 
+    def stop(self) -> None:
+        """Its instance stops: it loses an automatic public address, and keeps an Elastic IP, which moto takes."""
+        if not self._has_elastic_ip:
+            super().stop()
+
+    def start(self) -> None:
+        """Its instance starts: it gets a new automatic public address."""
+        if not self._has_elastic_ip:
+            super().start()
+
+    @property
+    def _has_elastic_ip(self) -> bool:
+        return any(one.eni is self for one in self.ec2_backend.addresses)
+
     def release_addresses(self) -> None:
         """Give its addresses back to the subnet."""
         for given in self.private_ip_addresses:

@@ -185,6 +185,25 @@ def test_an_interface_is_attached_only_where_there_is_room(
     assert len(instance["NetworkInterfaces"]) == 1
 
 
+def test_an_elastic_ip_stays_with_a_stopped_instance_and_an_automatic_address_does_not(
+    ec2: EC2Client, small: str
+) -> None:
+    def address() -> str:
+        (instance,) = ec2.describe_instances(InstanceIds=[small])["Reservations"][0]["Instances"]
+        return instance["NetworkInterfaces"][0].get("Association", {}).get("PublicIp", "")
+
+    assert address()
+    ec2.stop_instances(InstanceIds=[small])
+    assert address() == ""
+    ec2.start_instances(InstanceIds=[small])
+    elastic = ec2.allocate_address(Domain="vpc")
+    ec2.associate_address(AllocationId=elastic["AllocationId"], InstanceId=small)
+    ec2.stop_instances(InstanceIds=[small])
+    assert address() == elastic["PublicIp"]
+    ec2.start_instances(InstanceIds=[small])
+    assert address() == elastic["PublicIp"]
+
+
 def test_a_stopped_instance_takes_one_efa_a_card(
     ec2: EC2Client, subnet: str, small: str, refused: Any
 ) -> None:
