@@ -101,7 +101,7 @@ class NodeProcess(_NodeProcess):  # type: ignore[misc]
                 if tarball.parent in (Path(temporary), Path(self.whole.tarball).parent):
                     raise
                 self.warn(
-                    f"the copy that was kept of their package is damaged, and made anew ({tarball}: {error})"
+                    f"the copy that was kept of their package is damaged, and is made again ({tarball}: {error})"
                 )
                 with contextlib.suppress(OSError):
                     tarball.unlink()

@@ -153,7 +153,7 @@ print(Vpc(TerraformStack(App(), "one"), "two", cidr_block="10.0.0.0/16").node.id
     done = python(code, temporary, XDG_CACHE_HOME=str(tmp_path))
 
     assert (first.stdout, first.stderr, done.stdout) == ("two\n", "", "two\n")
-    assert f"is damaged, and made anew ({kept}" in done.stderr
+    assert f"is damaged, and is made again ({kept}" in done.stderr
     assert not kept.exists()
 
 

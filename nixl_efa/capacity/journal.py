@@ -110,7 +110,7 @@ class Journal:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise Failure(
                 f"the journal of purchases in {self._directory} can't be read ({error}), so nothing is bought. "
-                "Look there, and at `nixl-efa capacity list`, by hand."
+                "Look there, and at `nixl-efa capacity list`."
             ) from error
         return sorted(found, key=lambda entry: entry.changed_at)
 

@@ -254,5 +254,5 @@ def _since(old: Stored, now: Stored) -> str:
     after = repr(now.value) if now.version else "nothing"
     return (
         f"{now.name} was changed by somebody else since it was read (then {before}, now {after}). "
-        "Nothing was written there. Run the command again to see what stands there."
+        "Nothing was written there. Run the command again to see what is there."
     )

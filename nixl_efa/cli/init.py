@@ -47,7 +47,7 @@ def init(
             market = next((one for one in get_args(Market) if one == answer), None)
             if market is None:
                 raise output.BadInput(
-                    f"{answer!r} is none of these. {did_you_mean(answer, get_args(Market))}"
+                    f"{answer!r} is not one of these. {did_you_mean(answer, get_args(Market))}"
                 )
     made = make(Wish(name, region, instance_type, market or "on-demand"), project_folder().absolute())
     for warning in made.warnings:

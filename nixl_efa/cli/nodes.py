@@ -174,7 +174,7 @@ def find(pair: PairOutputs, name: str) -> Node:
     found = pair.find(name)
     if found is None:
         names = listed(one.name for one in pair.nodes)
-        raise output.BadInput(f"node {name!r} is none of {pair.environment}: give {names}.")
+        raise output.BadInput(f"node {name!r} is not one of {pair.environment}: give {names}.")
     return found
 
 

@@ -87,7 +87,7 @@ def running(nodes: Sequence[Node], parts: Sequence[Spent]) -> Iterator[str]:
         if one.used is not None and any(node.state == "stopped" for node in nodes):
             yield from _wrapped(f"{one.what}: hours in which stopped nodes ran before count as idle here.")
     yield from _wrapped(
-        "Instances and addresses count from the last start on: EC2 tells no earlier one. "
+        "Instances and addresses count from the last start on: EC2 shows no earlier one. "
         + (
             "The end is when EC2 begins to terminate."
             if by_end is not None
@@ -197,7 +197,7 @@ def _block(one: Comparison) -> Iterator[str]:
     if one.without_place:
         yield from _wrapped(
             f"It has {counted(block.size, 'instance')} for {counted(one.in_block, 'node')}: its column is for these "
-            "alone, and says nothing about the others.",
+            "only, and says nothing about the others.",
             "  ",
         )
     if one.block_hours != one.hours:

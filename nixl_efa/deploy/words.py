@@ -98,7 +98,7 @@ def _in(reservation_id: str, reservations: Mapping[str, Reservation], now: datet
     if not found.is_block or stop is None:
         return f"the reservation {found.id}"
     if stop <= now:
-        return f"Capacity Block {found.id}, whose instances EC2 terminates since {moment(stop)}"
+        return f"Capacity Block {found.id}, whose instances EC2 has been terminating since {moment(stop)}"
     return f"Capacity Block {found.id} with {span(stop - now)} left (EC2 terminates from {moment(stop)})"
 
 

@@ -142,4 +142,4 @@ def is_interruptible(market: str, reservation: Reservation | None) -> bool:
 
 def _inferred(why: str, code: str) -> str:
     said = f"its reason is {code}" if code else "it gives no reason"
-    return f"{why} (inferred: AWS documents no reason of its own for that; {said})"
+    return f"{why} (inferred: AWS documents no reason for that; {said})"

@@ -290,7 +290,7 @@ def containers(facts: NodeFacts, planned: Planned) -> Finding:
         Level.WARN,
         check,
         f"{'; '.join(told[:2])}{more}.",
-        "Start containers with --ulimit memlock=-1 and the EFA devices alone, as in docs/containers.md.",
+        "Start containers with --ulimit memlock=-1 and only the EFA devices, as in docs/containers.md.",
         "grep 'locked memory' /proc/$(pgrep -x containerd)/limits",
     )
 

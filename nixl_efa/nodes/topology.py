@@ -53,7 +53,7 @@ def finding(told: Mapping[str, NetworkNodes], types: Iterable[str]) -> Finding:
     more = f" EC2 gives none of {', '.join(untold)}." if untold else ""
     every = f"{len(near)} nodes" if untold else "both nodes" if len(near) == 2 else f"all {len(near)} nodes"
     if len(near) == 1:
-        return passed(CHECK, f"told of {next(iter(near))} alone.{more}")
+        return passed(CHECK, f"known only for {next(iter(near))}.{more}")
     shared = how_near(near.values())
     groups: dict[str, list[str]] = {}
     for name, found in near.items():

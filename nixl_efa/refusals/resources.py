@@ -134,7 +134,7 @@ NETWORK = (
     ),
     Advice(
         ("InvalidParameterCombination",),
-        "security groups, subnet or address stand beside the network interfaces, and must be inside them",
+        "security groups, subnet or address are given beside the network interfaces, and must be inside them",
         _OURS,
         "network interfaces and an instance-level",
     ),

@@ -134,7 +134,7 @@ def _one_reservation(facts: Facts) -> Iterator[Finding]:
                 "use_capacity_block",
                 f"nodes are to be launched into {named} as into a Capacity Block, and others as into an On-Demand "
                 f"reservation (use_capacity_block: {', '.join(sources)}). It can only be one of the two.",
-                "Name it in the table of the role that runs in it alone, with use_capacity_block.",
+                "Name it in the table of the only role that runs in it, with use_capacity_block.",
             )
         elif len({part.reservation for part, _ in found}) > 1 and not all(part.entry for part, _ in found):
             places = dict.fromkeys(own.source(_reservation_of(own)).label for _, own in found)

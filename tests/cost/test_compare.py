@@ -168,7 +168,7 @@ def test_a_block_that_is_too_small_breaks_even_nowhere_and_is_said_to_be_so() ->
     found = compare(LAUNCH, RATES, small, Decimal(20))
     assert (found.without_place, found.break_even, found.is_covered) == (1, (), False)
     shown_lines = "\n".join(lines([found], "nixl-efa-dev", "us-east-2"))
-    assert "It has 1 instance for 2 nodes: its column is for these alone" in shown_lines
+    assert "It has 1 instance for 2 nodes: its column is for these only" in shown_lines
     assert "Where the block breaks even can't be said for a block that is too small." in shown_lines
 
 

@@ -79,7 +79,7 @@ def test_within_the_blocks_time_the_cause_is_the_code_and_the_node_is_built_anew
         ({"ended": DAYS_BEFORE, "now": STOPS}, f"({BY_USER}, at 2026-11-30 11:30 UTC)", "finds another one"),
         (
             {"ended": STOPS, "now": END},
-            f"AWS documents no reason of its own for that; its reason is {BY_USER}",
+            f"AWS documents no reason for that; its reason is {BY_USER}",
             "",
         ),
         # At a block's end.

@@ -238,7 +238,7 @@ def test_verify_asks_no_node_when_one_of_them_is_gone(project: Project, aws: Loc
             1,
             "is incomplete: its stack has no consumer_instance_id",
         ),
-        (["connect", "prod", "proxy"], {}, 2, "node 'proxy' is none of prod: give producer, consumer."),
+        (["connect", "prod", "proxy"], {}, 2, "node 'proxy' is not one of prod: give producer, consumer."),
     ],
 )
 def test_bad_input_and_half_built_stacks_are_one_line(

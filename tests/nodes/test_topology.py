@@ -73,7 +73,7 @@ def test_how_near_instances_are_follows_from_what_they_share_from_the_top(
             PASS,
             "2 nodes share the lowest network node. EC2 gives none of consumer-2.",
         ),
-        ({"producer": NEAR, "consumer": ()}, PASS, "told of producer alone. EC2 gives none of consumer."),
+        ({"producer": NEAR, "consumer": ()}, PASS, "known only for producer. EC2 gives none of consumer."),
         ({"producer": (), "consumer": ()}, SKIP, "EC2 gives no topology of g5.12xlarge."),
     ],
 )

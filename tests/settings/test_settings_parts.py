@@ -205,9 +205,8 @@ FAULTS: list[tuple[str, ...]] = [
         BLOCKS + 'capacity_reservation_id = "cr-00000001"\n[producer]\nuse_capacity_block = false',
         "FAIL dev: nodes are to be launched into cr-00000001 as into a Capacity Block, and others as into an "
         f"On-Demand reservation (use_capacity_block: {DEV}: producer.use_capacity_block, {DEV}: "
-        "use_capacity_block). It can only be one of the two. Name it in the table of the role that "
-        "runs in it alone, with "
-        "use_capacity_block.",
+        "use_capacity_block). It can only be one of the two. Name it in the table of the only role that runs in "
+        "it, with use_capacity_block.",
     ),
     # Two names of one reservation: two blocks would be bought, and neither is looked at for all of its nodes.
     (

@@ -46,11 +46,11 @@ def page(calendar: Calendar, when: When = moment) -> str:
         title,
         "Capacity calendar",
         f"{_account(calendar)}, as AWS answered at {time_of(calendar.now, when)}. Times are UTC. Fees are in the "
-        "currency that\nstands beside them, for all instances and the whole time.",
+        "currency that\nis next to them, for all instances and the whole time.",
         ("line", "To the time line"),
         sections,
-        "Offers change from minute to minute, and each search gives\nthem new ids: what is bought is looked up anew "
-        "before.",
+        "Offers change from minute to minute, and each search gives\nthem new ids. An offering is searched for again "
+        "before it is bought.",
     )
 
 
@@ -102,7 +102,7 @@ def _line(calendar: Calendar) -> str:
     )
     offered = (
         " A notch in an offer is where a shorter one ends. Its numbers are the fee for an instance-hour, of the "
-        "cheapest and of the dearest length."
+        "cheapest and the most expensive length."
     )
     return f"""<p>From {moment(calendar.now)} to {moment(calendar.end)}. A bar that goes beyond has a double
 edge.{offered if calendar.wanted else ""}</p>
