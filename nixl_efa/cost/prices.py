@@ -60,6 +60,8 @@ class Prices:
         of_spot: Price = history if isinstance(history, Unknown) else Unknown("")
         wanted = self._launch.reservation.zone or chosen()
         if not isinstance(history, Unknown):
+            # Local Zones have prices of their own, and a pair is in one only if the settings say so.
+            history = tuple(one for one in history if wanted or one.zone[:-1] == region)
             of_spot, zone = spot.now_in(history, spot.currency_of(region), wanted)
             span = spot.span_in(history, zone, self._clock.now() - spot.LOOKED_BACK)
         of_instances, of_volumes, of_addresses = (
@@ -103,9 +105,11 @@ class Prices:
 
     def _scores(self, instance_type: str) -> tuple[spot.Score, ...] | Unknown:
         ec2 = self._clients.ec2(self._region)
+        mine = [one.count for one in self._launch.beside if one.instance_type == instance_type]
         body = {
             "InstanceTypes": [instance_type],
-            "TargetCapacity": len(self._launch.every_node),
+            # Of a type that the settings no longer have, as many as there are nodes.
+            "TargetCapacity": sum(mine) or len(self._launch.every_node),
             "SingleAvailabilityZone": True,
             "RegionNames": [self._region],
         }
