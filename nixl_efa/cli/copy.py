@@ -105,6 +105,7 @@ def _from_nodes(at: At, asked: Copy, kept: Kept, is_stopped: Callable[[], bool])
     def prefix(node: Node) -> str:
         return f"{kept.prefix}/{node.name}"
 
+    _check_destination(asked.local[0])
     with _bar("sent by the nodes", 0, is_stopped) as done:
         _on_nodes(at, "send", asked, kept, prefix, done, is_stopped)
     for node in at.nodes:
@@ -121,6 +122,17 @@ def _from_nodes(at: At, asked: Copy, kept: Kept, is_stopped: Callable[[], bool])
                 done,
             )
         _tell(listed, f"from {node.name}")
+
+
+def _check_destination(path: str) -> None:
+    """BadInput where nothing can be put, before the nodes send anything."""
+    folder = os.path.abspath(path) if path.endswith("/") else os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder):
+        raise output.BadInput(f"{path}: {folder} is not a folder.")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise output.BadInput(f"{path}: you may not write in {folder}.")
 
 
 def _on_nodes(

@@ -1,5 +1,7 @@
 """What `nixl-efa copy` says when it does not come to its end, whoever stopped it."""
 
+import os
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -76,6 +78,46 @@ def test_a_source_that_is_not_here_is_bad_input(
     monkeypatch.setattr(copy, "Kept", lambda *_: _Kept(is_empty=True))
     assert main(["copy", "nowhere", "dev:all:/x"]) == 2
     assert capsys.readouterr().err == "nixl-efa: nowhere: there is no such file or folder.\n"
+
+
+@pytest.mark.parametrize(
+    ("destination", "told"),
+    [
+        ("file/x", "{}/file is not a folder."),
+        ("file/", "{}/file is not a folder."),
+        ("file/x/y/", "{}/file is not a folder."),
+        ("dead/x", "{}/dead is not a folder."),
+        ("closed/x", "you may not write in {}/closed."),
+        ("closed/new/", "you may not write in {}/closed."),
+    ],
+)
+def test_a_destination_that_takes_nothing_is_refused_before_a_node_sends(
+    destination: str,
+    told: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dead").symlink_to("nothing")
+    (tmp_path / "closed").mkdir()
+    monkeypatch.chdir(tmp_path)
+    # Root may write everywhere.
+    monkeypatch.setattr(os, "access", lambda path, _: Path(path).name != "closed")
+    monkeypatch.setattr(copy, "nodes_at", lambda *_: _AT)
+    monkeypatch.setattr(copy, "Kept", lambda *_: _Kept(is_empty=True))
+    assert main(["copy", "dev:all:/data", destination]) == 2
+    assert capsys.readouterr().err == f"nixl-efa: {destination}: {told.format(tmp_path)}\n"
+
+
+@pytest.mark.parametrize("destination", [".", "..", "new", "new/", "a/b/c/", "file", "folder"])
+def test_a_destination_that_can_be_made_is_taken(
+    destination: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+    copy._check_destination(destination)
 
 
 def test_an_empty_path_is_bad_input(capsys: pytest.CaptureFixture[str]) -> None:
