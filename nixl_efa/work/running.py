@@ -275,7 +275,13 @@ def _ended(found: GetCommandInvocationResultTypeDef, codes: Sequence[int]) -> En
         return Ended(CANCELLED)
     if found["Status"] == "TimedOut" and details.replace(" ", "") == "ExecutionTimedOut":
         return Ended(TIMED_OUT, "it was ended after --timeout")
-    if found["Status"] in ("Success", "Failed"):
+    if found["Status"] == "Success":
+        return Ended(
+            NOT_ASKED,
+            "Run Command tells a success, and nothing of the command: a simulated node of the local AWS runs none, a "
+            "machine does (`make rehearse REAL=1`)",
+        )
+    if found["Status"] == "Failed":
         why = error_text(found.get("StandardErrorContent", "")) or "it printed nothing"
         return Ended(NOT_ASKED, f"its python3 could not run the command ({details}): {why}".rstrip("."))
     return Ended(NOT_ASKED, f"Run Command could not be delivered ({details}): {NOT_REGISTERED}".rstrip("."))

@@ -267,3 +267,11 @@ def test_a_node_without_python_says_so(work: Work, tmp_path: Path) -> None:
     (tmp_path / "bin/python3").write_text("#!/bin/sh\necho no such program >&2; exit 127\n")
     told = "producer: its python3 could not run the command (Failed): no such program."
     assert work.run("echo here", PRODUCER) == {PRODUCER: Ended(255, told)}
+
+
+def test_a_simulated_node_runs_no_command(work: Work, tmp_path: Path) -> None:
+    """It answers each command with success and what `nixl-efa verify` asks for."""
+    (tmp_path / "bin/python3").write_text("#!/bin/sh\necho '== facts'\n")
+    ended = work.run("echo here", PRODUCER)[PRODUCER]
+    assert ended.code == 255
+    assert ended.problem.startswith("producer: Run Command tells a success, and nothing of the command")
