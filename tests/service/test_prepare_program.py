@@ -37,7 +37,7 @@ def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Pat
     )
     assert "No such file" in prepare.model(f"{tmp_path}/other", "", "", "")["error"]
     (tmp_path / "config.json").write_text("{", encoding="utf-8")
-    assert "no JSON document" in prepare.model(str(tmp_path), "", "", "")["error"]
+    assert "not a JSON document" in prepare.model(str(tmp_path), "", "", "")["error"]
 
 
 @pytest.mark.parametrize(
