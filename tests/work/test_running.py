@@ -221,7 +221,7 @@ def test_a_node_that_is_not_known_is_said_and_the_other_answers(work: Work) -> N
 
 def test_a_node_that_is_not_known_since_it_is_stopped_is_said_to_be_stopped(work: Work) -> None:
     work.ssm.unknown = {"i-consumer"}
-    work.gone = lambda nodes: dict.fromkeys(nodes, "it is stopped.")
+    work.gone = lambda _: {CONSUMER: "it is stopped."}
     assert work.run("echo here") == {PRODUCER: Ended(0), CONSUMER: Ended(255, "it is stopped.")}
 
 
