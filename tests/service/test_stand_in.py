@@ -167,6 +167,7 @@ def test_a_measurement_in_all_layers_ends_with_ctrl_c_and_the_service_is_as_it_w
 def test_a_producer_that_is_killed_under_load_is_back_and_nobody_gets_a_wrong_answer(
     nodes: OnNodes, account: Account
 ) -> None:
+    provider(account, nodes, "tcp")
     # By UCX: when a peer was killed, NIXL 1.5.0 over LIBFABRIC's tcp may end no transfer any more (docs/serve.md).
     assert started(nodes, transfer=BY_TCP).ready
     producer = nodes.pair.nodes[0]
@@ -387,4 +388,4 @@ def test_a_service_that_is_stopped_leaves_nothing_that_runs(nodes: OnNodes, acco
     log, problems = nodes.logs(nodes.pair.nodes, "nixl-efa-engine.service", 50)
     assert problems == {}
     assert sorted(log) == ["consumer", "producer"]
-    assert all(" vllm[" in one["log"].text for one in log.values())
+    assert all(re.search(r" (env|vllm)\[\d+\]: ", one["log"].text) for one in log.values())
