@@ -76,11 +76,11 @@ package=nixl-cu13 cudart=nvidia-cuda-runtime
 driver=$(grep -oE '[0-9]{3,}\.[0-9.]+' "$root/proc/driver/nvidia/version" 2>/dev/null | head -n 1) || true
 if ! at_least "${driver:-580}" 580; then package=nixl-cu12 cudart=nvidia-cuda-runtime-cu12; fi
 # Where the wheels are: nixl_wheels, a folder of the node or an index; else the bucket of what is staged, if it has those
-# of this Python, as 3.12.
+# of this Python, as 3.12, and machine.
 from=() wheels=${PAIR_NIXL_WHEELS:-} py=$("$python" -V) py=${py#* } py=${py%.*}
 if [ -z "$wheels" ] &&
   timeout 120 aws s3 sync "s3://${PAIR_MODELS_BUCKET:-$PAIR_SCRIPTS_BUCKET}/nixl-wheels" "$state/wheels" &&
-  compgen -G "$state/wheels/${package/-/_}-$version-cp${py/./}-*"; then
+  compgen -G "$state/wheels/${package/-/_}-$version-cp${py/./}-*$(uname -m).whl"; then
   wheels=$state/wheels
 fi &>/dev/null
 case $wheels in

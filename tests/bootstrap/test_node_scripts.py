@@ -1,6 +1,7 @@
 """The scripts beside the boot report: what is settled on the node, NIXL's installation and its probe."""
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -309,7 +310,7 @@ def test_wheels_come_from_where_the_setting_says(
     assert not (node.root / "asked").exists()
 
 
-OF_312 = "nixl_cu13-1.5.0-cp312-cp312-manylinux_2_28_x86_64.whl"
+OF_312 = f"nixl_cu13-1.5.0-cp312-cp312-manylinux_2_28_{os.uname().machine}.whl"
 
 
 @pytest.mark.parametrize(
@@ -318,10 +319,11 @@ OF_312 = "nixl_cu13-1.5.0-cp312-cp312-manylinux_2_28_x86_64.whl"
         ("", "nixl-efa-prod-scripts", OF_312, True),
         ("acme-models", "acme-models", OF_312, True),
         ("acme-models", "nixl-efa-prod-scripts", OF_312, False),
-        # Of another release, another Python, another build: the index has what the node needs.
+        # Of another release, Python, build or machine: the index has what the node needs.
         ("", "nixl-efa-prod-scripts", OF_312.replace("1.5.0", "1.4.1"), False),
         ("", "nixl-efa-prod-scripts", OF_312.replace("cp312", "cp310"), False),
         ("", "nixl-efa-prod-scripts", OF_312.replace("cu13", "cu12"), False),
+        ("", "nixl-efa-prod-scripts", OF_312.replace(os.uname().machine, "riscv64"), False),
     ],
 )
 def test_wheels_that_are_staged_need_no_index(
