@@ -130,7 +130,9 @@ def _nixl(settings: Settings, _: Service, python: str, bucket: Bucket) -> None:
     of = machines(launch, python)
     wheels = nixl_wheels(versions, of, cache_directory(os.environ) / "nixl")
     kinds = listed(f"Python {version} on {machine}" for version, machine in of)
-    _stage(f"NIXL {listed(versions)} for {kinds}", NIXL, ByThisMachine(wheels), bucket, is_shared=True)
+    name = f"NIXL {listed(versions)} for {kinds}"
+    # A node that boots meanwhile does without an index as soon as its build of NIXL is there.
+    _stage(name, NIXL, ByThisMachine(wheels), bucket, is_shared=True, last="nixl_cu")
 
 
 def _packages(settings: Settings, service: Service, python: str, bucket: Bucket) -> None:
@@ -149,7 +151,9 @@ def _packages(settings: Settings, service: Service, python: str, bucket: Bucket)
         _stage(f"{listed(wanted)} for Python {version} on {machine}", where, ByThisMachine(wheels), bucket)
 
 
-def _stage(name: str, folder: str, source: Source, bucket: Bucket, *, is_shared: bool = False) -> None:
+def _stage(
+    name: str, folder: str, source: Source, bucket: Bucket, *, is_shared: bool = False, last: str = ""
+) -> None:
     """Stages it, and says how far it is and what is there then."""
     from nixl_efa.clock import clock_of
     from nixl_efa.service.stage import stage
@@ -162,8 +166,9 @@ def _stage(name: str, folder: str, source: Source, bucket: Bucket, *, is_shared:
 
     output.say(f"Looking at {name} ...")
     try:
+        clock = clock_of(os.environ)
         found = stage(
-            name, folder, source, bucket, clock_of(os.environ), lambda n: progress(n).at, is_shared=is_shared
+            name, folder, source, bucket, clock, lambda n: progress(n).at, is_shared=is_shared, last=last
         )
     finally:
         for one in shown:

@@ -57,9 +57,12 @@ def found(package: str) -> str:
 def cuda() -> str:
     """The CUDA for which torch is built, as 13.0; empty for none, or if libraries beside the driver's count.
 
-    torch itself would take long to import. By either variable an older driver may do (CUDA's forward compatibility).
+    torch itself would take long to import. By either variable, or a package cuda-compat on the loader's path, an older
+    driver may do (CUDA's forward compatibility).
     """
     if os.environ.get("LD_LIBRARY_PATH") or os.environ.get("VLLM_ENABLE_CUDA_COMPATIBILITY"):
+        return ""
+    if re.search(r"libcuda\.so\.1 .*/compat/", run("ldconfig", "-p")[0]):
         return ""
     try:
         with open(str(distribution("torch").locate_file("torch/version.py")), encoding="utf-8") as file:

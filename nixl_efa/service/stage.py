@@ -254,10 +254,11 @@ def stage(
     progress: Callable[[int], Progress],
     *,
     is_shared: bool = False,
+    last: str = "",
 ) -> Manifest:
     """Makes a folder of the bucket hold what has this name; returns its manifest.
 
-    is_shared: what else is there stays.
+    is_shared: what else is there stays. last: files whose names begin so come when all others are there; empty: none.
     progress: gets the total in bytes, and returns what is then told how many are there, twice a second.
     Raises Failure, and errors of AWS. KeyboardInterrupt ends what runs; the next try continues.
     """
@@ -273,7 +274,10 @@ def stage(
             _end_old_uploads(bucket, prefix, clock)
             bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
             had = manifest.bytes - sum(one.bytes for one in needed.missing)
-            _copy(source, revision, needed.missing, bucket, prefix, lambda moved: tell(had + moved))
+            final = [one for one in needed.missing if last and one.name.startswith(last)]
+            for some in ([one for one in needed.missing if one not in final], final):
+                _copy(source, revision, some, bucket, prefix, had, tell)
+                had += sum(one.bytes for one in some)
             for other in needed.left_over:
                 bucket.s3.delete_object(Bucket=bucket.name, Key=f"{prefix}{other}")
         # Somebody else who prepares the same may have a newer content, of the same size.
@@ -296,9 +300,11 @@ def _copy(
     files: Sequence[File],
     bucket: Bucket,
     prefix: str,
+    had: int,
     tell: Progress,
 ) -> None:
-    """All of the files, several at once, the largest first, so that the end is not one large file alone."""
+    """All of the files, several at once, the largest first, so that the end is not one large file alone. had: bytes
+    that are there before."""
     moved = Moved()
     ordered = sorted(files, key=lambda one: -one.bytes)
 
@@ -308,7 +314,7 @@ def _copy(
         return file.bytes
 
     try:
-        pieces.side_by_side(list(range(len(ordered))), one, FILES_AT_ONCE, lambda _: tell(moved.bytes))
+        pieces.side_by_side(list(range(len(ordered))), one, FILES_AT_ONCE, lambda _: tell(had + moved.bytes))
     except BaseException:
         moved.stop()
         raise

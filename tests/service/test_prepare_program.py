@@ -48,12 +48,23 @@ def test_a_model_in_a_folder_is_read_and_only_what_is_used_is_told(tmp_path: Pat
         ("", "", ""),
         ("cu130", "LD_LIBRARY_PATH", ""),
         ("cu130", "VLLM_ENABLE_CUDA_COMPATIBILITY", ""),
+        ("cu130", "compat", ""),
     ],
 )
 def test_the_cuda_of_torch_is_told_without_its_import(
     build: str, variable: str, cuda: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A torch that can't be imported. Where the user has set such a variable, an older driver may do."""
+    """A torch that can't be imported. Where the user has set such a variable, or the loader finds the libraries of
+    cuda-compat, an older driver may do."""
+    folder = f"/usr/local/cuda/{variable}" if variable == "compat" else "/usr/lib/x86_64-linux-gnu"
+    loader = tmp_path / "bin/ldconfig"
+    loader.parent.mkdir()
+    loader.write_text(
+        f"#!/bin/sh\n[ $1 = -p ] && echo '\tlibcuda.so.1 (libc6,x86-64) => {folder}/libcuda.so.1'\n",
+        encoding="utf-8",
+    )
+    loader.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{loader.parent}:/usr/bin:/bin")
     for name in ("LD_LIBRARY_PATH", "VLLM_ENABLE_CUDA_COMPATIBILITY"):
         monkeypatch.delenv(name, raising=False)
     if build:
