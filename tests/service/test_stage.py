@@ -230,31 +230,6 @@ def test_a_newer_content_of_the_same_size_by_somebody_else_gets_no_manifest_of_t
     assert s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/config.json")["Body"].read() == CONFIG
 
 
-def test_what_others_look_for_comes_when_all_else_is_there(s3: Any) -> None:
-    """NIXL's build: a node that finds it installs what is staged, without an index."""
-    put_model(s3)
-    name = f"s3://{OTHERS}/runs/7"
-    begun: list[tuple[str, int]] = []
-    totals: list[int] = []
-
-    class Order(staging.FromS3):
-        def put(self, file: File, revision: str, target: Bucket, key: str, moved: staging.Moved) -> None:
-            begun.append((file.name, len(objects(target.s3))))
-            super().put(file, revision, target, key, moved)
-
-    staging.stage(
-        name,
-        folder(name),
-        Order(s3, name),
-        Bucket(s3, MODELS),
-        FakeClock(),
-        lambda total: lambda moved: totals.append(total - moved),
-        last="model",
-    )
-    assert begun[-1] == ("model.safetensors", 2)
-    assert totals[-1] == 0
-
-
 def test_uploads_that_were_killed_are_ended_after_a_day(s3: Any) -> None:
     put_model(s3)
     name = f"s3://{OTHERS}/runs/7"

@@ -10,7 +10,9 @@ import pytest
 from local_aws import LocalAws
 from nixl_efa import nixl_releases
 from nixl_efa.nixl_releases import DEFAULT, offered
-from nixl_efa.service.staged import MANIFEST, NIXL
+from nixl_efa.nodes.run_command import Bucket
+from nixl_efa.service.stage import ByThisMachine, Moved
+from nixl_efa.service.staged import MANIFEST, NIXL, File
 from tests.nixl.conftest import real_nixl
 from tests.nixl.node import RealNode
 from tests.nodes.local_pair import Project, Run
@@ -79,6 +81,25 @@ def test_a_node_installs_what_is_staged_and_asks_no_index(
     told = node.installed()
     assert (told["version"], told["hashes"], told["error"]) == (DEFAULT, True, "")
     assert told["source"] == f"{node.root}/var/lib/nixl-efa/wheels"
+
+
+def test_the_build_that_a_booting_node_looks_for_comes_when_all_else_is_there(
+    s3: Any, prod: Project, wheels: dict[str, bytes], run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node that finds it installs what is staged, without an index."""
+    there: dict[str, set[str]] = {}
+    put = ByThisMachine.put
+
+    def noted(source: ByThisMachine, file: File, revision: str, to: Bucket, key: str, moved: Moved) -> None:
+        there[key] = {one["Key"] for one in to.objects("")}
+        put(source, file, revision, to, key, moved)
+
+    monkeypatch.setattr(ByThisMachine, "put", noted)
+    assert run(*COMMAND)[0] == 0
+    keys = {one for one in there if one.startswith(f"{NIXL}/")}
+    builds = {one for one in keys if one.startswith(f"{NIXL}/nixl_cu")}
+    assert len(builds) == 2 * len(offered())
+    assert all(keys - builds <= there[one] for one in builds)
 
 
 def test_wheels_that_nodes_would_refuse_are_not_staged(
