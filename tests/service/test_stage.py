@@ -221,10 +221,9 @@ def test_a_newer_content_of_the_same_size_by_somebody_else_gets_no_manifest_of_t
                 body = bytes(reversed(CONFIG))
                 target.s3.put_object(Bucket=target.name, Key=key, Body=body, Metadata={staging.SUM: "etag:x"})
 
+    bucket = Bucket(s3, MODELS)
     with pytest.raises(Failure, match="was changed by somebody else meanwhile"):
-        staging.stage(
-            name, folder(name), Other(s3, name), Bucket(s3, MODELS), FakeClock(), lambda _: lambda _: None
-        )
+        staging.stage(name, folder(name), Other(s3, name), bucket, FakeClock(), lambda _: lambda _: None)
     assert manifest_key(name) not in objects(s3)
     staged_from(s3, name)
     assert s3.get_object(Bucket=MODELS, Key=f"{folder(name)}/config.json")["Body"].read() == CONFIG
