@@ -9,7 +9,7 @@ package='' source=index hashes=false
 . "$root/etc/nixl-efa/env"
 mkdir -p "$state"
 
-told() { # ERROR, or what is not finished; empty: all is done
+told() { # ERROR, or what is not finished; empty: done
   echo "install-nixl: ${1:-done} ($SECONDS s)" >&2
   printf '{"version":"%s","package":"%s","source":"%s","hashes":%s,"bytes":%s,"seconds":%s,"error":"%s"}\n' \
     "$version" "$package" "$source" $hashes "$(du -sb "$here/venv" 2>/dev/null | grep -o '^[0-9]*' || echo 0)" \
@@ -64,7 +64,7 @@ on_loader_path libhwloc.so.15 || missing+=(libhwloc15)
 python3 -c 'import ensurepip' 2>/dev/null || missing+=(python3-venv)
 if $stub && ! command -v gcc >/dev/null; then missing+=(gcc); fi
 if [ ${#missing[@]} -gt 0 ]; then
-  command -v apt-get >/dev/null || give_up "no apt-get to install ${missing[*]}"
+  command -v apt-get >/dev/null || give_up "no apt-get for ${missing[*]}"
   export DEBIAN_FRONTEND=noninteractive
   patiently apt_install "${missing[@]}"
 fi
@@ -80,7 +80,7 @@ if ! at_least "${driver:-580}" 580; then package=nixl-cu12 cudart=nvidia-cuda-ru
 from=() wheels=${PAIR_NIXL_WHEELS:-} py=$("$python" -V) py=${py#* } py=${py%.*}
 if [ -z "$wheels" ] &&
   timeout 120 aws s3 sync "s3://${PAIR_MODELS_BUCKET:-$PAIR_SCRIPTS_BUCKET}/nixl-wheels" "$state/wheels" &&
-  compgen -G "$state/wheels/${package/-/_}-$version-cp${py/./}-*$(uname -m).whl"; then
+  compgen -G "$state/wheels/${package/-/_}-$version-cp${py/./}-*$HOSTTYPE.whl"; then
   wheels=$state/wheels
 fi &>/dev/null
 case $wheels in
