@@ -201,7 +201,7 @@ def test_logs_are_printed_as_they_are(service: Any, run: Run) -> None:
     assert run("serve", "logs", "prod", "producer")[:2] == (0, "==> producer\nproducer: a line\n")
     assert run("serve", "logs", "prod", "--router")[:2] == (0, "==> consumer\nconsumer: a line\n")
     code, _, err = run("serve", "logs", "prod", "third")
-    assert (code, "node 'third' is none of prod: give producer, consumer." in err) == (2, True)
+    assert (code, "node 'third' is not one of prod: give producer, consumer." in err) == (2, True)
 
 
 def test_stop_says_that_nothing_runs(service: Any, run: Run) -> None:
