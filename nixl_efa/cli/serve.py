@@ -291,7 +291,8 @@ def _report(
     looks: bool = False,
     interrupted: str = "",
 ) -> Report:
-    """The result. After Ctrl-C, commands that were sent continue on the nodes. interrupted: what is said then."""
+    """The result. After Ctrl-C, commands that were sent continue on the nodes. interrupted: what is said then, and with
+    an error, such as credentials that have expired."""
     nodes, planned, way, by_aws = nodes_of(environment, profile, running=not looks)
     try:
         return act(nodes, planned, way, by_aws)
@@ -301,6 +302,10 @@ def _report(
             f"`nixl-efa serve status {environment}` shows what runs"
         )
         raise output.Failure(f"interrupted: {told}.", exit_code=130) from None
+    except Exception:
+        if interrupted:
+            output.say(f"WARN {interrupted}.")
+        raise
 
 
 def nodes_of(

@@ -37,8 +37,9 @@ CHECK = "drain"
 # EC2's user guide recommends 5 seconds (spot-instance-termination-notices).
 EVERY_SECONDS = 5.0
 ASKED_SECONDS = 300
-# How often a drain is looked at, how often that is told, how often in a row a node may not answer.
-LOOK_SECONDS, TELL_SECONDS, SILENT_LOOKS = 5.0, 10.0, 12
+# How often a drain is looked at, how often that is told, how long a node may not answer: of one that hangs, a single
+# look takes the minute in which Run Command tries to reach it.
+LOOK_SECONDS, TELL_SECONDS, SILENT_SECONDS = 5.0, 10.0, 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,20 +158,26 @@ def drain(nodes: OnNodes, limit: int, clock: Clock, say: Say) -> list[tuple[str,
         wrong = [step for step in map(read.get, ("armed", "asked")) if step is not None and step.code]
         if wrong or "asked" not in read:
             ended[name] = (not_ended(wrong[0].last_line if wrong else "it was not begun"),)
-    silent = dict.fromkeys(sections, 0)
     told = clock.now()
+    answered = dict.fromkeys(sections, told)
     while waiting := [name for name in sections if name not in ended]:
         seen, problems = nodes.look(only=waiting)
-        silent = {name: silent[name] + 1 if name in problems else 0 for name in waiting}
+        now = clock.now()
+        answered |= dict.fromkeys(seen, now)
+        silent = {name: (now - answered[name]).total_seconds() for name in problems}
         ended |= {name: _end(name, one) for name, one in seen.items() if not one.drain.is_up}
         ended |= {
-            name: (_lost(nodes, name, one),) for name, one in problems.items() if silent[name] > SILENT_LOOKS
+            name: (_lost(nodes, name, one),)
+            for name, one in problems.items()
+            if silent[name] >= SILENT_SECONDS
         }
-        if (clock.now() - told).total_seconds() >= TELL_SECONDS:
-            told = clock.now()
-            for name, one in seen.items():
-                if one.drain.is_up:
-                    say(f"  {name}: {_what_runs(nodes, one)}{one.drain.last_line}")
+        if (now - told).total_seconds() >= TELL_SECONDS:
+            told = now
+            for name in (one for one in waiting if one not in ended):
+                if name in seen:
+                    say(f"  {name}: {_what_runs(nodes, seen[name])}{seen[name].drain.last_line}")
+                else:
+                    say(f"  {name}: no answer for {silent[name]:.0f} s. {problems[name].message}")
         if len(ended) < len(nodes.pair.nodes):
             clock.sleep(LOOK_SECONDS)
     return [(node.name, one) for node in nodes.pair.nodes for one in ended[node.name]]
@@ -201,7 +208,11 @@ def _end(name: str, one: Seen) -> tuple[Finding, ...]:
 
 
 def not_ended(last: str) -> Finding:
-    """A drain that was not done, or that something else has ended. last: its last line."""
+    """A drain that was not done, or that something else has ended. last: its last line; empty after a boot."""
+    last = (
+        last
+        or "it has logged nothing since the node booted; a boot, or another start of the service, ends a drain"
+    )
     by_hand = f"journalctl -u {units.DRAIN_UNIT}"
     return failed(CHECK, f"it did not come to its end: {last}.", "Look at its log.", by_hand)
 

@@ -98,7 +98,7 @@ def unit(name: str, url: str, pattern: str, lines: int) -> dict[str, Any]:
     told = run("systemctl", "show", name, f"--property={','.join(SHOWN)}")
     shown = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
     invocation, state = shown.get("InvocationID", ""), shown.get("ActiveState", "")
-    if state == "inactive" and shown.get("Job"):
+    if state in ("inactive", "failed") and shown.get("Job"):
         state = "activating"
     end = run(*journal(invocation, f"--lines={lines}")).splitlines() if invocation else []
     return {

@@ -193,13 +193,35 @@ def test_a_node_that_ends_during_its_drain_is_waited_for_for_a_while() -> None:
         del pair.units["consumer", DRAIN_UNIT]
 
     pair.before["look", 0], pair.before["look", 1] = drains, one_is_gone
-    found = drain.drain(on(pair), 60, FakeClock(), lambda _: None)
+    clock, told = FakeClock(), list[str]()
+    begun = clock.now()
+    found = drain.drain(on(pair), 60, clock, told.append)
     assert [one.partition(": ")[0] for one in lines(found)] == [
         "FAIL drain (producer)",
         "PASS requests (consumer)",
         "PASS copy (consumer)",
     ]
-    assert pair.asked.count("look") == drain.SILENT_LOOKS + 2
+    assert clock.now() - begun == timedelta(seconds=drain.SILENT_SECONDS)
+    assert told[1:3] == [
+        "  producer: no answer for 10 s. i-p: it is not registered.",
+        "  producer: no answer for 20 s. i-p: it is not registered.",
+    ]
+
+
+def test_a_node_that_hangs_is_not_waited_for_for_a_quarter_of_an_hour() -> None:
+    """Run Command tries for a minute to reach such a node, at every look."""
+    pair, clock = Pretended(), FakeClock()
+    pair.before["look", 0] = lambda: pair.silent.add("producer")
+
+    def ask(scripts: Mapping[str, Script], seconds: int, what: str) -> Mapping[str, Outcome]:
+        if what == "look" and "i-p" in scripts:
+            clock.sleep(60)
+        return pair.ask(scripts, seconds, what)
+
+    begun = clock.now()
+    found = drain.drain(OnNodes(PAIR, ask, ENGINES["vllm"]), 60, clock, lambda _: None)
+    assert [one.level for _, one in found] == [Level.FAIL, Level.PASS, Level.PASS]
+    assert clock.now() - begun < timedelta(minutes=3)
 
 
 def test_a_drain_that_did_not_begin_or_that_was_ended_is_told() -> None:
@@ -208,6 +230,16 @@ def test_a_drain_that_did_not_begin_or_that_was_ended_is_told() -> None:
     pair.before["look", 0] = lambda: pair.begin("producer", DRAIN_UNIT, state="failed", end="Killed")
     found = drain.drain(on(pair), 60, FakeClock(), lambda _: None)
     assert lines(found)[0] == ("FAIL drain (producer): it did not come to its end: Killed. Look at its log.")
+
+
+def test_a_node_that_has_booted_meanwhile_has_logged_nothing() -> None:
+    pair = Pretended()
+    pair.before["look", 0] = lambda: pair.told_at_drain.clear()
+    found = drain.drain(on(pair), 60, FakeClock(), lambda _: None)
+    assert lines(found)[0] == (
+        "FAIL drain (producer): it did not come to its end: it has logged nothing since the node booted; a boot, or "
+        "another start of the service, ends a drain. Look at its log."
+    )
 
 
 def test_a_drain_with_a_node_that_is_gone_and_one_that_can_not_copy() -> None:

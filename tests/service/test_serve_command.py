@@ -336,6 +336,14 @@ def test_ctrl_c_says_that_nothing_is_proven(service: Any, run: Run, monkeypatch:
     )
 
 
+def test_credentials_that_expire_during_a_drain_end_no_drain(service: Any, aws: LocalAws, run: Run) -> None:
+    aws.faults.add("GetCommandInvocation", code="ExpiredTokenException", message="it has expired")
+    code, out, err = run("serve", "drain", "prod")
+    assert (code, out) == (1, "")
+    assert "WARN nodes that were already asked continue. `nixl-efa serve drain prod` joins them" in err
+    assert "GetCommandInvocation was refused: ExpiredTokenException" in err.splitlines()[-1]
+
+
 def test_the_policy_of_verify_is_enough(service: Any, project: Project, aws: LocalAws, run: Run) -> None:
     tag: Any = [{"Key": STACK_TAG, "Value": "nixl-efa-prod local"}]
     boto3.client("ec2", REGION).create_tags(Resources=project.ids, Tags=tag)
