@@ -167,7 +167,10 @@ class ByThisMachine:
                 yield
                 shutil.rmtree(self.source.cache, ignore_errors=True)
         except pieces.CopyError as error:
-            raise Failure(f"{error}.") from error
+            raise Failure(
+                f"another `nixl-efa serve prepare` downloads to {self.source.cache}: wait for its end, then run this "
+                "again. It may be for another environment."
+            ) from error
 
 
 def _sha256(path: Path) -> str:
@@ -258,7 +261,8 @@ def stage(
 ) -> Manifest:
     """Makes a folder of the bucket hold what has this name; returns its manifest.
 
-    is_shared: what else is there stays. last: files whose names begin so come when all others are there; empty: none.
+    is_shared: what else is there stays, and there is no manifest, which would tell of the last command alone. last:
+    files whose names begin so come when all others are there; empty: none.
     progress: gets the total in bytes, and returns what is then told how many are there, twice a second.
     Raises Failure, and errors of AWS. KeyboardInterrupt ends what runs; the next try continues.
     """
@@ -272,7 +276,8 @@ def stage(
         if not needed.is_none:
             source.check_room(needed.missing)
             _end_old_uploads(bucket, prefix, clock)
-            bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
+            if not is_shared:
+                bucket.s3.delete_object(Bucket=bucket.name, Key=prefix + MANIFEST)
             had = manifest.bytes - sum(one.bytes for one in needed.missing)
             final = [one for one in needed.missing if last and one.name.startswith(last)]
             for some in ([one for one in needed.missing if one not in final], final):
@@ -285,12 +290,13 @@ def stage(
             raise Failure(
                 f"{manifest.place} was changed by somebody else meanwhile: the same command completes it."
             )
-        bucket.s3.put_object(
-            Bucket=bucket.name,
-            Key=prefix + MANIFEST,
-            Body=manifest.text.encode(),
-            ContentType="application/json",
-        )
+        if not is_shared:
+            bucket.s3.put_object(
+                Bucket=bucket.name,
+                Key=prefix + MANIFEST,
+                Body=manifest.text.encode(),
+                ContentType="application/json",
+            )
     return manifest
 
 

@@ -154,7 +154,7 @@ def test_two_commands_of_one_user_do_not_share_a_folder_of_downloads(
         (cache / "config.json").write_bytes(CONFIG)
         code, out, err = run(*words)
         assert (code, out, hub.gets) == (1, "", [])
-        assert f"{cache}: the same copy is under way already: wait for its end." in err
+        assert f"downloads to {cache}: wait for its end, then run this again." in err
         assert (cache / "config.json").exists()
     assert run(*words)[0] == 0
     assert not cache.exists()
